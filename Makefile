@@ -1,0 +1,34 @@
+# PYTHON=python3.13 chooses the Python of .venv; left out, an existing .venv is kept as it is.
+# make itself hands variables of its command line (JOBCRON_DATABASE_URL=…) on to the recipes.
+
+# Without compiled files every import costs several times as much.
+unexport PYTHONDONTWRITEBYTECODE
+
+# The example runs one folder down: only an absolute path and a URL keep their meaning there.
+repository = $(if $(filter /%,$(REPOSITORY))$(findstring :,$(REPOSITORY)),,../)$(REPOSITORY)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
+		printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+run: ## run the example application (REPOSITORY=path, JOBCRON_DATABASE_URL=url)
+	@tools/environment.sh run
+	cd examples && ../.venv/bin/python -m codehost$(if $(REPOSITORY), --repository "$(repository)")
+
+test: check ## run the checks and all tests (PYTHON=python3.13, PYTEST_ARGS='-n 4 -k lease')
+	@tools/environment.sh server
+	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+check: ## run the linter, the type checker and the check of the import order
+	@tools/environment.sh test
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+
+clean: ## remove .venv, var and everything that was built or cached
+	rm -rf .venv var build dist lib/*.egg-info htmlcov .coverage .coverage.* .hypothesis \
+		.pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

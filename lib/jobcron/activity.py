@@ -1,0 +1,42 @@
+"""The record of runs: one row for each that did something, few for those that found nothing (LP-27)."""
+
+from __future__ import annotations
+
+import socket
+
+from sqlalchemy import Connection
+
+from jobcron.database import execute
+
+
+def record_run(
+    connection: Connection,
+    name: str,
+    seconds: float,
+    completed: int,
+    incomplete: int,
+    oopses: int,
+    activity_interval: float,
+) -> None:
+    """Write the row of a run that just ended.
+
+    A run that found nothing is written only if there is no row younger than `activity_interval`.
+
+    Args:
+        connection: in a transaction.
+        name: of the section.
+        seconds: how long the run took.
+        completed, incomplete, oopses: how many jobs and reports there were.
+        activity_interval: in seconds.
+    """
+    parameters = {
+        "name": name,
+        "hostname": socket.gethostname(),
+        "minus_seconds": -seconds,
+        "completed": completed,
+        "incomplete": incomplete,
+        "oopses": oopses,
+        "always": int(completed + incomplete > 0),
+        "minus_activity_interval": -activity_interval,
+    }
+    execute(connection, "record_run", parameters)

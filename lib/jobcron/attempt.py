@@ -1,0 +1,106 @@
+"""One attempt at one job: the lease under which it runs, and the fence that its commits pass."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from jobcron.claim import Claim
+from jobcron.database import execute
+from jobcron.errors import LeaseLost
+
+ATTEMPT = "jobcron_attempt"
+
+
+class Attempt:
+    """A job while it runs.
+
+    Attributes:
+        claim: the job's number and our lease token.
+        runnable: the object whose ``run`` is called.
+        session: the session in which the job works.
+        lease_seconds: how long each renewal lasts.
+        time_limit: seconds that the job may run, or None.
+        progress: per cent done, as the job says; the keeper writes it.
+        uuid: the job's.
+        counts: attempt_count, crash_count and max_retries when it began.
+        name: what logs call the job.
+        statements: what it asked of the database, where it failed.
+        started: when it began, by the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        claim: Claim,
+        runnable: Any,
+        session: Session,
+        lease_seconds: float,
+        time_limit: float | None = None,
+    ) -> None:
+        row = getattr(runnable, "job", None)
+        # Plain values: the row's own are gone after a rollback, when they are needed.
+        self.uuid = getattr(row, "uuid", None)
+        self.counts = (
+            getattr(row, "attempt_count", 1),
+            getattr(row, "crash_count", 0),
+            getattr(row, "max_retries", 0),
+        )
+        self.name = f"{type(runnable).__name__} (ID {claim.id})"
+        self.claim = claim
+        self.runnable = runnable
+        self.session = session
+        self.lease_seconds = lease_seconds
+        self.time_limit = time_limit
+        self.progress: int | None = None
+        self.started = time.monotonic()
+        self.renewed = self.started
+        self.finishing = False
+        self.statements: list[tuple[int, int, str, str]] = []
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that every fenced statement has."""
+        return {"id": self.claim.id, "token": self.claim.token, "progress": self.progress}
+
+    def checkpoint(self) -> None:
+        """Commit what was done, if the job is still ours, and renew the lease in the same transaction.
+
+        Raises:
+            LeaseLost: the job is not ours any more; nothing was committed.
+        """
+        self.session.flush()
+        renewed = execute(
+            self.session.connection(),
+            "renew",
+            {**self.parameters, "lease_seconds": self.lease_seconds},
+        )
+        if renewed.rowcount != 1:
+            raise lost(self.claim)
+        self.session.commit()
+        self.renewed = time.monotonic()
+
+
+def lost(claim: Claim) -> LeaseLost:
+    """Return the error that says that a job is not ours any more."""
+    return LeaseLost(f"job {claim.id} is not held under lease token {claim.token} any more")
+
+
+def fence(session: Session) -> None:
+    """Let the commits of this session pass only while the job that runs in it is still ours.
+
+    A COMMIT that is sent as raw SQL passes no fence. `before_commit` also fires for savepoints, and leaves the
+    session in its transaction after it has raised: the runner rolls back.
+    """
+    event.listen(session, "before_commit", _check)
+
+
+def _check(session: Session) -> None:
+    attempt: Attempt | None = session.info.get(ATTEMPT)
+    # `finishing`: the last statement was itself fenced, and the row is no longer RUNNING.
+    if attempt is None or attempt.finishing:
+        return
+    if execute(session.connection(), "fence", attempt.parameters).first() is None:
+        raise lost(attempt.claim)

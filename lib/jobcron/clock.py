@@ -1,0 +1,61 @@
+"""Times in the database: one column type, and the database's own clock as an expression.
+
+Leases and due times are compared by one clock, the database's, whatever the clocks of the machines say
+(design.md, the life of a job, point 8).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import DateTime, Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+from jobcron.sql import POSTGRESQL_NOW, SQLITE_NOW
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment: aware datetimes in, aware datetimes in UTC out; naive ones are refused.
+
+    ``timestamptz`` on PostgreSQL; on SQLite text in UTC with six digits of a second, always, so that
+    text order is time order.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return what the driver is given."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"expected a datetime with a time zone, got the naive {value!r}")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return what the application sees."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class database_now(FunctionElement[datetime]):
+    """The database's present time, as an SQL expression."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(database_now, "postgresql")
+def _postgresql_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+    return POSTGRESQL_NOW
+
+
+@compiles(database_now, "sqlite")
+def _sqlite_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+    return SQLITE_NOW

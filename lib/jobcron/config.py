@@ -1,0 +1,276 @@
+"""Reading a configuration with all its checks: lazr.config in, frozen `Settings` out (LP-29).
+
+lazr.config refuses sections that its schema lacks, so the schema is composed: ``[jobcron]`` as it stands in
+``configs/schema.conf``, and ``[job_section]`` once for each section found. It lets other things pass in silence
+(a key given twice, a key of an extended file), so every section and key is checked here as well.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable
+from io import StringIO
+from typing import Any, NamedTuple
+
+from lazr.config import ConfigSchema, as_timedelta
+from lazr.config.interfaces import ConfigErrors
+
+from jobcron.errors import ConfigurationError
+from jobcron.settings import SCHEMA, SECTION_NAME, Section, Settings
+
+INSTANCE = "jobcron"
+TEMPLATE = "job_section"
+
+_SECTION_LINE = re.compile(r"^\[(?P<name>[^\]]*)\]\s*$")
+_KEY_LINE = re.compile(r"^(?P<key>[^\s#;:=\[][^:=]*?)\s*[:=]\s*(?P<value>.*)$")
+_DATATYPE = re.compile(r"^#\s*datatype:\s*(?P<type>\w+)\s*$")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+class Key(NamedTuple):
+    """A key of the schema, with the type that its comment gives."""
+
+    name: str
+    datatype: str
+    default: str
+
+
+class Place(NamedTuple):
+    """Where a value stands, for messages; the file is the one that sets it."""
+
+    path: str
+    section: str
+    key: str
+
+    def refuse(self, expected: str, found: str) -> ConfigurationError:
+        """Return the error that says what was expected of this value."""
+        return ConfigurationError(
+            f"{self.path}: section [{self.section}], key {self.key}: expected {expected}, got: {found}"
+        )
+
+
+def read_schema(text: str) -> dict[str, dict[str, Key]]:
+    """Return the keys of each section of the schema, by section and name."""
+    sections: dict[str, dict[str, Key]] = {}
+    current: dict[str, Key] = {}
+    datatype = "string"
+    for line in text.splitlines():
+        if match := _SECTION_LINE.match(line):
+            current = sections.setdefault(match["name"], {})
+        elif match := _DATATYPE.match(line):
+            datatype = match["type"]
+        elif match := _KEY_LINE.match(line):
+            current[match["key"]] = Key(match["key"], datatype, match["value"].strip())
+    return sections
+
+
+def read(path: str) -> tuple[Settings, dict[str, str]]:
+    """Return the settings that a configuration file gives, and the texts that they follow from.
+
+    Raises:
+        ConfigurationError: something is wrong; the message names file, section, key, what was expected and found.
+    """
+    schema_text = _read_text(SCHEMA)
+    schema = read_schema(schema_text)
+    texts = _chain(path)
+    origins: dict[tuple[str, str], str] = {}
+    for file, text in reversed(texts.items()):
+        for section, key in _check_names(file, text, schema):
+            origins[section, key] = file
+    names = sorted({section for section, _ in origins} - {INSTANCE, "meta"})
+    values = _read_with_lazr(path, schema, schema_text, names)
+    settings = _settings(path, schema, values, origins, names)
+    return settings, {**texts, SCHEMA: schema_text}
+
+
+def _read_text(path: str) -> str:
+    try:
+        if os.stat(path).st_mode & stat.S_IWOTH or _open_directory(os.path.dirname(path)):
+            raise ConfigurationError(
+                f"{path}: expected a file and a directory that not everybody may write, got one that everybody "
+                "may write: chmod o-w"
+            )
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: expected text in UTF-8, got: {error}") from error
+
+
+def _open_directory(path: str) -> bool:
+    mode = os.stat(path).st_mode
+    return bool(mode & stat.S_IWOTH and not mode & stat.S_ISVTX)
+
+
+def _chain(path: str) -> dict[str, str]:
+    """Return the texts of a file and of those it extends, the file itself first."""
+    texts: dict[str, str] = {}
+    current: str | None = path
+    while current is not None:
+        if current in texts:
+            raise ConfigurationError(f"{path}: section [meta], key extends: {current} extends itself")
+        texts[current] = text = _read_text(current)
+        base = re.search(r"^extends\s*[:=]\s*(.*?)\s*$", text, re.MULTILINE)
+        current = base and os.path.normpath(os.path.join(os.path.dirname(current), base[1]))
+    return texts
+
+
+def _check_names(path: str, text: str, schema: dict[str, dict[str, Key]]) -> list[tuple[str, str]]:
+    """Return the (section, key) pairs of a file, after checking each name."""
+    found: dict[tuple[str, str], int] = {}
+    section = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := _SECTION_LINE.match(line):
+            section = match["name"]
+            if not SECTION_NAME.fullmatch(section) or len(section) < 3 or section == TEMPLATE:
+                raise ConfigurationError(
+                    f"{path}, line {number}: expected a section's name of 3 to 64 letters, digits, _ and -, "
+                    f"beginning with a letter, got [{section}]"
+                )
+            found.setdefault((section, ""), number)
+        elif match := _KEY_LINE.match(line):
+            key = match["key"]
+            known = {"extends"} if section == "meta" else set(schema.get(section, schema[TEMPLATE]))
+            if section == "":
+                raise ConfigurationError(f"{path}, line {number}: expected a section before the key {key}")
+            if key not in known:
+                raise ConfigurationError(
+                    f"{path}, line {number}: section [{section}]: unknown key {key}; "
+                    f"expected one of: {', '.join(sorted(known))}"
+                )
+            if (section, key) in found:
+                raise ConfigurationError(
+                    f"{path}, line {number}: section [{section}], key {key}: given twice, "
+                    f"first in line {found[section, key]}"
+                )
+            found[section, key] = number
+    return list(found)
+
+
+def _read_with_lazr(path: str, schema: dict[str, dict[str, Key]], schema_text: str, names: list[str]) -> Any:
+    # The schema's comments hold colons and such, which are lazr.config's to parse: only keys go in.
+    lines = [f"[{INSTANCE}]", *(f"{k.name}: {k.default}" for k in schema[INSTANCE].values())]
+    for name in names:
+        lines += [f"[{name}]", *(f"{k.name}: {k.default}" for k in schema[TEMPLATE].values())]
+    try:
+        config = ConfigSchema(SCHEMA, StringIO("\n".join(lines) + "\n")).load(path)
+        config.validate()
+    except ConfigErrors as error:
+        reasons = "; ".join(str(e) for e in error.errors)
+        raise ConfigurationError(f"{path}: {reasons}") from error
+    except Exception as error:  # lazr.config and configparser raise many kinds for broken syntax
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"{path}: cannot be read as a configuration: {reason}") from error
+    return config
+
+
+def _settings(
+    path: str,
+    schema: dict[str, dict[str, Key]],
+    config: Any,
+    origins: dict[tuple[str, str], str],
+    names: list[str],
+) -> Settings:
+    def values(section: str, keys: dict[str, Key]) -> dict[str, Any]:
+        read: dict[str, Any] = {}
+        for key in keys.values():
+            place = Place(origins.get((section, key.name), path), section, key.name)
+            text = str(config[section][key.name]).strip()
+            read[key.name] = None if text in ("none", "") else CONVERTERS[key.datatype](text, place)
+        return read
+
+    instance = values(INSTANCE, schema[INSTANCE])
+    for key, example in (("database_url", "a URL"), ("state_dir", "a directory")):
+        if instance[key] is None:
+            raise Place(path, INSTANCE, key).refuse(example, "nothing")
+    instance["lock_dir"] = instance["lock_dir"] or os.path.join(instance["state_dir"], "locks")
+    instance["error_dir"] = instance["error_dir"] or os.path.join(instance["state_dir"], "oops")
+    sections = {name: Section(name, **values(name, schema[TEMPLATE])) for name in names}
+    return Settings(path=path, database_origin=path, sections=sections, **instance)
+
+
+def _string(text: str, place: Place) -> str:
+    return text
+
+
+def _name(text: str, place: Place) -> str:
+    if not SECTION_NAME.fullmatch(text):
+        raise place.refuse("a letter, then letters, digits, _ and -, 64 at most", text)
+    return text
+
+
+def _dotted_name(text: str, place: Place) -> str:
+    if not _DOTTED.fullmatch(text):
+        raise place.refuse("a dotted name such as package.module.Name", text)
+    return text
+
+
+def _dotted_name_and_callable(text: str, place: Place) -> str:
+    module, _, name = text.partition(":")
+    if not _DOTTED.fullmatch(module) or (name and not _DOTTED.fullmatch(name)):
+        raise place.refuse("a module, or module:callable", text)
+    return text
+
+
+def _directory(text: str, place: Place) -> str:
+    if not os.path.isabs(text):
+        text = os.path.join(os.path.dirname(place.path), text)
+    return os.path.normpath(text)
+
+
+def _directories(text: str, place: Place) -> list[str]:
+    return [_directory(path, place) for path in text.split()]
+
+
+def _url(text: str, place: Place) -> str:
+    from jobcron.database import parse_url
+
+    try:
+        parsed = parse_url(text)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{place.path}: section [{place.section}], key {place.key}: {error}") from error
+    if parsed.get_backend_name() == "sqlite":
+        if parsed.database in (None, "", ":memory:"):
+            raise place.refuse("a database in a file", text)
+        parsed = parsed.set(database=_directory(str(parsed.database), place))
+    return parsed.render_as_string(hide_password=False)
+
+
+def _mail(text: str, place: Place) -> str:
+    scheme, _, rest = text.partition(":")
+    if scheme == "file" and rest:
+        return f"file:{_directory(rest, place)}"
+    if scheme == "smtp" and rest.startswith("//") and len(rest) > 2:
+        return text
+    raise place.refuse("none, file:DIRECTORY or smtp://host:port", text)
+
+
+def _duration(text: str, place: Place) -> float:
+    try:
+        seconds = float(as_timedelta(text).total_seconds())
+    except ValueError as error:
+        raise place.refuse("a time such as 30s, 10m, 1h30m or 2d", text) from error
+    return seconds
+
+
+def _count(text: str, place: Place) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < 1:
+        raise place.refuse("a whole number, at least 1", text)
+    return int(text)
+
+
+CONVERTERS: dict[str, Callable[[str, Place], Any]] = {
+    "string": _string,
+    "name": _name,
+    "dotted_name": _dotted_name,
+    "dotted_name_and_callable": _dotted_name_and_callable,
+    "directory": _directory,
+    "directories": _directories,
+    "url": _url,
+    "mail": _mail,
+    "duration": _duration,
+    "count": _count,
+}

@@ -1,0 +1,295 @@
+"""Engines and sessions, and what differs between PostgreSQL and SQLite.
+
+`Database` is a database as one role sees it. `AmbientDatabase` looks the same from outside, but works inside
+somebody's open session: each of its transactions is a savepoint there (tests).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, CursorResult, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, ExceptionContext, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import Session
+
+from jobcron.errors import ConfigurationError, DatabaseUnavailable, NoSession
+from jobcron.sql import statement
+
+IMMEDIATE = {"jobcron_begin": "IMMEDIATE"}
+"""Execution options of transactions that will write. On SQLite they take the write lock when they begin:
+a transaction that has read and then wants to write fails at once when anybody has committed in between."""
+
+BUSY_SECONDS = 30.0
+"""How long a statement waits for SQLite's write lock."""
+
+_PLAIN_NAMES = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
+
+_session: ContextVar[Session | None] = ContextVar("jobcron_session", default=None)
+
+
+def parse_url(url: str, user: str | None = None) -> URL:
+    """Return the URL of a database, with the driver that we use and, where given, another user.
+
+    The URL's password belongs to the URL's user, so it is dropped for another one: the password of a role
+    comes by libpq's means (``.pgpass``, a service file, peer authentication).
+
+    Raises:
+        ConfigurationError: not a URL, or of a database that we do not know.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigurationError(
+            "expected database_url to be a URL such as sqlite:////var/lib/app/app.db or "
+            "postgresql://user@host/database, got something that cannot be read as one"
+        ) from error
+    parsed = parsed.set(drivername=_PLAIN_NAMES.get(parsed.drivername, parsed.drivername))
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ConfigurationError(f"expected database_url to name sqlite or postgresql, got {parsed.drivername!r}")
+    if user and parsed.get_backend_name() == "postgresql":
+        parsed = URL.create(parsed.drivername, user, None, parsed.host, parsed.port, parsed.database, parsed.query)
+    return parsed
+
+
+def make_engine(url: str, user: str | None = None, busy_seconds: float = BUSY_SECONDS) -> Engine:
+    """Return an engine with our settings for the database: see the module's text.
+
+    Args:
+        url: the database's.
+        user: connect as this role instead of the URL's.
+        busy_seconds: how long a statement waits for SQLite's write lock.
+
+    Raises:
+        ConfigurationError: see `parse_url`.
+    """
+    parsed = parse_url(url, user)
+    # hide_parameters: the text of an SQL error reaches logs and reports, a job's data must not.
+    options: dict[str, Any] = {"hide_parameters": True}
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, connect_args={"timeout": busy_seconds}, **options)
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        arguments = {"application_name": "jobcron", "connect_timeout": 10}
+        engine = create_engine(
+            parsed,
+            isolation_level="READ COMMITTED",
+            pool_size=2,
+            connect_args={k: v for k, v in arguments.items() if k not in parsed.query},
+            **options,
+        )
+    event.listen(engine, "handle_error", _mark_interruption)
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, record: object) -> None:
+    connection.isolation_level = None  # BEGIN is ours to send: see _begin_sqlite
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    mode = connection.get_execution_options().get("jobcron_begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def _mark_interruption(context: ExceptionContext) -> None:
+    """Note on an error of our own engine that it is the database's trouble, not the job's."""
+    error = context.original_exception
+    reason = None
+    if context.is_disconnect:
+        reason = "the connection to the database was lost"
+    elif isinstance(error, sqlite3.OperationalError):
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            reason = "the database was busy"
+    else:
+        reason = {"40P01": "a deadlock", "40001": "a serialization failure"}.get(
+            getattr(error, "pgcode", None) or ""
+        )
+    if reason and context.sqlalchemy_exception is not None:
+        context.sqlalchemy_exception.jobcron_interruption = reason  # type: ignore[attr-defined]
+
+
+def interruption_of(error: BaseException) -> str | None:
+    """Return why the database interrupted the work that ended in `error`, or None if it did not.
+
+    Only errors of our own engines count: a job that loses another database has failed.
+    """
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        reason = getattr(current, "jobcron_interruption", None)
+        if isinstance(reason, str):
+            return reason
+        current = current.__cause__ or current.__context__
+    return None
+
+
+def is_lost(error: DBAPIError) -> bool:
+    """Tell whether the connection went away, so that nobody knows what became of the statement."""
+    return error.connection_invalidated or interruption_of(error) == ("the connection to the database was lost")
+
+
+class TransactionSource(Protocol):
+    """What the runner needs of a database; `Database` and `AmbientDatabase` have it."""
+
+    dialect: str
+
+    def begin(self) -> Any:
+        """Return a context manager: a short writing transaction of its own, as a Connection."""
+
+    def session(self) -> Session:
+        """Return a new session for running jobs in."""
+
+    @property
+    def is_ambient(self) -> bool:
+        """Whether this works inside a transaction of somebody else's."""
+
+    def close(self) -> None:
+        """Let go of every connection."""
+
+
+class Database:
+    """A database as one role sees it.
+
+    Args:
+        url: as in the configuration.
+        user: connect as this role instead of the URL's.
+    """
+
+    is_ambient = False
+
+    def __init__(self, url: str, user: str | None = None, busy_seconds: float = BUSY_SECONDS) -> None:
+        self._address = (url, user)
+        self.engine = make_engine(url, user, busy_seconds)
+        self.dialect = self.engine.dialect.name
+        self._writing = self.engine.execution_options(**IMMEDIATE)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Open a short writing transaction, committed at the end.
+
+        Raises:
+            DatabaseUnavailable: no connection can be made.
+        """
+        connection = self._connect()
+        try:
+            with connection.begin():
+                yield connection
+        finally:
+            connection.close()
+
+    def _connect(self) -> Connection:
+        try:
+            return self._writing.connect()
+        except DBAPIError as error:
+            raise DatabaseUnavailable(
+                f"cannot connect to the database {self.describe()}: {first_line(error.orig)}"
+            ) from error
+
+    def session(self) -> Session:
+        """Return a session whose transactions are those of jobs.
+
+        What is loaded stays loaded after a commit: a job that works outside the database first holds no
+        transaction while it does (design.md, the life of a job, point 4).
+        """
+        return Session(self._writing, expire_on_commit=False)
+
+    def companion(self) -> Database:
+        """Return the same database over a connection of its own, for one who must not wait long."""
+        return Database(*self._address, busy_seconds=0.25)
+
+    def describe(self) -> str:
+        """Return the database's URL without its password."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self.engine.dispose()
+
+
+class AmbientDatabase:
+    """The database inside an open session: every transaction is a savepoint, nothing is committed.
+
+    Args:
+        session: the test's own session; it keeps its transaction.
+    """
+
+    is_ambient = True
+
+    def __init__(self, session: Session) -> None:
+        session.flush()
+        self._connection = session.connection()
+        self.dialect = self._connection.dialect.name
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Open a savepoint, released at the end."""
+        with self._connection.begin_nested():
+            yield self._connection
+
+    def session(self) -> Session:
+        """Return a session of its own on the same connection; its commits release savepoints."""
+        return Session(self._connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
+
+    def close(self) -> None:
+        """Do nothing: the connection is not ours."""
+
+
+def execute(connection: Connection, name: str, parameters: Mapping[str, Any]) -> CursorResult[Any]:
+    """Execute one of the statements of `jobcron.sql` with these parameters."""
+    return connection.execute(text(statement(name, connection.dialect.name)), dict(parameters))
+
+
+@contextmanager
+def use_session(session: Session) -> Iterator[Session]:
+    """Make a session the one that is used where none is given, until the end of the block."""
+    token = _session.set(session)
+    try:
+        yield session
+    finally:
+        _session.reset(token)
+
+
+def ambient_session() -> Session | None:
+    """Return the session that `use_session` set, or None."""
+    return _session.get()
+
+
+def session_for(*candidates: Session | None) -> Session:
+    """Return the first session that there is, the ambient one last.
+
+    Raises:
+        NoSession: there is none.
+    """
+    for candidate in (*candidates, _session.get()):
+        if candidate is not None:
+            return candidate
+    raise NoSession(
+        "expected a database session, found none: pass session=…, give a target that is in a session, "
+        "or call this inside jobcron.testing.use_session(session)"
+    )
+
+
+def current_session() -> Session:
+    """Return the session of the job or source that runs now, or the test's.
+
+    Raises:
+        NoSession: none runs here.
+    """
+    return session_for()
+
+
+def first_line(error: object) -> str:
+    """Return the first line of an error's text, which is the part that says what happened."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,44 @@
+"""Directories that are ours alone: state, locks, reports.
+
+Predictable names in a directory that others may write are an old way to be fooled: a symbolic link in the place of
+a lock or report file. So these directories belong to the user and others may not write there.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+
+def private_directory(path: str | os.PathLike[str], what: str) -> None:
+    """Make `path` if need be, with mode 0700, and check it.
+
+    Args:
+        path: the directory.
+        what: what it is, for the message.
+
+    Raises:
+        DirectoryError: it cannot be made or written, belongs to somebody else, or others may write there.
+    """
+    from jobcron.errors import DirectoryError
+
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        status = os.stat(path)
+    except OSError as error:
+        raise DirectoryError(
+            f"expected {what} {path} to be a directory that can be made and written, got: {error.strerror}"
+        ) from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise DirectoryError(f"expected {what} {path} to be a directory, it is something else")
+    if status.st_uid != os.geteuid():
+        raise DirectoryError(
+            f"expected {what} {path} to belong to the user {os.geteuid()}, who runs this, "
+            f"it belongs to {status.st_uid}"
+        )
+    if status.st_mode & stat.S_IWOTH:
+        raise DirectoryError(
+            f"expected {what} {path} to be closed to others, everybody may write there: chmod o-w {path}"
+        )
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise DirectoryError(f"expected {what} {path} to be writable, it is not")

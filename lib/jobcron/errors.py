@@ -1,0 +1,154 @@
+"""Every exception that jobcron raises, as one tree.
+
+::
+
+    Exception
+    └── JobcronError                   anything of ours; ``exit_status`` is what a script leaves with
+        ├── UserMistake                shown as one message, without a traceback
+        │   ├── ConfigurationError     a file, section, key or option is wrong           (exit 2)
+        │   ├── DirectoryError         a state, lock or OOPS directory cannot be used    (exit 1)
+        │   ├── DatabaseUnavailable    absent, refusing, or gone in the middle           (exit 1)
+        │   ├── SchemaMismatch         tables missing, too old or too new                (exit 1)
+        │   └── LockHeld               another run of the same section goes on           (exit 3)
+        ├── InvalidTransition          a move of status that a job's life does not have
+        ├── LeaseHeld                  somebody else holds the job's lease
+        ├── DuplicateJobType           two classes claim one type
+        ├── UnknownJobType             a row's type has no class in this process
+        ├── DuplicateJob               another job with the same key has not started yet
+        ├── InvalidJobData             a job's data or target cannot be stored
+        ├── NoSession                  no database session to be found
+        ├── SuspendJobException        raised by a job: put me aside
+        └── RetryableJobError          raised by a job: try me again later
+
+    TimeoutError
+    └── TimeLimitExceeded              the job ran longer than its type allows
+
+    RuntimeError
+    └── CrashLimitReached              the job's process died too often; it is not run again
+
+    BaseException                      so that ``except Exception`` in a job cannot swallow them
+    ├── Interrupted                    the runner has to stop; the job goes back to the queue
+    └── LeaseLost                      the lease went to somebody else; nothing may be committed
+"""
+
+from __future__ import annotations
+
+
+class JobcronError(Exception):
+    """Base of all errors of jobcron's own.
+
+    ``exit_status`` is the status with which a script that ends by this error leaves.
+    """
+
+    exit_status = 1
+
+
+class UserMistake(JobcronError):
+    """An error that the message explains in full: scripts print it without a traceback."""
+
+
+class ConfigurationError(UserMistake):
+    """The configuration, an option or an environment variable is wrong."""
+
+    exit_status = 2
+
+
+class DirectoryError(UserMistake):
+    """A directory or file that a script needs cannot be used."""
+
+
+class DatabaseUnavailable(UserMistake):
+    """The database is absent, refuses the connection, or went away."""
+
+
+class SchemaMismatch(UserMistake):
+    """The database lacks jobcron's tables, or has them in another version."""
+
+
+class LockHeld(UserMistake):
+    """Another process holds the lock of this section."""
+
+    exit_status = 3
+
+
+class InvalidTransition(JobcronError):
+    """The job may not move from its status to the one asked for (LP-02).
+
+    Attributes:
+        current: the status the job has.
+        requested: the status that was asked for.
+    """
+
+    def __init__(self, current: object, requested: object) -> None:
+        super().__init__(
+            f"Transition from {getattr(current, 'title', current)} "
+            f"to {getattr(requested, 'title', requested)} is invalid."
+        )
+        self.current = current
+        self.requested = requested
+
+
+class LeaseHeld(JobcronError):
+    """Somebody else holds the lease of the job (LP-03)."""
+
+    def __init__(self, message: str = "Lease is already held.") -> None:
+        super().__init__(message)
+
+
+class DuplicateJobType(JobcronError):
+    """Two classes claim the same job type (LP-06)."""
+
+
+class UnknownJobType(JobcronError):
+    """A job's row has a type that no class of this process claims."""
+
+
+class DuplicateJob(JobcronError):
+    """The job cannot wait again: another one with the same unique key has not started yet."""
+
+
+class InvalidJobData(JobcronError):
+    """A job's target, data or key cannot be stored."""
+
+
+class NoSession(JobcronError):
+    """No session was given, and none can be found from the target or the context."""
+
+
+class SuspendJobException(JobcronError):
+    """Raised by a job to be suspended: it waits until somebody resumes it (LP-22)."""
+
+
+class RetryableJobError(JobcronError):
+    """Raised by a job that may succeed later; always one of the errors that are retried.
+
+    Args:
+        message: what went wrong.
+        seconds: wait this long before the next attempt; None: the type's ``retry_delay``.
+    """
+
+    def __init__(self, message: str = "", *, seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class TimeLimitExceeded(TimeoutError):
+    """The job ran longer than the ``time_limit`` of its type."""
+
+
+class CrashLimitReached(RuntimeError):
+    """The process died each time this job ran, ``crash_limit`` times; it is not run again."""
+
+
+class Interrupted(BaseException):
+    """The runner has to stop while the job runs: it is rolled back and waits again.
+
+    A BaseException, so that a job's ``except Exception`` cannot swallow it.
+    """
+
+
+class LeaseLost(BaseException):
+    """The job is no longer this runner's: it was reclaimed, cancelled or changed by hand.
+
+    Nothing of the attempt may be committed. A BaseException, like `Interrupted`.
+    """

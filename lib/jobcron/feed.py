@@ -1,0 +1,268 @@
+"""Where the jobs of a run come from: claimed by type, or found by the source itself.
+
+A feed hands out jobs that are claimed and loaded; the transaction in which it did so is over.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, object_session
+
+from jobcron import registry
+from jobcron.claim import Claim, Claimant, claim, claim_one, expire, reclaim
+from jobcron.database import TransactionSource, use_session
+from jobcron.errors import ConfigurationError
+from jobcron.finish import record, set_aside
+from jobcron.job import Job
+from jobcron.outcome import NotStarted
+from jobcron.registry import SourceName, dotted_name
+from jobcron.tables import JobTypeRow
+
+RECLAIM_SECONDS = 30.0
+"""How often a long run looks for leases that are past and jobs that have expired."""
+
+BATCH_SECONDS = 1.0
+"""How much work is claimed at once, as far as the last jobs tell."""
+
+BATCH_GROWTH = 4
+"""A batch is at most so many times as large as the one before: one job tells little."""
+
+Entry = tuple[Claim, Any]
+
+
+class Unloadable:
+    """Stands for a job whose rows could not be loaded: running it fails with that error."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def run(self) -> None:
+        """Raise the error."""
+        raise self.error
+
+
+class Feed(Protocol):
+    """Hands out claimed jobs."""
+
+    def take(self, session: Session) -> list[Entry]:
+        """Return the next jobs, claimed and loaded; an empty list where none is ready."""
+
+    def took(self, seconds: float) -> None:
+        """Learn how long a job took."""
+
+
+class TypeFeed:
+    """The jobs of one class, claimed in batches by their type.
+
+    Args:
+        source: the class.
+        claimant: who claims.
+        batch_size: at most so many at once.
+        logger: told of jobs that expired or were taken over.
+    """
+
+    def __init__(self, source: Any, claimant: Claimant, batch_size: int, logger: logging.Logger) -> None:
+        self._source = source
+        self._claimant = claimant
+        self._largest = batch_size
+        self._batch = 1
+        self._seconds: float | None = None
+        self._type_id: int | None = None
+        self._look_back_at = 0.0
+        self._logger = logger
+
+    def took(self, seconds: float) -> None:
+        """Let the next batches hold about `BATCH_SECONDS` of work."""
+        known = self._seconds
+        self._seconds = seconds if known is None else 0.7 * known + 0.3 * seconds
+
+    def take(self, session: Session) -> list[Entry]:
+        """See `Feed`: first the jobs whose process died, one at a time, then those that are ready."""
+        try:
+            entries = self._taken(session)
+            session.commit()
+        except Exception:
+            session.rollback()  # and with it the claim
+            raise
+        self._grow()
+        return entries
+
+    def _grow(self) -> None:
+        wanted = self._largest if not self._seconds else int(BATCH_SECONDS / self._seconds)
+        if self._seconds is not None:
+            self._batch = max(1, min(self._batch * BATCH_GROWTH, self._largest, wanted))
+
+    def _taken(self, session: Session) -> list[Entry]:
+        connection = session.connection()
+        if self._type_id is None:
+            name = self._source.type_name
+            self._type_id = connection.scalar(select(JobTypeRow.id).where(JobTypeRow.name == name))
+            if self._type_id is None:
+                return []
+        claims: list[Claim] = []
+        if time.monotonic() >= self._look_back_at:
+            for expired in expire(connection, self._type_id):
+                record(connection, expired, "expired", None)
+                self._logger.info("Job %s expired before it was started.", expired.id)
+            claims = reclaim(connection, self._type_id, self._claimant)
+            if claims:
+                record(connection, claims[0], "taken over", "the lease was past")
+                self._logger.info("Job %s was left behind by its runner: taken over.", claims[0].id)
+            else:
+                self._look_back_at = time.monotonic() + RECLAIM_SECONDS
+        if not claims:
+            claims = claim(connection, self._type_id, self._batch, self._claimant)
+        return self._loaded(session, claims)
+
+    def _loaded(self, session: Session, claims: list[Claim]) -> list[Entry]:
+        if not claims:
+            return []
+        try:
+            jobs = self._source.load(session, [c.id for c in claims])
+        except Exception as error:
+            if isinstance(error, SQLAlchemyError):
+                raise  # a table or a right is missing: that is no fault of this job's
+            if len(claims) == 1:
+                # This one row cannot be read. It must not be in the way of the others: it is taken, and fails.
+                return [(claims[0], Unloadable(error))]
+            self._batch = 1
+            self._seconds = None
+            raise
+        missing = LookupError(f"its row in {self._source.context_class.__name__} is missing")
+        return [(c, jobs.get(c.id) or Unloadable(missing)) for c in claims]
+
+
+class IteratorFeed:
+    """The jobs that a source's own ``iterReady`` yields, each claimed by its number just before it runs.
+
+    Args:
+        source: any object with ``iterReady``.
+        database: where dead jobs are put back.
+        claimant: who claims.
+        crash_limit: at so many deaths a job is handed to the runner as one that is poison.
+        logger: told of jobs that were put back.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        database: TransactionSource,
+        claimant: Claimant,
+        crash_limit: int,
+        logger: logging.Logger,
+    ) -> None:
+        self._source = source
+        self._database = database
+        self._claimant = claimant
+        self._crash_limit = crash_limit
+        self._logger = logger
+        self._found: deque[Any] = deque()
+        self._claimed_in_pass = True
+        self._known_types: set[int] = set()
+
+    def took(self, seconds: float) -> None:
+        """Learn nothing: jobs are claimed one by one."""
+
+    def take(self, session: Session) -> list[Entry]:
+        """See `Feed`. Ready jobs are looked for again until a look finds none that can be claimed."""
+        while True:
+            if not self._found:
+                if not self._claimed_in_pass:
+                    return []
+                self._claimed_in_pass = False
+                poison = self._put_back_the_dead(session)
+                if poison:
+                    self._claimed_in_pass = True
+                    return poison
+                self._found.extend(self._ready(session))
+                if not self._found:
+                    return []
+            job = self._found.popleft()
+            row = self._row_of(job, session)
+            claims = claim_one(session.connection(), row.id, self._claimant)
+            if not claims:
+                session.rollback()
+                continue
+            self._remember_type(session, row.type_id)
+            session.refresh(row)
+            session.commit()
+            self._claimed_in_pass = True
+            return [(claims[0], job)]
+
+    def _ready(self, session: Session) -> Iterable[Any]:
+        # Read whole, in a short transaction: no cursor stays open while jobs run.
+        with use_session(session):
+            found = list(self._source.iterReady())
+        session.commit()
+        return found
+
+    def _row_of(self, job: Any, session: Session) -> Job:
+        row = getattr(job, "job", None)
+        if not isinstance(row, Job):
+            raise ConfigurationError(
+                f"expected the jobs of {dotted_name(self._source)} to have a jobcron.Job as .job, "
+                f"got {type(row).__name__}"
+            )
+        if object_session(row) is not session:
+            raise ConfigurationError(
+                f"expected iterReady of {dotted_name(self._source)} to read its jobs in "
+                "jobcron.current_session(), got a job of another session: its work would not be committed "
+                "together with its status"
+            )
+        return row
+
+    def _remember_type(self, session: Session, type_id: int) -> None:
+        """Note which types the source hands out: a job of theirs that died is then known to be its."""
+        if type_id in self._known_types:
+            return
+        name = SourceName(dotted_name(self._source), True)
+        registry.remember(session.connection(), type_id, name)
+        self._known_types.add(type_id)
+
+    def _put_back_the_dead(self, session: Session) -> list[Entry]:
+        """Return dead jobs to the queue, where the source finds them again; hand out those that are poison."""
+        connection = session.connection()
+        for number in registry.type_ids_of(connection, self._source):
+            while taken := reclaim(connection, number, self._claimant):
+                row = session.get_one(Job, taken[0].id, populate_existing=True)
+                record(connection, taken[0], "taken over", "the lease was past")
+                session.commit()
+                self._logger.info("Job %s was left behind by its runner.", row.id)
+                if row.crash_count >= self._crash_limit:
+                    return [(taken[0], Bare(row))]
+                set_aside(self._database, taken[0], NotStarted())
+                connection = session.connection()
+        session.commit()
+        return []
+
+
+class Bare:
+    """A job of which only the shared row is known."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def run(self) -> None:
+        """Refuse: nobody knows what to run."""
+        raise NotImplementedError(f"nobody knows how to run {self.job!r}")
+
+
+def feed_for(
+    source: Any,
+    database: TransactionSource,
+    claimant: Claimant,
+    batch_size: int,
+    crash_limit: int,
+    logger: logging.Logger,
+) -> Feed:
+    """Return the feed that suits a source."""
+    if getattr(source, "finds_ready_jobs_itself", True):
+        return IteratorFeed(source, database, claimant, crash_limit, logger)
+    return TypeFeed(source, claimant, batch_size, logger)

@@ -1,0 +1,190 @@
+"""The end of an attempt: applies an outcome, fenced by the lease token.
+
+Success is the last statement of the job's own transaction. Everything else is one transaction of its own, after
+the job's was rolled back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import aliased
+
+from jobcron.attempt import Attempt, lost
+from jobcron.claim import Claim
+from jobcron.database import TransactionSource, execute, first_line, interruption_of, is_lost
+from jobcron.errors import DatabaseUnavailable
+from jobcron.interfaces import JobStatus
+from jobcron.job import ENDED, NOT_STARTED, Job
+from jobcron.outcome import Completed, NotStarted, Outcome, Stopped, Superseded
+
+Result = TypeVar("Result")
+
+TRIES = 5
+PAUSE_SECONDS = 0.5
+
+
+def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
+    """Commit a job's work together with COMPLETED, or nothing of it.
+
+    Returns:
+        Completed; or, where the connection was lost and the work was not committed, Stopped, which is written.
+
+    Raises:
+        LeaseLost: the job is not ours any more.
+        DatabaseUnavailable: nobody knows whether it is committed; the lease decides.
+        Exception: the database refused the work, by a constraint for instance.
+    """
+    session = attempt.session
+    session.flush()
+    completed = execute(session.connection(), "complete", attempt.parameters)
+    if completed.rowcount != 1:
+        raise lost(attempt.claim)
+    attempt.finishing = True
+    try:
+        session.commit()
+    except DBAPIError as error:
+        if not is_lost(error):
+            raise
+        return _settle(database, attempt.claim, error)
+    return Completed()
+
+
+def _settle(database: TransactionSource, claim: Claim, error: DBAPIError) -> Outcome:
+    """Find out what became of a COMMIT that got no answer.
+
+    The row still RUNNING under our token is given back by a fenced write, not merely seen: the COMMIT may still
+    be on its way, and the write waits for it or shuts it out.
+    """
+    stopped = Stopped(error, "the connection was lost while committing", 1.0)
+    written = set_aside(database, claim, stopped)
+    if written is not None:
+        return written
+    row = _persistently(database, claim, lambda connection: _state(connection, claim))
+    if row is not None and row == (JobStatus.COMPLETED, claim.token):
+        return Completed()
+    raise lost(claim)
+
+
+def set_aside(
+    database: TransactionSource,
+    claim: Claim,
+    outcome: Outcome,
+    *,
+    progress: int | None = None,
+    log: str | None = None,
+    oops_id: str | None = None,
+) -> Outcome | None:
+    """Write how an attempt ended, in a transaction of its own.
+
+    Tries again when the connection is lost or a job with the same key comes in between; the fence makes a second
+    write of the same outcome harmless.
+
+    Returns:
+        The outcome written: the one given, or Superseded. None: the job is not ours any more.
+
+    Raises:
+        DatabaseUnavailable: the database cannot be reached; the lease decides.
+    """
+    return _persistently(
+        database,
+        claim,
+        lambda connection: _write(connection, claim, outcome, progress, log, oops_id),
+    )
+
+
+def _persistently(database: TransactionSource, claim: Claim, work: Callable[[Connection], Result]) -> Result:
+    """Do `work` in a transaction of its own, again where the database was in trouble."""
+    tried = 0
+    while True:
+        tried += 1
+        try:
+            with database.begin() as connection:
+                return work(connection)
+        except IntegrityError:  # a job with the same key came in between
+            if tried >= TRIES:
+                raise
+        except (DBAPIError, DatabaseUnavailable) as error:
+            if isinstance(error, DBAPIError) and interruption_of(error) is None:
+                raise
+            if tried >= TRIES:
+                raise DatabaseUnavailable(
+                    f"the database went away while job {claim.id} was being finished; "
+                    f"it is decided by its lease: {first_line(error)}"
+                ) from error
+            time.sleep(PAUSE_SECONDS)
+
+
+def _write(
+    connection: Connection,
+    claim: Claim,
+    outcome: Outcome,
+    progress: int | None,
+    log: str | None,
+    oops_id: str | None,
+) -> Outcome | None:
+    counted = outcome.counted
+    if outcome.status in NOT_STARTED:
+        twin = _twin(connection, claim)
+        if twin is not None:
+            outcome = Superseded(outcome.error, f"superseded by {twin}")
+    parameters = {
+        "id": claim.id,
+        "token": claim.token,
+        "status": int(outcome.status),
+        "ended": int(outcome.status in ENDED),
+        "delayed": int(outcome.delay is not None),
+        "delay": outcome.delay,
+        "uncounted": int(not counted),
+        "progress": progress,
+        "log": log,
+        "oops_id": oops_id,
+    }
+    if execute(connection, "set_aside", parameters).rowcount != 1:
+        # A write whose COMMIT got no answer may have arrived all the same.
+        row = _state(connection, claim)
+        return outcome if row == (outcome.status, claim.token) else None
+    if not isinstance(outcome, NotStarted):
+        record(connection, claim, outcome.kind, outcome.detail, oops_id)
+    return outcome
+
+
+def _state(connection: Connection, claim: Claim) -> Any:
+    row = connection.execute(select(Job._status, Job.lease_token).where(Job.id == claim.id)).first()
+    return None if row is None else tuple(row)
+
+
+def still_ours(database: TransactionSource, claim: Claim) -> bool:
+    """Tell whether the job was ours a moment ago: to report no failure of a job that was lost before."""
+    state = _persistently(database, claim, lambda connection: _state(connection, claim))
+    return bool(state == (JobStatus.RUNNING, claim.token))
+
+
+def _twin(connection: Connection, claim: Claim) -> int | None:
+    """Return the number of a job that has not started and has the same unique key."""
+    mine = aliased(Job)
+    twin = select(Job.id).where(
+        mine.id == claim.id,
+        Job.type_id == mine.type_id,
+        Job.unique_key == mine.unique_key,
+        Job._status.in_(NOT_STARTED),
+        Job.id != claim.id,
+    )
+    return connection.scalar(twin)
+
+
+def record(
+    connection: Connection,
+    claim: Claim,
+    kind: str,
+    detail: str | None,
+    oops_id: str | None = None,
+    actor: str = "runner",
+) -> None:
+    """Write an event of a job's history."""
+    parameters = {"job": claim.id, "actor": actor, "kind": kind, "detail": detail}
+    execute(connection, "record_event", {**parameters, "oops_id": oops_id, "token": claim.token})

@@ -1,0 +1,62 @@
+"""Finding an instance of the configuration and reading it, at the least possible cost."""
+
+from __future__ import annotations
+
+import os
+
+from jobcron.errors import ConfigurationError
+from jobcron.settings import CONFIGS, Settings, read_compiled, write_compiled
+
+CONFIG_VARIABLE = "JOBCRON_CONFIG"
+DATABASE_VARIABLE = "JOBCRON_DATABASE_URL"
+FILE_NAME = "jobcron.conf"
+
+
+def load(config: str | None = None) -> Settings:
+    """Return the settings of an instance.
+
+    Args:
+        config: a name or a path, as of ``--config``; None: that of JOBCRON_CONFIG, else the checkout's
+            development instance.
+
+    Raises:
+        ConfigurationError: no such instance, or something in it is wrong.
+    """
+    path = find(config)
+    settings = read_compiled(path)
+    if settings is None:
+        from jobcron.config import read
+
+        settings, texts = read(path)
+        write_compiled(settings, texts)
+    url = os.environ.get(DATABASE_VARIABLE)
+    if url:
+        settings = settings._replace(database_url=url, database_origin=DATABASE_VARIABLE)
+    return settings
+
+
+def find(config: str | None = None) -> str:
+    """Return the path of the configuration file that `load` would read.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    wanted, origin = config, "--config"
+    if not wanted:
+        wanted, origin = os.environ.get(CONFIG_VARIABLE), CONFIG_VARIABLE
+    if not wanted:
+        if not os.path.islink(CONFIGS):  # a wheel's configs/ is a folder; a checkout's is a link
+            raise ConfigurationError(
+                f"expected {CONFIG_VARIABLE} or --config to name the directory of a {FILE_NAME}, neither is set"
+            )
+        wanted, origin = "development", "the checkout's default"
+    folder = wanted
+    if os.sep not in wanted and not os.path.isdir(wanted):
+        folder = os.path.join(os.path.realpath(CONFIGS), wanted)
+    path = folder if os.path.isfile(folder) else os.path.join(folder, FILE_NAME)
+    if not os.path.isfile(path):
+        raise ConfigurationError(
+            f"expected {origin} to be a directory with a {FILE_NAME} or a name in {CONFIGS}, "
+            f"got {wanted!r}: {path} is not there"
+        )
+    return os.path.realpath(path)

@@ -1,0 +1,154 @@
+"""Every contract of jobcron: start here to see what the parts are and what they owe each other.
+
+A **job** (`IJob`) is a row that says what became of a piece of work. A **runnable job** (`IRunnableJob`)
+is the small class that does the work. A **job source** (`IJobSource`) makes jobs and finds those that are
+ready. A **runner** (`IJobRunner`) claims ready jobs, runs them and records the outcome.
+
+Names and meanings are those of Launchpad's Job System (features LP-02 to LP-05).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from zope.interface import Attribute, Interface
+from zope.schema import Bool, Choice, Datetime, Int, Text, TextLine
+from zope.schema.vocabulary import SimpleVocabulary
+
+
+class JobStatus(IntEnum):
+    """What a job's row says of it. Values 0 to 4 are Launchpad's (LP-02)."""
+
+    title: str
+    description: str
+
+    def __new__(cls, value: int, title: str, description: str) -> JobStatus:
+        """Make one status.
+
+        Args:
+            value: the number stored in the row.
+            title: what people read.
+            description: what it means.
+        """
+        status = int.__new__(cls, value)
+        status._value_ = value
+        status.title = title
+        status.description = description
+        return status
+
+    WAITING = 0, "Waiting", "The job is waiting to be run."
+    RUNNING = 1, "Running", "A runner holds the job's lease and runs it."
+    COMPLETED = 2, "Completed", "The job ran, and its work is committed."
+    FAILED = 3, "Failed", "The job was run and failed; it is not run again by itself."
+    SUSPENDED = 4, "Suspended", "The job is put aside until somebody resumes it."
+    CANCELLED = 5, "Cancelled", "Somebody, or a newer job like it, made the job needless."
+    EXPIRED = 6, "Expired", "The job was not started before its expiry."
+    BLOCKED = 7, "Blocked", "The job waits for other jobs."
+
+
+STATUS_VOCABULARY = SimpleVocabulary([SimpleVocabulary.createTerm(s, s.name, s.title) for s in JobStatus])
+
+
+class IJob(Interface):
+    """What all jobs have in common: the shared row (LP-01, LP-03)."""
+
+    id = Int(title="The job's number.", required=True, readonly=True)
+    uuid = Attribute("The same for every attempt: the idempotency key of work done elsewhere.")
+    status = Choice(title="What became of the job.", vocabulary=STATUS_VOCABULARY, readonly=True)
+    priority = Int(title="Lowest first; may be negative; 10 where nothing is said.")
+    date_created = Datetime(title="When the job was created.", readonly=True)
+    scheduled_start = Datetime(title="Not before this time.")
+    expires_at = Datetime(title="Not started after this time.", required=False)
+    date_started = Datetime(title="When the last attempt began.", required=False, readonly=True)
+    date_finished = Datetime(title="When the job reached its end.", required=False, readonly=True)
+    lease_expires = Datetime(title="When the lease ends.", required=False, readonly=True)
+    attempt_count = Int(title="Attempts begun, the present one included.", readonly=True)
+    crash_count = Int(title="Attempts whose process died.", readonly=True)
+    max_retries = Int(title="Retries allowed; None: for ever.", required=False)
+    requester = TextLine(title="Who asked for the job.", required=False)
+    description = TextLine(title="What the job is about, for people.", required=False)
+    progress = Int(title="Per cent done, as the job says.", required=False)
+    log = Text(title="The last error.", required=False, readonly=True)
+    oops_id = TextLine(title="The last error's OOPS report.", required=False, readonly=True)
+    is_pending = Bool(title="Not at its end yet: waiting, running, suspended or blocked.")
+    is_runnable = Bool(title="Waiting, due, not expired and not leased.")
+
+    def acquireLease(duration: float = 300) -> None:
+        """Take the lease for `duration` seconds; raise `LeaseHeld` where somebody else has it."""
+
+    def getTimeout() -> int:
+        """Return the whole seconds that are left of the lease, at least 0."""
+
+    def start(manage_transaction: bool = False) -> None:
+        """Move to RUNNING, by hand; begins an attempt."""
+
+    def complete(manage_transaction: bool = False) -> None:
+        """Move to COMPLETED, by hand."""
+
+    def fail(manage_transaction: bool = False) -> None:
+        """Move to FAILED, by hand; only running jobs can fail."""
+
+    def queue(manage_transaction: bool = False, abort_transaction: bool = False) -> None:
+        """Move back to WAITING, by hand; counts start afresh for a job that had ended."""
+
+    def suspend(manage_transaction: bool = False) -> None:
+        """Move to SUSPENDED, by hand."""
+
+    def resume() -> None:
+        """Move from SUSPENDED back to WAITING."""
+
+
+class IRunnableJob(Interface):
+    """A job that can be run (LP-04)."""
+
+    job = Attribute("The shared row, an `IJob`.")
+    user_error_types = Attribute("Exceptions that tell the user, not the operator.")
+    retry_error_types = Attribute("Exceptions after which the job is tried again.")
+
+    def run() -> object:
+        """Do the work. What it returns is not used here; what it raises decides the outcome."""
+
+    def getOopsVars() -> list[tuple[str, object]]:
+        """Return (name, value) pairs that an OOPS report of this job shows (LP-11)."""
+
+    def getOperationDescription() -> str:
+        """Return what the job does, to follow "error while"."""
+
+    def getOopsRecipients() -> list[str]:
+        """Return the addresses that are told of an OOPS."""
+
+    def getErrorRecipients() -> list[str]:
+        """Return the addresses that are told of a user error."""
+
+    def notifyOops(oops: dict[str, object]) -> None:
+        """Tell the recipients of an OOPS."""
+
+    def notifyUserError(e: BaseException) -> None:
+        """Tell the recipients of a user error."""
+
+
+class IJobSource(Interface):
+    """Finds the jobs of a kind that are ready (LP-05).
+
+    By convention a source also has ``create()``, ``acquire()`` and ``get()``, each with the arguments
+    that suit its jobs.
+    """
+
+    memory_limit = Attribute("Bytes that a job may use in an isolated runner, or None.")
+
+    def iterReady() -> object:
+        """Iterate over the jobs that are waiting, due and unleased, the most urgent first."""
+
+    def contextManager() -> object:
+        """Return a context manager that is entered around a run."""
+
+
+class IJobRunner(Interface):
+    """Runs the ready jobs of a source."""
+
+    completed = Attribute("How many jobs completed, by class name.")
+    incomplete = Attribute("How many jobs did not complete, by class name.")
+    oops_ids = Attribute("The OOPS reports that this run made.")
+
+    def runAll() -> None:
+        """Run ready jobs until none is left."""

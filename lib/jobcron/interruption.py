@@ -1,0 +1,90 @@
+"""Stopping a job that runs: signals from outside, and the keeper's word from inside.
+
+An exception is raised in the main thread only while ``run`` is under way, never while an outcome is written.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from jobcron.errors import Interrupted
+
+# The keeper's own signal: SIGURG is ignored by default, so one that comes late harms nobody; and sharing
+# SIGTERM would lose a real one that comes at the same moment.
+KEEPER_SIGNAL = signal.SIGURG
+
+
+class Interruptions:
+    """What may stop the job that runs.
+
+    Attributes:
+        stopping: somebody asked the run to stop; nothing more is claimed.
+        on_stop: called once, in the main thread, when that happens; must be safe in a signal handler.
+    """
+
+    def __init__(self, on_stop: Callable[[], None]) -> None:
+        self.stopping = False
+        self.on_stop = on_stop
+        self._running: object | None = None
+        self._posted: tuple[object, BaseException] | None = None
+        self._thread = threading.get_ident()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interruptions:
+        """Take over SIGTERM and SIGINT, where this is the main thread; elsewhere nothing can be interrupted."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._on_signal)
+            self._before[KEEPER_SIGNAL] = signal.signal(KEEPER_SIGNAL, self._on_posted)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    @contextmanager
+    def running(self, attempt: object) -> Iterator[None]:
+        """Let `attempt` be interrupted inside the block."""
+        if self.stopping:
+            raise Interrupted("the run was stopped before the job began")
+        try:
+            self._running = attempt
+            yield
+        finally:
+            self._running = None
+
+    def post(self, attempt: object, error: BaseException) -> bool:
+        """Raise `error` in the thread that runs `attempt`, if it still does; called by the keeper.
+
+        Returns:
+            Whether it could be sent.
+        """
+        if not self._before or self._running is not attempt:
+            return False
+        self._posted = (attempt, error)
+        signal.pthread_kill(self._thread, KEEPER_SIGNAL)
+        return True
+
+    def _on_posted(self, number: int, frame: FrameType | None) -> None:
+        posted, self._posted = self._posted, None
+        if posted is not None and self._running is posted[0]:
+            raise posted[1]
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        first = not self.stopping
+        self.stopping = True
+        if first:
+            self.on_stop()
+        if self._running is None:
+            return
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if not first:
+            raise Interrupted("a second SIGTERM")

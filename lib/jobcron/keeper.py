@@ -1,0 +1,181 @@
+"""The keeper: a thread with a connection of its own that looks after the job that runs.
+
+It renews the lease and writes the progress, gives back claimed jobs that wait behind a slow one, and interrupts a
+job that lost its lease, passed its time limit, or outlived the grace after SIGTERM. Its connection is opened only
+when there is something to write, so that short jobs never pay for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+
+from jobcron.attempt import Attempt, lost
+from jobcron.claim import Claim
+from jobcron.database import TransactionSource, execute
+from jobcron.errors import DatabaseUnavailable, Interrupted, TimeLimitExceeded
+from jobcron.finish import set_aside, still_ours
+from jobcron.interruption import Interruptions
+from jobcron.outcome import NotStarted
+
+GIVE_BACK_SECONDS = 5.0
+"""A job that runs longer than this is slow: what was claimed behind it goes back to the queue."""
+
+POLL_SECONDS = 1.0
+"""How exact the keeper is."""
+
+RETRY_SECONDS = 5.0
+"""How soon a renewal that did not go through is tried again."""
+
+
+STOP_SECONDS = 5.0
+"""How long the end of a run waits for a keeper that hangs in the database."""
+
+
+class Backlog:
+    """The jobs that are claimed and not started yet; the runner and the keeper take from it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[tuple[Claim, Any]] = deque()
+
+    def extend(self, entries: Iterable[tuple[Claim, Any]]) -> None:
+        """Add claimed jobs at the end."""
+        with self._lock:
+            self._waiting.extend(entries)
+
+    def next(self) -> tuple[Claim, Any] | None:
+        """Take the first, or None."""
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else None
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the jobs that wait."""
+        with self._lock:
+            return [claim.id for claim, _ in self._waiting]
+
+    def take_last(self) -> tuple[Claim, Any] | None:
+        """Take the one that would run last, or None."""
+        with self._lock:
+            return self._waiting.pop() if self._waiting else None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+
+class Keeper:
+    """Looks after one job after the other, until it is stopped.
+
+    Args:
+        open_database: opens the keeper's own connection, when it is first needed.
+        backlog: what is claimed and not started.
+        grace_seconds: how long a job may go on after SIGTERM.
+        logger: told of renewals that did not go through.
+    """
+
+    def __init__(
+        self,
+        open_database: Callable[[], TransactionSource],
+        backlog: Backlog,
+        grace_seconds: float,
+        logger: logging.Logger,
+    ) -> None:
+        self._open_database = open_database
+        self._database: TransactionSource | None = None
+        self._backlog = backlog
+        self._grace_seconds = grace_seconds
+        self._logger = logger
+        self._mailbox: SimpleQueue[str] = SimpleQueue()  # its put() is safe in a signal handler
+        self._attempt: Attempt | None = None
+        self._written_progress: int | None = None
+        self._stopped_at: float | None = None
+        self._renew_at = 0.0
+        self.interruptions = Interruptions(lambda: self._mailbox.put("stop"))
+        self._thread = threading.Thread(target=self._keep, name="jobcron keeper", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread and close its connection."""
+        self._mailbox.put("close")
+        self._thread.join(timeout=STOP_SECONDS)
+        if self._database is not None:
+            self._database.close()
+
+    def watch(self, attempt: Attempt | None) -> None:
+        """Look after this attempt from now on; None: after none."""
+        self._attempt = attempt
+
+    def _keep(self) -> None:
+        watched: Attempt | None = None
+        while True:
+            try:
+                message = self._mailbox.get(timeout=POLL_SECONDS)
+            except Empty:
+                message = ""
+            if message == "close":
+                return
+            if message == "stop":
+                self._stopped_at = time.monotonic()
+            attempt = self._attempt
+            if attempt is None:
+                continue
+            if attempt is not watched:
+                watched = attempt
+                self._renew_at = attempt.renewed + attempt.lease_seconds / 3
+                self._written_progress = None
+            try:
+                self._look_after(attempt, time.monotonic())
+            except (DBAPIError, DatabaseUnavailable) as error:
+                self._renew_at = time.monotonic() + min(RETRY_SECONDS, attempt.lease_seconds / 10)
+                self._logger.debug("The lease of job %s could not be renewed now: %s", attempt.claim.id, error)
+
+    def _look_after(self, attempt: Attempt, now: float) -> None:
+        if self._stopped_at is not None and now >= self._stopped_at + self._grace_seconds:
+            self.interruptions.post(attempt, Interrupted("the run was stopped"))
+        overdue = attempt.time_limit is not None and now >= attempt.started + attempt.time_limit
+        if overdue:
+            self.interruptions.post(
+                attempt, TimeLimitExceeded(f"the job ran longer than {attempt.time_limit:g} seconds")
+            )
+        if self._backlog and (now >= attempt.started + GIVE_BACK_SECONDS or self._stopped_at):
+            give_back(self._connected(), self._backlog)
+        progress_is_new = attempt.progress != self._written_progress
+        if not overdue and (now >= self._renew_at or progress_is_new):
+            self._renew(attempt)
+
+    def _renew(self, attempt: Attempt) -> None:
+        database = self._connected()
+        self._renew_at = time.monotonic() + attempt.lease_seconds / 3
+        progress = attempt.progress
+        with database.begin() as connection:
+            parameters = {**attempt.parameters, "lease_seconds": attempt.lease_seconds}
+            renewed = execute(connection, "renew", parameters).rowcount == 1
+        self._written_progress = progress
+        # Not renewed: lost, or held locked by the job's own transaction, which nobody can take over.
+        if not renewed and self._attempt is attempt and not still_ours(database, attempt.claim):
+            self.interruptions.post(attempt, lost(attempt.claim))
+
+    def _connected(self) -> TransactionSource:
+        if self._database is None:
+            self._database = self._open_database()
+        return self._database
+
+
+def give_back(database: TransactionSource, backlog: Backlog) -> None:
+    """Return the jobs that were claimed and not started to the queue."""
+    while entry := backlog.take_last():
+        try:
+            set_aside(database, entry[0], NotStarted())
+        except BaseException:
+            backlog.extend([entry])
+            raise

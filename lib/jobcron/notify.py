@@ -1,0 +1,180 @@
+"""Mail to people: of failures, of user errors, and of jobs themselves.
+
+Nothing leaves before the transaction that it tells of is committed: see `after_commit`.
+"""
+
+from __future__ import annotations
+
+import os
+import smtplib
+from collections.abc import Callable
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from jobcron.directory import private_directory
+from jobcron.errors import DirectoryError
+
+_ACTIONS = "jobcron_after_commit"
+
+
+class Transport(Protocol):
+    """Takes a mail that is complete, and raises if it cannot."""
+
+    def __call__(self, message: EmailMessage) -> None:
+        """Deliver one mail."""
+
+
+class Outbox(list[EmailMessage]):
+    """Keeps mail in memory: for tests."""
+
+    def __call__(self, message: EmailMessage) -> None:
+        """Keep one mail."""
+        self.append(message)
+
+
+class MailDirectory:
+    """Writes each mail to a file of its own; one with the same Message-ID is written once.
+
+    Args:
+        path: the directory; made if need be.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __call__(self, message: EmailMessage) -> None:
+        """Write one mail."""
+        private_directory(self.path, "the mail directory")
+        name = "".join(c if c.isalnum() or c in "-_.@" else "_" for c in message["Message-ID"])
+        path = os.path.join(self.path, f"{name.strip('_')}.eml")
+        temporary = f"{path}.{os.getpid()}.tmp"
+        try:
+            with open(temporary, "wb") as file:
+                file.write(message.as_bytes())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError as error:
+            raise DirectoryError(f"the mail {path} cannot be written: {error.strerror}") from error
+
+
+class Smtp:
+    """Hands each mail to an SMTP server.
+
+    Args:
+        url: ``smtp://[user:password@]host[:port]``; STARTTLS is used where the server offers it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = urlsplit(url)
+
+    def __call__(self, message: EmailMessage) -> None:
+        """Send one mail; errors of smtplib are raised as they are."""
+        with smtplib.SMTP(self._url.hostname or "localhost", self._url.port or 25, timeout=30) as smtp:
+            smtp.ehlo()
+            if smtp.has_extn("starttls"):
+                smtp.starttls()
+                smtp.ehlo()
+            if self._url.username:
+                smtp.login(unquote(self._url.username), unquote(self._url.password or ""))
+            smtp.send_message(message)
+
+
+def discard(message: EmailMessage) -> None:
+    """Deliver nowhere: no mail is configured."""
+
+
+class Post:
+    """Where mail goes in this process.
+
+    Attributes:
+        transport: delivers a mail.
+        sender: the address that mail comes from.
+    """
+
+    def __init__(self) -> None:
+        self.transport: Transport = discard
+        self.sender = "jobcron@localhost"
+
+    def configure(self, mail: str | None, sender: str) -> None:
+        """Set transport and sender as a configuration says (keys ``mail`` and ``mail_from``)."""
+        self.sender = sender
+        if mail is None:
+            self.transport = discard
+        elif mail.startswith("file:"):
+            self.transport = MailDirectory(mail.removeprefix("file:"))
+        else:
+            self.transport = Smtp(mail)
+
+
+post = Post()
+
+
+def new_mail(subject: str, body: str, message_id: str | None = None) -> EmailMessage:
+    """Return a mail without recipients.
+
+    Args:
+        subject: in one line; line breaks become spaces.
+        body: plain text.
+        message_id: the same for each attempt where the mail is a job's work, so that a mail that is sent twice is
+            seen as one; by default a new one.
+    """
+    message = EmailMessage()
+    message["Subject"] = " ".join(subject.split())
+    message["From"] = post.sender
+    message["Date"] = formatdate()
+    message["Message-ID"] = message_id or make_msgid(domain="jobcron")
+    message.set_content(body)
+    return message
+
+
+def send(recipients: list[str], message: EmailMessage) -> None:
+    """Deliver a mail now; without recipients, not at all."""
+    if recipients:
+        message["To"] = ", ".join(recipients)
+        post.transport(message)
+
+
+def oops_mail(operation: str, oops: dict[str, object]) -> EmailMessage:
+    """Return the mail that tells of an OOPS."""
+    return new_mail(
+        "A job failed",
+        f"An error happened during the following operation: {operation}.\n\n"
+        f"Its report is {oops['id']}. It will be looked at; nothing needs to be done.\n",
+    )
+
+
+def user_error_mail(operation: str, error: BaseException) -> EmailMessage:
+    """Return the mail that tells a user what was wrong."""
+    return new_mail(
+        f"Error while {operation}",
+        f"An error happened during the following operation: {operation}.\n\n{error}\n",
+    )
+
+
+def after_commit(session: Session, action: Callable[[], None]) -> None:
+    """Do `action` once the session's transaction is committed, and never if it is rolled back.
+
+    Errors of the action are raised in the one who committed: the transaction stands.
+    """
+    if _ACTIONS not in session.info:
+        session.info[_ACTIONS] = []
+        event.listen(session, "after_commit", _run_actions)
+        event.listen(session, "after_rollback", _drop_actions)
+    session.info[_ACTIONS].append(action)
+
+
+def _run_actions(session: Session) -> None:
+    if session.get_nested_transaction() is None:  # a savepoint's release commits nothing
+        actions, session.info[_ACTIONS] = session.info[_ACTIONS], []
+        for action in actions:
+            action()
+
+
+def _drop_actions(session: Session) -> None:
+    session.info[_ACTIONS] = []

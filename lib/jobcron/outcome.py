@@ -1,0 +1,173 @@
+"""What became of an attempt, as values; and which error leads to which (design.md, the table of outcomes).
+
+Nothing here touches a database or a clock: `finish` applies what is decided here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from jobcron.database import interruption_of
+from jobcron.errors import (
+    Interrupted,
+    LeaseLost,
+    RetryableJobError,
+    SuspendJobException,
+)
+from jobcron.interfaces import JobStatus
+
+MAX_DATABASE_INTERRUPTIONS = 10
+"""A job that meets deadlocks or serialization failures more often than this in a row has failed."""
+
+BOUNDED_INTERRUPTIONS = ("a deadlock", "a serialization failure")
+
+MAX_BACK_OFF_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended.
+
+    Attributes:
+        status: the job's new status.
+        kind: the word for the job's history.
+        counted: whether the attempt counts.
+        error: what ended it.
+        detail: what happened, in words.
+        delay: seconds until the job may run again; None: as it was scheduled.
+        reported: whether it makes an OOPS report.
+    """
+
+    status: ClassVar[JobStatus]
+    kind: ClassVar[str]
+    counted: ClassVar[bool] = True
+    reported: ClassVar[bool] = False
+
+    error: BaseException | None = None
+    detail: str | None = None
+    delay: float | None = None
+
+
+class Completed(Outcome):
+    """The job returned, and its work is committed with its status."""
+
+    status = JobStatus.COMPLETED
+    kind = "completed"
+
+
+class Failed(Outcome):
+    """An error that nobody handles; it is reported."""
+
+    status = JobStatus.FAILED
+    kind = "failed"
+    reported = True
+
+
+class UserError(Outcome):
+    """An error that is the user's to hear of."""
+
+    status = JobStatus.FAILED
+    kind = "user error"
+
+
+class Retry(Outcome):
+    """An error that may pass."""
+
+    status = JobStatus.WAITING
+    kind = "retry"
+
+
+class Suspended(Outcome):
+    """The job asked to be put aside."""
+
+    status = JobStatus.SUSPENDED
+    kind = "suspended"
+
+
+class Stopped(Outcome):
+    """The runner, the machine or the database stopped the attempt: it does not count."""
+
+    status = JobStatus.WAITING
+    kind = "interrupted"
+    counted = False
+
+
+class NotStarted(Outcome):
+    """The job was claimed and given back untouched; its history does not mention it."""
+
+    status = JobStatus.WAITING
+    kind = "given back"
+    counted = False
+
+
+class Superseded(Outcome):
+    """A job with the same unique key came while this one ran: that one does the work."""
+
+    status = JobStatus.CANCELLED
+    kind = "superseded"
+
+
+class PoisonStopped(Failed):
+    """The job's process died too often: it failed without being run again, so this is no attempt."""
+
+    counted = False
+
+
+class Lost(Outcome):
+    """The job is somebody else's: there is nothing to write."""
+
+    status = JobStatus.RUNNING
+    kind = "lease lost"
+
+
+def retries_left(attempt_count: int, crash_count: int, max_retries: int | None) -> bool:
+    """Tell whether a job may be tried again.
+
+    Args:
+        attempt_count: attempts begun, the one that just ended included.
+        crash_count: how many of them ended with the death of their process; these use up no retry.
+        max_retries: n allows n + 1 runs; None any number (LP-21).
+    """
+    return max_retries is None or attempt_count - crash_count <= max_retries
+
+
+def back_off(interruptions: int) -> float:
+    """Return the seconds to wait after so many interruptions by the database: 1, 2, 4 … 300."""
+    return float(min(2.0 ** min(interruptions, 20), MAX_BACK_OFF_SECONDS))
+
+
+def outcome_of(error: BaseException, job: Any, may_retry: bool, interruptions: int) -> Outcome:
+    """Return what an error that ended an attempt means.
+
+    Args:
+        error: what the job, or the commit of its work, raised.
+        job: the runnable job; its ``user_error_types``, ``retry_error_types`` and ``retry_delay`` count.
+        may_retry: whether `retries_left`.
+        interruptions: how often the database interrupted the job before.
+    """
+    if isinstance(error, LeaseLost):
+        return Lost(error, str(error))
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        return Stopped(error, str(error) or "stopped from the keyboard")
+    reason = interruption_of(error)
+    if reason is not None:
+        if reason in BOUNDED_INTERRUPTIONS and interruptions >= MAX_DATABASE_INTERRUPTIONS:
+            return Failed(error)
+        return Stopped(error, reason, back_off(interruptions))
+    if isinstance(error, SuspendJobException):
+        return Suspended(error, str(error))
+    if isinstance(error, tuple(getattr(job, "user_error_types", ()))):
+        return UserError(error)
+    retried = (RetryableJobError, *getattr(job, "retry_error_types", ()))
+    if isinstance(error, retried) and may_retry:
+        return Retry(error, delay=_retry_delay(error, job))
+    return Failed(error)
+
+
+def _retry_delay(error: BaseException, job: Any) -> float:
+    seconds = getattr(error, "seconds", None) if isinstance(error, RetryableJobError) else None
+    if seconds is not None:
+        return float(seconds)
+    delay = getattr(job, "retry_delay", None)
+    return 600.0 if delay is None else float(delay.total_seconds())

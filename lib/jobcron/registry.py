@@ -1,0 +1,191 @@
+"""Which class a job type belongs to, and what the database knows of it.
+
+A name read from a row is only ever looked up here: nothing is imported because a row says so (design.md,
+Trust).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, Engine, delete, event, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+from zope.interface import providedBy
+from zope.interface.interfaces import IInterface
+
+from jobcron.errors import DuplicateJobType, UnknownJobType
+from jobcron.interfaces import IJobSource
+from jobcron.tables import JobSourceRow, JobTypeRow
+
+_classes: dict[str, type[Any]] = {}
+
+# Numbers of types that are committed, by engine: see `type_id`.
+_committed: WeakKeyDictionary[Engine, dict[str, int]] = WeakKeyDictionary()
+
+
+class SourceName(NamedTuple):
+    """A dotted name of a source, and whether the source finds its ready jobs in its own way."""
+
+    name: str
+    own_iter_ready: bool
+
+
+def register(name: str, job_class: type[Any]) -> None:
+    """Make `job_class` the class of the job type called `name`.
+
+    A class with the same dotted name replaces the earlier one: its module was loaded again.
+
+    Raises:
+        DuplicateJobType: another class has this type (LP-06).
+    """
+    known = _classes.get(name)
+    if known is not None and dotted_name(known) != dotted_name(job_class):
+        raise DuplicateJobType(
+            f"expected one class for the job type {name}, got two: "
+            f"{dotted_name(known)} and {dotted_name(job_class)}"
+        )
+    _classes[name] = job_class
+
+
+def class_of(name: str) -> type[Any]:
+    """Return the class of a job type.
+
+    Raises:
+        UnknownJobType: no class of this process claims the type.
+    """
+    try:
+        return _classes[name]
+    except KeyError:
+        raise UnknownJobType(
+            f"expected a class with the job type {name}, found none in this process: is the module "
+            "that defines it imported by the application?"
+        ) from None
+
+
+def registered() -> dict[str, type[Any]]:
+    """Return all job types of this process, with their classes."""
+    return dict(_classes)
+
+
+def dotted_name(thing: Any) -> str:
+    """Return the dotted name of a class, an interface or the class of an object."""
+    if IInterface.providedBy(thing):
+        return f"{thing.__module__}.{thing.__name__}"
+    if not inspect.isclass(thing):
+        thing = type(thing)
+    return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def source_names(source: Any) -> list[SourceName]:
+    """Return every dotted name under which a source may be asked for: its own, its interfaces'."""
+    own = getattr(source, "finds_ready_jobs_itself", True)
+    names = [dotted_name(source)]
+    names += [dotted_name(i) for i in providedBy(source) if i.extends(IJobSource)]
+    return [SourceName(name, bool(own)) for name in names]
+
+
+def type_id(session: Session, name: str) -> int:
+    """Return the number of a job type in the session's database; a new type gets one.
+
+    Numbers are kept only once they are committed for good: one that is rolled back, with a test's
+    transaction for instance, would point to no row.
+    """
+    engine = session.get_bind().engine
+    known = _committed.setdefault(engine, {}).get(name)
+    if known is not None:
+        return known
+    pending: dict[str, int] = session.info.setdefault("jobcron_type_ids", {})
+    if name not in pending:
+        connection = session.connection()
+        pending[name] = _find_or_insert(connection, name)
+        _keep_when_committed(session, connection, engine)
+    return pending[name]
+
+
+def _find_or_insert(connection: Connection, name: str) -> int:
+    find = select(JobTypeRow.id).where(JobTypeRow.name == name)
+    found = connection.scalar(find)
+    if found is None:
+        insert = _insert(connection)(JobTypeRow.__table__).values(name=name)
+        connection.execute(insert.on_conflict_do_nothing())
+        found = connection.scalars(find).one()
+    return found
+
+
+def _insert(connection: Connection) -> Any:
+    return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+
+
+def _keep_when_committed(session: Session, connection: Connection, engine: Engine) -> None:
+    if session.info.setdefault("jobcron_type_ids_watched", False):
+        return
+    session.info["jobcron_type_ids_watched"] = True
+
+    def keep(session: Session) -> None:
+        # Inside a savepoint, or in a transaction that somebody outside began, nothing is final yet.
+        if session.get_nested_transaction() is None and not session_connection_busy(session):
+            _committed.setdefault(engine, {}).update(session.info.get("jobcron_type_ids", {}))
+
+    def session_connection_busy(session: Session) -> bool:
+        bind = session.get_bind()
+        return isinstance(bind, Connection) and bind.in_transaction()
+
+    def forget(session: Session, *args: Any) -> None:
+        session.info.pop("jobcron_type_ids", None)
+
+    event.listen(session, "after_commit", keep)
+    event.listen(session, "after_rollback", forget)
+    event.listen(session, "after_soft_rollback", forget)
+
+
+def sync(connection: Connection, sources: Iterable[tuple[str, list[SourceName]]]) -> None:
+    """Bring what the database knows of job types and their sources up to date.
+
+    Reads first and writes only what differs, in name order, so that two that do it at once do not deadlock.
+
+    Args:
+        connection: in a short transaction of its own.
+        sources: pairs of a type's name and the names of its source.
+    """
+    for type_name, names in sorted(sources):
+        number = _find_or_insert(connection, type_name)
+        rows = connection.execute(
+            select(JobSourceRow.name, JobSourceRow.own_iter_ready).where(JobSourceRow.type_id == number)
+        )
+        known = {SourceName(name, own) for name, own in rows}
+        if known != set(names):
+            _replace(connection, number, names)
+
+
+def _replace(connection: Connection, number: int, names: list[SourceName]) -> None:
+    connection.execute(delete(JobSourceRow).where(JobSourceRow.type_id == number))
+    insert = _insert(connection)(JobSourceRow.__table__).on_conflict_do_nothing()
+    for name, own in sorted(names):
+        connection.execute(insert.values(name=name, type=number, own_iter_ready=own))
+
+
+def sync_registered(connection: Connection) -> None:
+    """Do `sync` for all classes of this process."""
+    sync(connection, [(name, source_names(cls)) for name, cls in _classes.items()])
+
+
+def type_ids_of(connection: Connection, source: Any) -> list[int]:
+    """Return the numbers of the types whose jobs this source has handed out."""
+    return list(
+        connection.scalars(
+            select(JobSourceRow.type_id)
+            .where(JobSourceRow.name == dotted_name(source))
+            .order_by(JobSourceRow.type_id)
+        )
+    )
+
+
+def remember(connection: Connection, number: int, source: SourceName) -> None:
+    """Note that a source hands out jobs of a type."""
+    insert = _insert(connection)(JobSourceRow.__table__).on_conflict_do_nothing()
+    values = {"name": source.name, "type": number, "own_iter_ready": source.own_iter_ready}
+    connection.execute(insert.values(**values))

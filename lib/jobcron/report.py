@@ -1,0 +1,123 @@
+"""Telling of an attempt that did not succeed: the OOPS, the log, the mail.
+
+Order (design.md): the report is published before the row says FAILED, so that a row never names a report that is
+not there; mail follows the commit.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Any
+
+from jobcron.attempt import Attempt
+from jobcron.claim import Claim
+from jobcron.oops import ErrorUtility, traceback_of
+from jobcron.outcome import Failed, Lost, Outcome, Retry, Stopped, Suspended, UserError
+from jobcron.redact import printed
+
+MAX_LOG = 20_000
+
+
+class Reporter:
+    """Reports the attempts of one run.
+
+    Args:
+        utility: makes and publishes reports.
+        logger: of the script.
+
+    Attributes:
+        oops_ids: the reports made.
+    """
+
+    def __init__(self, utility: ErrorUtility, logger: logging.Logger) -> None:
+        self.utility = utility
+        self.logger = logger
+        self.oops_ids: list[str] = []
+
+    def publish(
+        self, attempt: Attempt, error: BaseException, variables: list[tuple[str, object]], **more: Any
+    ) -> tuple[dict[str, Any], str | None]:
+        """Publish the report of a failed attempt.
+
+        Returns:
+            The report; and, where no publisher took it, its whole text, which then belongs on the job's
+            history: it is on standard error already. Its id is None where a filter dropped it.
+        """
+        oops_id = job_oops_id(self.utility.prefix, attempt.claim, attempt.uuid)
+        report = self.utility.make_report(error, oops_id, variables, **more)
+        try:
+            if self.utility.publish(report) is None:
+                report["id"] = None
+                return report, None
+        except Exception as failure:
+            text = json.dumps(report, default=str)
+            print(f"OOPS {oops_id} could not be published ({failure}): {text}", file=sys.stderr)
+            self.oops_ids.append(oops_id)
+            return report, f"not published: {failure}\n{text}"
+        self.oops_ids.append(oops_id)
+        return report, None
+
+    def error_text(self, error: BaseException | None) -> str | None:
+        """Return what the row's ``log`` says of an error: its traceback, without secrets."""
+        if error is None:
+            return None
+        text = self.utility.redactor.text(traceback_of(error))
+        return text if len(text) <= MAX_LOG else "[…]\n" + text[-MAX_LOG:]
+
+    def in_a_line(self, error: BaseException | None) -> str:
+        """Return an error's type and message in one line, without secrets."""
+        return "" if error is None else self.utility.redactor.text(_in_a_line(error))
+
+    def tell_log(self, attempt: Attempt, outcome: Outcome, oops_id: str | None) -> None:
+        """Log how an attempt ended."""
+        job, error = attempt.name, outcome.error
+        text = self.in_a_line(error)
+        match outcome:
+            case Failed():
+                # The record carries the id: it is the outcome of a job, not a second report.
+                self.logger.info("Job resulted in OOPS: %s", oops_id, extra={"oops_id": oops_id})
+                self.logger.debug("%s failed: %s", job, text)
+            case UserError():
+                self.logger.info("%s failed with user error %s.", job, text)
+            case Retry():
+                self.logger.info("Scheduling retry due to %s.", text)
+            case Suspended():
+                self.logger.debug("Job suspended itself")
+            case Lost():
+                self.logger.warning(
+                    "%s lost its lease; nothing was committed.", job, extra={"oops_id": oops_id or ""}
+                )
+            case Stopped():
+                self.logger.info("%s was interrupted: %s.", job, outcome.detail)
+            case _:
+                self.logger.info("%s: %s: %s.", job, outcome.kind, outcome.detail)
+
+    def tell_people(self, attempt: Attempt, outcome: Outcome, report: dict[str, Any] | None) -> None:
+        """Mail whom the job names; a failure of that is logged, and changes nothing about the job."""
+        job = attempt.runnable
+        try:
+            if isinstance(outcome, UserError) and hasattr(job, "notifyUserError"):
+                job.notifyUserError(outcome.error)
+            elif report is not None and report["id"] and hasattr(job, "notifyOops"):
+                job.notifyOops(report)
+        except Exception:
+            self.logger.exception("Nobody could be told that %s failed", attempt.name)
+
+
+def _in_a_line(error: BaseException) -> str:
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = printed(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def job_oops_id(prefix: str, claim: Claim, job_uuid: object) -> str:
+    """Return the id of the report of one attempt at one job.
+
+    It follows from the attempt, so that a report is never made twice; the beginning of the job's uuid keeps
+    databases apart that share a directory and a prefix.
+    """
+    return f"OOPS-{prefix}{claim.id}-{claim.token}-{str(job_uuid)[:8]}"

@@ -1,0 +1,225 @@
+"""The base class of job types: what a small class inherits to be a runnable job (LP-04)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy.orm import Session, object_session
+from zope.interface import implementer, provider
+
+from jobcron.errors import NoSession
+from jobcron.family import FamilyRow, target_name, title_of
+from jobcron.interfaces import IJob, IJobSource, IRunnableJob, JobStatus
+from jobcron.job import Job
+from jobcron.source import BaseRunnableJobSource, Row
+
+if TYPE_CHECKING:
+    from jobcron.attempt import Attempt
+
+
+class Delegated:
+    """An attribute that the shared row has."""
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type[Any]) -> Any:
+        """Return the row's value, or this descriptor where it is asked of the class."""
+        return self if instance is None else getattr(instance.job, self.name)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        """Set the row's value; what the runner alone writes is refused by the row."""
+        setattr(instance.job, self.name, value)
+
+
+def delegated() -> Any:
+    """Return a `Delegated`, for any declared type."""
+    return Delegated()
+
+
+@implementer(IRunnableJob, IJob)
+@provider(IJobSource)
+class BaseRunnableJob(BaseRunnableJobSource[Row]):
+    """A job type: subclass it, name the family as parameter, set ``class_job_type``, write ``run``.
+
+    ``job.context`` is the family row, ``job.job`` the shared row. Two objects with the same class and row are
+    equal; they are two objects all the same: a method patched on one is not patched on the other.
+    """
+
+    user_error_types: ClassVar[tuple[type[BaseException], ...]] = ()
+    """Errors that are the user's: FAILED without a report, the message mailed (LP-20)."""
+
+    retry_error_types: ClassVar[tuple[type[BaseException], ...]] = ()
+    """Errors after which the job is tried again, besides `RetryableJobError` (LP-21)."""
+
+    lease_duration: ClassVar[timedelta] = timedelta(minutes=5)
+    """How long a claim lasts; it is renewed while the job runs."""
+
+    retry_delay: ClassVar[timedelta] = timedelta(minutes=10)
+    """How long a job waits before it is tried again."""
+
+    time_limit: ClassVar[timedelta | None] = None
+    """How long a job may run; None: as long as it likes."""
+
+    id: int = delegated()
+    uuid: UUID = delegated()
+    status: JobStatus = delegated()
+    priority: int = delegated()
+    date_created: datetime = delegated()
+    scheduled_start: datetime = delegated()
+    expires_at: datetime | None = delegated()
+    date_started: datetime | None = delegated()
+    date_finished: datetime | None = delegated()
+    lease_expires: datetime | None = delegated()
+    attempt_count: int = delegated()
+    crash_count: int = delegated()
+    max_retries: int | None = delegated()
+    requester: str | None = delegated()
+    description: str | None = delegated()
+    log: str | None = delegated()
+    oops_id: str | None = delegated()
+    is_pending: bool = delegated()
+    is_runnable: bool = delegated()
+
+    def __init__(self, context: Row) -> None:
+        self.context = context
+        self.attempt: Attempt | None = None
+
+    @property
+    def job(self) -> Job:
+        """The shared row."""
+        return self.context if isinstance(self.context, Job) else self.context.job
+
+    @job.setter
+    def job(self, value: Job) -> None:
+        raise AttributeError("a job's shared row cannot be replaced")
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The job's JSON data; assign or change its keys, changes are saved with the transaction."""
+        return self.job.json_data
+
+    @metadata.setter
+    def metadata(self, value: dict[str, Any]) -> None:
+        self.job.json_data = value
+
+    @property
+    def session(self) -> Session:
+        """The session that the job's objects are in: while it runs, its own transaction.
+
+        Raises:
+            NoSession: the objects are in none.
+        """
+        session = object_session(self.context)
+        if session is None:
+            raise NoSession(f"expected {self!r} to be in a session, found it in none")
+        return session
+
+    @property
+    def progress(self) -> int | None:
+        """Per cent done. While the job runs, what is set is written by the keeper, not by the job."""
+        return self.attempt.progress if self.attempt else self.job.progress
+
+    @progress.setter
+    def progress(self, value: int | None) -> None:
+        if self.attempt:
+            self.attempt.progress = value
+        else:
+            self.job.progress = value
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.job.id == other.job.id
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.job.id))
+
+    def __repr__(self) -> str:
+        about = ""
+        if isinstance(self.context, FamilyRow):
+            about = f" for {getattr(self.context, target_name(type(self.context)), None)!r}"
+        return f"<{title_of(self.class_job_type)} job {self.job.id}{about}>"
+
+    def run(self) -> object:
+        """Do the work. See `IRunnableJob`."""
+        raise NotImplementedError(f"{type(self).__name__} has no run()")
+
+    def checkpoint(self) -> None:
+        """Commit what was done so far, renew the lease, and go on; after a crash the job starts from the top.
+
+        Outside a runner the work is only flushed.
+
+        Raises:
+            LeaseLost: the job is somebody else's meanwhile; nothing was committed.
+        """
+        if self.attempt:
+            self.attempt.checkpoint()
+        else:
+            self.session.flush()
+
+    def getOopsVars(self) -> list[tuple[str, object]]:
+        """Return what a report shows of the job; families extend it by ``super()`` (LP-11)."""
+        return [
+            ("job_id", self.job.id),
+            ("job_type", self.type_name),
+            ("job_uuid", str(self.job.uuid)),
+            ("attempt_count", self.job.attempt_count),
+        ]
+
+    def getOperationDescription(self) -> str:
+        """Return what the job does, to follow "error while"."""
+        return "unspecified operation"
+
+    def getOopsRecipients(self) -> list[str]:
+        """Return whom to tell of an OOPS: those of user errors, unless the class says otherwise."""
+        return self.getErrorRecipients()
+
+    def getErrorRecipients(self) -> list[str]:
+        """Return whom to tell of a user error: nobody, unless the class says otherwise."""
+        return []
+
+    def notifyOops(self, oops: dict[str, object]) -> None:
+        """Mail the recipients that the job failed; see `IRunnableJob`."""
+        from jobcron.notify import oops_mail, send
+
+        send(self.getOopsRecipients(), oops_mail(self.getOperationDescription(), oops))
+
+    def notifyUserError(self, e: BaseException) -> None:
+        """Mail the recipients what was wrong; see `IRunnableJob`."""
+        from jobcron.notify import send, user_error_mail
+
+        send(self.getErrorRecipients(), user_error_mail(self.getOperationDescription(), e))
+
+    def acquireLease(self, duration: float | None = None) -> None:
+        """Take the lease, for the type's ``lease_duration`` by default. See `IJob`."""
+        seconds = self.lease_duration.total_seconds() if duration is None else duration
+        self.job.acquireLease(seconds)
+
+    def getTimeout(self) -> int:
+        """See `IJob`."""
+        return self.job.getTimeout()
+
+    def start(self, manage_transaction: bool = False) -> None:
+        """See `IJob`."""
+        self.job.start(manage_transaction)
+
+    def complete(self, manage_transaction: bool = False) -> None:
+        """See `IJob`."""
+        self.job.complete(manage_transaction)
+
+    def fail(self, manage_transaction: bool = False) -> None:
+        """See `IJob`."""
+        self.job.fail(manage_transaction)
+
+    def queue(self, manage_transaction: bool = False, abort_transaction: bool = False) -> None:
+        """See `IJob`."""
+        self.job.queue(manage_transaction, abort_transaction)
+
+    def suspend(self, manage_transaction: bool = False) -> None:
+        """See `IJob`."""
+        self.job.suspend(manage_transaction)
+
+    def resume(self) -> None:
+        """See `IJob`."""
+        self.job.resume()

@@ -1,0 +1,360 @@
+"""The loop: claim, run, outcome, finish.
+
+One `JobRunner` runs the ready jobs of one source in this process, one after the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any, NamedTuple, Self
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+from zope.interface import implementer
+
+from jobcron.application import Application
+from jobcron.attempt import ATTEMPT, Attempt, fence
+from jobcron.claim import Claim, Claimant
+from jobcron.database import Database, TransactionSource, first_line, interruption_of, use_session
+from jobcron.errors import (
+    CrashLimitReached,
+    DatabaseUnavailable,
+    Interrupted,
+    LeaseLost,
+    TimeLimitExceeded,
+)
+from jobcron.feed import Feed, Unloadable, feed_for
+from jobcron.finish import complete, set_aside, still_ours
+from jobcron.interfaces import IJobRunner, IRunnableJob
+from jobcron.job import worker_name
+from jobcron.keeper import Backlog, Keeper, give_back
+from jobcron.oops import ErrorUtility, globalErrorUtility
+from jobcron.outcome import (
+    Completed,
+    Lost,
+    Outcome,
+    PoisonStopped,
+    outcome_of,
+    retries_left,
+)
+from jobcron.report import Reporter
+from jobcron.tables import Event
+from jobcron.timeline import Timeline
+
+DEFAULT_LEASE_SECONDS = 300.0
+
+# Raised between any two instructions, inside the database driver too: the connection cannot be trusted after them.
+RAISED_ANYWHERE = (Interrupted, KeyboardInterrupt, LeaseLost, TimeLimitExceeded)
+
+
+class Limits(NamedTuple):
+    """What bounds a run; see ``configs/schema.conf``."""
+
+    batch_size: int = 100
+    crash_limit: int = 3
+    grace_seconds: float = 30.0
+
+
+@implementer(IJobRunner)
+class JobRunner:
+    """Runs the ready jobs of one source.
+
+    Args:
+        source: the job class, or any object that provides `IJobSource`.
+        database: where the jobs are; an `AmbientDatabase` for tests.
+        application: entered around each job.
+        logger: told of what happens; the root logger by default.
+        limits: what bounds the run.
+        errors: makes and publishes the reports.
+
+    Attributes:
+        completed: how many jobs completed, by class name.
+        incomplete: how many did not, by class name.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        database: TransactionSource,
+        *,
+        application: Application | None = None,
+        logger: logging.Logger | None = None,
+        limits: Limits | None = None,
+        errors: ErrorUtility = globalErrorUtility,
+    ) -> None:
+        self.source = source
+        self.database = database
+        self.application = application or Application(None)
+        self.logger = logger or logging.getLogger()
+        self.limits = limits or Limits()
+        self.reporter = Reporter(errors, self.logger)
+        self.completed: Counter[str] = Counter()
+        self.incomplete: Counter[str] = Counter()
+        self._backlog = Backlog()
+        self._lease_seconds = _seconds(source, "lease_duration") or DEFAULT_LEASE_SECONDS
+        self._feed = self._make_feed()
+        self._keeper: Keeper | None = None
+        self._statements = Timeline(None)
+
+    @property
+    def oops_ids(self) -> list[str]:
+        """The ids of the reports that this run made."""
+        return self.reporter.oops_ids
+
+    @classmethod
+    def runFromSource(
+        cls,
+        source: Any,
+        database: TransactionSource,
+        logger: logging.Logger | None = None,
+        **options: Any,
+    ) -> Self:
+        """Run the ready jobs of `source`, and return the runner, which says what became of them.
+
+        Args:
+            source: see the class.
+            database: see the class.
+            logger: see the class.
+            options: as of the class.
+        """
+        runner = cls(source, database, logger=logger, **options)
+        runner.runAll()
+        return runner
+
+    def runAll(self) -> None:
+        """Run ready jobs until none is left, or the run is stopped by a signal.
+
+        Raises:
+            DatabaseUnavailable: the database went away for good; claimed jobs are decided by their leases.
+            KeyboardInterrupt: after the job that ran was put back.
+        """
+        with self._session() as session, self._kept(), self._timeline():
+            context = getattr(self.source, "contextManager", nullcontext)
+            try:
+                with context():
+                    self._drain(session)
+            finally:
+                self._give_back()
+
+    def _drain(self, session: Session) -> None:
+        while not self._stopping:
+            entry = self._backlog.next()
+            if entry is not None:
+                self._run_one(session, *entry)
+                continue
+            session.expunge_all()
+            entries = self._take(session)
+            if not entries:
+                return
+            self._backlog.extend(entries)
+
+    def _take(self, session: Session) -> list[tuple[Claim, Any]]:
+        """Take the next jobs; a claim that met trouble in the database is tried again."""
+        for pause in (0.1, 1.0, None):
+            try:
+                return self._feed.take(session)
+            except Exception as error:
+                session.rollback()
+                reason = interruption_of(error)
+                if reason is None:
+                    raise
+                if pause is None:
+                    raise DatabaseUnavailable(f"no more jobs could be claimed: {reason}") from error
+                time.sleep(pause)
+        raise AssertionError("not reached")
+
+    def _run_one(self, session: Session, claim: Claim, runnable: Any) -> None:
+        """Run one claimed job and write what became of it."""
+        limit = _seconds(runnable, "time_limit")
+        attempt = Attempt(claim, runnable, session, self._lease_seconds, limit)
+        session.info[ATTEMPT] = attempt
+        self._statements.clear()
+        if hasattr(runnable, "attempt"):
+            runnable.attempt = attempt
+        outcome = self._attempt(attempt)
+        session.info[ATTEMPT] = None
+        if isinstance(outcome, Completed):
+            self.completed[type(runnable).__name__] += 1
+        else:
+            self._set_aside(attempt, outcome)
+            self.incomplete[type(runnable).__name__] += 1
+        self._feed.took(time.monotonic() - attempt.started)
+        if isinstance(outcome.error, KeyboardInterrupt):
+            raise outcome.error
+
+    def _attempt(self, attempt: Attempt) -> Outcome:
+        """Run the job and commit its work; whatever is raised becomes an outcome."""
+        job = attempt.runnable
+        self.logger.debug("Running %s in status Running", attempt.name)
+        try:
+            if attempt.counts[1] >= self.limits.crash_limit:
+                raise CrashLimitReached(
+                    f"the process died {attempt.counts[1]} times while this job ran; it is not run again"
+                )
+            with self._watched(attempt), use_session(attempt.session), self.application.context():
+                self._runnable(job).run()
+            return complete(self.database, attempt)
+        except CrashLimitReached as error:
+            return PoisonStopped(error)
+        except BaseException as error:
+            outcome = self._outcome(error, attempt)
+            self._undo(attempt, error)
+            return outcome
+
+    def _undo(self, attempt: Attempt, error: BaseException) -> None:
+        """Roll back what the job did, and leave the session fit for the next one."""
+        session = attempt.session
+        attempt.statements = self._statements.entries()
+        session.info[ATTEMPT] = None
+        if isinstance(error, RAISED_ANYWHERE) and not self.database.is_ambient:
+            session.invalidate()
+            self._give_back()  # their rows are in the session no more
+        else:
+            session.rollback()
+
+    @staticmethod
+    def _runnable(job: Any) -> Any:
+        return job if isinstance(job, Unloadable) else IRunnableJob(job)
+
+    def _outcome(self, error: BaseException, attempt: Attempt) -> Outcome:
+        interruptions = 0
+        if interruption_of(error) is not None:
+            interruptions = self._interruptions_of(attempt.claim)
+        return outcome_of(error, attempt.runnable, retries_left(*attempt.counts), interruptions)
+
+    def _interruptions_of(self, claim: Claim) -> int:
+        count = select(func.count()).where(Event.job_id == claim.id, Event.kind == "interrupted")
+        try:
+            with self.database.begin() as connection:
+                return connection.scalar(count) or 0
+        except (DBAPIError, DatabaseUnavailable):
+            return 0
+
+    def _set_aside(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Write an outcome that is not success, and tell of it: report, row, log, mail, in this order."""
+        report, oops_id, detail = None, None, outcome.detail
+        if outcome.reported and not still_ours(self.database, attempt.claim):
+            outcome = Lost(outcome.error)
+        if outcome.error is not None and outcome.reported:
+            report, unpublished = self.reporter.publish(
+                attempt,
+                outcome.error,
+                self._variables(attempt),
+                duration=round(time.monotonic() - attempt.started, 3),
+                timeline=attempt.statements,
+            )
+            oops_id, detail = report["id"], unpublished
+        if not isinstance(outcome, Lost):
+            written = set_aside(
+                self.database,
+                attempt.claim,
+                replace(outcome, detail=detail or self.reporter.in_a_line(outcome.error)),
+                progress=attempt.progress,
+                log=self.reporter.error_text(outcome.error),
+                oops_id=oops_id,
+            )
+            outcome = written or Lost(outcome.error)
+        self.reporter.tell_log(attempt, outcome, oops_id)
+        if not isinstance(outcome, Lost):
+            with use_session(attempt.session):
+                self.reporter.tell_people(attempt, outcome, report)
+            attempt.session.rollback()
+        self._reload(attempt.session)
+
+    def _variables(self, attempt: Attempt) -> list[tuple[str, object]]:
+        """Return what the job tells of itself, whatever state it is in."""
+        known: list[tuple[str, object]] = [("job_id", attempt.claim.id)]
+        try:
+            tell = getattr(attempt.runnable, "getOopsVars", None)
+            known = list(tell()) if tell else known
+        except Exception as error:
+            known.append(("getOopsVars", f"failed: {type(error).__name__}"))
+        attempt.session.rollback()
+        return known
+
+    def _reload(self, session: Session) -> None:
+        """Load what the rollback emptied, so that the next job of the batch begins without a transaction."""
+        waiting = self._backlog.numbers()
+        if waiting:
+            self.source.load(session, waiting)
+            session.commit()
+
+    def _give_back(self) -> None:
+        """Return what is claimed and not started; where that fails, the leases decide."""
+        try:
+            give_back(self.database, self._backlog)
+        except (DBAPIError, DatabaseUnavailable) as error:
+            left = len(self._backlog)
+            self.logger.warning("%s claimed jobs wait for their leases to end: %s", left, first_line(error))
+
+    @property
+    def _stopping(self) -> bool:
+        return self._keeper is not None and self._keeper.interruptions.stopping
+
+    def _make_feed(self) -> Feed:
+        return feed_for(
+            self.source,
+            self.database,
+            Claimant(worker_name(), self._lease_seconds),
+            self.limits.batch_size,
+            self.limits.crash_limit,
+            self.logger,
+        )
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        session = self.database.session()
+        fence(session)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    @contextmanager
+    def _timeline(self) -> Iterator[None]:
+        self._statements = Timeline(getattr(self.database, "engine", None))
+        try:
+            yield
+        finally:
+            self._statements.close()
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Run the keeper beside the block; inside a test's transaction there is nothing to keep."""
+        if not isinstance(self.database, Database):
+            yield
+            return
+        self._keeper = Keeper(self.database.companion, self._backlog, self.limits.grace_seconds, self.logger)
+        with self._keeper.interruptions:
+            self._keeper.start()
+            try:
+                yield
+            finally:
+                self._keeper.stop()
+
+    @contextmanager
+    def _watched(self, attempt: Attempt) -> Iterator[None]:
+        """Let the keeper look after the attempt, and interrupt it, inside the block."""
+        if self._keeper is None:
+            yield
+            return
+        self._keeper.watch(attempt)
+        try:
+            with self._keeper.interruptions.running(attempt):
+                yield
+        finally:
+            self._keeper.watch(None)
+
+
+def _seconds(thing: Any, name: str) -> float | None:
+    """Return a duration that a class or job has as timedelta or seconds, or None."""
+    value = getattr(thing, name, None)
+    if value is None:
+        return None
+    return float(value.total_seconds() if hasattr(value, "total_seconds") else value)

@@ -1,0 +1,253 @@
+"""Scripts for cron: options, log, lock, exit status (LP-12, LP-14 to LP-16, LP-18).
+
+Imports are late on purpose: a tick with nothing to do loads no ORM, no zope, no lazr.config, no application and
+no logging.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from jobcron import instance
+from jobcron.errors import ConfigurationError, JobcronError, UserMistake
+
+if TYPE_CHECKING:
+    import logging
+
+    from jobcron.settings import Section, Settings
+
+DEBUG, INFO, LEVEL_STEP = 10, 20, 10
+
+
+class CronScript:
+    """A script that cron runs: parses options, takes a lock, does its work in `main`, leaves with a status.
+
+    Args:
+        name: of the script, in messages; by default that of the program.
+        test_args: arguments of a test, instead of the command line's.
+        logger: used instead of the log on standard error.
+
+    Attributes:
+        options: the parsed options.
+        args: the positional arguments.
+    """
+
+    description = ""
+    usage = "%(prog)s [options]"
+
+    def __init__(
+        self,
+        name: str | None = None,
+        test_args: Sequence[str] | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self.started = time.monotonic()
+        self.in_test = test_args is not None
+        self._logger = logger
+        self._settings: Settings | None = None
+        program = name or os.path.basename(sys.argv[0])
+        self.parser = argparse.ArgumentParser(
+            prog=program, usage=self.usage, description=self.description or type(self).__doc__
+        )
+        add = self.parser.add_argument
+        add("args", nargs="*", help=argparse.SUPPRESS)
+        add("--config", metavar="INSTANCE", help="an instance's directory, or its name in configs/")
+        add("-v", "--verbose", action="count", default=0, help="say more; may be repeated")
+        add("-q", "--quiet", action="count", default=0, help="say less; may be repeated")
+        self.add_my_options()
+        self.options = self.parser.parse_args(test_args)
+        self.args: list[str] = self.options.args
+
+    def add_my_options(self) -> None:
+        """Add options to `parser`; for subclasses."""
+
+    def main(self) -> int | None:
+        """Do the work; for subclasses. Return an exit status, or None for 0."""
+        raise NotImplementedError(f"{type(self).__name__} has no main()")
+
+    @property
+    def settings(self) -> Settings:
+        """The instance's settings.
+
+        Raises:
+            ConfigurationError: something is wrong with it.
+        """
+        if self._settings is None:
+            self._settings = instance.load(self.options.config)
+        return self._settings
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The script's log; set up when it is first used."""
+        if self._logger is None:
+            from jobcron.logs import set_up_log
+
+            level = max(1, INFO + LEVEL_STEP * (self.options.quiet - self.options.verbose))
+            with_time = self._settings is None or not self._settings.instance.startswith("testrunner")
+            self._logger = set_up_log(level, with_time)
+        return self._logger
+
+    @logger.setter
+    def logger(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    @property
+    def lock_name(self) -> str:
+        """The name of the lock: one run at a time for each."""
+        return self.parser.prog.removesuffix(".py")
+
+    def lock_and_run(self) -> None:
+        """Take the lock, do `main`, and leave: with `SystemExit` where the status is not 0."""
+        status = self._guarded()
+        if status:
+            sys.exit(status)
+
+    def _guarded(self) -> int:
+        """Return the exit status; errors become messages, and reports where they are nobody's mistake."""
+        try:
+            from jobcron.lock import RunLock
+
+            lock = RunLock(self.settings.lock_dir, self.lock_name)
+            lock.acquire()
+            try:
+                return self.main() or 0
+            finally:
+                lock.release()
+        except UserMistake as error:
+            self.logger.error("%s", error)
+            return error.exit_status
+        except KeyboardInterrupt:
+            self.logger.error("Stopped from the keyboard")
+            return 1
+        except Exception as error:
+            self._report(error)
+            return error.exit_status if isinstance(error, JobcronError) else 1
+
+    def _report(self, error: Exception) -> None:
+        """Make an OOPS of an error outside any job; where that fails the log has it all."""
+        from jobcron.oops import globalErrorUtility, traceback_of
+
+        text = globalErrorUtility.redactor.text(traceback_of(error))
+        self.logger.error("Unhandled exception\n%s", text.rstrip())
+        try:
+            if globalErrorUtility.error_dir is None:
+                globalErrorUtility.configure(settings=self.settings)
+            report = globalErrorUtility.raising(error, {"script_name": self.parser.prog})
+        except Exception as failure:
+            self.logger.error("The OOPS report could not be made: %s", failure)
+            return
+        if report is not None:
+            self.logger.info("%s", report["id"], extra={"oops_id": report["id"]})
+
+
+class JobCronScript(CronScript):
+    """Run the ready jobs of a section of the configuration.
+
+    Three ways: ``run_jobs.py do_foo`` (`commandline_config`), a subclass with `config_name` and
+    `source_interface`, and a test with `test_args`.
+
+    Args:
+        runner_class: how jobs are run; by default what the section says.
+        test_args: arguments of a test. Inside `jobcron.testing.use_session` the script then works in the test's
+            own transaction; elsewhere it sees committed rows only.
+        name: see `CronScript`.
+        commandline_config: the section is named on the command line.
+        logger: see `CronScript`.
+    """
+
+    config_name: str | None = None
+    """The section of the configuration; for subclasses."""
+
+    source_interface: Any = None
+    """The interface of the source, or the job class; for subclasses. By default what the section says."""
+
+    def __init__(
+        self,
+        runner_class: Any = None,
+        test_args: Sequence[str] | None = None,
+        name: str | None = None,
+        commandline_config: bool = False,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        if commandline_config:
+            self.usage = "%(prog)s [options] SECTION"
+        self._runner_class = runner_class
+        super().__init__(name, test_args, logger)
+        if commandline_config:
+            if len(self.args) != 1:
+                found = " ".join(self.args) or "none"
+                self.parser.error(f"expected the name of one section of the configuration, got: {found}")
+            self.config_name = self.args[0]
+        elif self.args:
+            self.parser.error(f"expected no arguments, got: {' '.join(self.args)}")
+
+    def add_my_options(self) -> None:
+        """Add the options of a run."""
+        self.parser.add_argument(
+            "--fail-on-job-failure",
+            action="store_true",
+            help="leave with status 1 where a job did not complete",
+        )
+
+    @property
+    def section(self) -> Section:
+        """The section of the configuration.
+
+        Raises:
+            ConfigurationError: there is no such section.
+        """
+        if self.config_name is None:
+            raise ConfigurationError(f"expected {type(self).__name__} to set config_name, it does not")
+        return self.settings.section(self.config_name)
+
+    @property
+    def dbuser(self) -> str | None:
+        """The database role of the section, or None for the URL's user."""
+        return self.section.dbuser
+
+    @property
+    def lock_name(self) -> str:
+        """The section's name, once it is known to be one."""
+        return self.section.name
+
+    def main(self) -> int | None:
+        """Run the ready jobs, and log how many were run of each class."""
+        if not self._may_have_work():
+            return 0
+        from jobcron.jobrun import run_section
+
+        return run_section(self)
+
+    def runner_class(self) -> Any:
+        """Return the class of the runner: the script's own, or what the section names."""
+        return self._runner_class
+
+    def _may_have_work(self) -> bool:
+        if self.in_test:
+            return True
+        from jobcron.tick import may_have_work
+
+        source = self._source_name()
+        if source is None:
+            return True
+        settings = self.settings
+        return may_have_work(
+            settings.database_url,
+            self.dbuser,
+            source,
+            self.section.name,
+            settings.activity_interval,
+        )
+
+    def _source_name(self) -> str | None:
+        wanted = self.source_interface
+        if wanted is None:
+            return self.section.source_interface
+        module = getattr(wanted, "__module__", None)
+        name = getattr(wanted, "__qualname__", None) or getattr(wanted, "__name__", None)
+        return f"{module}.{name}" if module and name else None

@@ -1,0 +1,162 @@
+"""The settings of an instance, as frozen values, and their copy that is cheap to read.
+
+Reading a configuration with all its checks (`config`) costs more than a whole tick with nothing to do, so what
+it yields is kept in the state directory, beside the very texts that it was read from: it is used only while
+every one of these files still says the same, word for word, and only if nobody else can have written it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from typing import Any, NamedTuple
+
+from jobcron import __version__
+from jobcron.errors import ConfigurationError
+
+COMPILED_NAME = "compiled-settings.json"
+
+PACKAGE = os.path.dirname(os.path.abspath(__file__))
+CONFIGS = os.path.join(PACKAGE, "configs")
+SCHEMA = os.path.join(CONFIGS, "schema.conf")
+
+SECTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+"""What the name of a section, a lock or a prefix may look like, before it meets a path."""
+
+_STATE_DIR = re.compile(r"^state_dir\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
+_EXTENDS = re.compile(r"^extends\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
+
+
+class Section(NamedTuple):
+    """A section of jobs. See ``configs/schema.conf`` for what the values mean."""
+
+    name: str
+    source_interface: str | None
+    dbuser: str | None
+    runner_class: str
+    batch_size: int
+    oops_prefix: str | None
+    error_dir: str | None
+
+
+class Settings(NamedTuple):
+    """An instance. See ``configs/schema.conf`` for what the values mean.
+
+    Attributes:
+        path: the configuration file.
+        database_origin: where ``database_url`` was read, for messages.
+        sections: the sections of jobs, by name.
+    """
+
+    path: str
+    database_url: str
+    database_origin: str
+    application: str | None
+    python_path: list[str] | None
+    state_dir: str
+    lock_dir: str
+    error_dir: str
+    oops_prefix: str
+    mail: str | None
+    mail_from: str
+    activity_interval: float
+    grace_seconds: float
+    crash_limit: int
+    sections: dict[str, Section]
+
+    def section(self, name: str) -> Section:
+        """Return a section of jobs.
+
+        Raises:
+            ConfigurationError: there is none of this name.
+        """
+        try:
+            return self.sections[name]
+        except KeyError:
+            known = ", ".join(sorted(self.sections)) or "none"
+            raise ConfigurationError(
+                f"{self.path}: expected a section [{name}], found none; the sections of jobs are: {known}"
+            ) from None
+
+    @property
+    def instance(self) -> str:
+        """The instance's name: that of the configuration's directory."""
+        return os.path.basename(os.path.dirname(self.path))
+
+    def secrets(self) -> list[str]:
+        """Return the texts that no report, log or mail may show."""
+        found = []
+        for url in (self.database_url, self.mail or ""):
+            match = re.match(r"[^/]+://[^:/@]*:(?P<password>[^@/]+)@", url)
+            if match:
+                found.append(match["password"])
+        return found
+
+
+def _read_text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _state_dir_of(path: str) -> str | None:
+    """Return the state directory as the text names it; the checks are done where it is read in earnest."""
+    for _ in range(10):
+        text = _read_text(path)
+        here = os.path.dirname(path)
+        found = _STATE_DIR.search(text)
+        if found:
+            return os.path.normpath(os.path.join(here, found[1]))
+        base = _EXTENDS.search(text)
+        if not base:
+            return None
+        path = os.path.join(here, base[1])
+    return None
+
+
+def read_compiled(path: str) -> Settings | None:
+    """Return the settings kept from an earlier run, or None where they are not to be trusted."""
+    try:
+        state_dir = _state_dir_of(path)
+        if state_dir is None or not _is_ours(os.stat(state_dir), stat.S_IWOTH):
+            return None
+        kept = os.open(os.path.join(state_dir, COMPILED_NAME), os.O_RDONLY | os.O_NOFOLLOW)
+        with os.fdopen(kept, encoding="utf-8") as file:
+            if not _is_ours(os.fstat(file.fileno()), 0o077):
+                return None
+            content = json.load(file)
+        if content["version"] != __version__ or path not in content["texts"]:
+            return None
+        if any(_read_text(p) != text for p, text in content["texts"].items()):
+            return None
+        if any(os.stat(p).st_mode & stat.S_IWOTH for p in content["texts"]):
+            return None
+        values = content["settings"]
+        values["sections"] = {k: Section(**v) for k, v in values["sections"].items()}
+        settings = Settings(**values)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # whatever is wrong, reading in earnest finds it and says it
+    return settings if settings.path == path and settings.state_dir == state_dir else None
+
+
+def _is_ours(status: os.stat_result, forbidden: int) -> bool:
+    return status.st_uid == os.geteuid() and not status.st_mode & forbidden
+
+
+def write_compiled(settings: Settings, texts: dict[str, str]) -> None:
+    """Keep the settings for the next run; what cannot be written is simply not kept."""
+    values: dict[str, Any] = settings._asdict()
+    values["sections"] = {k: v._asdict() for k, v in settings.sections.items()}
+    content = {"version": __version__, "texts": texts, "settings": values}
+    path = os.path.join(settings.state_dir, COMPILED_NAME)
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        if not _is_ours(os.stat(settings.state_dir), stat.S_IWOTH):
+            return
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
+            json.dump(content, file)
+        os.rename(temporary, path)
+    except OSError:
+        return

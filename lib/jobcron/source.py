@@ -1,0 +1,307 @@
+"""Making jobs and finding those that are ready: the class of a job type is also its source (LP-07 to LP-10)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar, Generic, Self, TypeVar, get_args, get_origin
+
+from sqlalchemy import ColumnElement, Select, inspect, null, or_, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session, contains_eager, joinedload, object_session
+from zope.component import getGlobalSiteManager
+from zope.interface import directlyProvidedBy
+
+from jobcron import registry
+from jobcron.clock import database_now
+from jobcron.database import session_for
+from jobcron.errors import InvalidJobData
+from jobcron.family import FamilyRow, many_to_one, target_name
+from jobcron.interfaces import IJobSource, JobStatus
+from jobcron.job import NOT_STARTED, Job
+from jobcron.tables import JobTypeRow
+
+Row = TypeVar("Row", bound=Job | FamilyRow)
+
+JOB_VALUES = frozenset(
+    {
+        "scheduled_start",
+        "expires_at",
+        "priority",
+        "max_retries",
+        "requester",
+        "description",
+        "unique_key",
+        "queue_name",
+        "json_data",
+    }
+)
+"""What `create` and `acquire` put on the shared row; every other name is a column of the family."""
+
+
+class SourceClass(type):
+    """Makes a class of jobs the utility of the source interfaces that it is declared to provide (LP-07).
+
+    ``@provider(IDoFooJobSource)`` sets ``__provides__`` once the class is made; from then on
+    ``getUtility(IDoFooJobSource)`` returns the class.
+    """
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "__provides__" and getattr(cls, "class_job_type", None) is not None:
+            for interface in directlyProvidedBy(cls):
+                if interface.extends(IJobSource):
+                    _provide(cls, interface)
+
+
+_shared: set[Any] = set()
+
+
+def _provide(cls: type[Any], interface: Any) -> None:
+    site = getGlobalSiteManager()
+    other = site.queryUtility(interface)
+    if interface in _shared:
+        return
+    if other is None or registry.dotted_name(other) == registry.dotted_name(cls):
+        site.registerUtility(cls, interface)
+    else:
+        # Several classes share the interface of their family: it stands for none of them.
+        _shared.add(interface)
+        site.unregisterUtility(other, interface)
+
+
+class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
+    """What a class of jobs needs to be their source.
+
+    ``class DoFooJob(BaseRunnableJob[FooJob])`` names its family table by the parameter; without one the job has
+    no table but the shared row.
+    """
+
+    class_job_type: ClassVar[Any] = None
+    """The item of the family's enum; classes without one are bases and are not registered."""
+
+    context_class: ClassVar[type[Any]] = Job
+    """The mapped class of the family; set from the class's parameter."""
+
+    type_name: ClassVar[str]
+    """``family.TYPE``: what the database calls the type."""
+
+    memory_limit: ClassVar[int | None] = None
+    """Bytes that a job may use in an isolated runner."""
+
+    finds_ready_jobs_itself: ClassVar[bool] = False
+    """Whether the class has an ``iterReady`` of its own."""
+
+    job_defaults: ClassVar[dict[str, Any]] = {}
+    """Values of the shared row that the class sets as attributes, such as ``max_retries = 5``."""
+
+    context: Row
+    job: Any
+
+    def __init__(self, context: Row) -> None:
+        raise NotImplementedError
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Take the family from the parameter, and register the class if it has a type."""
+        super().__init_subclass__(**kwargs)
+        for base in getattr(cls, "__orig_bases__", ()):
+            origin = get_origin(base)
+            if isinstance(origin, type) and issubclass(origin, BaseRunnableJobSource):
+                (argument,) = get_args(base)
+                if isinstance(argument, type):
+                    cls.context_class = argument
+        named = {k: cls.__dict__[k] for k in ("max_retries", "priority") if k in cls.__dict__}
+        own = {k: v for k, v in named.items() if v is None or isinstance(v, int)}
+        for name in own:
+            delattr(cls, name)  # so that an instance shows its row's value
+        cls.job_defaults = {**cls.job_defaults, **own}
+        ready = BaseRunnableJobSource.iterReady.__func__  # type: ignore[attr-defined]
+        cls.finds_ready_jobs_itself = getattr(cls.iterReady, "__func__", None) is not ready
+        if cls.class_job_type is not None:
+            enum = type(cls.class_job_type)
+            enum_name = getattr(getattr(cls.class_job_type, "enum", enum), "__name__", enum.__name__)
+            family = getattr(cls.context_class, "__tablename__", None)
+            family = enum_name if cls.context_class is Job else family
+            cls.type_name = f"{family}.{cls.class_job_type.name}"
+            registry.register(cls.type_name, cls)
+
+    @staticmethod
+    def contextManager() -> AbstractContextManager[Any]:
+        """Return the context manager entered around a run; this one does nothing."""
+        return nullcontext()
+
+    @classmethod
+    def create(cls, target: Any = None, *, session: Session | None = None, **values: Any) -> Self:
+        """Make a job, in the caller's transaction (LP-08).
+
+        Args:
+            target: what the job is about; None for a type without a target.
+            session: the caller's; by default the target's, then the ambient one.
+            values: of the shared row (`JOB_VALUES`, and ``metadata`` for ``json_data``) and of the family's
+                other columns.
+
+        Raises:
+            InvalidJobData: a value has no column.
+            NoSession: no session can be found.
+        """
+        session = session_for(session, object_session(target) if target is not None else None)
+        job_values, family_values = cls._sorted_values(target, values)
+        job = Job(type_id=registry.type_id(session, cls.type_name), **job_values)
+        return cls._with_context(session, job, family_values)
+
+    @classmethod
+    def acquire(cls, target: Any = None, *, session: Session | None = None, **values: Any) -> Self:
+        """Return the job for this target that has not started, or make one (LP-09).
+
+        Under any number of concurrent callers there is one. The row found is locked, so that it does not start
+        before the caller commits. A RUNNING job may have read the old state already, so then a new one is made.
+
+        Args:
+            target: what the job is about.
+            session: as for `create`.
+            values: as for `create`; used only for a new job. ``unique_key`` replaces the target's key.
+        """
+        session = session_for(session, object_session(target) if target is not None else None)
+        session.flush()
+        job_values, family_values = cls._sorted_values(target, values)
+        job_values.setdefault("unique_key", cls._key_of(target))
+        waiting = cls._waiting_for(session, target)
+        if waiting is not None:
+            return waiting
+        job_values.setdefault("json_data", {})
+        mark = uuid.uuid4()
+        number = registry.type_id(session, cls.type_name)
+        insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert
+        upsert = insert(Job).values(uuid=mark, type_id=number, **job_values)
+        upsert = upsert.on_conflict_do_update(
+            index_elements=["type", "unique_key"],
+            index_where=text("status IN (0, 4, 7)"),
+            set_={"unique_key": upsert.excluded.unique_key},
+        )
+        job = session.scalars(upsert.returning(Job), execution_options={"populate_existing": True}).one()
+        if job.uuid == mark:
+            return cls._with_context(session, job, family_values)
+        return cls.get(job.id, session=session)
+
+    @classmethod
+    def get(cls, job_id: int, *, session: Session | None = None) -> Self:
+        """Return the job of this type with this number.
+
+        Raises:
+            LookupError: there is none.
+        """
+        session = session_for(session)
+        row = session.scalars(cls._select().where(Job.id == job_id)).unique().one_or_none()
+        if row is None:
+            raise LookupError(f"expected a job {cls.type_name} with the number {job_id}, found none")
+        return cls(row)
+
+    @classmethod
+    def iterReady(cls, *, session: Session | None = None) -> Iterator[Self]:
+        """Iterate over the jobs that are waiting, due and unleased, in the order in which they start (LP-10)."""
+        now = database_now()
+        ready = (
+            cls._select()
+            .where(
+                Job.status == JobStatus.WAITING,
+                Job.scheduled_start <= now,
+                or_(Job.lease_expires.is_(None), Job.lease_expires <= now),
+                or_(Job.expires_at.is_(None), Job.expires_at > now),
+            )
+            .order_by(Job.priority, Job.scheduled_start, Job.id)
+        )
+        for row in session_for(session).scalars(ready).unique():
+            yield cls(row)
+
+    @classmethod
+    def load(cls, session: Session, job_ids: list[int]) -> dict[int, Self]:
+        """Return claimed jobs by number, their rows and what their families refer to loaded afresh."""
+        rows = session.scalars(
+            cls._select().where(Job.id.in_(job_ids)), execution_options={"populate_existing": True}
+        ).unique()
+        return {job.job.id: job for job in map(cls, rows)}
+
+    @classmethod
+    def _select(cls) -> Select[Any]:
+        number = select(JobTypeRow.id).where(JobTypeRow.name == cls.type_name)
+        of_type = Job.type_id == number.scalar_subquery()
+        if cls.context_class is Job:
+            return select(Job).where(of_type)
+        family = cls.context_class
+        targets = [joinedload(getattr(family, r.key)) for r in many_to_one(family)]
+        return select(family).join(family.job).where(of_type).options(contains_eager(family.job), *targets)
+
+    @classmethod
+    def _sorted_values(cls, target: Any, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        if "metadata" in values:
+            values["json_data"] = values.pop("metadata")
+        job_values = {**cls.job_defaults, **{k: values.pop(k) for k in JOB_VALUES & values.keys()}}
+        if job_values.get("max_retries", 0) is None:
+            job_values["max_retries"] = null()  # for ever, not the column's default
+        if cls.context_class is Job:
+            if target is not None or values:
+                raise InvalidJobData(
+                    f"expected values of the shared row for {cls.__name__}, which has no table of its own, "
+                    f"got {', '.join(values) or 'a target'}"
+                )
+            return job_values, {}
+        columns = {a.key for a in inspect(cls.context_class).attrs} - {"id", "job", "job_type"}
+        unknown = values.keys() - columns
+        if unknown:
+            raise InvalidJobData(
+                f"expected names of the shared row ({', '.join(sorted(JOB_VALUES))}) or of "
+                f"{cls.context_class.__name__} ({', '.join(sorted(columns))}), "
+                f"got {', '.join(sorted(unknown))}"
+            )
+        if target is not None:
+            values[target_name(cls.context_class)] = target
+        return job_values, values
+
+    @classmethod
+    def _with_context(cls, session: Session, job: Job, values: dict[str, Any]) -> Self:
+        session.add(job)
+        row: Any = job
+        if cls.context_class is not Job:
+            row = cls.context_class(job_type=cls.class_job_type, job=job, **values)
+            session.add(row)
+        session.flush()
+        return cls(row)
+
+    @classmethod
+    def _key_of(cls, target: Any) -> str:
+        if target is None:
+            return ""
+        identity = inspect(target).identity
+        if identity is None:
+            raise InvalidJobData(f"expected the target {target!r} to be in the database, it is not")
+        return ",".join(map(str, identity))
+
+    @classmethod
+    def _waiting_for(cls, session: Session, target: Any) -> Self | None:
+        """Return a job that `create` made for the target, which has no key to be found by."""
+        if cls.context_class is Job or target is None:
+            return None
+        about: ColumnElement[bool] = getattr(cls.context_class, target_name(cls.context_class)) == target
+        row = session.scalars(
+            cls._select()
+            .where(about, Job.unique_key.is_(None), Job.status.in_(NOT_STARTED))
+            .order_by(Job.id)
+            .limit(1)
+            .with_for_update(key_share=True, of=Job)
+        ).first()
+        return None if row is None else cls(row)
+
+
+def new_job(session: Session, type_name: str, **values: Any) -> Job:
+    """Make a shared row for a job whose class is none of ours: see `IJobSource`.
+
+    Args:
+        session: the caller's.
+        type_name: ``family.TYPE``.
+        values: of the row.
+    """
+    job = Job(type_id=registry.type_id(session, type_name), **values)
+    session.add(job)
+    session.flush()
+    return job

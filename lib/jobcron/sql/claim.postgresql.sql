@@ -1,0 +1,56 @@
+-- Take up to :batch ready jobs of one type: RUNNING, under a new lease token, in one statement.
+--
+-- "step" walks the priorities that waiting jobs have, one index probe each, the best first; "ready" then takes
+-- the due jobs of each. Scanning (priority, scheduled_start) plainly would wade through every job of a better
+-- priority that is not due yet. Both are lazy: nothing beyond the :batch-th job is looked at or locked.
+--
+-- FOR NO KEY UPDATE: FOR UPDATE would not see jobs with an uncommitted foreign-key child. SKIP LOCKED: two
+-- runners never wait for each other; a row that somebody moved between our snapshot and our lock is read again
+-- and drops out.
+--
+-- A job whose process died before (crash_count > 0) is claimed alone, so that it takes no neighbour along:
+-- the batch ends before it.
+WITH RECURSIVE step (priority) AS (
+    (SELECT priority FROM jobcron_job
+     WHERE status = 0 AND type = :type
+     ORDER BY priority LIMIT 1)
+  UNION ALL
+    SELECT (SELECT priority FROM jobcron_job
+            WHERE status = 0 AND type = :type AND priority > step.priority
+            ORDER BY priority LIMIT 1)
+    FROM step WHERE step.priority IS NOT NULL
+),
+ready AS MATERIALIZED (
+    SELECT due.id, due.priority, due.scheduled_start, due.crash_count
+    FROM step CROSS JOIN LATERAL (
+        SELECT id, priority, scheduled_start, crash_count
+        FROM jobcron_job
+        WHERE status = 0 AND type = :type AND priority = step.priority
+          AND scheduled_start <= @now
+          AND (lease_expires IS NULL OR lease_expires <= @now)
+          AND (expires_at IS NULL OR expires_at > @now)
+        ORDER BY scheduled_start, id
+        LIMIT :batch
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS due
+    LIMIT :batch
+),
+batch AS (
+    SELECT id,
+           row_number() OVER in_order AS place,
+           sum(crash_count) OVER in_order AS crashes
+    FROM ready
+    WINDOW in_order AS (ORDER BY priority, scheduled_start, id)
+)
+UPDATE jobcron_job AS job
+SET status = 1,
+    date_started = @now,
+    date_finished = NULL,
+    lease_expires = @after(:lease_seconds),
+    lease_token = job.lease_token + 1,
+    claimed_by = :claimed_by,
+    attempt_count = job.attempt_count + 1,
+    progress = NULL
+FROM batch
+WHERE job.id = batch.id AND (batch.place = 1 OR batch.crashes = 0)
+RETURNING job.id, job.lease_token, batch.place

