@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
-from zope.component import queryUtility
+from zope.component import getGlobalSiteManager, queryUtility
 from zope.interface.interfaces import IInterface
 
 from jobcron import registry
@@ -15,19 +16,27 @@ from jobcron.errors import ConfigurationError
 from jobcron.settings import Section, Settings
 
 
-class Application(NamedTuple):
+class Application:
     """The application, imported.
 
-    Attributes:
-        around_job: returns a context manager that is entered around each job.
+    Args:
+        around_job: called at once, for what it registers; where it returns a context manager it is called again
+            for each job, and that is entered around the job. None: nothing is around a job.
     """
 
-    around_job: Any
+    def __init__(self, around_job: Callable[[], Any] | None = None) -> None:
+        self._around_job = around_job
+        self._first = around_job() if around_job else None
+        if not isinstance(self._first, AbstractContextManager):
+            self._around_job = None
 
     def context(self) -> AbstractContextManager[Any]:
         """Return the context manager for one job."""
-        context = self.around_job() if self.around_job else None
-        return context if isinstance(context, AbstractContextManager) else nullcontext()
+        if self._around_job is None:
+            return nullcontext()
+        context: AbstractContextManager[Any] = self._first or self._around_job()
+        self._first = None
+        return context
 
 
 def load_application(settings: Settings) -> Application:
@@ -40,12 +49,12 @@ def load_application(settings: Settings) -> Application:
         if folder not in sys.path:
             sys.path.insert(0, folder)
     if settings.application is None:
-        return Application(None)
+        return Application()
     module_name, _, callable_name = settings.application.partition(":")
     place = f"{settings.path}: section [jobcron], key application"
     module = _import(module_name, place)
     if not callable_name:
-        return Application(None)
+        return Application()
     around_job = getattr(module, callable_name, None)
     if not callable(around_job):
         raise ConfigurationError(
@@ -91,7 +100,8 @@ def source_of(found: Any, place: str, settings: Settings) -> Any:
                 f"{place}: expected an interface or a class with iterReady, got {registry.dotted_name(found)}"
             )
         return found
-    source = queryUtility(found) or _class_that_provides(found, place)
+    exact = getGlobalSiteManager().utilities.registered((), found, "")
+    source = exact or _class_that_provides(found, place) or queryUtility(found)
     if source is None:
         application = settings.application or "none"
         raise ConfigurationError(

@@ -57,6 +57,9 @@ class Feed(Protocol):
     def took(self, seconds: float) -> None:
         """Learn how long a job took."""
 
+    def forget(self) -> None:
+        """Let go of objects that were loaded: their session was closed."""
+
 
 class TypeFeed:
     """The jobs of one class, claimed in batches by their type.
@@ -83,8 +86,12 @@ class TypeFeed:
         known = self._seconds
         self._seconds = seconds if known is None else 0.7 * known + 0.3 * seconds
 
+    def forget(self) -> None:
+        """Hold nothing: what was claimed is in the runner's hands."""
+
     def take(self, session: Session) -> list[Entry]:
         """See `Feed`: first the jobs whose process died, one at a time, then those that are ready."""
+        session.expunge_all()
         try:
             entries = self._taken(session)
             session.commit()
@@ -170,6 +177,11 @@ class IteratorFeed:
     def took(self, seconds: float) -> None:
         """Learn nothing: jobs are claimed one by one."""
 
+    def forget(self) -> None:
+        """Look for the ready jobs again."""
+        self._found.clear()
+        self._claimed_in_pass = True
+
     def take(self, session: Session) -> list[Entry]:
         """See `Feed`. Ready jobs are looked for again until a look finds none that can be claimed."""
         while True:
@@ -177,6 +189,7 @@ class IteratorFeed:
                 if not self._claimed_in_pass:
                     return []
                 self._claimed_in_pass = False
+                session.expunge_all()
                 poison = self._put_back_the_dead(session)
                 if poison:
                     self._claimed_in_pass = True

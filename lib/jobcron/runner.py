@@ -90,7 +90,7 @@ class JobRunner:
     ) -> None:
         self.source = source
         self.database = database
-        self.application = application or Application(None)
+        self.application = application or Application()
         self.logger = logger or logging.getLogger()
         self.limits = limits or Limits()
         self.reporter = Reporter(errors, self.logger)
@@ -148,7 +148,6 @@ class JobRunner:
             if entry is not None:
                 self._run_one(session, *entry)
                 continue
-            session.expunge_all()
             entries = self._take(session)
             if not entries:
                 return
@@ -215,6 +214,7 @@ class JobRunner:
         if isinstance(error, RAISED_ANYWHERE) and not self.database.is_ambient:
             session.invalidate()
             self._give_back()  # their rows are in the session no more
+            self._feed.forget()
         else:
             session.rollback()
 
