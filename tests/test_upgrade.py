@@ -1,0 +1,97 @@
+"""``jobcron upgrade``: jobcron's tables in a database that may hold others."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect
+
+from conftest import JOBCRON, Instance
+from jobcron.operate.upgrade import upgrade_schema
+from jobcron.schema_version import REVISION, VERSION_TABLE
+from jobcron.settings import PACKAGE
+from jobcron.tables import Base
+from jobcron.testing.server import PrivatePostgreSQL
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instance]:
+    """Return an instance whose database is empty."""
+    if request.param == "sqlite":
+        instance = Instance(tmp_path / "instance", f"sqlite:///{tmp_path / 'empty.db'}")
+        yield instance
+        instance.database.close()
+        return
+    server: PrivatePostgreSQL = request.getfixturevalue("server")
+    server.create_database("empty")
+    instance = Instance(tmp_path / "instance", server.url("empty"))
+    yield instance
+    instance.database.close()
+    server.drop_database("empty")
+
+
+def test_upgrade_makes_the_tables_and_a_second_one_changes_nothing(empty: Instance) -> None:
+    out, _ = empty.command("upgrade")
+    assert "was upgraded from nothing (version 0001)" in out
+    out, _ = empty.command("upgrade")
+    assert "is up to date (version 0001)" in out
+    # The types of the application are known from the start: the first tick need not import it.
+    names = {name for (name,) in empty.query("SELECT name FROM jobcron_source")}
+    assert {"fooapp.IDoFooJobSource", "fooapp.DoFooJob"} <= names
+
+
+def test_upgrade_leaves_the_applications_tables_and_versions_alone(empty: Instance) -> None:
+    empty.query("CREATE TABLE alembic_version (version_num varchar(32) NOT NULL)")
+    empty.query("INSERT INTO alembic_version VALUES ('theirs')")
+    empty.query("CREATE TABLE theirs (id integer)")
+    empty.command("upgrade")
+    assert empty.query("SELECT version_num FROM alembic_version") == [("theirs",)]
+    tables = set(inspect(empty.database.engine).get_table_names())
+    assert {t for t in tables if not t.startswith("jobcron_")} == {"alembic_version", "theirs"}
+
+
+def test_two_upgrades_at_once_make_the_tables_once(empty: Instance) -> None:
+    both = [
+        subprocess.Popen([JOBCRON, "--config", str(empty.path), "upgrade"], stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    results = [(p.wait(timeout=60), p.stderr.read() if p.stderr else "") for p in both]
+    assert results == [(0, ""), (0, "")]
+    assert empty.query(f"SELECT version_num FROM {VERSION_TABLE}") == [(REVISION,)]
+
+
+def test_tables_that_are_newer_than_the_code_are_refused(instance: Instance) -> None:
+    instance.query(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    _, err = instance.command("upgrade", expect=1)
+    assert "found 9999: this code is older than the tables" in err
+    _, err = instance.command("run", "do_foo", expect=1)
+    assert "to be of version 0001, found 9999" in err
+    assert "Traceback" not in err
+
+
+def test_an_upgrade_that_fails_leaves_nothing_behind(empty: Instance) -> None:
+    empty.query("CREATE TABLE jobcron_run (id integer)")
+    with pytest.raises(Exception, match="jobcron_run"), empty.database.begin() as connection:
+        upgrade_schema(connection, "here")
+    assert inspect(empty.database.engine).get_table_names() == ["jobcron_run"]
+
+
+def test_the_code_knows_the_newest_migration() -> None:
+    assert ScriptDirectory(f"{PACKAGE}/schema").get_heads() == [REVISION]
+
+
+def test_the_tables_are_what_the_classes_say(instance: Instance) -> None:
+    with instance.database.begin() as connection:
+        options = {
+            "include_object": lambda thing, name, kind, reflected, other: (
+                kind != "index" and (kind != "table" or (name.startswith("jobcron_") and name != VERSION_TABLE))
+            )
+        }
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, Base.metadata) == []
