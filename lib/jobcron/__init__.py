@@ -6,10 +6,11 @@ nothing: a tick with nothing to do loads almost none of them.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+import sys
 
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False  # as typing has it, whose import would be a tenth of a tick
 
 if TYPE_CHECKING:
     from jobcron.database import Database as Database
@@ -93,10 +94,12 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = ["__version__", *sorted(_HOME_OF)]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    module = f"{__name__}.{_HOME_OF[name]}"
+    __import__(module)
+    value = getattr(sys.modules[module], name)
     globals()[name] = value
     return value
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 import time
 
 from jobcron.directory import private_directory
@@ -53,7 +52,7 @@ class RunLock:
         self._descriptor = descriptor
         # A child made by fork would share the lock and could outlive us.
         os.register_at_fork(after_in_child=self.release)
-        who = f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%FT%TZ', time.gmtime())}\n"
+        who = f"process {os.getpid()} on {os.uname().nodename} since {time.strftime('%FT%TZ', time.gmtime())}\n"
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, who.encode(), 0)
 

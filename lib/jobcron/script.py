@@ -10,14 +10,16 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 from jobcron import instance
 from jobcron.errors import ConfigurationError, JobcronError, UserMistake
 
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Sequence
+    from typing import Any
 
     from jobcron.settings import Section, Settings
 
@@ -52,7 +54,11 @@ class CronScript:
         self._settings: Settings | None = None
         program = name or os.path.basename(sys.argv[0])
         self.parser = argparse.ArgumentParser(
-            prog=program, usage=self.usage, description=self.description or type(self).__doc__
+            prog=program,
+            usage=self.usage,
+            description=self.description or type(self).__doc__,
+            # A fixed width: asking the terminal's loads modules that only this would use.
+            formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
         )
         add = self.parser.add_argument
         add("args", nargs="*", help=argparse.SUPPRESS)

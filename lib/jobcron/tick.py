@@ -7,10 +7,15 @@ it again and says what is wrong.
 
 from __future__ import annotations
 
+import os
 import re
-from typing import Any
 
 from jobcron.sql import statement
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
@@ -43,15 +48,12 @@ def may_have_work(url: str, user: str | None, source: str, run_name: str, interv
 
 
 def _ask_sqlite(path: str, parameters: dict[str, Any]) -> Any:
-    import os
     import sqlite3
-    from urllib.parse import quote
 
     if not os.path.exists(path):
-        return None
+        return None  # connecting would make it
     try:
-        # mode=rw: never makes a file; mode=ro could not open a WAL database that nobody has open.
-        connection = sqlite3.connect(f"file:{quote(path)}?mode=rw", uri=True, timeout=5)
+        connection = sqlite3.connect(path, timeout=5)
         try:
             return connection.execute(statement("tick", "sqlite"), parameters).fetchone()
         finally:

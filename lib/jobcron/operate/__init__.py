@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 
 from jobcron.errors import UserMistake
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,16 +19,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: of the command line; by default those of the process.
     """
-    parser = argparse.ArgumentParser(prog="jobcron", description="Batch jobs in your own database, run by cron.")
-    parser.add_argument("--config", metavar="INSTANCE", help="an instance's directory, or its name in configs/")
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["run"]:
+        return run(given[1:])  # what cron starts every minute: no other parser is built for it
+    parser = argparse.ArgumentParser(
+        prog="jobcron", description="Batch jobs in your own database, run by cron."
+    )
+    parser.add_argument(
+        "--config", metavar="INSTANCE", help="an instance's directory, or its name in configs/"
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("upgrade", help="create jobcron's tables, or bring them up to date")
-    run = commands.add_parser("run", help="run the ready jobs of a section, as run_jobs.py does", add_help=False)
-    run.add_argument("arguments", nargs=argparse.REMAINDER)
-    options = parser.parse_args(arguments)
+    running = commands.add_parser(
+        "run", help="run the ready jobs of a section, as run_jobs.py does", add_help=False
+    )
+    running.add_argument("arguments", nargs=argparse.REMAINDER)
+    options = parser.parse_args(given)
     try:
         if options.command == "run":
-            return _run(options)
+            return run(["--config", options.config, *options.arguments])
         from jobcron.operate.upgrade import upgrade
 
         return upgrade(options.config)
@@ -33,11 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_status
 
 
-def _run(options: argparse.Namespace) -> int:
+def run(arguments: list[str]) -> int:
+    """Run the ready jobs of a section: the script is the same as ``run_jobs.py``."""
     from jobcron.script import JobCronScript
 
-    config = ["--config", options.config] if options.config else []
-    sys.argv[1:] = [*config, *options.arguments]
-    sys.argv[0] = "jobcron run"
+    sys.argv = ["jobcron run", *arguments]
     JobCronScript(commandline_config=True).lock_and_run()
     return 0
