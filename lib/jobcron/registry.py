@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, delete, event, select
+from sqlalchemy import Connection, Engine, event, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from zope.interface import providedBy
@@ -146,26 +146,20 @@ def sync(connection: Connection, sources: Iterable[tuple[str, list[SourceName]]]
     """Bring what the database knows of job types and their sources up to date.
 
     Reads first and writes only what differs, in name order, so that two that do it at once do not deadlock.
+    Names that no class has any more stay: they lead to a type all the same.
 
     Args:
         connection: in a short transaction of its own.
         sources: pairs of a type's name and the names of its source.
     """
+    numbers: dict[str, int] = {name: i for i, name in connection.execute(select(JobTypeRow.id, JobTypeRow.name))}
+    rows = connection.execute(select(JobSourceRow.type_id, JobSourceRow.name, JobSourceRow.own_iter_ready))
+    known = {(number, SourceName(name, own)) for number, name, own in rows}
     for type_name, names in sorted(sources):
-        number = _find_or_insert(connection, type_name)
-        rows = connection.execute(
-            select(JobSourceRow.name, JobSourceRow.own_iter_ready).where(JobSourceRow.type_id == number)
-        )
-        known = {SourceName(name, own) for name, own in rows}
-        if known != set(names):
-            _replace(connection, number, names)
-
-
-def _replace(connection: Connection, number: int, names: list[SourceName]) -> None:
-    connection.execute(delete(JobSourceRow).where(JobSourceRow.type_id == number))
-    insert = _insert(connection)(JobSourceRow.__table__).on_conflict_do_nothing()
-    for name, own in sorted(names):
-        connection.execute(insert.values(name=name, type=number, own_iter_ready=own))
+        number = numbers.get(type_name) or _find_or_insert(connection, type_name)
+        for name in sorted(names):
+            if (number, name) not in known:
+                remember(connection, number, name)
 
 
 def sync_registered(connection: Connection) -> None:
@@ -186,6 +180,10 @@ def type_ids_of(connection: Connection, source: Any) -> list[int]:
 
 def remember(connection: Connection, number: int, source: SourceName) -> None:
     """Note that a source hands out jobs of a type."""
-    insert = _insert(connection)(JobSourceRow.__table__).on_conflict_do_nothing()
-    values = {"name": source.name, "type": number, "own_iter_ready": source.own_iter_ready}
-    connection.execute(insert.values(**values))
+    insert = _insert(connection)(JobSourceRow.__table__)
+    insert = insert.values(name=source.name, type=number, own_iter_ready=source.own_iter_ready)
+    connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=["name", "type"], set_={"own_iter_ready": insert.excluded.own_iter_ready}
+        )
+    )

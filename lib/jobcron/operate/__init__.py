@@ -22,12 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == ["run"]:
         return run(given[1:])  # what cron starts every minute: no other parser is built for it
-    parser = argparse.ArgumentParser(
-        prog="jobcron", description="Batch jobs in your own database, run by cron."
-    )
-    parser.add_argument(
-        "--config", metavar="INSTANCE", help="an instance's directory, or its name in configs/"
-    )
+    parser = argparse.ArgumentParser(prog="jobcron", description="Batch jobs in your own database, run by cron.")
+    parser.add_argument("--config", metavar="INSTANCE", help="an instance's directory, or its name in configs/")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("upgrade", help="create jobcron's tables, or bring them up to date")
     running = commands.add_parser(
