@@ -37,7 +37,7 @@ def test_an_unhandled_error_undoes_the_work_and_leaves_one_report_and_one_mail(i
     assert [path.name for path in instance.oopses()] == [row.oops_id]
     assert row.log is not None
     assert row.log.rstrip().endswith("ValueError: no such foo")
-    assert f"INFO    Job resulted in OOPS: {row.oops_id}\n" in log
+    assert f"INFO    Job resulted in OOPS: {row.oops_id} (ActJob (ID {job}))\n" in log
     assert "INFO    1 ActJob jobs did not complete.\n" in log
     assert instance.events(job) == ["failed"]
     (mail,) = (instance.path / "mail").iterdir()
@@ -63,7 +63,7 @@ def test_a_retry_undoes_the_work_and_n_retries_make_n_plus_one_runs(instance: In
     log = instance.run("act")
     row = instance.row(job)
     assert (row.status, row.attempt_count) == (JobStatus.FAILED, 3)
-    assert log.count("Scheduling retry due to NotNow: not now.") == 2
+    assert log.count(f"Scheduling retry of ActJob (ID {job}) due to NotNow: not now.") == 2
     assert instance.events(job) == ["retry", "retry", "failed"]
     assert instance.ledger() == []
     assert len(instance.oopses()) == 1

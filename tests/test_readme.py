@@ -33,10 +33,10 @@ class Foo(Base):
 BEFORE = """
 import jobcron
 import myapp.jobs
-from jobcron.instance import load
+from jobcron import load_settings
 from myapp.model import Base, Foo
 
-database = jobcron.Database(load().database_url)
+database = jobcron.Database(load_settings().database_url)
 Base.metadata.create_all(database.engine)
 session = database.session()
 foo = Foo()
@@ -47,7 +47,7 @@ session.flush()
 TEST = """
 import pytest
 from jobcron import Database
-from jobcron.instance import load
+from jobcron import load_settings
 from jobcron.testing import database_session
 from myapp.jobs import DoFooJob
 from myapp.model import Foo
@@ -55,7 +55,7 @@ from myapp.model import Foo
 
 @pytest.fixture
 def session():
-    with database_session(Database(load().database_url).engine) as session:
+    with database_session(Database(load_settings().database_url).engine) as session:
         yield session
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from jobcron.family import FamilyRow as FamilyRow
     from jobcron.family import JobType as JobType
     from jobcron.family import job_type_column as job_type_column
+    from jobcron.instance import load_settings as load_settings
     from jobcron.interfaces import IJob as IJob
     from jobcron.interfaces import IJobRunner as IJobRunner
     from jobcron.interfaces import IJobSource as IJobSource
@@ -79,6 +80,7 @@ _HOMES = {
         "UserMistake",
     ),
     "family": ("FamilyRow", "JobType", "job_type_column"),
+    "instance": ("load_settings",),
     "interfaces": ("IJob", "IJobRunner", "IJobSource", "IRunnableJob", "JobStatus"),
     "job": ("Job",),
     "notify": ("after_commit", "new_mail", "send"),

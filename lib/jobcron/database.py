@@ -196,13 +196,16 @@ class Database:
                 f"cannot connect to the database {self.describe()}: {first_line(error.orig)}"
             ) from error
 
-    def session(self) -> Session:
+    def session(self, *, writing: bool = True) -> Session:
         """Return a session whose transactions are those of jobs.
+
+        Args:
+            writing: on SQLite each transaction takes the write lock when it begins; False: it reads only.
 
         What is loaded stays loaded after a commit: a job that works outside the database first holds no
         transaction while it does (design.md, the life of a job, point 4).
         """
-        return Session(self._writing, expire_on_commit=False)
+        return Session(self._writing if writing else self.engine, expire_on_commit=False)
 
     def companion(self) -> Database:
         """Return the same database over a connection of its own, for one who must not wait long."""

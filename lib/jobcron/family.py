@@ -101,7 +101,14 @@ def job_type_column(enum: Iterable[Any]) -> Any:
 
 
 class FamilyRow:
-    """Mixin for family tables: the job's number as primary key, and the shared row as ``job``."""
+    """Mixin for family tables: the job's number as primary key, and the shared row as ``job``.
+
+    What the row's many-to-one relationships lead to is loaded when the job is claimed. What those lead to in turn
+    is not, and would be read, in a transaction that stays open, when the job first asks for it: a job that works
+    outside the database first should have it loaded too, by ``relationship(lazy="joined")`` on the target.
+
+    The primary key is called ``id`` here and ``job`` in SQL.
+    """
 
     __tablename__: Any
     job_type: Any

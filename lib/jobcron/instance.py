@@ -12,7 +12,7 @@ DATABASE_VARIABLE = "JOBCRON_DATABASE_URL"
 FILE_NAME = "jobcron.conf"
 
 
-def load(config: str | None = None) -> Settings:
+def load_settings(config: str | None = None) -> Settings:
     """Return the settings of an instance.
 
     Args:

@@ -36,6 +36,10 @@ class JobStatus(IntEnum):
         status.description = description
         return status
 
+    def __bool__(self) -> bool:
+        """Be true, WAITING as well, whose number is 0: a job that has a status has one."""
+        return True
+
     WAITING = 0, "Waiting", "The job is waiting to be run."
     RUNNING = 1, "Running", "A runner holds the job's lease and runs it."
     COMPLETED = 2, "Completed", "The job ran, and its work is committed."

@@ -136,6 +136,7 @@ def new_mail(subject: str, body: str, message_id: str | None = None) -> EmailMes
 def send(recipients: list[str], message: EmailMessage) -> None:
     """Deliver a mail now; without recipients, not at all."""
     if recipients:
+        del message["To"]  # of an earlier attempt to send it
         message["To"] = ", ".join(recipients)
         post.transport(message)
 
@@ -143,9 +144,10 @@ def send(recipients: list[str], message: EmailMessage) -> None:
 def oops_mail(operation: str, oops: dict[str, object]) -> EmailMessage:
     """Return the mail that tells of an OOPS."""
     return new_mail(
-        "A job failed",
+        f"A job failed: {operation}",
         f"An error happened during the following operation: {operation}.\n\n"
         f"Its report is {oops['id']}. It will be looked at; nothing needs to be done.\n",
+        message_id=f"<{oops['id']}@jobcron>",
     )
 
 

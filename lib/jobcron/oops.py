@@ -107,9 +107,9 @@ class ErrorUtility:
         Raises:
             ConfigurationError: no such section.
         """
-        from jobcron.instance import load
+        from jobcron.instance import load_settings
 
-        settings = settings or load()
+        settings = settings or load_settings()
         section = settings.section(section_name) if section_name else None
         self.prefix = (section and section.oops_prefix) or settings.oops_prefix
         self.error_dir = (section and section.error_dir) or settings.error_dir

@@ -77,14 +77,14 @@ class Reporter:
         match outcome:
             case Failed():
                 # The record carries the id: it is the outcome of a job, not a second report.
-                self.logger.info("Job resulted in OOPS: %s", oops_id, extra={"oops_id": oops_id})
+                self.logger.info("Job resulted in OOPS: %s (%s)", oops_id, job, extra={"oops_id": oops_id})
                 self.logger.debug("%s failed: %s", job, text)
             case UserError():
                 self.logger.info("%s failed with user error %s.", job, text)
             case Retry():
-                self.logger.info("Scheduling retry due to %s.", text)
+                self.logger.info("Scheduling retry of %s due to %s.", job, text)
             case Suspended():
-                self.logger.debug("Job suspended itself")
+                self.logger.info("%s suspended itself.", job)
             case Lost():
                 self.logger.warning(
                     "%s lost its lease; nothing was committed.", job, extra={"oops_id": oops_id or ""}

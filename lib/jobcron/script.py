@@ -84,7 +84,7 @@ class CronScript:
             ConfigurationError: something is wrong with it.
         """
         if self._settings is None:
-            self._settings = instance.load(self.options.config)
+            self._settings = instance.load_settings(self.options.config)
         return self._settings
 
     @property

@@ -13,7 +13,7 @@ from jobcron import registry
 from jobcron.application import load_application
 from jobcron.database import Database
 from jobcron.errors import SchemaMismatch
-from jobcron.instance import load
+from jobcron.instance import load_settings
 from jobcron.schema_version import REVISION, VERSION_TABLE
 from jobcron.settings import PACKAGE
 
@@ -30,11 +30,13 @@ def upgrade(config: str | None) -> int:
     Raises:
         UserMistake: the configuration or the database is not as it should be.
     """
-    settings = load(config)
+    settings = load_settings(config)
     application_is_there = settings.application is not None
     if application_is_there:
         load_application(settings)
     database = Database(settings.database_url)
+    if database.dialect == "sqlite":
+        os.makedirs(os.path.dirname(database.engine.url.database or "") or ".", exist_ok=True)
     try:
         with database.begin() as connection:
             before = upgrade_schema(connection, database.describe())

@@ -1,0 +1,103 @@
+"""What the demonstration prints at its end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+from codehost.jobs import MergeProposalJob, MergeProposalJobType
+from codehost.model import MergeProposal, Repository
+from codehost.proposals import proposals_of
+from jobcron import Job, JobStatus
+from jobcron.settings import Settings
+
+HEADINGS = ("Proposal", "Commits", "Files", "+", "-", "Diff job", "Attempts", "Mail", "OOPS")
+NUMBERS = ("Files", "+", "-", "Attempts")
+SHORTEST_TITLE = 20
+
+
+def print_summary(session: Session, settings: Settings, repository: Repository, new: int) -> None:
+    """Print what became of the proposals of a repository, and where to look next.
+
+    Args:
+        session: from which to read.
+        settings: the instance.
+        repository: whose proposals.
+        new: how many of them this run made.
+    """
+    proposals = proposals_of(session, repository)
+    diff_jobs = _latest_jobs(session, proposals, MergeProposalJobType.GENERATE_DIFF)
+    mail_jobs = _latest_jobs(session, proposals, MergeProposalJobType.REVIEW_MAIL)
+    known = len(proposals) - new
+    print(f"\nMerge proposals in {repository.name}: {new or 'nothing'} new, {known} known.\n")
+    _print_table([_line(p, diff_jobs[p.id], mail_jobs.get(p.id)) for p in proposals])
+    print()
+    for hot in dict.fromkeys(p.repository for p in proposals):
+        print(f"The heat of {hot.name} is {hot.heat}.")
+    print("\nWhere to look next:")
+    for what, where in _places(session, settings, diff_jobs):
+        print(f"  {what:16}  {where}")
+
+
+def _latest_jobs(
+    session: Session, proposals: list[MergeProposal], job_type: MergeProposalJobType
+) -> dict[int, Job]:
+    """Return the latest job of a type for each proposal, by the proposal's number."""
+    rows = session.scalars(
+        select(MergeProposalJob)
+        .where(
+            MergeProposalJob.job_type == job_type,
+            MergeProposalJob.merge_proposal_id.in_([p.id for p in proposals]),
+        )
+        .options(joinedload(MergeProposalJob.job))
+        .order_by(MergeProposalJob.id)
+    )
+    return {row.merge_proposal_id: row.job for row in rows}
+
+
+def _line(proposal: MergeProposal, diff_job: Job, mail_job: Job | None) -> Sequence[str]:
+    diff = proposal.preview_diff
+    changes = (diff.files_changed, diff.insertions, diff.deletions) if diff else ("", "", "")
+    mail = "" if mail_job is None else mail_job.status.title
+    return (
+        # Titles are whatever somebody committed: nothing in them may move the cursor.
+        "".join(c if c.isprintable() else " " for c in proposal.title),
+        f"{proposal.target_commit[:7]}..{proposal.source_commit[:7]}",
+        *map(str, changes),
+        diff_job.status.title,
+        str(diff_job.attempt_count),
+        "Sent" if mail == JobStatus.COMPLETED.title else mail,
+        diff_job.oops_id or "",
+    )
+
+
+def _places(session: Session, settings: Settings, jobs: dict[int, Job]) -> list[tuple[str, object]]:
+    """Return what there is to look at, and where."""
+    reports = Path(settings.section("generate_diff").error_dir or settings.error_dir)
+    oopses = [path for job in jobs.values() if job.oops_id for path in reports.glob(f"*/{job.oops_id}")]
+    mail = urlsplit(settings.mail or "file:nowhere, none is configured")
+    database = session.get_bind().engine.url.render_as_string(hide_password=True)
+    return [
+        *(("why a job failed", path) for path in oopses),
+        ("the mail", mail.hostname or mail.path),
+        ("the jobs", f"table jobcron_job in {database}"),
+        ("the code", Path(__file__).with_name("jobs.py")),
+    ]
+
+
+def _print_table(lines: Sequence[Sequence[str]]) -> None:
+    """Print the proposals, their titles cut so that all fits the terminal; numbers stand at the right."""
+    widths = [max(map(len, column)) for column in zip(HEADINGS, *lines, strict=True)]
+    too_much = sum(widths) + 2 * len(widths) - shutil.get_terminal_size((120, 24)).columns
+    widths[0] = max(SHORTEST_TITLE, widths[0] - max(0, too_much))
+    for line in (HEADINGS, *lines):
+        cells = []
+        for heading, text, width in zip(HEADINGS, line, widths, strict=True):
+            cut = text if len(text) <= width else text[: width - 1] + "…"
+            cells.append(cut.rjust(width) if heading in NUMBERS else cut.ljust(width))
+        print("  ".join(cells).rstrip())
