@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable
+from contextlib import suppress
 from io import StringIO
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from lazr.config import ConfigSchema, as_timedelta
 from lazr.config.interfaces import ConfigErrors
 
 from jobcron.errors import ConfigurationError
-from jobcron.settings import SCHEMA, SECTION_NAME, Section, Settings
+from jobcron.redact import Redactor
+from jobcron.settings import SCHEMA, SECTION_NAME, Section, Settings, is_open
 
 INSTANCE = "jobcron"
 TEMPLATE = "job_section"
+RESERVED = (TEMPLATE, "DEFAULT")
 
-_SECTION_LINE = re.compile(r"^\[(?P<name>[^\]]*)\]\s*$")
+_SECTION_LINE = re.compile(r"^\[(?P<name>.*?)\]?\s*$")
 _KEY_LINE = re.compile(r"^(?P<key>[^\s#;:=\[][^:=]*?)\s*[:=]\s*(?P<value>.*)$")
+_INDENTED_KEY = re.compile(r"^\s+[^\s#;:=\[][^:=]*?\s*[:=]")
 _DATATYPE = re.compile(r"^#\s*datatype:\s*(?P<type>\w+)\s*$")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -87,7 +91,7 @@ def read(path: str) -> tuple[Settings, dict[str, str]]:
 
 def _read_text(path: str) -> str:
     try:
-        if os.stat(path).st_mode & stat.S_IWOTH or _open_directory(os.path.dirname(path)):
+        if is_open(path):
             raise ConfigurationError(
                 f"{path}: expected a file and a directory that not everybody may write, got one that everybody "
                 "may write: chmod o-w"
@@ -98,11 +102,8 @@ def _read_text(path: str) -> str:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: expected text in UTF-8, got: {error}") from error
-
-
-def _open_directory(path: str) -> bool:
-    mode = os.stat(path).st_mode
-    return bool(mode & stat.S_IWOTH and not mode & stat.S_ISVTX)
+    except ValueError as error:  # a NUL in the path
+        raise ConfigurationError(f"{path!r}: cannot be read: {error}") from error
 
 
 def _chain(path: str) -> dict[str, str]:
@@ -121,14 +122,14 @@ def _chain(path: str) -> dict[str, str]:
 def _check_names(path: str, text: str, schema: dict[str, dict[str, Key]]) -> list[tuple[str, str]]:
     """Return the (section, key) pairs of a file, after checking each name."""
     found: dict[tuple[str, str], int] = {}
-    section = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if match := _SECTION_LINE.match(line):
-            section = match["name"]
-            if not SECTION_NAME.fullmatch(section) or len(section) < 3 or section == TEMPLATE:
+    section, after_key = "", False
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.startswith("[") and (match := _SECTION_LINE.match(line)):
+            section, after_key = match["name"] if line.rstrip().endswith("]") else "", False
+            if not SECTION_NAME.fullmatch(section) or len(section) < 3 or section in RESERVED:
                 raise ConfigurationError(
                     f"{path}, line {number}: expected a section's name of 3 to 64 letters, digits, _ and -, "
-                    f"beginning with a letter, got [{section}]"
+                    f"beginning with a letter, and none of {', '.join(RESERVED)}, got {line.strip()!r}"
                 )
             found.setdefault((section, ""), number)
         elif match := _KEY_LINE.match(line):
@@ -147,6 +148,12 @@ def _check_names(path: str, text: str, schema: dict[str, dict[str, Key]]) -> lis
                     f"first in line {found[section, key]}"
                 )
             found[section, key] = number
+            after_key = True
+        elif _INDENTED_KEY.match(line) and not after_key:
+            raise ConfigurationError(
+                f"{path}, line {number}: section [{section}]: expected a key at the beginning of the line, "
+                f"got it indented: {line.strip()!r}"
+            )
     return list(found)
 
 
@@ -159,8 +166,10 @@ def _read_with_lazr(path: str, schema: dict[str, dict[str, Key]], schema_text: s
         config = ConfigSchema(SCHEMA, StringIO("\n".join(lines) + "\n")).load(path)
         config.validate()
     except ConfigErrors as error:
-        reasons = "; ".join(str(e) for e in error.errors)
-        raise ConfigurationError(f"{path}: {reasons}") from error
+        # lazr.config wants ASCII, and reads the rest all the same.
+        reasons = "; ".join(str(e) for e in error.errors if not isinstance(e, UnicodeEncodeError))
+        if reasons:
+            raise ConfigurationError(f"{path}: {reasons}") from error
     except Exception as error:  # lazr.config and configparser raise many kinds for broken syntax
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"{path}: cannot be read as a configuration: {reason}") from error
@@ -216,6 +225,8 @@ def _dotted_name_and_callable(text: str, place: Place) -> str:
 
 
 def _directory(text: str, place: Place) -> str:
+    if "\0" in text:
+        raise place.refuse("a directory", repr(text))
     if not os.path.isabs(text):
         text = os.path.join(os.path.dirname(place.path), text)
     return os.path.normpath(text)
@@ -243,15 +254,17 @@ def _mail(text: str, place: Place) -> str:
     scheme, _, rest = text.partition(":")
     if scheme == "file" and rest:
         return f"file:{_directory(rest, place)}"
-    if scheme == "smtp" and rest.startswith("//") and len(rest) > 2:
-        return text
-    raise place.refuse("none, file:DIRECTORY or smtp://host:port", text)
+    with suppress(ValueError):  # a port that is no number
+        url = urlsplit(text)
+        if scheme == "smtp" and url.hostname and (url.port is None or url.port > 0):
+            return text
+    raise place.refuse("none, file:DIRECTORY or smtp://host:port", Redactor().text(text))
 
 
 def _duration(text: str, place: Place) -> float:
     try:
         seconds = float(as_timedelta(text).total_seconds())
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise place.refuse("a time such as 30s, 10m, 1h30m or 2d", text) from error
     return seconds
 

@@ -43,14 +43,16 @@ def parse_url(url: str, user: str | None = None) -> URL:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):
         raise ConfigurationError(
             "expected database_url to be a URL such as sqlite:////var/lib/app/app.db or "
             "postgresql://user@host/database, got something that cannot be read as one"
-        ) from error
+        ) from None  # the cause may quote the password
     parsed = parsed.set(drivername=_PLAIN_NAMES.get(parsed.drivername, parsed.drivername))
-    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise ConfigurationError(f"expected database_url to name sqlite or postgresql, got {parsed.drivername!r}")
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg2"):
+        raise ConfigurationError(
+            f"expected database_url to name sqlite or postgresql (psycopg2), got {parsed.drivername!r}"
+        )
     if user and parsed.get_backend_name() == "postgresql":
         parsed = URL.create(parsed.drivername, user, None, parsed.host, parsed.port, parsed.database, parsed.query)
     return parsed
@@ -213,7 +215,7 @@ class Database:
 
     def describe(self) -> str:
         """Return the database's URL without its password."""
-        return self.engine.url.render_as_string(hide_password=True)
+        return self.engine.url.difference_update_query(["password"]).render_as_string(hide_password=True)
 
     def close(self) -> None:
         """Close every connection that is not in use."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 
 
 def private_directory(path: str | os.PathLike[str], what: str) -> None:
@@ -23,7 +24,7 @@ def private_directory(path: str | os.PathLike[str], what: str) -> None:
     from jobcron.errors import DirectoryError
 
     try:
-        os.makedirs(path, mode=0o700, exist_ok=True)
+        _make(os.fspath(path))
         status = os.stat(path)
     except OSError as error:
         raise DirectoryError(
@@ -42,3 +43,11 @@ def private_directory(path: str | os.PathLike[str], what: str) -> None:
         )
     if not os.access(path, os.W_OK | os.X_OK):
         raise DirectoryError(f"expected {what} {path} to be writable, it is not")
+
+
+def _make(path: str) -> None:
+    """Make a directory and those above it; unlike `os.makedirs` all of them are ours alone."""
+    if not os.path.isdir(path):
+        _make(os.path.dirname(path) or ".")
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o700)

@@ -12,6 +12,19 @@ DATABASE_VARIABLE = "JOBCRON_DATABASE_URL"
 FILE_NAME = "jobcron.conf"
 
 
+present: Settings | None = None
+"""The settings of the script that runs in this process."""
+
+
+def present_settings() -> Settings:
+    """Return the settings of the script that runs in this process, else those of the environment's instance.
+
+    Raises:
+        ConfigurationError: see `load_settings`.
+    """
+    return present or load_settings()
+
+
 def load_settings(config: str | None = None) -> Settings:
     """Return the settings of an instance.
 

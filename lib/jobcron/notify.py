@@ -18,6 +18,8 @@ from sqlalchemy.orm import Session
 
 from jobcron.directory import private_directory
 from jobcron.errors import DirectoryError
+from jobcron.oops import globalErrorUtility, message_of
+from jobcron.redact import storable
 
 _ACTIONS = "jobcron_after_commit"
 
@@ -125,11 +127,11 @@ def new_mail(subject: str, body: str, message_id: str | None = None) -> EmailMes
             seen as one; by default a new one.
     """
     message = EmailMessage()
-    message["Subject"] = " ".join(subject.split())
+    message["Subject"] = storable(" ".join(subject.split()))
     message["From"] = post.sender
     message["Date"] = formatdate()
     message["Message-ID"] = message_id or make_msgid(domain="jobcron")
-    message.set_content(body)
+    message.set_content(storable(body))
     return message
 
 
@@ -153,9 +155,10 @@ def oops_mail(operation: str, oops: dict[str, object]) -> EmailMessage:
 
 def user_error_mail(operation: str, error: BaseException) -> EmailMessage:
     """Return the mail that tells a user what was wrong."""
+    message = storable(globalErrorUtility.redactor.value(message_of(error)))
     return new_mail(
         f"Error while {operation}",
-        f"An error happened during the following operation: {operation}.\n\n{error}\n",
+        f"An error happened during the following operation: {operation}.\n\n{message}\n",
     )
 
 

@@ -20,7 +20,7 @@ import oops as python_oops
 
 from jobcron.directory import private_directory
 from jobcron.errors import ConfigurationError, DirectoryError
-from jobcron.redact import Redactor, printed
+from jobcron.redact import Redactor, cut, printed, storable
 
 MAX_TEXT = 100_000
 
@@ -55,7 +55,7 @@ class DateDirectory:
         descriptor = os.open(temporary, flags, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(text.encode("utf-8", "backslashreplace"))
+                file.write(storable(text).encode())
                 file.flush()
                 os.fsync(file.fileno())
             with suppress(FileExistsError):
@@ -107,9 +107,9 @@ class ErrorUtility:
         Raises:
             ConfigurationError: no such section.
         """
-        from jobcron.instance import load_settings
+        from jobcron.instance import present_settings
 
-        settings = settings or load_settings()
+        settings = settings or present_settings()
         section = settings.section(section_name) if section_name else None
         self.prefix = (section and section.oops_prefix) or settings.oops_prefix
         self.error_dir = (section and section.error_dir) or settings.error_dir
@@ -144,9 +144,9 @@ class ErrorUtility:
         shown = [(k, v) for message in self._messages for k, v in message.items()]
         report.update(
             type=type(error).__name__,
-            value=_cut(self.redactor.text(_message(error))),
-            tb_text=_cut(self.redactor.text(traceback_of(error))),
-            req_vars={k: self.redactor.named(k, v) for k, v in (*shown, *variables)},
+            value=cut(self.redactor.text(message_of(error)), MAX_TEXT),
+            tb_text=cut(self.redactor.text(traceback_of(error)), MAX_TEXT),
+            req_vars=self.redactor.value(dict((*shown, *variables))),
             **{k: self.redactor.value(v) for k, v in more.items()},
         )
         report["id"] = oops_id
@@ -195,13 +195,9 @@ def traceback_of(error: BaseException) -> str:
         return "".join([*lines, f"{printed(error)} (its traceback failed: {printed(failure)})\n"])
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """Return an error's message, whatever its ``__str__`` does."""
     try:
         return str(error)
     except Exception:
         return printed(error)
-
-
-def _cut(text: str) -> str:
-    half = MAX_TEXT // 2
-    return text if len(text) <= MAX_TEXT else f"{text[:half]}\n[…]\n{text[-half:]}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Any
 
 HIDDEN = "***"
@@ -12,14 +14,26 @@ HIDDEN = "***"
 MIN_SECRET = 6
 """Shorter values of the environment are not hidden: they would make holes in every text."""
 
+MAX_TEXT = 10_000
+"""The longest text of a value; longer ones lose their middle."""
+
+MAX_ENTRIES = 100
+"""The longest list or dictionary that is shown whole."""
+
+MAX_DEPTH = 8
+
 _SECRET_NAME = re.compile(
-    r"passw(or)?d|passphrase|secret|token|api_?key|credential|authorization|cookie|private_?key|dsn",
+    r"passw(or)?d|passphrase|secret|token|api[_-]?key|private[_-]?key|credential|authorization|cookie|dsn",
     re.IGNORECASE,
 )
 _URL_PASSWORD = re.compile(r"(?P<before>\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s@/]+(?=@)", re.IGNORECASE)
 _ASSIGNED = re.compile(
-    r"(?P<before>\b(?:password|passwd|pwd|secret|api_?key)\b['\"]?\s*[=:]\s*)['\"]?[^\s'\",;)]+",
+    r"(?P<before>\b(?:[\w-]*(?:password|passwd|pwd|secret|token|api[_-]?key))\b['\"]?\s*[=:]\s*['\"]?)"
+    r"[^\s'\",;)&]+",
     re.IGNORECASE,
+)
+_AUTHORIZATION = re.compile(
+    r"(?P<before>\bauthorization['\"]?\s*[=:]\s*['\"]?(?:\w+\s+)?)[^\s'\",;)]+", re.IGNORECASE
 )
 
 
@@ -40,29 +54,57 @@ class Redactor:
         """Return `text` without secrets."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        text = _URL_PASSWORD.sub(rf"\g<before>{HIDDEN}", text)
-        return _ASSIGNED.sub(rf"\g<before>{HIDDEN}", text)
+        for pattern in (_URL_PASSWORD, _AUTHORIZATION, _ASSIGNED):
+            text = pattern.sub(rf"\g<before>{HIDDEN}", text)
+        return text
 
-    def value(self, value: Any) -> Any:
-        """Return a value of a report without secrets, and of types that JSON has."""
-        if isinstance(value, bool | int | float) or value is None:
+    def value(self, value: Any, depth: int = 0) -> Any:
+        """Return a value of a report without secrets, bounded, and of types that JSON has."""
+        if isinstance(value, bool) or value is None:
             return value
+        if isinstance(value, int):
+            return value if abs(value) < 2**63 else self.value(hex(value))
+        if isinstance(value, float):
+            return value if math.isfinite(value) else repr(value)
         if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, dict):
-            return {str(k): self.named(str(k), v) for k, v in value.items()}
-        if isinstance(value, list | tuple | set | frozenset):
-            return [self.value(item) for item in value]
-        return self.text(printed(value))
+            return cut(self.text(value), MAX_TEXT)
+        if depth < MAX_DEPTH and isinstance(value, dict):
+            pairs = list(itertools.islice(value.items(), MAX_ENTRIES))
+            return {self.name(k): self.named(k, v, depth + 1) for k, v in pairs} | _left_out(value)
+        if depth < MAX_DEPTH and isinstance(value, list | tuple | set | frozenset):
+            shown = [self.value(item, depth + 1) for item in itertools.islice(value, MAX_ENTRIES)]
+            return shown + list(_left_out(value).values())
+        return cut(self.text(printed(value)), MAX_TEXT)
 
-    def named(self, name: str, value: Any) -> Any:
+    def name(self, name: object) -> str:
+        """Return a name as a report shows it."""
+        return cut(self.text(name if isinstance(name, str) else printed(name)), 200)
+
+    def named(self, name: object, value: Any, depth: int = 0) -> Any:
         """Return a named value: hidden whole where its name says that it is a secret.
 
         Numbers stay: a lease token is a counter, not a secret.
         """
-        if _SECRET_NAME.search(name) and not isinstance(value, int | float):
+        text = name if isinstance(name, str) else printed(name)
+        if _SECRET_NAME.search(text) and not isinstance(value, int | float):
             return HIDDEN
-        return self.value(value)
+        return self.value(value, depth)
+
+
+def _left_out(value: Sized) -> dict[str, str]:
+    more = len(value) - MAX_ENTRIES
+    return {"…": f"{more} more"} if more > 0 else {}
+
+
+def cut(text: str, length: int) -> str:
+    """Return `text`, without its middle if it is longer than `length`."""
+    half = length // 2
+    return text if len(text) <= length else f"{text[:half]}[…]{text[-half:]}"
+
+
+def storable(text: str) -> str:
+    """Return `text` as every database and file takes it: no lone surrogates, no NUL."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def printed(value: object) -> str:

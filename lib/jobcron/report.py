@@ -13,11 +13,15 @@ from typing import Any
 
 from jobcron.attempt import Attempt
 from jobcron.claim import Claim
-from jobcron.oops import ErrorUtility, traceback_of
+from jobcron.oops import ErrorUtility, message_of, traceback_of
 from jobcron.outcome import Failed, Lost, Outcome, Retry, Stopped, Suspended, UserError
-from jobcron.redact import printed
+from jobcron.redact import cut, storable
 
 MAX_LOG = 20_000
+"""The longest traceback on a job's row."""
+
+MAX_LINE = 2_000
+"""The longest error in a line of the log, and in an event."""
 
 
 class Reporter:
@@ -52,10 +56,11 @@ class Reporter:
                 report["id"] = None
                 return report, None
         except Exception as failure:
-            text = json.dumps(report, default=str)
-            print(f"OOPS {oops_id} could not be published ({failure}): {text}", file=sys.stderr)
+            text = storable(json.dumps(report, default=str))
+            failure_text = self.in_a_line(failure)
+            print(f"OOPS {oops_id} could not be published ({failure_text}): {text}", file=sys.stderr)
             self.oops_ids.append(oops_id)
-            return report, f"not published: {failure}\n{text}"
+            return report, f"not published: {failure_text}\n{text}"
         self.oops_ids.append(oops_id)
         return report, None
 
@@ -63,12 +68,15 @@ class Reporter:
         """Return what the row's ``log`` says of an error: its traceback, without secrets."""
         if error is None:
             return None
-        text = self.utility.redactor.text(traceback_of(error))
-        return text if len(text) <= MAX_LOG else "[…]\n" + text[-MAX_LOG:]
+        return cut(storable(self.utility.redactor.text(traceback_of(error))), MAX_LOG)
 
     def in_a_line(self, error: BaseException | None) -> str:
         """Return an error's type and message in one line, without secrets."""
-        return "" if error is None else self.utility.redactor.text(_in_a_line(error))
+        if error is None:
+            return ""
+        message = " ".join(message_of(error).split())
+        text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+        return cut(storable(self.utility.redactor.text(text)), MAX_LINE)
 
     def tell_log(self, attempt: Attempt, outcome: Outcome, oops_id: str | None) -> None:
         """Log how an attempt ended."""
@@ -102,16 +110,8 @@ class Reporter:
                 job.notifyUserError(outcome.error)
             elif report is not None and report["id"] and hasattr(job, "notifyOops"):
                 job.notifyOops(report)
-        except Exception:
-            self.logger.exception("Nobody could be told that %s failed", attempt.name)
-
-
-def _in_a_line(error: BaseException) -> str:
-    try:
-        text = " ".join(str(error).split())
-    except Exception:
-        text = printed(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+        except Exception as failure:
+            self.logger.error("Nobody could be told that %s failed:\n%s", attempt.name, self.error_text(failure))
 
 
 def job_oops_id(prefix: str, claim: Claim, job_uuid: object) -> str:

@@ -272,7 +272,7 @@ class JobRunner:
         known: list[tuple[str, object]] = [("job_id", attempt.claim.id)]
         try:
             tell = getattr(attempt.runnable, "getOopsVars", None)
-            known = list(tell()) if tell else known
+            known = [(str(name), value) for name, value in tell()] if tell else known
         except Exception as error:
             known.append(("getOopsVars", f"failed: {type(error).__name__}"))
         attempt.session.rollback()

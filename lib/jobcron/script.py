@@ -85,6 +85,7 @@ class CronScript:
         """
         if self._settings is None:
             self._settings = instance.load_settings(self.options.config)
+            instance.present = self._settings
         return self._settings
 
     @property
@@ -116,8 +117,10 @@ class CronScript:
     def _guarded(self) -> int:
         """Return the exit status; errors become messages, and reports where they are nobody's mistake."""
         try:
+            from jobcron.directory import private_directory
             from jobcron.lock import RunLock
 
+            private_directory(self.settings.state_dir, "the state directory")
             lock = RunLock(self.settings.lock_dir, self.lock_name)
             lock.acquire()
             try:

@@ -26,6 +26,8 @@ SECTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 """What the name of a section, a lock or a prefix may look like, before it meets a path."""
 
 _STATE_DIR = re.compile(r"^state_dir\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
+_PASSWORD = re.compile(r"(?:^[^/]+://[^:/@]*:|[?&]password=)([^@/&]+)(?=@|&|$)")
+
 _EXTENDS = re.compile(r"^extends\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
 
 
@@ -87,11 +89,12 @@ class Settings(NamedTuple):
 
     def secrets(self) -> list[str]:
         """Return the texts that no report, log or mail may show."""
+        from urllib.parse import unquote
+
         found = []
         for url in (self.database_url, self.mail or ""):
-            match = re.match(r"[^/]+://[^:/@]*:(?P<password>[^@/]+)@", url)
-            if match:
-                found.append(match["password"])
+            for password in _PASSWORD.findall(url):
+                found += [password, unquote(password)]
         return found
 
 
@@ -130,14 +133,20 @@ def read_compiled(path: str) -> Settings | None:
             return None
         if any(_read_text(p) != text for p, text in content["texts"].items()):
             return None
-        if any(os.stat(p).st_mode & stat.S_IWOTH for p in content["texts"]):
+        if any(is_open(p) for p in content["texts"]):
             return None
         values = content["settings"]
         values["sections"] = {k: Section(**v) for k, v in values["sections"].items()}
         settings = Settings(**values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # whatever is wrong, reading in earnest finds it and says it
     return settings if settings.path == path and settings.state_dir == state_dir else None
+
+
+def is_open(path: str) -> bool:
+    """Tell whether everybody may write a file, or replace it in its directory."""
+    folder = os.stat(os.path.dirname(path)).st_mode
+    return bool(os.stat(path).st_mode & stat.S_IWOTH or (folder & stat.S_IWOTH and not folder & stat.S_ISVTX))
 
 
 def _is_ours(status: os.stat_result, forbidden: int) -> bool:
@@ -158,5 +167,5 @@ def write_compiled(settings: Settings, texts: dict[str, str]) -> None:
         with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
             json.dump(content, file)
         os.rename(temporary, path)
-    except OSError:
+    except (OSError, ValueError):
         return

@@ -18,10 +18,13 @@ SELECT
     EXISTS (SELECT 1 FROM source) AND NOT EXISTS (SELECT 1 FROM source WHERE own_iter_ready) AS known,
     NOT EXISTS (SELECT 1 FROM jobcron_run
                 WHERE name = :run_name AND date_started > @after(:minus_activity_interval)) AS due,
-    EXISTS (SELECT 1 FROM step JOIN jobcron_job AS job
-            ON job.status = 0 AND job.type = step.type AND job.priority = step.priority
-            AND job.scheduled_start <= @now
-            AND (job.lease_expires IS NULL OR job.lease_expires <= @now))
+    EXISTS (SELECT 1 FROM step
+            -- a subquery for each step, not a join, which PostgreSQL may turn round and read from its wide end
+            WHERE (SELECT 1 FROM jobcron_job AS job
+                   WHERE job.status = 0 AND job.type = step.type AND job.priority = step.priority
+                     AND job.scheduled_start <= @now
+                     AND (job.lease_expires IS NULL OR job.lease_expires <= @now)
+                   LIMIT 1) = 1)
     OR EXISTS (SELECT 1 FROM source JOIN jobcron_job AS job
                ON job.status = 1 AND job.type = source.type AND job.lease_expires <= @now)
     OR EXISTS (SELECT 1 FROM source JOIN jobcron_job AS job
