@@ -157,14 +157,14 @@ class Instance:
 
     def row(self, job_id: int) -> Job:
         """Return a job as it is committed."""
-        with self.database.session() as session:
+        with self.database.session(writing=False) as session:
             job = session.get_one(Job, job_id)
             session.expunge(job)
             return job
 
     def rows(self) -> list[Job]:
         """Return all jobs as they are committed."""
-        with self.database.session() as session:
+        with self.database.session(writing=False) as session:
             jobs = list(session.scalars(select(Job).order_by(Job.id)))
             session.expunge_all()
             return jobs

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session
 
 from jobcron.claim import Claim
@@ -29,6 +31,8 @@ class Attempt:
         counts: attempt_count, crash_count and max_retries when it began.
         name: what logs call the job.
         statements: what it asked of the database, where it failed.
+        interrupted: what the keeper interrupted it with.
+        connection: that of its last transaction.
         started: when it began, by the monotonic clock.
     """
 
@@ -58,12 +62,28 @@ class Attempt:
         self.started = time.monotonic()
         self.renewed = self.started
         self.finishing = False
+        self.interrupted: BaseException | None = None
+        self.connection: Connection | None = None
         self.statements: list[tuple[int, int, str, str]] = []
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters that every fenced statement has."""
         return {"id": self.claim.id, "token": self.claim.token, "progress": self.progress}
+
+    def cancel_statement(self) -> None:
+        """Stop the statement that the job waits for, if it does; called by the keeper, from its own thread.
+
+        A signal reaches Python code only when the database driver returns.
+        """
+        driver = None
+        with suppress(Exception):  # no connection yet, or not any more: then there is nothing to stop
+            assert self.connection is not None
+            driver = self.connection.connection.driver_connection
+        if isinstance(driver, sqlite3.Connection):
+            driver.interrupt()
+        elif driver is not None:
+            driver.cancel()
 
     def checkpoint(self) -> None:
         """Commit what was done, if the job is still ours, and renew the lease in the same transaction.
@@ -95,6 +115,7 @@ def fence(session: Session) -> None:
     session in its transaction after it has raised: the runner rolls back.
     """
     event.listen(session, "before_commit", _check)
+    event.listen(session, "after_begin", _note_connection)
 
 
 def _check(session: Session) -> None:
@@ -104,3 +125,9 @@ def _check(session: Session) -> None:
         return
     if execute(session.connection(), "fence", attempt.parameters).first() is None:
         raise lost(attempt.claim)
+
+
+def _note_connection(session: Session, transaction: object, connection: Connection) -> None:
+    attempt: Attempt | None = session.info.get(ATTEMPT)
+    if attempt is not None:
+        attempt.connection = connection

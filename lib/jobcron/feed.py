@@ -92,13 +92,13 @@ class TypeFeed:
     def take(self, session: Session) -> list[Entry]:
         """See `Feed`: first the jobs whose process died, one at a time, then those that are ready."""
         session.expunge_all()
+        self._grow()
         try:
             entries = self._taken(session)
             session.commit()
         except Exception:
             session.rollback()  # and with it the claim
             raise
-        self._grow()
         return entries
 
     def _grow(self) -> None:

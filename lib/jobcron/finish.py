@@ -50,6 +50,7 @@ def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
     except DBAPIError as error:
         if not is_lost(error):
             raise
+        session.rollback()  # of a transaction that is over, or will be: the session serves the next job
         return _settle(database, attempt.claim, error)
     return Completed()
 
@@ -66,7 +67,7 @@ def _settle(database: TransactionSource, claim: Claim, error: DBAPIError) -> Out
         return written
     row = _persistently(database, claim, lambda connection: _state(connection, claim))
     if row is not None and row == (JobStatus.COMPLETED, claim.token):
-        return Completed()
+        return Completed(detail="the answer to the commit was lost")
     raise lost(claim)
 
 
@@ -78,6 +79,7 @@ def set_aside(
     progress: int | None = None,
     log: str | None = None,
     oops_id: str | None = None,
+    tries: int = TRIES,
 ) -> Outcome | None:
     """Write how an attempt ended, in a transaction of its own.
 
@@ -94,10 +96,13 @@ def set_aside(
         database,
         claim,
         lambda connection: _write(connection, claim, outcome, progress, log, oops_id),
+        tries,
     )
 
 
-def _persistently(database: TransactionSource, claim: Claim, work: Callable[[Connection], Result]) -> Result:
+def _persistently(
+    database: TransactionSource, claim: Claim, work: Callable[[Connection], Result], tries: int = TRIES
+) -> Result:
     """Do `work` in a transaction of its own, again where the database was in trouble."""
     tried = 0
     while True:
@@ -106,12 +111,12 @@ def _persistently(database: TransactionSource, claim: Claim, work: Callable[[Con
             with database.begin() as connection:
                 return work(connection)
         except IntegrityError:  # a job with the same key came in between
-            if tried >= TRIES:
+            if tried >= tries:
                 raise
         except (DBAPIError, DatabaseUnavailable) as error:
             if isinstance(error, DBAPIError) and interruption_of(error) is None:
                 raise
-            if tried >= TRIES:
+            if tried >= tries:
                 raise DatabaseUnavailable(
                     f"the database went away while job {claim.id} was being finished; "
                     f"it is decided by its lease: {first_line(error)}"

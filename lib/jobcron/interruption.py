@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -22,18 +22,22 @@ KEEPER_SIGNAL = signal.SIGURG
 class Interruptions:
     """What may stop the job that runs.
 
+    Args:
+        wakeup: a non-blocking file descriptor, to which the number of each signal is written at once: Python's own
+            handlers have to wait until the main thread comes out of the database driver.
+
     Attributes:
         stopping: somebody asked the run to stop; nothing more is claimed.
-        on_stop: called once, in the main thread, when that happens; must be safe in a signal handler.
     """
 
-    def __init__(self, on_stop: Callable[[], None]) -> None:
+    def __init__(self, wakeup: int) -> None:
         self.stopping = False
-        self.on_stop = on_stop
+        self._wakeup = wakeup
         self._running: object | None = None
         self._posted: tuple[object, BaseException] | None = None
         self._thread = threading.get_ident()
         self._before: dict[int, Any] = {}
+        self._wakeup_before = -1
 
     def __enter__(self) -> Interruptions:
         """Take over SIGTERM and SIGINT, where this is the main thread; elsewhere nothing can be interrupted."""
@@ -41,10 +45,13 @@ class Interruptions:
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._on_signal)
             self._before[KEEPER_SIGNAL] = signal.signal(KEEPER_SIGNAL, self._on_posted)
+            self._wakeup_before = signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
         return self
 
     def __exit__(self, *exc: object) -> None:
         """Give the signals back."""
+        if self._before:
+            signal.set_wakeup_fd(self._wakeup_before)
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
@@ -80,8 +87,6 @@ class Interruptions:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         first = not self.stopping
         self.stopping = True
-        if first:
-            self.on_stop()
         if self._running is None:
             return
         if number == signal.SIGINT:

@@ -8,11 +8,13 @@ when there is something to write, so that short jobs never pay for it.
 from __future__ import annotations
 
 import logging
+import os
+import select
+import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
@@ -21,7 +23,7 @@ from jobcron.attempt import Attempt, lost
 from jobcron.claim import Claim
 from jobcron.database import TransactionSource, execute
 from jobcron.errors import DatabaseUnavailable, Interrupted, TimeLimitExceeded
-from jobcron.finish import set_aside, still_ours
+from jobcron.finish import TRIES, set_aside, still_ours
 from jobcron.interruption import Interruptions
 from jobcron.outcome import NotStarted
 
@@ -34,6 +36,8 @@ POLL_SECONDS = 1.0
 RETRY_SECONDS = 5.0
 """How soon a renewal that did not go through is tried again."""
 
+
+CLOSE = b"\0"
 
 STOP_SECONDS = 5.0
 """How long the end of a run waits for a keeper that hangs in the database."""
@@ -92,12 +96,13 @@ class Keeper:
         self._backlog = backlog
         self._grace_seconds = grace_seconds
         self._logger = logger
-        self._mailbox: SimpleQueue[str] = SimpleQueue()  # its put() is safe in a signal handler
+        self._mailbox, self._letters = os.pipe()
+        os.set_blocking(self._letters, False)
         self._attempt: Attempt | None = None
         self._written_progress: int | None = None
-        self._stopped_at: float | None = None
+        self._stop_at: float | None = None
         self._renew_at = 0.0
-        self.interruptions = Interruptions(lambda: self._mailbox.put("stop"))
+        self.interruptions = Interruptions(self._letters)
         self._thread = threading.Thread(target=self._keep, name="jobcron keeper", daemon=True)
 
     def start(self) -> None:
@@ -106,8 +111,11 @@ class Keeper:
 
     def stop(self) -> None:
         """Stop the thread and close its connection."""
-        self._mailbox.put("close")
+        os.write(self._letters, CLOSE)
         self._thread.join(timeout=STOP_SECONDS)
+        if not self._thread.is_alive():
+            os.close(self._mailbox)
+            os.close(self._letters)
         if self._database is not None:
             self._database.close()
 
@@ -118,14 +126,8 @@ class Keeper:
     def _keep(self) -> None:
         watched: Attempt | None = None
         while True:
-            try:
-                message = self._mailbox.get(timeout=POLL_SECONDS)
-            except Empty:
-                message = ""
-            if message == "close":
+            if not self._read_mail(POLL_SECONDS):
                 return
-            if message == "stop":
-                self._stopped_at = time.monotonic()
             attempt = self._attempt
             if attempt is None:
                 continue
@@ -139,16 +141,26 @@ class Keeper:
                 self._renew_at = time.monotonic() + min(RETRY_SECONDS, attempt.lease_seconds / 10)
                 self._logger.debug("The lease of job %s could not be renewed now: %s", attempt.claim.id, error)
 
+    def _read_mail(self, seconds: float) -> bool:
+        """Wait for signals at most so long, and note those that ask to stop; False: the keeper's work is over."""
+        if not select.select([self._mailbox], [], [], seconds)[0]:
+            return True
+        letters = os.read(self._mailbox, 1000)
+        for letter in letters:
+            if letter in (signal.SIGTERM, signal.SIGINT):
+                # The second one does not wait for the grace.
+                grace = 0.0 if self._stop_at is not None else self._grace_seconds
+                self._stop_at = time.monotonic() + grace
+        return CLOSE not in letters
+
     def _look_after(self, attempt: Attempt, now: float) -> None:
-        if self._stopped_at is not None and now >= self._stopped_at + self._grace_seconds:
-            self.interruptions.post(attempt, Interrupted("the run was stopped"))
+        if self._stop_at is not None and now >= self._stop_at:
+            self._interrupt(attempt, Interrupted("the run was stopped"))
         overdue = attempt.time_limit is not None and now >= attempt.started + attempt.time_limit
         if overdue:
-            self.interruptions.post(
-                attempt, TimeLimitExceeded(f"the job ran longer than {attempt.time_limit:g} seconds")
-            )
-        if self._backlog and (now >= attempt.started + GIVE_BACK_SECONDS or self._stopped_at):
-            give_back(self._connected(), self._backlog)
+            self._interrupt(attempt, TimeLimitExceeded(f"the job ran longer than {attempt.time_limit:g} seconds"))
+        if self._backlog and (now >= attempt.started + GIVE_BACK_SECONDS or self._stop_at):
+            give_back(self._connected(), self._backlog, tries=1)
         progress_is_new = attempt.progress != self._written_progress
         if not overdue and (now >= self._renew_at or progress_is_new):
             self._renew(attempt)
@@ -163,7 +175,15 @@ class Keeper:
         self._written_progress = progress
         # Not renewed: lost, or held locked by the job's own transaction, which nobody can take over.
         if not renewed and self._attempt is attempt and not still_ours(database, attempt.claim):
-            self.interruptions.post(attempt, lost(attempt.claim))
+            self._interrupt(attempt, lost(attempt.claim))
+
+    def _interrupt(self, attempt: Attempt, error: BaseException) -> None:
+        if self.interruptions.post(attempt, error):
+            attempt.interrupted = error
+            try:
+                attempt.cancel_statement()
+            except Exception as failure:
+                self._logger.debug("The statement of job %s could not be stopped: %s", attempt.claim.id, failure)
 
     def _connected(self) -> TransactionSource:
         if self._database is None:
@@ -171,11 +191,17 @@ class Keeper:
         return self._database
 
 
-def give_back(database: TransactionSource, backlog: Backlog) -> None:
-    """Return the jobs that were claimed and not started to the queue."""
+def give_back(database: TransactionSource, backlog: Backlog, tries: int = TRIES) -> None:
+    """Return the jobs that were claimed and not started to the queue.
+
+    Args:
+        database: where they are.
+        backlog: of which none is left, unless this raises.
+        tries: how often each is tried where the database is in trouble.
+    """
     while entry := backlog.take_last():
         try:
-            set_aside(database, entry[0], NotStarted())
+            set_aside(database, entry[0], NotStarted(), tries=tries)
         except BaseException:
             backlog.extend([entry])
             raise

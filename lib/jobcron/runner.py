@@ -180,6 +180,8 @@ class JobRunner:
         session.info[ATTEMPT] = None
         if isinstance(outcome, Completed):
             self.completed[type(runnable).__name__] += 1
+            if outcome.detail:
+                self._reload(session)  # the session was rolled back
         else:
             self._set_aside(attempt, outcome)
             self.incomplete[type(runnable).__name__] += 1
@@ -198,12 +200,17 @@ class JobRunner:
                 )
             with self._watched(attempt), use_session(attempt.session), self.application.context():
                 self._runnable(job).run()
+            if attempt.interrupted is not None:
+                raise attempt.interrupted  # the job swallowed it
             return complete(self.database, attempt)
         except CrashLimitReached as error:
             return PoisonStopped(error)
-        except BaseException as error:
-            outcome = self._outcome(error, attempt)
-            self._undo(attempt, error)
+        except BaseException as raised:
+            # A statement that the keeper stopped raises the driver's error: what it was stopped for counts.
+            stopped = attempt.interrupted if isinstance(raised, DBAPIError) else None
+            cause = stopped or raised
+            outcome = self._outcome(cause, attempt)
+            self._undo(attempt, cause)
             return outcome
 
     def _undo(self, attempt: Attempt, error: BaseException) -> None:

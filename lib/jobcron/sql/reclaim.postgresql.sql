@@ -11,7 +11,7 @@ SET date_started = @now,
 WHERE id = (
     SELECT id FROM jobcron_job
     WHERE status = 1 AND type = :type AND lease_expires <= @now
-    ORDER BY lease_expires, id
+    ORDER BY priority, scheduled_start, id
     LIMIT 1
     FOR NO KEY UPDATE SKIP LOCKED
 )

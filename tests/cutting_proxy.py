@@ -1,0 +1,117 @@
+"""A proxy before a PostgreSQL server that loses the connection at the worst moment: around a COMMIT."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from contextlib import suppress
+from typing import Literal, Self
+
+Cut = Literal["before", "after", "overtaken"]
+"""Where the connection is cut: before the COMMIT reaches the server; after the server has answered it; or so that
+the COMMIT is still on its way and reaches the server later than the client's next words."""
+
+DELAY_SECONDS = 0.8
+COMMIT = b"COMMIT\0"
+TERMINATE = b"X" + struct.pack("!i", 4)
+
+
+class CuttingProxy:
+    """Forwards connections to a server at 127.0.0.1, byte for byte; once armed, it cuts at the next COMMIT.
+
+    Args:
+        server_port: the server's.
+    """
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._armed: Cut | None = None
+        self.cuts = 0
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def url(self, database: str) -> str:
+        """Return the URL of a database, through the proxy."""
+        # Neither TLS nor GSSAPI: the messages have to be readable here.
+        options = "sslmode=disable&gssencmode=disable"
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}?{options}"
+
+    def arm(self, cut: Cut) -> None:
+        """Cut the next connection that sends a COMMIT."""
+        self._armed = cut
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._server_port))
+                threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
+
+    def _forward(self, client: socket.socket, server: socket.socket) -> None:
+        """Read the client's messages one by one; what the server says is passed on by another thread."""
+        is_muted = threading.Event()
+        answers = threading.Thread(target=_pass_on, args=(server, client, is_muted), daemon=True)
+        answers.start()
+        with suppress(OSError, EOFError):
+            server.sendall(_message(client, has_type=False))
+            while True:
+                message = _message(client, has_type=True)
+                cut = self._armed
+                if cut is not None and message[5:] == COMMIT:
+                    self._armed = None
+                    self.cuts += 1
+                    is_muted.set()
+                    if cut == "overtaken":
+                        _hang_up(client)
+                        time.sleep(DELAY_SECONDS)
+                    if cut != "before":
+                        server.sendall(message + TERMINATE)
+                        answers.join()  # the server has committed and closed
+                    break
+                server.sendall(message)
+        _hang_up(client)
+        _hang_up(server)
+        answers.join()
+        client.close()
+        server.close()
+
+
+def _hang_up(sock: socket.socket) -> None:
+    # close() alone would say nothing to the other side while the other thread still reads.
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _message(sock: socket.socket, *, has_type: bool) -> bytes:
+    head = _exactly(sock, 5 if has_type else 4)
+    (length,) = struct.unpack("!i", head[-4:])
+    return head + _exactly(sock, length - 4)
+
+
+def _exactly(sock: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = sock.recv(count - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def _pass_on(source: socket.socket, target: socket.socket, is_muted: threading.Event) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            if not is_muted.is_set():
+                target.sendall(data)
+    if not is_muted.is_set():
+        _hang_up(target)
