@@ -9,6 +9,8 @@ import time
 from contextlib import suppress
 from typing import Literal, Self
 
+from jobcron.testing.server import PrivatePostgreSQL
+
 Cut = Literal["before", "after", "overtaken"]
 """Where the connection is cut: before the COMMIT reaches the server; after the server has answered it; or so that
 the COMMIT is still on its way and reaches the server later than the client's next words."""
@@ -22,11 +24,12 @@ class CuttingProxy:
     """Forwards connections to a server at 127.0.0.1, byte for byte; once armed, it cuts at the next COMMIT.
 
     Args:
-        server_port: the server's.
+        server: where they lead.
     """
 
-    def __init__(self, server_port: int) -> None:
-        self._server_port = server_port
+    def __init__(self, server: PrivatePostgreSQL) -> None:
+        self._server_port = server.port
+        self._password = server.password
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._armed: Cut | None = None
@@ -44,7 +47,7 @@ class CuttingProxy:
         """Return the URL of a database, through the proxy."""
         # Neither TLS nor GSSAPI: the messages have to be readable here.
         options = "sslmode=disable&gssencmode=disable"
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}?{options}"
+        return f"postgresql://postgres:{self._password}@127.0.0.1:{self.port}/{database}?{options}"
 
     def arm(self, cut: Cut) -> None:
         """Cut the next connection that sends a COMMIT."""

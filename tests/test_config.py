@@ -63,7 +63,7 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
     assert found._replace(sections={}) == Settings(
         path=str(path),
         database_url="postgresql+psycopg2://me@db/app",
-        database_origin=str(path),
+        database_origin=f"{path}: section [jobcron], key database_url",
         application="my.app:register",
         python_path=[f"{here}/lib", "/opt/lib"],
         state_dir="/var/lib/s",
@@ -439,13 +439,23 @@ def test_the_environment_or_the_option_names_the_instance(
             monkeypatch.setenv("JOBCRON_CONFIG", str(path.parent))
         case "relative directory":
             monkeypatch.chdir(path.parent.parent)
-            monkeypatch.setenv("JOBCRON_CONFIG", "here")
+            monkeypatch.setenv("JOBCRON_CONFIG", "./here")
         case "file":
             monkeypatch.setenv("JOBCRON_CONFIG", str(path))
         case "option":
             option = str(path)
     found = load_settings(option)
     assert (found.oops_prefix, found.path) == ("MINE", str(path))
+
+
+@pytest.mark.feature("LP-29")
+def test_a_name_is_never_looked_up_in_the_working_directory(
+    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trap = write(GOOD + "oops_prefix: TRAP\n", "development/jobcron.conf")
+    monkeypatch.chdir(trap.parent.parent)
+    assert load_settings().oops_prefix == "D"
+    assert load_settings("development").oops_prefix == "D"
 
 
 @pytest.mark.feature("LP-29")
@@ -493,7 +503,7 @@ def test_the_environment_replaces_the_url_of_the_database(write: Write, monkeypa
     monkeypatch.delenv("JOBCRON_DATABASE_URL")
     found = load_settings(str(path))  # what was compiled meanwhile is the file's
     assert found.database_url == f"sqlite:///{path.parent}/foo.db"
-    assert found.database_origin == str(path)
+    assert found.database_origin == f"{path}: section [jobcron], key database_url"
 
 
 @pytest.mark.feature("LP-29")

@@ -100,8 +100,7 @@ def test_a_batch_killed_in_its_first_job_harms_none_of_its_neighbours(instance: 
 @pytest.mark.feature("LP-10")
 def test_what_a_killed_batch_left_behind_starts_in_order_of_priority(instance: Instance, tmp_path: Path) -> None:
     configure(instance)
-    for _ in range(2):
-        make(instance, BusyJob, priority=-9)
+    make(instance, BusyJob, priority=-9)
     middle, first, last = (make(instance, BusyJob, WRITE, priority=priority) for priority in (2, 1, 3))
     killer = make(instance, BusyJob, ("kill_once", str(tmp_path / "died")), WRITE, priority=0)
     instance.command("run", "busy", expect=KILLED)
@@ -353,7 +352,7 @@ def test_a_commit_without_an_answer_has_its_effects_exactly_once(
 ) -> None:
     configure(instance)
     job, neighbours = batch_behind(instance, WRITE, gate.touch, gate.wait)
-    with CuttingProxy(server.port) as proxy:
+    with CuttingProxy(server) as proxy:
         monkeypatch.setenv("JOBCRON_DATABASE_URL", proxy.url(str(make_url(instance.url).database)))
         with started(instance, "busy") as run:
             gate.reached()

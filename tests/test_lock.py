@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -304,22 +305,55 @@ def test_a_directory_that_everybody_may_write_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.feature("LP-18")
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
 def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
     directory = tmp_path / "locks"
-    directory.mkdir(mode=0o700)
-    os.chown(directory, 12345, -1)
-    with pytest.raises(DirectoryError, match="to belong to the user 0, who runs this, it belongs to 12345"):
+    owner = 12345
+    if os.geteuid() == 0:
+        directory.mkdir(mode=0o700)
+        os.chown(directory, owner, -1)
+    else:
+        directory, owner = Path("/usr"), 0  # nobody but root can give a directory away
+    me = os.geteuid()
+    with pytest.raises(DirectoryError, match=f"to belong to the user {me}, who runs this, it belongs to {owner}"):
         RunLock(str(directory), "foo").acquire()
 
 
 @pytest.mark.feature("LP-18")
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    directory = tmp_path / "locks"
-    directory.mkdir(mode=0o500)
-    with pytest.raises(DirectoryError, match="to be writable, it is not"):
-        RunLock(str(directory), "foo").acquire()
+def test_a_directory_that_cannot_be_written_is_refused() -> None:
+    # Root may write everywhere, so a child that is not root tries; it cannot look below root's own folders.
+    nobody = 65534
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        directory = Path(folder) / "locks"
+        directory.mkdir(mode=0o500)
+        if os.geteuid() == 0:
+            os.chown(directory, nobody, -1)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                if os.geteuid() == 0:
+                    os.setuid(nobody)
+                RunLock(str(directory), "foo").acquire()
+            except DirectoryError as error:
+                status = 0 if "to be writable, it is not" in str(error) else 2
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.feature("LP-18")
+def test_a_link_of_somebody_else_in_the_place_of_a_directory_is_refused(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "locks"
+    real.mkdir(mode=0o700)
+    link.symlink_to(real)
+    lock = RunLock(str(link), "foo")
+    lock.acquire()  # one's own link is fine
+    lock.release()
+    if os.geteuid() == 0:
+        os.chown(link, 12345, -1, follow_symlinks=False)
+        with pytest.raises(DirectoryError, match="not to be somebody else's link"):
+            RunLock(str(link), "foo").acquire()
 
 
 @pytest.mark.feature("LP-18")

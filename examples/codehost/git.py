@@ -87,14 +87,14 @@ class GitRepository:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        inside = path / ".git"
-        self._directory = inside if inside.exists() else path
+        self.path = path.resolve()
 
     def git(self, *arguments: str, **variables: str) -> str:
         """Run git in this repository; see `git`."""
-        # Named, not searched for: git would search the folders above too, and refuse a repository of another user.
-        return git(f"--git-dir={self._directory}", *arguments, folder=self.path, **variables)
+        # Git finds it, so that it can refuse one of another user, whose settings may run anything; it does not
+        # search the folders above.
+        variables["GIT_CEILING_DIRECTORIES"] = str(self.path.parent)
+        return git(*arguments, folder=self.path, **variables)
 
     def commits(self, count: int) -> list[Commit]:
         """Return the latest commits of the main line, the youngest first; none where nothing is committed.

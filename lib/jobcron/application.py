@@ -130,3 +130,7 @@ def _import(module_name: str, place: str) -> Any:
             f"{place}: expected the module {module_name} to be importable, got: {error}; is it installed, "
             "or its folder in [jobcron] python_path?"
         ) from error
+    except (ImportError, SyntaxError, SystemExit) as error:
+        raise ConfigurationError(
+            f"{place}: expected the module {module_name} to be importable, got {type(error).__name__}: {error}"
+        ) from error

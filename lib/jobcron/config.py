@@ -198,7 +198,8 @@ def _settings(
     instance["lock_dir"] = instance["lock_dir"] or os.path.join(instance["state_dir"], "locks")
     instance["error_dir"] = instance["error_dir"] or os.path.join(instance["state_dir"], "oops")
     sections = {name: Section(name, **values(name, schema[TEMPLATE])) for name in names}
-    return Settings(path=path, database_origin=path, sections=sections, **instance)
+    place = f"{origins.get((INSTANCE, 'database_url'), path)}: section [{INSTANCE}], key database_url"
+    return Settings(path=path, database_origin=place, sections=sections, **instance)
 
 
 def _string(text: str, place: Place) -> str:

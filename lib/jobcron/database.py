@@ -166,13 +166,25 @@ class Database:
     Args:
         url: as in the configuration.
         user: connect as this role instead of the URL's.
+        busy_seconds: see `make_engine`.
+        origin: where the URL was read, for messages.
     """
 
     is_ambient = False
 
-    def __init__(self, url: str, user: str | None = None, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        user: str | None = None,
+        busy_seconds: float = BUSY_SECONDS,
+        origin: str = "the database's URL",
+    ) -> None:
         self._address = (url, user)
-        self.engine = make_engine(url, user, busy_seconds)
+        self.origin = origin
+        try:
+            self.engine = make_engine(url, user, busy_seconds)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{origin}: {error}") from None
         self.dialect = self.engine.dialect.name
         self._writing = self.engine.execution_options(**IMMEDIATE)
 
@@ -195,7 +207,7 @@ class Database:
             return self._writing.connect()
         except DBAPIError as error:
             raise DatabaseUnavailable(
-                f"cannot connect to the database {self.describe()}: {first_line(error.orig)}"
+                f"{self.origin}: cannot connect to the database {self.describe()}: {first_line(error.orig)}"
             ) from error
 
     def session(self, *, writing: bool = True) -> Session:

@@ -25,13 +25,15 @@ def private_directory(path: str | os.PathLike[str], what: str) -> None:
 
     try:
         _make(os.fspath(path))
-        status = os.stat(path)
+        status, link = os.stat(path), os.lstat(path)
     except OSError as error:
         raise DirectoryError(
             f"expected {what} {path} to be a directory that can be made and written, got: {error.strerror}"
         ) from error
     if not stat.S_ISDIR(status.st_mode):
         raise DirectoryError(f"expected {what} {path} to be a directory, it is something else")
+    if stat.S_ISLNK(link.st_mode) and link.st_uid != os.geteuid():
+        raise DirectoryError(f"expected {what} {path} not to be somebody else's link, it belongs to {link.st_uid}")
     if status.st_uid != os.geteuid():
         raise DirectoryError(
             f"expected {what} {path} to belong to the user {os.geteuid()}, who runs this, "

@@ -37,6 +37,10 @@ BATCH_GROWTH = 4
 Entry = tuple[Claim, Any]
 
 
+class UnreadableBatch(Exception):
+    """One of several claimed jobs cannot be loaded: they have to be claimed one by one."""
+
+
 class Unloadable:
     """Stands for a job whose rows could not be loaded: running it fails with that error."""
 
@@ -94,10 +98,15 @@ class TypeFeed:
         session.expunge_all()
         self._grow()
         try:
-            entries = self._taken(session)
+            try:
+                entries = self._taken(session)
+            except UnreadableBatch:
+                session.rollback()  # and with it the claim
+                self._batch, self._seconds = 1, None
+                entries = self._taken(session)
             session.commit()
         except Exception:
-            session.rollback()  # and with it the claim
+            session.rollback()
             raise
         return entries
 
@@ -139,9 +148,7 @@ class TypeFeed:
             if len(claims) == 1:
                 # This one row cannot be read. It must not be in the way of the others: it is taken, and fails.
                 return [(claims[0], Unloadable(error))]
-            self._batch = 1
-            self._seconds = None
-            raise
+            raise UnreadableBatch from error
         missing = LookupError(f"its row in {self._source.context_class.__name__} is missing")
         return [(c, jobs.get(c.id) or Unloadable(missing)) for c in claims]
 

@@ -63,13 +63,12 @@ def find(config: str | None = None) -> str:
                 f"expected {CONFIG_VARIABLE} or --config to name the directory of a {FILE_NAME}, neither is set"
             )
         wanted, origin = "development", "the checkout's default"
-    folder = wanted
-    if os.sep not in wanted and not os.path.isdir(wanted):
-        folder = os.path.join(os.path.realpath(CONFIGS), wanted)
+    # A name is never looked up in the working directory, where anybody may have put a folder of that name.
+    folder = wanted if os.sep in wanted else os.path.join(os.path.realpath(CONFIGS), wanted)
     path = folder if os.path.isfile(folder) else os.path.join(folder, FILE_NAME)
     if not os.path.isfile(path):
         raise ConfigurationError(
-            f"expected {origin} to be a directory with a {FILE_NAME} or a name in {CONFIGS}, "
+            f"expected {origin} to be the path of a directory with a {FILE_NAME}, or a name in {CONFIGS}, "
             f"got {wanted!r}: {path} is not there"
         )
     return os.path.realpath(path)

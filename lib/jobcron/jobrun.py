@@ -38,7 +38,7 @@ def run_section(script: JobCronScript) -> int:
     try:
         with database.begin() as connection:
             if isinstance(database, Database):
-                check_schema(connection, database.describe(), script.logger)
+                check_schema(connection, f"{database.describe()} ({database.origin})", script.logger)
             registry.sync_registered(connection)
         _address_mail(database, settings)
         limits = Limits(section.batch_size, settings.crash_limit, settings.grace_seconds)
@@ -92,10 +92,7 @@ def _open_database(script: JobCronScript, settings: Settings) -> TransactionSour
     session = ambient_session() if script.in_test else None
     if session is not None:
         return AmbientDatabase(session)
-    try:
-        return Database(settings.database_url, script.dbuser)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{settings.database_origin}: {error}") from error
+    return Database(settings.database_url, script.dbuser, origin=settings.database_origin)
 
 
 def _address_mail(database: TransactionSource, settings: Settings) -> None:

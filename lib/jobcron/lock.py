@@ -21,10 +21,12 @@ class RunLock:
     Args:
         directory: of all locks; made if need be.
         name: the section's.
+        what: what the directory is, for messages.
     """
 
-    def __init__(self, directory: str, name: str) -> None:
+    def __init__(self, directory: str, name: str, what: str = "the lock directory") -> None:
         self.directory = directory
+        self.what = what
         self.path = os.path.join(directory, f"{name}.lock")
         self._descriptor: int | None = None
 
@@ -35,7 +37,7 @@ class RunLock:
             LockHeld: another process has it.
             DirectoryError: the file cannot be used.
         """
-        private_directory(self.directory, "the lock directory")
+        private_directory(self.directory, self.what)
         while True:
             descriptor = self._open()
             try:

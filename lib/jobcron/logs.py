@@ -8,7 +8,20 @@ import time
 
 FORMAT = "%(levelname)-7s %(message)s"
 
-_CONTROL = {c: f"\\x{c:02x}" for c in (*range(32), 127) if chr(c) not in "\n\t"}
+_HIDDEN = (
+    *range(0x20),  # control characters: a terminal obeys them
+    *range(0x7F, 0xA0),
+    0x200E,  # marks, separators and the like that change what is seen without being seen
+    0x200F,
+    *range(0x2028, 0x202F),
+    *range(0x2066, 0x206A),
+)
+_ESCAPES = {c: f"\\x{c:02x}" if c < 0x100 else f"\\u{c:04x}" for c in _HIDDEN if chr(c) not in "\n\t"}
+
+
+def visible(text: str) -> str:
+    """Return `text` with characters that a terminal obeys, or does not show, written as escapes."""
+    return text.translate(_ESCAPES)
 
 
 class Formatter(logging.Formatter):
@@ -18,7 +31,7 @@ class Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's text."""
-        return super().format(record).translate(_CONTROL)
+        return visible(super().format(record))
 
 
 def set_up_log(level: int, with_time: bool) -> logging.Logger:

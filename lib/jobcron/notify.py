@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import smtplib
+import ssl
+import uuid
 from collections.abc import Callable
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -18,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from jobcron.directory import private_directory
 from jobcron.errors import DirectoryError
+from jobcron.logs import visible
 from jobcron.oops import globalErrorUtility, message_of
 from jobcron.redact import storable
 
@@ -54,9 +57,10 @@ class MailDirectory:
         private_directory(self.path, "the mail directory")
         name = "".join(c if c.isalnum() or c in "-_.@" else "_" for c in message["Message-ID"])
         path = os.path.join(self.path, f"{name.strip('_')}.eml")
-        temporary = f"{path}.{os.getpid()}.tmp"
+        temporary = os.path.join(self.path, f".{uuid.uuid4().hex}.tmp")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         try:
-            with open(temporary, "wb") as file:
+            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
                 file.write(message.as_bytes())
                 file.flush()
                 os.fsync(file.fileno())
@@ -69,7 +73,8 @@ class Smtp:
     """Hands each mail to an SMTP server.
 
     Args:
-        url: ``smtp://[user:password@]host[:port]``; STARTTLS is used where the server offers it.
+        url: ``smtp://[user:password@]host[:port]``; STARTTLS is used where the server offers it. With
+            a password it is a must, and so is a valid certificate.
     """
 
     def __init__(self, url: str) -> None:
@@ -79,9 +84,11 @@ class Smtp:
         """Send one mail; errors of smtplib are raised as they are."""
         with smtplib.SMTP(self._url.hostname or "localhost", self._url.port or 25, timeout=30) as smtp:
             smtp.ehlo()
-            if smtp.has_extn("starttls"):
+            if self._url.username:
+                # A password goes only to a server that proves who it is.
+                smtp.starttls(context=ssl.create_default_context())
+            elif smtp.has_extn("starttls"):
                 smtp.starttls()
-                smtp.ehlo()
             if self._url.username:
                 smtp.login(unquote(self._url.username), unquote(self._url.password or ""))
             smtp.send_message(message)
@@ -127,7 +134,7 @@ def new_mail(subject: str, body: str, message_id: str | None = None) -> EmailMes
             seen as one; by default a new one.
     """
     message = EmailMessage()
-    message["Subject"] = storable(" ".join(subject.split()))
+    message["Subject"] = visible(storable(" ".join(subject.split())))
     message["From"] = post.sender
     message["Date"] = formatdate()
     message["Message-ID"] = message_id or make_msgid(domain="jobcron")

@@ -32,10 +32,12 @@ class DateDirectory:
 
     Args:
         root: the folder of all reports; made if need be, for this user alone.
+        what: what the folder is, for messages.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, what: str = "the OOPS directory") -> None:
         self.root = Path(root)
+        self.what = what
 
     def __call__(self, report: dict[str, Any]) -> list[str]:
         """Write a report; one with the same id that is there already is left as it is.
@@ -44,9 +46,9 @@ class DateDirectory:
             OSError, DirectoryError: it could not be written.
         """
         day = report["time"].strftime("%Y-%m-%d")
-        private_directory(self.root, "the OOPS directory")
+        private_directory(self.root, self.what)
         folder = self.root / day
-        private_directory(folder, "the OOPS directory")
+        private_directory(folder, self.what)
         path = folder / report["id"]
         text = json.dumps(_readable(report), indent=2, ensure_ascii=False, default=str) + "\n"
         # The file appears whole or not at all: link() fails where the name is taken.
@@ -116,7 +118,10 @@ class ErrorUtility:
         self.config = python_oops.Config()
         reporter = self.prefix + (f"-{section_name}" if section_name else "")
         self.config.template["reporter"] = reporter
-        self.config.publisher = DateDirectory(str(self.error_dir))
+        place = settings.place("error_dir")
+        if section and section.error_dir:
+            place = f"{settings.path}: section [{section.name}], key error_dir"
+        self.config.publisher = DateDirectory(str(self.error_dir), f"{place}: the OOPS directory")
         self.redactor = Redactor(settings.secrets())
 
     @contextmanager

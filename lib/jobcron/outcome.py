@@ -147,16 +147,16 @@ def outcome_of(error: BaseException, job: Any, may_retry: bool, interruptions: i
         interruptions: how often the database interrupted the job before.
     """
     if isinstance(error, LeaseLost):
-        return Lost(error, str(error))
+        return Lost(error)
     if isinstance(error, Interrupted | KeyboardInterrupt):
-        return Stopped(error, str(error) or "stopped from the keyboard")
+        return Stopped(error)
     reason = interruption_of(error)
     if reason is not None:
         if reason in BOUNDED_INTERRUPTIONS and interruptions >= MAX_DATABASE_INTERRUPTIONS:
             return Failed(error)
         return Stopped(error, reason, back_off(interruptions))
     if isinstance(error, SuspendJobException):
-        return Suspended(error, str(error))
+        return Suspended(error)
     if isinstance(error, tuple(getattr(job, "user_error_types", ()))):
         return UserError(error)
     retried = (RetryableJobError, *getattr(job, "retry_error_types", ()))

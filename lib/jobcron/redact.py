@@ -17,6 +17,8 @@ MIN_SECRET = 6
 MAX_TEXT = 10_000
 """The longest text of a value; longer ones lose their middle."""
 
+LONGEST = 200_000
+
 MAX_ENTRIES = 100
 """The longest list or dictionary that is shown whole."""
 
@@ -26,15 +28,18 @@ _SECRET_NAME = re.compile(
     r"passw(or)?d|passphrase|secret|token|api[_-]?key|private[_-]?key|credential|authorization|cookie|dsn",
     re.IGNORECASE,
 )
-_URL_PASSWORD = re.compile(r"(?P<before>\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s@/]+(?=@)", re.IGNORECASE)
+# Every repetition is bounded and begins where a word begins: texts come from jobs, and may be made to take long.
+_URL_PASSWORD = re.compile(
+    r"(?P<before>(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s/:@]{0,200}:)[^\s]{1,500}(?=@)", re.IGNORECASE
+)
+_QUOTED = r"(?:\"[^\"\n]{0,500}\"|'[^'\n]{0,500}'|[^\s,;)&]{1,500})"
 _ASSIGNED = re.compile(
-    r"(?P<before>\b(?:[\w-]*(?:password|passwd|pwd|secret|token|api[_-]?key))\b['\"]?\s*[=:]\s*['\"]?)"
-    r"[^\s'\",;)&]+",
+    r"(?P<before>(?<![\w-])[\w-]{0,40}?(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|authorization)"
+    r"[\w-]{0,20}['\"]?\s{0,3}[=:]\s{0,3}(?:bearer\s{1,3}|basic\s{1,3})?)" + _QUOTED,
     re.IGNORECASE,
 )
-_AUTHORIZATION = re.compile(
-    r"(?P<before>\bauthorization['\"]?\s*[=:]\s*['\"]?(?:\w+\s+)?)[^\s'\",;)]+", re.IGNORECASE
-)
+# PostgreSQL says in DETAIL what stood in the row.
+_DETAIL = re.compile(r"^(?P<before>DETAIL:).*$", re.MULTILINE)
 
 
 class Redactor:
@@ -51,11 +56,12 @@ class Redactor:
         self._secrets = sorted(known, key=len, reverse=True)
 
     def text(self, text: str) -> str:
-        """Return `text` without secrets."""
+        """Return `text` without secrets; of a text that is longer than any report shows, what is shown."""
+        text = cut(text, LONGEST)
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        for pattern in (_URL_PASSWORD, _AUTHORIZATION, _ASSIGNED):
-            text = pattern.sub(rf"\g<before>{HIDDEN}", text)
+        for pattern in (_URL_PASSWORD, _ASSIGNED, _DETAIL):
+            text = pattern.sub(rf"\g<before> {HIDDEN}" if pattern is _DETAIL else rf"\g<before>{HIDDEN}", text)
         return text
 
     def value(self, value: Any, depth: int = 0) -> Any:

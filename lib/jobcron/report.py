@@ -50,7 +50,11 @@ class Reporter:
             history: it is on standard error already. Its id is None where a filter dropped it.
         """
         oops_id = job_oops_id(self.utility.prefix, attempt.claim, attempt.uuid)
-        report = self.utility.make_report(error, oops_id, variables, **more)
+        try:
+            report = self.utility.make_report(error, oops_id, variables, **more)
+        except Exception as failure:  # of what the job says of itself; the error is reported all the same
+            said = [("variables", f"could not be shown: {type(failure).__name__}")]
+            report = self.utility.make_report(error, oops_id, [*said], **more)
         try:
             if self.utility.publish(report) is None:
                 report["id"] = None
@@ -74,9 +78,19 @@ class Reporter:
         """Return an error's type and message in one line, without secrets."""
         if error is None:
             return ""
-        message = " ".join(message_of(error).split())
-        text = f"{type(error).__name__}: {message}" if message else type(error).__name__
-        return cut(storable(self.utility.redactor.text(text)), MAX_LINE)
+        message, kind = self.message(error), type(error).__name__
+        return f"{kind}: {message}" if message else kind
+
+    def reason(self, outcome: Outcome) -> str:
+        """Return why an attempt ended, in one line, without secrets."""
+        if outcome.detail is None and isinstance(outcome, Stopped) and outcome.error is not None:
+            return self.message(outcome.error) or "stopped from the keyboard"
+        return outcome.detail or self.in_a_line(outcome.error)
+
+    def message(self, error: BaseException) -> str:
+        """Return an error's message in one line, without secrets."""
+        text = self.utility.redactor.text(message_of(error))
+        return cut(storable(" ".join(text.split())), MAX_LINE)
 
     def tell_log(self, attempt: Attempt, outcome: Outcome, oops_id: str | None) -> None:
         """Log how an attempt ended."""
@@ -98,7 +112,7 @@ class Reporter:
                     "%s lost its lease; nothing was committed.", job, extra={"oops_id": oops_id or ""}
                 )
             case Stopped():
-                self.logger.info("%s was interrupted: %s.", job, outcome.detail)
+                self.logger.info("%s was interrupted: %s.", job, self.reason(outcome))
             case _:
                 self.logger.info("%s: %s: %s.", job, outcome.kind, outcome.detail)
 

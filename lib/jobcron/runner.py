@@ -37,6 +37,7 @@ from jobcron.keeper import Backlog, Keeper, give_back
 from jobcron.oops import ErrorUtility, globalErrorUtility
 from jobcron.outcome import (
     Completed,
+    Failed,
     Lost,
     Outcome,
     PoisonStopped,
@@ -230,6 +231,8 @@ class JobRunner:
         return job if isinstance(job, Unloadable) else IRunnableJob(job)
 
     def _outcome(self, error: BaseException, attempt: Attempt) -> Outcome:
+        if isinstance(error, Interrupted) and not (self._stopping or attempt.interrupted):
+            return Failed(error)  # the job raised it: nobody asked it to stop
         interruptions = 0
         if interruption_of(error) is not None:
             interruptions = self._interruptions_of(attempt.claim)
@@ -261,7 +264,7 @@ class JobRunner:
             written = set_aside(
                 self.database,
                 attempt.claim,
-                replace(outcome, detail=detail or self.reporter.in_a_line(outcome.error)),
+                replace(outcome, detail=detail or self.reporter.reason(outcome)),
                 progress=attempt.progress,
                 log=self.reporter.error_text(outcome.error),
                 oops_id=oops_id,

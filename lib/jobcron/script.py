@@ -120,8 +120,9 @@ class CronScript:
             from jobcron.directory import private_directory
             from jobcron.lock import RunLock
 
-            private_directory(self.settings.state_dir, "the state directory")
-            lock = RunLock(self.settings.lock_dir, self.lock_name)
+            settings = self.settings
+            private_directory(settings.state_dir, f"{settings.place('state_dir')}: the state directory")
+            lock = RunLock(settings.lock_dir, self.lock_name, f"{settings.place('lock_dir')}: the lock directory")
             lock.acquire()
             try:
                 return self.main() or 0
@@ -168,6 +169,8 @@ class JobCronScript(CronScript):
         commandline_config: the section is named on the command line.
         logger: see `CronScript`.
     """
+
+    description = "Run the ready jobs of a section of the configuration, those of one source, until none is left."
 
     config_name: str | None = None
     """The section of the configuration; for subclasses."""

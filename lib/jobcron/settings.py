@@ -82,6 +82,10 @@ class Settings(NamedTuple):
                 f"{self.path}: expected a section [{name}], found none; the sections of jobs are: {known}"
             ) from None
 
+    def place(self, key: str) -> str:
+        """Return where a key of the instance stands, for messages."""
+        return f"{self.path}: section [jobcron], key {key}"
+
     @property
     def instance(self) -> str:
         """The instance's name: that of the configuration's directory."""

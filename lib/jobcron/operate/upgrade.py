@@ -12,7 +12,7 @@ from sqlalchemy import Connection, inspect, text
 from jobcron import registry
 from jobcron.application import load_application
 from jobcron.database import Database
-from jobcron.errors import SchemaMismatch
+from jobcron.errors import DirectoryError, SchemaMismatch
 from jobcron.instance import load_settings
 from jobcron.schema_version import REVISION, VERSION_TABLE
 from jobcron.settings import PACKAGE
@@ -34,9 +34,9 @@ def upgrade(config: str | None) -> int:
     application_is_there = settings.application is not None
     if application_is_there:
         load_application(settings)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, origin=settings.database_origin)
     if database.dialect == "sqlite":
-        os.makedirs(os.path.dirname(database.engine.url.database or "") or ".", exist_ok=True)
+        _make_folder(database.engine.url.database or "", settings.database_origin)
     try:
         with database.begin() as connection:
             before = upgrade_schema(connection, database.describe())
@@ -46,6 +46,15 @@ def upgrade(config: str | None) -> int:
     done = "is up to date" if before == REVISION else f"was upgraded from {before or 'nothing'}"
     print(f"{database.describe()}: the schema {done} (version {REVISION})")
     return 0
+
+
+def _make_folder(path: str, origin: str) -> None:
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    except OSError as error:
+        raise DirectoryError(
+            f"{origin}: expected the folder of {path} to be there or makeable, got: {error.strerror}"
+        ) from error
 
 
 def upgrade_schema(connection: Connection, where: str) -> str | None:

@@ -14,6 +14,7 @@ import importlib.util
 import os
 import pwd
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -156,8 +157,8 @@ class PrivatePostgreSQL:
     """A PostgreSQL server of one's own, reachable through a Unix socket and at 127.0.0.1.
 
     Its settings are PostgreSQL's defaults, which are durable, except for 200 connections and what
-    `settings` says (PostgreSQL's names and values). The superuser is ``postgres``. Nobody needs a
-    password: while it runs, other users of the machine can log in at 127.0.0.1. ::
+    `settings` says (PostgreSQL's names and values). The superuser is ``postgres``. The
+    socket's directory is open to this user alone; at 127.0.0.1 a random ``password`` is asked for. ::
 
         with PrivatePostgreSQL() as server:
             server.create_database("shop")
@@ -182,6 +183,7 @@ class PrivatePostgreSQL:
         # Always in /tmp: the path of a Unix socket may have 107 bytes at most.
         self.directory = Path(tempfile.mkdtemp(prefix="jobcron-pg-", dir="/tmp"))
         self.port = _free_port()
+        self.password = secrets.token_urlsafe()
         self._data = self.directory / "data"
         self._log = self.directory / "log"
         self._log.touch()
@@ -276,8 +278,10 @@ class PrivatePostgreSQL:
         return f"postgresql+psycopg2://{name}@/{database}?host={self.directory}&port={self.port}"
 
     def tcp_url(self, database: str = "postgres", user: str | None = None) -> str:
-        """Return SQLAlchemy's URL of a database, at 127.0.0.1."""
+        """Return SQLAlchemy's URL of a database, at 127.0.0.1, with the superuser's password."""
         name = quote(user or SUPERUSER, safe="")
+        if user is None:
+            name += f":{self.password}"
         return f"postgresql+psycopg2://{name}@127.0.0.1:{self.port}/{database}"
 
     def create_database(self, name: str, template: str | None = None) -> None:
@@ -301,11 +305,19 @@ class PrivatePostgreSQL:
         self._execute(statement.format(sql.Identifier(name)))
 
     def _make_data(self) -> None:
-        options = ["--username", SUPERUSER, "--auth", "trust", "--encoding", "UTF8"]
+        # The socket's directory is closed to others; at 127.0.0.1 anybody on the machine may knock.
+        secret = self.directory / "password"
+        secret.touch(mode=0o600)
+        secret.write_text(self.password)
+        if self._account:
+            os.chown(secret, self._account["user"], self._account["group"])
+        options = ["--username", SUPERUSER, "--auth-local", "trust", "--auth-host", "scram-sha-256"]
+        options += ["--pwfile", str(secret), "--encoding", "UTF8"]
         options += ["--locale", "C", "--no-sync", "--pgdata", str(self._data)]
         process = self._process = self._popen("initdb", *options)
         if process.wait(TIMEOUT_SECONDS) != 0:
             raise self._failure("initdb failed")
+        secret.unlink()
         self._process = None
 
     def _options(self) -> Iterator[str]:
