@@ -34,6 +34,9 @@ source_interface: fooapp.IDoFooJobSource
 [act]
 source_interface: fooapp.IActJobSource
 
+[telling]
+source_interface: fooapp.TellingJob
+
 [own_ready]
 source_interface: fooapp.OwnReadyJob
 

@@ -21,6 +21,7 @@ from jobcron import (
     BaseRunnableJob,
     FamilyRow,
     IJobSource,
+    Interrupted,
     IRunnableJob,
     Job,
     JobStatus,
@@ -64,6 +65,7 @@ class FooJobType(JobType):
     DO_FOO = 0, "Do foo"
     ACT = 1, "Act"
     OWN_READY = 2
+    TELLING = 3
 
 
 class FooJob(FamilyRow, Base):
@@ -140,6 +142,13 @@ class Unprintable(Exception):
     __repr__ = __str__
 
 
+class UnprintableSuspension(SuspendJobException):
+    """Cannot be printed either."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
 @provider(IActJobSource)
 class ActJob(BaseRunnableJob[FooJob]):
     """Does the actions in its data, one after the other: pairs of a verb and its argument."""
@@ -172,6 +181,9 @@ class ActJob(BaseRunnableJob[FooJob]):
             "memory": MemoryError(),
             "keyboard": KeyboardInterrupt(),
             "unprintable": Unprintable(),
+            "unprintable suspension": UnprintableSuspension(),
+            "interrupted": Interrupted("by myself"),
+            "lengthy": ValueError("a." * 200_000),
             "password": ValueError("password=hunter2 at postgresql://me:s3cr3tpw@host/db"),
         }
         raise errors[name]
@@ -235,6 +247,20 @@ class ActJob(BaseRunnableJob[FooJob]):
     def getOperationDescription(self) -> str:
         """For mails."""
         return "acting on a foo"
+
+
+class TellingJob(BaseRunnableJob[FooJob]):
+    """Fails, and tells all that it has in its report."""
+
+    class_job_type = FooJobType.TELLING
+
+    def run(self) -> None:
+        """Fail."""
+        raise ValueError("told")
+
+    def getOopsVars(self) -> list[tuple[str, object]]:
+        """Tell all."""
+        return [*super().getOopsVars(), ("metadata", self.metadata)]
 
 
 class OwnReadyJob(BaseRunnableJob[FooJob]):

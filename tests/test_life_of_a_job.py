@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+import fooapp
 from conftest import Instance
 from jobcron import JobStatus
 
@@ -98,7 +99,7 @@ def test_a_job_that_suspends_itself_waits_until_it_is_resumed(instance: Instance
 
 
 @pytest.mark.feature("LP-19")
-@pytest.mark.parametrize("error", ["exit", "memory", "unprintable"])
+@pytest.mark.parametrize("error", ["exit", "memory", "unprintable", "interrupted", "lengthy"])
 def test_whatever_a_job_raises_is_a_failure_with_a_report(instance: Instance, error: str) -> None:
     job = instance.act(WRITE, ("raise", error))
     neighbour = instance.act(WRITE)
@@ -152,3 +153,33 @@ def test_a_job_that_changes_its_own_status_cannot_commit(instance: Instance) -> 
     assert "lost its lease; nothing was committed." in log
     assert instance.oopses() == []
     assert instance.row(job).status is JobStatus.RUNNING
+
+
+def test_a_suspension_that_cannot_be_printed_is_one_all_the_same(instance: Instance) -> None:
+    job = instance.act(("raise", "unprintable suspension"))
+    neighbour = instance.act(WRITE)
+    instance.run("act")
+    assert instance.row(job).status is JobStatus.SUSPENDED
+    assert instance.row(neighbour).status is JobStatus.COMPLETED
+
+
+def test_a_row_that_cannot_be_read_fails_alone_in_the_same_run(instance: Instance) -> None:
+    jobs = [instance.act(WRITE) for _ in range(8)]
+    broken = jobs[4]
+    instance.query(f"UPDATE jobcron_job SET json_data = '[1]' WHERE id = {broken}")
+    instance.run("act")
+    statuses = {job: instance.query(f"SELECT status FROM jobcron_job WHERE id = {job}")[0][0] for job in jobs}
+    assert statuses == {job: 3 if job == broken else 2 for job in jobs}
+    assert len(instance.oopses()) == 1
+
+
+def test_what_a_job_tells_of_itself_cannot_keep_it_from_failing(instance: Instance) -> None:
+    deep: list[object] = []
+    for _ in range(400):
+        deep = [deep]
+    with instance.session() as session:
+        foo = instance.foo(session)
+        job = fooapp.TellingJob.create(foo, metadata={"deep": deep}).job.id
+    instance.run("telling")
+    assert instance.row(job).status is JobStatus.FAILED
+    assert len(instance.oopses()) == 1
