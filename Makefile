@@ -18,9 +18,9 @@ run: ## run the example application (REPOSITORY=path, JOBCRON_DATABASE_URL=url)
 	@tools/environment.sh run
 	cd examples && ../.venv/bin/python -m codehost$(if $(REPOSITORY), --repository "$(repository)")
 
-test: check ## run the checks and all tests (PYTHON=python3.13, PYTEST_ARGS='-n 4 -k lease')
+test: check ## run the checks and all tests (PYTHON=python3.13, PYTEST_ARGS="-k lease")
 	@tools/environment.sh server
-	.venv/bin/python -m pytest $(PYTEST_ARGS)
+	.venv/bin/python -m pytest -n auto $(PYTEST_ARGS)
 
 check: ## run the linter, the type checker and the check of the import order
 	@tools/environment.sh test
