@@ -136,7 +136,7 @@ def test_with_nothing_to_do_nothing_is_said(instance: Instance) -> None:
         (["-q"], set()),
         (["-qqqq"], set()),
     ],
-    ids=lambda value: " ".join(value) or "none",
+    ids=lambda value: " ".join(sorted(value)) or "none",
 )
 @on_sqlite
 def test_v_says_more_and_q_says_less(instance: Instance, options: list[str], levels: set[str]) -> None:

@@ -107,7 +107,7 @@ install() {
 }
 
 # -P: the folder of that file has modules whose names could hide others.
-server_found() { .venv/bin/python -P lib/jobcron/testing/server.py; }
+server_found() { .venv/bin/python -P lib/jobcron/testing/programs.py; }
 
 # The tests start servers of their own: Debian's package need not make and start one. Its setting
 # for that is put in place only where the machine has none yet, and taken away again.

@@ -3,54 +3,78 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import time
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
 
 from jobcron import registry
 from jobcron.activity import record_run
 from jobcron.application import find_source, load_application, source_of
-from jobcron.database import AmbientDatabase, Database, TransactionSource, ambient_session
+from jobcron.database import AmbientDatabase, Database, TransactionSource
 from jobcron.errors import ConfigurationError
 from jobcron.notify import Outbox, post
 from jobcron.oops import globalErrorUtility
 from jobcron.runner import JobRunner, Limits
 from jobcron.schema_version import check_schema
-
-if TYPE_CHECKING:
-    from jobcron.script import JobCronScript
-    from jobcron.settings import Section, Settings
+from jobcron.settings import Section, Settings
 
 
-def run_section(script: JobCronScript) -> int:
-    """Run the ready jobs of a script's section, and return its exit status.
+class Order(NamedTuple):
+    """What a script wants to be run.
+
+    Attributes:
+        settings: the instance's.
+        section: the section.
+        wanted: the source's interface or class; None: what the section names.
+        runner_class: how; None: what the section names.
+        dbuser: the database role, or None.
+        logger: the script's.
+        started: when the script began, by the monotonic clock.
+        session: a test's own, to work in; None: a connection of its own.
+    """
+
+    settings: Settings
+    section: Section
+    wanted: Any
+    runner_class: Any
+    dbuser: str | None
+    logger: logging.Logger
+    started: float
+    session: Session | None
+
+
+def run_section(order: Order) -> JobRunner:
+    """Run the ready jobs of a section, and return the runner, which knows what became of them.
 
     Raises:
         UserMistake: configuration, database or schema are not as they should be.
     """
-    settings, section = script.settings, script.section
+    settings, section = order.settings, order.section
     globalErrorUtility.configure(section.name, settings)
     application = load_application(settings)
-    source = _source(script, settings, section)
-    runner_class = script.runner_class() or _runner_class(settings, section)
-    database = _open_database(script, settings)
+    source = _source(order)
+    runner_class = order.runner_class or _runner_class(settings, section)
+    database = _open_database(order)
     try:
         with database.begin() as connection:
             if isinstance(database, Database):
-                check_schema(connection, f"{database.describe()} ({database.origin})", script.logger)
+                check_schema(connection, f"{database.describe()} ({database.origin})", order.logger)
             registry.sync_registered(connection)
         _address_mail(database, settings)
         limits = Limits(section.batch_size, settings.crash_limit, settings.grace_seconds)
-        runner = runner_class.runFromSource(
-            source, database, script.logger, application=application, limits=limits
+        runner: JobRunner = runner_class.runFromSource(
+            source, database, order.logger, application=application, limits=limits
         )
-        _tell_counts(script, runner)
+        _tell_counts(order.logger, runner)
         with database.begin() as connection:
             record_run(
                 connection,
                 section.name,
-                time.monotonic() - script.started,
+                time.monotonic() - order.started,
                 runner.completed.total(),
                 runner.incomplete.total(),
                 len(runner.oops_ids),
@@ -58,18 +82,15 @@ def run_section(script: JobCronScript) -> int:
             )
     finally:
         database.close()
-        session = ambient_session()
-        if database.is_ambient and session is not None:
-            session.expire_all()
-    failed = runner.incomplete.total() > 0
-    return 1 if failed and script.options.fail_on_job_failure else 0
+        if order.session is not None:
+            order.session.expire_all()
+    return runner
 
 
-def _source(script: JobCronScript, settings: Settings, section: Section) -> Any:
-    wanted = script.source_interface
-    if wanted is None:
-        return find_source(settings, section)
-    return source_of(wanted, f"{type(script).__name__}.source_interface", settings)
+def _source(order: Order) -> Any:
+    if order.wanted is None:
+        return find_source(order.settings, order.section)
+    return source_of(order.wanted, "the script's source_interface", order.settings)
 
 
 def _runner_class(settings: Settings, section: Section) -> Any:
@@ -88,11 +109,11 @@ def _runner_class(settings: Settings, section: Section) -> Any:
     return found
 
 
-def _open_database(script: JobCronScript, settings: Settings) -> TransactionSource:
-    session = ambient_session() if script.in_test else None
-    if session is not None:
-        return AmbientDatabase(session)
-    return Database(settings.database_url, script.dbuser, origin=settings.database_origin)
+def _open_database(order: Order) -> TransactionSource:
+    if order.session is not None:
+        return AmbientDatabase(order.session)
+    settings = order.settings
+    return Database(settings.database_url, order.dbuser, origin=settings.database_origin)
 
 
 def _address_mail(database: TransactionSource, settings: Settings) -> None:
@@ -103,11 +124,11 @@ def _address_mail(database: TransactionSource, settings: Settings) -> None:
         post.configure(settings.mail, settings.mail_from)
 
 
-def _tell_counts(script: JobCronScript, runner: JobRunner) -> None:
+def _tell_counts(logger: logging.Logger, runner: JobRunner) -> None:
     counts: tuple[tuple[Counter[str], str], ...] = (
         (runner.completed, "Ran %d %s jobs."),
         (runner.incomplete, "%d %s jobs did not complete."),
     )
     for counted, text in counts:
         for name in sorted(counted):
-            script.logger.info(text, counted[name], name)
+            logger.info(text, counted[name], name)

@@ -1,8 +1,4 @@
-"""Telling of an attempt that did not succeed: the OOPS, the log, the mail.
-
-Order (design.md): the report is published before the row says FAILED, so that a row never names a report that is
-not there; mail follows the commit.
-"""
+"""Telling of an attempt that did not succeed: the OOPS, the log, the mail."""
 
 from __future__ import annotations
 

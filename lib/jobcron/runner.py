@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 from sqlalchemy import func, select
@@ -18,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from zope.interface import implementer
 
+from jobcron.aftermath import set_aside_and_tell
 from jobcron.application import Application
 from jobcron.attempt import ATTEMPT, Attempt, fence
 from jobcron.claim import Claim, Claimant
@@ -30,7 +30,7 @@ from jobcron.errors import (
     TimeLimitExceeded,
 )
 from jobcron.feed import Feed, Unloadable, feed_for
-from jobcron.finish import complete, set_aside, still_ours
+from jobcron.finish import complete
 from jobcron.interfaces import IJobRunner, IRunnableJob
 from jobcron.job import worker_name
 from jobcron.keeper import Backlog, Keeper, give_back
@@ -38,7 +38,6 @@ from jobcron.oops import ErrorUtility, globalErrorUtility
 from jobcron.outcome import (
     Completed,
     Failed,
-    Lost,
     Outcome,
     PoisonStopped,
     outcome_of,
@@ -184,7 +183,8 @@ class JobRunner:
             if outcome.detail:
                 self._reload(session)  # the session was rolled back
         else:
-            self._set_aside(attempt, outcome)
+            set_aside_and_tell(self.database, self.reporter, attempt, outcome)
+            self._reload(session)
             self.incomplete[type(runnable).__name__] += 1
         self._feed.took(time.monotonic() - attempt.started)
         if isinstance(outcome.error, KeyboardInterrupt):
@@ -246,54 +246,15 @@ class JobRunner:
         except (DBAPIError, DatabaseUnavailable):
             return 0
 
-    def _set_aside(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Write an outcome that is not success, and tell of it: report, row, log, mail, in this order."""
-        report, oops_id, detail = None, None, outcome.detail
-        if outcome.reported and not still_ours(self.database, attempt.claim):
-            outcome = Lost(outcome.error)
-        if outcome.error is not None and outcome.reported:
-            report, unpublished = self.reporter.publish(
-                attempt,
-                outcome.error,
-                self._variables(attempt),
-                duration=round(time.monotonic() - attempt.started, 3),
-                timeline=attempt.statements,
-            )
-            oops_id, detail = report["id"], unpublished
-        if not isinstance(outcome, Lost):
-            written = set_aside(
-                self.database,
-                attempt.claim,
-                replace(outcome, detail=detail or self.reporter.reason(outcome)),
-                progress=attempt.progress,
-                log=self.reporter.error_text(outcome.error),
-                oops_id=oops_id,
-            )
-            outcome = written or Lost(outcome.error)
-        self.reporter.tell_log(attempt, outcome, oops_id)
-        if not isinstance(outcome, Lost):
-            with use_session(attempt.session):
-                self.reporter.tell_people(attempt, outcome, report)
-            attempt.session.rollback()
-        self._reload(attempt.session)
-
-    def _variables(self, attempt: Attempt) -> list[tuple[str, object]]:
-        """Return what the job tells of itself, whatever state it is in."""
-        known: list[tuple[str, object]] = [("job_id", attempt.claim.id)]
-        try:
-            tell = getattr(attempt.runnable, "getOopsVars", None)
-            known = [(str(name), value) for name, value in tell()] if tell else known
-        except Exception as error:
-            known.append(("getOopsVars", f"failed: {type(error).__name__}"))
-        attempt.session.rollback()
-        return known
-
     def _reload(self, session: Session) -> None:
         """Load what the rollback emptied, so that the next job of the batch begins without a transaction."""
         waiting = self._backlog.numbers()
         if waiting:
-            self.source.load(session, waiting)
-            session.commit()
+            try:
+                self.source.load(session, waiting)
+                session.commit()
+            except DBAPIError:
+                session.rollback()  # then each is loaded when it is first looked at
 
     def _give_back(self) -> None:
         """Return what is claimed and not started; where that fails, the leases decide."""

@@ -188,7 +188,7 @@ class JobCronScript(CronScript):
     ) -> None:
         if commandline_config:
             self.usage = "%(prog)s [options] SECTION"
-        self._runner_class = runner_class
+        self.runner_class = runner_class
         super().__init__(name, test_args, logger)
         if commandline_config:
             if len(self.args) != 1:
@@ -231,13 +231,22 @@ class JobCronScript(CronScript):
         """Run the ready jobs, and log how many were run of each class."""
         if not self._may_have_work():
             return 0
-        from jobcron.jobrun import run_section
+        from jobcron.database import ambient_session
+        from jobcron.jobrun import Order, run_section
 
-        return run_section(self)
-
-    def runner_class(self) -> Any:
-        """Return the class of the runner: the script's own, or what the section names."""
-        return self._runner_class
+        order = Order(
+            settings=self.settings,
+            section=self.section,
+            wanted=self.source_interface,
+            runner_class=self.runner_class,
+            dbuser=self.dbuser,
+            logger=self.logger,
+            started=self.started,
+            session=ambient_session() if self.in_test else None,
+        )
+        runner = run_section(order)
+        failed = runner.incomplete.total() > 0
+        return 1 if failed and self.options.fail_on_job_failure else 0
 
     def _may_have_work(self) -> bool:
         if self.in_test:

