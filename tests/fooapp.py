@@ -28,6 +28,7 @@ from jobcron import (
     JobType,
     RetryableJobError,
     SuspendJobException,
+    after_commit,
     current_session,
     job_type_column,
     new_job,
@@ -133,6 +134,12 @@ class NotNow(Exception):
     """May pass."""
 
 
+class Deadlock(Exception):
+    """Marked as `jobcron.database` marks errors of its engines that say so."""
+
+    jobcron_interruption = "a deadlock"
+
+
 class Unprintable(Exception):
     """Cannot be printed."""
 
@@ -183,6 +190,7 @@ class ActJob(BaseRunnableJob[FooJob]):
             "unprintable": Unprintable(),
             "unprintable suspension": UnprintableSuspension(),
             "interrupted": Interrupted("by myself"),
+            "deadlock": Deadlock(),
             "lengthy": ValueError("a." * 200_000),
             "password": ValueError("password=hunter2 at postgresql://me:s3cr3tpw@host/db"),
         }
@@ -194,6 +202,14 @@ class ActJob(BaseRunnableJob[FooJob]):
             raise KeyError("the cause")
         except KeyError as error:
             raise ValueError("the consequence") from error
+
+    def act_later(self, what: str) -> None:
+        """Do something after the commit."""
+
+        def fail() -> None:
+            raise OSError("no mail server")
+
+        after_commit(self.session, fail)
 
     def act_sql(self, statement: str) -> None:
         """Execute a statement."""
@@ -278,7 +294,7 @@ class OwnReadyJob(BaseRunnableJob[FooJob]):
         if (path := self.metadata.get("die_once")) and not Path(path).exists():
             Path(path).touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        self.session.add(Ledger(job=self.job.id, attempt=self.job.attempt_count))
+        self.session.add(Ledger(job=self.job.id, attempt=self.job.attempt_count, note=self.context.foo.name))
 
 
 @implementer(IRunnableJob)

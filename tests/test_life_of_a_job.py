@@ -183,3 +183,49 @@ def test_what_a_job_tells_of_itself_cannot_keep_it_from_failing(instance: Instan
     instance.run("telling")
     assert instance.row(job).status is JobStatus.FAILED
     assert len(instance.oopses()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("retry_delay", 60), ("retry_delay", float("nan")), ("user_error_types", fooapp.UserError)]
+)
+def test_a_class_may_give_seconds_and_a_single_type(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    monkeypatch.setattr(fooapp.ActJob, name, value)
+    user, retried = instance.act(("raise", "user")), instance.act(("raise", "retry"))
+    instance.run("act")
+    assert instance.row(user).oops_id is None
+    assert instance.events(retried)[0] == "retry"
+
+
+@pytest.mark.parametrize(("name", "value"), [("retry_error_types", 7), ("retry_delay", "soon")])
+def test_a_class_that_makes_no_sense_fails_its_jobs_and_no_run(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    monkeypatch.setattr(fooapp.ActJob, name, value)
+    job, neighbour = instance.act(("raise", "retry")), instance.act(WRITE)
+    instance.run("act")
+    assert instance.row(job).status is JobStatus.FAILED
+    assert instance.row(neighbour).status is JobStatus.COMPLETED
+    assert len(instance.oopses()) == 1
+
+
+def test_deadlocks_are_counted_apart_from_stops_and_only_in_a_row(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = instance.act(("raise", "deadlock"))
+    for kind, detail in (("interrupted", "the run was stopped"), ("interrupted", "a deadlock"), ("requeued", "")):
+        for _ in range(11):
+            instance.query(
+                "INSERT INTO jobcron_event (job, actor, kind, detail, lease_token) "
+                "VALUES (:job, 'test', :kind, :detail, 0)",
+                job=job,
+                kind=kind,
+                detail=detail,
+            )
+    instance.run("act")
+    assert instance.row(job).status is JobStatus.WAITING
+    for _ in range(10):
+        instance.query("UPDATE jobcron_job SET scheduled_start = date_created")
+        instance.run("act")
+    assert instance.row(job).status is JobStatus.FAILED

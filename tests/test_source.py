@@ -330,3 +330,90 @@ def test_a_job_whose_family_row_is_missing_fails_and_is_in_nobodys_way(instance:
     assert instance.row(broken).status is JobStatus.FAILED
     assert "FooJob" in str(instance.row(broken).log)
     assert [instance.row(job).status for job in good] == [JobStatus.COMPLETED] * 3
+
+
+def test_a_source_with_its_own_iter_ready_sees_what_changed_before_each_job_was_claimed(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fooapp import OwnReadyJob
+
+    with instance.session() as session:
+        for name in ("first", "second"):
+            OwnReadyJob.create(instance.foo(session, name))
+    run = OwnReadyJob.run
+
+    def change_then_run(self: OwnReadyJob) -> None:
+        # the other foo, in the job's own transaction, behind the back of what the pass has loaded
+        self.session.connection().exec_driver_sql("UPDATE foo SET name = 'changed' WHERE name = 'first'")
+        run(self)
+
+    monkeypatch.setattr(OwnReadyJob, "run", change_then_run)
+    instance.run("own_ready")
+    assert [note for *_, note in instance.ledger()] == ["second", "changed"]
+
+
+def test_a_job_of_a_source_with_its_own_iter_ready_expires(instance: Instance) -> None:
+    from fooapp import OwnReadyJob
+
+    with instance.session() as session:
+        OwnReadyJob.create(instance.foo(session))
+        now = session.scalars(select(Job.date_created)).first()
+        late = OwnReadyJob.create(instance.foo(session), expires_at=now).job.id
+    instance.run("own_ready")
+    assert instance.row(late).status is JobStatus.EXPIRED
+
+
+@pytest.mark.feature("LP-09")
+def test_acquire_wants_to_know_for_what(session: Session, foo: Foo) -> None:
+    other = Foo()
+    session.add(other)
+    session.flush()
+    assert DoFooJob.acquire(foo=foo, session=session) == DoFooJob.acquire(foo)
+    assert DoFooJob.acquire(foo=other, session=session) != DoFooJob.acquire(foo)
+    with pytest.raises(InvalidJobData, match="expected a target or unique_key"):
+        DoFooJob.acquire(foo_id=foo.id, session=session)
+    with pytest.raises(InvalidJobData, match="expected a target or unique_key"):
+        ErrandJob.acquire()
+    keyed = DoFooJob.acquire(foo, unique_key="monday")
+    assert keyed == DoFooJob.acquire(other, unique_key="monday")
+    assert keyed != DoFooJob.acquire(foo)
+
+
+def test_the_number_of_a_type_that_was_never_committed_is_forgotten_with_the_session(
+    instance: Instance,
+) -> None:
+    session = instance.database.session()
+    DoFooJob.create(instance.foo(session))
+    session.close()
+    with instance.session() as other:
+        ActJob.create(instance.foo(other))  # on SQLite it gets the same number
+    job = DoFooJob.create(instance.foo(session)).job.id
+    session.commit()
+    session.close()
+    instance.run("do_foo")
+    assert instance.row(job).status is JobStatus.COMPLETED
+
+
+def test_a_source_whose_type_was_renamed_is_not_looked_for_under_the_old_name(instance: Instance) -> None:
+    instance.run("do_foo")
+    with instance.session() as session:
+        JobFactory(session).makeJob(type_name="foo_job.DO_FOO_OF_OLD")
+    instance.query(
+        "INSERT INTO jobcron_source (name, type, own_iter_ready) "
+        "SELECT 'fooapp.DoFooJob', id, false FROM jobcron_type WHERE name = 'foo_job.DO_FOO_OF_OLD'"
+    )
+    instance.run("do_foo")
+    names = instance.query(
+        "SELECT t.name FROM jobcron_source AS s JOIN jobcron_type AS t ON t.id = s.type "
+        "WHERE s.name = 'fooapp.DoFooJob'"
+    )
+    assert names == [("foo_job.DO_FOO",)]
+
+
+@pytest.mark.parametrize("progress", [-1, 101, "half", 2**40, 1.5])
+def test_progress_is_a_per_cent(session: Session, foo: Foo, progress: object) -> None:
+    job = DoFooJob.create(foo)
+    with pytest.raises(ValueError, match="from 0 to 100"):
+        job.progress = progress  # type: ignore[assignment]
+    job.progress = 100
+    assert job.job.progress == 100

@@ -7,6 +7,8 @@ follows the commit.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -18,9 +20,20 @@ from jobcron.report import Reporter
 
 
 def set_aside_and_tell(
-    database: TransactionSource, reporter: Reporter, attempt: Attempt, outcome: Outcome
+    database: TransactionSource,
+    reporter: Reporter,
+    attempt: Attempt,
+    outcome: Outcome,
+    context: Callable[[], AbstractContextManager[Any]],
 ) -> None:
     """Write an outcome that is not success, after the job was rolled back, and tell of it.
+
+    Args:
+        database: where the job is.
+        reporter: publishes, logs and mails.
+        attempt: what was tried.
+        outcome: how it ended.
+        context: the application's, entered around what the job tells of itself.
 
     Raises:
         DatabaseUnavailable: the database cannot be reached; nothing is told, the lease decides.
@@ -33,12 +46,12 @@ def set_aside_and_tell(
         report, unpublished = reporter.publish(
             attempt,
             outcome.error,
-            _variables(attempt),
+            _variables(attempt, context),
             duration=round(time.monotonic() - attempt.started, 3),
             timeline=attempt.statements,
         )
         oops_id, detail = report["id"], unpublished
-    if not isinstance(outcome, Lost):
+    if not isinstance(outcome, Lost) and not attempt.is_written:
         written = set_aside(
             database,
             attempt.claim,
@@ -50,17 +63,18 @@ def set_aside_and_tell(
         outcome = written or Lost(outcome.error)
     reporter.tell_log(attempt, outcome, oops_id)
     if not isinstance(outcome, Lost):
-        with use_session(attempt.session):
+        with use_session(attempt.session), context():
             reporter.tell_people(attempt, outcome, report)
         attempt.session.rollback()
 
 
-def _variables(attempt: Attempt) -> list[tuple[str, object]]:
+def _variables(attempt: Attempt, context: Callable[[], AbstractContextManager[Any]]) -> list[tuple[str, object]]:
     """Return what the job tells of itself, whatever state it is in."""
     known: list[tuple[str, object]] = [("job_id", attempt.claim.id)]
     try:
         tell = getattr(attempt.runnable, "getOopsVars", None)
-        known = [(str(name), value) for name, value in tell()] if tell else known
+        with context():
+            known = [(str(name), value) for name, value in tell()] if tell else known
     except Exception as error:
         known.append(("getOopsVars", f"failed: {type(error).__name__}"))
     attempt.session.rollback()

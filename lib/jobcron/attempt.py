@@ -6,6 +6,7 @@ import sqlite3
 import time
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session
@@ -33,6 +34,8 @@ class Attempt:
         statements: what it asked of the database, where it failed.
         interrupted: what the keeper interrupted it with.
         connection: that of its last transaction.
+        renew_at: when the lease is to be renewed, by the monotonic clock.
+        is_written: whether its outcome is in the database already.
         started: when it began, by the monotonic clock.
     """
 
@@ -46,7 +49,7 @@ class Attempt:
     ) -> None:
         row = getattr(runnable, "job", None)
         # Plain values: the row's own are gone after a rollback, when they are needed.
-        self.uuid = getattr(row, "uuid", None)
+        self.uuid = getattr(row, "uuid", None) or uuid4()
         self.counts = (
             getattr(row, "attempt_count", 1),
             getattr(row, "crash_count", 0),
@@ -60,7 +63,8 @@ class Attempt:
         self.time_limit = time_limit
         self.progress: int | None = None
         self.started = time.monotonic()
-        self.renewed = self.started
+        self.renew_at = claim.taken + lease_seconds / 3  # the lease began with the claim
+        self.is_written = False
         self.finishing = False
         self.interrupted: BaseException | None = None
         self.connection: Connection | None = None
@@ -100,7 +104,7 @@ class Attempt:
         if renewed.rowcount != 1:
             raise lost(self.claim)
         self.session.commit()
-        self.renewed = time.monotonic()
+        self.renew_at = time.monotonic() + self.lease_seconds / 3
 
 
 def lost(claim: Claim) -> LeaseLost:

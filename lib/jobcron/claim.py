@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -10,10 +11,17 @@ from jobcron.database import execute
 
 
 class Claim(NamedTuple):
-    """A job that is ours: its number, and the lease token that says so."""
+    """A job that is ours.
+
+    Attributes:
+        id: its number.
+        token: the lease token that says so.
+        taken: when its lease began, or a little earlier, by the monotonic clock.
+    """
 
     id: int
     token: int
+    taken: float = 0.0
 
 
 class Claimant(NamedTuple):
@@ -38,15 +46,16 @@ def reclaim(connection: Connection, type_id: int, claimant: Claimant) -> list[Cl
     return _taken(connection, "reclaim", claimant, type=type_id)
 
 
-def expire(connection: Connection, type_id: int) -> list[Claim]:
-    """Move the waiting jobs of a type whose expiry is past to EXPIRED."""
-    rows = execute(connection, "expire", {"type": type_id})
+def expire(connection: Connection, type_id: int, batch: int) -> list[Claim]:
+    """Move up to `batch` waiting jobs of a type whose expiry is past to EXPIRED."""
+    rows = execute(connection, "expire", {"type": type_id, "batch": batch})
     return [Claim(row.id, row.lease_token) for row in rows]
 
 
 def _taken(connection: Connection, statement: str, claimant: Claimant, **parameters: Any) -> list[Claim]:
+    taken = time.monotonic()
     parameters["lease_seconds"] = claimant.lease_seconds
     parameters["claimed_by"] = claimant.name
     rows = execute(connection, statement, parameters).all()
     # The order in which an UPDATE returns its rows is nobody's promise.
-    return [Claim(row.id, row.lease_token) for row in sorted(rows, key=lambda row: row.place)]
+    return [Claim(row.id, row.lease_token, taken) for row in sorted(rows, key=lambda row: row.place)]

@@ -7,12 +7,13 @@ somebody's open session: each of its transactions is a savepoint there (tests).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, CursorResult, Engine, create_engine, event, text
+from sqlalchemy import Connection, CursorResult, Engine, TextClause, create_engine, event, text
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session
@@ -146,8 +147,8 @@ class TransactionSource(Protocol):
 
     dialect: str
 
-    def begin(self) -> Any:
-        """Return a context manager: a short writing transaction of its own, as a Connection."""
+    def begin(self, *, writing: bool = True) -> Any:
+        """Return a context manager: a short transaction of its own, as a Connection."""
 
     def session(self) -> Session:
         """Return a new session for running jobs in."""
@@ -189,26 +190,31 @@ class Database:
         self._writing = self.engine.execution_options(**IMMEDIATE)
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """Open a short writing transaction, committed at the end.
+    def begin(self, *, writing: bool = True) -> Iterator[Connection]:
+        """Open a short transaction, committed at the end.
+
+        Args:
+            writing: see `session`.
 
         Raises:
-            DatabaseUnavailable: no connection can be made.
+            DatabaseUnavailable: no connection can be made, or no transaction begun.
         """
-        connection = self._connect()
+        connection = None
         try:
-            with connection.begin():
+            connection = (self._writing if writing else self.engine).connect()
+            transaction = connection.begin()
+        except DBAPIError as error:
+            if connection is not None:
+                connection.close()
+            doing = "connect to" if connection is None else "begin a transaction in"
+            raise DatabaseUnavailable(
+                f"{self.origin}: cannot {doing} the database {self.describe()}: {first_line(error.orig)}"
+            ) from error
+        try:
+            with transaction:
                 yield connection
         finally:
             connection.close()
-
-    def _connect(self) -> Connection:
-        try:
-            return self._writing.connect()
-        except DBAPIError as error:
-            raise DatabaseUnavailable(
-                f"{self.origin}: cannot connect to the database {self.describe()}: {first_line(error.orig)}"
-            ) from error
 
     def session(self, *, writing: bool = True) -> Session:
         """Return a session whose transactions are those of jobs.
@@ -249,7 +255,7 @@ class AmbientDatabase:
         self.dialect = self._connection.dialect.name
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
+    def begin(self, *, writing: bool = True) -> Iterator[Connection]:
         """Open a savepoint, released at the end."""
         with self._connection.begin_nested():
             yield self._connection
@@ -262,9 +268,16 @@ class AmbientDatabase:
         """Do nothing: the connection is not ours."""
 
 
-def execute(connection: Connection, name: str, parameters: Mapping[str, Any]) -> CursorResult[Any]:
-    """Execute one of the statements of `jobcron.sql` with these parameters."""
-    return connection.execute(text(statement(name, connection.dialect.name)), dict(parameters))
+@cache
+def _clause(name: str, dialect: str) -> TextClause:
+    return text(statement(name, dialect))
+
+
+def execute(
+    connection: Connection, name: str, parameters: dict[str, Any] | list[dict[str, Any]]
+) -> CursorResult[Any]:
+    """Execute one of the statements of `jobcron.sql`, once for each set of parameters."""
+    return connection.execute(_clause(name, connection.dialect.name), parameters)
 
 
 @contextmanager

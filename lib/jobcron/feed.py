@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, object_session
 
@@ -19,7 +19,7 @@ from jobcron import registry
 from jobcron.claim import Claim, Claimant, claim, claim_one, expire, reclaim
 from jobcron.database import TransactionSource, use_session
 from jobcron.errors import ConfigurationError
-from jobcron.finish import record, set_aside
+from jobcron.finish import record, record_all, set_aside
 from jobcron.job import Job
 from jobcron.outcome import NotStarted
 from jobcron.registry import SourceName, dotted_name
@@ -27,6 +27,8 @@ from jobcron.tables import JobTypeRow
 
 RECLAIM_SECONDS = 30.0
 """How often a long run looks for leases that are past and jobs that have expired."""
+
+EXPIRE_BATCH = 1000
 
 BATCH_SECONDS = 1.0
 """How much work is claimed at once, as far as the last jobs tell."""
@@ -50,6 +52,15 @@ class Unloadable:
     def run(self) -> None:
         """Raise the error."""
         raise self.error
+
+
+def end_expired(connection: Connection, type_id: int, logger: logging.Logger) -> bool:
+    """Move jobs of a type that were not started in time to EXPIRED; tell whether there may be more."""
+    expired = expire(connection, type_id, EXPIRE_BATCH)
+    if expired:
+        record_all(connection, expired, "expired", None)
+        logger.info("%s jobs expired before they were started.", len(expired))
+    return len(expired) == EXPIRE_BATCH
 
 
 class Feed(Protocol):
@@ -124,14 +135,12 @@ class TypeFeed:
                 return []
         claims: list[Claim] = []
         if time.monotonic() >= self._look_back_at:
-            for expired in expire(connection, self._type_id):
-                record(connection, expired, "expired", None)
-                self._logger.info("Job %s expired before it was started.", expired.id)
+            more = end_expired(connection, self._type_id, self._logger)
             claims = reclaim(connection, self._type_id, self._claimant)
             if claims:
                 record(connection, claims[0], "taken over", "the lease was past")
                 self._logger.info("Job %s was left behind by its runner: taken over.", claims[0].id)
-            else:
+            elif not more:
                 self._look_back_at = time.monotonic() + RECLAIM_SECONDS
         if not claims:
             claims = claim(connection, self._type_id, self._batch, self._claimant)
@@ -211,7 +220,7 @@ class IteratorFeed:
                 session.rollback()
                 continue
             self._remember_type(session, row.type_id)
-            session.refresh(row)
+            self._refresh(session, row)
             session.commit()
             self._claimed_in_pass = True
             return [(claims[0], job)]
@@ -238,6 +247,15 @@ class IteratorFeed:
             )
         return row
 
+    def _refresh(self, session: Session, row: Job) -> None:
+        """Read again, in the claim's transaction, what the pass read long ago: `acquire` counts on it."""
+        load = getattr(self._source, "load", None)
+        if load is not None:
+            load(session, [row.id])
+        else:
+            session.expire_all()
+            session.refresh(row)
+
     def _remember_type(self, session: Session, type_id: int) -> None:
         """Note which types the source hands out: a job of theirs that died is then known to be its."""
         if type_id in self._known_types:
@@ -250,6 +268,8 @@ class IteratorFeed:
         """Return dead jobs to the queue, where the source finds them again; hand out those that are poison."""
         connection = session.connection()
         for number in registry.type_ids_of(connection, self._source):
+            while end_expired(connection, number, self._logger):
+                pass
             while taken := reclaim(connection, number, self._claimant):
                 row = session.get_one(Job, taken[0].id, populate_existing=True)
                 record(connection, taken[0], "taken over", "the lease was past")

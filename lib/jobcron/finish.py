@@ -51,7 +51,9 @@ def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
         if not is_lost(error):
             raise
         session.rollback()  # of a transaction that is over, or will be: the session serves the next job
-        return _settle(database, attempt.claim, error)
+        outcome = _settle(database, attempt.claim, error)
+        attempt.is_written = True
+        return outcome
     return Completed()
 
 
@@ -191,5 +193,17 @@ def record(
     actor: str = "runner",
 ) -> None:
     """Write an event of a job's history."""
-    parameters = {"job": claim.id, "actor": actor, "kind": kind, "detail": detail}
-    execute(connection, "record_event", {**parameters, "oops_id": oops_id, "token": claim.token})
+    record_all(connection, [claim], kind, detail, oops_id, actor)
+
+
+def record_all(
+    connection: Connection,
+    claims: list[Claim],
+    kind: str,
+    detail: str | None,
+    oops_id: str | None = None,
+    actor: str = "runner",
+) -> None:
+    """Write the same event of several jobs' histories."""
+    same = {"actor": actor, "kind": kind, "detail": detail, "oops_id": oops_id}
+    execute(connection, "record_event", [{**same, "job": c.id, "token": c.token} for c in claims])

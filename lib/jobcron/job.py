@@ -154,8 +154,8 @@ class Job(Base):
         return max(0, int((self.lease_expires - now).total_seconds()))
 
     def start(self, manage_transaction: bool = False) -> None:
-        """Move to RUNNING and begin an attempt; a lease not held yet is taken for five minutes."""
-        if self.lease_expires is None:
+        """Move to RUNNING and begin an attempt; a lease that is not held is taken for five minutes."""
+        if self.getTimeout() == 0:
             self.acquireLease()
         self._move(
             R,

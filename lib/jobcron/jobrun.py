@@ -9,13 +9,14 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from jobcron import registry
 from jobcron.activity import record_run
 from jobcron.application import find_source, load_application, source_of
-from jobcron.database import AmbientDatabase, Database, TransactionSource
-from jobcron.errors import ConfigurationError
+from jobcron.database import AmbientDatabase, Database, TransactionSource, first_line
+from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.notify import Outbox, post
 from jobcron.oops import globalErrorUtility
 from jobcron.runner import JobRunner, Limits
@@ -60,31 +61,48 @@ def run_section(order: Order) -> JobRunner:
     runner_class = order.runner_class or _runner_class(settings, section)
     database = _open_database(order)
     try:
-        with database.begin() as connection:
-            if isinstance(database, Database):
-                check_schema(connection, f"{database.describe()} ({database.origin})", order.logger)
-            registry.sync_registered(connection)
+        _prepare(database, order.logger)
         _address_mail(database, settings)
         limits = Limits(section.batch_size, settings.crash_limit, settings.grace_seconds)
         runner: JobRunner = runner_class.runFromSource(
             source, database, order.logger, application=application, limits=limits
         )
         _tell_counts(order.logger, runner)
-        with database.begin() as connection:
-            record_run(
-                connection,
-                section.name,
-                time.monotonic() - order.started,
-                runner.completed.total(),
-                runner.incomplete.total(),
-                len(runner.oops_ids),
-                settings.activity_interval,
-            )
+        _record(database, order, runner)
     finally:
         database.close()
         if order.session is not None:
             order.session.expire_all()
     return runner
+
+
+def _prepare(database: TransactionSource, logger: logging.Logger) -> None:
+    """Check the tables, and tell the database of the job types of this process; writes only what is new."""
+    sources = registry.registered_sources()
+    with database.begin(writing=False) as connection:
+        if isinstance(database, Database):
+            check_schema(connection, f"{database.describe()} ({database.origin})", logger)
+        known = registry.is_known(connection, sources)
+    if not known:
+        with database.begin() as connection:
+            registry.sync(connection, sources)
+
+
+def _record(database: TransactionSource, order: Order, runner: JobRunner) -> None:
+    """Write the row of the run; where that fails the run has done its work all the same."""
+    try:
+        with database.begin() as connection:
+            record_run(
+                connection,
+                order.section.name,
+                time.monotonic() - order.started,
+                runner.completed.total(),
+                runner.incomplete.total(),
+                len(runner.oops_ids),
+                order.settings.activity_interval,
+            )
+    except (DBAPIError, DatabaseUnavailable) as error:
+        order.logger.warning("The row of this run could not be written: %s", first_line(error))
 
 
 def _source(order: Order) -> Any:

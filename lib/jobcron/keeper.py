@@ -37,6 +37,9 @@ RETRY_SECONDS = 5.0
 """How soon a renewal that did not go through is tried again."""
 
 
+INTERRUPT_AGAIN_SECONDS = 5.0
+"""How long an interrupted job has for its own cleaning up."""
+
 CLOSE = b"\0"
 
 STOP_SECONDS = 5.0
@@ -101,7 +104,7 @@ class Keeper:
         self._attempt: Attempt | None = None
         self._written_progress: int | None = None
         self._stop_at: float | None = None
-        self._renew_at = 0.0
+        self._interrupt_at = 0.0
         self.interruptions = Interruptions(self._letters)
         self._thread = threading.Thread(target=self._keep, name="jobcron keeper", daemon=True)
 
@@ -125,21 +128,23 @@ class Keeper:
 
     def _keep(self) -> None:
         watched: Attempt | None = None
-        while True:
-            if not self._read_mail(POLL_SECONDS):
-                return
+        while self._read_mail(POLL_SECONDS):
             attempt = self._attempt
             if attempt is None:
                 continue
             if attempt is not watched:
-                watched = attempt
-                self._renew_at = attempt.renewed + attempt.lease_seconds / 3
-                self._written_progress = None
+                watched, self._written_progress, self._interrupt_at = attempt, None, 0.0
             try:
                 self._look_after(attempt, time.monotonic())
-            except (DBAPIError, DatabaseUnavailable) as error:
-                self._renew_at = time.monotonic() + min(RETRY_SECONDS, attempt.lease_seconds / 10)
-                self._logger.debug("The lease of job %s could not be renewed now: %s", attempt.claim.id, error)
+            except Exception as error:
+                self._retry_soon(attempt)
+                expected = isinstance(error, DBAPIError | DatabaseUnavailable)
+                level = logging.DEBUG if expected else logging.WARNING
+                self._logger.log(level, "Job %s could not be looked after now: %s", attempt.claim.id, error)
+
+    @staticmethod
+    def _retry_soon(attempt: Attempt) -> None:
+        attempt.renew_at = time.monotonic() + min(RETRY_SECONDS, attempt.lease_seconds / 10)
 
     def _read_mail(self, seconds: float) -> bool:
         """Wait for signals at most so long, and note those that ask to stop; False: the keeper's work is over."""
@@ -162,23 +167,29 @@ class Keeper:
         if self._backlog and (now >= attempt.started + GIVE_BACK_SECONDS or self._stop_at):
             give_back(self._connected(), self._backlog, tries=1)
         progress_is_new = attempt.progress != self._written_progress
-        if not overdue and (now >= self._renew_at or progress_is_new):
+        if not overdue and (now >= attempt.renew_at or progress_is_new):
             self._renew(attempt)
 
     def _renew(self, attempt: Attempt) -> None:
         database = self._connected()
-        self._renew_at = time.monotonic() + attempt.lease_seconds / 3
+        attempt.renew_at = time.monotonic() + attempt.lease_seconds / 3
         progress = attempt.progress
         with database.begin() as connection:
             parameters = {**attempt.parameters, "lease_seconds": attempt.lease_seconds}
             renewed = execute(connection, "renew", parameters).rowcount == 1
         self._written_progress = progress
-        # Not renewed: lost, or held locked by the job's own transaction, which nobody can take over.
-        if not renewed and self._attempt is attempt and not still_ours(database, attempt.claim):
+        if renewed or self._attempt is not attempt:
+            return
+        if still_ours(database, attempt.claim):
+            self._retry_soon(attempt)  # held locked by the job's own transaction: nobody can take it over
+        else:
             self._interrupt(attempt, lost(attempt.claim))
 
     def _interrupt(self, attempt: Attempt, error: BaseException) -> None:
-        if self.interruptions.post(attempt, error):
+        """Raise `error` in the job; again only after a while, for one that swallows it."""
+        now = time.monotonic()
+        if now >= self._interrupt_at and self.interruptions.post(attempt, error):
+            self._interrupt_at = now + INTERRUPT_AGAIN_SECONDS
             attempt.interrupted = error
             try:
                 attempt.cancel_statement()

@@ -16,7 +16,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import event
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 
 from jobcron.directory import private_directory
 from jobcron.errors import DirectoryError
@@ -25,6 +25,9 @@ from jobcron.oops import globalErrorUtility, message_of
 from jobcron.redact import storable
 
 _ACTIONS = "jobcron_after_commit"
+
+ON_FAILED_ACTION = "jobcron_on_failed_action"
+"""In a session's info: told of errors of its actions, instead of the one who commits."""
 
 
 class Transport(Protocol):
@@ -169,24 +172,54 @@ def user_error_mail(operation: str, error: BaseException) -> EmailMessage:
     )
 
 
+class _Actions:
+    """What waits for the commits of one session: actions, each with the savepoint that it belongs to.
+
+    Decided when a transaction ends, however it ends: `Session.close` and `invalidate` fire no ``after_rollback``.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[SessionTransaction | None, Callable[[], None]]] = []
+        self.committed: SessionTransaction | None = None
+
+    def note_commit(self, session: Session) -> None:
+        """Remember which transaction was committed; a savepoint, where there is one."""
+        self.committed = session.get_nested_transaction() or session.get_transaction()
+
+    def end(self, session: Session, transaction: SessionTransaction) -> None:
+        """Do, hand on or drop the actions of a transaction that ended."""
+        committed, self.committed = self.committed is transaction, None
+        if transaction.parent is not None:
+            # What was asked for in a savepoint shares its fate, then that of the transaction around it.
+            outer = transaction.parent
+            self.waiting = [
+                (outer if owner is transaction else owner, action)
+                for owner, action in self.waiting
+                if owner is not transaction or committed
+            ]
+            return
+        actions, self.waiting = self.waiting, []
+        for _, action in actions if committed else []:
+            try:
+                action()
+            except Exception as error:
+                failed: Callable[[BaseException], None] | None = session.info.get(ON_FAILED_ACTION)
+                if failed is None:
+                    raise
+                failed(error)
+
+
 def after_commit(session: Session, action: Callable[[], None]) -> None:
     """Do `action` once the session's transaction is committed, and never if it is rolled back.
 
-    Errors of the action are raised in the one who committed: the transaction stands.
+    In a savepoint, the action goes with it if it is rolled back. An error of the action is raised in the one who
+    committed, whose transaction stands; in a runner it is logged.
     """
-    if _ACTIONS not in session.info:
-        session.info[_ACTIONS] = []
-        event.listen(session, "after_commit", _run_actions)
-        event.listen(session, "after_rollback", _drop_actions)
-    session.info[_ACTIONS].append(action)
-
-
-def _run_actions(session: Session) -> None:
-    if session.get_nested_transaction() is None:  # a savepoint's release commits nothing
-        actions, session.info[_ACTIONS] = session.info[_ACTIONS], []
-        for action in actions:
-            action()
-
-
-def _drop_actions(session: Session) -> None:
-    session.info[_ACTIONS] = []
+    actions: _Actions | None = session.info.get(_ACTIONS)
+    if actions is None:
+        actions = session.info[_ACTIONS] = _Actions()
+        event.listen(session, "after_commit", actions.note_commit)
+        event.listen(session, "after_transaction_end", actions.end)
+    if not session.in_transaction():
+        session.begin()  # the one whose end decides; it reaches the database with the first statement
+    actions.waiting.append((session.get_nested_transaction(), action))

@@ -6,6 +6,7 @@ Nothing here touches a database or a clock: `finish` applies what is decided her
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from jobcron.database import interruption_of
@@ -23,6 +24,11 @@ MAX_DATABASE_INTERRUPTIONS = 10
 BOUNDED_INTERRUPTIONS = ("a deadlock", "a serialization failure")
 
 MAX_BACK_OFF_SECONDS = 300.0
+
+DEFAULT_RETRY_SECONDS = 600.0
+
+MAX_DELAY_SECONDS = 3e8
+"""About ten years: what every database's times can hold."""
 
 
 @dataclass(frozen=True)
@@ -157,17 +163,30 @@ def outcome_of(error: BaseException, job: Any, may_retry: bool, interruptions: i
         return Stopped(error, reason, back_off(interruptions))
     if isinstance(error, SuspendJobException):
         return Suspended(error)
-    if isinstance(error, tuple(getattr(job, "user_error_types", ()))):
+    if isinstance(error, _types(job, "user_error_types")):
         return UserError(error)
-    retried = (RetryableJobError, *getattr(job, "retry_error_types", ()))
+    retried: tuple[type[BaseException], ...] = (RetryableJobError, *_types(job, "retry_error_types"))
     if isinstance(error, retried) and may_retry:
         return Retry(error, delay=_retry_delay(error, job))
     return Failed(error)
 
 
+def _types(job: Any, name: str) -> tuple[type[BaseException], ...]:
+    """Return a job's tuple of error types, also where it is one type."""
+    found: Any = getattr(job, name, ())
+    return (found,) if isinstance(found, type) else tuple(found)
+
+
 def _retry_delay(error: BaseException, job: Any) -> float:
-    seconds = getattr(error, "seconds", None) if isinstance(error, RetryableJobError) else None
-    if seconds is not None:
-        return float(seconds)
-    delay = getattr(job, "retry_delay", None)
-    return 600.0 if delay is None else float(delay.total_seconds())
+    delay = seconds_of(getattr(job, "retry_delay", None))
+    if isinstance(error, RetryableJobError) and error.seconds is not None:
+        delay = float(error.seconds)
+    if delay is None:
+        delay = DEFAULT_RETRY_SECONDS
+    # not (… > 0): what is no number at all comes to 0 as well
+    return min(delay, MAX_DELAY_SECONDS) if delay > 0 else 0.0
+
+
+def seconds_of(duration: timedelta | float | None) -> float | None:
+    """Return a duration, given as timedelta or in seconds, in seconds."""
+    return duration.total_seconds() if isinstance(duration, timedelta) else duration

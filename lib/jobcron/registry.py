@@ -7,11 +7,10 @@ Trust).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, event, select
+from sqlalchemy import Connection, Engine, delete, event, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from zope.interface import providedBy
@@ -138,33 +137,73 @@ def _keep_when_committed(session: Session, connection: Connection, engine: Engin
         session.info.pop("jobcron_type_ids", None)
 
     event.listen(session, "after_commit", keep)
-    event.listen(session, "after_rollback", forget)
-    event.listen(session, "after_soft_rollback", forget)
+    # The end of a transaction, however it ends: close() and invalidate() fire no after_rollback.
+    event.listen(session, "after_transaction_end", forget)
 
 
-def sync(connection: Connection, sources: Iterable[tuple[str, list[SourceName]]]) -> None:
+Sources = list[tuple[str, list[SourceName]]]
+
+
+def registered_sources() -> Sources:
+    """Return the types of this process and the names of their sources, in name order.
+
+    The order keeps two that write them at once from deadlocking.
+    """
+    return sorted((name, sorted(source_names(cls))) for name, cls in _classes.items())
+
+
+def is_known(connection: Connection, sources: Sources) -> bool:
+    """Tell whether the database knows these types and sources as they are; only reads."""
+    numbers = _numbers(connection)
+    known = _known(connection)
+    wanted = {(numbers.get(type_name), name) for type_name, names in sources for name in names}
+    return wanted <= known and not _stale(known, wanted)
+
+
+def sync(connection: Connection, sources: Sources) -> None:
     """Bring what the database knows of job types and their sources up to date.
-
-    Reads first and writes only what differs, in name order, so that two that do it at once do not deadlock.
-    Names that no class has any more stay: they lead to a type all the same.
 
     Args:
         connection: in a short transaction of its own.
-        sources: pairs of a type's name and the names of its source.
+        sources: as of `registered_sources`.
     """
-    numbers: dict[str, int] = {name: i for i, name in connection.execute(select(JobTypeRow.id, JobTypeRow.name))}
-    rows = connection.execute(select(JobSourceRow.type_id, JobSourceRow.name, JobSourceRow.own_iter_ready))
-    known = {(number, SourceName(name, own)) for number, name, own in rows}
-    for type_name, names in sorted(sources):
+    numbers, known = _numbers(connection), _known(connection)
+    wanted: set[tuple[int | None, SourceName]] = set()
+    for type_name, names in sources:
         number = numbers.get(type_name) or _find_or_insert(connection, type_name)
-        for name in sorted(names):
+        for name in names:
+            wanted.add((number, name))
             if (number, name) not in known:
                 remember(connection, number, name)
+    for number, name in sorted(_stale(known, wanted)):
+        connection.execute(
+            delete(JobSourceRow).where(JobSourceRow.name == name.name, JobSourceRow.type_id == number)
+        )
 
 
-def sync_registered(connection: Connection) -> None:
-    """Do `sync` for all classes of this process."""
-    sync(connection, [(name, source_names(cls)) for name, cls in _classes.items()])
+def _numbers(connection: Connection) -> dict[str, int]:
+    return {name: number for number, name in connection.execute(select(JobTypeRow.id, JobTypeRow.name))}
+
+
+def _known(connection: Connection) -> set[tuple[int | None, SourceName]]:
+    rows = connection.execute(select(JobSourceRow.type_id, JobSourceRow.name, JobSourceRow.own_iter_ready))
+    return {(number, SourceName(name, own)) for number, name, own in rows}
+
+
+def _stale(
+    known: set[tuple[int | None, SourceName]], wanted: set[tuple[int | None, SourceName]]
+) -> set[tuple[int, SourceName]]:
+    """Return what is known of these sources' names and not true any more: a type was renamed, for instance.
+
+    A source with an ``iterReady`` of its own may hand out jobs of any type.
+    """
+    names = {name.name for _, name in wanted if not name.own_iter_ready}
+    pairs = {(number, name.name) for number, name in wanted}
+    return {
+        (number, name)
+        for number, name in known
+        if number is not None and name.name in names and (number, name.name) not in pairs
+    }
 
 
 def type_ids_of(connection: Connection, source: Any) -> list[int]:

@@ -124,6 +124,8 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
 
     @progress.setter
     def progress(self, value: int | None) -> None:
+        if value is not None and not (isinstance(value, int) and 0 <= value <= 100):
+            raise ValueError(f"expected progress to be a whole number from 0 to 100, or None, got {value!r}")
         if self.attempt:
             self.attempt.progress = value
         else:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple, Self
 
 from sqlalchemy import func, select
@@ -34,16 +35,20 @@ from jobcron.finish import complete
 from jobcron.interfaces import IJobRunner, IRunnableJob
 from jobcron.job import worker_name
 from jobcron.keeper import Backlog, Keeper, give_back
+from jobcron.notify import ON_FAILED_ACTION
 from jobcron.oops import ErrorUtility, globalErrorUtility
 from jobcron.outcome import (
+    BOUNDED_INTERRUPTIONS,
     Completed,
     Failed,
     Outcome,
     PoisonStopped,
     outcome_of,
     retries_left,
+    seconds_of,
 )
 from jobcron.report import Reporter
+from jobcron.runnable import BaseRunnableJob
 from jobcron.tables import Event
 from jobcron.timeline import Timeline
 
@@ -101,6 +106,8 @@ class JobRunner:
         self._feed = self._make_feed()
         self._keeper: Keeper | None = None
         self._statements = Timeline(None)
+        self._is_first = True
+        self._is_emptied = False
 
     @property
     def oops_ids(self) -> list[str]:
@@ -144,14 +151,25 @@ class JobRunner:
 
     def _drain(self, session: Session) -> None:
         while not self._stopping:
-            entry = self._backlog.next()
-            if entry is not None:
-                self._run_one(session, *entry)
-                continue
-            entries = self._take(session)
-            if not entries:
+            entry = self._backlog.next() or self._refill(session)
+            if entry is None:
                 return
-            self._backlog.extend(entries)
+            claim, runnable = entry
+            if self._is_first or time.monotonic() < claim.taken + self._lease_seconds / 3:
+                if self._is_emptied:
+                    self._load_again(session, claim)
+                self._run_one(session, claim, runnable)
+            else:
+                # The jobs before it took long: it goes back, and is claimed again under a fresh lease.
+                self._backlog.extend([entry])
+                self._give_back()
+            self._is_first = False
+
+    def _refill(self, session: Session) -> tuple[Claim, Any] | None:
+        """Take the next jobs, and return the first of them."""
+        self._is_emptied, self._is_first = False, True
+        self._backlog.extend(self._take(session))
+        return self._backlog.next()
 
     def _take(self, session: Session) -> list[tuple[Claim, Any]]:
         """Take the next jobs; a claim that met trouble in the database is tried again."""
@@ -174,17 +192,16 @@ class JobRunner:
         attempt = Attempt(claim, runnable, session, self._lease_seconds, limit)
         session.info[ATTEMPT] = attempt
         self._statements.clear()
-        if hasattr(runnable, "attempt"):
+        if isinstance(runnable, BaseRunnableJob):
             runnable.attempt = attempt
         outcome = self._attempt(attempt)
         session.info[ATTEMPT] = None
         if isinstance(outcome, Completed):
             self.completed[type(runnable).__name__] += 1
-            if outcome.detail:
-                self._reload(session)  # the session was rolled back
+            self._is_emptied |= attempt.is_written  # its commit's answer was lost, and the session rolled back
         else:
-            set_aside_and_tell(self.database, self.reporter, attempt, outcome)
-            self._reload(session)
+            set_aside_and_tell(self.database, self.reporter, attempt, outcome, self.application.context)
+            self._is_emptied = True
             self.incomplete[type(runnable).__name__] += 1
         self._feed.took(time.monotonic() - attempt.started)
         if isinstance(outcome.error, KeyboardInterrupt):
@@ -210,21 +227,31 @@ class JobRunner:
             # A statement that the keeper stopped raises the driver's error: what it was stopped for counts.
             stopped = attempt.interrupted if isinstance(raised, DBAPIError) else None
             cause = stopped or raised
-            outcome = self._outcome(cause, attempt)
             self._undo(attempt, cause)
-            return outcome
+            try:
+                return self._outcome(cause, attempt)
+            except Exception as error:  # what the class says of its errors makes no sense
+                return Failed(error)
 
     def _undo(self, attempt: Attempt, error: BaseException) -> None:
         """Roll back what the job did, and leave the session fit for the next one."""
         session = attempt.session
         attempt.statements = self._statements.entries()
         session.info[ATTEMPT] = None
-        if isinstance(error, RAISED_ANYWHERE) and not self.database.is_ambient:
-            session.invalidate()
-            self._give_back()  # their rows are in the session no more
-            self._feed.forget()
-        else:
-            session.rollback()
+        if not isinstance(error, RAISED_ANYWHERE) or self.database.is_ambient:
+            try:
+                session.rollback()
+            except DBAPIError:
+                pass  # the connection is gone as well
+            else:
+                return
+        clear_frames(error)  # a connection that was just being opened is known to nobody else
+        session.invalidate()
+        self._give_back()  # their rows are in the session no more
+        self._feed.forget()
+        with suppress(Exception):  # for what is told of it; without, less is told
+            attempt.runnable = self.source.load(session, [attempt.claim.id])[attempt.claim.id]
+            session.commit()
 
     @staticmethod
     def _runnable(job: Any) -> Any:
@@ -239,22 +266,25 @@ class JobRunner:
         return outcome_of(error, attempt.runnable, retries_left(*attempt.counts), interruptions)
 
     def _interruptions_of(self, claim: Claim) -> int:
-        count = select(func.count()).where(Event.job_id == claim.id, Event.kind == "interrupted")
+        """Return how many deadlocks and the like there were in a row."""
+        mine = Event.job_id == claim.id
+        others = select(func.coalesce(func.max(Event.id), 0)).where(mine, Event.kind != "interrupted")
+        count = select(func.count()).where(
+            mine, Event.detail.in_(BOUNDED_INTERRUPTIONS), Event.id > others.scalar_subquery()
+        )
         try:
-            with self.database.begin() as connection:
+            with self.database.begin(writing=False) as connection:
                 return connection.scalar(count) or 0
         except (DBAPIError, DatabaseUnavailable):
             return 0
 
-    def _reload(self, session: Session) -> None:
-        """Load what the rollback emptied, so that the next job of the batch begins without a transaction."""
-        waiting = self._backlog.numbers()
-        if waiting:
-            try:
-                self.source.load(session, waiting)
-                session.commit()
-            except DBAPIError:
-                session.rollback()  # then each is loaded when it is first looked at
+    def _load_again(self, session: Session, claim: Claim) -> None:
+        """Load what a rollback emptied, so that the job begins without a transaction."""
+        try:
+            self.source.load(session, [claim.id])
+            session.commit()
+        except DBAPIError:
+            session.rollback()  # then it is loaded when it is first looked at
 
     def _give_back(self) -> None:
         """Return what is claimed and not started; where that fails, the leases decide."""
@@ -263,6 +293,11 @@ class JobRunner:
         except (DBAPIError, DatabaseUnavailable) as error:
             left = len(self._backlog)
             self.logger.warning("%s claimed jobs wait for their leases to end: %s", left, first_line(error))
+
+    def _tell_failed_action(self, error: BaseException) -> None:
+        self.logger.error(
+            "An action after the commit failed; the commit stands:\n%s", self.reporter.error_text(error)
+        )
 
     @property
     def _stopping(self) -> bool:
@@ -281,6 +316,7 @@ class JobRunner:
     @contextmanager
     def _session(self) -> Iterator[Session]:
         session = self.database.session()
+        session.info[ON_FAILED_ACTION] = self._tell_failed_action
         fence(session)
         try:
             yield session
@@ -324,8 +360,15 @@ class JobRunner:
 
 
 def _seconds(thing: Any, name: str) -> float | None:
-    """Return a duration that a class or job has as timedelta or seconds, or None."""
-    value = getattr(thing, name, None)
-    if value is None:
-        return None
-    return float(value.total_seconds() if hasattr(value, "total_seconds") else value)
+    """Return a duration that a class or job has, in seconds, or None."""
+    return seconds_of(getattr(thing, name, None))
+
+
+def clear_frames(error: BaseException) -> None:
+    """Let go of what the frames of an error's traceback hold; the traceback's text stays as it is."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        traceback.clear_frames(current.__traceback__)
+        current = current.__cause__ or current.__context__

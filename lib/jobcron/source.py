@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -163,12 +164,16 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
             values: as for `create`; used only for a new job. ``unique_key`` replaces the target's key.
         """
         session = session_for(session, object_session(target) if target is not None else None)
-        session.flush()
+        session.flush()  # the target may be new
         job_values, family_values = cls._sorted_values(target, values)
-        job_values.setdefault("unique_key", cls._key_of(target))
-        waiting = cls._waiting_for(session, target)
-        if waiting is not None:
-            return waiting
+        if "unique_key" not in job_values:
+            about = target
+            if cls.context_class is not Job:
+                about = family_values.get(target_name(cls.context_class))
+            job_values["unique_key"] = cls._key_of(about)
+            waiting = cls._waiting_for(session, about)
+            if waiting is not None:
+                return waiting
         job_values.setdefault("json_data", {})
         mark = uuid.uuid4()
         number = registry.type_id(session, cls.type_name)
@@ -271,11 +276,11 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
     @classmethod
     def _key_of(cls, target: Any) -> str:
         if target is None:
-            return ""
+            raise InvalidJobData(f"expected a target or unique_key for {cls.__name__}.acquire(), got neither")
         identity = inspect(target).identity
         if identity is None:
             raise InvalidJobData(f"expected the target {target!r} to be in the database, it is not")
-        return ",".join(map(str, identity))
+        return str(identity[0]) if len(identity) == 1 else json.dumps(identity, default=str)
 
     @classmethod
     def _waiting_for(cls, session: Session, target: Any) -> Self | None:

@@ -40,7 +40,7 @@ def upgrade(config: str | None) -> int:
     try:
         with database.begin() as connection:
             before = upgrade_schema(connection, database.describe())
-            registry.sync_registered(connection)
+            registry.sync(connection, registry.registered_sources())
     finally:
         database.close()
     done = "is up to date" if before == REVISION else f"was upgraded from {before or 'nothing'}"

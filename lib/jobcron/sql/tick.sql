@@ -24,6 +24,7 @@ SELECT
                    WHERE job.status = 0 AND job.type = step.type AND job.priority = step.priority
                      AND job.scheduled_start <= @now
                      AND (job.lease_expires IS NULL OR job.lease_expires <= @now)
+                   ORDER BY job.scheduled_start, job.id  -- or PostgreSQL hopes to meet one soon, reading all rows
                    LIMIT 1) = 1)
     OR EXISTS (SELECT 1 FROM source JOIN jobcron_job AS job
                ON job.status = 1 AND job.type = source.type AND job.lease_expires <= @now)
