@@ -154,7 +154,7 @@ def test_a_dead_job_of_a_source_that_finds_its_jobs_itself_runs_again(instance: 
     instance.run("own_ready")
     row = instance.row(job)
     assert (row.status, row.attempt_count, row.crash_count) == (JobStatus.COMPLETED, 2, 1)
-    assert instance.ledger() == [(job, 2, "")]
+    assert instance.ledger() == [(job, 2, "foo")]
 
 
 @pytest.mark.feature("LP-23")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import time
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from sqlalchemy import select
 import hastyapp
 from conftest import Instance, wait_until
 from hastyapp import BriefJob, BusyJob, LimitedJob
-from jobcron import Job, JobRunner, JobStatus, keeper
+from jobcron import Job, JobRunner, JobStatus, feed, keeper
 from jobcron.clock import database_now
 from jobcron.testing import BufferLogger
 from processes import Gate, configure, is_as_never_claimed, make, seen, started
@@ -209,3 +211,54 @@ def test_a_time_limit_counts_for_each_job_and_not_for_the_run(hasty: Instance) -
     runner = JobRunner.runFromSource(LimitedJob, hasty.database, logger)
     assert runner.completed == {"LimitedJob": 3}, logger.getLogBuffer()
     assert [job for job, *_ in hasty.ledger()] == jobs
+
+
+def test_a_job_that_is_interrupted_has_time_to_clean_up(
+    hasty: Instance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def run(self: LimitedJob) -> None:
+        try:
+            time.sleep(60)
+        finally:
+            time.sleep(6 * hastyapp.POLL_SECONDS)
+            (tmp_path / "clean").touch()
+
+    monkeypatch.setattr(LimitedJob, "run", run)
+    job = make(hasty, LimitedJob)
+    hasty.run("limited")
+    assert hasty.row(job).status is JobStatus.FAILED
+    assert (tmp_path / "clean").exists()
+
+
+def test_a_job_that_swallows_its_interruption_is_not_completed(
+    hasty: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: LimitedJob) -> None:
+        with suppress(Exception):
+            time.sleep(60)
+
+    monkeypatch.setattr(LimitedJob, "run", run)
+    job = make(hasty, LimitedJob)
+    hasty.run("limited")
+    assert hasty.row(job).status is JobStatus.FAILED
+    assert "TimeLimitExceeded" in str(hasty.row(job).log)
+
+
+def test_no_job_of_a_long_batch_starts_under_a_lease_that_is_nearly_over(
+    hasty: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[float] = []
+
+    def run(self: BriefJob) -> None:
+        now = self.session.scalars(select(database_now())).one()
+        assert self.lease_expires is not None
+        left.append((self.lease_expires - now).total_seconds())
+        time.sleep(0.2)  # not slow by itself: no give-back by the keeper
+
+    monkeypatch.setattr(BriefJob, "run", run)
+    monkeypatch.setattr(feed, "BATCH_SECONDS", 100.0)  # claim many, whatever they take
+    jobs = [make(hasty, BriefJob) for _ in range(16)]
+    hasty.run("brief")
+    assert [hasty.row(job).crash_count for job in jobs] == [0] * 16
+    assert [hasty.row(job).attempt_count for job in jobs] == [1] * 16
+    assert min(left) > hastyapp.LEASE_SECONDS / 2

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -20,9 +19,9 @@ from zope.interface import implementer
 
 from jobcron.aftermath import set_aside_and_tell
 from jobcron.application import Application
-from jobcron.attempt import ATTEMPT, Attempt, fence
+from jobcron.attempt import ATTEMPT, Attempt
 from jobcron.claim import Claim, Claimant
-from jobcron.database import Database, TransactionSource, first_line, interruption_of, use_session
+from jobcron.database import TransactionSource, first_line, interruption_of, use_session
 from jobcron.errors import (
     CrashLimitReached,
     DatabaseUnavailable,
@@ -35,7 +34,6 @@ from jobcron.finish import complete
 from jobcron.interfaces import IJobRunner, IRunnableJob
 from jobcron.job import worker_name
 from jobcron.keeper import Backlog, Keeper, give_back
-from jobcron.notify import ON_FAILED_ACTION
 from jobcron.oops import ErrorUtility, globalErrorUtility
 from jobcron.outcome import (
     BOUNDED_INTERRUPTIONS,
@@ -51,6 +49,7 @@ from jobcron.report import Reporter
 from jobcron.runnable import BaseRunnableJob
 from jobcron.tables import Event
 from jobcron.timeline import Timeline
+from jobcron.workplace import clear_frames, workplace
 
 DEFAULT_LEASE_SECONDS = 300.0
 
@@ -141,7 +140,9 @@ class JobRunner:
             DatabaseUnavailable: the database went away for good; claimed jobs are decided by their leases.
             KeyboardInterrupt: after the job that ran was put back.
         """
-        with self._session() as session, self._kept(), self._timeline():
+        with workplace(
+            self.database, self._backlog, self.limits.grace_seconds, self.logger, self._tell_failed_action
+        ) as (session, self._statements, self._keeper):
             context = getattr(self.source, "contextManager", nullcontext)
             try:
                 with context():
@@ -314,38 +315,6 @@ class JobRunner:
         )
 
     @contextmanager
-    def _session(self) -> Iterator[Session]:
-        session = self.database.session()
-        session.info[ON_FAILED_ACTION] = self._tell_failed_action
-        fence(session)
-        try:
-            yield session
-        finally:
-            session.close()
-
-    @contextmanager
-    def _timeline(self) -> Iterator[None]:
-        self._statements = Timeline(getattr(self.database, "engine", None))
-        try:
-            yield
-        finally:
-            self._statements.close()
-
-    @contextmanager
-    def _kept(self) -> Iterator[None]:
-        """Run the keeper beside the block; inside a test's transaction there is nothing to keep."""
-        if not isinstance(self.database, Database):
-            yield
-            return
-        self._keeper = Keeper(self.database.companion, self._backlog, self.limits.grace_seconds, self.logger)
-        with self._keeper.interruptions:
-            self._keeper.start()
-            try:
-                yield
-            finally:
-                self._keeper.stop()
-
-    @contextmanager
     def _watched(self, attempt: Attempt) -> Iterator[None]:
         """Let the keeper look after the attempt, and interrupt it, inside the block."""
         if self._keeper is None:
@@ -362,13 +331,3 @@ class JobRunner:
 def _seconds(thing: Any, name: str) -> float | None:
     """Return a duration that a class or job has, in seconds, or None."""
     return seconds_of(getattr(thing, name, None))
-
-
-def clear_frames(error: BaseException) -> None:
-    """Let go of what the frames of an error's traceback hold; the traceback's text stays as it is."""
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        traceback.clear_frames(current.__traceback__)
-        current = current.__cause__ or current.__context__
