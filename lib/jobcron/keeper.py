@@ -165,7 +165,7 @@ class Keeper:
         if overdue:
             self._interrupt(attempt, TimeLimitExceeded(f"the job ran longer than {attempt.time_limit:g} seconds"))
         if self._backlog and (now >= attempt.started + GIVE_BACK_SECONDS or self._stop_at):
-            give_back(self._connected(), self._backlog, tries=1)
+            give_back(self._connected(), self._backlog, 1, lambda: self._attempt is attempt)
         progress_is_new = attempt.progress != self._written_progress
         if not overdue and (now >= attempt.renew_at or progress_is_new):
             self._renew(attempt)
@@ -202,15 +202,21 @@ class Keeper:
         return self._database
 
 
-def give_back(database: TransactionSource, backlog: Backlog, tries: int = TRIES) -> None:
-    """Return the jobs that were claimed and not started to the queue.
+def give_back(
+    database: TransactionSource,
+    backlog: Backlog,
+    tries: int = TRIES,
+    go_on: Callable[[], bool] = lambda: True,
+) -> None:
+    """Return the jobs that were claimed and not started to the queue, the last first.
 
     Args:
         database: where they are.
-        backlog: of which none is left, unless this raises.
+        backlog: of which none is left, unless this raises or is stopped.
         tries: how often each is tried where the database is in trouble.
+        go_on: asked before each; the keeper stops when the slow job ends and the runner takes the next.
     """
-    while entry := backlog.take_last():
+    while go_on() and (entry := backlog.take_last()):
         try:
             set_aside(database, entry[0], NotStarted(), tries=tries)
         except BaseException:

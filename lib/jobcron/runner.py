@@ -169,8 +169,9 @@ class JobRunner:
     def _refill(self, session: Session) -> tuple[Claim, Any] | None:
         """Take the next jobs, and return the first of them."""
         self._is_emptied, self._is_first = False, True
-        self._backlog.extend(self._take(session))
-        return self._backlog.next()
+        entries = self._take(session)
+        self._backlog.extend(entries[1:])
+        return entries[0] if entries else None
 
     def _take(self, session: Session) -> list[tuple[Claim, Any]]:
         """Take the next jobs; a claim that met trouble in the database is tried again."""
