@@ -6,11 +6,15 @@ the moment when it matters most, and no clock is needed to meet it.
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from conftest import Instance
+from fooapp import ActJob
 from hastyapp import BusyJob
 from jobcron import JobStatus
 from processes import configure, make
@@ -165,3 +169,27 @@ def test_a_checkpoint_renews_the_lease(fenced: Instance) -> None:
     fenced.run("busy")
     assert fenced.row(job).status is JobStatus.COMPLETED
     assert float(str(fenced.row(job).description)) > 200
+
+
+def test_a_checkpoint_waits_for_whoever_holds_the_row_and_takes_it_for_no_loss(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = threading.Event()
+
+    def hold(job: int) -> None:
+        with instance.database.begin() as connection:
+            connection.execute(text("UPDATE jobcron_job SET description = 'held' WHERE id = :id"), {"id": job})
+            held.set()
+            time.sleep(0.5)
+
+    def run(self: ActJob) -> None:
+        holder = threading.Thread(target=hold, args=[self.id])
+        holder.start()
+        assert held.wait(10)
+        self.checkpoint()
+        holder.join()
+
+    monkeypatch.setattr(ActJob, "run", run)
+    job = instance.act()
+    instance.run("act")
+    assert instance.row(job).status is JobStatus.COMPLETED

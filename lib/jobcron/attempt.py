@@ -96,6 +96,8 @@ class Attempt:
             LeaseLost: the job is not ours any more; nothing was committed.
         """
         self.session.flush()
+        # The fence first: it waits for whoever holds the row, the keeper for one, which a renewal passes over.
+        _check(self.session)
         renewed = execute(
             self.session.connection(),
             "renew",

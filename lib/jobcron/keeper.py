@@ -63,11 +63,6 @@ class Backlog:
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
 
-    def numbers(self) -> list[int]:
-        """Return the numbers of the jobs that wait."""
-        with self._lock:
-            return [claim.id for claim, _ in self._waiting]
-
     def take_last(self) -> tuple[Claim, Any] | None:
         """Take the one that would run last, or None."""
         with self._lock:
@@ -188,9 +183,13 @@ class Keeper:
     def _interrupt(self, attempt: Attempt, error: BaseException) -> None:
         """Raise `error` in the job; again only after a while, for one that swallows it."""
         now = time.monotonic()
-        if now >= self._interrupt_at and self.interruptions.post(attempt, error):
+        if now < self._interrupt_at:
+            return
+        attempt.interrupted = error  # before the signal: whoever meets its effects finds the cause
+        if not self.interruptions.post(attempt, error):
+            attempt.interrupted = None
+        else:
             self._interrupt_at = now + INTERRUPT_AGAIN_SECONDS
-            attempt.interrupted = error
             try:
                 attempt.cancel_statement()
             except Exception as failure:

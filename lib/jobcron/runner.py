@@ -201,6 +201,8 @@ class JobRunner:
         if isinstance(outcome, Completed):
             self.completed[type(runnable).__name__] += 1
             self._is_emptied |= attempt.is_written  # its commit's answer was lost, and the session rolled back
+            if attempt.interrupted is not None:
+                self._drop_connection(session)  # the keeper's word came too late, and must not hit the next job
         else:
             set_aside_and_tell(self.database, self.reporter, attempt, outcome, self.application.context)
             self._is_emptied = True
@@ -213,18 +215,16 @@ class JobRunner:
         """Run the job and commit its work; whatever is raised becomes an outcome."""
         job = attempt.runnable
         self.logger.debug("Running %s in status Running", attempt.name)
+        crashes = attempt.counts[1]
+        if crashes >= self.limits.crash_limit:
+            text = f"the process died {crashes} times while this job ran; it is not run again"
+            return PoisonStopped(CrashLimitReached(text))
         try:
-            if attempt.counts[1] >= self.limits.crash_limit:
-                raise CrashLimitReached(
-                    f"the process died {attempt.counts[1]} times while this job ran; it is not run again"
-                )
             with self._watched(attempt), use_session(attempt.session), self.application.context():
                 self._runnable(job).run()
             if attempt.interrupted is not None:
                 raise attempt.interrupted  # the job swallowed it
             return complete(self.database, attempt)
-        except CrashLimitReached as error:
-            return PoisonStopped(error)
         except BaseException as raised:
             # A statement that the keeper stopped raises the driver's error: what it was stopped for counts.
             stopped = attempt.interrupted if isinstance(raised, DBAPIError) else None
@@ -248,12 +248,16 @@ class JobRunner:
             else:
                 return
         clear_frames(error)  # a connection that was just being opened is known to nobody else
-        session.invalidate()
-        self._give_back()  # their rows are in the session no more
-        self._feed.forget()
+        self._drop_connection(session)
         with suppress(Exception):  # for what is told of it; without, less is told
             attempt.runnable = self.source.load(session, [attempt.claim.id])[attempt.claim.id]
             session.commit()
+
+    def _drop_connection(self, session: Session) -> None:
+        """Close the connection of the session, and let go of all that was loaded in it."""
+        session.invalidate()
+        self._give_back()  # their rows are in the session no more
+        self._feed.forget()
 
     @staticmethod
     def _runnable(job: Any) -> Any:

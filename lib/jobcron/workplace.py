@@ -41,12 +41,12 @@ def workplace(
             yield session, statements, None
             return
         keeper = Keeper(database.companion, backlog, grace_seconds, logger)
-        with keeper.interruptions:
-            keeper.start()
-            try:
+        keeper.start()
+        try:
+            with keeper.interruptions:
                 yield session, statements, keeper
-            finally:
-                keeper.stop()
+        finally:
+            keeper.stop()  # after the signals were given back: until then they are written to its pipe
 
 
 def clear_frames(error: BaseException) -> None:
