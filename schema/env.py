@@ -4,14 +4,26 @@
 upgrade is one transaction. The version table is ours: the application's ``alembic_version`` is left alone.
 """
 
+from typing import Any
+
+import sqlalchemy as sa
 from alembic import context
 
 VERSION_TABLE = "jobcron_schema_version"
+
+
+def note_oldest_code(ctx: Any, step: Any, heads: Any, run_args: Any) -> None:
+    """Keep, beside the version, what a migration says of older code: that code has not got the migration."""
+    oldest = getattr(step.up_revision.module, "OLDEST_CODE", None)
+    if oldest is not None:
+        ctx.connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET oldest_code = :oldest"), {"oldest": oldest})
+
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=None,
     version_table=VERSION_TABLE,
     transactional_ddl=True,
+    on_version_apply=note_oldest_code,
 )
 context.run_migrations()

@@ -174,12 +174,14 @@ def test_a_row_that_cannot_be_read_fails_alone_in_the_same_run(instance: Instanc
 
 
 def test_what_a_job_tells_of_itself_cannot_keep_it_from_failing(instance: Instance) -> None:
-    deep: list[object] = []
-    for _ in range(400):
-        deep = [deep]
     with instance.session() as session:
-        foo = instance.foo(session)
-        job = fooapp.TellingJob.create(foo, metadata={"deep": deep}).job.id
+        job = fooapp.TellingJob.create(instance.foo(session)).job.id
+    deep = f'{{"deep": {"[" * 400}{"]" * 400}}}'
+    instance.query(
+        "UPDATE jobcron_job SET json_data = "
+        + ("CAST(:deep AS jsonb)" if instance.database.dialect == "postgresql" else ":deep"),
+        deep=deep,
+    )
     instance.run("telling")
     assert instance.row(job).status is JobStatus.FAILED
     assert len(instance.oopses()) == 1

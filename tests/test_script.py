@@ -709,7 +709,7 @@ def test_an_empty_database_is_refused_with_the_way_to_fill_it(instance: Instance
 
 
 def test_a_schema_of_another_version_is_refused(instance: Instance) -> None:
-    instance.query("UPDATE jobcron_schema_version SET version_num = '9999'")
+    instance.query("UPDATE jobcron_schema_version SET version_num = '9999', oldest_code = '9999'")
     job = do_foo(instance)
     message = refused(instance, expect=1)
     assert "9999" in message

@@ -95,6 +95,8 @@ def test_two_classes_with_one_type_are_an_error_that_names_both() -> None:
         class Impostor(BaseRunnableJob[FooJob]):
             class_job_type = FooJobType.DO_FOO
 
+            def run(self) -> None: ...
+
     assert registry.class_of("foo_job.DO_FOO") is DoFooJob
 
 
@@ -229,7 +231,7 @@ def test_a_value_without_a_column_is_refused_by_name(session: Session, foo: Foo)
 
 
 def test_a_target_that_is_not_in_the_database_has_no_key(session: Session) -> None:
-    with pytest.raises(InvalidJobData, match="to be in the database"):
+    with pytest.raises(InvalidJobData, match="to be in a session, it is in none"):
         DoFooJob.acquire(Foo(), session=session)
 
 

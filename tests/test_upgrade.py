@@ -7,17 +7,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 from conftest import JOBCRON, Instance
+from jobcron import JobStatus
 from jobcron.operate.upgrade import upgrade_schema
 from jobcron.schema_version import REVISION, VERSION_TABLE
 from jobcron.settings import PACKAGE
 from jobcron.tables import Base
 from jobcron.testing.server import PrivatePostgreSQL
+
+
+def upgrade_to(instance: Instance, revision: str) -> None:
+    """Make the tables as they were at a revision."""
+    config = Config()
+    config.set_main_option("script_location", f"{PACKAGE}/schema")
+    with instance.database.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -38,9 +50,9 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instance]:
 
 def test_upgrade_makes_the_tables_and_a_second_one_changes_nothing(empty: Instance) -> None:
     out, _ = empty.command("upgrade")
-    assert "was upgraded from nothing (version 0001)" in out
+    assert "was upgraded from nothing (version 0002)" in out
     out, _ = empty.command("upgrade")
-    assert "is up to date (version 0001)" in out
+    assert "is up to date (version 0002)" in out
     # The types of the application are known from the start: the first tick need not import it.
     names = {name for (name,) in empty.query("SELECT name FROM jobcron_source")}
     assert {"fooapp.IDoFooJobSource", "fooapp.DoFooJob"} <= names
@@ -70,9 +82,45 @@ def test_tables_that_are_newer_than_the_code_are_refused(instance: Instance) -> 
     instance.query(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
     _, err = instance.command("upgrade", expect=1)
     assert "found 9999: this code is older than the tables" in err
+    instance.query(f"UPDATE {VERSION_TABLE} SET oldest_code = '9998'")
     _, err = instance.command("run", "do_foo", expect=1)
-    assert "to be of version 0001, found 9999" in err
+    assert "found 9999, which serves code of 9998 or newer: update this code" in err
     assert "Traceback" not in err
+
+
+def test_older_code_works_on_newer_tables_as_far_back_as_their_migration_says(instance: Instance) -> None:
+    instance.query(f"UPDATE {VERSION_TABLE} SET version_num = '9999', oldest_code = '{REVISION}'")
+    instance.query("ALTER TABLE jobcron_job ADD COLUMN something_new text")
+    job = instance.act()
+    instance.command("run", "act")
+    assert instance.row(job).status is JobStatus.COMPLETED
+
+
+def test_tables_that_are_older_than_the_code_are_refused(empty: Instance) -> None:
+    upgrade_to(empty, "0001")
+    _, err = empty.command("run", "do_foo", expect=1)
+    assert "to be of version 0002 or newer, found 0001: run `jobcron upgrade`" in err
+    assert "Traceback" not in err
+
+
+def test_an_upgrade_keeps_the_jobs_that_are_there(empty: Instance) -> None:
+    upgrade_to(empty, "0001")
+    empty.query("INSERT INTO jobcron_type (name) VALUES ('foo_job.ACT')")
+    empty.query(
+        "INSERT INTO jobcron_job (id, uuid, type, json_data) "
+        "SELECT 7, '6f1c3b0f7a0e4f0e8d2a5b1c9e3d4f5a', id, '{\"do\": []}' FROM jobcron_type"
+    )
+    out, _ = empty.command("upgrade")
+    assert "was upgraded from 0001 (version 0002)" in out
+    (job,) = empty.rows()
+    assert (job.id, job.json_data, job.target_type) == (7, {"do": []}, None)
+    assert empty.query(f"SELECT version_num, oldest_code FROM {VERSION_TABLE}") == [("0002", "0001")]
+
+
+def test_every_migration_but_the_first_says_how_far_back_code_may_be() -> None:
+    for revision in ScriptDirectory(f"{PACKAGE}/schema").walk_revisions():
+        if revision.revision != "0001":
+            assert "0001" <= revision.module.OLDEST_CODE <= revision.revision
 
 
 def test_an_upgrade_that_fails_leaves_nothing_behind(empty: Instance) -> None:

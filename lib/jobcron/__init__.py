@@ -15,12 +15,14 @@ TYPE_CHECKING = False  # as typing has it, whose import would be a tenth of a ti
 if TYPE_CHECKING:
     from jobcron.database import Database as Database
     from jobcron.database import current_session as current_session
+    from jobcron.database import share_session as share_session
     from jobcron.errors import ConfigurationError as ConfigurationError
     from jobcron.errors import CrashLimitReached as CrashLimitReached
     from jobcron.errors import DatabaseUnavailable as DatabaseUnavailable
     from jobcron.errors import DirectoryError as DirectoryError
     from jobcron.errors import DuplicateJob as DuplicateJob
     from jobcron.errors import DuplicateJobType as DuplicateJobType
+    from jobcron.errors import IncompleteJobType as IncompleteJobType
     from jobcron.errors import Interrupted as Interrupted
     from jobcron.errors import InvalidJobData as InvalidJobData
     from jobcron.errors import InvalidTransition as InvalidTransition
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from jobcron.family import FamilyRow as FamilyRow
     from jobcron.family import JobType as JobType
     from jobcron.family import job_type_column as job_type_column
+    from jobcron.family import render_item as render_item
     from jobcron.instance import load_settings as load_settings
     from jobcron.interfaces import IJob as IJob
     from jobcron.interfaces import IJobRunner as IJobRunner
@@ -54,9 +57,10 @@ if TYPE_CHECKING:
     from jobcron.script import CronScript as CronScript
     from jobcron.script import JobCronScript as JobCronScript
     from jobcron.source import new_job as new_job
+    from jobcron.tables import include_object as include_object
 
 _HOMES = {
-    "database": ("Database", "current_session"),
+    "database": ("Database", "current_session", "share_session"),
     "errors": (
         "ConfigurationError",
         "CrashLimitReached",
@@ -64,6 +68,7 @@ _HOMES = {
         "DirectoryError",
         "DuplicateJob",
         "DuplicateJobType",
+        "IncompleteJobType",
         "Interrupted",
         "InvalidJobData",
         "InvalidTransition",
@@ -79,7 +84,7 @@ _HOMES = {
         "UnknownJobType",
         "UserMistake",
     ),
-    "family": ("FamilyRow", "JobType", "job_type_column"),
+    "family": ("FamilyRow", "JobType", "job_type_column", "render_item"),
     "instance": ("load_settings",),
     "interfaces": ("IJob", "IJobRunner", "IJobSource", "IRunnableJob", "JobStatus"),
     "job": ("Job",),
@@ -89,6 +94,7 @@ _HOMES = {
     "runner": ("JobRunner",),
     "script": ("CronScript", "JobCronScript"),
     "source": ("new_job",),
+    "tables": ("include_object",),
 }
 
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

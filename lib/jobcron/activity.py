@@ -40,3 +40,9 @@ def record_run(
         "minus_activity_interval": -activity_interval,
     }
     execute(connection, "record_run", parameters)
+
+
+def is_due(connection: Connection, name: str, activity_interval: float) -> bool:
+    """Tell whether no run of this name was written within `activity_interval` seconds."""
+    parameters = {"name": name, "minus_activity_interval": -activity_interval}
+    return execute(connection, "recent_run", parameters).first() is None

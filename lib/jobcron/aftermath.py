@@ -73,7 +73,7 @@ def _variables(attempt: Attempt, context: Callable[[], AbstractContextManager[An
     known: list[tuple[str, object]] = [("job_id", attempt.claim.id)]
     try:
         tell = getattr(attempt.runnable, "getOopsVars", None)
-        with context():
+        with use_session(attempt.session), context():
             known = [(str(name), value) for name, value in tell()] if tell else known
     except Exception as error:
         known.append(("getOopsVars", f"failed: {type(error).__name__}"))

@@ -12,7 +12,7 @@ from zope.component import getGlobalSiteManager, queryUtility
 from zope.interface.interfaces import IInterface
 
 from jobcron import registry
-from jobcron.errors import ConfigurationError
+from jobcron.errors import ConfigurationError, DuplicateJobType, IncompleteJobType
 from jobcron.settings import Section, Settings
 
 
@@ -130,7 +130,7 @@ def _import(module_name: str, place: str) -> Any:
             f"{place}: expected the module {module_name} to be importable, got: {error}; is it installed, "
             "or its folder in [jobcron] python_path?"
         ) from error
-    except (ImportError, SyntaxError, SystemExit) as error:
+    except (ImportError, SyntaxError, SystemExit, DuplicateJobType, IncompleteJobType) as error:
         raise ConfigurationError(
             f"{place}: expected the module {module_name} to be importable, got {type(error).__name__}: {error}"
         ) from error

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, CursorResult, Engine, TextClause, create_engine, event, text
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session
 
 from jobcron.errors import ConfigurationError, DatabaseUnavailable, NoSession
 from jobcron.sql import statement
@@ -29,6 +29,9 @@ BUSY_SECONDS = 30.0
 """How long a statement waits for SQLite's write lock."""
 
 _PLAIN_NAMES = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
+
+AnySession = Session | scoped_session[Any]
+"""A session, or what stands for one."""
 
 _session: ContextVar[Session | None] = ContextVar("jobcron_session", default=None)
 
@@ -295,19 +298,50 @@ def ambient_session() -> Session | None:
     return _session.get()
 
 
-def session_for(*candidates: Session | None) -> Session:
+def session_for(*candidates: AnySession | None) -> Session:
     """Return the first session that there is, the ambient one last.
 
+    Args:
+        candidates: sessions, or ``scoped_session``s that stand for one, as Flask-SQLAlchemy's ``db.session`` does.
+
     Raises:
-        NoSession: there is none.
+        NoSession: there is none, or what was given is none.
     """
     for candidate in (*candidates, _session.get()):
-        if candidate is not None:
+        if isinstance(candidate, scoped_session):
+            candidate = candidate()
+        if isinstance(candidate, Session):
             return candidate
+        if candidate is not None:
+            raise NoSession(
+                f"expected session to be a Session of SQLAlchemy's, got {type(candidate).__name__} (of an "
+                "AsyncSession, run_sync gives the Session)"
+            )
     raise NoSession(
         "expected a database session, found none: pass session=…, give a target that is in a session, "
         "or call this inside jobcron.testing.use_session(session)"
     )
+
+
+@contextmanager
+def share_session(scoped: scoped_session[Any]) -> Iterator[Session]:
+    """Let a ``scoped_session``, such as Flask-SQLAlchemy's ``db.session``, be the running job's, inside the block.
+
+    Code of the application that uses it then works in the job's own transaction. It is meant for the context
+    manager that the application puts around each job. The job's session outlives the block: its work is committed
+    after it, together with its status.
+
+    Raises:
+        NoSession: no job runs here.
+    """
+    session = current_session()
+    if scoped.registry.has():
+        scoped.remove()
+    scoped.registry.set(session)
+    try:
+        yield session
+    finally:
+        scoped.registry.clear()
 
 
 def current_session() -> Session:

@@ -13,6 +13,7 @@
         ├── InvalidTransition          a move of status that a job's life does not have
         ├── LeaseHeld                  somebody else holds the job's lease
         ├── DuplicateJobType           two classes claim one type
+        ├── IncompleteJobType          a class of jobs lacks what it needs
         ├── UnknownJobType             a row's type has no class in this process
         ├── DuplicateJob               another job with the same key has not started yet
         ├── InvalidJobData             a job's data or target cannot be stored
@@ -97,6 +98,10 @@ class LeaseHeld(JobcronError):
 
 class DuplicateJobType(JobcronError):
     """Two classes claim the same job type (LP-06)."""
+
+
+class IncompleteJobType(JobcronError):
+    """A class has a job type, but not what a job needs to be run (LP-04)."""
 
 
 class UnknownJobType(JobcronError):

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy import Dialect, ForeignKey, Integer, Text, inspect
 from sqlalchemy.orm import (
@@ -72,13 +73,13 @@ class EnumItem(TypeDecorator[Any]):
     """An item of an enum, stored by its value; a value that the enum lacks is read as it is.
 
     Args:
-        enum: a standard enum, or one of lazr.enum.
+        enum: a standard enum, or one of lazr.enum; a migration may leave it out.
     """
 
     impl = Integer
     cache_ok = True
 
-    def __init__(self, enum: Iterable[Any]) -> None:
+    def __init__(self, enum: Iterable[Any] = ()) -> None:
         super().__init__()
         items = list(getattr(enum, "items", enum))
         self.enum = enum
@@ -93,6 +94,16 @@ class EnumItem(TypeDecorator[Any]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Return what the application sees."""
         return self._items.get(value, value)
+
+
+def render_item(kind: str, thing: Any, autogen_context: Any) -> str | Literal[False]:
+    """Write the type of a family's ``job_type`` column into an application's migrations as what it is in SQL.
+
+    For ``context.configure(render_item=jobcron.render_item)`` in the application's own ``env.py`` of Alembic.
+    """
+    if kind == "type" and isinstance(thing, EnumItem):
+        return f"sa.{type(thing.impl).__name__}()"
+    return False
 
 
 def job_type_column(enum: Iterable[Any]) -> Any:
@@ -135,6 +146,12 @@ def many_to_one(row_class: type[Any]) -> list[RelationshipProperty[Any]]:
         for r in inspect(row_class).relationships
         if r.direction is RelationshipDirection.MANYTOONE and r.key != "job"
     ]
+
+
+@cache
+def names_of(row_class: type[Any]) -> frozenset[str]:
+    """Return the names of what a family's table keeps of a job, besides its number and its type."""
+    return frozenset(attribute.key for attribute in inspect(row_class).attrs) - {"id", "job", "job_type"}
 
 
 def target_name(row_class: type[Any]) -> str:

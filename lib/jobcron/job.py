@@ -13,8 +13,7 @@ import uuid as uuid_module
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Dialect, ForeignKey, Integer, Text, Uuid, select, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Dialect, ForeignKey, Integer, Text, Uuid, select, update
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import Mapped, Session, mapped_column, object_session
@@ -25,7 +24,8 @@ from jobcron.clock import UtcDateTime, database_now
 from jobcron.database import execute
 from jobcron.errors import DuplicateJob, InvalidTransition, LeaseHeld, NoSession
 from jobcron.interfaces import IJob, JobStatus
-from jobcron.tables import Base, BigId
+from jobcron.payload import JobData
+from jobcron.tables import Base, BigId, jobs_connection
 
 W, R, C, F, S = (
     JobStatus.WAITING,
@@ -104,9 +104,9 @@ class Job(Base):
     result: Mapped[str | None] = mapped_column(Text)
     log: Mapped[str | None] = mapped_column(Text)
     oops_id: Mapped[str | None] = mapped_column(Text)
-    json_data: Mapped[dict[str, Any]] = mapped_column(
-        MutableDict.as_mutable(JSON().with_variant(JSONB(), "postgresql")), default=dict
-    )
+    json_data: Mapped[dict[str, Any]] = mapped_column(MutableDict.as_mutable(JobData), default=dict)
+    target_type: Mapped[str | None] = mapped_column(Text)
+    target_id: Mapped[str | None] = mapped_column(Text)
 
     def __repr__(self) -> str:
         return f"<Job {self.id}>"
@@ -141,7 +141,7 @@ class Job(Base):
         """
         session = self._session()
         session.flush()
-        taken = execute(session.connection(), "acquire_lease", {"id": self.id, "lease_seconds": duration})
+        taken = execute(jobs_connection(session), "acquire_lease", {"id": self.id, "lease_seconds": duration})
         session.refresh(self)
         if taken.rowcount != 1:
             raise LeaseHeld
@@ -297,7 +297,7 @@ def operator_name() -> str:
 def record_event(session: Session, job_id: int, token: int, kind: str, detail: str) -> None:
     """Write an operator's action to the job's history."""
     execute(
-        session.connection(),
+        jobs_connection(session),
         "record_event",
         {
             "job": job_id,

@@ -9,11 +9,12 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from jobcron import registry
-from jobcron.activity import record_run
+from jobcron.activity import is_due, record_run
 from jobcron.application import find_source, load_application, source_of
 from jobcron.database import AmbientDatabase, Database, TransactionSource, first_line
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
@@ -61,7 +62,7 @@ def run_section(order: Order) -> JobRunner:
     runner_class = order.runner_class or _runner_class(settings, section)
     database = _open_database(order)
     try:
-        _prepare(database, order.logger)
+        _prepare(database, order, source)
         _address_mail(database, settings)
         limits = Limits(section.batch_size, settings.crash_limit, settings.grace_seconds)
         runner: JobRunner = runner_class.runFromSource(
@@ -76,16 +77,27 @@ def run_section(order: Order) -> JobRunner:
     return runner
 
 
-def _prepare(database: TransactionSource, logger: logging.Logger) -> None:
+def _prepare(database: TransactionSource, order: Order, source: Any) -> None:
     """Check the tables, and tell the database of the job types of this process; writes only what is new."""
     sources = registry.registered_sources()
     with database.begin(writing=False) as connection:
         if isinstance(database, Database):
-            check_schema(connection, f"{database.describe()} ({database.origin})", logger)
+            check_schema(connection, f"{database.describe()} ({database.origin})", order.logger)
         known = registry.is_known(connection, sources)
+        if is_due(connection, order.section.name, order.settings.activity_interval):
+            _tell_unclaimed(connection, order.logger, source)
     if not known:
         with database.begin() as connection:
             registry.sync(connection, sources)
+
+
+def _tell_unclaimed(connection: Connection, logger: logging.Logger, source: Any) -> None:
+    """Say which types of the source's family have jobs and no class: they are left alone until one has them."""
+    family, _, _ = getattr(source, "type_name", "").rpartition(".")
+    if not family:
+        return
+    for name, pending in registry.unclaimed(connection, family):
+        logger.warning("%d pending jobs of the type %s, which no class of this application has.", pending, name)
 
 
 def _record(database: TransactionSource, order: Order, runner: JobRunner) -> None:

@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, delete, event, select
+from sqlalchemy import inspect as inspect_mapping
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from zope.interface import providedBy
 from zope.interface.interfaces import IInterface
 
-from jobcron.errors import DuplicateJobType, UnknownJobType
+from jobcron.database import execute
+from jobcron.errors import DuplicateJobType, SchemaMismatch, UnknownJobType
 from jobcron.interfaces import IJobSource
-from jobcron.tables import JobSourceRow, JobTypeRow
+from jobcron.tables import JobSourceRow, JobTypeRow, jobs_connection
 
 _classes: dict[str, type[Any]] = {}
 
@@ -93,13 +95,18 @@ def type_id(session: Session, name: str) -> int:
     Numbers are kept only once they are committed for good: one that is rolled back, with a test's
     transaction for instance, would point to no row.
     """
-    engine = session.get_bind().engine
+    engine = session.get_bind(inspect_mapping(JobTypeRow)).engine
     known = _committed.setdefault(engine, {}).get(name)
     if known is not None:
         return known
     pending: dict[str, int] = session.info.setdefault("jobcron_type_ids", {})
     if name not in pending:
-        connection = session.connection()
+        connection = jobs_connection(session)
+        if not inspect_mapping(connection).has_table(JobTypeRow.__tablename__):
+            raise SchemaMismatch(
+                f"expected jobcron's tables in the session's database, {engine.url.render_as_string()}, found "
+                "none: run `jobcron upgrade` for it, or give a session of the database that has them"
+            )
         pending[name] = _find_or_insert(connection, name)
         _keep_when_committed(session, connection, engine)
     return pending[name]
@@ -110,7 +117,7 @@ def _find_or_insert(connection: Connection, name: str) -> int:
     found = connection.scalar(find)
     if found is None:
         insert = _insert(connection)(JobTypeRow.__table__).values(name=name)
-        connection.execute(insert.on_conflict_do_nothing())
+        connection.execute(insert.on_conflict_do_nothing(index_elements=["name"]))
         found = connection.scalars(find).one()
     return found
 
@@ -130,7 +137,7 @@ def _keep_when_committed(session: Session, connection: Connection, engine: Engin
             _committed.setdefault(engine, {}).update(session.info.get("jobcron_type_ids", {}))
 
     def session_connection_busy(session: Session) -> bool:
-        bind = session.get_bind()
+        bind = session.get_bind(inspect_mapping(JobTypeRow))
         return isinstance(bind, Connection) and bind.in_transaction()
 
     def forget(session: Session, *args: Any) -> None:
@@ -204,6 +211,31 @@ def _stale(
         for number, name in known
         if number is not None and name.name in names and (number, name.name) not in pairs
     }
+
+
+def unclaimed(connection: Connection, family: str | None = None) -> list[tuple[str, int]]:
+    """Return the types that no class of this process has, with how many of their jobs are not at their end yet.
+
+    Such jobs are in nobody's way: they wait until code that knows them runs again. Types that a source with an
+    ``iterReady`` of its own has handed out are known to that source.
+
+    Args:
+        connection: only read.
+        family: only the types of this family.
+    """
+    of_sources = select(JobSourceRow.type_id).where(JobSourceRow.own_iter_ready)
+    types = (
+        select(JobTypeRow.id, JobTypeRow.name).where(JobTypeRow.id.not_in(of_sources)).order_by(JobTypeRow.name)
+    )
+    if family is not None:
+        types = types.where(JobTypeRow.name.startswith(f"{family}.", autoescape=True))
+    found = []
+    for number, name in connection.execute(types).all():
+        if name not in _classes:
+            pending = execute(connection, "count_pending", {"type": number}).scalar_one()
+            if pending:
+                found.append((name, pending))
+    return found
 
 
 def type_ids_of(connection: Connection, source: Any) -> list[int]:

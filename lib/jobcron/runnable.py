@@ -9,11 +9,12 @@ from uuid import UUID
 from sqlalchemy.orm import Session, object_session
 from zope.interface import implementer, provider
 
-from jobcron.errors import NoSession
+from jobcron.errors import IncompleteJobType, NoSession
 from jobcron.family import FamilyRow, target_name, title_of
 from jobcron.interfaces import IJob, IJobSource, IRunnableJob, JobStatus
 from jobcron.job import Job
 from jobcron.source import BaseRunnableJobSource, Row
+from jobcron.target import Target
 
 if TYPE_CHECKING:
     from jobcron.attempt import Attempt
@@ -39,10 +40,18 @@ def delegated() -> Any:
     return Delegated()
 
 
+def _target() -> Any:
+    """Return the attribute that says what a job is about, for any declared type."""
+    return Target()
+
+
 @implementer(IRunnableJob, IJob)
 @provider(IJobSource)
 class BaseRunnableJob(BaseRunnableJobSource[Row]):
     """A job type: subclass it, name the family as parameter, set ``class_job_type``, write ``run``.
+
+    Without a family the job has no table but the shared one: what it needs is declared as arguments (see
+    `jobcron.arguments`), and what it is about as ``target``.
 
     ``job.context`` is the family row, ``job.job`` the shared row. Two objects with the same class and row are
     equal; they are two objects all the same: a method patched on one is not patched on the other.
@@ -83,9 +92,26 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
     is_pending: bool = delegated()
     is_runnable: bool = delegated()
 
+    target: Any = _target()
+    """What the job is about: what the family's relationship leads to, or the object that the shared row names."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a job type that cannot be run.
+
+        Raises:
+            IncompleteJobType: it has no ``run``.
+        """
+        if cls.class_job_type is not None and cls.run is BaseRunnableJob.run:
+            raise IncompleteJobType(
+                f"expected {cls.__module__}.{cls.__qualname__}, whose job type is {cls.class_job_type}, to have a "
+                "method run, it has none"
+            )
+        super().__init_subclass__(**kwargs)
+
     def __init__(self, context: Row) -> None:
         self.context = context
         self.attempt: Attempt | None = None
+        self.loaded: list[Any] = []
 
     @property
     def job(self) -> Job:
@@ -141,6 +167,8 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
         about = ""
         if isinstance(self.context, FamilyRow):
             about = f" for {getattr(self.context, target_name(type(self.context)), None)!r}"
+        elif self.job.target_type is not None:
+            about = f" for {self.job.target_type} {self.job.target_id}"
         return f"<{title_of(self.class_job_type)} job {self.job.id}{about}>"
 
     def run(self) -> object:
@@ -162,12 +190,15 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
 
     def getOopsVars(self) -> list[tuple[str, object]]:
         """Return what a report shows of the job; families extend it by ``super()`` (LP-11)."""
-        return [
+        shown: list[tuple[str, object]] = [
             ("job_id", self.job.id),
             ("job_type", self.type_name),
             ("job_uuid", str(self.job.uuid)),
             ("attempt_count", self.job.attempt_count),
         ]
+        if self.job.target_type is not None:
+            shown.append(("target", f"{self.job.target_type} {self.job.target_id}"))
+        return shown
 
     def getOperationDescription(self) -> str:
         """Return what the job does, to follow "error while"."""
@@ -225,3 +256,6 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
     def resume(self) -> None:
         """See `IJob`."""
         self.job.resume()
+
+
+BaseRunnableJob.reserved_names = frozenset(dir(BaseRunnableJob)) | {"context", "loaded", "attempt"}

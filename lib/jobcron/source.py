@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar, Generic, Self, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Generic, Self, get_args, get_origin
 
-from sqlalchemy import ColumnElement, Select, inspect, null, or_, select, text
+from sqlalchemy import ColumnElement, Select, and_, inspect, or_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session, contains_eager, joinedload, object_session
+from sqlalchemy.orm import Session, contains_eager, joinedload
+from typing_extensions import TypeVar
 from zope.component import getGlobalSiteManager
 from zope.interface import directlyProvidedBy
 
 from jobcron import registry
+from jobcron.arguments import Declared, declared_by, install_annotations
 from jobcron.clock import database_now
-from jobcron.database import session_for
+from jobcron.database import AnySession, session_for
+from jobcron.draft import draft, key_of, session_to_use
 from jobcron.errors import InvalidJobData
-from jobcron.family import FamilyRow, many_to_one, target_name
+from jobcron.family import FamilyRow, many_to_one, names_of, target_name
 from jobcron.interfaces import IJobSource, JobStatus
 from jobcron.job import NOT_STARTED, Job
+from jobcron.payload import MAX_BYTES, MAX_LEVELS, allow
 from jobcron.tables import JobTypeRow
+from jobcron.target import load_referred
 
-Row = TypeVar("Row", bound=Job | FamilyRow)
-
-JOB_VALUES = frozenset(
-    {
-        "scheduled_start",
-        "expires_at",
-        "priority",
-        "max_retries",
-        "requester",
-        "description",
-        "unique_key",
-        "queue_name",
-        "json_data",
-    }
-)
-"""What `create` and `acquire` put on the shared row; every other name is a column of the family."""
+Row = TypeVar("Row", bound=Job | FamilyRow, default=Job)
 
 
 class SourceClass(type):
@@ -85,6 +74,9 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
     context_class: ClassVar[type[Any]] = Job
     """The mapped class of the family; set from the class's parameter."""
 
+    has_family: ClassVar[bool] = False
+    """Whether the jobs have a row in a family's table besides the shared one."""
+
     type_name: ClassVar[str]
     """``family.TYPE``: what the database calls the type."""
 
@@ -97,6 +89,17 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
     job_defaults: ClassVar[dict[str, Any]] = {}
     """Values of the shared row that the class sets as attributes, such as ``max_retries = 5``."""
 
+    max_data_bytes: ClassVar[int] = MAX_BYTES
+    """The most that the job's data may take, as JSON."""
+
+    max_data_levels: ClassVar[int] = MAX_LEVELS
+    """How deep arrays and objects may be inside each other in the job's data."""
+
+    reserved_names: ClassVar[frozenset[str]] = frozenset()
+    """Names that every job has: annotating one declares no argument."""
+
+    _declared: ClassVar[Declared | None] = None
+
     context: Row
     job: Any
 
@@ -104,14 +107,23 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
         raise NotImplementedError
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Take the family from the parameter, and register the class if it has a type."""
+        """Take the family from the parameter, and register the class if it has a type.
+
+        Raises:
+            DuplicateJobType: another class has the type.
+        """
         super().__init_subclass__(**kwargs)
-        for base in getattr(cls, "__orig_bases__", ()):
+        cls._declared = None
+        allow(cls.max_data_bytes, cls.max_data_levels)
+        if cls.reserved_names:
+            install_annotations(cls)
+        for base in cls.__dict__.get("__orig_bases__", ()):
             origin = get_origin(base)
             if isinstance(origin, type) and issubclass(origin, BaseRunnableJobSource):
                 (argument,) = get_args(base)
                 if isinstance(argument, type):
                     cls.context_class = argument
+        cls.has_family = cls.context_class is not Job
         named = {k: cls.__dict__[k] for k in ("max_retries", "priority") if k in cls.__dict__}
         own = {k: v for k, v in named.items() if v is None or isinstance(v, int)}
         for name in own:
@@ -122,8 +134,7 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
         if cls.class_job_type is not None:
             enum = type(cls.class_job_type)
             enum_name = getattr(getattr(cls.class_job_type, "enum", enum), "__name__", enum.__name__)
-            family = getattr(cls.context_class, "__tablename__", None)
-            family = enum_name if cls.context_class is Job else family
+            family = cls.context_class.__tablename__ if cls.has_family else enum_name
             cls.type_name = f"{family}.{cls.class_job_type.name}"
             registry.register(cls.type_name, cls)
 
@@ -133,26 +144,28 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
         return nullcontext()
 
     @classmethod
-    def create(cls, target: Any = None, *, session: Session | None = None, **values: Any) -> Self:
+    def create(cls, target: Any = None, *, session: AnySession | None = None, **values: Any) -> Self:
         """Make a job, in the caller's transaction (LP-08).
 
         Args:
             target: what the job is about; None for a type without a target.
             session: the caller's; by default the target's, then the ambient one.
-            values: of the shared row (`JOB_VALUES`, and ``metadata`` for ``json_data``) and of the family's
-                other columns.
+            values: the class's arguments, values of the shared row (`JOB_VALUES`, and ``metadata`` for
+                ``json_data``) and of the family's other columns.
 
         Raises:
-            InvalidJobData: a value has no column.
+            InvalidJobData: a value is unknown, missing or does not fit, or the target is elsewhere.
             NoSession: no session can be found.
+            SchemaMismatch: the session's database has no tables of jobcron's.
         """
-        session = session_for(session, object_session(target) if target is not None else None)
-        job_values, family_values = cls._sorted_values(target, values)
-        job = Job(type_id=registry.type_id(session, cls.type_name), **job_values)
-        return cls._with_context(session, job, family_values)
+        used = session_to_use(session, target)
+        used.flush()  # the target may be new
+        made = draft(cls, target, values)
+        job = Job(type_id=registry.type_id(used, cls.type_name), **made.job)
+        return cls._with_context(used, job, made.family)
 
     @classmethod
-    def acquire(cls, target: Any = None, *, session: Session | None = None, **values: Any) -> Self:
+    def acquire(cls, target: Any = None, *, session: AnySession | None = None, **values: Any) -> Self:
         """Return the job for this target that has not started, or make one (LP-09).
 
         Under any number of concurrent callers there is one. The row found is locked, so that it does not start
@@ -162,48 +175,49 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
             target: what the job is about.
             session: as for `create`.
             values: as for `create`; used only for a new job. ``unique_key`` replaces the target's key.
+
+        Raises:
+            InvalidJobData: as for `create`; or there is neither a target nor a key.
         """
-        session = session_for(session, object_session(target) if target is not None else None)
-        session.flush()  # the target may be new
-        job_values, family_values = cls._sorted_values(target, values)
-        if "unique_key" not in job_values:
-            about = target
-            if cls.context_class is not Job:
-                about = family_values.get(target_name(cls.context_class))
-            job_values["unique_key"] = cls._key_of(about)
-            waiting = cls._waiting_for(session, about)
+        used = session_to_use(session, target)
+        used.flush()
+        made = draft(cls, target, values)
+        if "unique_key" not in made.job:
+            about = made.family.get(target_name(cls.context_class)) if cls.has_family else target
+            if about is None:
+                raise InvalidJobData(f"expected a target or unique_key for {cls.__name__}.acquire(), got neither")
+            made.job["unique_key"] = key_of(about)
+            waiting = cls._waiting_for(used, about, made.job)
             if waiting is not None:
                 return waiting
-        job_values.setdefault("json_data", {})
         mark = uuid.uuid4()
-        number = registry.type_id(session, cls.type_name)
-        insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert
-        upsert = insert(Job).values(uuid=mark, type_id=number, **job_values)
+        number = registry.type_id(used, cls.type_name)
+        insert = (sqlite if used.get_bind(inspect(Job)).dialect.name == "sqlite" else postgresql).insert
+        upsert = insert(Job).values(uuid=mark, type_id=number, **made.job)
         upsert = upsert.on_conflict_do_update(
             index_elements=["type", "unique_key"],
             index_where=text("status IN (0, 4, 7)"),
             set_={"unique_key": upsert.excluded.unique_key},
         )
-        job = session.scalars(upsert.returning(Job), execution_options={"populate_existing": True}).one()
+        job = used.scalars(upsert.returning(Job), execution_options={"populate_existing": True}).one()
         if job.uuid == mark:
-            return cls._with_context(session, job, family_values)
-        return cls.get(job.id, session=session)
+            return cls._with_context(used, job, made.family)
+        return cls.get(job.id, session=used)
 
     @classmethod
-    def get(cls, job_id: int, *, session: Session | None = None) -> Self:
+    def get(cls, job_id: int, *, session: AnySession | None = None) -> Self:
         """Return the job of this type with this number.
 
         Raises:
             LookupError: there is none.
         """
-        session = session_for(session)
-        row = session.scalars(cls._select().where(Job.id == job_id)).unique().one_or_none()
+        row = session_for(session).scalars(cls._select().where(Job.id == job_id)).unique().one_or_none()
         if row is None:
             raise LookupError(f"expected a job {cls.type_name} with the number {job_id}, found none")
         return cls(row)
 
     @classmethod
-    def iterReady(cls, *, session: Session | None = None) -> Iterator[Self]:
+    def iterReady(cls, *, session: AnySession | None = None) -> Iterator[Self]:
         """Iterate over the jobs that are waiting, due and unleased, in the order in which they start (LP-10)."""
         now = database_now()
         ready = (
@@ -221,76 +235,64 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
 
     @classmethod
     def load(cls, session: Session, job_ids: list[int]) -> dict[int, Self]:
-        """Return claimed jobs by number, their rows and what their families refer to loaded afresh."""
+        """Return claimed jobs by number, their rows and what they refer to loaded afresh.
+
+        What a family refers to comes with its rows; targets and arguments that are mapped objects, of which the
+        shared row has only the keys, come in one query for each class.
+        """
         rows = session.scalars(
             cls._select().where(Job.id.in_(job_ids)), execution_options={"populate_existing": True}
         ).unique()
-        return {job.job.id: job for job in map(cls, rows)}
+        jobs = {job.job.id: job for job in map(cls, rows)}
+        load_referred(session, jobs.values())
+        return jobs
+
+    @classmethod
+    def declared(cls) -> Declared:
+        """Return the arguments and the target that the class declares (see `jobcron.arguments`)."""
+        if cls._declared is None:
+            cls._declared = declared_by(cls)
+        return cls._declared
+
+    @classmethod
+    def family_names(cls) -> frozenset[str]:
+        """Return the names of what the family's table keeps of a job."""
+        if not cls.has_family:
+            return frozenset()
+        family: Any = cls.context_class
+        return names_of(family)
 
     @classmethod
     def _select(cls) -> Select[Any]:
         number = select(JobTypeRow.id).where(JobTypeRow.name == cls.type_name)
         of_type = Job.type_id == number.scalar_subquery()
-        if cls.context_class is Job:
+        if not cls.has_family:
             return select(Job).where(of_type)
         family = cls.context_class
         targets = [joinedload(getattr(family, r.key)) for r in many_to_one(family)]
         return select(family).join(family.job).where(of_type).options(contains_eager(family.job), *targets)
 
     @classmethod
-    def _sorted_values(cls, target: Any, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        if "metadata" in values:
-            values["json_data"] = values.pop("metadata")
-        job_values = {**cls.job_defaults, **{k: values.pop(k) for k in JOB_VALUES & values.keys()}}
-        if job_values.get("max_retries", 0) is None:
-            job_values["max_retries"] = null()  # for ever, not the column's default
-        if cls.context_class is Job:
-            if target is not None or values:
-                raise InvalidJobData(
-                    f"expected values of the shared row for {cls.__name__}, which has no table of its own, "
-                    f"got {', '.join(values) or 'a target'}"
-                )
-            return job_values, {}
-        columns = {a.key for a in inspect(cls.context_class).attrs} - {"id", "job", "job_type"}
-        unknown = values.keys() - columns
-        if unknown:
-            raise InvalidJobData(
-                f"expected names of the shared row ({', '.join(sorted(JOB_VALUES))}) or of "
-                f"{cls.context_class.__name__} ({', '.join(sorted(columns))}), "
-                f"got {', '.join(sorted(unknown))}"
-            )
-        if target is not None:
-            values[target_name(cls.context_class)] = target
-        return job_values, values
-
-    @classmethod
     def _with_context(cls, session: Session, job: Job, values: dict[str, Any]) -> Self:
         session.add(job)
         row: Any = job
-        if cls.context_class is not Job:
+        if cls.has_family:
             row = cls.context_class(job_type=cls.class_job_type, job=job, **values)
             session.add(row)
         session.flush()
         return cls(row)
 
     @classmethod
-    def _key_of(cls, target: Any) -> str:
-        if target is None:
-            raise InvalidJobData(f"expected a target or unique_key for {cls.__name__}.acquire(), got neither")
-        identity = inspect(target).identity
-        if identity is None:
-            raise InvalidJobData(f"expected the target {target!r} to be in the database, it is not")
-        return str(identity[0]) if len(identity) == 1 else json.dumps(identity, default=str)
-
-    @classmethod
-    def _waiting_for(cls, session: Session, target: Any) -> Self | None:
+    def _waiting_for(cls, session: Session, about: Any, values: dict[str, Any]) -> Self | None:
         """Return a job that `create` made for the target, which has no key to be found by."""
-        if cls.context_class is Job or target is None:
-            return None
-        about: ColumnElement[bool] = getattr(cls.context_class, target_name(cls.context_class)) == target
+        of_target: ColumnElement[bool]
+        if cls.has_family:
+            of_target = getattr(cls.context_class, target_name(cls.context_class)) == about
+        else:
+            of_target = and_(Job.target_type == values["target_type"], Job.target_id == values["target_id"])
         row = session.scalars(
             cls._select()
-            .where(about, Job.unique_key.is_(None), Job.status.in_(NOT_STARTED))
+            .where(of_target, Job.unique_key.is_(None), Job.status.in_(NOT_STARTED))
             .order_by(Job.id)
             .limit(1)
             .with_for_update(key_share=True, of=Job)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Integer, MetaData, Text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, Connection, ForeignKey, Integer, MetaData, Text, inspect
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from jobcron.clock import UtcDateTime
 
@@ -21,6 +21,21 @@ class Base(DeclarativeBase):
     """The declarative base of jobcron's own tables; applications have their own."""
 
     metadata = MetaData()
+
+
+def jobs_connection(session: Session) -> Connection:
+    """Return the connection of a session's transaction to the database of the jobs: a session may have several."""
+    return session.connection(bind_arguments={"mapper": inspect(JobTypeRow)})
+
+
+def include_object(thing: Any, name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:
+    """Keep an application's Alembic autogenerate from dropping jobcron's tables, which are not in its metadata.
+
+    For ``context.configure(include_object=jobcron.include_object)`` in the application's own ``env.py``; what it
+    says of indexes and constraints is that of their tables.
+    """
+    table = name if kind == "table" else getattr(getattr(thing, "table", None), "name", None)
+    return not str(table or "").startswith("jobcron_")
 
 
 class JobTypeRow(Base):
