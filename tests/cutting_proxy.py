@@ -1,4 +1,4 @@
-"""A proxy before a PostgreSQL server that loses the connection at the worst moment: around a COMMIT."""
+"""A proxy before a PostgreSQL server that loses the connection: at a COMMIT, or at any message."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ class CuttingProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._armed: Cut | None = None
+        self._at: int | None = None
+        self._stays_down = False
+        self._counting = threading.Lock()
+        self.messages = 0
         self.cuts = 0
 
     def __enter__(self) -> Self:
@@ -53,10 +57,49 @@ class CuttingProxy:
         """Cut the next connection that sends a COMMIT."""
         self._armed = cut
 
+    def arm_at(self, message: int, cut: Cut, *, stays_down: bool) -> None:
+        """Cut at the so many-th message from now on.
+
+        Args:
+            message: its number, from 1; connections begin with one, and each statement is one.
+            cut: see `Cut`; a message that is no COMMIT is answered into the void.
+            stays_down: whether no connection can be made until `heal`.
+        """
+        with self._counting:
+            self.messages, self._at, self._armed, self._stays_down = 0, message, cut, stays_down
+
+    def heal(self) -> None:
+        """Cut nothing any more."""
+        with self._counting:
+            self._at, self._armed, self._stays_down = None, None, False
+
+    @property
+    def _is_down(self) -> bool:
+        return self._stays_down and self._at is not None and self.messages >= self._at
+
+    def _cut_at(self, message: bytes) -> Cut | None:
+        """Count a client's message, and return how to cut there."""
+        with self._counting:
+            self.messages += 1
+            if self._at is None:
+                here = message[5:] == COMMIT
+            else:
+                here = self.messages >= self._at if self._stays_down else self.messages == self._at
+            if self._armed is None or not here:
+                return None
+            self.cuts += 1
+            cut = self._armed
+            if self._at is None:
+                self._armed = None
+            return cut
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self._is_down:
+                    client.close()
+                    continue
                 server = socket.create_connection(("127.0.0.1", self._server_port))
                 threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
 
@@ -66,13 +109,10 @@ class CuttingProxy:
         answers = threading.Thread(target=_pass_on, args=(server, client, is_muted), daemon=True)
         answers.start()
         with suppress(OSError, EOFError):
-            server.sendall(_message(client, has_type=False))
+            message = _message(client, has_type=False)
             while True:
-                message = _message(client, has_type=True)
-                cut = self._armed
-                if cut is not None and message[5:] == COMMIT:
-                    self._armed = None
-                    self.cuts += 1
+                cut = self._cut_at(message)
+                if cut is not None:
                     is_muted.set()
                     if cut == "overtaken":
                         _hang_up(client)
@@ -82,6 +122,7 @@ class CuttingProxy:
                         answers.join()  # the server has committed and closed
                     break
                 server.sendall(message)
+                message = _message(client, has_type=True)
         _hang_up(client)
         _hang_up(server)
         answers.join()

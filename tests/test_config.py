@@ -602,7 +602,8 @@ def test_another_state_directory_brings_no_old_settings_along(write: Write, comp
 @pytest.mark.feature("LP-29")
 def test_settings_compiled_for_another_instance_are_not_used(write: Write, compiled: Path) -> None:
     poison(compiled)
-    twin = write(compiled.read_text().replace("dir: state", "dir: ../state"), "twin/jobcron.conf")
+    text = compiled.read_text().replace("dir: state", "dir: ../state").replace("///", "///../")
+    twin = write(text, "twin/jobcron.conf")
     found = load_settings(str(twin))
     assert (found.oops_prefix, found.path) == ("A", str(twin))
 
@@ -782,3 +783,24 @@ def test_any_bytes_load_or_are_refused(fuzz_folder: Path, content: bytes) -> Non
     path.write_bytes(content)
     with suppress(ConfigurationError):
         assert load_settings(str(path)).path == str(path)
+
+
+def test_two_instances_with_one_state_directory_are_refused(tmp_path: Path) -> None:
+    paths = {}
+    for name, database in (("one", "a"), ("two", "b"), ("release", "a")):
+        paths[name] = tmp_path / name
+        paths[name].mkdir()
+        (paths[name] / "jobcron.conf").write_text(
+            f"[jobcron]\ndatabase_url: sqlite:///{tmp_path}/{database}.db\nstate_dir: {tmp_path}/state\n"
+        )
+    (tmp_path / "state").mkdir(mode=0o700)
+    load_settings(str(paths["one"]))
+    for _ in range(2):
+        with pytest.raises(ConfigurationError) as refused:
+            load_settings(str(paths["two"]))
+        assert f"{paths['two']}/jobcron.conf: section [jobcron], key state_dir" in str(refused.value)
+        assert f"which is also that of {paths['one']}/jobcron.conf, with another database" in str(refused.value)
+        load_settings(str(paths["one"]))
+    load_settings(str(paths["release"]))  # the same database: the same instance, moved
+    (paths["release"] / "jobcron.conf").unlink()
+    load_settings(str(paths["two"]))

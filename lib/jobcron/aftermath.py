@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
 from jobcron.attempt import Attempt
-from jobcron.database import TransactionSource, use_session
+from jobcron.database import TransactionSource, interruption_of, use_session
 from jobcron.finish import set_aside, still_ours
 from jobcron.outcome import Lost, Outcome
 from jobcron.report import Reporter
@@ -63,9 +65,30 @@ def set_aside_and_tell(
         outcome = written or Lost(outcome.error)
     reporter.tell_log(attempt, outcome, oops_id)
     if not isinstance(outcome, Lost):
-        with use_session(attempt.session), context():
-            reporter.tell_people(attempt, outcome, report)
-        attempt.session.rollback()
+        _tell_people(reporter, attempt, outcome, report, context)
+
+
+def _tell_people(
+    reporter: Reporter,
+    attempt: Attempt,
+    outcome: Outcome,
+    report: dict[str, Any] | None,
+    context: Callable[[], AbstractContextManager[Any]],
+) -> None:
+    """Let the job tell people, once more where the database interrupted it; it changes nothing about the job."""
+    for is_last in (False, True):
+        try:
+            with use_session(attempt.session), context():
+                reporter.tell_people(attempt, outcome, report)
+            return
+        except Exception as failure:
+            reason = interruption_of(failure)
+            if is_last or reason is None:
+                reporter.tell_nobody_told(attempt, failure, reason)
+                return
+        finally:
+            with suppress(DBAPIError):  # the connection is gone; the session is closed by it all the same
+                attempt.session.rollback()
 
 
 def _variables(attempt: Attempt, context: Callable[[], AbstractContextManager[Any]]) -> list[tuple[str, object]]:
@@ -77,5 +100,6 @@ def _variables(attempt: Attempt, context: Callable[[], AbstractContextManager[An
             known = [(str(name), value) for name, value in tell()] if tell else known
     except Exception as error:
         known.append(("getOopsVars", f"failed: {type(error).__name__}"))
-    attempt.session.rollback()
+    with suppress(DBAPIError):
+        attempt.session.rollback()
     return known

@@ -107,19 +107,34 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql(f"BEGIN {mode}")
 
 
+_SQLITE_INTERRUPTIONS = {
+    sqlite3.SQLITE_BUSY: "the database was busy",
+    sqlite3.SQLITE_LOCKED: "the database was busy",
+    sqlite3.SQLITE_FULL: "the database's disk was full",
+    sqlite3.SQLITE_IOERR: "the database's disk failed",
+}
+
+_POSTGRESQL_INTERRUPTIONS = {
+    "40P01": "a deadlock",
+    "40001": "a serialization failure",
+    "53100": "the database's disk was full",
+    "58030": "the database's disk failed",
+}
+
+
 def _mark_interruption(context: ExceptionContext) -> None:
     """Note on an error of our own engine that it is the database's trouble, not the job's."""
     error = context.original_exception
     reason = None
     if context.is_disconnect:
         reason = "the connection to the database was lost"
-    elif isinstance(error, sqlite3.OperationalError):
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            reason = "the database was busy"
+    elif context.connection is None:
+        reason = "no connection to the database could be made"
+    elif isinstance(error, sqlite3.Error):
+        # Without a code the error is the module's own.
+        reason = _SQLITE_INTERRUPTIONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
     else:
-        reason = {"40P01": "a deadlock", "40001": "a serialization failure"}.get(
-            getattr(error, "pgcode", None) or ""
-        )
+        reason = _POSTGRESQL_INTERRUPTIONS.get(getattr(error, "pgcode", None) or "")
     if reason and context.sqlalchemy_exception is not None:
         context.sqlalchemy_exception.jobcron_interruption = reason  # type: ignore[attr-defined]
 
@@ -200,7 +215,8 @@ class Database:
             writing: see `session`.
 
         Raises:
-            DatabaseUnavailable: no connection can be made, or no transaction begun.
+            DatabaseUnavailable: no connection can be made, no transaction begun, or the database goes away, or is
+                too busy, in the middle.
         """
         connection = None
         try:
@@ -216,6 +232,14 @@ class Database:
         try:
             with transaction:
                 yield connection
+        except DBAPIError as error:
+            reason = interruption_of(error)
+            if reason is None:
+                raise
+            raise DatabaseUnavailable(
+                f"{self.origin}: the database {self.describe()} did not do what was asked: {reason}: "
+                f"{first_line(error.orig)}"
+            ) from error
         finally:
             connection.close()
 

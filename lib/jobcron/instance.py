@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from jobcron.errors import ConfigurationError
-from jobcron.settings import CONFIGS, Settings, read_compiled, write_compiled
+from jobcron.settings import CONFIGS, Settings, check_alone, read_compiled, write_compiled
 
 CONFIG_VARIABLE = "JOBCRON_CONFIG"
 DATABASE_VARIABLE = "JOBCRON_DATABASE_URL"
@@ -33,7 +33,7 @@ def load_settings(config: str | None = None) -> Settings:
             development instance.
 
     Raises:
-        ConfigurationError: no such instance, or something in it is wrong.
+        ConfigurationError: no such instance, something in it is wrong, or another one shares its state directory.
     """
     path = find(config)
     settings = read_compiled(path)
@@ -41,6 +41,7 @@ def load_settings(config: str | None = None) -> Settings:
         from jobcron.config import read
 
         settings, texts = read(path)
+        check_alone(settings)
         write_compiled(settings, texts)
     url = os.environ.get(DATABASE_VARIABLE)
     if url:

@@ -19,9 +19,15 @@ from jobcron.errors import (
 from jobcron.interfaces import JobStatus
 
 MAX_DATABASE_INTERRUPTIONS = 10
-"""A job that meets deadlocks or serialization failures more often than this in a row has failed."""
+"""A job that meets one of `BOUNDED_INTERRUPTIONS` more often than this in a row has failed."""
 
-BOUNDED_INTERRUPTIONS = ("a deadlock", "a serialization failure")
+BOUNDED_INTERRUPTIONS = (
+    "a deadlock",
+    "a serialization failure",
+    "the database's disk was full",
+    "the database's disk failed",
+)
+"""What the job itself may bring about, each time that it runs."""
 
 MAX_BACK_OFF_SECONDS = 300.0
 

@@ -113,15 +113,21 @@ class Reporter:
                 self.logger.info("%s: %s: %s.", job, outcome.kind, outcome.detail)
 
     def tell_people(self, attempt: Attempt, outcome: Outcome, report: dict[str, Any] | None) -> None:
-        """Mail whom the job names; a failure of that is logged, and changes nothing about the job."""
+        """Let the job mail whom it names.
+
+        Raises:
+            Exception: whatever the job raises.
+        """
         job = attempt.runnable
-        try:
-            if isinstance(outcome, UserError) and hasattr(job, "notifyUserError"):
-                job.notifyUserError(outcome.error)
-            elif report is not None and report["id"] and hasattr(job, "notifyOops"):
-                job.notifyOops(report)
-        except Exception as failure:
-            self.logger.error("Nobody could be told that %s failed:\n%s", attempt.name, self.error_text(failure))
+        if isinstance(outcome, UserError) and hasattr(job, "notifyUserError"):
+            job.notifyUserError(outcome.error)
+        elif report is not None and report["id"] and hasattr(job, "notifyOops"):
+            job.notifyOops(report)
+
+    def tell_nobody_told(self, attempt: Attempt, failure: Exception, reason: str | None) -> None:
+        """Log that people could not be told; with a traceback, unless it was the database's trouble (`reason`)."""
+        text = f" {reason}" if reason else f"\n{self.error_text(failure)}"
+        self.logger.error("Nobody could be told that %s failed:%s", attempt.name, text)
 
 
 def job_oops_id(prefix: str, claim: Claim, job_uuid: object) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
@@ -52,6 +52,11 @@ from jobcron.timeline import Timeline
 from jobcron.workplace import clear_frames, workplace
 
 DEFAULT_LEASE_SECONDS = 300.0
+
+PAUSES = (0.1, 1.0, None)
+"""Seconds between tries of what met trouble in the database."""
+
+Result = TypeVar("Result")
 
 # Raised between any two instructions, inside the database driver too: the connection cannot be trusted after them.
 RAISED_ANYWHERE = (Interrupted, KeyboardInterrupt, LeaseLost, TimeLimitExceeded)
@@ -158,7 +163,7 @@ class JobRunner:
             claim, runnable = entry
             if self._is_first or time.monotonic() < claim.taken + self._lease_seconds / 3:
                 if self._is_emptied:
-                    self._load_again(session, claim)
+                    self._load_again(session, entry)
                 self._run_one(session, claim, runnable)
             else:
                 # The jobs before it took long: it goes back, and is claimed again under a fresh lease.
@@ -174,17 +179,26 @@ class JobRunner:
         return entries[0] if entries else None
 
     def _take(self, session: Session) -> list[tuple[Claim, Any]]:
-        """Take the next jobs; a claim that met trouble in the database is tried again."""
-        for pause in (0.1, 1.0, None):
+        """Take the next jobs."""
+        return self._insist(session, "no more jobs could be claimed", lambda: self._feed.take(session))
+
+    @staticmethod
+    def _insist(session: Session, failure: str, work: Callable[[], Result]) -> Result:
+        """Do something in the database, again where it met trouble there.
+
+        Raises:
+            DatabaseUnavailable: the trouble stayed.
+        """
+        for pause in PAUSES:
             try:
-                return self._feed.take(session)
+                return work()
             except Exception as error:
                 session.rollback()
                 reason = interruption_of(error)
                 if reason is None:
                     raise
                 if pause is None:
-                    raise DatabaseUnavailable(f"no more jobs could be claimed: {reason}") from error
+                    raise DatabaseUnavailable(f"{failure}: {reason}") from error
                 time.sleep(pause)
         raise AssertionError("not reached")
 
@@ -284,13 +298,24 @@ class JobRunner:
         except (DBAPIError, DatabaseUnavailable):
             return 0
 
-    def _load_again(self, session: Session, claim: Claim) -> None:
-        """Load what a rollback emptied, so that the job begins without a transaction."""
-        try:
-            self.source.load(session, [claim.id])
+    def _load_again(self, session: Session, entry: tuple[Claim, Any]) -> None:
+        """Load what a rollback emptied, so that the job begins without a transaction.
+
+        Raises:
+            DatabaseUnavailable: the database went away; the job is among those that go back.
+        """
+
+        def load() -> None:
+            self.source.load(session, [entry[0].id])
             session.commit()
+
+        try:
+            self._insist(session, f"job {entry[0].id} could not be loaded again", load)
+        except DatabaseUnavailable:
+            self._backlog.extend([entry])
+            raise
         except DBAPIError:
-            session.rollback()  # then it is loaded when it is first looked at
+            pass  # then it is met when the job first looks at its rows
 
     def _give_back(self) -> None:
         """Return what is claimed and not started; where that fails, the leases decide."""

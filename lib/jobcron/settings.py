@@ -157,6 +157,29 @@ def _is_ours(status: os.stat_result, forbidden: int) -> bool:
     return status.st_uid == os.geteuid() and not status.st_mode & forbidden
 
 
+def check_alone(settings: Settings) -> None:
+    """Check that no other instance keeps its state in the same directory: locks would be taken for each other's.
+
+    One with the same database is the same instance, in another place: a new release of an application, say.
+
+    Raises:
+        ConfigurationError: another instance does.
+    """
+    try:
+        with open(os.path.join(settings.state_dir, COMPILED_NAME), encoding="utf-8") as file:
+            kept = json.load(file)["settings"]
+        other, url = kept["path"], kept["database_url"]
+        is_there = other != settings.path and _state_dir_of(other) == settings.state_dir
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return
+    if is_there and url != settings.database_url:
+        raise ConfigurationError(
+            f"{settings.place('state_dir')}: expected a directory of this instance's own, "
+            f"got {settings.state_dir}, which is also that of {other}, with another "
+            f"database; if that one is not used any more, remove {os.path.join(settings.state_dir, COMPILED_NAME)}"
+        )
+
+
 def write_compiled(settings: Settings, texts: dict[str, str]) -> None:
     """Keep the settings for the next run; what cannot be written is simply not kept."""
     values: dict[str, Any] = settings._asdict()
