@@ -56,7 +56,7 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "python_path: lib /opt/lib\nstate_dir: /var/lib/s\nlock_dir: locks\nerror_dir: oopses\noops_prefix: X1\n"
         "mail: smtp://localhost:2525\nmail_from: a@example.com\nactivity_interval: 1h30m\ngrace_seconds: 5s\n"
         "crash_limit: 7\n[do_foo]\nsource_interface: a.b.IC\ndbuser: foo\nrunner_class: x.Y\nbatch_size: 3\n"
-        "oops_prefix: F\nerror_dir: own\n"
+        "oops_prefix: F\nerror_dir: own\nschedule: 0  2 * * *\n"
     )
     found = load_settings(str(path))
     here = str(path.parent)
@@ -83,6 +83,7 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "dbuser": "foo",
         "runner_class": "x.Y",
         "batch_size": 3,
+        "schedule": "0 2 * * *",
         "oops_prefix": "F",
         "error_dir": f"{here}/own",
     }
@@ -109,7 +110,7 @@ def test_every_key_of_the_schema_has_a_comment_and_a_datatype() -> None:
     keys = [p for p in paragraphs if re.search(r"^[a-z_]+: ", p, re.MULTILINE)]
     assert len(keys) > 15
     for paragraph in keys:
-        assert re.search(r"^# datatype: \w+\n[a-z_]+: \S+$", paragraph, re.MULTILINE), paragraph
+        assert re.search(r"^# datatype: \w+\n[a-z_]+: \S.*$", paragraph, re.MULTILINE), paragraph
     assert (
         len([p for p in keys if not re.search(r"^# (?!datatype)", p, re.MULTILINE)]) <= 1
     )  # "prefix and directory"

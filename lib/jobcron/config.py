@@ -20,6 +20,7 @@ from lazr.config.interfaces import ConfigErrors
 
 from jobcron.errors import ConfigurationError
 from jobcron.redact import Redactor
+from jobcron.schedule import check_schedule
 from jobcron.settings import SCHEMA, SECTION_NAME, Section, Settings, is_open
 
 INSTANCE = "jobcron"
@@ -276,6 +277,13 @@ def _count(text: str, place: Place) -> int:
     return int(text)
 
 
+def _cron_schedule(text: str, place: Place) -> str:
+    try:
+        return check_schedule(text)
+    except ValueError as error:
+        raise place.refuse(str(error), text) from error
+
+
 CONVERTERS: dict[str, Callable[[str, Place], Any]] = {
     "string": _string,
     "name": _name,
@@ -287,4 +295,5 @@ CONVERTERS: dict[str, Callable[[str, Place], Any]] = {
     "mail": _mail,
     "duration": _duration,
     "count": _count,
+    "cron_schedule": _cron_schedule,
 }

@@ -59,7 +59,7 @@ def run_section(order: Order) -> JobRunner:
     globalErrorUtility.configure(section.name, settings)
     application = load_application(settings)
     source = _source(order)
-    runner_class = order.runner_class or _runner_class(settings, section)
+    runner_class = order.runner_class or runner_class_of(settings, section)
     database = _open_database(order)
     try:
         _prepare(database, order, source)
@@ -123,7 +123,12 @@ def _source(order: Order) -> Any:
     return source_of(order.wanted, "the script's source_interface", order.settings)
 
 
-def _runner_class(settings: Settings, section: Section) -> Any:
+def runner_class_of(settings: Settings, section: Section) -> Any:
+    """Return the runner that a section names.
+
+    Raises:
+        ConfigurationError: there is no such class, or it is no runner.
+    """
     name = section.runner_class
     if name == "JobRunner":
         return JobRunner

@@ -1,12 +1,20 @@
-"""The log of scripts: standard error, Launchpad's format, UTC (LP-16)."""
+"""The log of scripts: standard error and, where asked for, a file; Launchpad's format, UTC (LP-16).
+
+A log that cannot be written, on a full disk for instance, never stops a run.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 
+from jobcron.directory import private_directory
+from jobcron.errors import DirectoryError
+
 FORMAT = "%(levelname)-7s %(message)s"
+TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 _HIDDEN = (
     *range(0x20),  # control characters: a terminal obeys them
@@ -34,6 +42,76 @@ class Formatter(logging.Formatter):
         return visible(super().format(record))
 
 
+class StandardError(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes records to standard error, as long as that takes them."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Give standard error up where it cannot be written: what is left over would change the exit status."""
+        if isinstance(sys.exc_info()[1], OSError):
+            sys.stderr = self.stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        else:
+            super().handleError(record)
+
+
+class LogFile(logging.Handler):
+    """Appends records to a file, each in one write; the file may be renamed or removed meanwhile (logrotate).
+
+    Args:
+        path: of the file; its folder is made if need be, for this user alone.
+        what: the option that names it, for messages.
+
+    Raises:
+        DirectoryError: it cannot be opened.
+    """
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__()
+        self.path = os.path.abspath(path)
+        self._is_told = False
+        private_directory(os.path.dirname(self.path), f"{what}: the folder")
+        try:
+            self._descriptor = self._open()
+        except OSError as error:
+            raise DirectoryError(
+                f"{what}: expected {self.path} to be a file that can be written, got: {error.strerror}"
+            ) from error
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(self.path, flags, 0o600)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; where that fails, say so once on standard error."""
+        try:
+            line = f"{self.format(record)}\n".encode(errors="backslashreplace")
+            self._follow()
+            os.write(self._descriptor, line)
+        except OSError as error:
+            if not self._is_told:
+                self._is_told = True
+                print(f"jobcron: the log file {self.path} cannot be written: {error.strerror}", file=sys.stderr)
+        except Exception:
+            self.handleError(record)
+
+    def _follow(self) -> None:
+        """Open the file again where the path leads to another one meanwhile."""
+        try:
+            is_same = os.path.samestat(os.fstat(self._descriptor), os.lstat(self.path))
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            descriptor = self._open()
+            os.close(self._descriptor)
+            self._descriptor = descriptor
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        super().close()
+
+
 def set_up_log(level: int, with_time: bool) -> logging.Logger:
     """Send the log to standard error, and return the root logger.
 
@@ -42,8 +120,8 @@ def set_up_log(level: int, with_time: bool) -> logging.Logger:
         with_time: whether lines begin with date and time; the testrunner instance leaves them out.
     """
     text = f"%(asctime)s {FORMAT}" if with_time else FORMAT
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Formatter(text, "%Y-%m-%d %H:%M:%S"))
+    handler = StandardError(sys.stderr)
+    handler.setFormatter(Formatter(text, TIME_FORMAT))
     handler.setLevel(level)
     root = logging.getLogger()
     for old in list(root.handlers):
@@ -52,3 +130,22 @@ def set_up_log(level: int, with_time: bool) -> logging.Logger:
     root.addHandler(handler)
     root.setLevel(level)
     return root
+
+
+def add_log_file(level: int, path: str, what: str) -> None:
+    """Send the log to a file as well, with date and time.
+
+    Args:
+        level: nothing below is written there.
+        path: of the file.
+        what: the option that names it, for messages.
+
+    Raises:
+        DirectoryError: it cannot be opened.
+    """
+    handler = LogFile(path, what)
+    handler.setFormatter(Formatter(f"%(asctime)s {FORMAT}", TIME_FORMAT))
+    handler.setLevel(level)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(min(level, root.level))

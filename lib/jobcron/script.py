@@ -23,7 +23,22 @@ if TYPE_CHECKING:
 
     from jobcron.settings import Section, Settings
 
-DEBUG, INFO, LEVEL_STEP = 10, 20, 10
+INFO, LEVEL_STEP = 20, 10
+
+LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
+"""As logging has them, whose import would be a good part of a tick."""
+
+
+def log_file(text: str) -> tuple[int, str]:
+    """Return the level and the path that ``--log-file`` names; without a level it is INFO."""
+    level, colon, path = text.partition(":")
+    if not colon or text.startswith(("/", ".")):
+        level, path = "INFO", text
+    if level.upper() not in LEVELS or not path or "\0" in path:
+        raise argparse.ArgumentTypeError(
+            f"expected LEVEL:FILE with one of {', '.join(LEVELS)}, or a file alone, got: {text!r}"
+        )
+    return LEVELS[level.upper()], path
 
 
 class CronScript:
@@ -65,6 +80,12 @@ class CronScript:
         add("--config", metavar="INSTANCE", help="an instance's directory, or its name in configs/")
         add("-v", "--verbose", action="count", default=0, help="say more; may be repeated")
         add("-q", "--quiet", action="count", default=0, help="say less; may be repeated")
+        add(
+            "--log-file",
+            metavar="LEVEL:FILE",
+            type=log_file,
+            help="append the log from LEVEL on to a file as well",
+        )
         self.add_my_options()
         self.options = self.parser.parse_args(test_args)
         self.args: list[str] = self.options.args
@@ -92,11 +113,14 @@ class CronScript:
     def logger(self) -> logging.Logger:
         """The script's log; set up when it is first used."""
         if self._logger is None:
-            from jobcron.logs import set_up_log
+            from jobcron.logs import add_log_file, set_up_log
 
             level = max(1, INFO + LEVEL_STEP * (self.options.quiet - self.options.verbose))
             with_time = self._settings is None or not self._settings.instance.startswith("testrunner")
             self._logger = set_up_log(level, with_time)
+            if self.options.log_file is not None:
+                level, path = self.options.log_file
+                add_log_file(level, path, "--log-file")  # what it raises is logged on standard error
         return self._logger
 
     @logger.setter

@@ -39,6 +39,7 @@ class Section(NamedTuple):
     dbuser: str | None
     runner_class: str
     batch_size: int
+    schedule: str
     oops_prefix: str | None
     error_dir: str | None
 
