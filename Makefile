@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 repository = $(if $(filter /%,$(REPOSITORY))$(findstring :,$(REPOSITORY)),,../)$(REPOSITORY)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check clean
+.PHONY: help run test check docs bench clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
@@ -27,6 +27,15 @@ check: ## run the linter, the type checker and the check of the import order
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
+
+docs: ## build the documentation: build/docs/index.html
+	@tools/environment.sh test
+	.venv/bin/python -m sphinx -q -W --keep-going -b html docs build/docs
+
+bench: ## measure against the floors, and print the ratios (BENCH_ARGS="--only P7")
+	@tools/environment.sh test
+	@tools/environment.sh server
+	.venv/bin/python -m bench $(BENCH_ARGS)
 
 clean: ## remove .venv, var and everything that was built or cached
 	rm -rf .venv var build dist lib/*.egg-info htmlcov .coverage .coverage.* .hypothesis \

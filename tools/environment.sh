@@ -97,7 +97,7 @@ install() {
     [ "$wanted" != "$(cat ".venv/installed-$1" 2>/dev/null)" ] || return 0
     case $1 in
         run) what=. purpose=jobcron ;;
-        test) what='.[test,check]' purpose='jobcron with its tests and checks' ;;
+        test) what='.[test,check,docs]' purpose='jobcron with its tests, checks and docs' ;;
     esac
     say "installing $purpose into .venv (a minute or two the first time) …"
     rm -f .venv/installed-*
