@@ -786,6 +786,12 @@ def test_any_bytes_load_or_are_refused(fuzz_folder: Path, content: bytes) -> Non
         assert load_settings(str(path)).path == str(path)
 
 
+def test_an_absolute_path_to_extend_is_refused(write: Write) -> None:
+    base = write(name="base.conf")
+    path = write(f"[meta]\nextends: {base}\n")
+    assert f"section [meta], key extends: expected a path from this file's folder, got: {base}" in refusal(path)
+
+
 def test_two_instances_with_one_state_directory_are_refused(tmp_path: Path) -> None:
     paths = {}
     for name, database in (("one", "a"), ("two", "b"), ("release", "a")):

@@ -24,8 +24,9 @@ runpy.run_module("jobcron.operate", run_name="__main__")
 
 def run_limited(instance: Instance, limit: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a section where no file can grow beyond `limit` bytes."""
+    command = ["run", "act", "--config", str(instance.path), *arguments]
     return subprocess.run(
-        [sys.executable, "-B", "-c", LIMITED, str(limit), "run", "act", "--config", str(instance.path), *arguments],
+        [sys.executable, "-B", "-c", LIMITED, str(limit), *command],
         capture_output=True,
         text=True,
         check=False,

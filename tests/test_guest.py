@@ -31,17 +31,20 @@ from guestapp import (
 )
 from jobcron import (
     BaseRunnableJob,
+    ConfigurationError,
     Database,
     IncompleteJobType,
     InvalidJobData,
     Job,
+    JobCronScript,
     JobStatus,
     NoSession,
     SchemaMismatch,
+    load_settings,
     payload,
     share_session,
 )
-from jobcron.testing import database_session, use_session
+from jobcron.testing import BufferLogger, database_session, use_session
 
 SECTIONS = "\n".join(
     f"[{name}]\nsource_interface: guestapp.{kind}\n"
@@ -582,3 +585,93 @@ def test_json_is_what_both_databases_keep() -> None:
     payload.check({"a": [1, 1.5, None, True, "ü", 1 << 70]}, "data")
     with pytest.raises(InvalidJobData, match="expected data to be JSON"):
         payload.check(b"bytes", "data")
+
+
+@pytest.mark.parametrize("how", ["remove", "close"])
+def test_a_job_that_removes_the_shared_session_fails_and_says_why(guest: Instance, how: str) -> None:
+    (guest.path / "removing.py").write_text(
+        "from contextlib import contextmanager\n"
+        "from guestapp import Customer, LetterJob\n"
+        "from jobcron import share_session\n"
+        "from sqlalchemy import create_engine\n"
+        "from sqlalchemy.orm import scoped_session, sessionmaker\n"
+        f"db = scoped_session(sessionmaker(create_engine({guest.url!r})))\n"
+        "def run(self):\n"
+        "    db.get(Customer, 1).letters += 5\n"
+        "    db.remove()\n" + ("    db.get(Customer, 1)\n" if how == "remove" else "") + "LetterJob.run = run\n"
+        "@contextmanager\n"
+        "def around():\n"
+        "    with share_session(db):\n"
+        "        yield\n"
+    )
+    conf = guest.path / "jobcron.conf"
+    text = conf.read_text().replace("application: guestapp", "application: removing:around")
+    conf.write_text(text.replace("python_path: ", f"python_path: {guest.path} "))
+    with guest.session() as session:
+        number = LetterJob.create(_added(session, Customer()), template="a").id
+    guest.command("run", "letter")
+    row = guest.row(number)
+    assert row.status is JobStatus.FAILED
+    assert "the job must not call remove()" in str(row.log)
+    assert guest.query("SELECT letters FROM customer") == [(0,)]
+
+
+def test_an_application_finds_the_instance_that_the_script_was_given(guest: Instance) -> None:
+    (guest.path / "asking.py").write_text(
+        "from guestapp import LetterJob\nfrom jobcron import load_settings\n"
+        "at_import = load_settings().path\n"
+        "def run(self): self.metadata['paths'] = [at_import, load_settings().path]\n"
+        "LetterJob.run = run\n"
+    )
+    conf = guest.path / "jobcron.conf"
+    text = conf.read_text().replace("application: guestapp", "application: asking")
+    conf.write_text(text.replace("python_path: ", f"python_path: {guest.path} "))
+    with guest.session() as session:
+        number = LetterJob.create(_added(session, Customer()), template="a").id
+    guest.command("--config", str(guest.path), "run", "letter", extra_env={"JOBCRON_CONFIG": "/nowhere/at/all"})
+    assert guest.row(number).json_data["paths"] == [str(conf)] * 2
+    conf.write_text(conf.read_text().replace("application: asking", "application: guestapp"))
+    guest.run("letter")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JOBCRON_CONFIG", "/nowhere/at/all")
+        with pytest.raises(ConfigurationError):  # a script in a test leaves nothing behind
+            load_settings()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_tests_own_sqlite_engine_commits_nothing_either(guest: Instance) -> None:
+    engine = create_engine(guest.url)  # of the sqlite3 module's own transactions
+    with Session(engine) as session:
+        guestapp.Base.metadata.create_all(session.connection())
+        session.add(Customer())
+        session.commit()
+        customer = session.scalars(select(Customer)).one()
+        LetterJob.create(customer, template="a")
+        session.commit()
+        assert customer.name == "Ada"  # a transaction that has only read
+        with use_session(session):
+            arguments = ["letter", "--config", str(guest.path)]
+            script = JobCronScript(test_args=arguments, commandline_config=True, logger=BufferLogger())
+            script.main()
+            assert customer.letters == 1
+        session.rollback()
+        assert customer.letters == 0
+    engine.dispose()
+    (row,) = guest.rows()
+    assert row.status is JobStatus.WAITING
+
+
+@pytest.mark.parametrize("url", ["postgres://me@db/x", "postgresql://me@db/x"])
+def test_an_application_can_hand_the_url_on(guest: Instance, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("JOBCRON_DATABASE_URL", url)
+    assert load_settings(str(guest.path)).database_url == "postgresql+psycopg2://me@db/x"
+
+
+def test_the_jobs_about_a_target_are_found_newest_first(session: Session, customer: Customer) -> None:
+    first, second = LetterJob.create(customer, template="a"), LetterJob.create(customer, template="b")
+    first.cancel()
+    other = _added(session, Customer())
+    LetterJob.create(other, template="c")
+    AboutAnythingJob.create(customer)
+    assert list(LetterJob.about(customer)) == [second, first]
+    assert first.status is JobStatus.CANCELLED

@@ -110,7 +110,7 @@ def test_a_second_run_says_who_has_the_lock_and_leaves_with_status_3(instance: I
     status, log = run(instance, "act")
     assert status == 3
     (line,) = log.splitlines()
-    assert "ERROR   " in line
+    assert "WARNING " in line  # cron mails errors: a run may last longer than cron waits
     for part in (
         str(instance.state / "locks" / "act.lock"),
         f"process {holder.process.pid}",

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from conftest import Instance
 from jobcron import DuplicateJob, InvalidTransition, Job, JobStatus, LeaseHeld
+from jobcron.tables import Event
 from jobcron.testing import JobFactory
 
 W, R, C, F, S, X, E, B = JobStatus
@@ -220,3 +221,22 @@ def test_the_status_cannot_be_assigned(session: Session) -> None:
     with pytest.raises(AttributeError):
         job.status = C
     assert session.scalars(select(Job).where(Job.status == W)).all() == [job]
+
+
+def test_what_people_do_is_in_the_jobs_history(session: Session) -> None:
+    factory = JobFactory(session)
+    waiting = [factory.makeJob() for _ in range(3)]
+    running = factory.makeJob(JobStatus.RUNNING)
+    waiting[0].suspend()
+    waiting[1].cancel()
+    waiting[2].complete()
+    running.fail()
+    found = {}
+    for event in session.scalars(select(Event)):
+        found[event.job_id] = (event.kind, event.detail, "@" in event.actor)
+    assert [found[job.id] for job in (*waiting, running)] == [
+        ("suspended", "was Waiting", True),
+        ("cancelled", "was Waiting", True),
+        ("completed", "was Waiting", True),
+        ("failed", "was Running", True),
+    ]

@@ -137,7 +137,7 @@ def mypy(folder: Path, name: str) -> list[tuple[int, str]]:
 def pyright(folder: Path, name: str) -> list[tuple[int, str]]:
     """Return the lines that pyright complains of: basedpyright is pyright with a Node of its own, by pip alone."""
     (folder / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
-    tool = Path(sys.executable).with_name("basedpyright")
+    tool = str(Path(sys.executable).with_name("basedpyright"))
     command = [tool, "--outputjson", "--pythonpath", sys.executable, name]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr

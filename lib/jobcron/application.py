@@ -13,6 +13,7 @@ from zope.interface.interfaces import IInterface
 
 from jobcron import registry
 from jobcron.errors import ConfigurationError, DuplicateJobType, IncompleteJobType
+from jobcron.instance import presented
 from jobcron.settings import Section, Settings
 
 
@@ -45,6 +46,11 @@ def load_application(settings: Settings) -> Application:
     Raises:
         ConfigurationError: it cannot be imported.
     """
+    with presented(settings):
+        return _loaded(settings)
+
+
+def _loaded(settings: Settings) -> Application:
     for folder in reversed(settings.python_path or []):
         if folder not in sys.path:
             sys.path.insert(0, folder)

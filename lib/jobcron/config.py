@@ -116,6 +116,8 @@ def _chain(path: str) -> dict[str, str]:
             raise ConfigurationError(f"{path}: section [meta], key extends: {current} extends itself")
         texts[current] = text = _read_text(current)
         base = re.search(r"^extends\s*[:=]\s*(.*?)\s*$", text, re.MULTILINE)
+        if base and os.path.isabs(base[1]):  # lazr.config would look for it below the file's own folder
+            raise Place(current, "meta", "extends").refuse("a path from this file's folder", base[1])
         current = base and os.path.normpath(os.path.join(os.path.dirname(current), base[1]))
     return texts
 

@@ -280,6 +280,11 @@ class AmbientDatabase:
         session.flush()
         self._connection = session.connection()
         self.dialect = self._connection.dialect.name
+        driver = self._connection.connection.driver_connection
+        if isinstance(driver, sqlite3.Connection) and not driver.in_transaction:
+            # An engine that is not ours leaves BEGIN to the sqlite3 module, which sends none before a SAVEPOINT:
+            # releasing that would commit.
+            self._connection.exec_driver_sql("BEGIN")
 
     @contextmanager
     def begin(self, *, writing: bool = True) -> Iterator[Connection]:
@@ -356,15 +361,21 @@ def share_session(scoped: scoped_session[Any]) -> Iterator[Session]:
     after it, together with its status.
 
     Raises:
-        NoSession: no job runs here.
+        NoSession: no job runs here; or the session was removed inside the block.
     """
     session = current_session()
-    if scoped.registry.has():
-        scoped.remove()
+    scoped.remove()
     scoped.registry.set(session)
     try:
         yield session
+        if not scoped.registry.has() or scoped.registry() is not session:
+            raise NoSession(
+                "expected the shared session to be the job's own until the job ends, it was removed: what the job "
+                "wrote before that is lost, so the job must not call remove()"
+            )
     finally:
+        if scoped.registry.has() and scoped.registry() is not session:
+            scoped.remove()
         scoped.registry.clear()
 
 

@@ -99,10 +99,7 @@ def draft(owner: Any, target: Any, values: dict[str, Any]) -> Draft:
     payload.check(data, f"metadata of {owner.__name__}", owner.max_data_bytes, owner.max_data_levels)
     job["json_data"] = data
     if target is not None and not owner.has_family:
-        job["target_type"], job["target_id"] = (
-            dotted_name(payload.reference_to(target, "target").mapped),
-            key_of(target),
-        )
+        job["target_type"], job["target_id"] = type_of(target), key_of(target)
     return Draft(job, family)
 
 
@@ -168,6 +165,15 @@ def _is_given_as_key(owner: Any, name: str, family: dict[str, Any]) -> bool:
         inspect(owner.context_class).get_property_by_column(c).key for c in getattr(attribute, "local_columns", ())
     }
     return bool(columns) and columns <= family.keys()
+
+
+def type_of(target: Any) -> str:
+    """Return the name of an object's class: of the one that its hierarchy of mapped classes begins with.
+
+    Raises:
+        InvalidJobData: it is not in the database.
+    """
+    return dotted_name(payload.reference_to(target, "the target").mapped)
 
 
 def key_of(target: Any) -> str:

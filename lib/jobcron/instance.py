@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from contextlib import contextmanager
 
 from jobcron.errors import ConfigurationError
 from jobcron.settings import CONFIGS, Settings, check_alone, read_compiled, write_compiled
@@ -11,30 +13,41 @@ CONFIG_VARIABLE = "JOBCRON_CONFIG"
 DATABASE_VARIABLE = "JOBCRON_DATABASE_URL"
 FILE_NAME = "jobcron.conf"
 
+# SQLAlchemy 2.1 takes the plain names for another driver: an application may hand the URL on to it.
+_PLAIN_SCHEME = re.compile(r"^postgres(ql)?:")
 
-present: Settings | None = None
-"""The settings of the script that runs in this process."""
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_present: Settings | None = None
 
 
-def present_settings() -> Settings:
-    """Return the settings of the script that runs in this process, else those of the environment's instance.
-
-    Raises:
-        ConfigurationError: see `load_settings`.
-    """
-    return present or load_settings()
+@contextmanager
+def presented(settings: Settings) -> Iterator[None]:
+    """Let these be the settings that `load_settings` returns by default, inside the block: those of a script."""
+    global _present
+    before, _present = _present, settings
+    try:
+        yield
+    finally:
+        _present = before
 
 
 def load_settings(config: str | None = None) -> Settings:
     """Return the settings of an instance.
 
     Args:
-        config: a name or a path, as of ``--config``; None: that of JOBCRON_CONFIG, else the checkout's
-            development instance.
+        config: a name or a path, as of ``--config``; None: that of the script that runs in this process, else
+            of JOBCRON_CONFIG, else the checkout's development instance.
 
     Raises:
         ConfigurationError: no such instance, something in it is wrong, or another one shares its state directory.
     """
+    if config is None and _present is not None:
+        return _present
     path = find(config)
     settings = read_compiled(path)
     if settings is None:
@@ -45,6 +58,7 @@ def load_settings(config: str | None = None) -> Settings:
         write_compiled(settings, texts)
     url = os.environ.get(DATABASE_VARIABLE)
     if url:
+        url = _PLAIN_SCHEME.sub("postgresql+psycopg2:", url)
         settings = settings._replace(database_url=url, database_origin=DATABASE_VARIABLE)
     return settings
 

@@ -101,6 +101,9 @@ class IJob(Interface):
     def resume() -> None:
         """Move from SUSPENDED back to WAITING."""
 
+    def cancel(manage_transaction: bool = False) -> None:
+        """Move to CANCELLED; a runner that has the job cannot commit it any more."""
+
 
 class IRunnableJob(Interface):
     """A job that can be run (LP-04)."""

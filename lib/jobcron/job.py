@@ -160,6 +160,7 @@ class Job(Base):
         self._move(
             R,
             manage_transaction,
+            None,
             date_started=database_now(),
             date_finished=None,
             attempt_count=Job.attempt_count + 1,
@@ -169,13 +170,13 @@ class Job(Base):
 
     def complete(self, manage_transaction: bool = False) -> None:
         """Move to COMPLETED."""
-        self._move(C, manage_transaction, date_finished=database_now(), lease_expires=None)
+        self._move(C, manage_transaction, "completed", date_finished=database_now(), lease_expires=None)
 
     def fail(self, manage_transaction: bool = False) -> None:
         """Move to FAILED; with `manage_transaction` what the transaction did before is undone."""
         if manage_transaction:
             self._session().rollback()
-        self._move(F, manage_transaction, date_finished=database_now(), lease_expires=None)
+        self._move(F, manage_transaction, "failed", date_finished=database_now(), lease_expires=None)
 
     def queue(self, manage_transaction: bool = False, abort_transaction: bool = False) -> None:
         """Move back to WAITING, afresh: no attempts, no crashes, no expiry. No move where it waits.
@@ -190,7 +191,7 @@ class Job(Base):
 
     def suspend(self, manage_transaction: bool = False) -> None:
         """Move to SUSPENDED."""
-        self._move(S, manage_transaction, lease_expires=None)
+        self._move(S, manage_transaction, "suspended", lease_expires=None)
 
     def resume(self) -> None:
         """Move from SUSPENDED back to WAITING, afresh.
@@ -208,6 +209,7 @@ class Job(Base):
         self._move(
             X,
             manage_transaction,
+            "cancelled",
             date_finished=database_now(),
             lease_expires=None,
             attempt_count=counted,
@@ -225,6 +227,7 @@ class Job(Base):
         self._move(
             W,
             False,
+            None,
             date_finished=None,
             lease_expires=None,
             claimed_by=None,
@@ -249,8 +252,14 @@ class Job(Base):
             )
         )
 
-    def _move(self, requested: JobStatus, commit: bool, **values: Any) -> None:
+    def _move(self, requested: JobStatus, commit: bool, kind: str | None, **values: Any) -> None:
         """Move to another status if the row still has the one that this object shows.
+
+        Args:
+            requested: the status.
+            commit: whether to commit.
+            kind: the word for the job's history; None: no event, or one that the caller writes.
+            values: of the row.
 
         Raises:
             InvalidTransition: no such move, or the row was moved by somebody else meanwhile.
@@ -270,6 +279,8 @@ class Job(Base):
         session.refresh(self)
         if not moved:
             raise InvalidTransition(self.status, requested)
+        if kind is not None:
+            record_event(session, self.id, self.lease_token, kind, f"was {current.title}")
         if commit:
             session.commit()
 

@@ -104,14 +104,14 @@ class ErrorUtility:
 
         Args:
             section_name: the section; None: those of ``[jobcron]``.
-            settings: the settings; None: those of the present instance.
+            settings: the settings; None: those of the instance that `load_settings` finds.
 
         Raises:
             ConfigurationError: no such section.
         """
-        from jobcron.instance import present_settings
+        from jobcron.instance import load_settings
 
-        settings = settings or present_settings()
+        settings = settings or load_settings()
         section = settings.section(section_name) if section_name else None
         self.prefix = (section and section.oops_prefix) or settings.oops_prefix
         self.error_dir = (section and section.error_dir) or settings.error_dir

@@ -257,5 +257,9 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
         """See `IJob`."""
         self.job.resume()
 
+    def cancel(self, manage_transaction: bool = False) -> None:
+        """See `IJob`."""
+        self.job.cancel(manage_transaction)
+
 
 BaseRunnableJob.reserved_names = frozenset(dir(BaseRunnableJob)) | {"context", "loaded", "attempt"}

@@ -12,7 +12,7 @@ import sys
 import time
 
 from jobcron import instance
-from jobcron.errors import ConfigurationError, JobcronError, UserMistake
+from jobcron.errors import ConfigurationError, JobcronError, LockHeld, UserMistake
 
 TYPE_CHECKING = False
 
@@ -106,7 +106,6 @@ class CronScript:
         """
         if self._settings is None:
             self._settings = instance.load_settings(self.options.config)
-            instance.present = self._settings
         return self._settings
 
     @property
@@ -149,9 +148,13 @@ class CronScript:
             lock = RunLock(settings.lock_dir, self.lock_name, f"{settings.place('lock_dir')}: the lock directory")
             lock.acquire()
             try:
-                return self.main() or 0
+                with instance.presented(settings):
+                    return self.main() or 0
             finally:
                 lock.release()
+        except LockHeld as error:
+            self.logger.warning("%s", error)  # no error: a run may well last longer than cron waits
+            return error.exit_status
         except UserMistake as error:
             self.logger.error("%s", error)
             return error.exit_status
@@ -268,7 +271,8 @@ class JobCronScript(CronScript):
             started=self.started,
             session=ambient_session() if self.in_test else None,
         )
-        runner = run_section(order)
+        with instance.presented(self.settings):
+            runner = run_section(order)
         failed = runner.incomplete.total() > 0
         return 1 if failed and self.options.fail_on_job_failure else 0
 

@@ -18,7 +18,7 @@ from jobcron import registry
 from jobcron.arguments import Declared, declared_by, install_annotations
 from jobcron.clock import database_now
 from jobcron.database import AnySession, session_for
-from jobcron.draft import draft, key_of, session_to_use
+from jobcron.draft import draft, key_of, session_to_use, type_of
 from jobcron.errors import InvalidJobData
 from jobcron.family import FamilyRow, many_to_one, names_of, target_name
 from jobcron.interfaces import IJobSource, JobStatus
@@ -187,7 +187,7 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
             if about is None:
                 raise InvalidJobData(f"expected a target or unique_key for {cls.__name__}.acquire(), got neither")
             made.job["unique_key"] = key_of(about)
-            waiting = cls._waiting_for(used, about, made.job)
+            waiting = cls._waiting_for(used, about)
             if waiting is not None:
                 return waiting
         mark = uuid.uuid4()
@@ -231,6 +231,19 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
             .order_by(Job.priority, Job.scheduled_start, Job.id)
         )
         for row in session_for(session).scalars(ready).unique():
+            yield cls(row)
+
+    @classmethod
+    def about(cls, target: Any, *, session: AnySession | None = None) -> Iterator[Self]:
+        """Iterate over the jobs of this type about `target`, whatever their status, the newest first.
+
+        Args:
+            target: a mapped object that is in the database.
+            session: as for `create`.
+        """
+        used = session_to_use(session, target)
+        used.flush()
+        for row in used.scalars(cls._select().where(cls._is_about(target)).order_by(Job.id.desc())).unique():
             yield cls(row)
 
     @classmethod
@@ -283,16 +296,18 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
         return cls(row)
 
     @classmethod
-    def _waiting_for(cls, session: Session, about: Any, values: dict[str, Any]) -> Self | None:
-        """Return a job that `create` made for the target, which has no key to be found by."""
-        of_target: ColumnElement[bool]
+    def _is_about(cls, target: Any) -> ColumnElement[bool]:
         if cls.has_family:
-            of_target = getattr(cls.context_class, target_name(cls.context_class)) == about
-        else:
-            of_target = and_(Job.target_type == values["target_type"], Job.target_id == values["target_id"])
+            is_target: ColumnElement[bool] = getattr(cls.context_class, target_name(cls.context_class)) == target
+            return is_target
+        return and_(Job.target_type == type_of(target), Job.target_id == key_of(target))
+
+    @classmethod
+    def _waiting_for(cls, session: Session, about: Any) -> Self | None:
+        """Return a job that `create` made for the target, which has no key to be found by."""
         row = session.scalars(
             cls._select()
-            .where(of_target, Job.unique_key.is_(None), Job.status.in_(NOT_STARTED))
+            .where(cls._is_about(about), Job.unique_key.is_(None), Job.status.in_(NOT_STARTED))
             .order_by(Job.id)
             .limit(1)
             .with_for_update(key_share=True, of=Job)

@@ -1,0 +1,282 @@
+"""Makes the parts of the reference that follow from the code, as Markdown, so that they cannot be wrong.
+
+A page says ``<!-- generated: NAME -->`` where the text of the part is to stand; ``conf.py`` puts it there while
+Sphinx reads the page. Where the code has something that is not explained here, making its part fails, and with it
+the build.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from generate_moves import events, matrix, moves, statuses
+from generate_text import plain, same, subclasses, table
+from sqlalchemy.orm import DeclarativeBase
+from zope.interface import Interface
+from zope.interface.interface import InterfaceClass, Method
+
+import jobcron
+from jobcron import errors, interfaces, payload, testing
+from jobcron.config import CONVERTERS, INSTANCE, TEMPLATE, Key, read_schema
+from jobcron.draft import JOB_VALUES
+from jobcron.interfaces import JobStatus
+from jobcron.settings import SCHEMA
+
+_MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
+
+
+def fill(text: str) -> str:
+    """Return the text of a page with its generated parts."""
+    return _MARK.sub(lambda mark: PARTS[mark[1]](), text)
+
+
+# Configuration
+
+DATATYPES = {
+    "string": "a text",
+    "name": "a name: a letter, then letters, digits, `_` and `-`, 64 at most",
+    "dotted_name": "a dotted name such as `package.module.Name`",
+    "dotted_name_and_callable": "a module, or `module:callable`",
+    "directory": "a directory; a relative path begins at the directory of the file that says it",
+    "directories": "directories, separated by spaces",
+    "url": "a URL",
+    "mail": "`none`, `file:DIRECTORY` or `smtp://…`",
+    "duration": "a time such as `30s`, `10m`, `1h30m` or `2d`",
+    "count": "a whole number, at least 1",
+    "cron_schedule": "five fields as in a crontab, or `@hourly`, `@daily` and the like",
+}
+
+
+def comments_of(schema: str) -> dict[tuple[str, str], str]:
+    """Return the comment of each key of the schema; a key without one shares that of the key before it."""
+    found: dict[tuple[str, str], str] = {}
+    section, comment, last = "", "", ""
+    for line in schema.splitlines():
+        if head := re.match(r"\[(\w+)\]", line):
+            section, comment = head[1], ""
+        elif line.startswith("#") and not line.startswith("# datatype:"):
+            comment = f"{comment} {line[1:].strip()}".strip()
+        elif key := re.match(r"(\w+):", line):
+            last = found[section, key[1]] = comment or last
+            comment = ""
+    return found
+
+
+def configuration() -> str:
+    """Return all keys of a configuration, with their meaning, type and default."""
+    same("data types", set(CONVERTERS), set(DATATYPES))
+    text = Path(SCHEMA).read_text(encoding="utf-8")
+    keys, comments = read_schema(text), comments_of(text)
+    heads = {INSTANCE: "The section `[jobcron]`: the instance", TEMPLATE: "A section of jobs"}
+    same("sections", set(keys), set(heads))
+    parts = []
+    for section, head in heads.items():
+        parts.append(f"## {head}\n")
+        parts += [_key(key, comments[section, key.name]) for key in keys[section].values()]
+    return "\n".join(parts)
+
+
+def _key(key: Key, comment: str) -> str:
+    default = "" if key.default == "none" else f" Default: `{key.default}`."
+    comment = re.sub(r"\"(\S+)\"", r"`\1`", comment)
+    comment = re.sub(r"(?<!`)\b([\w+]+:/{2,}\S*[\w\]])", r"`\1`", comment)
+    comment = re.sub(r"(?<![`\w/])([A-Za-z]+_\w+|PYTHONPATH)\b(?!`)", r"`\1`", comment)
+    return f"### `{key.name}`\n\n{comment}\n\nType: {DATATYPES[key.datatype]}.{default}\n"
+
+
+# Interfaces
+
+
+def interface_parts() -> str:
+    """Return every interface: its attributes and its methods."""
+    found = [thing for thing in vars(interfaces).values() if isinstance(thing, InterfaceClass)]
+    return "\n".join(_interface(interface) for interface in found if interface is not Interface)
+
+
+def _interface(interface: Any) -> str:
+    items = [interface[name] for name in interface.names()]
+    attributes = [item for item in items if not isinstance(item, Method)]
+    parts = [f"## {interface.getName()}\n", *(f"{plain(part)}\n" for part in interface.getDoc().split("\n\n"))]
+    if attributes:
+        rows = [[f"`{item.getName()}`", _title(item), _manner(item)] for item in attributes]
+        parts.append(table(["attribute", "what it is", ""], rows))
+    for item in items:
+        if isinstance(item, Method):
+            parts.append(_method(item))
+    return "\n".join(parts)
+
+
+def _method(item: Any) -> str:
+    return f"`{item.getName()}{item.getSignatureString()}`\n: {plain(item.getDoc())}\n"
+
+
+def _title(item: Any) -> str:
+    return plain(getattr(item, "title", None) or item.getDoc() or item.getName())
+
+
+def _manner(item: Any) -> str:
+    words = ["read-only"] if getattr(item, "readonly", False) else []
+    if not getattr(item, "required", True):
+        words.append("may be None")
+    return ", ".join(words)
+
+
+# Exit statuses
+
+STATUSES = {
+    0: "The run did its work, or there was none. Also when jobs failed: that is told by their rows and reports.",
+    1: "It could not do its work: the database, the tables, a directory, a crash. With `--fail-on-job-failure`, "
+    "also when a job did not complete.",
+    2: "The command line or the configuration is wrong.",
+    3: "Another run of the same section goes on.",
+}
+
+
+def exit_statuses() -> str:
+    """Return the exit statuses, and the errors that lead to them."""
+    found: list[type[errors.JobcronError]] = [errors.JobcronError, *subclasses(errors.JobcronError)]
+    same("exit statuses", {error.exit_status for error in found} | {0}, set(STATUSES))
+    mistakes = [error for error in subclasses(errors.UserMistake) if error.__module__ == errors.__name__]
+    rows = []
+    for status, meaning in STATUSES.items():
+        names = [f"`{error.__name__}`" for error in mistakes if error.exit_status == status]
+        rows.append([str(status), meaning, ", ".join(names)])
+    return table(["status", "meaning", "errors that end with it"], rows)
+
+
+def error_classes() -> str:
+    """Return all errors, with the class that each belongs to."""
+    rows = []
+    for error in vars(errors).values():
+        if isinstance(error, type) and error.__module__ == errors.__name__:
+            first = (error.__doc__ or "").split("\n\n")[0]
+            rows.append([f"`{error.__name__}`", f"`{error.__mro__[1].__name__}`", plain(first)])
+    return table(["error", "is a", "when"], rows)
+
+
+# Arguments
+
+JOB_VALUE_TEXTS = {
+    "scheduled_start": "not to be started before this time",
+    "expires_at": "not to be started after this time",
+    "priority": "lowest first; 10 where nothing is said",
+    "max_retries": "how often to try again; None for ever; 0 where nothing is said",
+    "requester": "who asked for the job",
+    "description": "what it is about, for people",
+    "unique_key": "of two jobs of a type with the same key, only one waits",
+    "queue_name": "the name of a queue, for your own use",
+    "json_data": "the same as `metadata`: a dict of plain JSON",
+}
+
+MAPPED = [["a mapped object", '`{"$object": ["shop.model.Order", [1]]}`']]
+
+EXAMPLES: dict[str, Any] = {
+    "datetime": datetime(2026, 11, 22, 8, 30, tzinfo=UTC),
+    "date": date(2026, 11, 22),
+    "Decimal": Decimal("9.90"),
+    "UUID": UUID(int=0),
+    "bytes": b"bytes",
+    "tuple": (1, 2),
+    "set": {1, 2},
+    "frozenset": frozenset({1, 2}),
+    "an item of an enum": JobStatus.WAITING,
+    "a dict with other keys than text": {1: "one"},
+}
+
+
+def job_values() -> str:
+    """Return the values of the shared row that can be given to a new job."""
+    same("values of jobs", set(JOB_VALUES), set(JOB_VALUE_TEXTS))
+    return table(["name", "what it is"], [[f"`{name}`", text] for name, text in JOB_VALUE_TEXTS.items()])
+
+
+def encodings() -> str:
+    """Return how values that JSON lacks are written, each by an example that is encoded here."""
+    encoded = {name: payload.encode(value, name) for name, value in EXAMPLES.items()}
+    shown = {mark for value in encoded.values() for mark in value}
+    same("encodings", set(re.findall(r'``\{"(\$\w+)"', payload.__doc__ or "")), shown | {"$object"})
+    same("encodings that are read", {*payload._READERS, *payload._MAKERS}, shown - {"$enum", "$dict"})
+    rows = [[name, f"`{json.dumps(value)}`"] for name, value in encoded.items()]
+    return table(["type", "written as"], rows + MAPPED)
+
+
+def limits() -> str:
+    """Return how large a job's data may be."""
+    return f"All of a job's data may take {payload.MAX_BYTES:,} bytes as JSON, {payload.MAX_LEVELS} levels deep.\n"
+
+
+# Public names
+
+GROUPS = {
+    "Jobs and their families": ("runnable", "family", "job", "source", "tables"),
+    "Interfaces": ("interfaces",),
+    "Running": ("script", "runner", "database", "instance"),
+    "Mail and reports": ("notify", "oops"),
+    "Errors": ("errors",),
+}
+
+
+ON_A_PAGE_OF_THEIR_OWN = ("IJob", "IJobRunner", "IJobSource", "IRunnableJob")
+
+INTERNAL = (
+    "context_class",
+    "declared",
+    "family_names",
+    "finds_ready_jobs_itself",
+    "has_family",
+    "job_defaults",
+    "load",
+    "reserved_names",
+)
+"""Attributes of job classes that the runner uses, and nobody else needs."""
+
+
+def public_names() -> str:
+    """Return directives that show every public name of the package."""
+    homes: dict[str, tuple[str, ...]] = jobcron._HOMES
+    same("modules with public names", set(homes), {module for modules in GROUPS.values() for module in modules})
+    parts = []
+    for head, modules in GROUPS.items():
+        names = [name for module in modules for name in homes[module] if name not in ON_A_PAGE_OF_THEIR_OWN]
+        parts += [f"## {head}\n", *(_directive("jobcron", name, getattr(jobcron, name)) for name in names)]
+    parts += ["## jobcron.testing\n"]
+    parts += [_directive("jobcron.testing", name, getattr(testing, name)) for name in testing.__all__]
+    return "\n".join(parts)
+
+
+def _directive(module: str, name: str, thing: Any) -> str:
+    kind, options = "data", ""
+    if isinstance(thing, type):
+        is_error = issubclass(thing, BaseException)
+        members = "\n   :members:\n   :inherited-members: object, Enum, int, Logger, Filterer"
+        if issubclass(thing, DeclarativeBase):
+            members += "\n   :exclude-members: metadata, registry, type_annotation_map"
+        members += f"\n   :exclude-members: {', '.join(INTERNAL)}" if name == "BaseRunnableJob" else ""
+        kind, options = ("exception", "") if is_error else ("class", members)
+    elif callable(thing):
+        kind = "function"
+    return f"```{{eval-rst}}\n.. auto{kind}:: {module}.{name}{options}\n```\n"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "configuration": configuration,
+    "interfaces": interface_parts,
+    "exit_statuses": exit_statuses,
+    "error_classes": error_classes,
+    "statuses": statuses,
+    "moves": moves,
+    "matrix": matrix,
+    "events": events,
+    "job_values": job_values,
+    "encodings": encodings,
+    "limits": limits,
+    "public_names": public_names,
+}
+"""What may stand in a mark."""
