@@ -127,7 +127,7 @@ def test_of_two_runs_of_one_section_the_second_says_who_holds_the_lock(instance:
         out, err = instance.command("run", "act", expect=3)
         assert out == ""
         assert "Traceback" not in err
-        assert re.search(rf"ERROR   the lock .*act\.lock is held by process {run.process.pid} on ", err)
+        assert re.search(rf"WARNING the lock .*act\.lock is held by process {run.process.pid} on ", err)
         gate.open()
         run.end()
     assert instance.ledger() == [(job, 1, "effect")]
