@@ -5,6 +5,7 @@ A log that cannot be written, on a full disk for instance, never stops a run.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -42,13 +43,29 @@ class Formatter(logging.Formatter):
         return visible(super().format(record))
 
 
+def complain(text: str) -> None:
+    """Say something on standard error, as long as that takes it."""
+    if sys.stderr is None:  # closed by whoever started this: print() would take standard output instead
+        return
+    try:
+        print(visible(text), file=sys.stderr, flush=True)
+    except OSError:
+        _give_up_standard_error()
+
+
+def _give_up_standard_error() -> None:
+    """Let what is said from now on go nowhere: what is left over would change the exit status."""
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
 class StandardError(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes records to standard error, as long as that takes them."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Give standard error up where it cannot be written: what is left over would change the exit status."""
+        """Give standard error up where it cannot be written."""
         if isinstance(sys.exc_info()[1], OSError):
-            sys.stderr = self.stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+            _give_up_standard_error()
+            self.stream = sys.stderr
         else:
             super().handleError(record)
 
@@ -65,7 +82,6 @@ class LogFile(logging.Handler):
     """
 
     def __init__(self, path: str, what: str) -> None:
-        super().__init__()
         self.path = os.path.abspath(path)
         self._is_told = False
         private_directory(os.path.dirname(self.path), f"{what}: the folder")
@@ -75,9 +91,11 @@ class LogFile(logging.Handler):
             raise DirectoryError(
                 f"{what}: expected {self.path} to be a file that can be written, got: {error.strerror}"
             ) from error
+        super().__init__()  # last: from here on it is closed at the end of the process
 
     def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        # O_NONBLOCK: a pipe that nobody reads is an error, not a wait without end.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         return os.open(self.path, flags, 0o600)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -85,11 +103,12 @@ class LogFile(logging.Handler):
         try:
             line = f"{self.format(record)}\n".encode(errors="backslashreplace")
             self._follow()
-            os.write(self._descriptor, line)
+            if os.write(self._descriptor, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # what the next write would have said
         except OSError as error:
             if not self._is_told:
                 self._is_told = True
-                print(f"jobcron: the log file {self.path} cannot be written: {error.strerror}", file=sys.stderr)
+                complain(f"jobcron: the log file {self.path} cannot be written: {error.strerror}")
         except Exception:
             self.handleError(record)
 

@@ -28,7 +28,7 @@ FIELDS = (
     Field("day of the week", 0, 7, DAYS),
 )
 
-_PART = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?")
+_PART = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>[0-9]{1,2}))?")
 
 
 def check_schedule(text: str) -> str:
@@ -55,8 +55,12 @@ def _check_part(field: Field, part: str) -> None:
     wanted = (
         f"{field.name} to be *, a number from {field.least} to {field.most}, a range, a step or a list of these"
     )
-    if match is None or (match["step"] and (match["first"] and not match["last"] or int(match["step"]) < 1)):
+    if match is None:
         raise ValueError(wanted)
+    if match["step"]:
+        of_one_number = match["first"] and not match["last"]
+        if of_one_number or not 1 <= int(match["step"]) <= field.most:
+            raise ValueError(wanted)
     if match["first"]:
         first = _number(field, match["first"])
         last = _number(field, match["last"]) if match["last"] else first

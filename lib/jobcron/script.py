@@ -153,24 +153,32 @@ class CronScript:
             finally:
                 lock.release()
         except LockHeld as error:
-            self.logger.warning("%s", error)  # no error: a run may well last longer than cron waits
+            self._log().warning("%s", error)  # no error: a run may well last longer than cron waits
             return error.exit_status
         except UserMistake as error:
-            self.logger.error("%s", error)
+            self._log().error("%s", error)
             return error.exit_status
         except KeyboardInterrupt:
-            self.logger.error("Stopped from the keyboard")
+            self._log().error("Stopped from the keyboard")
             return 1
         except Exception as error:
             self._report(error)
             return error.exit_status if isinstance(error, JobcronError) else 1
+
+    def _log(self) -> logging.Logger:
+        """Return the log for what ends the script: a log file that cannot be opened hides no other mistake."""
+        try:
+            return self.logger
+        except UserMistake as error:
+            self.logger.error("%s", error)  # standard error is there by now
+            return self.logger
 
     def _report(self, error: Exception) -> None:
         """Make an OOPS of an error outside any job; where that fails the log has it all."""
         from jobcron.oops import globalErrorUtility, traceback_of
 
         text = globalErrorUtility.redactor.text(traceback_of(error))
-        self.logger.error("Unhandled exception\n%s", text.rstrip())
+        self._log().error("Unhandled exception\n%s", text.rstrip())
         try:
             if globalErrorUtility.error_dir is None:
                 globalErrorUtility.configure(settings=self.settings)

@@ -31,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _execute(options)
     except UserMistake as error:
-        print(f"jobcron: {error}", file=sys.stderr)
+        from jobcron.logs import complain
+
+        complain(f"jobcron: {error}")
         return error.exit_status
 
 
@@ -44,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     starting.add_argument("directory", nargs="?", default="jobcron-instance", metavar="DIRECTORY")
     starting.add_argument("--database-url", metavar="URL", help="by default an SQLite file in DIRECTORY")
     starting.add_argument(
-        "--application", metavar="MODULE", help="the module that has your job classes, instead of a first job"
+        "--application",
+        metavar="MODULE[:CALLABLE]",
+        help="the module that has your job classes, instead of a first job",
     )
     commands.add_parser("upgrade", help="create jobcron's tables, or bring them up to date")
     commands.add_parser("check-config", help="check all that can be checked without running a job")

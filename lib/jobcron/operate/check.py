@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from jobcron import registry
@@ -19,10 +21,13 @@ from jobcron.clock import database_now
 from jobcron.database import Database, first_line
 from jobcron.directory import private_directory
 from jobcron.errors import ConfigurationError, DirectoryError, UserMistake
-from jobcron.instance import load_settings
+from jobcron.instance import load_settings, presented
 from jobcron.job import Job
 from jobcron.jobrun import runner_class_of
-from jobcron.schema_version import REVISION, check_schema
+from jobcron.logs import visible
+from jobcron.operate.output import say
+from jobcron.redact import Redactor
+from jobcron.schema_version import VERSION_TABLE, check_schema
 from jobcron.settings import Section, Settings
 
 SMTP_SECONDS = 5
@@ -44,7 +49,7 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         word = "error" if self.status else "warning" if self.is_warning else "ok"
-        return f"{word:<8} {self.text}"
+        return f"{word:<8} {visible(self.text.replace(chr(10), ' '))}"
 
 
 def check_config(config: str | None) -> int:
@@ -52,32 +57,45 @@ def check_config(config: str | None) -> int:
 
     Args:
         config: as of ``--config``.
-
-    Raises:
-        ConfigurationError: the configuration cannot be read, so that nothing else can be checked.
     """
-    settings = load_settings(config)
-    findings = [Finding(f"configuration {settings.path}")]
-    print(findings[0])
-    for check in (_application, _sections, _directories, _mail, _databases):
-        for finding in _guarded(check, settings):
-            print(finding)
-            findings.append(finding)
     # What is written is mended first: where both are wrong it is the configuration.
-    return max(finding.status for finding in findings)
+    worst = 0
+    for finding in _findings(config):
+        say(str(finding))
+        worst = max(worst, finding.status)
+    return worst
 
 
-def _guarded(check: Callable[[Settings], Iterator[Finding]], settings: Settings) -> Iterator[Finding]:
+def _findings(config: str | None) -> Iterator[Finding]:
+    try:
+        settings = load_settings(config)
+    except ConfigurationError as error:
+        yield Finding(str(error), error.exit_status)  # nothing else can be checked
+        return
+    yield Finding(f"configuration {settings.path}")
+    with presented(settings):
+        application = list(_guarded(settings, _application))
+        yield from application
+        is_loaded = not any(finding.status for finding in application)
+        for check in (_sections, _directories, _mail, partial(_databases, is_loaded=is_loaded)):
+            yield from _guarded(settings, check)
+
+
+def _guarded(settings: Settings, check: Callable[[Settings], Iterator[Finding]]) -> Iterator[Finding]:
+    """Return what a check finds; the error that ends it is found as well, without passwords."""
     try:
         yield from check(settings)
     except UserMistake as error:
-        yield _error(error)
+        found = Finding(str(error), error.exit_status)
     except DBAPIError as error:
-        yield Finding(f"database: {first_line(error.orig)}", 1)
-
-
-def _error(error: UserMistake) -> Finding:
-    return Finding(str(error), error.exit_status)
+        found = Finding(f"database: {first_line(error.orig)}", 1)
+    except (Exception, SystemExit) as error:  # the application's, most likely: a run would end by it, too
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"(in {last.filename}, line {last.lineno})"
+        found = Finding(f"unexpected {type(error).__name__}: {error} {place}", 1)
+    else:
+        return
+    yield found._replace(text=Redactor(settings.secrets()).text(found.text))
 
 
 def _application(settings: Settings) -> Iterator[Finding]:
@@ -92,7 +110,7 @@ def _sections(settings: Settings) -> Iterator[Finding]:
     if not settings.sections:
         yield Finding(f"{settings.path}: no section of jobs: nothing will be run", is_warning=True)
     for section in settings.sections.values():
-        yield from _guarded(lambda s, section=section: _section(s, section), settings)  # type: ignore[misc]
+        yield from _guarded(settings, partial(_section, section=section))
 
 
 def _section(settings: Settings, section: Section) -> Iterator[Finding]:
@@ -109,19 +127,20 @@ def _section(settings: Settings, section: Section) -> Iterator[Finding]:
 
 
 def _directories(settings: Settings) -> Iterator[Finding]:
-    wanted = {settings.state_dir: "state_dir", settings.lock_dir: "lock_dir", settings.error_dir: "error_dir"}
+    wanted = {getattr(settings, key): settings.place(key) for key in ("state_dir", "lock_dir", "error_dir")}
     for section in settings.sections.values():
         if section.error_dir:
-            wanted.setdefault(section.error_dir, "error_dir")
+            wanted.setdefault(section.error_dir, f"{settings.path}: section [{section.name}], key error_dir")
     if settings.mail and settings.mail.startswith("file:"):
-        wanted.setdefault(settings.mail.removeprefix("file:"), "mail")
-    for path, key in wanted.items():
-        yield from _guarded(lambda s, path=path, key=key: _directory(s, path, key), settings)  # type: ignore[misc]
+        wanted.setdefault(settings.mail.removeprefix("file:"), settings.place("mail"))
+    for path, place in wanted.items():
+        yield from _guarded(settings, partial(_directory, path=path, place=place))
 
 
-def _directory(settings: Settings, path: str, key: str) -> Iterator[Finding]:
+def _directory(settings: Settings, path: str, place: str) -> Iterator[Finding]:
+    key = place.rpartition(" ")[2]
     if os.path.isdir(path):
-        private_directory(path, settings.place(key))
+        private_directory(path, f"{place}: the directory")
         yield Finding(f"{key} {path}")
         return
     parent = path
@@ -129,8 +148,7 @@ def _directory(settings: Settings, path: str, key: str) -> Iterator[Finding]:
         parent = os.path.dirname(parent)
     if not os.path.isdir(parent) or not os.access(parent, os.W_OK | os.X_OK):
         raise DirectoryError(
-            f"{settings.place(key)}: expected {path} to be a directory that can be made, "
-            f"{parent} cannot be written"
+            f"{place}: expected {path} to be a directory that can be made, {parent} cannot be written"
         )
     yield Finding(f"{key} {path}, which will be made")
 
@@ -143,23 +161,23 @@ def _mail(settings: Settings) -> Iterator[Finding]:
         address = (url.hostname or "", url.port or 25)
         try:
             socket.create_connection(address, SMTP_SECONDS).close()
-        except OSError as error:
-            reason = error.strerror or error
+        except (OSError, UnicodeError) as error:  # UnicodeError: no name can be like this
+            reason = getattr(error, "strerror", None) or error
             yield Finding(f"mail: {address[0]} port {address[1]} does not answer: {reason}", is_warning=True)
         else:
             yield Finding(f"mail: {address[0]} port {address[1]}")
 
 
-def _databases(settings: Settings) -> Iterator[Finding]:
+def _databases(settings: Settings, is_loaded: bool) -> Iterator[Finding]:
     users: dict[str | None, str] = {None: settings.database_origin}
     for section in settings.sections.values():
-        if section.dbuser:
+        if section.dbuser and not settings.database_url.startswith("sqlite"):  # which has no roles
             users.setdefault(section.dbuser, f"{settings.path}: section [{section.name}], key dbuser")
     for user, origin in users.items():
-        yield from _guarded(lambda s, user=user, origin=origin: _database(s, user, origin), settings)  # type: ignore[misc]
+        yield from _guarded(settings, partial(_database, user=user, origin=origin, is_loaded=is_loaded))
 
 
-def _database(settings: Settings, user: str | None, origin: str) -> Iterator[Finding]:
+def _database(settings: Settings, user: str | None, origin: str, is_loaded: bool) -> Iterator[Finding]:
     database = Database(settings.database_url, user, origin=origin)
     path = database.engine.url.database or ""
     if database.dialect == "sqlite" and not os.path.exists(path):
@@ -167,10 +185,12 @@ def _database(settings: Settings, user: str | None, origin: str) -> Iterator[Fin
     try:
         with database.begin(writing=False) as connection:
             check_schema(connection, f"{database.describe()} ({origin})", logging.getLogger("jobcron"))
-            yield Finding(f"database {database.describe()}: version {REVISION} of the tables")
+            version = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+            yield Finding(f"database {database.describe()}: version {version} of the tables")
             if user is None:
                 yield from _clock(connection)
-                yield from _unclaimed(connection)
+                if is_loaded:  # else nobody knows which types it would have
+                    yield from _unclaimed(connection)
     finally:
         database.close()
 

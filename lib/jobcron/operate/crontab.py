@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 from jobcron.errors import ConfigurationError
-from jobcron.instance import DATABASE_VARIABLE, load_settings
+from jobcron.instance import DATABASE_VARIABLE, FILE_NAME, load_settings
+from jobcron.logs import complain
+from jobcron.operate.output import say
 from jobcron.settings import Section, Settings
 
 
@@ -17,7 +19,7 @@ def crontab(config: str | None, mail_to: str | None) -> int:
 
     Args:
         config: as of ``--config``.
-        mail_to: where cron mails what goes wrong; None: to the crontab's owner.
+        mail_to: where cron mails what goes wrong; None: to the crontab's owner; empty: nowhere.
 
     Raises:
         ConfigurationError: something is wrong with the instance, or there is nothing to run.
@@ -28,22 +30,24 @@ def crontab(config: str | None, mail_to: str | None) -> int:
     if mail_to is not None and (not mail_to.isprintable() or " " in mail_to):
         raise ConfigurationError(f"--mail-to: expected an address, got: {mail_to!r}")
     if os.environ.get(DATABASE_VARIABLE):
-        print(
+        complain(
             f"jobcron: {DATABASE_VARIABLE} is set here and not for cron: there the jobs are in the database that "
-            f"{settings.path} names",
-            file=sys.stderr,
+            f"{settings.path} names"
         )
-    print("\n".join(lines(settings, mail_to)))
+    say("\n".join(lines(settings, mail_to)))
     return 0
 
 
 def lines(settings: Settings, mail_to: str | None) -> list[str]:
     """Return the lines: what cron has to know, and one for each section."""
+    folder, name = os.path.split(settings.path)
+    instance = folder if name == FILE_NAME else settings.path
+    mail = "# MAILTO=you@example.com" if mail_to is None else "MAILTO=" + (mail_to or '""')
     return [
         f"# The jobs of {settings.path}: put these lines into your crontab (crontab -e).",
         "# Each run appends to a log of its own; cron mails what goes to standard error, which is errors only.",
-        f"MAILTO={mail_to}" if mail_to else "# MAILTO=you@example.com",
-        f"JOBCRON_CONFIG={_variable(os.path.dirname(settings.path))}",
+        mail,
+        f"JOBCRON_CONFIG={_variable(instance)}",
         *(f"{section.schedule}  {_command(settings, section)}" for section in settings.sections.values()),
     ]
 
@@ -56,8 +60,17 @@ def _variable(value: str) -> str:
 def _command(settings: Settings, section: Section) -> str:
     log = os.path.join(settings.state_dir, "log", f"{section.name}.log")
     command = [*command_path(), "run", section.name, "-q", "-q", f"--log-file=INFO:{log}"]
-    # cron makes a line break of each % that has no \ before it, and takes that \ away
-    return shlex.join(command).replace("%", r"\%")
+    return " ".join(_quoted(word) for word in command)
+
+
+def _quoted(word: str) -> str:
+    """Return a word as cron and then the shell read it.
+
+    Cron makes a line break of each % that has no backslash before it. Some crons take that backslash away, others
+    leave it to the shell, which takes it away only outside quotes.
+    """
+    quoted = shlex.quote(word)
+    return quoted.replace("%", r"'\%'" if quoted.startswith("'") else r"\%")
 
 
 def command_path() -> list[str]:

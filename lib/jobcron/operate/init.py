@@ -8,9 +8,11 @@ import shlex
 import stat
 from pathlib import Path
 
+from jobcron.config import CONVERTERS, INSTANCE, Place, read_schema
 from jobcron.database import parse_url
 from jobcron.errors import ConfigurationError, DirectoryError
 from jobcron.instance import FILE_NAME
+from jobcron.operate.output import say
 from jobcron.settings import SCHEMA
 
 FIRST_JOB = "first_job"
@@ -79,12 +81,14 @@ def init(directory: str, database_url: str | None, application: str | None) -> i
         application: the module with the job classes; None: a first job is written, and that is the application.
 
     Raises:
-        ConfigurationError: a file is there already, or everybody may write in the directory.
+        ConfigurationError: a file is there already, everybody may write in the directory, or an option is wrong.
         DirectoryError: it cannot be written.
     """
+    if not directory:
+        raise ConfigurationError("init: expected a directory, got: ''")
     folder = Path(directory).absolute()
-    if database_url is not None:
-        parse_url(database_url)
+    _check("database_url", database_url, folder)
+    _check("application", application, folder)
     texts = {FILE_NAME: configuration(database_url, application)}
     if application is None:
         texts[f"{FIRST_JOB}.py"] = JOB
@@ -95,15 +99,35 @@ def init(directory: str, database_url: str | None, application: str | None) -> i
             f"init: expected {folder} to be a directory that can be made and written, got: {error.strerror}"
         ) from error
     for name in texts:
-        print(f"wrote {folder / name}")
-    first = (
-        "" if application else f"\n    python {shlex.quote(str(folder / FIRST_JOB))}.py Ada\n    jobcron run greet"
-    )
-    print(
+        say(f"wrote {folder / name}")
+    first_job = shlex.quote(str(folder / f"{FIRST_JOB}.py"))
+    first = "" if application else f"\n    python {first_job} Ada\n    jobcron run greet"
+    say(
         f"\nNext:\n    export JOBCRON_CONFIG={shlex.quote(str(folder))}\n    jobcron upgrade{first}\n"
         "    jobcron check-config\n    jobcron crontab"
     )
     return 0
+
+
+def _check(key: str, text: str | None, folder: Path) -> None:
+    """Check the value of an option as whoever reads the configuration will."""
+    if text is None:
+        return
+    option = f"--{key.replace('_', '-')}"
+    if text.strip() in ("", "none"):
+        raise ConfigurationError(f"{option}: expected a text that is not empty or none, got: {text!r}")
+    if not text.isprintable():  # not shown: it may be a URL with its password
+        raise ConfigurationError(f"{option}: expected a text in one line, got one with control characters")
+    datatype = read_schema(Path(SCHEMA).read_text(encoding="utf-8"))[INSTANCE][key].datatype
+    CONVERTERS[datatype](text, Option(str(folder / FILE_NAME), INSTANCE, key))
+
+
+class Option(Place):
+    """The place of a value that an option gives, for messages."""
+
+    def refuse(self, expected: str, found: str) -> ConfigurationError:
+        """Return the error that says what was expected of the option."""
+        return ConfigurationError(f"--{self.key.replace('_', '-')}: expected {expected}, got: {found}")
 
 
 def _write(folder: Path, texts: dict[str, str], *, is_secret: bool) -> None:
@@ -112,7 +136,9 @@ def _write(folder: Path, texts: dict[str, str], *, is_secret: bool) -> None:
             raise ConfigurationError(
                 f"init: expected no {folder / name}, it is there already: nothing was written"
             )
-    folder.mkdir(0o755, parents=True, exist_ok=True)
+    for path in (*reversed(folder.parents), folder):
+        if not path.is_dir():  # one by one: with parents=True those above would have what the umask leaves
+            path.mkdir(0o755)
     if folder.stat().st_mode & stat.S_IWOTH:
         raise ConfigurationError(
             f"init: expected {folder} to be a directory that not everybody may write, everybody may: chmod o-w"

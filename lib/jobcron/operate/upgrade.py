@@ -14,6 +14,7 @@ from jobcron.application import load_application
 from jobcron.database import Database
 from jobcron.errors import DirectoryError, SchemaMismatch
 from jobcron.instance import load_settings
+from jobcron.operate.output import say
 from jobcron.schema_version import REVISION, VERSION_TABLE
 from jobcron.settings import PACKAGE
 
@@ -44,7 +45,7 @@ def upgrade(config: str | None) -> int:
     finally:
         database.close()
     done = "is up to date" if before == REVISION else f"was upgraded from {before or 'nothing'}"
-    print(f"{database.describe()}: the schema {done} (version {REVISION})")
+    say(f"{database.describe()}: the schema {done} (version {REVISION})")
     return 0
 
 
