@@ -22,6 +22,7 @@ from jobcron import Database, Job, JobCronScript
 from jobcron.operate.upgrade import upgrade_schema
 from jobcron.testing import BufferLogger, database_session, run_script
 from jobcron.testing.server import PrivatePostgreSQL
+from proving import Proof
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -216,6 +217,14 @@ def session(database_url: str) -> Iterator[Session]:
     with database_session(database.engine) as session:
         yield session
     database.close()
+
+
+@pytest.fixture
+def proof(tmp_path: Path, database_url: str) -> Iterator[Proof]:
+    """Return what a proof works with, on SQLite and on PostgreSQL."""
+    proof = Proof(tmp_path, database_url)
+    yield proof
+    proof.database.close()
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:

@@ -1,0 +1,182 @@
+"""The jobs of the proofs: what each does can be counted afterwards, whatever died meanwhile.
+
+Each run of a job leaves a line in a journal outside the database, when it begins and when it ends, and a row in a
+ledger inside it, which has no constraint that would hide a second one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from jobcron import BaseRunnableJob, JobType, load_settings
+
+ACCOUNTS = 8
+BALANCE = 1000
+
+LEASE_VARIABLE = "PROOF_LEASE_SECONDS"
+
+KINDS = ("ledger", "bank", "checkpoint", "failing", "user", "retried", "slow", "unique", "poison")
+
+
+class Base(DeclarativeBase):
+    """The application's tables."""
+
+
+class Ledger(Base):
+    """One row for each effect that was committed."""
+
+    __tablename__ = "ledger"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job: Mapped[int] = mapped_column(index=True)
+    token: Mapped[int]
+    note: Mapped[str]
+
+
+class Account(Base):
+    """Money: it moves, and its sum stays."""
+
+    __tablename__ = "account"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    balance: Mapped[int]
+
+
+class Made(Base):
+    """One row for each job whose creation was committed: written with it."""
+
+    __tablename__ = "made"
+
+    job: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str]
+
+
+class NotYet(Exception):
+    """May pass."""
+
+
+class NotYours(Exception):
+    """The user's mistake."""
+
+
+class ProofJobType(JobType):
+    """The one type: its jobs differ by their kind, so that one batch holds all kinds."""
+
+    WORK = 0
+
+
+class ProofJob(BaseRunnableJob):
+    """A job whose effects are counted."""
+
+    class_job_type = ProofJobType.WORK
+    lease_duration = timedelta(seconds=float(os.environ.get(LEASE_VARIABLE, "300")))
+    retry_delay = timedelta(0)
+    max_retries = 1
+    retry_error_types = (NotYet,)
+    user_error_types = (NotYours,)
+
+    kind: str
+
+    def run(self) -> None:
+        """Do what the kind says, between two lines of the journal."""
+        token = self.job.lease_token
+        write_journal("begin", self.job.id, token)
+        getattr(self, f"do_{self.kind}")()
+        write_journal("end", self.job.id, token)
+
+    def note(self, text: str) -> None:
+        """Write to the ledger."""
+        self.session.add(Ledger(job=self.job.id, token=self.job.lease_token, note=text))
+        self.session.flush()
+
+    def do_ledger(self) -> None:
+        """Have an effect."""
+        self.note("done")
+
+    do_unique = do_ledger
+
+    def do_slow(self) -> None:
+        """Take a while."""
+        self.note("done")
+        time.sleep(0.05)
+
+    def do_bank(self) -> None:
+        """Move money in two statements."""
+        self.note("done")
+        first, second = sorted((self.job.id % ACCOUNTS, (self.job.id * 3 + 1) % ACCOUNTS))
+        for account, amount in ((first, -7), (second, 7)):
+            change = update(Account).where(Account.id == account).values(balance=Account.balance + amount)
+            self.session.execute(change)
+
+    def do_checkpoint(self) -> None:
+        """Commit on the way; what was done before that is done again after a crash."""
+        self.note("early")
+        self.checkpoint()
+        self.note("done")
+
+    def do_failing(self) -> None:
+        """Fail, with an effect that must not stay."""
+        self.note("never")
+        raise ValueError("this kind fails")
+
+    def do_user(self) -> None:
+        """Fail by the user's mistake."""
+        self.note("never")
+        raise NotYours("not yours")
+
+    def do_retried(self) -> None:
+        """Fail once."""
+        self.note("done" if self.metadata.get("again") or self.job.attempt_count > 1 else "never")
+        if self.job.attempt_count == 1:
+            raise NotYet("not yet")
+
+    def do_poison(self) -> None:
+        """Kill the process."""
+        self.note("never")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def write_journal(event: str, job: int, token: int) -> None:
+    """Append a line to the journal, at once and durably: ``event job token process nanoseconds``."""
+    line = f"{event} {job} {token} {os.getpid()} {time.time_ns()}\n".encode()
+    descriptor = os.open(journal_path(), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, line)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def journal_path() -> Path:
+    """Return the path of the journal: beside the reports, which all instances of a proof share."""
+    return Path(load_settings().error_dir).with_name("journal")
+
+
+def make_tables(connection: Any) -> None:
+    """Make the application's tables, with money in the accounts."""
+    Base.metadata.create_all(connection)
+    with Session(connection, join_transaction_mode="create_savepoint") as session:
+        if session.scalars(select(Account)).first() is None:
+            session.add_all(Account(id=number, balance=BALANCE) for number in range(ACCOUNTS))
+            session.commit()
+
+
+def make_job(session: Session, kind: str, **values: Any) -> int:
+    """Make a job of a kind, and note it in the same transaction; return its number."""
+    if kind == "unique":
+        job = ProofJob.acquire(kind=kind, session=session, **{"unique_key": "the one", **values})
+        if session.get(Made, job.id) is not None:
+            return job.id
+    else:
+        job = ProofJob.create(kind=kind, session=session, **values)
+    session.add(Made(job=job.id, kind=kind))
+    session.flush()
+    return job.id

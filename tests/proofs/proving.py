@@ -1,0 +1,129 @@
+"""What a proof works with: an instance, its jobs, runs of it in processes that may die, and the verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import text
+
+import checker
+import proofapp
+from jobcron import Database
+
+HERE = Path(__file__).parent
+
+IS_CHAOS = bool(os.environ.get("JOBCRON_CHAOS"))
+"""Whether the proofs run in their full size: ``make chaos``."""
+
+
+class Proof:
+    """An instance with the jobs of the proofs.
+
+    Args:
+        path: a folder of its own.
+        url: of a database that has jobcron's tables.
+    """
+
+    def __init__(self, path: Path, url: str) -> None:
+        self.path = path
+        self.url = url
+        self.state = path / "state"
+        self.database = Database(url)
+        self.money = proofapp.ACCOUNTS * proofapp.BALANCE
+        with self.database.begin() as connection:
+            connection.exec_driver_sql("DROP TABLE IF EXISTS ledger")  # the template's, of another application
+            proofapp.make_tables(connection)
+            checker.make_audit(connection)
+        self.instance("instance")
+
+    def instance(self, name: str, url: str | None = None) -> Path:
+        """Write the configuration of a host, with locks of its own; reports and journal are shared."""
+        folder = self.path / name
+        folder.mkdir()
+        self.state.mkdir(mode=0o700, exist_ok=True)
+        (folder / "jobcron.conf").write_text(
+            f"[jobcron]\ndatabase_url: {url or self.url}\napplication: proofapp\npython_path: {HERE}\n"
+            f"state_dir: state\nerror_dir: {self.state / 'oops'}\noops_prefix: P\n\n"
+            "[work]\nsource_interface: proofapp.ProofJob\n"
+        )
+        return folder
+
+    def make(self, kinds: Iterable[str], **values: Any) -> list[int]:
+        """Commit a job of each kind, in one transaction; return their numbers."""
+        with self.database.session() as session:
+            numbers = [proofapp.make_job(session, kind, **values) for kind in kinds]
+            session.commit()
+        return numbers
+
+    def query(self, statement: str, **parameters: Any) -> list[Any]:
+        """Return the rows of a statement; what it writes is committed."""
+        with self.database.begin() as connection:
+            result = connection.execute(text(statement), parameters)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    def end_leases(self) -> None:
+        """Move the leases of all RUNNING jobs into the past: tests move the rows' times, not the clock."""
+        past = {
+            "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now', '-1 hour')",
+            "postgresql": "now() - interval '1 hour'",
+        }[self.database.dialect]
+        self.query(f"UPDATE jobcron_job SET lease_expires = {past} WHERE status = 1")
+
+    def make_due(self) -> None:
+        """Let jobs that wait to be tried again wait no longer."""
+        self.query("UPDATE jobcron_job SET scheduled_start = date_created WHERE status = 0")
+
+    def is_drained(self) -> bool:
+        """Tell whether no job waits or runs."""
+        return self.query("SELECT count(*) FROM jobcron_job WHERE status IN (0, 1)") == [(0,)]
+
+    def verdict(self, **more: Any) -> list[str]:
+        """Return every violation of an invariant, in words."""
+        return checker.judge(checker.gather(self.database.engine, self.state, money=self.money, **more))
+
+
+class Runs:
+    """Runs of the section, each in a child of a process that has imported everything: quick, and free to die.
+
+    Args:
+        proof: whose instance.
+        options: of the process; see `forks.py`.
+    """
+
+    def __init__(self, proof: Proof, **options: Any) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "forks.py"), str(proof.path / "instance"), json.dumps(options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=(proof.path / "forks.log").open("a"),
+            text=True,
+        )
+        self._log = proof.path / "forks.log"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def run(self, **order: Any) -> dict[str, Any]:
+        """Run the section once; return how the child ended: ``status`` as of subprocess, and what it counted."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, self._log.read_text()
+        found: dict[str, Any] = json.loads(answer)
+        return found
+
+    def log(self) -> str:
+        """Return what all runs have logged."""
+        return self._log.read_text()

@@ -1,0 +1,69 @@
+"""A cut at every message between runner and PostgreSQL: before it arrives or after, for a moment or for good."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from cutting_proxy import Cut, CuttingProxy
+from jobcron.testing.server import PrivatePostgreSQL
+from proving import IS_CHAOS, Proof, Runs
+from test_deaths import JOBS, drain
+
+SAMPLE = 10
+"""Cuts of each kind in ``make test``: 40 in all."""
+
+
+@pytest.mark.feature("LP-01", "LP-19", "LP-23")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("cut", ["before", "after"])
+@pytest.mark.parametrize("stays_down", [False, True], ids=["for a moment", "for good"])
+@pytest.mark.timeout(20_000 if IS_CHAOS else 300)
+def test_a_cut_at_any_message_loses_nothing_and_doubles_nothing(
+    proof: Proof, server: PrivatePostgreSQL, cut: Cut, stays_down: bool
+) -> None:
+    with CuttingProxy(server) as proxy, Runs(proof) as runs:
+        url = proxy.url(str(make_url(proof.url).database))
+        proof.make(JOBS)
+        proxy.arm_at(1_000_000, cut, stays_down=stays_down)  # only counts
+        assert runs.run(url=url)["status"] == 0, runs.log()
+        messages = proxy.messages
+        assert messages > 50
+        seed = random.randrange(1 << 32)
+        print(f"{messages} messages; seed {seed}")
+        everywhere = range(1, messages + 1)
+        for message in everywhere if IS_CHAOS else sorted(random.Random(seed).sample(everywhere, SAMPLE)):
+            first, *_ = proof.make(JOBS)
+            before = len(runs.log())
+            proxy.arm_at(message, cut, stays_down=stays_down)
+            status = runs.run(url=url)["status"]
+            was_cut = proxy.cuts
+            proxy.heal()
+            where = f"cut {cut} message {message}: status {status}\n{runs.log()[before:]}"
+            assert status in (0, 1), where
+            assert "Traceback" not in runs.log()[before:], where
+            assert was_cut, where
+            drain(proof, runs)
+            found = proof.verdict(since=first, crash_limit=10)
+            assert found == [], f"{found}\n{where}"
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("cut", ["before", "after", "overtaken"])
+def test_a_cut_at_any_commit_settles_what_became_of_it(proof: Proof, server: PrivatePostgreSQL, cut: Cut) -> None:
+    with CuttingProxy(server) as proxy, Runs(proof) as runs:
+        url = proxy.url(str(make_url(proof.url).database))
+        for kind in ("ledger", "bank", "checkpoint", "failing", "retried", "user"):
+            for _ in range(3 if IS_CHAOS else 1):
+                first, *_ = proof.make([kind])
+                proxy.arm(cut)  # the claim's own, then, if there is one more, the job's
+                runs.run(url=url)
+                proxy.arm(cut)
+                proof.end_leases()
+                runs.run(url=url)
+                proxy.heal()
+                drain(proof, runs)
+                assert proof.verdict(since=first, crash_limit=10) == [], f"{kind}, commit cut {cut}"
+        assert proxy.cuts >= 6

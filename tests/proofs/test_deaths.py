@@ -1,0 +1,51 @@
+"""Death at every line: SIGKILL before each executed line of a run; a second runner drains; the judge looks."""
+
+from __future__ import annotations
+
+import random
+import signal
+
+import pytest
+
+from proving import IS_CHAOS, Proof, Runs
+
+JOBS = ("ledger", "bank", "failing", "checkpoint", "retried", "user", "unique", "ledger")
+
+SAMPLE = 50
+"""Deaths for each database in ``make test``: 100 in all."""
+
+
+def drain(proof: Proof, runs: Runs) -> None:
+    """Let runners that do not die do what is left, as cron would when leases have ended."""
+    for _ in range(20):
+        proof.end_leases()
+        proof.make_due()
+        assert runs.run()["status"] == 0, runs.log()
+        if proof.is_drained():
+            return
+    raise AssertionError("jobs are left")
+
+
+@pytest.mark.feature("LP-01", "LP-18", "LP-23")
+@pytest.mark.timeout(20_000 if IS_CHAOS else 300)
+def test_a_death_at_any_line_loses_nothing_and_doubles_nothing(proof: Proof) -> None:
+    with Runs(proof) as runs:
+        proof.make(JOBS)
+        lines = runs.run()["lines"]
+        assert proof.verdict(is_calm=True) == []
+        assert lines > 500
+        seed = random.randrange(1 << 32)
+        print(f"{lines} lines; seed {seed}")
+        places = (
+            list(range(1, lines + 1)) if IS_CHAOS else sorted(random.Random(seed).sample(range(1, lines), SAMPLE))
+        )
+        deaths = 0
+        for place in places:
+            first, *_ = proof.make(JOBS)
+            if place % 4 == 0:  # a job whose process died before is taken over, and may die again
+                proof.query("UPDATE jobcron_job SET crash_count = 1, attempt_count = 1 WHERE id = :id", id=first)
+            deaths += runs.run(die_at=place)["status"] == -signal.SIGKILL
+            drain(proof, runs)
+            found = proof.verdict(since=first, crash_limit=10)
+            assert found == [], f"killed before line {place} of the run: {found}"
+        assert deaths > len(places) * 0.9  # else nothing was proven
