@@ -200,6 +200,8 @@ def i3_ends_as_it_has_to(e: Evidence) -> Iterator[str]:
         is_poisoned = row.status == FAILED and row.crash_count >= e.crash_limit
         if row.status == RUNNING:
             yield f"job {job} ({kind}) is stuck: RUNNING, claimed by {row.claimed_by}"
+        elif kind == "unique" and row.status == CANCELLED and e.events[job]["superseded"]:
+            continue  # it was interrupted, and met another one that had not started
         elif kind in SUCCEEDS and row.status != COMPLETED and not is_poisoned:
             yield f"job {job} ({kind}) ended in status {row.status}: {row.log}"
         elif kind not in SUCCEEDS and row.status != FAILED:
