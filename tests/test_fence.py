@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from conftest import Instance
 from fooapp import ActJob
 from hastyapp import BusyJob
-from jobcron import JobStatus
+from jobcron import Database, JobStatus
+from jobcron.database import IMMEDIATE
 from processes import configure, make
 
 WRITE = ("write", "effect")
@@ -193,3 +195,20 @@ def test_a_checkpoint_waits_for_whoever_holds_the_row_and_takes_it_for_no_loss(
     job = instance.act()
     instance.run("act")
     assert instance.row(job).status is JobStatus.COMPLETED
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_connection_that_could_not_begin_writes_nothing_without_a_transaction(instance: Instance) -> None:
+    """SQLAlchemy goes on in no transaction at all after an error in its begin event."""
+    hasty = Database(instance.url, busy_seconds=0)
+    with instance.database.begin() as holder, hasty.engine.connect() as plain:
+        holder.exec_driver_sql("INSERT INTO ledger (job, attempt, note) VALUES (1, 1, 'first')")
+        connection = plain.execution_options(**IMMEDIATE)
+        with pytest.raises(OperationalError, match="database is locked"):
+            connection.exec_driver_sql("INSERT INTO ledger (job, attempt, note) VALUES (2, 1, 'busy')")
+        holder.commit()
+        connection.exec_driver_sql("INSERT INTO ledger (job, attempt, note) VALUES (3, 1, 'rolled back')")
+        assert connection.in_transaction()
+        connection.rollback()
+    hasty.close()
+    assert instance.ledger() == [(1, 1, "first")]

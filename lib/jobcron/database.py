@@ -79,7 +79,9 @@ def make_engine(url: str, user: str | None = None, busy_seconds: float = BUSY_SE
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"timeout": busy_seconds}, **options)
         event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "begin", _note_mode)
+        # Not in the event itself: after an error there SQLAlchemy would go on without any transaction.
+        engine.dialect.do_begin = _begin_sqlite  # type: ignore[method-assign]
     else:
         arguments = {"application_name": "jobcron", "connect_timeout": 10}
         engine = create_engine(
@@ -102,9 +104,15 @@ def _set_up_sqlite(connection: sqlite3.Connection, record: object) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    mode = connection.get_execution_options().get("jobcron_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+def _note_mode(connection: Connection) -> None:
+    """Leave word for `_begin_sqlite` of how the transaction is to begin."""
+    connection.connection.info["jobcron_begin"] = connection.get_execution_options().get(
+        "jobcron_begin", "DEFERRED"
+    )
+
+
+def _begin_sqlite(connection: Any) -> None:
+    connection.execute(f"BEGIN {connection.info['jobcron_begin']}")
 
 
 _SQLITE_INTERRUPTIONS = {
