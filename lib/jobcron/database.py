@@ -81,7 +81,7 @@ def make_engine(url: str, user: str | None = None, busy_seconds: float = BUSY_SE
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _note_mode)
         # Not in the event itself: after an error there SQLAlchemy would go on without any transaction.
-        engine.dialect.do_begin = _begin_sqlite  # type: ignore[method-assign]
+        engine.dialect.do_begin = _begin_sqlite  # type: ignore[method-assign, assignment]
     else:
         arguments = {"application_name": "jobcron", "connect_timeout": 10}
         engine = create_engine(
