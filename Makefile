@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 repository = $(if $(filter /%,$(REPOSITORY))$(findstring :,$(REPOSITORY)),,../)$(REPOSITORY)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check docs bench clean
+.PHONY: help run test check docs chaos zoo bench clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
@@ -31,6 +31,16 @@ check: ## run the linter, the type checker and the check of the import order
 docs: ## build the documentation: build/docs/index.html
 	@tools/environment.sh test
 	.venv/bin/python -m sphinx -q -W --keep-going -b html docs build/docs
+
+chaos: ## run the proofs in their full size: hours (JOBCRON_SEED=n replays a storm)
+	@tools/environment.sh test
+	@tools/environment.sh server
+	JOBCRON_CHAOS=1 .venv/bin/python -m pytest -n auto tests/proofs $(PYTEST_ARGS)
+
+zoo: ## put known faults back, one after the other, and show which proof catches each
+	@tools/environment.sh test
+	@tools/environment.sh server
+	.venv/bin/python tests/zoo.py $(ZOO_ARGS)
 
 bench: ## measure against the floors, and print the ratios (BENCH_ARGS="--only P7")
 	@tools/environment.sh test

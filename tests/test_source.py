@@ -7,7 +7,7 @@ from enum import Enum
 
 import pytest
 from lazr.enum import DBEnumeratedType, DBItem
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 from zope.component import getUtility
 from zope.interface.verify import verifyClass, verifyObject
@@ -419,3 +419,33 @@ def test_progress_is_a_per_cent(session: Session, foo: Foo, progress: object) ->
         job.progress = progress  # type: ignore[assignment]
     job.progress = 100
     assert job.job.progress == 100
+
+
+def test_the_number_of_a_type_is_looked_up_once_and_not_for_every_job(instance: Instance) -> None:
+    with instance.session() as session:
+        foo = instance.foo(session)
+        DoFooJob.create(foo)
+        session.commit()
+        statements: list[str] = []
+        event.listen(
+            instance.database.engine,
+            "before_cursor_execute",
+            lambda c, u, statement, *more: statements.append(statement),
+        )
+        for _ in range(3):
+            DoFooJob.create(foo)
+            session.commit()
+    assert [s for s in statements if "jobcron_type" in s] == []
+
+
+def test_a_type_that_went_with_a_savepoint_is_made_again(instance: Instance) -> None:
+    instance.query("DELETE FROM jobcron_source")
+    instance.query("DELETE FROM jobcron_type")
+    with instance.session() as session:
+        foo = instance.foo(session)
+        nested = session.begin_nested()
+        DoFooJob.create(foo)
+        nested.rollback()
+        job = DoFooJob.create(foo)
+        number = job.id
+    assert instance.row(number).type_id in {n for (n,) in instance.query("SELECT id FROM jobcron_type")}

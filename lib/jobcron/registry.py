@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Connection, Engine, delete, event, select
 from sqlalchemy import inspect as inspect_mapping
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 from zope.interface import providedBy
 from zope.interface.interfaces import IInterface
 
@@ -140,8 +140,9 @@ def _keep_when_committed(session: Session, connection: Connection, engine: Engin
         bind = session.get_bind(inspect_mapping(JobTypeRow))
         return isinstance(bind, Connection) and bind.in_transaction()
 
-    def forget(session: Session, *args: Any) -> None:
-        session.info.pop("jobcron_type_ids", None)
+    def forget(session: Session, transaction: SessionTransaction) -> None:
+        if transaction.parent is None or transaction.nested:  # else it is only a flush that has ended
+            session.info.pop("jobcron_type_ids", None)
 
     event.listen(session, "after_commit", keep)
     # The end of a transaction, however it ends: close() and invalidate() fire no after_rollback.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
@@ -12,8 +13,8 @@ from jobcron.testing.server import PrivatePostgreSQL
 from proving import IS_CHAOS, Proof, Runs
 from test_deaths import JOBS, drain
 
-SAMPLE = 10
-"""Cuts of each kind in ``make test``: 40 in all."""
+SAMPLE = int(os.environ.get("PROOF_SAMPLE", 10))
+"""Cuts of each kind; in ``make test`` 40 in all."""
 
 
 @pytest.mark.feature("LP-01", "LP-19", "LP-23")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 
@@ -11,8 +12,8 @@ from proving import IS_CHAOS, Proof, Runs
 
 JOBS = ("ledger", "bank", "failing", "checkpoint", "retried", "user", "unique", "ledger")
 
-SAMPLE = 50
-"""Deaths for each database in ``make test``: 100 in all."""
+SAMPLE = int(os.environ.get("PROOF_SAMPLE", 50))
+"""Deaths for each database; in ``make test`` 100 in all."""
 
 
 def drain(proof: Proof, runs: Runs) -> None:

@@ -62,10 +62,9 @@ def _parameters(actor: Actor) -> dict[str, object]:
 
 
 @if_taken
-def pass_fence(actor: Actor) -> None:
-    """Ask whether the job is still one's own, as each commit of a job does."""
-    if execute(actor.connection, "fence", _parameters(actor)).first() is None:
-        give_up(actor)
+def read(actor: Actor) -> None:
+    """Read, which holds nothing: the end of a job is protected by its own last statement alone."""
+    actor.connection.execute(text("SELECT count(*) FROM ledger"))
 
 
 @if_taken
@@ -81,7 +80,7 @@ def give_up(actor: Actor) -> None:
     actor.known["claim"] = None
 
 
-RUNNER: list[Step] = [take(OVER), commit, write, pass_fence, complete, commit]
+RUNNER: list[Step] = [take(OVER), commit, write, read, complete, commit]
 """A runner whose lease is always past when somebody looks: the worst that can be."""
 
 

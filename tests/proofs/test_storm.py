@@ -58,7 +58,7 @@ class Storm:
         """Start a worker."""
         return subprocess.Popen(
             [sys.executable, str(HERE / "worker.py"), str(instance), str(self.stop), str(self.resources)],
-            env={**os.environ, LEASE_VARIABLE: str(LEASE_SECONDS), "PYTHONPATH": str(HERE)},
+            env={**os.environ, LEASE_VARIABLE: str(LEASE_SECONDS)},
             stderr=self.log,
         )
 
