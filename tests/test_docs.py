@@ -24,6 +24,7 @@ DOCS = ROOT / "docs"
 VENV = Path(sys.executable).parents[1]
 
 NOT_RUN = {
+    "reliability.md": "it has no code",
     "performance.md": "its commands are the benchmarks, which take long",
 }
 

@@ -1,0 +1,67 @@
+"""The application of the benchmarks: a family of jobs about a target, as in the README, that do nothing."""
+
+from __future__ import annotations
+
+from sqlalchemy import ForeignKey, insert
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from bench import TARGET_ID
+from jobcron import BaseRunnableJob, Database, FamilyRow, JobType, job_type_column
+from jobcron.operate.upgrade import upgrade_schema
+from jobcron.registry import registered_sources, sync
+
+
+class Base(DeclarativeBase):
+    """The application's own metadata."""
+
+
+class Foo(Base):
+    """What jobs are about."""
+
+    __tablename__ = "foo"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column()
+
+
+class FooJobType(JobType):
+    """The types of jobs about foos."""
+
+    NO_OP = 0, "Do nothing"
+
+
+class FooJob(FamilyRow, Base):
+    """The family's table."""
+
+    __tablename__ = "foo_job"
+
+    job_type: Mapped[FooJobType] = job_type_column(FooJobType)
+    foo_id: Mapped[int] = mapped_column(ForeignKey("foo.id"))
+    foo: Mapped[Foo] = relationship()
+
+
+class NoOpJob(BaseRunnableJob[FooJob]):
+    """A job that does nothing."""
+
+    class_job_type = FooJobType.NO_OP
+
+    def run(self) -> None:
+        """Do nothing."""
+
+
+def make_tables(database: Database) -> None:
+    """Make all tables and the foo, and register the job type, in an empty database."""
+    with database.begin() as connection:
+        upgrade_schema(connection, database.describe())
+        Base.metadata.create_all(connection)
+        sync(connection, registered_sources())
+        connection.execute(insert(Foo).values(id=TARGET_ID, name="foo"))
+
+
+def fill(database: Database, jobs: int) -> None:
+    """Make so many ready jobs, in one transaction."""
+    with database.session() as session:
+        foo = session.get_one(Foo, TARGET_ID)
+        for _ in range(jobs):
+            NoOpJob.create(foo)
+        session.commit()

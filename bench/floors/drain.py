@@ -1,0 +1,52 @@
+"""The floor of draining: ``python -m bench.floors.drain URL transactions|autocommit``.
+
+It sends what jobcron's runner sends: the same claim of 100, the same loading of what was claimed, COMMIT; then for
+each job BEGIN, the same completing statement, COMMIT. What it leaves out is everything else: objects, the job's
+class, outcomes, the keeper.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from bench.floors.bare import Bare, connect
+from bench.stopwatch import time_work
+from jobcron.sql import statement
+
+BATCH = 100
+LEASE_SECONDS = 300.0
+
+LOAD = """
+SELECT job.*, foo_job.*, foo.*
+FROM foo_job JOIN jobcron_job AS job ON job.id = foo_job.job LEFT OUTER JOIN foo ON foo.id = foo_job.foo_id
+WHERE job.type = (SELECT id FROM jobcron_type WHERE name = 'foo_job.NO_OP') AND job.id IN ({numbers})
+"""
+
+
+def drain(bare: Bare) -> int:
+    """Claim and complete all ready jobs, and return how many there were."""
+    bare.begin()
+    type_id = bare.execute("SELECT id FROM jobcron_type", ()).fetchone()[0]
+    bare.commit()
+    claim = bare.prepared(statement("claim", bare.dialect))
+    complete = bare.prepared(statement("complete", bare.dialect))
+    taking = {"type": type_id, "batch": BATCH, "lease_seconds": LEASE_SECONDS, "claimed_by": "bare"}
+    done = 0
+    while True:
+        bare.begin()
+        claimed = bare.execute(claim, taking).fetchall()
+        if claimed:
+            numbers = ", ".join(str(number) for number, _, _ in claimed)
+            bare.execute(LOAD.format(numbers=numbers), ()).fetchall()
+        bare.commit()
+        if not claimed:
+            return done
+        for number, token, _ in claimed:
+            bare.begin()
+            done += bare.execute(complete, {"id": number, "token": token, "progress": None}).rowcount
+            bare.commit()
+
+
+if __name__ == "__main__":
+    connection = connect(sys.argv[1], in_transactions=sys.argv[2] == "transactions")
+    time_work(lambda: drain(connection))

@@ -1,0 +1,85 @@
+"""The suite: which races there are, on which databases, and one run of them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from bench import TOP
+from bench.create import create_race, profile_create
+from bench.drain import drain_race, profile_drain
+from bench.machine import describe
+from bench.place import Place
+from bench.postgresql import PostgreSQL
+from bench.race import Race, Result, run_race
+from bench.report import Report
+from bench.sqlite import SQLite
+from bench.tick import tick_race
+
+RESULTS = TOP / "build/bench"
+
+BARS = ("P1", "P4", "P6", "P7")
+"""What can be measured."""
+
+PROFILES = ("P1", "P4", "P6")
+"""What can be profiled."""
+
+
+def run_suite(bars: list[str], rounds: int, jobs: int, tell: Callable[[str], None]) -> Report:
+    """Measure, and return what was found. Nothing is left behind but what was compiled.
+
+    Args:
+        bars: those of `BARS` that are to be measured.
+        rounds: how often.
+        jobs: how many are drained or made at once.
+        tell: told what is being done.
+
+    Raises:
+        ServerNotFound: no PostgreSQL programs on this machine.
+        WorkerFailed: a measured process failed, or did not do its work.
+    """
+    results: list[Result] = []
+    with _folder() as folder, ExitStack() as stack:
+        tell(f"making databases with {jobs} jobs")
+        postgresql = stack.enter_context(closing(PostgreSQL(jobs, folder)))
+        sqlite = SQLite(jobs, folder)
+        machine = describe(folder, postgresql.version)
+        for make in _makers(bars, postgresql, sqlite, jobs):
+            with ExitStack() as held:
+                results.append(run_race(make(held), rounds, tell))
+    return Report(machine, {"rounds": rounds, "jobs": jobs}, results)
+
+
+def run_profile(bar: str, jobs: int) -> Path:
+    """Profile our own work of a bar (P6 on PostgreSQL), and return the path of the profile's text."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"profile-{bar}.txt"
+    with _folder() as folder, ExitStack() as stack:
+        place = SQLite(jobs, folder) if bar == "P4" else stack.enter_context(closing(PostgreSQL(jobs, folder)))
+        if bar == "P6":
+            profile_create(place, jobs, str(path))
+        else:
+            profile_drain(place, str(path))
+    return path
+
+
+def _makers(bars: list[str], postgresql: Place, sqlite: Place, jobs: int) -> Iterator[Callable[[ExitStack], Race]]:
+    """Return what makes each race; made when its turn comes, so that no more databases are open than needed."""
+    if "P1" in bars:
+        yield lambda held: drain_race(postgresql, jobs)
+    if "P4" in bars:
+        yield lambda held: drain_race(sqlite, jobs)
+    for place in (postgresql, sqlite):
+        if "P6" in bars:
+            yield lambda held, place=place: create_race(place, jobs)  # type: ignore[misc]
+    for place in (postgresql, sqlite):
+        if "P7" in bars:
+            yield lambda held, place=place: tick_race(place, held)  # type: ignore[misc]
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="jobcron-bench-") as name:
+        yield Path(name)
