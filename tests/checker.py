@@ -179,10 +179,12 @@ def i1_none_lost(e: Evidence) -> Iterator[str]:
 
 
 def i2_no_effect_twice(e: Evidence) -> Iterator[str]:
-    """A completed job had its effect once, any other none; money is only moved."""
+    """A completed job had its effect once, in its last attempt; any other had none; money is only moved."""
     notes: defaultdict[int, list[str]] = defaultdict(list)
-    for job, _, note in e.ledger:
+    for job, token, note in e.ledger:
         notes[job].append(note)
+        if note == "done" and job in e.jobs and token != e.jobs[job].lease_token:
+            yield f"job {job}: attempt {token} committed, and the lease was that of {e.jobs[job].lease_token}"
     for job, row in e.jobs.items():
         done = notes[job].count("done")
         if done != (1 if row.status == COMPLETED else 0):

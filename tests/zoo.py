@@ -80,11 +80,15 @@ BUGS = (
         (DEATHS, "any_line"), 400,
     ),
     Bug(
-        "status before the work", "finish.py",
-        "    session.flush()\n    completed =",
-        "    work = list(session.new); [session.expunge(w) for w in work]\n"
-        '    execute(session.connection(), "complete", attempt.parameters); attempt.finishing = True\n'
-        "    session.commit(); session.add_all(work); session.commit(); return Completed()\n    completed =",
+        "status before the work", "runner.py",
+        "                self._runnable(job).run()\n",
+        "                from jobcron.database import execute\n"
+        "                with self.database.begin() as early:\n"
+        '                    execute(early, "complete", attempt.parameters)\n'
+        "                self._runnable(job).run()\n"
+        "                attempt.finishing = True\n"
+        "                attempt.session.commit()\n"
+        "                return Completed()\n",
         (DEATHS, "any_line"), 400,
     ),
     Bug(
