@@ -288,8 +288,8 @@ def i8_legal_moves(e: Evidence) -> Iterator[str]:
             yield f"job {job} moved from {old} to {new}"
         if new_token < old_token:
             yield f"job {job}: its token fell from {old_token} to {new_token}"
-        if new == RUNNING and old != RUNNING and new_token <= old_token:
-            yield f"job {job} started without a new token"
+        if new == RUNNING and new_token <= old_token:  # a renewal is no move, and is not noted
+            yield f"job {job} was taken without a new token"
         if job in last and last[job] != (old, old_token):
             yield f"job {job}: a move from {(old, old_token)} follows one to {last[job]}"
         last[job] = (new, new_token)

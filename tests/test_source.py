@@ -173,10 +173,11 @@ def test_acquire_finds_a_job_that_create_made(session: Session, foo: Foo) -> Non
         (["cancel"], False),
     ],
 )
+@pytest.mark.parametrize("way", ["acquire", "create"])
 def test_acquire_makes_a_new_job_once_the_old_one_has_started(
-    session: Session, foo: Foo, moves: list[str], same: bool
+    session: Session, foo: Foo, moves: list[str], same: bool, way: str
 ) -> None:
-    old = DoFooJob.acquire(foo)
+    old = getattr(DoFooJob, way)(foo)
     for move in moves:
         getattr(old.job, move)()
     assert (DoFooJob.acquire(foo) == old) is same

@@ -68,3 +68,4 @@ def test_a_cut_at_any_commit_settles_what_became_of_it(proof: Proof, server: Pri
                 drain(proof, runs)
                 assert proof.verdict(since=first, crash_limit=10) == [], f"{kind}, commit cut {cut}"
         assert proxy.cuts >= 6
+        assert "lost its lease" not in runs.log()  # nobody else was there to take it
