@@ -34,6 +34,7 @@ class CuttingProxy:
         self.port: int = self._listener.getsockname()[1]
         self._armed: Cut | None = None
         self._at: int | None = None
+        self._commits_before = 0
         self._stays_down = False
         self._counting = threading.Lock()
         self.messages = 0
@@ -53,9 +54,10 @@ class CuttingProxy:
         options = "sslmode=disable&gssencmode=disable"
         return f"postgresql://postgres:{self._password}@127.0.0.1:{self.port}/{database}?{options}"
 
-    def arm(self, cut: Cut) -> None:
-        """Cut the next connection that sends a COMMIT."""
-        self._armed = cut
+    def arm(self, cut: Cut, number: int = 1) -> None:
+        """Cut the connection that sends the so many-th COMMIT from now on."""
+        with self._counting:
+            self._armed, self._commits_before = cut, number - 1
 
     def arm_at(self, message: int, cut: Cut, *, stays_down: bool) -> None:
         """Cut at the so many-th message from now on.
@@ -82,7 +84,9 @@ class CuttingProxy:
         with self._counting:
             self.messages += 1
             if self._at is None:
-                here = message[5:] == COMMIT
+                here = message[5:] == COMMIT and self._armed is not None
+                if here and self._commits_before > 0:
+                    self._commits_before, here = self._commits_before - 1, False
             else:
                 here = self.messages >= self._at if self._stays_down else self.messages == self._at
             if self._armed is None or not here:
