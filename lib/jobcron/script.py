@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, NoReturn
 
     from jobcron.settings import Section, Settings
 
@@ -39,6 +39,17 @@ def log_file(text: str) -> tuple[int, str]:
             f"expected LEVEL:FILE with one of {', '.join(LEVELS)}, or a file alone, got: {text!r}"
         )
     return LEVELS[level.upper()], path
+
+
+class CommandLine(argparse.ArgumentParser):
+    """A parser whose complaints cost no status where standard error cannot be written."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and leave with status 2."""
+        from jobcron.logs import complain
+
+        complain(f"{self.format_usage()}{self.prog}: error: {message}")
+        sys.exit(2)
 
 
 class CronScript:
@@ -68,7 +79,7 @@ class CronScript:
         self._logger = logger
         self._settings: Settings | None = None
         program = name or os.path.basename(sys.argv[0])
-        self.parser = argparse.ArgumentParser(
+        self.parser = CommandLine(
             prog=program,
             usage=self.usage,
             description=self.description or type(self).__doc__,

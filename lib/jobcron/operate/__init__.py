@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="jobcron", description="Batch jobs in your own database, run by cron.")
+    from jobcron.script import CommandLine
+
+    parser = CommandLine(prog="jobcron", description="Batch jobs in your own database, run by cron.")
     parser.add_argument("--version", action="version", version=f"jobcron {__version__}")
     parser.add_argument("--config", metavar="INSTANCE", help="an instance's directory, or its name in configs/")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
