@@ -109,7 +109,8 @@ class Instance:
         """Write the configuration: more keys of [jobcron], and the sections of jobs."""
         self.path.mkdir(exist_ok=True)
         (self.path / "jobcron.conf").write_text(
-            f"[jobcron]\ndatabase_url: {self.url}\napplication: fooapp:register\npython_path: {TESTS} {TESTS / 'proofs'}\n"
+            f"[jobcron]\ndatabase_url: {self.url}\napplication: fooapp:register\n"
+            f"python_path: {TESTS} {TESTS / 'proofs'}\n"
             f"state_dir: {self.state}\noops_prefix: T\nmail: file:{self.path / 'mail'}\n{more}\n{sections}"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -675,3 +676,53 @@ def test_the_jobs_about_a_target_are_found_newest_first(session: Session, custom
     AboutAnythingJob.create(customer)
     assert list(LetterJob.about(customer)) == [second, first]
     assert first.status is JobStatus.CANCELLED
+
+
+@pytest.mark.parametrize(
+    "crafted",
+    [
+        {"customer": {"$object": ["guestapp.Customer", ["no number"]]}},
+        {"customer": {"$object": ["guestapp.Customer", [{"$set": []}]]}},
+        {"customer": {"$object": ["guestapp.Customer", [1, 2, 3]]}},
+        {"customer": {"$object": ["guestapp.Customer", []]}},
+        {"customer": {"$object": ["guestapp.Line", [1]]}},
+        {"customer": {"$object": ["guestapp.Customer", [10**30]]}},
+        {"customer": {"$object": ["os.path", [1]]}},
+        {"customer": {"$object": {"a": 1}}},
+    ],
+)
+def test_a_row_with_crafted_references_fails_alone(guest: Instance, crafted: dict[str, Any]) -> None:
+    with guest.session() as session:
+        customer = _added(session, Customer())
+        session.flush()
+        good = [EverythingJob.create(customer=customer, session=session).id for _ in range(2)]
+        bad = EverythingJob.create(session=session).id
+        good += [EverythingJob.create(customer=customer, session=session).id for _ in range(2)]
+    value = "CAST(:data AS jsonb)" if guest.database.dialect == "postgresql" else ":data"
+    guest.query(f"UPDATE jobcron_job SET json_data = {value} WHERE id = :id", data=json.dumps(crafted), id=bad)
+    guest.run("everything")
+    guest.query("UPDATE jobcron_job SET scheduled_start = date_created WHERE status = 0")
+    guest.run("everything")
+    assert [guest.row(job).status for job in good] == [JobStatus.COMPLETED] * 4
+    assert guest.row(bad).status is JobStatus.FAILED
+
+
+@pytest.mark.parametrize("key", ["no json", '{"$set": [[]]}', '"x"', "[1, 2]", "[]", "1" * 40])
+def test_a_row_with_a_crafted_target_fails_alone(guest: Instance, key: str) -> None:
+    with guest.session() as session:
+        jobs = [LetterJob.create(_added(session, Customer()), template="a").id for _ in range(3)]
+    guest.query("UPDATE jobcron_job SET target_id = :key WHERE id = :id", key=key, id=jobs[1])
+    guest.run("letter")
+    assert [guest.row(job).status.name for job in jobs] == ["COMPLETED", "FAILED", "COMPLETED"]
+
+
+def test_an_argument_cannot_have_the_name_of_something_that_every_job_has() -> None:
+    with pytest.raises(IncompleteJobType, match="to have names of their own, got status, which every job has"):
+
+        class Confused(BaseRunnableJob):
+            status: str  # type: ignore[assignment]
+
+
+def test_a_number_that_cannot_be_written_is_refused(session: Session) -> None:
+    with pytest.raises(InvalidJobData, match="to be a number of at most 4096 bits"):
+        EverythingJob.create(anything=10**5000, session=session)

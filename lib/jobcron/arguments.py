@@ -25,7 +25,7 @@ from zope.interface import implementedBy
 from zope.schema import getFieldsInOrder
 from zope.schema.interfaces import ValidationError
 
-from jobcron.errors import InvalidJobData
+from jobcron.errors import IncompleteJobType, InvalidJobData
 from jobcron.payload import cut_repr, decode, encode
 
 TARGET = "target"
@@ -83,7 +83,7 @@ class Argument:
         else:
             job.metadata[self.name] = encode(value, f"{owner.__name__}.{self.name}")
 
-    def check(self, owner: type[Any], value: Any) -> None:
+    def check(self, owner: Any, value: Any) -> None:
         """Check a value for this argument.
 
         Raises:
@@ -91,7 +91,7 @@ class Argument:
         """
         if self.field is not None:
             _check_field(owner, self.name, self.field, value)
-        hints = hints_of(owner)
+        hints = owner.declared().hints
         if self.name in hints:
             check_annotation(owner, self.name, hints[self.name], value)
 
@@ -142,11 +142,13 @@ class Declared(NamedTuple):
         arguments: by name.
         target: the class of what its jobs are about, `object` for any; None where it declares none.
         target_is_optional: whether a job may have no target.
+        hints: the annotations, evaluated.
     """
 
     arguments: dict[str, Argument]
     target: type[Any] | None
     target_is_optional: bool
+    hints: dict[str, Any]
 
 
 def in_family(owner: Any, name: str) -> bool:
@@ -155,8 +157,17 @@ def in_family(owner: Any, name: str) -> bool:
 
 
 def install_annotations(owner: Any) -> None:
-    """Make what the body of a new class of jobs annotates its arguments."""
+    """Make what the body of a new class of jobs annotates its arguments.
+
+    Raises:
+        IncompleteJobType: one has a name under which every job has something else.
+    """
     for name, annotation in inspect.get_annotations(owner).items():
+        if name in owner.delegated_names:
+            raise IncompleteJobType(
+                f"expected the arguments of {owner.__module__}.{owner.__qualname__} to have names of their own, "
+                f"got {name}, which every job has"
+            )
         text = annotation if isinstance(annotation, str) else str(get_origin(annotation) or annotation)
         if name.startswith("_") or name in owner.reserved_names or _NOT_AN_ARGUMENT.match(text):
             continue
@@ -179,7 +190,8 @@ def declared_by(owner: Any) -> Declared:
                 setattr(owner, name, Argument(name, default, field))
     every = {name: inspect.getattr_static(owner, name) for name in dir(owner)}
     arguments = {name: found for name, found in every.items() if isinstance(found, Argument)}
-    return Declared(arguments, *_target_class(owner, hints_of(owner).get(TARGET)))
+    hints = hints_of(owner)
+    return Declared(arguments, *_target_class(owner, hints.get(TARGET)), hints)
 
 
 def hints_of(owner: Any) -> dict[str, Any]:

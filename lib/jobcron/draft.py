@@ -9,7 +9,7 @@ from sqlalchemy import inspect, null
 from sqlalchemy.orm import Session, object_session
 
 from jobcron import payload
-from jobcron.arguments import TARGET, Declared, check_annotation, hints_of, in_family
+from jobcron.arguments import TARGET, Declared, check_annotation, in_family
 from jobcron.database import AnySession, session_for
 from jobcron.errors import InvalidJobData
 from jobcron.family import target_name
@@ -134,7 +134,7 @@ def _check_target(owner: Any, target: Any, declared: Declared) -> None:
             raise InvalidJobData(f"expected a target for {owner.__name__}, got none")
         return
     if declared.target is not None:
-        check_annotation(owner, TARGET, hints_of(owner)[TARGET], target)
+        check_annotation(owner, TARGET, declared.hints[TARGET], target)
     elif not owner.has_family:
         raise InvalidJobData(
             f"expected {owner.__name__} to say what its jobs are about, by an annotation such as "

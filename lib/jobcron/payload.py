@@ -45,6 +45,9 @@ from jobcron.errors import InvalidJobData
 MAX_BYTES = 1 << 20
 MAX_LEVELS = 32
 
+MAX_BITS = 4096
+"""Of a whole number: Python itself writes none with many thousands of digits."""
+
 
 class Reference(NamedTuple):
     """A mapped object, by its class and its primary key."""
@@ -76,7 +79,11 @@ def check(value: Any, what: str, max_bytes: int = MAX_BYTES, max_levels: int = M
 
 
 def _check_level(value: Any, what: str, levels: int, max_levels: int) -> None:
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, int):
+        if value.bit_length() > MAX_BITS:
+            raise InvalidJobData(f"expected {what} to be a number of at most {MAX_BITS} bits, got a larger one")
         return
     if isinstance(value, str):
         _check_text(value, what)

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session, object_session
 from zope.interface import implementer, provider
 
+from jobcron.draft import JOB_VALUES
 from jobcron.errors import IncompleteJobType, NoSession
 from jobcron.family import FamilyRow, target_name, title_of
 from jobcron.interfaces import IJob, IJobSource, IRunnableJob, JobStatus
@@ -263,3 +264,8 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
 
 
 BaseRunnableJob.reserved_names = frozenset(dir(BaseRunnableJob)) | {"context", "loaded", "attempt"}
+BaseRunnableJob.delegated_names = frozenset(
+    name
+    for name, found in vars(BaseRunnableJob).items()
+    if isinstance(found, Delegated) and name not in (*JOB_VALUES, "priority", "max_retries")
+)

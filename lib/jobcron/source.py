@@ -98,6 +98,9 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
     reserved_names: ClassVar[frozenset[str]] = frozenset()
     """Names that every job has: annotating one declares no argument."""
 
+    delegated_names: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that are the shared row's, which alone can set them."""
+
     _declared: ClassVar[Declared | None] = None
 
     context: Row

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import inspect, select, tuple_
+from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
+from jobcron.database import interruption_of
 from jobcron.errors import InvalidJobData
 from jobcron.family import target_name
-from jobcron.payload import Reference, as_reference, decode, object_of, references
+from jobcron.payload import Reference, as_reference, cut_repr, decode, object_of, references
 
 
 class Target:
@@ -41,7 +43,10 @@ def reference_of(job: Any) -> Reference | None:
     row = job.job
     if row.target_id is None:
         return None
-    key = json.loads(row.target_id)
+    try:
+        key = json.loads(row.target_id)
+    except ValueError as error:
+        raise InvalidJobData(f"expected target_id to be a key in JSON, got {cut_repr(row.target_id)}") from error
     parts = key if isinstance(key, list) else [key]
     declared = job.declared().target
     if declared is None or declared is object:
@@ -60,16 +65,23 @@ def load_referred(session: Session, jobs: Iterable[Any]) -> None:
         for reference in _references_of(job):
             wanted[reference.mapped].setdefault(reference.key, []).append(job)
     for mapped, keys in wanted.items():
-        for found in _found(session, mapped, list(keys)):
-            for job in keys.get(tuple(inspect(found).identity), ()):
-                job.loaded.append(found)  # the session itself holds what it loaded only weakly
+        try:
+            with session.begin_nested():  # a key of the wrong type would end the whole transaction
+                found = list(_found(session, mapped, list(keys)))
+        except StatementError as error:
+            if interruption_of(error) is not None:
+                raise
+            continue  # one of these keys is none of this class: the job that has it meets that, and fails alone
+        for one in found:
+            for job in keys.get(tuple(inspect(one).identity), ()):
+                job.loaded.append(one)  # the session itself holds what it loaded only weakly
 
 
 def _references_of(job: Any) -> list[Reference]:
     try:
         own = None if job.has_family else reference_of(job)
         return [*([own] if own else []), *references(job.job.json_data)]
-    except InvalidJobData:  # the job meets it when it asks for the value, and fails by it alone
+    except (InvalidJobData, RecursionError):  # the job meets it when it asks for the value, and fails by it alone
         return []
 
 
