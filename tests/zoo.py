@@ -23,6 +23,7 @@ DEATHS = "tests/proofs/test_deaths.py"
 CUTS = "tests/proofs/test_cuts.py"
 STORM = "tests/proofs/test_storm.py"
 ORDERS = "tests/proofs/test_interleavings.py"
+MODEL = "tests/proofs/test_model.py"
 
 
 class Bug(NamedTuple):
@@ -244,6 +245,16 @@ BUGS = (
         "        engine.dialect.do_begin = _begin_sqlite  # type: ignore[method-assign, assignment]\n",
         '        event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))\n',
         (ORDERS, "two_runners and sqlite"),
+    ),
+    Bug(
+        "a requeue keeps its attempts", "job.py",
+        "            attempt_count=0,\n            crash_count=0,\n", "            crash_count=0,\n",
+        (MODEL, "oracle"),
+    ),
+    Bug(
+        "expiry is ignored", "sql/claim.sqlite.sql",
+        "      AND (job.expires_at IS NULL OR job.expires_at > @now)\n", "",
+        (MODEL, "oracle and sqlite"),
     ),
     Bug(
         "one stray type breaks the run", "registry.py",

@@ -1,0 +1,353 @@
+"""A state machine of what can happen to a few jobs, beside a small oracle; the same rules on both databases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from sqlalchemy.exc import DBAPIError
+
+from jobcron import DuplicateJob, InvalidTransition, Job, JobStatus, RetryableJobError
+from jobcron.attempt import Attempt
+from jobcron.claim import Claim, Claimant, claim, expire, reclaim
+from jobcron.errors import LeaseLost
+from jobcron.finish import complete, set_aside
+from jobcron.outcome import Failed, NotStarted, Outcome, Retry, Stopped, Suspended
+from proofapp import ProofJob
+from proving import IS_CHAOS, Proof
+
+W, R, C, F, S, X, E = (
+    JobStatus.WAITING,
+    JobStatus.RUNNING,
+    JobStatus.COMPLETED,
+    JobStatus.FAILED,
+    JobStatus.SUSPENDED,
+    JobStatus.CANCELLED,
+    JobStatus.EXPIRED,
+)
+
+ERROR = RetryableJobError("for the model")
+
+OUTCOMES: dict[str, Outcome] = {
+    "failed": Failed(ERROR),
+    "retry": Retry(ERROR, delay=0.0),
+    "retry later": Retry(ERROR, delay=3600.0),
+    "suspended": Suspended(ERROR),
+    "interrupted": Stopped(ERROR),
+    "given back": NotStarted(),
+}
+
+BY_HAND = {
+    "suspend": (S, {W, R}),
+    "cancel": (X, {W, R, S}),
+    "complete": (C, {W, R, S, F, X, E}),
+    "fail": (F, {R}),
+    "queue": (W, {R, C, F, S, X, E}),
+    "resume": (W, {S}),
+}
+"""What people do: the status that it leads to, and those in which it is allowed."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the oracle knows of a job."""
+
+    number: int
+    status: JobStatus = W
+    token: int = 0
+    attempts: int = 0
+    crashes: int = 0
+    priority: int = 10
+    is_due: bool = True
+    is_expired: bool = False
+    expires: bool = False
+    lease_over: bool = False
+    key: str | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a claim may take it."""
+        return self.status is W and self.is_due and not self.is_expired
+
+
+class Machine(RuleBasedStateMachine):
+    """Jobs of one type, moved by every way there is; each step is compared with the oracle."""
+
+    proof: Proof
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model: dict[int, Model] = {}
+        self.tables = ("jobcron_event", "made", "ledger", "audit", "jobcron_job")
+        for table in self.tables:
+            self.proof.query(f"DELETE FROM {table}")
+        self.session = self.proof.database.session()
+        self.type_id = self.proof.query("SELECT id FROM jobcron_type")[0][0] if self._types() else 0
+
+    def _types(self) -> list[Any]:
+        return self.proof.query("SELECT id FROM jobcron_type")
+
+    def teardown(self) -> None:
+        """Let the session go."""
+        self.session.close()
+
+    # What the application does.
+
+    @rule(
+        priority=st.sampled_from([-5, 10, 20]),
+        is_due=st.booleans(),
+        expiry=st.sampled_from(["none", "later", "past"]),
+        keep=st.sampled_from([True, True, True, False]),
+    )
+    def create(self, priority: int, is_due: bool, expiry: str, keep: bool) -> None:
+        """Make a job, perhaps for later, perhaps with an expiry; or roll it back."""
+        job = ProofJob.create(kind="ledger", priority=priority, session=self.session)
+        number = job.id
+        if not keep:
+            self.session.rollback()
+            return
+        self.session.commit()
+        self.type_id = self._types()[0][0]
+        self._shift(number, "scheduled_start", "-1 hour" if is_due else "+1 hour")
+        if expiry != "none":
+            self._shift(number, "expires_at", "-1 hour" if expiry == "past" else "+1 hour")
+        self.model[number] = Model(
+            number, priority=priority, is_due=is_due, is_expired=expiry == "past", expires=expiry != "none"
+        )
+
+    @rule(key=st.sampled_from(["a", "b"]))
+    def acquire(self, key: str) -> None:
+        """Get the one job with a key that has not started, or a new one."""
+        number = ProofJob.acquire(kind="ledger", unique_key=key, session=self.session).id
+        self.session.commit()
+        known = [m for m in self.model.values() if m.key == key and m.status in (W, S)]
+        if known:
+            assert number == known[0].number, f"{known[0].number} has not started, got {number}"
+        else:
+            assert number not in self.model
+            self.type_id = self._types()[0][0]
+            self._shift(number, "scheduled_start", "-1 hour")
+            self.model[number] = Model(number, key=key)
+
+    # What runners do.
+
+    @precondition(lambda self: self.model)
+    @rule(batch=st.integers(1, 3))
+    def claim(self, batch: int) -> None:
+        """Take ready jobs: the most urgent first, and none that died before together with others."""
+        with self.proof.database.begin() as connection:
+            taken = claim(connection, self.type_id, batch, Claimant("model", 300.0))
+        ready = self._in_order()[:batch]
+        if ready and not ready[0].crashes:
+            deadly = next((place for place, m in enumerate(ready) if m.crashes), len(ready))
+            ready = ready[:deadly]
+        else:
+            ready = ready[:1]
+        assert [c.id for c in taken] == [m.number for m in ready]
+        for one in taken:
+            model = self.model[one.id]
+            self._change(model, status=R, token=model.token + 1, attempts=model.attempts + 1, lease_over=False)
+            assert one.token == self.model[one.id].token
+
+    @precondition(lambda self: self.model)
+    @rule()
+    def take_over(self) -> None:
+        """Take over a job whose lease is past, the most urgent first."""
+        with self.proof.database.begin() as connection:
+            taken = reclaim(connection, self.type_id, Claimant("model", 300.0))
+        left = [m for m in self._sorted(self.model.values()) if m.status is R and m.lease_over]
+        assert [c.id for c in taken] == [m.number for m in left[:1]]
+        for model in left[:1]:
+            self._change(
+                model,
+                token=model.token + 1,
+                attempts=model.attempts + 1,
+                crashes=model.crashes + 1,
+                lease_over=False,
+            )
+
+    @precondition(lambda self: self.model)
+    @rule()
+    def expire(self) -> None:
+        """End the jobs that nobody started in time."""
+        with self.proof.database.begin() as connection:
+            ended = {c.id for c in expire(connection, self.type_id, 100)}
+        late = [m for m in self.model.values() if m.status is W and m.is_expired]
+        assert ended == {m.number for m in late}
+        for model in late:
+            self._change(model, status=E)
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), is_stale=st.booleans())
+    def finish(self, data: st.DataObject, is_stale: bool) -> None:
+        """Complete a job under its token, or one that is not its token any more."""
+        model = data.draw(st.sampled_from(sorted(self.model.values(), key=lambda m: m.number)))
+        token = model.token - is_stale
+        session = self.proof.database.session()
+        attempt = Attempt(Claim(model.number, token, 0.0), object(), session, 300.0)
+        is_ours = model.status is R and not is_stale
+        try:
+            complete(self.proof.database, attempt)
+            assert is_ours, "completed without a lease"
+            self._change(model, status=C)
+        except LeaseLost:
+            assert not is_ours, "refused, with a lease"
+            session.rollback()
+        finally:
+            session.close()
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), is_stale=st.booleans(), kind=st.sampled_from(sorted(OUTCOMES)))
+    def end(self, data: st.DataObject, is_stale: bool, kind: str) -> None:
+        """End an attempt in any other way."""
+        model = data.draw(st.sampled_from(sorted(self.model.values(), key=lambda m: m.number)))
+        outcome = OUTCOMES[kind]
+        written = set_aside(self.proof.database, Claim(model.number, model.token - is_stale, 0.0), outcome)
+        if model.status is not R or is_stale:
+            # A write that arrived before is found to have arrived.
+            assert written is None or (not is_stale and written.status is model.status)
+            return
+        attempts = model.attempts - (not outcome.counted)
+        twin = self._twin(model)
+        if twin and outcome.status in (W, S):
+            assert written is not None
+            assert written.status is X
+            self._change(model, status=X, attempts=attempts)
+            return
+        assert written is outcome
+        is_due = kind != "retry later" if kind.startswith("retry") else model.is_due
+        self._change(model, status=outcome.status, attempts=attempts, is_due=is_due, lease_over=False)
+
+    # What people do.
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), move=st.sampled_from(sorted(BY_HAND)))
+    def by_hand(self, data: st.DataObject, move: str) -> None:
+        """Move a job by hand; what is illegal, or meets a twin, is refused and changes nothing."""
+        model = data.draw(st.sampled_from(sorted(self.model.values(), key=lambda m: m.number)))
+        target, allowed = BY_HAND[move]
+        job = self.session.get_one(Job, model.number, populate_existing=True)
+        try:
+            getattr(job, move)()
+            self.session.commit()
+        except DuplicateJob:
+            self.session.rollback()
+            assert target is W
+            assert self._twin(model)
+            return
+        except InvalidTransition:
+            self.session.rollback()
+            assert model.status not in allowed, f"{move} was refused from {model.status.name}"
+            return
+        if move == "queue" and model.status is W:
+            return
+        assert model.status in allowed, f"{move} was allowed from {model.status.name}"
+        afresh = {"attempts": 0, "crashes": 0, "is_expired": False, "expires": False} if target is W else {}
+        if move == "cancel" and model.status is R:
+            afresh = {"attempts": model.attempts - 1}
+        self._change(model, status=target, lease_over=False, **afresh)
+
+    # What time does.
+
+    @precondition(lambda self: any(m.status is R for m in self.model.values()))
+    @rule(data=st.data())
+    def lease_ends(self, data: st.DataObject) -> None:
+        """A runner dies, or sleeps."""
+        running = sorted((m for m in self.model.values() if m.status is R), key=lambda m: m.number)
+        model = data.draw(st.sampled_from(running))
+        self._shift(model.number, "lease_expires", "-1 hour")
+        self._change(model, lease_over=True)
+
+    @precondition(lambda self: any(m.status is W for m in self.model.values()))
+    @rule(data=st.data(), what=st.sampled_from(["due", "expiry"]))
+    def time_comes(self, data: st.DataObject, what: str) -> None:
+        """A job becomes due, or expires."""
+        waiting = sorted((m for m in self.model.values() if m.status is W), key=lambda m: m.number)
+        model = data.draw(st.sampled_from(waiting))
+        if what == "due":
+            self._shift(model.number, "scheduled_start", "-1 hour")
+            self._change(model, is_due=True)
+        elif model.expires:
+            self._shift(model.number, "expires_at", "-1 hour")
+            self._change(model, is_expired=True)
+
+    # What has to be so at any time.
+
+    @invariant()
+    def rows_are_as_the_oracle_says(self) -> None:
+        """Compare every row."""
+        rows = self.proof.query(
+            "SELECT id, status, lease_token, attempt_count, crash_count, unique_key FROM jobcron_job ORDER BY id"
+        )
+        known = [
+            (m.number, int(m.status), m.token, m.attempts, m.crashes, m.key)
+            for m in sorted(self.model.values(), key=lambda m: m.number)
+        ]
+        assert rows == known
+
+    @invariant()
+    def ready_jobs_are_in_order(self) -> None:
+        """Compare what a source finds."""
+        found = [job.id for job in ProofJob.iterReady(session=self.session)]
+        self.session.rollback()
+        assert found == [m.number for m in self._in_order()]
+
+    @invariant()
+    def the_database_refuses_illegal_moves(self) -> None:
+        """Try one by raw SQL: from an end back to RUNNING, which no job's life has."""
+        ended = [m for m in self.model.values() if m.status in (C, F, X, E)]
+        if not ended:
+            return
+        with pytest.raises(DBAPIError), self.proof.database.begin() as connection:
+            connection.exec_driver_sql(
+                f"UPDATE jobcron_job SET status = 1, date_finished = NULL, lease_expires = date_created, "
+                f"lease_token = lease_token + 1 WHERE id = {ended[0].number}"
+            )
+
+    def _change(self, model: Model, **values: Any) -> None:
+        self.model[model.number] = replace(self.model[model.number], **values)
+
+    def _twin(self, model: Model) -> bool:
+        if model.key is None:
+            return False
+        others = (m for m in self.model.values() if m.number != model.number)
+        return any(m.key == model.key and m.status in (W, S) for m in others)
+
+    def _in_order(self) -> list[Model]:
+        return self._sorted(m for m in self.model.values() if m.is_ready)
+
+    def _sorted(self, models: Any) -> list[Model]:
+        starts = dict(self.proof.query("SELECT id, scheduled_start FROM jobcron_job"))
+        return sorted(models, key=lambda m: (m.priority, starts[m.number], m.number))
+
+    def _shift(self, number: int, column: str, by: str) -> None:
+        moment = {
+            "sqlite": f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{by}')",
+            "postgresql": f"now() + interval '{by}'",
+        }[self.proof.database.dialect]
+        self.proof.query(f"UPDATE jobcron_job SET {column} = {moment} WHERE id = {number}")
+
+
+@pytest.mark.feature("LP-02", "LP-03", "LP-09", "LP-10", "LP-21", "LP-23")
+@pytest.mark.timeout(20_000 if IS_CHAOS else 300)
+def test_whatever_happens_to_jobs_the_oracle_foresaw(proof: Proof) -> None:
+    class InThisDatabase(Machine):
+        """The machine, with its database."""
+
+    InThisDatabase.proof = proof
+    run_state_machine_as_test(
+        InThisDatabase,
+        settings=settings(
+            max_examples=10_000 if IS_CHAOS else 100,
+            stateful_step_count=25,
+            deadline=None,
+            database=None,
+            print_blob=True,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),  # each step is several transactions
+        ),
+    )
