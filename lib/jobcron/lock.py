@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 
 from jobcron.directory import private_directory
 from jobcron.errors import DirectoryError, LockHeld
@@ -55,8 +56,9 @@ class RunLock:
         # A child made by fork would share the lock and could outlive us.
         os.register_at_fork(after_in_child=self.release)
         who = f"process {os.getpid()} on {os.uname().nodename} since {time.strftime('%FT%TZ', time.gmtime())}\n"
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, who.encode(), 0)
+        with suppress(OSError):  # a full disk: the lock holds all the same, its holder has not said who it is
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, who.encode(), 0)
 
     def release(self) -> None:
         """Let the lock go; the file stays."""

@@ -2,9 +2,14 @@
 
     forks.py INSTANCE OPTIONS
 
-Orders come by standard input, a line of JSON each: ``{"die_at": n}`` kills the child with SIGKILL before the n-th
-line that it executes in the modules of a run; ``{"url": u}`` lets it find the database there, and not wait long
-for it; ``{}`` lets it run to its end. The answer is ``{"status": s, "lines": n}``.
+Orders come by standard input, a line of JSON each, which may have:
+
+``die_at``                         kill the child with SIGKILL before this executed line of a run's modules
+``url``                            find the database there, and do not wait long for it
+``fail_at``, ``errno``, ``lasting``  let this system call on the package's files fail, or all from it on
+``options``                        of the script
+
+The answer is ``{"status": s, "lines": n, "calls": m}``.
 """
 
 from __future__ import annotations
@@ -53,14 +58,46 @@ class Deadline:
         return self.trace
 
 
+CALLS = ("open", "write", "pwrite", "ftruncate", "fsync", "link", "rename", "mkdir")
+"""The system calls with which the package writes its own files."""
+
+
+class Faults:
+    """Counts the system calls of the package's own modules, and lets one of them fail.
+
+    Args:
+        at: the call's number; 0: none fails.
+        number: the error's.
+        is_lasting: whether all later ones fail as well.
+    """
+
+    def __init__(self, at: int, number: int, is_lasting: bool) -> None:
+        self.at, self.number, self.is_lasting = at, number, is_lasting
+        self.calls = 0
+        for name in CALLS:
+            setattr(os, name, self._wrapped(getattr(os, name)))
+
+    def _wrapped(self, call: Any) -> Any:
+        def wrapper(*arguments: Any, **options: Any) -> Any:
+            caller = Path(sys._getframe(1).f_code.co_filename)
+            if caller.is_relative_to(PACKAGE) and caller.stem != "keeper":  # whose pipe is no file
+                self.calls += 1
+                if self.at and (self.calls == self.at or (self.is_lasting and self.calls > self.at)):
+                    raise OSError(self.number, os.strerror(self.number))
+            return call(*arguments, **options)
+
+        return wrapper
+
+
 def run(instance: str, order: dict[str, Any], answer: int) -> None:
-    """Run the section in this process, as ``jobcron run`` does; write the number of lines to a pipe."""
+    """Run the section in this process, as ``jobcron run`` does; write the numbers of lines and calls to a pipe."""
+    faults = Faults(order.get("fail_at", 0), order.get("errno", 5), order.get("lasting", False))
     os.environ["JOBCRON_CONFIG"] = instance
     if "url" in order:
         os.environ["JOBCRON_DATABASE_URL"] = order["url"]
         finish.PAUSE_SECONDS = 0.01
         runner.PAUSES = (0.01, 0.01, None)
-    sys.argv = ["jobcron run", "work"]
+    sys.argv = ["jobcron run", "work", *order.get("options", ())]
     deadline = Deadline(order.get("die_at", 0))
     status = 0
     sys.settrace(deadline.trace)
@@ -70,7 +107,7 @@ def run(instance: str, order: dict[str, Any], answer: int) -> None:
         status = int(leaving.code or 0)
     finally:
         sys.settrace(None)
-    os.write(answer, str(deadline.lines).encode())
+    os.write(answer, f"{deadline.lines} {faults.calls}".encode())
     sys.stderr.flush()
     os._exit(status)
 
@@ -90,9 +127,10 @@ def main(instance: str) -> None:
                 os._exit(70)
         os.close(writing)
         _, status = os.waitpid(child, 0)
-        lines = os.read(reading, 20)
+        lines, calls = (os.read(reading, 40) or b"0 0").split()
         os.close(reading)
-        print(json.dumps({"status": os.waitstatus_to_exitcode(status), "lines": int(lines or 0)}), flush=True)
+        found = {"status": os.waitstatus_to_exitcode(status), "lines": int(lines), "calls": int(calls)}
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,62 @@
+"""Every system call on lock, settings, reports and log fails once; in full size each of them also for good."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from proving import IS_CHAOS, Proof, Runs
+from test_deaths import JOBS, drain
+
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EMFILE)
+
+
+def forget_state(proof: Proof) -> None:
+    """Let the next run make its state anew: kept settings and lock files."""
+    for path in (proof.path / "instance" / "state").rglob("*"):
+        if path.is_file():
+            path.unlink()
+
+
+@pytest.mark.feature("LP-18", "LP-19", "LP-25")
+@pytest.mark.parametrize("lasting", [False, True], ids=["for a moment", "for good"])
+@pytest.mark.timeout(20_000 if IS_CHAOS else 300)
+def test_a_file_that_fails_costs_no_job_and_no_report(proof: Proof, lasting: bool) -> None:
+    with Runs(proof) as runs:
+        proof.make(JOBS)
+        runs.run()
+        forget_state(proof)
+        proof.make(JOBS)
+        options = [f"--log-file=DEBUG:{proof.path / 'instance' / 'state' / 'log' / 'work.log'}"]
+        calls = runs.run(options=options)["calls"]
+        assert calls > 15, "too few system calls to prove anything"
+        for place in range(1, calls + 1, 1 if IS_CHAOS or not lasting else 5):
+            for number in ERRORS if IS_CHAOS else (ERRORS[place % len(ERRORS)],):
+                forget_state(proof)
+                first, *_ = proof.make(JOBS)
+                before = len(runs.log())
+                order = {"fail_at": place, "errno": number, "lasting": lasting, "options": options}
+                status = runs.run(**order)["status"]
+                said = runs.log()[before:]
+                where = f"call {place} of {calls} failed with {errno.errorcode[number]}: status {status}\n{said}"
+                assert status in (0, 1), where
+                assert "\nTraceback" not in said, where  # inside the whole text of a report it may be
+                drain(proof, runs)
+                found = unpublished_aside(proof, proof.verdict(since=first, crash_limit=10))
+                assert found == [], f"{found}\n{where}"
+
+
+def unpublished_aside(proof: Proof, found: list[str]) -> list[str]:
+    """Leave out reports that are not files because no file could be written: then the history has all of it."""
+    kept = []
+    for violation in found:
+        job = violation.partition(": job ")[2].partition(" ")[0]
+        if violation.startswith("i5_") and violation.endswith("is not there"):
+            rows = proof.query(
+                "SELECT detail FROM jobcron_event WHERE job = :job AND kind = 'failed'", job=int(job)
+            )
+            if any(detail.startswith("not published: ") and "this kind fails" in detail for (detail,) in rows):
+                continue
+        kept.append(violation)
+    return kept
