@@ -1,0 +1,93 @@
+"""Two versions of the code on one database: the commit before this one, installed by pip, beside this one."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from proofapp import LEASE_VARIABLE
+from proving import HERE, IS_CHAOS, Proof
+
+JOBS = 20_000 if IS_CHAOS else 300
+
+MAKE = """
+import sys
+from jobcron import Database
+from proofapp import make_job
+database = Database(sys.argv[1])
+for _ in range(int(sys.argv[2])):
+    with database.session() as session:
+        for kind in ("ledger", "bank", "checkpoint", "failing", "user", "retried", "unique"):
+            make_job(session, kind)
+        session.commit()
+"""
+
+
+@pytest.fixture(scope="session")
+def old_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the package as it was in the commit before, built and installed by pip."""
+    folder = tmp_path_factory.mktemp("old")
+    found = subprocess.run(["git", "archive", "HEAD~1"], cwd=ROOT, capture_output=True, check=False)
+    assert found.returncode == 0, f"expected a clone with its history: {found.stderr.decode()}"
+    with tarfile.open(fileobj=io.BytesIO(found.stdout)) as archive:
+        archive.extractall(folder / "tree", filter="tar")
+    pip = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps"]
+    subprocess.run([*pip, "--target", str(folder / "installed"), str(folder / "tree")], check=True)
+    return folder / "installed"
+
+
+def environment(code: Path | None) -> dict[str, str]:
+    """Return the environment of a process with the old code, or with this one."""
+    found = {**os.environ, LEASE_VARIABLE: "5"}
+    folders = [HERE, HERE.parent] if code is None else [code, HERE, HERE.parent]
+    found["PYTHONPATH"] = os.pathsep.join(map(str, folders))
+    return found
+
+
+@pytest.mark.feature("LP-01", "LP-23")
+def test_two_versions_of_the_code_share_one_queue(proof: Proof, old_code: Path) -> None:
+    where = [sys.executable, "-c", "import jobcron; print(jobcron.__file__)"]
+    seen = subprocess.run(where, env=environment(old_code), capture_output=True, text=True, check=True).stdout
+    assert seen.startswith(str(old_code)), "the old code is not what runs"
+    stop, log = proof.path / "stop", (proof.path / "workers.log").open("a")
+    workers = []
+    for name, code in (("old", old_code), ("new", None)):
+        command = [
+            sys.executable,
+            str(HERE / "worker.py"),
+            str(proof.instance(name)),
+            str(stop),
+            str(proof.path / "r"),
+        ]
+        workers.append(subprocess.Popen(command, env=environment(code), stderr=log))
+    makers = [
+        subprocess.Popen([sys.executable, "-c", MAKE, proof.url, str(JOBS // 14)], env=environment(code))
+        for code in (old_code, None)
+    ]
+    assert [maker.wait(300) for maker in makers] == [0, 0]
+    deadline = time.monotonic() + (3600 if IS_CHAOS else 90)
+    while time.monotonic() < deadline:
+        proof.make_due()
+        if proof.is_drained():
+            if len(claimants(proof)) == 2:
+                break
+            proof.make(["ledger"] * 50)  # one of them was quicker than the other
+        time.sleep(0.2)
+    stop.touch()
+    assert [worker.wait(60) for worker in workers] == [0, 0], (proof.path / "workers.log").read_text()
+    log.close()
+    assert proof.verdict() == [], (proof.path / "workers.log").read_text()
+    assert len(claimants(proof)) == 2, "expected both to have worked"
+
+
+def claimants(proof: Proof) -> set[str]:
+    """Return who has completed jobs."""
+    return {who for (who,) in proof.query("SELECT DISTINCT claimed_by FROM jobcron_job WHERE status = 2")}
