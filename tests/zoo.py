@@ -262,6 +262,14 @@ BUGS = (
         (MODEL, "oracle and sqlite"),
     ),
     Bug(
+        "bound to a session", "claim.py",
+        "    rows = execute(connection, statement, parameters).all()\n",
+        "    rows = execute(connection, statement, parameters).all()\n"
+        '    if connection.dialect.name == "postgresql":\n'
+        '        connection.exec_driver_sql("SELECT pg_advisory_lock_shared(7)")\n',
+        ("tests/proofs/test_pooling.py", "deaths or more_clients"),
+    ),
+    Bug(
         "one stray type breaks the run", "registry.py",
         "        return _classes[name]\n    except KeyError:\n",
         "        return _classes[name]\n    except ZeroDivisionError:\n",

@@ -3,7 +3,7 @@
 #
 #   tools/environment.sh run      .venv with jobcron
 #   tools/environment.sh test     .venv with jobcron and what tests and checks need
-#   tools/environment.sh server   a PostgreSQL server that the tests can start (needs "test" first)
+#   tools/environment.sh server   a PostgreSQL server and a pooler that the tests can start (needs "test" first)
 #
 # PYTHON names the Python to use. Without it an existing .venv is kept, else python3 is taken.
 # All settings of pip's own (PIP_…) count. Where nothing is to be done, this takes a few hundredths
@@ -133,12 +133,33 @@ check_server() {
     server_found >/dev/null || fail "install PostgreSQL >= 14 (on Debian and Ubuntu: apt-get install postgresql) and try again"
 }
 
+# The tests start a pooler of their own as well: the package must not start another one.
+debian_install_pooler() {
+    policy=/usr/sbin/policy-rc.d
+    if [ -e "$policy" ]; then debian_install pgbouncer; return; fi
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+    status=0
+    debian_install pgbouncer || status=$?
+    rm -f "$policy"
+    return "$status"
+}
+
+check_pooler() {
+    if [ -x /usr/sbin/pgbouncer ] || have pgbouncer; then return; fi
+    if may_install_packages && debian_install_pooler; then return; fi
+    say "the tests behind a pooler will fail: install pgbouncer (on Debian and Ubuntu: apt-get install pgbouncer)"
+}
+
 case ${1:-} in
     run | test)
         need git git
         make_venv
         install "$1"
         ;;
-    server) check_server ;;
+    server)
+        check_server
+        check_pooler
+        ;;
     *) fail "usage: tools/environment.sh run | test | server" ;;
 esac

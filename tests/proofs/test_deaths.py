@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+from typing import Any
 
 import pytest
 
@@ -16,12 +17,18 @@ SAMPLE = int(os.environ.get("PROOF_SAMPLE", 50))
 """Deaths for each database; in ``make test`` 100 in all."""
 
 
-def drain(proof: Proof, runs: Runs) -> None:
-    """Let runners that do not die do what is left, as cron would when leases have ended."""
+def drain(proof: Proof, runs: Runs, **order: Any) -> None:
+    """Let runners that do not die do what is left, as cron would when leases have ended.
+
+    Args:
+        proof: whose jobs.
+        runs: that run them.
+        order: more of `Runs.run`'s.
+    """
     for _ in range(20):
         proof.end_leases()
         proof.make_due()
-        assert runs.run()["status"] == 0, runs.log()
+        assert runs.run(**order)["status"] == 0, runs.log()
         if proof.is_drained():
             return
     raise AssertionError("jobs are left")
