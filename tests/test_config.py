@@ -82,6 +82,7 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "source_interface": "a.b.IC",
         "dbuser": "foo",
         "runner_class": "x.Y",
+        "max_workers": 1,
         "batch_size": 3,
         "schedule": "0 2 * * *",
         "oops_prefix": "F",

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from jobcron.errors import LeaseHeld as LeaseHeld
     from jobcron.errors import LeaseLost as LeaseLost
     from jobcron.errors import LockHeld as LockHeld
+    from jobcron.errors import MemoryLimitExceeded as MemoryLimitExceeded
     from jobcron.errors import NoSession as NoSession
+    from jobcron.errors import OutputLimitExceeded as OutputLimitExceeded
+    from jobcron.errors import ProcessDied as ProcessDied
+    from jobcron.errors import ProcessNotStarted as ProcessNotStarted
     from jobcron.errors import RetryableJobError as RetryableJobError
     from jobcron.errors import SchemaMismatch as SchemaMismatch
     from jobcron.errors import SuspendJobException as SuspendJobException
@@ -47,6 +51,8 @@ if TYPE_CHECKING:
     from jobcron.interfaces import IJobSource as IJobSource
     from jobcron.interfaces import IRunnableJob as IRunnableJob
     from jobcron.interfaces import JobStatus as JobStatus
+    from jobcron.isolate import ProcessJobRunner as ProcessJobRunner
+    from jobcron.isolate import TwistedJobRunner as TwistedJobRunner
     from jobcron.job import Job as Job
     from jobcron.notify import after_commit as after_commit
     from jobcron.notify import new_mail as new_mail
@@ -76,7 +82,11 @@ _HOMES = {
         "LeaseHeld",
         "LeaseLost",
         "LockHeld",
+        "MemoryLimitExceeded",
         "NoSession",
+        "OutputLimitExceeded",
+        "ProcessDied",
+        "ProcessNotStarted",
         "RetryableJobError",
         "SchemaMismatch",
         "SuspendJobException",
@@ -87,6 +97,7 @@ _HOMES = {
     "family": ("FamilyRow", "JobType", "job_type_column", "render_item"),
     "instance": ("load_settings",),
     "interfaces": ("IJob", "IJobRunner", "IJobSource", "IRunnableJob", "JobStatus"),
+    "isolate": ("ProcessJobRunner", "TwistedJobRunner"),
     "job": ("Job",),
     "notify": ("after_commit", "new_mail", "send"),
     "oops": ("globalErrorUtility",),

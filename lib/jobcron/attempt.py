@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import suppress
@@ -16,6 +17,9 @@ from jobcron.database import execute
 from jobcron.errors import LeaseLost
 
 ATTEMPT = "jobcron_attempt"
+
+COPY_STATUS = 70
+"""What a forked copy of a runner leaves with: EX_SOFTWARE of sysexits.h."""
 
 
 class Attempt:
@@ -36,6 +40,7 @@ class Attempt:
         connection: that of its last transaction.
         renew_at: when the lease is to be renewed, by the monotonic clock.
         is_written: whether its outcome is in the database already.
+        process: the number of the process that runs it.
         started: when it began, by the monotonic clock.
     """
 
@@ -62,6 +67,7 @@ class Attempt:
         self.lease_seconds = lease_seconds
         self.time_limit = time_limit
         self.progress: int | None = None
+        self.process = os.getpid()
         self.started = time.monotonic()
         self.renew_at = claim.taken + lease_seconds / 3  # the lease began with the claim
         self.is_written = False
@@ -74,6 +80,18 @@ class Attempt:
     def parameters(self) -> dict[str, Any]:
         """The parameters that every fenced statement has."""
         return {"id": self.claim.id, "token": self.claim.token, "progress": self.progress}
+
+    def run(self, runnable: Any) -> None:
+        """Run the job.
+
+        A copy of this process that the job made by ``os.fork`` and let come back from ``run`` leaves at once: it
+        shares our connection, and would commit the job a second time.
+        """
+        try:
+            runnable.run()
+        finally:
+            if os.getpid() != self.process:
+                os._exit(COPY_STATUS)
 
     def cancel_statement(self) -> None:
         """Stop the statement that the job waits for, if it does; called by the keeper, from its own thread.

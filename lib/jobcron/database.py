@@ -206,7 +206,7 @@ class Database:
         busy_seconds: float = BUSY_SECONDS,
         origin: str = "the database's URL",
     ) -> None:
-        self._address = (url, user)
+        self.url, self.user = url, user
         self.origin = origin
         try:
             self.engine = make_engine(url, user, busy_seconds)
@@ -264,7 +264,7 @@ class Database:
 
     def companion(self) -> Database:
         """Return the same database over a connection of its own, for one who must not wait long."""
-        return Database(*self._address, busy_seconds=0.25)
+        return Database(self.url, self.user, busy_seconds=0.25)
 
     def describe(self) -> str:
         """Return the database's URL without its password."""

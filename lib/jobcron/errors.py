@@ -9,7 +9,8 @@
         │   ├── DirectoryError         a state, lock or OOPS directory cannot be used    (exit 1)
         │   ├── DatabaseUnavailable    absent, refusing, or gone in the middle           (exit 1)
         │   ├── SchemaMismatch         tables missing, too old or too new                (exit 1)
-        │   └── LockHeld               another run of the same section goes on           (exit 3)
+        │   ├── LockHeld               another run of the same section goes on           (exit 3)
+        │   └── ProcessNotStarted      a process for isolated jobs could not begin       (exit 1)
         ├── InvalidTransition          a move of status that a job's life does not have
         ├── LeaseHeld                  somebody else holds the job's lease
         ├── DuplicateJobType           two classes claim one type
@@ -24,8 +25,13 @@
     TimeoutError
     └── TimeLimitExceeded              the job ran longer than its type allows
 
+    MemoryError
+    └── MemoryLimitExceeded            the job's processes took more memory than its type allows
+
     RuntimeError
-    └── CrashLimitReached              the job's process died too often; it is not run again
+    ├── CrashLimitReached              the job's process died too often; it is not run again
+    ├── OutputLimitExceeded            the job printed more than its type allows
+    └── ProcessDied                    the isolated process of the job ended in the middle of it
 
     BaseException                      so that ``except Exception`` in a job cannot swallow them
     ├── Interrupted                    the runner has to stop; the job goes back to the queue
@@ -70,6 +76,10 @@ class LockHeld(UserMistake):
     """Another process holds the lock of this section."""
 
     exit_status = 3
+
+
+class ProcessNotStarted(UserMistake):
+    """A process for isolated jobs could not begin to work; what it said is in the message."""
 
 
 class InvalidTransition(JobcronError):
@@ -139,6 +149,18 @@ class RetryableJobError(JobcronError):
 
 class TimeLimitExceeded(TimeoutError):
     """The job ran longer than the ``time_limit`` of its type."""
+
+
+class MemoryLimitExceeded(MemoryError):
+    """The processes of an isolated job had more in memory than its ``memory_limit`` (LP-24)."""
+
+
+class OutputLimitExceeded(RuntimeError):
+    """An isolated job printed more than the ``output_limit`` of its type."""
+
+
+class ProcessDied(RuntimeError):
+    """The process of an isolated job ended in the middle of it: by a signal, or by leaving."""
 
 
 class CrashLimitReached(RuntimeError):

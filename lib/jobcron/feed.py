@@ -63,6 +63,31 @@ def end_expired(connection: Connection, type_id: int, logger: logging.Logger) ->
     return len(expired) == EXPIRE_BATCH
 
 
+def load_claimed(source: Any, session: Session, claim: Claim) -> Entry:
+    """Return one claimed job, its rows loaded.
+
+    Raises:
+        SQLAlchemyError: a table or a right is missing, or the database is in trouble: no fault of the job's.
+    """
+    try:
+        if hasattr(source, "load"):
+            job = source.load(session, [claim.id]).get(claim.id)
+        else:  # a source that uses none of our classes: by convention it has get
+            with use_session(session):
+                job = source.get(claim.id)
+    except SQLAlchemyError:
+        raise
+    except Exception as error:
+        # This one row cannot be read. It must not be in the way of the others: it is taken, and fails.
+        return claim, Unloadable(error)
+    return claim, job or _missing(source)
+
+
+def _missing(source: Any) -> Unloadable:
+    name = getattr(getattr(source, "context_class", source), "__name__", type(source).__name__)
+    return Unloadable(LookupError(f"its row in {name} is missing"))
+
+
 class Feed(Protocol):
     """Hands out claimed jobs."""
 
@@ -149,17 +174,15 @@ class TypeFeed:
     def _loaded(self, session: Session, claims: list[Claim]) -> list[Entry]:
         if not claims:
             return []
+        if len(claims) == 1:
+            return [load_claimed(self._source, session, claims[0])]
         try:
             jobs = self._source.load(session, [c.id for c in claims])
+        except SQLAlchemyError:
+            raise
         except Exception as error:
-            if isinstance(error, SQLAlchemyError):
-                raise  # a table or a right is missing: that is no fault of this job's
-            if len(claims) == 1:
-                # This one row cannot be read. It must not be in the way of the others: it is taken, and fails.
-                return [(claims[0], Unloadable(error))]
             raise UnreadableBatch from error
-        missing = LookupError(f"its row in {self._source.context_class.__name__} is missing")
-        return [(c, jobs.get(c.id) or Unloadable(missing)) for c in claims]
+        return [(c, jobs.get(c.id) or _missing(self._source)) for c in claims]
 
 
 class IteratorFeed:

@@ -171,6 +171,23 @@ def still_ours(database: TransactionSource, claim: Claim) -> bool:
     return bool(state == (JobStatus.RUNNING, claim.token))
 
 
+def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
+    """Return the status of a job whose process has ended, once nothing of that process is under way any more.
+
+    The fence waits for a COMMIT that the database has got and not yet carried out.
+
+    Returns:
+        None: the job is not ours any more.
+    """
+
+    def look(connection: Connection) -> Any:
+        execute(connection, "fence", {"id": claim.id, "token": claim.token}).first()
+        return _state(connection, claim)
+
+    state = _persistently(database, claim, look)
+    return state[0] if state is not None and state[1] == claim.token else None
+
+
 def _twin(connection: Connection, claim: Claim) -> int | None:
     """Return the number of a job that has not started and has the same unique key."""
     mine = aliased(Job)

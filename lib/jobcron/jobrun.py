@@ -64,7 +64,7 @@ def run_section(order: Order) -> JobRunner:
     try:
         _prepare(database, order, source)
         _address_mail(database, settings)
-        limits = Limits(section.batch_size, settings.crash_limit, settings.grace_seconds)
+        limits = limits_of(settings, section)
         runner: JobRunner = runner_class.runFromSource(
             source, database, order.logger, application=application, limits=limits
         )
@@ -132,6 +132,10 @@ def runner_class_of(settings: Settings, section: Section) -> Any:
     name = section.runner_class
     if name == "JobRunner":
         return JobRunner
+    if name in ("ProcessJobRunner", "TwistedJobRunner"):
+        from jobcron.isolate import ProcessJobRunner
+
+        return ProcessJobRunner
     place = f"{settings.path}: section [{section.name}], key runner_class"
     module, _, attribute = name.rpartition(".")
     found = None
@@ -139,9 +143,24 @@ def runner_class_of(settings: Settings, section: Section) -> Any:
         found = getattr(importlib.import_module(module), attribute, None) if module else None
     if not hasattr(found, "runFromSource"):
         raise ConfigurationError(
-            f"{place}: expected JobRunner or the dotted name of a class with runFromSource, got: {name}"
+            f"{place}: expected JobRunner, ProcessJobRunner or the dotted name of a class with runFromSource, "
+            f"got: {name}"
         )
     return found
+
+
+def limits_of(settings: Settings, section: Section) -> Limits:
+    """Return what bounds the runs of a section.
+
+    Raises:
+        ConfigurationError: it asks for more workers than the database can serve.
+    """
+    if section.max_workers > 1 and settings.database_url.startswith("sqlite"):
+        raise ConfigurationError(
+            f"{settings.path}: section [{section.name}], key max_workers: expected 1 for an SQLite database, "
+            f"where one job writes at a time, got: {section.max_workers}"
+        )
+    return Limits(section.batch_size, settings.crash_limit, settings.grace_seconds, section.max_workers)
 
 
 def _open_database(order: Order) -> TransactionSource:

@@ -132,14 +132,10 @@ class Keeper:
             try:
                 self._look_after(attempt, time.monotonic())
             except Exception as error:
-                self._retry_soon(attempt)
+                retry_soon(attempt)
                 expected = isinstance(error, DBAPIError | DatabaseUnavailable)
                 level = logging.DEBUG if expected else logging.WARNING
                 self._logger.log(level, "Job %s could not be looked after now: %s", attempt.claim.id, error)
-
-    @staticmethod
-    def _retry_soon(attempt: Attempt) -> None:
-        attempt.renew_at = time.monotonic() + min(RETRY_SECONDS, attempt.lease_seconds / 10)
 
     def _read_mail(self, seconds: float) -> bool:
         """Wait for signals at most so long, and note those that ask to stop; False: the keeper's work is over."""
@@ -166,18 +162,10 @@ class Keeper:
             self._renew(attempt)
 
     def _renew(self, attempt: Attempt) -> None:
-        database = self._connected()
-        attempt.renew_at = time.monotonic() + attempt.lease_seconds / 3
         progress = attempt.progress
-        with database.begin() as connection:
-            parameters = {**attempt.parameters, "lease_seconds": attempt.lease_seconds}
-            renewed = execute(connection, "renew", parameters).rowcount == 1
+        is_ours = renew(self._connected(), attempt)
         self._written_progress = progress
-        if renewed or self._attempt is not attempt:
-            return
-        if still_ours(database, attempt.claim):
-            self._retry_soon(attempt)  # held locked by the job's own transaction: nobody can take it over
-        else:
+        if not is_ours and self._attempt is attempt:
             self._interrupt(attempt, lost(attempt.claim))
 
     def _interrupt(self, attempt: Attempt, error: BaseException) -> None:
@@ -199,6 +187,29 @@ class Keeper:
         if self._database is None:
             self._database = self._open_database()
         return self._database
+
+
+def renew(database: TransactionSource, attempt: Attempt) -> bool:
+    """Renew the lease of a job that runs, and write its progress; False: the job is not ours any more.
+
+    Args:
+        database: a connection that may wait a little only.
+        attempt: its ``renew_at`` is set.
+    """
+    attempt.renew_at = time.monotonic() + attempt.lease_seconds / 3
+    parameters = {**attempt.parameters, "lease_seconds": attempt.lease_seconds}
+    with database.begin() as connection:
+        if execute(connection, "renew", parameters).rowcount == 1:
+            return True
+    if not still_ours(database, attempt.claim):
+        return False
+    retry_soon(attempt)  # held locked by the job's own transaction: nobody can take it over
+    return True
+
+
+def retry_soon(attempt: Attempt) -> None:
+    """Try a renewal that did not go through again before long."""
+    attempt.renew_at = time.monotonic() + min(RETRY_SECONDS, attempt.lease_seconds / 10)
 
 
 def give_back(

@@ -97,6 +97,7 @@ class ErrorUtility:
         self.redactor = Redactor()
         self.error_dir: str | None = None
         self.prefix = ""
+        self.section_name: str | None = None
         self._messages: list[dict[str, object]] = []
 
     def configure(self, section_name: str | None = None, settings: Any = None) -> None:
@@ -113,6 +114,7 @@ class ErrorUtility:
 
         settings = settings or load_settings()
         section = settings.section(section_name) if section_name else None
+        self.section_name = section_name
         self.prefix = (section and section.oops_prefix) or settings.oops_prefix
         self.error_dir = (section and section.error_dir) or settings.error_dir
         self.config = python_oops.Config()

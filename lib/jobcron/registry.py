@@ -81,11 +81,15 @@ def dotted_name(thing: Any) -> str:
     return f"{thing.__module__}.{thing.__qualname__}"
 
 
+def source_interfaces(source: Any) -> list[Any]:
+    """Return the interfaces of its own kind under which a source may be asked for."""
+    return [interface for interface in providedBy(source) if interface.extends(IJobSource)]
+
+
 def source_names(source: Any) -> list[SourceName]:
     """Return every dotted name under which a source may be asked for: its own, its interfaces'."""
     own = getattr(source, "finds_ready_jobs_itself", True)
-    names = [dotted_name(source)]
-    names += [dotted_name(i) for i in providedBy(source) if i.extends(IJobSource)]
+    names = [dotted_name(source), *map(dotted_name, source_interfaces(source))]
     return [SourceName(name, bool(own)) for name in names]
 
 

@@ -68,6 +68,7 @@ class Limits(NamedTuple):
     batch_size: int = 100
     crash_limit: int = 3
     grace_seconds: float = 30.0
+    max_workers: int = 1
 
 
 @implementer(IJobRunner)
@@ -180,27 +181,7 @@ class JobRunner:
 
     def _take(self, session: Session) -> list[tuple[Claim, Any]]:
         """Take the next jobs."""
-        return self._insist(session, "no more jobs could be claimed", lambda: self._feed.take(session))
-
-    @staticmethod
-    def _insist(session: Session, failure: str, work: Callable[[], Result]) -> Result:
-        """Do something in the database, again where it met trouble there.
-
-        Raises:
-            DatabaseUnavailable: the trouble stayed.
-        """
-        for pause in PAUSES:
-            try:
-                return work()
-            except Exception as error:
-                session.rollback()
-                reason = interruption_of(error)
-                if reason is None:
-                    raise
-                if pause is None:
-                    raise DatabaseUnavailable(f"{failure}: {reason}") from error
-                time.sleep(pause)
-        raise AssertionError("not reached")
+        return insist(session, "no more jobs could be claimed", lambda: self._feed.take(session))
 
     def _run_one(self, session: Session, claim: Claim, runnable: Any) -> None:
         """Run one claimed job and write what became of it."""
@@ -235,7 +216,7 @@ class JobRunner:
             return PoisonStopped(CrashLimitReached(text))
         try:
             with self._watched(attempt), use_session(attempt.session), self.application.context():
-                self._runnable(job).run()
+                attempt.run(self._runnable(job))
             if attempt.interrupted is not None:
                 raise attempt.interrupted  # the job swallowed it
             return complete(self.database, attempt)
@@ -310,7 +291,7 @@ class JobRunner:
             session.commit()
 
         try:
-            self._insist(session, f"job {entry[0].id} could not be loaded again", load)
+            insist(session, f"job {entry[0].id} could not be loaded again", load)
         except DatabaseUnavailable:
             self._backlog.extend([entry])
             raise
@@ -356,6 +337,31 @@ class JobRunner:
                 yield
         finally:
             self._keeper.watch(None)
+
+
+def insist(session: Session, failure: str, work: Callable[[], Result]) -> Result:
+    """Do something in the database, again where it met trouble there.
+
+    Args:
+        session: rolled back before each try but the first.
+        failure: what has failed where the trouble stays.
+        work: what to do.
+
+    Raises:
+        DatabaseUnavailable: the trouble stayed.
+    """
+    for pause in PAUSES:
+        try:
+            return work()
+        except Exception as error:
+            session.rollback()
+            reason = interruption_of(error)
+            if reason is None:
+                raise
+            if pause is None:
+                raise DatabaseUnavailable(f"{failure}: {reason}") from error
+            time.sleep(pause)
+    raise AssertionError("not reached")
 
 
 def _seconds(thing: Any, name: str) -> float | None:

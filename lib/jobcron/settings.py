@@ -38,6 +38,7 @@ class Section(NamedTuple):
     source_interface: str | None
     dbuser: str | None
     runner_class: str
+    max_workers: int
     batch_size: int
     schedule: str
     oops_prefix: str | None

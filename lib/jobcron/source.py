@@ -81,7 +81,10 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
     """``family.TYPE``: what the database calls the type."""
 
     memory_limit: ClassVar[int | None] = None
-    """Bytes that a job may use in an isolated runner."""
+    """Bytes that a job may use in an isolated runner, its process included; None: as many as there are."""
+
+    output_limit: ClassVar[int] = 10 * 2**20
+    """Bytes that a job may print in an isolated runner."""
 
     finds_ready_jobs_itself: ClassVar[bool] = False
     """Whether the class has an ``iterReady`` of its own."""

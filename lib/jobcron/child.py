@@ -1,0 +1,139 @@
+"""A child process that runs jobs, as its parent sees it: what it is told, what it says, how it ends.
+
+The two talk over a socket, a line of JSON for each message. What the child, or a job in it, prints comes by a pipe
+of its own, and is shown in part.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from tempfile import TemporaryFile
+from typing import Any
+
+from jobcron.logs import visible
+
+TAIL_BYTES = 4000
+"""How much of the last that a job printed is shown in its report."""
+
+MAX_TRACEBACK = 8000
+
+CHUNK = 1 << 16
+
+
+class Child:
+    """A child process.
+
+    Args:
+        order: what it is to work for; see `jobcron.isolated`.
+
+    Attributes:
+        control: the socket.
+        output: the descriptor of what it prints.
+        printed: how many bytes it has printed since `hand`.
+        tail: the last of them.
+    """
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.control, theirs = socket.socketpair()
+        self.output, printing = os.pipe()
+        os.set_blocking(self.output, False)
+        self.printed = 0
+        self.tail = b""
+        self._received = b""
+        self._last_words = TemporaryFile()  # noqa: SIM115 - closed by `end`
+        self._is_deaf = False
+        self._is_mute = False
+        # -P: no module is looked for in the working directory.
+        descriptors = [theirs.fileno(), self._last_words.fileno()]
+        command = [sys.executable, "-P", "-m", "jobcron.isolated", *map(str, descriptors)]
+        with theirs:
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=printing,
+                    stderr=printing,
+                    pass_fds=descriptors,
+                    start_new_session=True,
+                )
+            finally:
+                os.close(printing)
+        self.send(order)
+
+    @property
+    def number(self) -> int:
+        """The number of the process, and of its group."""
+        return self._process.pid
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Tell the child something; one that has died is found dead elsewhere."""
+        with suppress(OSError):
+            self.control.sendall(json.dumps(message).encode() + b"\n")
+
+    def hand(self, job: int, token: int, taken: float) -> None:
+        """Let the child run a claimed job."""
+        self.printed, self.tail = 0, b""
+        self.send({"run": [job, token, taken]})
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Return what the child has said since the last call, without waiting."""
+        with suppress(BlockingIOError, ConnectionError):
+            while chunk := self.control.recv(CHUNK, socket.MSG_DONTWAIT):
+                self._received += chunk
+            self._is_deaf = True
+        *lines, self._received = self._received.split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    @property
+    def watched(self) -> list[Any]:
+        """What becomes readable when the child says or prints something; closed by it, it tells nothing more."""
+        return [*([] if self._is_deaf else [self.control]), *([] if self._is_mute else [self.output])]
+
+    def hang_up(self) -> None:
+        """Tell the child that there will be nothing more."""
+        with suppress(OSError):
+            self.control.shutdown(socket.SHUT_WR)
+
+    def read_output(self) -> bytes:
+        """Return what was printed since the last call, a chunk at most, without waiting."""
+        try:
+            chunk = os.read(self.output, CHUNK)
+        except BlockingIOError:
+            return b""
+        self._is_mute |= not chunk
+        self.printed += len(chunk)
+        self.tail = (self.tail + chunk)[-TAIL_BYTES:]
+        return chunk
+
+    def status(self) -> int | None:
+        """Return how the process ended, as of subprocess; None: it has not."""
+        # It stays a zombie until `end`: as long as it has its number, nobody else gets it.
+        ended = os.waitid(os.P_PID, self.number, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None:
+            return None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+
+    def last_words(self) -> str:
+        """Return the end of what was printed, and where the interpreter was when a signal killed it."""
+        self._last_words.seek(0)
+        parts = (self.tail, self._last_words.read(MAX_TRACEBACK))
+        return "\n".join(visible(part.decode("utf-8", "replace")).strip() for part in parts).strip()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process, not to those that it has started."""
+        os.kill(self.number, number)
+
+    def end(self) -> None:
+        """Kill the process, if it has not ended, and with it all that it has started."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.number, signal.SIGKILL)
+        self._process.wait()
+        self.control.close()
+        self._last_words.close()
+        os.close(self.output)

@@ -1,0 +1,319 @@
+"""The isolated runner: jobs run in child processes, which may hang, leak or die without harm to others (LP-24).
+
+This process claims jobs, hands each to a child, renews the leases, and enforces what a child cannot be trusted to
+enforce on itself: the limits of time, memory and output. A child that lives writes what became of its job, as
+`JobRunner` does. Where it has died, or was killed, that is done here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from types import FrameType
+from typing import Any, Self
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+from zope.interface import implementer
+
+from jobcron import registry
+from jobcron.aftermath import set_aside_and_tell
+from jobcron.application import Application
+from jobcron.attempt import Attempt, lost
+from jobcron.claim import Claimant
+from jobcron.database import Database, TransactionSource
+from jobcron.errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    Interrupted,
+    LeaseLost,
+    ProcessNotStarted,
+    UserMistake,
+)
+from jobcron.feed import feed_for, load_claimed
+from jobcron.finish import set_aside, settled
+from jobcron.instance import load_settings
+from jobcron.interfaces import IJobRunner, JobStatus
+from jobcron.job import worker_name
+from jobcron.keeper import renew, retry_soon
+from jobcron.oops import ErrorUtility, globalErrorUtility
+from jobcron.outcome import NotStarted, outcome_of, retries_left, seconds_of
+from jobcron.report import Reporter
+from jobcron.runner import DEFAULT_LEASE_SECONDS, JobRunner, Limits, insist
+from jobcron.worker import KILL_SECONDS, Worker
+
+POLL_SECONDS = 0.5
+"""How exact the limits are."""
+
+
+@implementer(IJobRunner)
+class ProcessJobRunner:
+    """Runs the ready jobs of one source in child processes.
+
+    Args: as of `JobRunner`.
+
+    Attributes:
+        completed: how many jobs completed, by class name.
+        incomplete: how many did not, by class name.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        database: Database,
+        *,
+        application: Application | None = None,
+        logger: logging.Logger | None = None,
+        limits: Limits | None = None,
+        errors: ErrorUtility = globalErrorUtility,
+    ) -> None:
+        self.source = source
+        self.database = database
+        self.application = application or Application()
+        self.logger = logger or logging.getLogger()
+        self.limits = limits or Limits()
+        self.reporter = Reporter(errors, self.logger)
+        self.completed: Counter[str] = Counter()
+        self.incomplete: Counter[str] = Counter()
+        self._companion = database.companion()
+        self._lease_seconds = seconds_of(getattr(source, "lease_duration", None)) or DEFAULT_LEASE_SECONDS
+        claimant = Claimant(worker_name(), self._lease_seconds)
+        # One at a time: what is claimed is run at once, by a child that is free.
+        self._feed = feed_for(source, database, claimant, 1, self.limits.crash_limit, self.logger)
+        self._workers: list[Worker] = []
+        self._stop_at: float | None = None
+        self._from_keyboard = False
+        self._trouble: UserMistake | None = None
+        self._may_be_more = True
+
+    @property
+    def oops_ids(self) -> list[str]:
+        """The ids of the reports that this run made."""
+        return self.reporter.oops_ids
+
+    @classmethod
+    def runFromSource(
+        cls,
+        source: Any,
+        database: TransactionSource,
+        logger: logging.Logger | None = None,
+        **options: Any,
+    ) -> Self | JobRunner:
+        """Run the ready jobs of `source`, and return the runner, which says what became of them.
+
+        Inside a test's own transaction, which no other process sees, jobs run in this process, without limits.
+        """
+        if not isinstance(database, Database):
+            return JobRunner.runFromSource(source, database, logger, **options)
+        runner = cls(source, database, logger=logger, **options)
+        runner.runAll()
+        return runner
+
+    def runAll(self) -> None:
+        """Run ready jobs until none is left, or the run is stopped by a signal.
+
+        Raises:
+            UserMistake: a child could not begin to work, or the database went away for good.
+            KeyboardInterrupt: after the jobs that ran were put back.
+        """
+        with self._signals() as wakeup, closing(self.database.session()) as session:
+            try:
+                while self._hand_out(session) or self._workers:
+                    self._wait(wakeup)
+                    for worker in list(self._workers):
+                        self._attend(worker)
+            finally:
+                for worker in self._workers:
+                    worker.end()
+                self._companion.close()
+        if self._trouble is not None:
+            raise self._trouble
+        if self._from_keyboard:
+            raise KeyboardInterrupt
+
+    def _hand_out(self, session: Session) -> bool:
+        """Give each child that is free a job, as long as there are; tell whether any was given."""
+        given = False
+        while self._may_be_more and self._trouble is None and self._stop_at is None:
+            busy = [worker for worker in self._workers if worker.attempt]
+            if len(busy) >= self.limits.max_workers:
+                break
+            entries = insist(session, "no more jobs could be claimed", lambda: self._feed.take(session))
+            if not entries:
+                self._may_be_more = False
+                break
+            ((claim, runnable),) = entries
+            limit = seconds_of(getattr(runnable, "time_limit", None))
+            attempt = Attempt(claim, runnable, session, self._lease_seconds, limit)
+            free = [worker for worker in self._workers if worker.is_free]
+            worker = free[0] if free else self._new_worker()
+            worker.hand(attempt, self.source)
+            given = True
+        if not given:
+            for worker in self._workers:
+                if worker.is_free:
+                    worker.let_go()  # a child that is kept for nothing is told so
+        return given
+
+    def _new_worker(self) -> Worker:
+        settings = load_settings()
+        worker = Worker(
+            {
+                "path": [os.path.abspath(folder) for folder in sys.path],
+                "config": settings.path,
+                "database_url": self.database.url,
+                "user": self.database.user,
+                "origin": self.database.origin,
+                "section": self.reporter.utility.section_name,
+                "source": _found_as(self.source),
+                "level": self.logger.getEffectiveLevel(),
+                "crash_limit": self.limits.crash_limit,
+                "grace_seconds": self.limits.grace_seconds,
+            },
+            self.logger,
+        )
+        self._workers.append(worker)
+        return worker
+
+    def _wait(self, wakeup: int) -> None:
+        watched: list[Any] = [wakeup]
+        for worker in self._workers:
+            watched += worker.watched
+        readable, _, _ = select.select(watched, [], [], POLL_SECONDS)
+        if wakeup in readable:
+            os.read(wakeup, 1000)
+
+    def _attend(self, worker: Worker) -> None:
+        """Hear what a child says, look whether it lives, and enforce its limits."""
+        has_ended = worker.has_ended  # first: what it said before that is there to be read
+        for message in worker.messages():
+            self._hear(worker, message)
+        if has_ended:
+            self._bury(worker, worker.cause_of_death())
+            return
+        now = time.monotonic()
+        if worker.attempt is not None and now >= worker.attempt.renew_at:
+            self._renew(worker)
+        too_much = worker.exceeded(now)
+        if self._stop_at is not None and now >= self._stop_at:
+            too_much = Interrupted("the run was stopped")
+        if too_much is not None:
+            self._bury(worker, too_much)
+
+    def _hear(self, worker: Worker, message: dict[str, Any]) -> None:
+        if "done" in message:
+            self._may_be_more = True
+            self.completed.update(message["completed"])
+            self.incomplete.update(message["incomplete"])
+            self.reporter.oops_ids.extend(message["oops_ids"])
+            worker.is_done(failed=bool(message["incomplete"]))
+        elif "trouble" in message:
+            kind = (
+                ConfigurationError if message["status"] == ConfigurationError.exit_status else DatabaseUnavailable
+            )
+            self._trouble = self._trouble or kind(message["trouble"])
+            if worker.is_ready:
+                worker.attempt = None  # nobody knows what became of it: the lease decides
+
+    def _renew(self, worker: Worker) -> None:
+        attempt = worker.attempt
+        assert attempt is not None
+        try:
+            if not renew(self._companion, attempt):
+                self._bury(worker, lost(attempt.claim))
+        except (DBAPIError, DatabaseUnavailable) as error:
+            retry_soon(attempt)
+            self.logger.debug("Job %s could not be looked after now: %s", attempt.claim.id, error)
+
+    def _bury(self, worker: Worker, error: BaseException) -> None:
+        """End a child and all that it has started; write what became of its job, if it had one."""
+        if not worker.is_ready and self._stop_at is None and self._trouble is None:
+            said = worker.said(error)
+            self._trouble = ProcessNotStarted(f"a process for isolated jobs did not begin to work: {said}")
+        worker.end()
+        self._workers.remove(worker)
+        attempt = worker.attempt
+        if attempt is None:
+            return
+        self._may_be_more = True
+        if not worker.has_begun:
+            set_aside(self.database, attempt.claim, NotStarted())
+            return
+        self._settle(attempt, error)
+
+    def _settle(self, attempt: Attempt, error: BaseException) -> None:
+        status = settled(self.database, attempt.claim)
+        name = type(attempt.runnable).__name__
+        if status is JobStatus.COMPLETED:
+            self.completed[name] += 1
+            return
+        self.incomplete[name] += 1
+        if status is not None and status is not JobStatus.RUNNING:
+            self.logger.info("%s ended as %s before its process did.", attempt.name, status.title)
+            return
+        with closing(self.database.session()) as session:
+            _, attempt.runnable = load_claimed(self.source, session, attempt.claim)
+            attempt.session = session
+            session.commit()
+            left = retries_left(*attempt.counts)
+            outcome = outcome_of(error if status else LeaseLost(str(error)), attempt.runnable, left, 0)
+            set_aside_and_tell(self.database, self.reporter, attempt, outcome, self.application.context)
+
+    @contextmanager
+    def _signals(self) -> Iterator[int]:
+        """Take over SIGTERM and SIGINT, where this is the main thread; yield what they make readable."""
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        before: dict[signal.Signals, Any] = {}
+        with suppress(ValueError):  # not the main thread: then nobody can stop the run
+            for number in (signal.SIGTERM, signal.SIGINT):
+                before[number] = signal.signal(number, self._on_signal)
+        wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False) if before else -1
+        try:
+            yield reading
+        finally:
+            if before:
+                signal.set_wakeup_fd(wakeup)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(reading)
+            os.close(writing)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Hand a signal on; the children give their jobs the grace."""
+        is_first = self._stop_at is None
+        self._from_keyboard |= number == signal.SIGINT
+        grace = self.limits.grace_seconds if is_first and not self._from_keyboard else 0.0
+        self._stop_at = time.monotonic() + grace + KILL_SECONDS
+        for worker in self._workers:
+            worker.signal(signal.Signals(number))
+
+
+TwistedJobRunner = ProcessJobRunner
+"""The name of Launchpad's isolated runner."""
+
+
+def _found_as(source: Any) -> str:
+    """Return the ``module:name`` of a source for another process: its own, or that of an interface of its.
+
+    Raises:
+        ConfigurationError: it cannot be found by a name.
+    """
+    if isinstance(source, type):
+        found: Any = source
+    else:
+        names = registry.source_interfaces(source)
+        found = names[0] if names else type(source)
+        if not names:
+            raise ConfigurationError(
+                f"expected the source {registry.dotted_name(source)} to be a class, or to provide an interface "
+                "under which a process of isolated jobs can find it"
+            )
+    return f"{found.__module__}:{getattr(found, '__qualname__', None) or found.__name__}"

@@ -1,0 +1,213 @@
+"""The program of a child process that runs jobs: ``python -m jobcron.isolated SOCKET FILE``.
+
+Both are descriptors: of a socket to the parent (`jobcron.child`), and of a file to which the interpreter writes
+where it was when a signal killed it. The first message is the order:
+
+``path``          where modules are found, as in the parent
+``config``        the configuration file
+``database_url``, ``user``, ``origin``    the database, the role, and where they are named
+``section``       whose prefix and directory reports have, or null
+``source``        the dotted name of the source, or of an interface that it provides
+``level``         of the log
+``crash_limit``, ``grace_seconds``        see ``configs/schema.conf``
+
+Then come jobs, ``{"run": [number, token, time of the claim]}``, one after the other. The child says ``ready``,
+``started`` and, for each job, ``done`` with what became of it; ``log`` for each record of its log; and ``trouble``
+where it cannot go on. After a job that did not complete it ends: the next one gets a process that is fresh.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import importlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from jobcron.application import load_application, source_of
+from jobcron.attempt import Attempt
+from jobcron.claim import Claim
+from jobcron.database import Database
+from jobcron.errors import UserMistake
+from jobcron.feed import Entry, Feed, load_claimed
+from jobcron.instance import load_settings, presented
+from jobcron.memory import memory_limited, offer_to_the_kernel
+from jobcron.notify import post
+from jobcron.oops import globalErrorUtility
+from jobcron.runner import JobRunner, Limits
+
+PR_SET_PDEATHSIG = 1
+
+
+class Line:
+    """The socket to the parent."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._socket.set_inheritable(False)
+        self._reader = self._socket.makefile("rb")
+
+    def say(self, **message: Any) -> None:
+        """Tell the parent; where it is gone, nobody."""
+        with suppress(OSError):
+            self._socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def hear(self) -> dict[str, Any] | None:
+        """Return the parent's next message, or None where there will be none."""
+        line = self._reader.readline()
+        return json.loads(line) if line else None
+
+
+class ToParent(logging.Handler):
+    """Hands each record to the parent, whose log it goes to."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__()
+        self._line = line
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand over a record."""
+        try:
+            text, oops_id = self.format(record), getattr(record, "oops_id", None)
+        except Exception:
+            self.handleError(record)
+        else:
+            self._line.say(log=[record.levelno, text, oops_id])
+
+
+class HandedFeed:
+    """The jobs that the parent hands over, each claimed already.
+
+    Args:
+        line: to the parent.
+        runner: whose counts say what became of the job before.
+    """
+
+    def __init__(self, line: Line, runner: ChildRunner) -> None:
+        self._line = line
+        self._runner = runner
+        self._pending: Claim | None = None
+        self._last: int | None = None
+
+    def took(self, seconds: float) -> None:
+        """Learn nothing: the parent claims."""
+
+    def forget(self) -> None:
+        """Hold nothing."""
+
+    def take(self, session: Session) -> list[Entry]:
+        """See `Feed`: say what became of the last job, and wait for the next."""
+        if self._pending is None:
+            self.tell_done()
+            message = None if self._runner.incomplete.total() else self._line.hear()
+            if message is None:
+                return []
+            self._pending = Claim(*message["run"])
+        session.expunge_all()
+        entry = load_claimed(self._runner.source, session, self._pending)
+        session.commit()
+        self._last, self._pending = entry[0].id, None
+        self._line.say(started=self._last)
+        return [entry]
+
+    def tell_done(self) -> None:
+        """Tell the parent what became of the job that ran, if one did and it is decided."""
+        runner = self._runner
+        if self._last is None or not (runner.completed or runner.incomplete):
+            return
+        self._last = None
+        self._line.say(
+            done=True,
+            completed=dict(runner.completed),
+            incomplete=dict(runner.incomplete),
+            oops_ids=runner.oops_ids,
+        )
+        runner.completed.clear()
+        runner.oops_ids.clear()
+
+
+class ChildRunner(JobRunner):
+    """Runs the jobs that the parent hands over."""
+
+    def __init__(self, line: Line, *arguments: Any, **options: Any) -> None:
+        self.handed = HandedFeed(line, self)
+        super().__init__(*arguments, **options)
+
+    def _make_feed(self) -> Feed:
+        return self.handed
+
+    @contextmanager
+    def _watched(self, attempt: Attempt) -> Iterator[None]:
+        limit = getattr(attempt.runnable, "memory_limit", None) or getattr(self.source, "memory_limit", None)
+        with super()._watched(attempt), memory_limited(limit):
+            yield
+
+
+def main(descriptor: int, last_words: int) -> int:
+    """Run what the parent hands over, until there is no more; return the exit status."""
+    die_with_the_parent()
+    os.set_inheritable(last_words, False)
+    faulthandler.enable(last_words, all_threads=False)
+    offer_to_the_kernel()
+    line = Line(descriptor)
+    order = line.hear()
+    if order is None:
+        return 0
+    logger = logging.getLogger()
+    logger.addHandler(ToParent(line))
+    logger.setLevel(order["level"])
+    try:
+        _work(line, order, logger)
+    except UserMistake as error:
+        line.say(trouble=str(error), status=error.exit_status)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 1  # the parent knows
+    return 0
+
+
+def _work(line: Line, order: dict[str, Any], logger: logging.Logger) -> None:
+    sys.path[:] = order["path"]
+    settings = load_settings(order["config"])._replace(database_url=order["database_url"])
+    with presented(settings):
+        globalErrorUtility.configure(order["section"], settings)
+        application = load_application(settings)
+        module, _, name = order["source"].partition(":")
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+        source = source_of(found, "the source of an isolated run", settings)
+        post.configure(settings.mail, settings.mail_from)
+        database = Database(order["database_url"], order["user"], origin=order["origin"])
+        limits = Limits(1, order["crash_limit"], order["grace_seconds"])
+        try:
+            runner = ChildRunner(line, source, database, application=application, logger=logger, limits=limits)
+            line.say(ready=True)
+            try:
+                runner.runAll()
+            finally:
+                runner.handed.tell_done()  # a run that is stopped takes no next job
+        finally:
+            database.close()
+
+
+def die_with_the_parent() -> None:
+    """Ask the kernel to kill this process when its parent dies: nobody would look after it. Linux alone can."""
+    parent = os.getppid()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))

@@ -1,0 +1,176 @@
+"""A child process and the job that it has: what it printed and said, and whether it has exceeded a limit."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from typing import Any, TypeVar
+
+from jobcron.attempt import Attempt
+from jobcron.child import Child
+from jobcron.errors import MemoryLimitExceeded, OutputLimitExceeded, ProcessDied, TimeLimitExceeded
+from jobcron.memory import memory_of, others_in
+
+START_SECONDS = 120.0
+"""How long a child may take to import the application."""
+
+KILL_SECONDS = 5.0
+"""How long a child that was told to stop has for its job's cleaning up before it is killed."""
+
+END_SECONDS = 5.0
+"""How long a child without a job may take to leave."""
+
+OUTPUT_LIMIT = 10 * 1024 * 1024
+
+MEMORY_SLACK = 16 * 1024 * 1024
+"""A single process, whose stack does not count in its own limit, is to meet that, and MemoryError, first."""
+
+SHOWN_LINES = 100
+"""How many lines that a job prints go to the log."""
+
+
+Error = TypeVar("Error", bound=BaseException)
+
+
+class Worker:
+    """A child process, with at most one job.
+
+    Args:
+        order: see `jobcron.isolated`.
+        logger: of the script; it gets what the child logs, and the first lines of what is printed.
+
+    Attributes:
+        attempt: at the job that the child has, or None.
+        is_ready: whether the child has imported the application.
+        has_begun: whether it has begun with the job.
+    """
+
+    def __init__(self, order: dict[str, Any], logger: logging.Logger) -> None:
+        self._child = Child(order)
+        self._logger = logger
+        self.attempt: Attempt | None = None
+        self.is_ready = False
+        self.has_begun = False
+        self._end_by: float | None = time.monotonic() + START_SECONDS
+        self._is_leaving = False
+        self._memory_limit: int | None = None
+        self._output_limit = OUTPUT_LIMIT
+        self._shown = 0
+        self._line = b""
+
+    @property
+    def watched(self) -> list[Any]:
+        """What becomes readable when there is something to attend to."""
+        return self._child.watched
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it can be given a job."""
+        return self.attempt is None and not self._is_leaving
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process has ended."""
+        return self._child.status() is not None
+
+    def hand(self, attempt: Attempt, source: Any) -> None:
+        """Let the child run a job."""
+        job = attempt.runnable
+        self._memory_limit = getattr(job, "memory_limit", None) or getattr(source, "memory_limit", None)
+        self._output_limit = getattr(job, "output_limit", None) or OUTPUT_LIMIT
+        self.attempt, self.has_begun, self._shown = attempt, False, 0
+        self._child.hand(*attempt.claim)
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Return what the child says of its jobs; what it logs goes to the log, and so does what is printed."""
+        self._read_output()
+        kept = []
+        for message in self._child.messages():
+            if "log" in message:
+                level, text, oops_id = message["log"]
+                self._logger.log(level, "%s", text, extra={"oops_id": oops_id} if oops_id is not None else None)
+            elif "ready" in message:
+                self.is_ready, self._end_by = True, None
+            elif "started" in message:
+                self.has_begun = True
+                if self.attempt is not None:
+                    self.attempt.started = time.monotonic()
+            else:
+                kept.append(message)
+        return kept
+
+    def is_done(self, *, failed: bool) -> None:
+        """Note that the job has ended, and been written; a child whose job failed leaves."""
+        attempt, self.attempt = self.attempt, None
+        left = others_in(self._child.number)
+        if left and attempt is not None:
+            self._logger.warning("%s left %s processes behind, which are killed.", attempt.name, len(left))
+        if failed or left:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Tell the child that there is nothing more to do."""
+        self._is_leaving = True
+        self._end_by = time.monotonic() + END_SECONDS
+        self._child.hang_up()
+
+    def exceeded(self, now: float) -> BaseException | None:
+        """Return the error of the limit that is exceeded, or None."""
+        if self._end_by is not None and now >= self._end_by:
+            return ProcessDied("it did not do so in time")
+        attempt = self.attempt
+        if attempt is None or not self.has_begun:
+            return None
+        limit = attempt.time_limit
+        if limit is not None and now >= attempt.started + limit + KILL_SECONDS:
+            text = f"the job ran longer than {limit:g} seconds, and its process was killed"
+            return self._with_output(TimeLimitExceeded(text))
+        if self._child.printed > self._output_limit:
+            text = f"the job printed more than {self._output_limit} bytes, and its process was killed"
+            return self._with_output(OutputLimitExceeded(text))
+        if self._memory_limit is not None:
+            memory = memory_of(self._child.number, self._memory_limit)
+            if memory > self._memory_limit + MEMORY_SLACK:
+                text = f"the job's processes had {memory} bytes in memory, more than {self._memory_limit}"
+                return self._with_output(MemoryLimitExceeded(f"{text}, and were killed"))
+        return None
+
+    def cause_of_death(self) -> ProcessDied:
+        """Return the error that says how the process ended by itself."""
+        status = self._child.status() or 0
+        if status >= 0:
+            return self._with_output(
+                ProcessDied(f"the job's process left with status {status} in the middle of it")
+            )
+        number = signal.Signals(-status)
+        perhaps = ", perhaps by the kernel because memory had run out" if number is signal.SIGKILL else ""
+        return self._with_output(ProcessDied(f"the job's process was killed by {number.name}{perhaps}"))
+
+    def said(self, error: BaseException) -> str:
+        """Return an error's message with the last of what was printed."""
+        return f"{error}\n{self._child.last_words()}".strip()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the child, unless it is still importing and would die by it."""
+        if self.is_ready:
+            self._child.signal(number)
+
+    def end(self) -> None:
+        """Kill the child and all that it has started."""
+        self._child.end()
+
+    def _with_output(self, error: Error) -> Error:
+        if last_words := self._child.last_words():
+            error.add_note(f"The last words of the process:\n{last_words}")
+        return error
+
+    def _read_output(self) -> None:
+        while chunk := self._child.read_output():
+            *lines, self._line = (self._line + chunk).split(b"\n")
+            for line in lines[: max(0, SHOWN_LINES - self._shown)]:
+                self._logger.info("FROM %s: %s", self._child.number, line[:2000].decode("utf-8", "replace"))
+            self._shown += len(lines)
+            self._line = self._line[-2000:]
+            if self._child.printed > self._output_limit:
+                return

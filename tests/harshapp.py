@@ -1,0 +1,146 @@
+"""Jobs that treat their process badly: for the isolated runner."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from typing import ClassVar
+
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from jobcron import BaseRunnableJob, JobType
+
+MEGABYTE = 1 << 20
+
+
+class Base(DeclarativeBase):
+    """The application's table."""
+
+
+class Process(Base):
+    """Which process a job was run by: committed with it."""
+
+    __tablename__ = "process"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job: Mapped[int]
+    number: Mapped[int]
+
+
+class HarshJobType(JobType):
+    """The types."""
+
+    HARSH = 0
+    LONG = 1
+
+
+class HarshJob(BaseRunnableJob):
+    """Does one bad thing, after it has written which process it is in."""
+
+    class_job_type: ClassVar[JobType] = HarshJobType.HARSH
+    time_limit = timedelta(seconds=1)
+    lease_duration = timedelta(seconds=30)
+    memory_limit = 400 * MEGABYTE
+    output_limit = MEGABYTE
+
+    do: str
+    path: str = ""
+
+    def run(self) -> None:
+        """Do it."""
+        self.session.add(Process(job=self.job.id, number=os.getpid()))
+        self.session.flush()
+        getattr(self, f"do_{self.do}")()
+
+    def do_well(self) -> None:
+        """Do nothing bad."""
+
+    def do_fail(self) -> None:
+        """Raise an error."""
+        raise ValueError("as any job may")
+
+    def do_die(self) -> None:
+        """Die by a signal."""
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    def do_be_killed(self) -> None:
+        """Die as by the kernel when memory has run out."""
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def do_leave(self) -> None:
+        """Leave without a word."""
+        print("these were its last words", flush=True)
+        os._exit(0)
+
+    def do_hang(self) -> None:
+        """Hang."""
+        sleep_in_c(600)
+
+    def do_ignore_everything(self) -> None:
+        """Ignore signals, and swallow all that is raised."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            try:
+                time.sleep(600)
+            except BaseException:
+                continue
+
+    def do_print(self) -> None:
+        """Print a gigabyte."""
+        for _ in range(1024):
+            sys.stdout.write("x" * (MEGABYTE - 1) + "\n")
+
+    def do_print_a_little(self) -> None:
+        """Print two lines, one of them where errors go."""
+        print("a line")
+        print("another line\x1b[31m", file=sys.stderr)
+
+    def do_take_memory(self) -> None:
+        """Take more memory than there may be."""
+        taken = [bytearray(50 * MEGABYTE) for _ in range(40)]
+        raise AssertionError(f"{len(taken)} pieces were given")
+
+    def do_take_memory_in_children(self) -> None:
+        """Take more memory than there may be, in several processes of which none has too much."""
+        code = f"piece = bytearray(b'x') * (300 * {MEGABYTE}); import time; time.sleep(600)"
+        for child in [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]:
+            child.wait()
+
+    def do_fork(self) -> None:
+        """Fork, and let both come back from here."""
+        if os.fork() == 0:
+            time.sleep(0.2)
+
+    def do_leave_behind(self) -> None:
+        """Start a process that outlives the job, and note its number."""
+        child = subprocess.Popen(["sleep", "600"])
+        with open(self.path, "w", encoding="ascii") as file:
+            file.write(str(child.pid))
+
+
+class LongJob(BaseRunnableJob):
+    """Runs for longer than its lease, in code that lets nobody renew it from inside."""
+
+    class_job_type = HarshJobType.LONG
+    lease_duration = timedelta(seconds=1.5)
+
+    seconds: int
+    path: str
+
+    def run(self) -> None:
+        """Tell that it has begun, and hold the interpreter's lock."""
+        with open(self.path, "a", encoding="ascii") as file:
+            file.write(f"{os.getpid()}\n")
+        sleep_in_c(self.seconds)
+
+
+def sleep_in_c(seconds: int) -> None:
+    """Sleep in C code that keeps the interpreter's lock: no other thread and no signal handler runs."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    ctypes.PyDLL(None).sleep(seconds)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())

@@ -1,0 +1,281 @@
+"""The isolated runner: whatever a job does to its process, it ends as one outcome, and the others are run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import harshapp
+from conftest import Instance, wait_until
+from jobcron import JobCronScript, JobStatus
+from jobcron.testing import BufferLogger, use_session
+
+SECTIONS = """
+[harsh]
+source_interface: harshapp.HarshJob
+runner_class: ProcessJobRunner
+max_workers: {workers}
+
+[long]
+source_interface: harshapp.LongJob
+runner_class: TwistedJobRunner
+
+[in_process]
+source_interface: harshapp.HarshJob
+"""
+
+
+@pytest.fixture
+def harsh(instance: Instance) -> Instance:
+    """Return an instance with the jobs of `harshapp`."""
+    configure(instance)
+    with instance.database.begin() as connection:
+        harshapp.Base.metadata.create_all(connection)
+    return instance
+
+
+def configure(instance: Instance, workers: int = 1) -> None:
+    """Write the configuration."""
+    instance.configure(sections=SECTIONS.format(workers=workers))
+    path = instance.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("fooapp:register", "harshapp"))
+
+
+def make(instance: Instance, *things: str, **values: Any) -> list[int]:
+    """Commit a job for each thing to do, and return their numbers."""
+    with instance.session() as session:
+        return [harshapp.HarshJob.create(do=thing, session=session, **values).id for thing in things]
+
+
+def processes(instance: Instance) -> dict[int, int]:
+    """Return the process of each job whose work was committed."""
+    return dict(instance.query("SELECT job, number FROM process ORDER BY id"))
+
+
+def reports(instance: Instance) -> list[dict[str, Any]]:
+    """Return what all reports say."""
+    return [json.loads(path.read_text()) for path in instance.oopses()]
+
+
+def is_alive(number: int) -> bool:
+    """Tell whether a process lives and is no zombie."""
+    with suppress(OSError):
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+@pytest.mark.feature("LP-24")
+@pytest.mark.parametrize(
+    ("thing", "kind", "said"),
+    [
+        ("fail", "ValueError", "as any job may"),
+        ("die", "ProcessDied", "killed by SIGSEGV"),
+        ("be_killed", "ProcessDied", "perhaps by the kernel because memory had run out"),
+        ("leave", "ProcessDied", "left with status 0 in the middle of it"),
+        ("hang", "TimeLimitExceeded", "ran longer than 1 seconds"),
+        ("ignore_everything", "TimeLimitExceeded", "ran longer than 1 seconds"),
+        ("print", "OutputLimitExceeded", "printed more than 1048576 bytes"),
+        ("take_memory", "MemoryError", ""),
+        ("take_memory_in_children", "MemoryLimitExceeded", "more than 419430400"),
+    ],
+)
+def test_what_harms_its_process_fails_with_one_report_and_the_others_are_run(
+    harsh: Instance, thing: str, kind: str, said: str
+) -> None:
+    first, bad, last = make(harsh, "well", thing, "well")
+    out, err = harsh.command("run", "harsh")
+    assert out == ""
+    assert [harsh.row(job).status for job in (first, bad, last)] == [
+        JobStatus.COMPLETED,
+        JobStatus.FAILED,
+        JobStatus.COMPLETED,
+    ], err
+    (report,) = reports(harsh)
+    assert report["type"] == kind
+    assert said in report["value"]
+    assert report["req_vars"]["job_id"] == bad
+    row = harsh.row(bad)
+    assert row.oops_id == report["id"]
+    assert row.attempt_count == 1
+    assert row.crash_count == 0
+    ran_in = processes(harsh)
+    assert set(ran_in) == {first, last}  # what the bad one wrote was rolled back
+    assert ran_in[first] != ran_in[last], "the process of a job that failed has run another one"
+    assert not any(is_alive(number) for number in ran_in.values())
+    assert "INFO    Ran 2 HarshJob jobs." in err
+    assert "INFO    1 HarshJob jobs did not complete." in err
+    assert harsh.query("SELECT completed, incomplete, oopses FROM jobcron_run") == [(2, 1, 1)]
+
+
+@pytest.mark.feature("LP-24")
+def test_the_last_words_of_a_process_are_in_its_report(harsh: Instance) -> None:
+    make(harsh, "leave", "die")
+    harsh.command("run", "harsh")
+    texts = sorted("\n".join(report["tb_text"]) for report in reports(harsh))
+    assert any("these were its last words" in text for text in texts)
+    assert any("do_die" in text for text in texts)  # faulthandler's traceback
+
+
+@pytest.mark.feature("LP-24")
+def test_jobs_that_complete_share_a_process(harsh: Instance) -> None:
+    make(harsh, "well", "well", "well")
+    harsh.command("run", "harsh")
+    numbers = set(processes(harsh).values())
+    assert len(numbers) == 1
+    assert os.getpid() not in numbers
+
+
+@pytest.mark.feature("LP-24")
+def test_what_a_job_prints_goes_to_the_log_and_never_to_standard_output(harsh: Instance) -> None:
+    (job,) = make(harsh, "print_a_little")
+    out, err = harsh.command("run", "harsh")
+    assert out == ""
+    assert ": a line\n" in err
+    assert ": another line\\x1b[31m\n" in err
+    assert harsh.row(job).status is JobStatus.COMPLETED
+
+
+@pytest.mark.feature("LP-24")
+@pytest.mark.parametrize("section", ["harsh", "in_process"])
+def test_a_copy_that_a_job_makes_of_its_process_commits_nothing(harsh: Instance, section: str) -> None:
+    job, after = make(harsh, "fork", "well")
+    harsh.command("run", section)
+    assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2
+    time.sleep(0.3)  # the copy's turn
+    assert sorted(job for (job,) in harsh.query("SELECT job FROM process")) == [job, after]
+    assert reports(harsh) == []
+
+
+@pytest.mark.feature("LP-24")
+def test_what_a_job_leaves_behind_is_killed(harsh: Instance, tmp_path: Path) -> None:
+    path = tmp_path / "left"
+    job, after = make(harsh, "leave_behind", "well", path=str(path))
+    _, err = harsh.command("run", "harsh")
+    assert "left 1 processes behind, which are killed." in err
+    assert not is_alive(int(path.read_text()))
+    assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2
+
+
+@pytest.mark.feature("LP-23", "LP-24")
+def test_the_parent_renews_the_lease_of_a_job_that_cannot_and_nobody_takes_it_over(
+    harsh: Instance, tmp_path: Path
+) -> None:
+    path = tmp_path / "began"
+    with harsh.session() as session:
+        job = harshapp.LongJob.create(seconds=5, path=str(path), session=session).id
+    running = harsh.start("long")
+    wait_until(path.exists, "the job to begin")
+    second = tmp_path / "second"
+    # Another host: a lock directory of its own.
+    harsh.configure(f"lock_dir: {second}", SECTIONS.format(workers=1))
+    conf = harsh.path / "jobcron.conf"
+    conf.write_text(conf.read_text().replace("fooapp:register", "harshapp"))
+    while running.poll() is None:
+        harsh.command("run", "long")
+        time.sleep(0.3)
+    assert running.returncode == 0
+    row = harsh.row(job)
+    assert (row.status, row.attempt_count, row.lease_token) == (JobStatus.COMPLETED, 1, 1)
+    assert len(path.read_text().splitlines()) == 1
+
+
+@pytest.mark.feature("LP-24")
+def test_sigterm_puts_the_job_back_and_ends_its_process(harsh: Instance, tmp_path: Path) -> None:
+    path = tmp_path / "began"
+    conf = harsh.path / "jobcron.conf"
+    conf.write_text(conf.read_text().replace("oops_prefix: T", "oops_prefix: T\ngrace_seconds: 0s"))
+    with harsh.session() as session:
+        job = harshapp.LongJob.create(seconds=600, path=str(path), session=session).id
+        other = harshapp.LongJob.create(seconds=0, path=str(path), session=session).id
+    running = harsh.start("long")
+    wait_until(lambda: path.exists() and path.read_text(), "the job to begin")
+    number = int(path.read_text())
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(20) == 0  # it hangs in C code: after some seconds it is killed
+    assert [harsh.row(job).status, harsh.row(other).status] == [JobStatus.WAITING] * 2
+    assert harsh.row(job).attempt_count == 0
+    assert harsh.events(job) == ["interrupted"]
+    assert not is_alive(number)
+    assert reports(harsh) == []
+
+
+@pytest.mark.feature("LP-23", "LP-24")
+def test_a_killed_parent_takes_its_children_along_and_the_job_is_taken_over(
+    harsh: Instance, tmp_path: Path
+) -> None:
+    path = tmp_path / "began"
+    with harsh.session() as session:
+        job = harshapp.LongJob.create(seconds=2, path=str(path), session=session).id
+    running = harsh.start("long")
+    wait_until(lambda: path.exists() and path.read_text(), "the job to begin")
+    running.kill()
+    running.wait()
+    number = int(path.read_text())
+    wait_until(lambda: not is_alive(number), "the child to die")
+    harsh.end_lease(job)
+    harsh.command("run", "long")
+    row = harsh.row(job)
+    assert (row.status, row.crash_count) == (JobStatus.COMPLETED, 1)
+
+
+@pytest.mark.feature("LP-24")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_several_workers_run_at_once(harsh: Instance, tmp_path: Path) -> None:
+    configure(harsh, workers=3)
+    jobs = make(harsh, *["well"] * 12)
+    harsh.command("run", "harsh")
+    assert {harsh.row(job).status for job in jobs} == {JobStatus.COMPLETED}
+    assert sorted(processes(harsh)) == sorted(jobs)
+    assert 2 <= len(set(processes(harsh).values())) <= 3
+
+
+@pytest.mark.feature("LP-24")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_several_workers_are_refused_on_sqlite(harsh: Instance) -> None:
+    configure(harsh, workers=2)
+    _, err = harsh.command("run", "harsh", expect=2)
+    assert "section [harsh], key max_workers: expected 1 for an SQLite database" in err
+
+
+@pytest.mark.feature("LP-24")
+def test_a_process_that_cannot_begin_ends_the_run_with_its_reason_and_costs_no_job(harsh: Instance) -> None:
+    (job,) = make(harsh, "well")
+    (harsh.path / "twofaced.py").write_text(
+        "import sys\nimport harshapp\n"
+        "if 'jobcron.isolated' in sys.orig_argv:\n    raise RuntimeError('not in a child')\n"
+    )
+    conf = harsh.path / "jobcron.conf"
+    well = conf.read_text()
+    conf.write_text(
+        well.replace("application: harshapp", "application: twofaced").replace(
+            "python_path: ", f"python_path: {harsh.path} "
+        )
+    )
+    _, err = harsh.command("run", "harsh", expect=1)
+    assert "a process for isolated jobs did not begin to work" in err
+    assert "RuntimeError: not in a child" in err
+    assert "OOPS" not in err
+    row = harsh.row(job)
+    assert (row.status, row.attempt_count) == (JobStatus.WAITING, 0)
+    conf.write_text(well)
+    harsh.command("run", "harsh")
+    assert harsh.row(job).status is JobStatus.COMPLETED
+
+
+@pytest.mark.feature("LP-15", "LP-24")
+def test_in_a_test_s_own_transaction_jobs_run_in_the_test_s_process(harsh: Instance) -> None:
+    with harsh.database.session() as session, use_session(session):
+        job = harshapp.HarshJob.create(do="well")
+        script = JobCronScript(test_args=["harsh", "--config", str(harsh.path)], commandline_config=True)
+        script.logger = BufferLogger()
+        script.main()
+        assert job.status is JobStatus.COMPLETED
+        session.rollback()
+    assert harsh.rows() == []
