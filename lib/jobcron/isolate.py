@@ -44,7 +44,7 @@ from jobcron.interfaces import IJobRunner, JobStatus
 from jobcron.job import worker_name
 from jobcron.keeper import renew, retry_soon
 from jobcron.oops import ErrorUtility, globalErrorUtility
-from jobcron.outcome import NotStarted, outcome_of, retries_left, seconds_of
+from jobcron.outcome import NotStarted, outcome_of, seconds_of
 from jobcron.report import Reporter
 from jobcron.runner import DEFAULT_LEASE_SECONDS, JobRunner, Limits, insist
 from jobcron.worker import KILL_SECONDS, Worker
@@ -262,8 +262,7 @@ class ProcessJobRunner:
             _, attempt.runnable = load_claimed(self.source, session, attempt.claim)
             attempt.session = session
             session.commit()
-            left = retries_left(*attempt.counts)
-            outcome = outcome_of(error if status else LeaseLost(str(error)), attempt.runnable, left, 0)
+            outcome = outcome_of(error if status else LeaseLost(str(error)), attempt.runnable, attempt.counts, 0)
             set_aside_and_tell(self.database, self.reporter, attempt, outcome, self.application.context)
 
     @contextmanager

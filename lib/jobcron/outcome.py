@@ -5,6 +5,8 @@ Nothing here touches a database or a clock: `finish` applies what is decided her
 
 from __future__ import annotations
 
+import math
+import random
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -149,32 +151,45 @@ def back_off(interruptions: int) -> float:
     return float(min(2.0 ** min(interruptions, 20), MAX_BACK_OFF_SECONDS))
 
 
-def outcome_of(error: BaseException, job: Any, may_retry: bool, interruptions: int) -> Outcome:
+def outcome_of(error: BaseException, job: Any, counts: tuple[int, int, int | None], interruptions: int) -> Outcome:
     """Return what an error that ended an attempt means.
+
+    Of an exception group one member is enough to say that the attempt was stopped, or the lease lost; it is a user
+    error, a suspension or one to be retried only if every member is.
 
     Args:
         error: what the job, or the commit of its work, raised.
-        job: the runnable job; its ``user_error_types``, ``retry_error_types`` and ``retry_delay`` count.
-        may_retry: whether `retries_left`.
+        job: the runnable job; its ``user_error_types``, ``retry_error_types`` and delays count.
+        counts: its attempt_count, crash_count and max_retries, the attempt that just ended included.
         interruptions: how often the database interrupted the job before.
     """
-    if isinstance(error, LeaseLost):
+    errors = members_of(error)
+    if any(isinstance(e, LeaseLost) for e in errors):
         return Lost(error)
-    if isinstance(error, Interrupted | KeyboardInterrupt):
+    if any(isinstance(e, Interrupted | KeyboardInterrupt) for e in errors):
         return Stopped(error)
-    reason = interruption_of(error)
+    reason = next(filter(None, map(interruption_of, (error, *errors))), None)
     if reason is not None:
         if reason in BOUNDED_INTERRUPTIONS and interruptions >= MAX_DATABASE_INTERRUPTIONS:
             return Failed(error)
         return Stopped(error, reason, back_off(interruptions))
-    if isinstance(error, SuspendJobException):
+    if all(isinstance(e, SuspendJobException) for e in errors):
         return Suspended(error)
-    if isinstance(error, _types(job, "user_error_types")):
+    user = _types(job, "user_error_types")
+    if all(isinstance(e, user) for e in errors):
         return UserError(error)
     retried: tuple[type[BaseException], ...] = (RetryableJobError, *_types(job, "retry_error_types"))
-    if isinstance(error, retried) and may_retry:
-        return Retry(error, delay=_retry_delay(error, job))
+    if all(isinstance(e, retried) for e in errors) and retries_left(*counts):
+        attempt_count, crash_count, _ = counts
+        return Retry(error, delay=max(_retry_delay(e, job, attempt_count - crash_count) for e in errors))
     return Failed(error)
+
+
+def members_of(error: BaseException) -> list[BaseException]:
+    """Return an error alone; of an exception group, all errors that are in it, however deep."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [member for part in error.exceptions for member in members_of(part)]
 
 
 def _types(job: Any, name: str) -> tuple[type[BaseException], ...]:
@@ -183,12 +198,18 @@ def _types(job: Any, name: str) -> tuple[type[BaseException], ...]:
     return (found,) if isinstance(found, type) else tuple(found)
 
 
-def _retry_delay(error: BaseException, job: Any) -> float:
-    delay = seconds_of(getattr(job, "retry_delay", None))
+def _retry_delay(error: BaseException, job: Any, attempts: int) -> float:
+    """Return the seconds until the next attempt, after so many that counted."""
     if isinstance(error, RetryableJobError) and error.seconds is not None:
-        delay = float(error.seconds)
-    if delay is None:
-        delay = DEFAULT_RETRY_SECONDS
+        delay = float(error.seconds)  # the job knows better than its class
+    else:
+        first = seconds_of(getattr(job, "retry_delay", None))
+        longest = seconds_of(getattr(job, "retry_delay_limit", None))
+        growth = math.log2(max(1.0, getattr(job, "retry_backoff", 1.0))) * max(0, attempts - 1)
+        delay = (DEFAULT_RETRY_SECONDS if first is None else first) * 2.0 ** min(growth, 1000.0)
+        delay = delay if longest is None else min(delay, longest)
+        # Only ever later: of jobs that failed together, none comes back before what it waits for may be over.
+        delay *= 1 + random.uniform(0, getattr(job, "retry_jitter", 0.0))
     # not (… > 0): what is no number at all comes to 0 as well
     return min(delay, MAX_DELAY_SECONDS) if delay > 0 else 0.0
 

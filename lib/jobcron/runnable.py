@@ -70,6 +70,16 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
     retry_delay: ClassVar[timedelta] = timedelta(minutes=10)
     """How long a job waits before it is tried again."""
 
+    retry_backoff: ClassVar[float] = 1.0
+    """By how much the delay grows with each attempt: 2.0 doubles it."""
+
+    retry_delay_limit: ClassVar[timedelta] = timedelta(days=1)
+    """The longest that the delay grows to."""
+
+    retry_jitter: ClassVar[float] = 0.0
+    """By what part of the delay it may be longer, at random: 0.2 is up to a fifth. Jobs that failed together, when
+    a service was down for instance, do not come back all at once then."""
+
     time_limit: ClassVar[timedelta | None] = None
     """How long a job may run; None: as long as it likes."""
 

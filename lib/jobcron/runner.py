@@ -41,8 +41,8 @@ from jobcron.outcome import (
     Failed,
     Outcome,
     PoisonStopped,
+    members_of,
     outcome_of,
-    retries_left,
     seconds_of,
 )
 from jobcron.report import Reporter
@@ -203,8 +203,9 @@ class JobRunner:
             self._is_emptied = True
             self.incomplete[type(runnable).__name__] += 1
         self._feed.took(time.monotonic() - attempt.started)
-        if isinstance(outcome.error, KeyboardInterrupt):
-            raise outcome.error
+        for error in [] if outcome.error is None else members_of(outcome.error):
+            if isinstance(error, KeyboardInterrupt):
+                raise error
 
     def _attempt(self, attempt: Attempt) -> Outcome:
         """Run the job and commit its work; whatever is raised becomes an outcome."""
@@ -235,7 +236,8 @@ class JobRunner:
         session = attempt.session
         attempt.statements = self._statements.entries()
         session.info[ATTEMPT] = None
-        if not isinstance(error, RAISED_ANYWHERE) or self.database.is_ambient:
+        anywhere = any(isinstance(member, RAISED_ANYWHERE) for member in members_of(error))
+        if not anywhere or self.database.is_ambient:
             try:
                 session.rollback()
             except DBAPIError:
@@ -259,12 +261,13 @@ class JobRunner:
         return job if isinstance(job, Unloadable) else IRunnableJob(job)
 
     def _outcome(self, error: BaseException, attempt: Attempt) -> Outcome:
-        if isinstance(error, Interrupted) and not (self._stopping or attempt.interrupted):
+        by_itself = any(isinstance(member, Interrupted) for member in members_of(error))
+        if by_itself and not (self._stopping or attempt.interrupted):
             return Failed(error)  # the job raised it: nobody asked it to stop
         interruptions = 0
         if interruption_of(error) is not None:
             interruptions = self._interruptions_of(attempt.claim)
-        return outcome_of(error, attempt.runnable, retries_left(*attempt.counts), interruptions)
+        return outcome_of(error, attempt.runnable, attempt.counts, interruptions)
 
     def _interruptions_of(self, claim: Claim) -> int:
         """Return how many deadlocks and the like there were in a row."""

@@ -1,0 +1,272 @@
+"""Errors of all kinds: how long a retry waits, groups and chains, what Python itself raises, what mail meets."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from conftest import Instance
+from fooapp import Deadlock, NotNow, UserError
+from jobcron import BaseRunnableJob, JobStatus, JobType, LeaseLost, RetryableJobError, SuspendJobException, send
+from jobcron.notify import after_commit, new_mail
+
+SECTIONS = """
+[erring]
+source_interface: test_errors.ErringJob
+
+[patient]
+source_interface: test_errors.PatientJob
+"""
+
+
+class ErrorJobType(JobType):
+    """Types of jobs for these tests."""
+
+    ERRING = 1
+    PATIENT = 2
+
+
+def endless(depth: int) -> int:
+    """Call itself."""
+    return endless(depth + 1) + 1
+
+
+class ErringJob(BaseRunnableJob):
+    """Raises what it is told."""
+
+    class_job_type: ClassVar[JobType] = ErrorJobType.ERRING
+    user_error_types = (UserError,)
+    retry_error_types = (NotNow,)
+    max_retries = 1
+    kind: str
+    tell: str = ""
+
+    def run(self) -> None:
+        """Raise."""
+        errors: dict[str, list[BaseException]] = {
+            "retries": [NotNow("a"), RetryableJobError("b", seconds=3600)],
+            "users": [UserError("a"), UserError("b")],
+            "suspensions": [SuspendJobException("a"), SuspendJobException("b")],
+            "a retry and a failure": [NotNow("a"), ValueError("b")],
+            "a user error and a retry": [UserError("a"), NotNow("b")],
+            "a deadlock among others": [ValueError("a"), Deadlock("b")],
+            "a key pressed": [ValueError("a"), KeyboardInterrupt()],
+            "a lease lost": [ValueError("a"), LeaseLost("b")],
+        }
+        if self.kind in errors:
+            inner = BaseExceptionGroup("inner", errors[self.kind][1:])
+            raise BaseExceptionGroup("outer", [errors[self.kind][0], inner])
+        if self.kind == "recursion":
+            endless(0)
+        if self.kind == "memory":
+            raise MemoryError
+        if self.kind == "mail":
+            after_commit(self.session, lambda: send([self.tell], new_mail("Done", "It is done: ärger\n.\n")))
+        if self.kind == "mail and fail":
+            after_commit(self.session, lambda: send([self.tell], new_mail("Done", "never")))
+            raise ValueError("no mail of this job's own")
+
+    def getErrorRecipients(self) -> list[str]:
+        """Tell whom the job names."""
+        return [self.tell] if self.tell else []
+
+
+class PatientJob(BaseRunnableJob):
+    """Waits longer each time."""
+
+    class_job_type = ErrorJobType.PATIENT
+    retry_error_types = (NotNow,)
+    retry_delay = timedelta(seconds=100)
+    retry_backoff = 3.0
+    retry_delay_limit = timedelta(seconds=1000)
+    retry_jitter = 0.5
+    max_retries = None
+    fixed: float = 0.0
+
+    def run(self) -> None:
+        """Fail for the moment."""
+        if self.fixed:
+            raise RetryableJobError("in a while", seconds=self.fixed)
+        raise NotNow("not now")
+
+
+@pytest.fixture
+def erring(instance: Instance) -> Instance:
+    """Return an instance with these jobs."""
+    instance.configure(sections=SECTIONS)
+    return instance
+
+
+def make(instance: Instance, kind: str, tell: str = "") -> int:
+    """Commit a job."""
+    with instance.session() as session:
+        return ErringJob.create(kind=kind, tell=tell, session=session).id
+
+
+@pytest.mark.feature("LP-19", "LP-20", "LP-21", "LP-22")
+@pytest.mark.parametrize(
+    ("kind", "status", "reports"),
+    [
+        ("retries", JobStatus.WAITING, 0),
+        ("users", JobStatus.FAILED, 0),
+        ("suspensions", JobStatus.SUSPENDED, 0),
+        ("a retry and a failure", JobStatus.FAILED, 1),
+        ("a user error and a retry", JobStatus.FAILED, 1),
+        ("a deadlock among others", JobStatus.WAITING, 0),
+        ("recursion", JobStatus.FAILED, 1),
+        ("memory", JobStatus.FAILED, 1),
+    ],
+)
+def test_a_group_of_errors_is_what_all_of_its_members_are(
+    erring: Instance, kind: str, status: JobStatus, reports: int
+) -> None:
+    job, after = make(erring, kind), make(erring, "none")
+    erring.run("erring")
+    assert erring.row(job).status is status
+    assert erring.row(after).status is JobStatus.COMPLETED
+    assert len(erring.oopses()) == reports
+
+
+@pytest.mark.feature("LP-21")
+def test_a_group_of_retries_waits_for_the_longest(erring: Instance) -> None:
+    job = make(erring, "retries")
+    erring.run("erring")
+    row = erring.row(job)
+    assert row.date_started is not None
+    assert (row.scheduled_start - row.date_started).total_seconds() == pytest.approx(3600, abs=60)
+
+
+def test_a_pressed_key_in_a_group_ends_the_run_and_puts_the_job_back(erring: Instance) -> None:
+    job = make(erring, "a key pressed")
+    with pytest.raises(KeyboardInterrupt):
+        erring.run("erring")
+    assert (erring.row(job).status, erring.row(job).attempt_count) == (JobStatus.WAITING, 0)
+
+
+@pytest.mark.feature("LP-21")
+def test_a_retry_waits_longer_each_time_up_to_a_limit_and_a_random_part_more(erring: Instance) -> None:
+    with erring.session() as session:
+        jobs = [PatientJob.create(session=session).id for _ in range(8)]
+    for least, most in ((100, 150), (300, 450), (900, 1350), (1000, 1500), (1000, 1500)):
+        erring.run("patient")
+        rows = [erring.row(job) for job in jobs]
+        waits = [(r.scheduled_start - r.date_started).total_seconds() for r in rows if r.date_started]
+        assert len(waits) == len(jobs)
+        assert all(least <= wait < most + 20 for wait in waits), waits
+        assert len({round(wait) for wait in waits}) > 1, "no jitter"
+        erring.query("UPDATE jobcron_job SET scheduled_start = date_created")
+    assert {erring.row(job).attempt_count for job in jobs} == {5}
+
+
+@pytest.mark.feature("LP-21")
+def test_what_the_error_says_of_its_delay_is_neither_grown_nor_spread(erring: Instance) -> None:
+    with erring.session() as session:
+        job = PatientJob.create(fixed=70.0, session=session).id
+    for _ in range(3):
+        erring.run("patient")
+        row = erring.row(job)
+        assert row.date_started is not None
+        assert (row.scheduled_start - row.date_started).total_seconds() == pytest.approx(70, abs=5)
+        erring.query("UPDATE jobcron_job SET scheduled_start = date_created")
+
+
+class Mailbox:
+    """A mail server that keeps what it gets, and may refuse it."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, list[str], bytes]] = []
+        self.refusals = 0
+        self.in_database: list[Any] = []
+        self.look: Any = None
+        self._lock = threading.Lock()
+
+    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:
+        """Take a mail, as of aiosmtpd."""
+        with self._lock:
+            if self.refusals:
+                self.refusals -= 1
+                return "451 come back later"
+            if self.look is not None:
+                self.in_database.append(self.look())
+            self.got.append((envelope.mail_from, envelope.rcpt_tos, envelope.content))
+        return "250 OK"
+
+
+@pytest.fixture
+def mailbox(erring: Instance) -> Iterator[Mailbox]:
+    """Return a mail server that the instance sends its mail to."""
+    mailbox = Mailbox()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    conf = erring.path / "jobcron.conf"
+    lines = [
+        f"mail: smtp://127.0.0.1:{port}\nmail_from: jobs@example.com" if line.startswith("mail:") else line
+        for line in conf.read_text().splitlines()
+    ]
+    conf.write_text("\n".join(lines) + "\n")
+    yield mailbox
+    controller.stop()
+
+
+def test_a_job_s_mail_reaches_the_server_after_the_commit_and_only_then(
+    erring: Instance, mailbox: Mailbox
+) -> None:
+    job, failing = make(erring, "mail", "a@example.com"), make(erring, "mail and fail", "")
+    mailbox.look = lambda: erring.query("SELECT status FROM jobcron_job WHERE id = :job", job=job)
+    erring.run("erring")
+    assert erring.row(failing).status is JobStatus.FAILED
+    ((sender, recipients, content),) = mailbox.got
+    assert (sender, recipients) == ("jobs@example.com", ["a@example.com"])
+    assert b"Subject: Done" in content
+    assert mailbox.in_database == [[(int(JobStatus.COMPLETED),)]]  # committed when the mail came
+
+
+@pytest.mark.feature("LP-19")
+def test_the_mail_about_a_failure_reaches_the_server(erring: Instance, mailbox: Mailbox) -> None:
+    job = make(erring, "memory", "boss@example.com")
+    erring.run("erring")
+    ((_, recipients, content),) = mailbox.got
+    assert recipients == ["boss@example.com"]
+    assert str(erring.row(job).oops_id).encode() in content
+
+
+@pytest.mark.feature("LP-19")
+def test_a_mail_server_that_refuses_changes_nothing_about_the_job_and_is_logged(
+    erring: Instance, mailbox: Mailbox
+) -> None:
+    mailbox.refusals = 1
+    job, after = make(erring, "memory", "boss@example.com"), make(erring, "none")
+    log = erring.run("erring")
+    assert mailbox.got == []
+    assert "Nobody could be told that ErringJob" in log
+    assert "come back later" in log
+    assert erring.row(job).status is JobStatus.FAILED
+    assert erring.row(after).status is JobStatus.COMPLETED
+    assert len(erring.oopses()) == 1
+
+
+def test_an_error_of_the_commit_itself_fails_the_job_and_harms_nobody(erring: Instance) -> None:
+    """A constraint that is only checked by COMMIT."""
+    erring.configure()
+    erring.query("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+    erring.query(
+        "CREATE TABLE child (id INTEGER PRIMARY KEY, "
+        "parent INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)"
+    )
+    job = erring.act(("write", "never"), ("sql", "INSERT INTO child (id, parent) VALUES (1, 99)"))
+    after = erring.act(("write", "done"))
+    erring.run("act")
+    assert erring.row(job).status is JobStatus.FAILED
+    assert [note for *_, note in erring.ledger()] == ["done"]
+    assert erring.row(after).status is JobStatus.COMPLETED
+    assert len(erring.oopses()) == 1
+    assert "IntegrityError" in str(erring.row(job).log)
