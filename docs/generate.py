@@ -217,7 +217,7 @@ def limits() -> str:
 GROUPS = {
     "Jobs and their families": ("runnable", "family", "job", "source", "tables"),
     "Interfaces": ("interfaces",),
-    "Running": ("script", "runner", "isolate", "database", "instance"),
+    "Running": ("script", "runner", "isolate", "alarm", "database", "instance"),
     "Mail and reports": ("notify", "oops"),
     "Errors": ("errors",),
 }

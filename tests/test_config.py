@@ -70,6 +70,8 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         lock_dir=f"{here}/locks",
         error_dir=f"{here}/oopses",
         oops_prefix="X1",
+        oops_publishers=["files"],
+        oops_level="WARNING",
         mail="smtp://localhost:2525",
         mail_from="a@example.com",
         activity_interval=5400.0,

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False  # as typing has it, whose import would be a tenth of a tick
 
 if TYPE_CHECKING:
+    from jobcron.alarm import disable_oops_handler as disable_oops_handler
     from jobcron.database import Database as Database
     from jobcron.database import current_session as current_session
     from jobcron.database import share_session as share_session
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from jobcron.tables import include_object as include_object
 
 _HOMES = {
+    "alarm": ("disable_oops_handler",),
     "database": ("Database", "current_session", "share_session"),
     "errors": (
         "ConfigurationError",

@@ -21,7 +21,7 @@ from lazr.config.interfaces import ConfigErrors
 from jobcron.errors import ConfigurationError
 from jobcron.redact import Redactor
 from jobcron.schedule import check_schedule
-from jobcron.settings import SCHEMA, SECTION_NAME, Section, Settings, is_open
+from jobcron.settings import LEVELS, SCHEMA, SECTION_NAME, Section, Settings, is_open
 
 INSTANCE = "jobcron"
 TEMPLATE = "job_section"
@@ -221,9 +221,13 @@ def _dotted_name(text: str, place: Place) -> str:
     return text
 
 
-def _dotted_name_and_callable(text: str, place: Place) -> str:
+def _is_module_and_name(text: str) -> bool:
     module, _, name = text.partition(":")
-    if not _DOTTED.fullmatch(module) or (name and not _DOTTED.fullmatch(name)):
+    return bool(_DOTTED.fullmatch(module) and (not name or _DOTTED.fullmatch(name)))
+
+
+def _dotted_name_and_callable(text: str, place: Place) -> str:
+    if not _is_module_and_name(text):
         raise place.refuse("a module, or module:callable", text)
     return text
 
@@ -286,6 +290,19 @@ def _cron_schedule(text: str, place: Place) -> str:
         raise place.refuse(str(error), text) from error
 
 
+def _publishers(text: str, place: Place) -> list[str]:
+    for name in text.split():
+        if name not in ("files", "datedir") and not (":" in name and _is_module_and_name(name)):
+            raise place.refuse("names of publishers: files, datedir, or module:callable", name)
+    return text.split()
+
+
+def _level(text: str, place: Place) -> str:
+    if text.upper() not in LEVELS:
+        raise place.refuse(f"one of {', '.join(LEVELS)}, or none", text)
+    return text.upper()
+
+
 CONVERTERS: dict[str, Callable[[str, Place], Any]] = {
     "string": _string,
     "name": _name,
@@ -298,4 +315,6 @@ CONVERTERS: dict[str, Callable[[str, Place], Any]] = {
     "duration": _duration,
     "count": _count,
     "cron_schedule": _cron_schedule,
+    "publishers": _publishers,
+    "level": _level,
 }

@@ -77,11 +77,12 @@ class ToParent(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Hand over a record."""
         try:
-            text, oops_id = self.format(record), getattr(record, "oops_id", None)
+            extra = {"oops_id": record.oops_id} if hasattr(record, "oops_id") else {}
+            text = self.format(record)
         except Exception:
             self.handleError(record)
         else:
-            self._line.say(log=[record.levelno, text, oops_id])
+            self._line.say(log=[record.levelno, text, extra])
 
 
 class HandedFeed:

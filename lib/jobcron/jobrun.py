@@ -58,6 +58,7 @@ def run_section(order: Order) -> JobRunner:
     settings, section = order.settings, order.section
     globalErrorUtility.configure(section.name, settings)
     application = load_application(settings)
+    globalErrorUtility.check()
     source = _source(order)
     runner_class = order.runner_class or runner_class_of(settings, section)
     database = _open_database(order)
@@ -97,7 +98,12 @@ def _tell_unclaimed(connection: Connection, logger: logging.Logger, source: Any)
     if not family:
         return
     for name, pending in registry.unclaimed(connection, family):
-        logger.warning("%d pending jobs of the type %s, which no class of this application has.", pending, name)
+        logger.warning(
+            "%d pending jobs of the type %s, which no class of this application has.",
+            pending,
+            name,
+            extra={"oops_id": None},
+        )
 
 
 def _record(database: TransactionSource, order: Order, runner: JobRunner) -> None:
@@ -114,7 +120,9 @@ def _record(database: TransactionSource, order: Order, runner: JobRunner) -> Non
                 order.settings.activity_interval,
             )
     except (DBAPIError, DatabaseUnavailable) as error:
-        order.logger.warning("The row of this run could not be written: %s", first_line(error))
+        order.logger.warning(
+            "The row of this run could not be written: %s", first_line(error), extra={"oops_id": None}
+        )
 
 
 def _source(order: Order) -> Any:

@@ -1,87 +1,24 @@
 """OOPS reports: what failed, where, and with what (LP-25).
 
-Reports are made with python-oops and written by a publisher of our own, which keeps causes, never merges two
-reports, and whose files people and ``jq`` can read: ``error_dir/YYYY-MM-DD/OOPS-…``, JSON, one report each.
+Reports are made with python-oops; where they go is the publishers' (`jobcron.publishers`).
 """
 
 from __future__ import annotations
 
-import json
-import os
 import traceback
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import oops as python_oops
 
-from jobcron.directory import private_directory
 from jobcron.errors import ConfigurationError, DirectoryError
-from jobcron.redact import Redactor, cut, printed, storable
+from jobcron.publishers import Publishers, publishers_of
+from jobcron.redact import Redactor, cut, printed
 
 MAX_TEXT = 100_000
-
-Publisher = Callable[[dict[str, Any]], list[str]]
-
-
-class DateDirectory:
-    """A publisher that writes each report to a file of its own, in a folder per day.
-
-    Args:
-        root: the folder of all reports; made if need be, for this user alone.
-        what: what the folder is, for messages.
-    """
-
-    def __init__(self, root: str | Path, what: str = "the OOPS directory") -> None:
-        self.root = Path(root)
-        self.what = what
-
-    def __call__(self, report: dict[str, Any]) -> list[str]:
-        """Write a report; one with the same id that is there already is left as it is.
-
-        Raises:
-            OSError, DirectoryError: it could not be written.
-        """
-        day = report["time"].strftime("%Y-%m-%d")
-        private_directory(self.root, self.what)
-        folder = self.root / day
-        private_directory(folder, self.what)
-        path = folder / report["id"]
-        text = json.dumps(_readable(report), indent=2, ensure_ascii=False, default=str) + "\n"
-        # The file appears whole or not at all: link() fails where the name is taken.
-        temporary = folder / f".{report['id']}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        descriptor = os.open(temporary, flags, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(storable(text).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            with suppress(FileExistsError):
-                os.link(temporary, path)
-        finally:
-            temporary.unlink()
-        _sync_folder(folder)
-        return [report["id"]]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _readable(report: dict[str, Any]) -> dict[str, Any]:
-    """Return the report with its traceback as a list of lines: JSON has no line breaks in texts."""
-    shown = dict(report)
-    shown["time"] = report["time"].isoformat()
-    shown["tb_text"] = str(report.get("tb_text", "")).splitlines()
-    return shown
 
 
 class ErrorUtility:
@@ -98,6 +35,7 @@ class ErrorUtility:
         self.error_dir: str | None = None
         self.prefix = ""
         self.section_name: str | None = None
+        self._publishers: Publishers | None = None
         self._messages: list[dict[str, object]] = []
 
     def configure(self, section_name: str | None = None, settings: Any = None) -> None:
@@ -123,8 +61,18 @@ class ErrorUtility:
         place = settings.place("error_dir")
         if section and section.error_dir:
             place = f"{settings.path}: section [{section.name}], key error_dir"
-        self.config.publisher = DateDirectory(str(self.error_dir), f"{place}: the OOPS directory")
+        self._publishers = publishers_of(settings, str(self.error_dir), f"{place}: the OOPS directory")
+        self.config.publisher = self._publishers
         self.redactor = Redactor(settings.secrets())
+
+    def check(self) -> None:
+        """Check that the publishers that the configuration names are there.
+
+        Raises:
+            ConfigurationError: one is not.
+        """
+        if self._publishers is not None:
+            self._publishers.check()
 
     @contextmanager
     def oopsMessage(self, message: dict[str, object]) -> Iterator[None]:

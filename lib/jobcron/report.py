@@ -127,7 +127,8 @@ class Reporter:
     def tell_nobody_told(self, attempt: Attempt, failure: Exception, reason: str | None) -> None:
         """Log that people could not be told; with a traceback, unless it was the database's trouble (`reason`)."""
         text = f" {reason}" if reason else f"\n{self.error_text(failure)}"
-        self.logger.error("Nobody could be told that %s failed:%s", attempt.name, text)
+        extra = {"oops_id": None} if reason else {}
+        self.logger.error("Nobody could be told that %s failed:%s", attempt.name, text, extra=extra)
 
 
 def job_oops_id(prefix: str, claim: Claim, job_uuid: object) -> str:

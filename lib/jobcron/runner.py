@@ -307,7 +307,12 @@ class JobRunner:
             give_back(self.database, self._backlog)
         except (DBAPIError, DatabaseUnavailable) as error:
             left = len(self._backlog)
-            self.logger.warning("%s claimed jobs wait for their leases to end: %s", left, first_line(error))
+            self.logger.warning(
+                "%s claimed jobs wait for their leases to end: %s",
+                left,
+                first_line(error),
+                extra={"oops_id": None},
+            )
 
     def _tell_failed_action(self, error: BaseException) -> None:
         self.logger.error(

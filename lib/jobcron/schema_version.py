@@ -41,7 +41,9 @@ def check_schema(connection: Connection, where: str, logger: logging.Logger) -> 
         fsync = connection.scalar(text("SELECT current_setting('fsync')"))
         if fsync == "off":
             logger.warning(
-                "The database %s runs with fsync=off: a crash of its machine may lose committed jobs", where
+                "The database %s runs with fsync=off: a crash of its machine may lose committed jobs",
+                where,
+                extra={"oops_id": None},
             )
 
 

@@ -13,6 +13,7 @@ import time
 
 from jobcron import instance
 from jobcron.errors import ConfigurationError, JobcronError, LockHeld, UserMistake
+from jobcron.settings import LEVELS
 
 TYPE_CHECKING = False
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 INFO, LEVEL_STEP = 20, 10
 
-LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
-"""As logging has them, whose import would be a good part of a tick."""
+TOLD = {"oops_id": None}
+"""Marks a record that is no report: it says all there is, or its report is made here."""
 
 
 def log_file(text: str) -> tuple[int, str]:
@@ -131,11 +132,24 @@ class CronScript:
             if self.options.log_file is not None:
                 level, path = self.options.log_file
                 add_log_file(level, path, "--log-file")  # what it raises is logged on standard error
+            self._set_alarm(self._logger)
         return self._logger
 
     @logger.setter
     def logger(self, logger: logging.Logger) -> None:
         self._logger = logger
+
+    def _set_alarm(self, logger: logging.Logger) -> None:
+        """Let warnings become reports, as the configuration says; one that cannot be read is told elsewhere."""
+        if self._settings is None or self._settings.oops_level is None:
+            return
+        from jobcron.alarm import OopsHandler
+        from jobcron.oops import globalErrorUtility
+
+        def configure() -> None:
+            globalErrorUtility.configure(settings=self._settings)
+
+        logger.addHandler(OopsHandler(LEVELS[self._settings.oops_level], self.parser.prog, configure))
 
     @property
     def lock_name(self) -> str:
@@ -164,13 +178,13 @@ class CronScript:
             finally:
                 lock.release()
         except LockHeld as error:
-            self._log().warning("%s", error)  # no error: a run may well last longer than cron waits
+            self._log().warning("%s", error, extra=TOLD)  # no error: a run may well last longer than cron waits
             return error.exit_status
         except UserMistake as error:
-            self._log().error("%s", error)
+            self._log().error("%s", error, extra=TOLD)
             return error.exit_status
         except KeyboardInterrupt:
-            self._log().error("Stopped from the keyboard")
+            self._log().error("Stopped from the keyboard", extra=TOLD)
             return 1
         except Exception as error:
             self._report(error)
@@ -181,7 +195,7 @@ class CronScript:
         try:
             return self.logger
         except UserMistake as error:
-            self.logger.error("%s", error)  # standard error is there by now
+            self.logger.error("%s", error, extra=TOLD)  # standard error is there by now
             return self.logger
 
     def _report(self, error: Exception) -> None:
@@ -189,13 +203,13 @@ class CronScript:
         from jobcron.oops import globalErrorUtility, traceback_of
 
         text = globalErrorUtility.redactor.text(traceback_of(error))
-        self._log().error("Unhandled exception\n%s", text.rstrip())
+        self._log().error("Unhandled exception\n%s", text.rstrip(), extra=TOLD)
         try:
             if globalErrorUtility.error_dir is None:
                 globalErrorUtility.configure(settings=self.settings)
             report = globalErrorUtility.raising(error, {"script_name": self.parser.prog})
         except Exception as failure:
-            self.logger.error("The OOPS report could not be made: %s", failure)
+            self.logger.error("The OOPS report could not be made: %s", failure, extra=TOLD)
             return
         if report is not None:
             self.logger.info("%s", report["id"], extra={"oops_id": report["id"]})

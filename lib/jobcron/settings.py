@@ -25,6 +25,9 @@ SCHEMA = os.path.join(CONFIGS, "schema.conf")
 SECTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 """What the name of a section, a lock or a prefix may look like, before it meets a path."""
 
+LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
+"""As logging has them, whose import would be a good part of a tick."""
+
 _STATE_DIR = re.compile(r"^state_dir\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
 _PASSWORD = re.compile(r"(?:^[^/]+://[^:/@]*:|[?&]password=)([^@/&]+)(?=@|&|$)")
 
@@ -63,6 +66,8 @@ class Settings(NamedTuple):
     lock_dir: str
     error_dir: str
     oops_prefix: str
+    oops_publishers: list[str]
+    oops_level: str | None
     mail: str | None
     mail_from: str
     activity_interval: float

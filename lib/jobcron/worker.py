@@ -88,8 +88,8 @@ class Worker:
         kept = []
         for message in self._child.messages():
             if "log" in message:
-                level, text, oops_id = message["log"]
-                self._logger.log(level, "%s", text, extra={"oops_id": oops_id} if oops_id is not None else None)
+                level, text, extra = message["log"]
+                self._logger.log(level, "%s", text, extra=extra)
             elif "ready" in message:
                 self.is_ready, self._end_by = True, None
             elif "started" in message:

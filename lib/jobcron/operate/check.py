@@ -25,6 +25,7 @@ from jobcron.instance import load_settings, presented
 from jobcron.job import Job
 from jobcron.jobrun import runner_class_of
 from jobcron.logs import visible
+from jobcron.oops import globalErrorUtility
 from jobcron.operate.output import say
 from jobcron.redact import Redactor
 from jobcron.schema_version import VERSION_TABLE, check_schema
@@ -100,6 +101,8 @@ def _guarded(settings: Settings, check: Callable[[Settings], Iterator[Finding]])
 
 def _application(settings: Settings) -> Iterator[Finding]:
     load_application(settings)
+    globalErrorUtility.configure(settings=settings)
+    globalErrorUtility.check()
     if settings.application is None:
         yield Finding("application: none is named; sections have to name what can be imported", is_warning=True)
     else:

@@ -1,0 +1,175 @@
+"""Where OOPS reports go: files of our own, python-oops' date directory, or what the configuration names (LP-25).
+
+Our own publisher keeps causes, never merges two reports, and writes files that people and ``jq`` can read:
+``error_dir/YYYY-MM-DD/OOPS-…``, JSON, one report each.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from jobcron.directory import private_directory
+from jobcron.errors import ConfigurationError
+from jobcron.redact import storable
+from jobcron.settings import Settings
+
+Publisher = Callable[[dict[str, Any]], list[str]]
+
+
+class DateDirectory:
+    """A publisher that writes each report to a file of its own, in a folder per day.
+
+    Args:
+        root: the folder of all reports; made if need be, for this user alone.
+        what: what the folder is, for messages.
+    """
+
+    def __init__(self, root: str | Path, what: str = "the OOPS directory") -> None:
+        self.root = Path(root)
+        self.what = what
+
+    def __call__(self, report: dict[str, Any]) -> list[str]:
+        """Write a report; one with the same id that is there already is left as it is.
+
+        Raises:
+            OSError, DirectoryError: it could not be written.
+        """
+        day = report["time"].strftime("%Y-%m-%d")
+        private_directory(self.root, self.what)
+        folder = self.root / day
+        private_directory(folder, self.what)
+        path = folder / report["id"]
+        text = json.dumps(_readable(report), indent=2, ensure_ascii=False, default=str) + "\n"
+        # The file appears whole or not at all: link() fails where the name is taken.
+        temporary = folder / f".{report['id']}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        descriptor = os.open(temporary, flags, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(storable(text).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(temporary, path)
+        finally:
+            temporary.unlink()
+        _sync_folder(folder)
+        return [report["id"]]
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _readable(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the report with its traceback as a list of lines: JSON has no line breaks in texts."""
+    shown = dict(report)
+    shown["time"] = report["time"].isoformat()
+    shown["tb_text"] = str(report.get("tb_text", "")).splitlines()
+    return shown
+
+
+class Publishers:
+    """The publishers that a configuration names: each gets every report.
+
+    Args:
+        names: ``files``, ``datedir``, or ``module:callable``.
+        root: the folder of reports in files.
+        what: what the folder is, for messages.
+        place: where the names stand, for messages.
+    """
+
+    def __init__(self, names: list[str], root: str, what: str, place: str) -> None:
+        self._names, self._root, self._what, self._place = names, root, what, place
+        self._found: list[Publisher] | None = None
+
+    def check(self) -> list[Publisher]:
+        """Return the publishers; they are looked for once the application's folders are known.
+
+        Raises:
+            ConfigurationError: one is not there.
+        """
+        if self._found is None:
+            self._found = [self._find(name) for name in self._names]
+        return self._found
+
+    def __call__(self, report: dict[str, Any]) -> list[str]:
+        """Hand a report to every publisher; one that fails is logged as long as another took it.
+
+        Raises:
+            Exception: nobody took it.
+        """
+        ids: list[str] = []
+        failures: list[tuple[str, Exception]] = []
+        for name, publisher in zip(self._names, self.check(), strict=True):
+            try:
+                ids += publisher(dict(report)) or []
+            except Exception as error:
+                failures.append((name, error))
+        if failures and not ids:
+            raise failures[0][1]
+        for name, failure in failures:
+            # The report is published: that one publisher failed is no second one.
+            logging.getLogger().error(
+                "The OOPS %s was not published by %s: %s: %s",
+                report["id"],
+                name,
+                type(failure).__name__,
+                failure,
+                extra={"oops_id": report["id"]},
+            )
+        return ids
+
+    def _find(self, name: str) -> Publisher:
+        if name == "files":
+            return DateDirectory(self._root, self._what)
+        if name == "datedir":
+            return self._date_directory_of_python_oops()
+        module_name, _, attribute = name.partition(":")
+        try:
+            found = getattr(importlib.import_module(module_name), attribute, None)
+        except ImportError as error:
+            raise self._refuse(f"expected the module {module_name} to be importable, got: {error}") from error
+        if not callable(found):
+            raise self._refuse(f"expected {attribute} in {module_name} to be a callable, found none")
+        publisher: Publisher = found
+        return publisher
+
+    def _date_directory_of_python_oops(self) -> Publisher:
+        try:
+            repository = importlib.import_module("oops_datedir_repo")
+        except ImportError as error:
+            raise self._refuse("expected oops-datedir-repo for datedir: install jobcron[oops-bson]") from error
+
+        def publish(report: dict[str, Any]) -> list[str]:
+            private_directory(self._root, self._what)
+            ids: list[str] = repository.DateDirRepo(self._root, inherit_id=True).publish(report)
+            return ids
+
+        return publish
+
+    def _refuse(self, reason: str) -> ConfigurationError:
+        return ConfigurationError(f"{self._place}: {reason}")
+
+
+def publishers_of(settings: Settings, root: str, what: str) -> Publishers:
+    """Return the publishers of an instance.
+
+    Args:
+        settings: the instance's.
+        root: the folder of reports in files.
+        what: what the folder is, for messages.
+    """
+    return Publishers(settings.oops_publishers, root, what, settings.place("oops_publishers"))
