@@ -51,6 +51,8 @@ DATATYPES = {
     "duration": "a time such as `30s`, `10m`, `1h30m` or `2d`",
     "count": "a whole number, at least 1",
     "cron_schedule": "five fields as in a crontab, or `@hourly`, `@daily` and the like",
+    "publishers": "`files`, `datedir` and `module:callable`, separated by spaces",
+    "level": "`DEBUG`, `INFO`, `WARNING`, `ERROR`, `CRITICAL` or `none`",
 }
 
 
