@@ -53,6 +53,7 @@ def refusal(path: Path | str) -> str:
 def test_every_value_is_read_with_its_type(write: Write) -> None:
     path = write(
         "[jobcron]\ndatabase_url: postgresql+psycopg2://me@db/app\napplication: my.app:register\n"
+        "transactions: zope\n"
         "python_path: lib /opt/lib\nstate_dir: /var/lib/s\nlock_dir: locks\nerror_dir: oopses\noops_prefix: X1\n"
         "mail: smtp://localhost:2525\nmail_from: a@example.com\nactivity_interval: 1h30m\ngrace_seconds: 5s\n"
         "crash_limit: 7\n[do_foo]\nsource_interface: a.b.IC\ndbuser: foo\nrunner_class: x.Y\nbatch_size: 3\n"
@@ -65,6 +66,7 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         database_url="postgresql+psycopg2://me@db/app",
         database_origin=f"{path}: section [jobcron], key database_url",
         application="my.app:register",
+        transactions="zope",
         python_path=[f"{here}/lib", "/opt/lib"],
         state_dir="/var/lib/s",
         lock_dir=f"{here}/locks",

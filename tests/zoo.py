@@ -64,14 +64,15 @@ BUGS = (
     ),
     Bug(
         "lease by the client's clock", "sql/__init__.py",
-        'text = _AFTER.sub(rf"({POSTGRESQL_NOW} + make_interval(secs => \\1))", text)',
-        'import time; text = _AFTER.sub(rf"(to_timestamp({time.time()}) + make_interval(secs => \\1))", text)',
+        'return f"({POSTGRESQL_NOW} + make_interval(secs => {seconds}))"',
+        'import time; return f"(to_timestamp({time.time()}) + make_interval(secs => {seconds}))"',
         ("tests/test_clock.py", "wrong_clock"),
     ),
     Bug(
         "due times by the client's clock", "sql/__init__.py",
-        'return text.replace("@now", POSTGRESQL_NOW).strip()',
-        'import time; return text.replace("@now", f"to_timestamp({time.time()})").strip()',
+        'return text.replace("@now", POSTGRESQL_NOW if dialect == "postgresql" else SQLITE_NOW).strip()',
+        'import time; now = f"to_timestamp({time.time()})" if dialect == "postgresql" else SQLITE_NOW; '
+        'return text.replace("@now", now).strip()',
         ("tests/test_clock.py", "wrong_clock"),
     ),
     Bug(

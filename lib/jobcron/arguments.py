@@ -175,23 +175,34 @@ def install_annotations(owner: Any) -> None:
 
 
 def declared_by(owner: Any) -> Declared:
-    """Return what a class of jobs declares; what its interfaces declare becomes attributes now.
+    """Return what a class of jobs declares.
 
     Raises:
         InvalidJobData: an annotation cannot be understood.
     """
-    for interface in implementedBy(owner):  # type: ignore[no-untyped-call]
-        for name, field in getFieldsInOrder(interface):
-            known = inspect.getattr_static(owner, name, None)
-            if known is None or isinstance(known, Argument):  # what is a property of the class is no argument
-                default = field.default if known is None or known.default is Missing else known.default
-                if default is None and field.required:
-                    default = Missing
-                setattr(owner, name, Argument(name, default, field))
+    install_fields(owner)
     every = {name: inspect.getattr_static(owner, name) for name in dir(owner)}
     arguments = {name: found for name, found in every.items() if isinstance(found, Argument)}
     hints = hints_of(owner)
     return Declared(arguments, *_target_class(owner, hints.get(TARGET)), hints)
+
+
+def install_fields(owner: Any) -> None:
+    """Make the fields of a class's interfaces its arguments; interfaces are declared once the class is made.
+
+    What is a property of the class already is no argument.
+    """
+    if owner.__dict__.get("has_fields"):
+        return
+    owner.has_fields = True
+    for interface in implementedBy(owner):  # type: ignore[no-untyped-call]
+        for name, field in getFieldsInOrder(interface):
+            known = inspect.getattr_static(owner, name, None)
+            if known is None or isinstance(known, Argument):
+                default = field.default if known is None or known.default is Missing else known.default
+                if default is None and field.required:
+                    default = Missing
+                setattr(owner, name, Argument(name, default, field))
 
 
 def hints_of(owner: Any) -> dict[str, Any]:

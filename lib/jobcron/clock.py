@@ -15,7 +15,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
-from jobcron.sql import POSTGRESQL_NOW, SQLITE_NOW
+from jobcron.sql import POSTGRESQL_NOW, SQLITE_NOW, after
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -51,6 +51,13 @@ class database_now(FunctionElement[datetime]):
     inherit_cache = True
 
 
+class database_after(FunctionElement[datetime]):
+    """The database's present time and so many seconds, as an SQL expression."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
 @compiles(database_now, "postgresql")
 def _postgresql_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
     return POSTGRESQL_NOW
@@ -59,3 +66,8 @@ def _postgresql_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> 
 @compiles(database_now, "sqlite")
 def _sqlite_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
     return SQLITE_NOW
+
+
+@compiles(database_after)
+def _after(element: database_after, compiler: SQLCompiler, **kw: Any) -> str:
+    return after(compiler.process(element.clauses, **kw), compiler.dialect.name)

@@ -283,6 +283,12 @@ def _count(text: str, place: Place) -> int:
     return int(text)
 
 
+def _transactions(text: str, place: Place) -> str:
+    if text not in ("sqlalchemy", "zope"):
+        raise place.refuse("sqlalchemy or zope", text)
+    return text
+
+
 def _cron_schedule(text: str, place: Place) -> str:
     try:
         return check_schedule(text)
@@ -317,4 +323,5 @@ CONVERTERS: dict[str, Callable[[str, Place], Any]] = {
     "cron_schedule": _cron_schedule,
     "publishers": _publishers,
     "level": _level,
+    "transactions": _transactions,
 }

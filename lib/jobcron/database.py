@@ -195,6 +195,7 @@ class Database:
         user: connect as this role instead of the URL's.
         busy_seconds: see `make_engine`.
         origin: where the URL was read, for messages.
+        session_class: of the sessions of jobs.
     """
 
     is_ambient = False
@@ -205,8 +206,10 @@ class Database:
         user: str | None = None,
         busy_seconds: float = BUSY_SECONDS,
         origin: str = "the database's URL",
+        session_class: type[Session] = Session,
     ) -> None:
         self.url, self.user = url, user
+        self._session_class = session_class
         self.origin = origin
         try:
             self.engine = make_engine(url, user, busy_seconds)
@@ -260,7 +263,7 @@ class Database:
         What is loaded stays loaded after a commit: a job that works outside the database first holds no
         transaction while it does (design.md, the life of a job, point 4).
         """
-        return Session(self._writing if writing else self.engine, expire_on_commit=False)
+        return self._session_class(self._writing if writing else self.engine, expire_on_commit=False)
 
     def companion(self) -> Database:
         """Return the same database over a connection of its own, for one who must not wait long."""

@@ -13,14 +13,14 @@ import uuid as uuid_module
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, ForeignKey, Integer, Text, Uuid, select, update
+from sqlalchemy import BigInteger, Dialect, ForeignKey, Integer, Text, Uuid, or_, select, update
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import Mapped, Session, mapped_column, object_session
 from sqlalchemy.types import SmallInteger, TypeDecorator
 from zope.interface import implementer
 
-from jobcron.clock import UtcDateTime, database_now
+from jobcron.clock import UtcDateTime, database_after, database_now
 from jobcron.database import execute
 from jobcron.errors import DuplicateJob, InvalidTransition, LeaseHeld, NoSession
 from jobcron.interfaces import IJob, JobStatus
@@ -141,9 +141,16 @@ class Job(Base):
         """
         session = self._session()
         session.flush()
-        taken = execute(jobs_connection(session), "acquire_lease", {"id": self.id, "lease_seconds": duration})
+        # One statement: of two that try at once, the second sees the first one's lease.
+        taken = session.execute(
+            update(Job)
+            .where(Job.id == self.id, or_(Job.lease_expires.is_(None), Job.lease_expires <= database_now()))
+            .values(lease_expires=database_after(duration))
+            .execution_options(synchronize_session=False)
+            .returning(Job.id)
+        ).all()
         session.refresh(self)
-        if taken.rowcount != 1:
+        if not taken:
             raise LeaseHeld
 
     def getTimeout(self) -> int:

@@ -175,7 +175,30 @@ def _open_database(order: Order) -> TransactionSource:
     if order.session is not None:
         return AmbientDatabase(order.session)
     settings = order.settings
-    return Database(settings.database_url, order.dbuser, origin=settings.database_origin)
+    return Database(
+        settings.database_url,
+        order.dbuser,
+        origin=settings.database_origin,
+        session_class=session_class_of(settings),
+    )
+
+
+def session_class_of(settings: Settings) -> type[Session]:
+    """Return the class of the sessions in which jobs run.
+
+    Raises:
+        ConfigurationError: what it needs is not installed.
+    """
+    if settings.transactions != "zope":
+        return Session
+    try:
+        from jobcron.zope_transaction import TransactionSession
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{settings.place('transactions')}: expected the package transaction for zope, got: {error}; "
+            "it comes with the extra jobcron[zope]"
+        ) from error
+    return TransactionSession
 
 
 def _address_mail(database: TransactionSource, settings: Settings) -> None:

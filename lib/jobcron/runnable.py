@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session, object_session
 from zope.interface import implementer, provider
 
+from jobcron.arguments import install_fields
 from jobcron.draft import JOB_VALUES
 from jobcron.errors import IncompleteJobType, NoSession
 from jobcron.family import FamilyRow, target_name, title_of
@@ -120,6 +121,7 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
         super().__init_subclass__(**kwargs)
 
     def __init__(self, context: Row) -> None:
+        install_fields(type(self))  # a process that only runs jobs never asks what their class declares
         self.context = context
         self.attempt: Attempt | None = None
         self.loaded: list[Any] = []

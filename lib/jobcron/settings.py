@@ -61,6 +61,7 @@ class Settings(NamedTuple):
     database_url: str
     database_origin: str
     application: str | None
+    transactions: str
     python_path: list[str] | None
     state_dir: str
     lock_dir: str

@@ -104,6 +104,9 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
     delegated_names: ClassVar[frozenset[str]] = frozenset()
     """Those of them that are the shared row's, which alone can set them."""
 
+    has_fields: ClassVar[bool] = False
+    """Whether the fields of the class's interfaces are its arguments already."""
+
     _declared: ClassVar[Declared | None] = None
 
     context: Row

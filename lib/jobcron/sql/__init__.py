@@ -41,8 +41,17 @@ def statement(name: str, dialect: str) -> str:
         path = os.path.join(folder, f"{name}.sql")
     with open(path, encoding="utf-8") as file:
         text = _COMMENT.sub("", file.read())
+    text = _AFTER.sub(lambda found: after(found[1], dialect), text)
+    return text.replace("@now", POSTGRESQL_NOW if dialect == "postgresql" else SQLITE_NOW).strip()
+
+
+def after(seconds: str, dialect: str) -> str:
+    """Return the SQL of the present time and so many seconds.
+
+    Args:
+        seconds: as SQL.
+        dialect: as for `statement`.
+    """
     if dialect == "postgresql":
-        text = _AFTER.sub(rf"({POSTGRESQL_NOW} + make_interval(secs => \1))", text)
-        return text.replace("@now", POSTGRESQL_NOW).strip()
-    text = _AFTER.sub(r"strftime('%Y-%m-%d %H:%M:%f000', 'now', \1 || ' seconds')", text)
-    return text.replace("@now", SQLITE_NOW).strip()
+        return f"({POSTGRESQL_NOW} + make_interval(secs => {seconds}))"
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {seconds} || ' seconds')"
