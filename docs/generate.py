@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from generate_features import features
 from generate_moves import events, matrix, moves, statuses
 from generate_text import plain, same, subclasses, table
 from sqlalchemy.orm import DeclarativeBase
@@ -282,5 +283,6 @@ PARTS: dict[str, Callable[[], str]] = {
     "encodings": encodings,
     "limits": limits,
     "public_names": public_names,
+    "features": features,
 }
 """What may stand in a mark."""

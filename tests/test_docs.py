@@ -74,6 +74,7 @@ def environment(request: pytest.FixtureRequest) -> dict[str, str]:
     return {**settings, "PATH": ":".join(path), "LANG": "C.UTF-8"}
 
 
+@pytest.mark.feature("LP-30")  # how-to/testing.md is somebody's own project
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in NOT_RUN])
 def test_a_page_does_what_it_says(page: str, environment: dict[str, str], tmp_path: Path) -> None:
