@@ -162,6 +162,12 @@ def target_name(row_class: type[Any]) -> str:
     """
     if row_class.target_name:
         return str(row_class.target_name)
+    family: Any = row_class  # to mypy a class is not always hashable
+    return _only_target(family)
+
+
+@cache
+def _only_target(row_class: type[Any]) -> str:
     names = [r.key for r in many_to_one(row_class)]
     if len(names) != 1:
         raise InvalidJobData(
