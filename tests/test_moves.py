@@ -10,7 +10,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.orm import Session
 
 from conftest import Instance
-from jobcron import DuplicateJob, InvalidTransition, Job, JobStatus, LeaseHeld
+from jobcron import DuplicateJob, InvalidTransition, Job, JobStatus, LeaseHeld, NoSession
 from jobcron.tables import Event
 from jobcron.testing import JobFactory
 
@@ -240,3 +240,102 @@ def test_what_people_do_is_in_the_jobs_history(session: Session) -> None:
         ("completed", "was Waiting", True),
         ("failed", "was Running", True),
     ]
+
+
+BY_HAND = {"start": W, "complete": R, "fail": R, "suspend": W, "cancel": W, "queue": F, "resume": S}
+"""Each move by hand, and a status that it begins with."""
+
+
+@pytest.mark.feature("LP-03")
+@pytest.mark.parametrize("name", BY_HAND)
+def test_a_move_by_hand_is_part_of_the_callers_transaction(instance: Instance, name: str) -> None:
+    with instance.session() as session:
+        job = JobFactory(session).makeJob(BY_HAND[name])
+        number = job.id
+        session.commit()
+        instance.foo(session, "before")
+        getattr(job, name)()
+        moved = job.status
+        session.rollback()
+        assert (instance.row(number).status, instance.events(number)) == (BY_HAND[name], [])
+        getattr(job, name)()
+        session.commit()
+        assert instance.row(number).status is moved is not BY_HAND[name]
+    assert instance.query("SELECT name FROM foo") == []
+
+
+@pytest.mark.feature("LP-03")
+@pytest.mark.parametrize("name", [name for name in BY_HAND if name != "resume"])
+def test_a_move_that_manages_the_transaction_ends_it(instance: Instance, name: str) -> None:
+    with instance.session() as session:
+        job = JobFactory(session).makeJob(BY_HAND[name])
+        session.commit()
+        instance.foo(session, "before")
+        getattr(job, name)(manage_transaction=True)
+        session.rollback()
+        moved = job.status
+    assert instance.row(job.id).status is moved is not BY_HAND[name]
+    # What came before a failure is undone, as it is where a runner sees one.
+    assert instance.query("SELECT name FROM foo") == ([] if name == "fail" else [("before",)])
+
+
+@pytest.mark.feature("LP-03")
+@pytest.mark.parametrize("manage", [False, True])
+def test_queue_may_undo_what_came_before(instance: Instance, manage: bool) -> None:
+    with instance.session() as session:
+        job = JobFactory(session).makeJob(R, attempt_count=2)
+        session.commit()
+        instance.foo(session, "before")
+        job.queue(manage_transaction=manage, abort_transaction=True)
+        session.commit()
+        row = instance.row(job.id)
+    assert (row.status, row.attempt_count, row.lease_expires, row.date_finished) == (W, 0, None, None)
+    assert instance.query("SELECT name FROM foo") == []
+
+
+@pytest.mark.feature("LP-03")
+def test_a_job_is_run_by_hand_as_old_code_runs_it(instance: Instance) -> None:
+    with instance.session() as session:
+        job = JobFactory(session).makeJob(max_retries=1)
+        job.acquireLease(60)
+        assert 50 <= job.getTimeout() <= 60
+        for attempt in (1, 2):
+            job.start(manage_transaction=True)
+            assert (job.attempt_count, job.is_pending, job.is_runnable) == (attempt, True, False)
+            job.suspend()
+            job.resume()
+            job.attempt_count = attempt  # as it was: back to waiting by hand begins afresh
+            session.flush()
+            assert job.is_runnable
+        job.start()
+        job.complete(manage_transaction=True)
+        row = instance.row(job.id)
+    assert (row.status, row.attempt_count, row.lease_token, row.lease_expires) == (C, 3, 3, None)
+    assert row.date_started is not None
+    assert row.date_finished is not None
+
+
+@pytest.mark.feature("LP-22", "LP-03")
+def test_what_is_resumed_begins_afresh(instance: Instance) -> None:
+    with instance.session() as session:
+        job = JobFactory(session).makeJob(S, attempt_count=3, crash_count=1, lease_token=4)
+        job.expires_at = job.date_created
+        job.resume()
+        assert [job.status, job.attempt_count, job.crash_count, job.expires_at] == [W, 0, 0, None]
+        assert (job.lease_token, job.is_runnable) == (4, True)
+        number = job.id
+    assert instance.events(number) == ["resumed"]
+
+
+@pytest.mark.feature("LP-02", "LP-03")
+@pytest.mark.parametrize("status", list(JobStatus), ids=lambda status: status.name)
+def test_pending_is_what_has_not_ended(session: Session, status: JobStatus) -> None:
+    assert JobFactory(session).makeJob(status).is_pending == (status in (W, R, S, B))
+
+
+@pytest.mark.feature("LP-03")
+def test_a_job_whose_session_is_closed_says_so(instance: Instance) -> None:
+    with instance.session() as session:
+        job = JobFactory(session).makeJob()
+    with pytest.raises(NoSession, match="expected <Job 1> to be in a session"):
+        job.suspend()

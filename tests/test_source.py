@@ -450,3 +450,13 @@ def test_a_type_that_went_with_a_savepoint_is_made_again(instance: Instance) -> 
         job = DoFooJob.create(foo)
         number = job.id
     assert instance.row(number).type_id in {n for (n,) in instance.query("SELECT id FROM jobcron_type")}
+
+
+@pytest.mark.feature("LP-06")
+def test_a_family_row_goes_with_its_job(instance: Instance) -> None:
+    with instance.session() as session:
+        job = DoFooJob.create(instance.foo(session), session=session)
+        session.commit()
+        session.delete(job.job)
+    assert instance.rows() == []
+    assert instance.query("SELECT count(*) FROM foo_job") == [(0,)]
