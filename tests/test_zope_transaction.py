@@ -239,3 +239,13 @@ def test_only_the_two_kinds_of_transactions_are_known(instance: Instance) -> Non
     instance.configure("transactions: xa")
     _, err = instance.command("run", "do_foo", expect=2)
     assert "key transactions: expected sqlalchemy or zope, got: xa" in err
+
+
+@pytest.mark.feature("LP-24")
+def test_isolated_jobs_run_in_the_packages_transactions_too(zope: Instance) -> None:
+    path = zope.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("[act]", "runner_class: ProcessJobRunner\n[act]"))
+    jobs = [make(zope, "raw", "abort", "kept"), make(zope, "raw", "doom"), make(zope, "last")]
+    zope.run("transact")
+    assert [zope.row(job).status for job in jobs] == [C, F, C]
+    assert notes(zope) == ["kept", "last"]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from sqlalchemy.orm import Session
 from zope.component import getGlobalSiteManager, queryUtility
 from zope.interface.interfaces import IInterface
 
@@ -67,6 +68,24 @@ def _loaded(settings: Settings) -> Application:
             f"{place}: expected {callable_name} in {module_name} to be a callable, found none"
         )
     return Application(around_job)
+
+
+def session_class_of(settings: Settings) -> type[Session]:
+    """Return the class of the sessions in which jobs run.
+
+    Raises:
+        ConfigurationError: what it needs is not installed.
+    """
+    if settings.transactions != "zope":
+        return Session
+    try:
+        from jobcron.zope_transaction import TransactionSession
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{settings.place('transactions')}: expected the package transaction for zope, got: {error}; "
+            "it comes with the extra jobcron[zope]"
+        ) from error
+    return TransactionSession
 
 
 def find_source(settings: Settings, section: Section) -> Any:

@@ -33,7 +33,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from jobcron.application import load_application, source_of
+from jobcron.application import load_application, session_class_of, source_of
 from jobcron.attempt import Attempt
 from jobcron.claim import Claim
 from jobcron.database import Database
@@ -188,7 +188,12 @@ def _work(line: Line, order: dict[str, Any], logger: logging.Logger) -> None:
             found = getattr(found, part)
         source = source_of(found, "the source of an isolated run", settings)
         post.configure(settings.mail, settings.mail_from)
-        database = Database(order["database_url"], order["user"], origin=order["origin"])
+        database = Database(
+            order["database_url"],
+            order["user"],
+            origin=order["origin"],
+            session_class=session_class_of(settings),
+        )
         limits = Limits(1, order["crash_limit"], order["grace_seconds"])
         try:
             runner = ChildRunner(line, source, database, application=application, logger=logger, limits=limits)

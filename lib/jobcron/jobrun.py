@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from jobcron import registry
 from jobcron.activity import is_due, record_run
-from jobcron.application import find_source, load_application, source_of
+from jobcron.application import find_source, load_application, session_class_of, source_of
 from jobcron.database import AmbientDatabase, Database, TransactionSource, first_line
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.notify import Outbox, post
@@ -181,24 +181,6 @@ def _open_database(order: Order) -> TransactionSource:
         origin=settings.database_origin,
         session_class=session_class_of(settings),
     )
-
-
-def session_class_of(settings: Settings) -> type[Session]:
-    """Return the class of the sessions in which jobs run.
-
-    Raises:
-        ConfigurationError: what it needs is not installed.
-    """
-    if settings.transactions != "zope":
-        return Session
-    try:
-        from jobcron.zope_transaction import TransactionSession
-    except ImportError as error:
-        raise ConfigurationError(
-            f"{settings.place('transactions')}: expected the package transaction for zope, got: {error}; "
-            "it comes with the extra jobcron[zope]"
-        ) from error
-    return TransactionSession
 
 
 def _address_mail(database: TransactionSource, settings: Settings) -> None:
