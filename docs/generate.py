@@ -49,6 +49,8 @@ DATATYPES = {
     "directories": "directories, separated by spaces",
     "url": "a URL",
     "mail": "`none`, `file:DIRECTORY` or `smtp://…`",
+    "file_or_url": "a path, or a `file:`, `http:` or `https:` URL; a relative path begins at the directory of the "
+    "file that says it",
     "duration": "a time such as `30s`, `10m`, `1h30m` or `2d`",
     "count": "a whole number, at least 1",
     "transactions": "`sqlalchemy` or `zope`",

@@ -56,8 +56,9 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "transactions: zope\n"
         "python_path: lib /opt/lib\nstate_dir: /var/lib/s\nlock_dir: locks\nerror_dir: oopses\noops_prefix: X1\n"
         "mail: smtp://localhost:2525\nmail_from: a@example.com\nactivity_interval: 1h30m\ngrace_seconds: 5s\n"
-        "crash_limit: 7\n[do_foo]\nsource_interface: a.b.IC\ndbuser: foo\nrunner_class: x.Y\nbatch_size: 3\n"
-        "oops_prefix: F\nerror_dir: own\nschedule: 0  2 * * *\n"
+        "crash_limit: 7\ncron_control: control.ini\n[do_foo]\n"
+        "source_interface: a.b.IC\ndbuser: foo\nrunner_class: x.Y\nbatch_size: 3\n"
+        "oops_prefix: F\nerror_dir: own\nschedule: 0  2 * * *\ncrontab_group: MAIN\nmax_runtime: 2m\n"
     )
     found = load_settings(str(path))
     here = str(path.parent)
@@ -79,6 +80,7 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         activity_interval=5400.0,
         grace_seconds=5.0,
         crash_limit=7,
+        cron_control=f"{here}/control.ini",
         sections={},
     )
     assert found.section("do_foo")._asdict() == {
@@ -89,6 +91,8 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "max_workers": 1,
         "batch_size": 3,
         "schedule": "0 2 * * *",
+        "crontab_group": "MAIN",
+        "max_runtime": 120.0,
         "oops_prefix": "F",
         "error_dir": f"{here}/own",
     }
@@ -706,7 +710,7 @@ def test_without_a_state_directory_nothing_is_kept_and_nothing_is_made(write: Wr
 KEYS = [
     "database_url", "state_dir", "lock_dir", "error_dir", "python_path", "application", "mail", "mail_from",
     "oops_prefix", "crash_limit", "activity_interval", "grace_seconds", "source_interface", "batch_size",
-    "runner_class", "dbuser", "extends", "nonsense",
+    "runner_class", "dbuser", "extends", "nonsense", "cron_control", "crontab_group", "max_runtime",
 ]  # fmt: skip
 VALUES = st.one_of(
     st.sampled_from(

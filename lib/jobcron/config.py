@@ -269,6 +269,21 @@ def _mail(text: str, place: Place) -> str:
     raise place.refuse("none, file:DIRECTORY or smtp://host:port", Redactor().text(text))
 
 
+def _file_or_url(text: str, place: Place) -> str:
+    scheme, _, rest = text.partition(":")
+    if scheme in ("http", "https"):
+        with suppress(ValueError):  # a port that is no number
+            url = urlsplit(text)
+            if url.hostname and url.username is None and (url.port is None or url.port > 0):
+                return text
+        expected = f"a {scheme}: URL with a host, without a password"
+        raise place.refuse(expected, Redactor().text(text))
+    path = re.sub("^//(localhost)?(?=/)", "", rest) if scheme == "file" else text
+    if path.startswith("//") or "://" in path or not path or "\0" in path:
+        raise place.refuse("a path, or a file:, http: or https: URL", repr(text))
+    return _directory(path, place)
+
+
 def _duration(text: str, place: Place) -> float:
     try:
         seconds = float(as_timedelta(text).total_seconds())
@@ -318,6 +333,7 @@ CONVERTERS: dict[str, Callable[[str, Place], Any]] = {
     "directories": _directories,
     "url": _url,
     "mail": _mail,
+    "file_or_url": _file_or_url,
     "duration": _duration,
     "count": _count,
     "cron_schedule": _cron_schedule,

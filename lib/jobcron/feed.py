@@ -23,6 +23,7 @@ from jobcron.finish import record, record_all, set_aside
 from jobcron.job import Job
 from jobcron.outcome import NotStarted
 from jobcron.registry import SourceName, dotted_name
+from jobcron.runtime import smoothed
 from jobcron.tables import JobTypeRow
 
 RECLAIM_SECONDS = 30.0
@@ -123,8 +124,7 @@ class TypeFeed:
 
     def took(self, seconds: float) -> None:
         """Let the next batches hold about `BATCH_SECONDS` of work."""
-        known = self._seconds
-        self._seconds = seconds if known is None else 0.7 * known + 0.3 * seconds
+        self._seconds = smoothed(self._seconds, seconds)
 
     def forget(self) -> None:
         """Hold nothing: what was claimed is in the runner's hands."""

@@ -168,7 +168,13 @@ def limits_of(settings: Settings, section: Section) -> Limits:
             f"{settings.path}: section [{section.name}], key max_workers: expected 1 for an SQLite database, "
             f"where one job writes at a time, got: {section.max_workers}"
         )
-    return Limits(section.batch_size, settings.crash_limit, settings.grace_seconds, section.max_workers)
+    return Limits(
+        section.batch_size,
+        settings.crash_limit,
+        settings.grace_seconds,
+        section.max_workers,
+        section.max_runtime,
+    )
 
 
 def _open_database(order: Order) -> TransactionSource:

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import time
+from contextlib import nullcontext
 
 from jobcron.directory import private_directory
 from jobcron.errors import DirectoryError
@@ -53,13 +54,51 @@ def complain(text: str) -> None:
         _give_up_standard_error()
 
 
+def somebody_looks() -> bool:
+    """Tell whether standard error is a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def _give_up_standard_error() -> None:
     """Let what is said from now on go nowhere: what is left over would change the exit status."""
     sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 class StandardError(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes records to standard error, as long as that takes them."""
+    """Writes records to standard error, as long as that takes them, and on a terminal a line of status below."""
+
+    _status = ""
+
+    def is_terminal(self) -> bool:
+        """Tell whether what is written is seen at once, on a terminal that can clear a line."""
+        terminal = os.environ.get("TERM", "dumb")
+        return self.stream is not None and self.stream.isatty() and terminal != "dumb"
+
+    def show_status(self, text: str) -> None:
+        """Show a line in the place of the one before; an empty one takes it away. For terminals only."""
+        with self.lock or nullcontext():
+            if text or self._status:
+                self._write_status(text)
+            self._status = text
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record above the line of status."""
+        if self._status:
+            self._write_status("")
+        super().emit(record)
+        if self._status:
+            self._write_status(self._status)
+
+    def _write_status(self, text: str) -> None:
+        # The cursor stays at the beginning of the line: whatever else is printed writes over it.
+        try:
+            width = os.get_terminal_size(self.stream.fileno()).columns or 80
+            self.stream.write(f"\x1b[K{visible(text)[: width - 1]}\r")
+            self.stream.flush()
+        except OSError:
+            _give_up_standard_error()
+            self.stream = sys.stderr
+            self._status = ""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Give standard error up where it cannot be written."""

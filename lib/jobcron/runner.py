@@ -45,8 +45,10 @@ from jobcron.outcome import (
     outcome_of,
     seconds_of,
 )
+from jobcron.progress import terminal_progress
 from jobcron.report import Reporter
 from jobcron.runnable import BaseRunnableJob
+from jobcron.runtime import Runtime
 from jobcron.tables import Event
 from jobcron.timeline import Timeline
 from jobcron.workplace import clear_frames, workplace
@@ -69,6 +71,7 @@ class Limits(NamedTuple):
     crash_limit: int = 3
     grace_seconds: float = 30.0
     max_workers: int = 1
+    max_runtime: float | None = None
 
 
 @implementer(IJobRunner)
@@ -113,6 +116,8 @@ class JobRunner:
         self._statements = Timeline(None)
         self._is_first = True
         self._is_emptied = False
+        self._runtime = Runtime(self.limits.max_runtime)
+        self._progress = terminal_progress()
 
     @property
     def oops_ids(self) -> list[str]:
@@ -154,10 +159,19 @@ class JobRunner:
                 with context():
                     self._drain(session)
             finally:
+                self._progress.close()
                 self._give_back()
 
     def _drain(self, session: Session) -> None:
         while not self._stopping:
+            if not self._runtime.has_room():
+                self.logger.info(
+                    "Another job may not end within max_runtime, %g seconds, of which %.1f are over: what is left "
+                    "waits for the next run.",
+                    self._runtime.max_runtime,
+                    self._runtime.elapsed,
+                )
+                return
             entry = self._backlog.next() or self._refill(session)
             if entry is None:
                 return
@@ -202,7 +216,10 @@ class JobRunner:
             set_aside_and_tell(self.database, self.reporter, attempt, outcome, self.application.context)
             self._is_emptied = True
             self.incomplete[type(runnable).__name__] += 1
-        self._feed.took(time.monotonic() - attempt.started)
+        seconds = time.monotonic() - attempt.started
+        self._feed.took(seconds)
+        self._runtime.took(seconds)
+        self._progress.show(self.completed.total(), self.incomplete.total())
         for error in [] if outcome.error is None else members_of(outcome.error):
             if isinstance(error, KeyboardInterrupt):
                 raise error

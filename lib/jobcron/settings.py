@@ -44,6 +44,8 @@ class Section(NamedTuple):
     max_workers: int
     batch_size: int
     schedule: str
+    crontab_group: str | None
+    max_runtime: float | None
     oops_prefix: str | None
     error_dir: str | None
 
@@ -74,6 +76,7 @@ class Settings(NamedTuple):
     activity_interval: float
     grace_seconds: float
     crash_limit: int
+    cron_control: str | None
     sections: dict[str, Section]
 
     def section(self, name: str) -> Section:
@@ -93,6 +96,10 @@ class Settings(NamedTuple):
     def place(self, key: str) -> str:
         """Return where a key of the instance stands, for messages."""
         return f"{self.path}: section [jobcron], key {key}"
+
+    def outage_file(self, name: str) -> str:
+        """Return the file that is there while the script or section `name` finds its database away."""
+        return os.path.join(self.state_dir, f"{name}.outage")
 
     @property
     def instance(self) -> str:

@@ -1,0 +1,40 @@
+"""How long a run may go on: the ``max_runtime`` of a section, and how long its jobs take."""
+
+from __future__ import annotations
+
+import time
+
+
+def smoothed(known: float | None, seconds: float) -> float:
+    """Return how long a job takes by what was known before and the last one; older ones count less and less."""
+    return seconds if known is None else 0.7 * known + 0.3 * seconds
+
+
+class Runtime:
+    """What is left of a run's time.
+
+    The first job is always started: a section whose jobs take longer than its `max_runtime` gets on all the same.
+
+    Args:
+        max_runtime: in seconds; None: for ever.
+    """
+
+    def __init__(self, max_runtime: float | None) -> None:
+        self.max_runtime = max_runtime
+        self._began = time.monotonic()
+        self._typical: float | None = None
+
+    def took(self, seconds: float) -> None:
+        """Learn how long a job took."""
+        self._typical = smoothed(self._typical, seconds)
+
+    @property
+    def elapsed(self) -> float:
+        """How long the run has gone on, in seconds."""
+        return time.monotonic() - self._began
+
+    def has_room(self) -> bool:
+        """Tell whether one more job, as long as they are, will end in time."""
+        if self.max_runtime is None or self._typical is None:
+            return True
+        return self.elapsed + self._typical <= self.max_runtime
