@@ -233,9 +233,9 @@ BUGS = (
         ("tests/test_races.py", "in_order_of_priority"),
     ),
     Bug(
-        "a status that lies", "script.py",
-        'self._log().error("%s", error)\n            return error.exit_status\n',
-        'self._log().error("%s", error)\n            return 0\n',
+        "a status that lies", "ending.py",
+        '_log(script).error("%s", error)\n        return error.exit_status\n',
+        '_log(script).error("%s", error)\n        return 0\n',
         ("tests/test_script.py", "another_version"),
     ),
     Bug(

@@ -12,6 +12,7 @@ from typing import Any
 
 from jobcron.logs import complain
 from jobcron.oops import globalErrorUtility
+from jobcron.settings import LEVELS, Settings
 
 MAX_PER_PLACE = 10
 """How many reports one line of code may cause in a run: a loop of warnings must not fill the disk."""
@@ -60,6 +61,18 @@ class OopsHandler(logging.Handler):
             complain(f"jobcron: no OOPS report could be made of a warning: {text}")
         finally:
             self._is_reporting = False
+
+
+def set_alarm(logger: logging.Logger, settings: Settings, script_name: str) -> None:
+    """Let warnings of a script become reports, from the configured level on.
+
+    Args:
+        logger: the script's.
+        settings: with an ``oops_level``.
+        script_name: for the reports.
+    """
+    level = LEVELS[settings.oops_level or "CRITICAL"]
+    logger.addHandler(OopsHandler(level, script_name, lambda: globalErrorUtility.configure(settings=settings)))
 
 
 def _error_of(record: logging.LogRecord) -> BaseException:

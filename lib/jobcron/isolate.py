@@ -45,8 +45,10 @@ from jobcron.job import worker_name
 from jobcron.keeper import renew, retry_soon
 from jobcron.oops import ErrorUtility, globalErrorUtility
 from jobcron.outcome import NotStarted, outcome_of, seconds_of
+from jobcron.progress import terminal_progress
 from jobcron.report import Reporter
 from jobcron.runner import DEFAULT_LEASE_SECONDS, JobRunner, Limits, insist
+from jobcron.runtime import Runtime
 from jobcron.worker import KILL_SECONDS, Worker
 
 POLL_SECONDS = 0.5
@@ -92,6 +94,9 @@ class ProcessJobRunner:
         self._from_keyboard = False
         self._trouble: UserMistake | None = None
         self._may_be_more = True
+        self._is_over = False
+        self._runtime = Runtime(self.limits.max_runtime)
+        self._progress = terminal_progress()
 
     @property
     def oops_ids(self) -> list[str]:
@@ -130,6 +135,7 @@ class ProcessJobRunner:
                     for worker in list(self._workers):
                         self._attend(worker)
             finally:
+                self._progress.close()
                 for worker in self._workers:
                     worker.end()
                 self._companion.close()
@@ -142,6 +148,10 @@ class ProcessJobRunner:
         """Give each child that is free a job, as long as there are; tell whether any was given."""
         given = False
         while self._may_be_more and self._trouble is None and self._stop_at is None:
+            if not self._runtime.has_room():
+                self._runtime.tell(self.logger)
+                self._may_be_more, self._is_over = False, True
+                break
             busy = [worker for worker in self._workers if worker.attempt]
             if len(busy) >= self.limits.max_workers:
                 break
@@ -209,7 +219,7 @@ class ProcessJobRunner:
 
     def _hear(self, worker: Worker, message: dict[str, Any]) -> None:
         if "done" in message:
-            self._may_be_more = True
+            self._job_ended(worker)
             self.completed.update(message["completed"])
             self.incomplete.update(message["incomplete"])
             self.reporter.oops_ids.extend(message["oops_ids"])
@@ -221,6 +231,12 @@ class ProcessJobRunner:
             self._trouble = self._trouble or kind(message["trouble"])
             if worker.is_ready:
                 worker.attempt = None  # nobody knows what became of it: the lease decides
+
+    def _job_ended(self, worker: Worker) -> None:
+        self._may_be_more = not self._is_over
+        if worker.attempt is not None and worker.has_begun:
+            self._runtime.took(time.monotonic() - worker.attempt.started)
+        self._progress.show(self.completed.total(), self.incomplete.total())
 
     def _renew(self, worker: Worker) -> None:
         attempt = worker.attempt
@@ -242,7 +258,7 @@ class ProcessJobRunner:
         attempt = worker.attempt
         if attempt is None:
             return
-        self._may_be_more = True
+        self._job_ended(worker)
         if not worker.has_begun:
             set_aside(self.database, attempt.claim, NotStarted())
             return

@@ -18,6 +18,7 @@ from jobcron.activity import is_due, record_run
 from jobcron.application import find_source, load_application, session_class_of, source_of
 from jobcron.database import AmbientDatabase, Database, TransactionSource, first_line
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
+from jobcron.logs import TOLD
 from jobcron.notify import Outbox, post
 from jobcron.oops import globalErrorUtility
 from jobcron.runner import JobRunner, Limits
@@ -102,7 +103,7 @@ def _tell_unclaimed(connection: Connection, logger: logging.Logger, source: Any)
             "%d pending jobs of the type %s, which no class of this application has.",
             pending,
             name,
-            extra={"oops_id": None},
+            extra=TOLD,
         )
 
 
@@ -120,9 +121,7 @@ def _record(database: TransactionSource, order: Order, runner: JobRunner) -> Non
                 order.settings.activity_interval,
             )
     except (DBAPIError, DatabaseUnavailable) as error:
-        order.logger.warning(
-            "The row of this run could not be written: %s", first_line(error), extra={"oops_id": None}
-        )
+        order.logger.warning("The row of this run could not be written: %s", first_line(error), extra=TOLD)
 
 
 def _source(order: Order) -> Any:

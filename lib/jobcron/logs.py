@@ -18,6 +18,9 @@ from jobcron.errors import DirectoryError
 FORMAT = "%(levelname)-7s %(message)s"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
+TOLD = {"oops_id": None}
+"""``extra`` of a record that makes no report (`jobcron.alarm`): it says all there is, or its report is made."""
+
 _HIDDEN = (
     *range(0x20),  # control characters: a terminal obeys them
     *range(0x7F, 0xA0),

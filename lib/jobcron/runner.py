@@ -34,6 +34,7 @@ from jobcron.finish import complete
 from jobcron.interfaces import IJobRunner, IRunnableJob
 from jobcron.job import worker_name
 from jobcron.keeper import Backlog, Keeper, give_back
+from jobcron.logs import TOLD
 from jobcron.oops import ErrorUtility, globalErrorUtility
 from jobcron.outcome import (
     BOUNDED_INTERRUPTIONS,
@@ -165,12 +166,7 @@ class JobRunner:
     def _drain(self, session: Session) -> None:
         while not self._stopping:
             if not self._runtime.has_room():
-                self.logger.info(
-                    "Another job may not end within max_runtime, %g seconds, of which %.1f are over: what is left "
-                    "waits for the next run.",
-                    self._runtime.max_runtime,
-                    self._runtime.elapsed,
-                )
+                self._runtime.tell(self.logger)
                 return
             entry = self._backlog.next() or self._refill(session)
             if entry is None:
@@ -328,7 +324,7 @@ class JobRunner:
                 "%s claimed jobs wait for their leases to end: %s",
                 left,
                 first_line(error),
-                extra={"oops_id": None},
+                extra=TOLD,
             )
 
     def _tell_failed_action(self, error: BaseException) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 
@@ -38,3 +39,12 @@ class Runtime:
         if self.max_runtime is None or self._typical is None:
             return True
         return self.elapsed + self._typical <= self.max_runtime
+
+    def tell(self, logger: logging.Logger) -> None:
+        """Log why nothing more is started."""
+        logger.info(
+            "Another job may not end within max_runtime, %g seconds, of which %.1f are over: what is left "
+            "waits for the next run.",
+            self.max_runtime,
+            self.elapsed,
+        )

@@ -12,7 +12,7 @@ import sys
 import time
 
 from jobcron import instance
-from jobcron.errors import ConfigurationError, JobcronError, LockHeld, UserMistake
+from jobcron.errors import ConfigurationError
 from jobcron.settings import LEVELS
 
 TYPE_CHECKING = False
@@ -22,12 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn
 
+    from jobcron.profiling import ProfileFile
     from jobcron.settings import Section, Settings
 
-INFO, LEVEL_STEP = 20, 10
-
-TOLD = {"oops_id": None}
-"""Marks a record that is no report: it says all there is, or its report is made here."""
+INFO, WARNING, LEVEL_STEP = 20, 30, 10
 
 
 def log_file(text: str) -> tuple[int, str]:
@@ -40,6 +38,18 @@ def log_file(text: str) -> tuple[int, str]:
             f"expected LEVEL:FILE with one of {', '.join(LEVELS)}, or a file alone, got: {text!r}"
         )
     return LEVELS[level.upper()], path
+
+
+def profile_file(path: str) -> ProfileFile:
+    """Return the file that ``--profile`` names, open for writing."""
+    from jobcron.profiling import open_profile
+
+    try:
+        return open_profile(path)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(
+            f"expected a file that can be written, got: {path!r}: {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 class CommandLine(argparse.ArgumentParser):
@@ -69,6 +79,12 @@ class CronScript:
     description = ""
     usage = "%(prog)s [options]"
 
+    takes_lock = True
+    """Whether there may be one run at a time only, by `lock_name`."""
+
+    lock_held_level = WARNING
+    """At which level a held lock is told: no error, a run may well last longer than cron waits."""
+
     def __init__(
         self,
         name: str | None = None,
@@ -97,6 +113,12 @@ class CronScript:
             metavar="LEVEL:FILE",
             type=log_file,
             help="append the log from LEVEL on to a file as well",
+        )
+        add(
+            "--profile",
+            metavar="FILE",
+            type=profile_file,
+            help="write where the time goes to a file, for python -m pstats",
         )
         self.add_my_options()
         self.options = self.parser.parse_args(test_args)
@@ -132,28 +154,19 @@ class CronScript:
             if self.options.log_file is not None:
                 level, path = self.options.log_file
                 add_log_file(level, path, "--log-file")  # what it raises is logged on standard error
-            self._set_alarm(self._logger)
+            if self._settings is not None and self._settings.oops_level is not None:
+                from jobcron.alarm import set_alarm
+
+                set_alarm(self._logger, self._settings, self.parser.prog)
         return self._logger
 
     @logger.setter
     def logger(self, logger: logging.Logger) -> None:
         self._logger = logger
 
-    def _set_alarm(self, logger: logging.Logger) -> None:
-        """Let warnings become reports, as the configuration says; one that cannot be read is told elsewhere."""
-        if self._settings is None or self._settings.oops_level is None:
-            return
-        from jobcron.alarm import OopsHandler
-        from jobcron.oops import globalErrorUtility
-
-        def configure() -> None:
-            globalErrorUtility.configure(settings=self._settings)
-
-        logger.addHandler(OopsHandler(LEVELS[self._settings.oops_level], self.parser.prog, configure))
-
     @property
     def lock_name(self) -> str:
-        """The name of the lock: one run at a time for each."""
+        """The name of the lock, one run at a time for each, and of the script in the control file."""
         return self.parser.prog.removesuffix(".py")
 
     def lock_and_run(self) -> None:
@@ -166,53 +179,65 @@ class CronScript:
         """Return the exit status; errors become messages, and reports where they are nobody's mistake."""
         try:
             from jobcron.directory import private_directory
-            from jobcron.lock import RunLock
 
             settings = self.settings
             private_directory(settings.state_dir, f"{settings.place('state_dir')}: the state directory")
-            lock = RunLock(settings.lock_dir, self.lock_name, f"{settings.place('lock_dir')}: the lock directory")
-            lock.acquire()
-            try:
-                with instance.presented(settings):
-                    return self.main() or 0
-            finally:
-                lock.release()
-        except LockHeld as error:
-            self._log().warning("%s", error, extra=TOLD)  # no error: a run may well last longer than cron waits
-            return error.exit_status
-        except UserMistake as error:
-            self._log().error("%s", error, extra=TOLD)
-            return error.exit_status
-        except KeyboardInterrupt:
-            self._log().error("Stopped from the keyboard", extra=TOLD)
-            return 1
-        except Exception as error:
-            self._report(error)
-            return error.exit_status if isinstance(error, JobcronError) else 1
+            return self._run_alone(settings) if self.takes_lock else self._run(settings)
+        except (Exception, KeyboardInterrupt) as error:
+            from jobcron.ending import status_of
 
-    def _log(self) -> logging.Logger:
-        """Return the log for what ends the script: a log file that cannot be opened hides no other mistake."""
+            return status_of(self, error)
+
+    def _run_alone(self, settings: Settings) -> int:
+        """Take the lock and do the work under it."""
+        from jobcron.lock import RunLock
+
+        lock = RunLock(settings.lock_dir, self.lock_name, f"{settings.place('lock_dir')}: the lock directory")
+        lock.acquire()
         try:
-            return self.logger
-        except UserMistake as error:
-            self.logger.error("%s", error, extra=TOLD)  # standard error is there by now
-            return self.logger
+            return self._run(settings)
+        finally:
+            lock.release()
 
-    def _report(self, error: Exception) -> None:
-        """Make an OOPS of an error outside any job; where that fails the log has it all."""
-        from jobcron.oops import globalErrorUtility, traceback_of
+    def _run(self, settings: Settings) -> int:
+        """Do the work, unless the script is switched off."""
+        if not self._is_enabled(settings):
+            return 0
+        with instance.presented(settings):
+            if self.options.profile is None:
+                status = self.main()
+            else:
+                from jobcron.profiling import profiled
 
-        text = globalErrorUtility.redactor.text(traceback_of(error))
-        self._log().error("Unhandled exception\n%s", text.rstrip(), extra=TOLD)
-        try:
-            if globalErrorUtility.error_dir is None:
-                globalErrorUtility.configure(settings=self.settings)
-            report = globalErrorUtility.raising(error, {"script_name": self.parser.prog})
-        except Exception as failure:
-            self.logger.error("The OOPS report could not be made: %s", failure, extra=TOLD)
-            return
-        if report is not None:
-            self.logger.info("%s", report["id"], extra={"oops_id": report["id"]})
+                status = profiled(self.main, self.options.profile, self.logger)
+        if os.path.lexists(self.outage_file):
+            from jobcron.ending import tell_return
+
+            tell_return(self)
+        return status or 0
+
+    def _is_enabled(self, settings: Settings) -> bool:
+        """Ask the control file, and log what it says where that is of interest."""
+        if settings.cron_control is None:
+            return True
+        from jobcron.control import Control
+
+        verdict = Control(settings.cron_control).ask(self.lock_name)
+        if verdict.is_problem:
+            from jobcron.logs import TOLD
+
+            self.logger.error("%s", verdict.reason, extra=TOLD)
+        elif not verdict.is_enabled:
+            self.logger.info("%s", verdict.reason)
+        elif self.options.verbose or (self.options.log_file and self.options.log_file[0] < INFO):
+            # else the log is not even set up
+            self.logger.debug("%s", verdict.reason)
+        return verdict.is_enabled
+
+    @property
+    def outage_file(self) -> str:
+        """The file that is there while the script finds its database away."""
+        return self.settings.outage_file(self.lock_name)
 
 
 class JobCronScript(CronScript):

@@ -1,4 +1,4 @@
-"""May there be anything to do? One statement over a bare driver connection.
+"""May there be anything to do? One statement for each section, over a bare driver connection.
 
 This is what a cron script pays when nothing is ready, which is nearly always: no ORM, no zope, no application.
 Whatever is unusual, a missing table or a database that does not answer included, is a "yes": the full path meets
@@ -30,24 +30,33 @@ def may_have_work(url: str, user: str | None, source: str, run_name: str, interv
         run_name: the name of the script's run rows.
         interval: the ``activity_interval``, in seconds.
     """
-    parameters = {
-        "source": source,
-        "run_name": run_name,
-        "minus_activity_interval": -interval,
-    }
+    return bool(with_work(url, user, {run_name: source}, interval))
+
+
+def with_work(url: str, user: str | None, sources: dict[str, str], interval: float) -> set[str]:
+    """Return for which runs the full path has to be taken; all are asked for over one connection.
+
+    Args:
+        url: the database's.
+        user: their role, or None.
+        sources: the sources' dotted names, by the name of the run.
+        interval: the ``activity_interval``, in seconds.
+    """
+    questions = [
+        {"source": source, "run_name": name, "minus_activity_interval": -interval}
+        for name, source in sources.items()
+    ]
+    rows = None
     if url.startswith("sqlite:///") and "?" not in url:
-        row = _ask_sqlite(url.removeprefix("sqlite:///"), parameters)
+        rows = _ask_sqlite(url.removeprefix("sqlite:///"), questions)
     elif url.startswith(("postgres:", "postgresql:", "postgresql+psycopg2:")):
-        row = _ask_postgresql(url, user, parameters)
-    else:
-        return True
-    if row is None:
-        return True
-    known, due, ready = row
-    return bool(not known or due or ready)
+        rows = _ask_postgresql(url, user, questions)
+    if rows is None:
+        return set(sources)
+    return {name for name, (known, due, ready) in zip(sources, rows, strict=True) if not known or due or ready}
 
 
-def _ask_sqlite(path: str, parameters: dict[str, Any]) -> Any:
+def _ask_sqlite(path: str, questions: list[dict[str, Any]]) -> list[Any] | None:
     import sqlite3
 
     if not os.path.exists(path):
@@ -55,14 +64,14 @@ def _ask_sqlite(path: str, parameters: dict[str, Any]) -> Any:
     try:
         connection = sqlite3.connect(path, timeout=5)
         try:
-            return connection.execute(statement("tick", "sqlite"), parameters).fetchone()
+            return [connection.execute(statement("tick", "sqlite"), q).fetchone() for q in questions]
         finally:
             connection.close()
     except sqlite3.Error:
         return None
 
 
-def _ask_postgresql(url: str, user: str | None, parameters: dict[str, Any]) -> Any:
+def _ask_postgresql(url: str, user: str | None, questions: list[dict[str, Any]]) -> list[Any] | None:
     import psycopg2
     from psycopg2.extensions import parse_dsn
 
@@ -75,8 +84,12 @@ def _ask_postgresql(url: str, user: str | None, parameters: dict[str, Any]) -> A
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
-                cursor.execute(_PARAMETER.sub(r"%(\1)s", statement("tick", "postgresql")), parameters)
-                return cursor.fetchone()
+                text = _PARAMETER.sub(r"%(\1)s", statement("tick", "postgresql"))
+                rows = []
+                for question in questions:
+                    cursor.execute(text, question)
+                    rows.append(cursor.fetchone())
+                return rows
         finally:
             connection.close()
     except psycopg2.Error:

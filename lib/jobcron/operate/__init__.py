@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == ["run"]:
         return run(given[1:])  # what cron starts every minute: no other parser is built for it
+    if given[:1] == ["process-job-sources"]:
+        return run_groups(given[1:])  # this as well
     parser = _parser()
     if not given:
         parser.print_help(sys.stderr)
@@ -60,14 +62,19 @@ def _parser() -> argparse.ArgumentParser:
         "run", help="run the ready jobs of a section, as run_jobs.py does", add_help=False
     )
     running.add_argument("arguments", nargs=argparse.REMAINDER)
+    groups = commands.add_parser(
+        "process-job-sources", help="run the sections of groups, as process_job_sources.py does", add_help=False
+    )
+    groups.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser
 
 
 def _execute(options: argparse.Namespace) -> int:
     match options.command:
-        case "run":
+        case "run" | "process-job-sources":
             given = ["--config", options.config] if options.config else []
-            return run([*given, *options.arguments])
+            start = run if options.command == "run" else run_groups
+            return start([*given, *options.arguments])
         case "init":
             from jobcron.operate.init import init
 
@@ -92,4 +99,13 @@ def run(arguments: list[str]) -> int:
 
     sys.argv = ["jobcron run", *arguments]
     JobCronScript(commandline_config=True).lock_and_run()
+    return 0
+
+
+def run_groups(arguments: list[str]) -> int:
+    """Run the sections of groups: the script is the same as ``process_job_sources.py``."""
+    from jobcron.groups import ProcessJobSources
+
+    sys.argv = ["jobcron process-job-sources", *arguments]
+    ProcessJobSources().lock_and_run()
     return 0

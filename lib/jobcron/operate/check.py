@@ -18,14 +18,17 @@ from sqlalchemy.exc import DBAPIError
 from jobcron import registry
 from jobcron.application import find_source, load_application
 from jobcron.clock import database_now
+from jobcron.control import Control
 from jobcron.database import Database, first_line
 from jobcron.directory import private_directory
 from jobcron.errors import ConfigurationError, DirectoryError, UserMistake
+from jobcron.groups import ProcessJobSources, groups_of
 from jobcron.instance import load_settings, presented
 from jobcron.job import Job
 from jobcron.jobrun import runner_class_of
 from jobcron.logs import visible
 from jobcron.oops import globalErrorUtility
+from jobcron.operate.crontab import group_schedule
 from jobcron.operate.output import say
 from jobcron.redact import Redactor
 from jobcron.schema_version import VERSION_TABLE, check_schema
@@ -78,7 +81,7 @@ def _findings(config: str | None) -> Iterator[Finding]:
         application = list(_guarded(settings, _application))
         yield from application
         is_loaded = not any(finding.status for finding in application)
-        for check in (_sections, _directories, _mail, partial(_databases, is_loaded=is_loaded)):
+        for check in (_sections, _groups, _control, _directories, _mail, partial(_databases, is_loaded=is_loaded)):
             yield from _guarded(settings, check)
 
 
@@ -127,6 +130,29 @@ def _section(settings: Settings, section: Section) -> Iterator[Finding]:
     yield Finding(
         f"section {section.name}: {registry.dotted_name(source)}, run by {runner.__name__}, at {section.schedule}"
     )
+
+
+def _groups(settings: Settings) -> Iterator[Finding]:
+    for group, sections in groups_of(settings).items():
+        schedule = group_schedule(settings, group, sections)
+        names = ", ".join(section.name for section in sections)
+        yield Finding(f"group {group}, at {schedule}: {names}")
+
+
+def _control(settings: Settings) -> Iterator[Finding]:
+    """Say what the control file turns off; whether it can be used is the same for all."""
+    if settings.cron_control is None:
+        return
+    control = Control(settings.cron_control)
+    place = settings.place("cron_control")
+    verdicts = {name: control.ask(name) for name in (ProcessJobSources.control_name, *settings.sections)}
+    for reason in sorted({verdict.reason for verdict in verdicts.values() if verdict.is_problem}):
+        yield Finding(f"{place}: {reason}", 1)
+    for name, verdict in verdicts.items():
+        if not verdict.is_enabled:
+            yield Finding(f"{name}: {verdict.reason}", is_warning=True)
+    if all(verdict.is_enabled and not verdict.is_problem for verdict in verdicts.values()):
+        yield Finding(f"cron_control {settings.cron_control}: nothing is turned off")
 
 
 def _directories(settings: Settings) -> Iterator[Finding]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from jobcron.errors import ConfigurationError
+from jobcron.groups import groups_of
 from jobcron.instance import DATABASE_VARIABLE, FILE_NAME, load_settings
 from jobcron.logs import complain
 from jobcron.operate.output import say
@@ -39,7 +41,7 @@ def crontab(config: str | None, mail_to: str | None) -> int:
 
 
 def lines(settings: Settings, mail_to: str | None) -> list[str]:
-    """Return the lines: what cron has to know, and one for each section."""
+    """Return the lines: what cron has to know, and one for each group or section."""
     folder, name = os.path.split(settings.path)
     instance = folder if name == FILE_NAME else settings.path
     mail = "# MAILTO=you@example.com" if mail_to is None else "MAILTO=" + (mail_to or '""')
@@ -48,8 +50,37 @@ def lines(settings: Settings, mail_to: str | None) -> list[str]:
         "# Each run appends to a log of its own; cron mails what goes to standard error, which is errors only.",
         mail,
         f"JOBCRON_CONFIG={_variable(instance)}",
-        *(f"{section.schedule}  {_command(settings, section)}" for section in settings.sections.values()),
+        *(f"{schedule}  {_command(settings, *words)}" for schedule, words in _runs(settings)),
     ]
+
+
+def _runs(settings: Settings) -> Iterator[tuple[str, list[str]]]:
+    """Return when and how to start each group, and each section that is in none.
+
+    Raises:
+        ConfigurationError: the sections of a group have different schedules.
+    """
+    for group, sections in groups_of(settings).items():
+        yield group_schedule(settings, group, sections), ["process-job-sources", group]
+    for section in settings.sections.values():
+        if section.crontab_group is None:
+            yield section.schedule, ["run", section.name]
+
+
+def group_schedule(settings: Settings, group: str, sections: list[Section]) -> str:
+    """Return the schedule of a group's sections.
+
+    Raises:
+        ConfigurationError: they have different ones.
+    """
+    first, *others = sections
+    for other in others:
+        if other.schedule != first.schedule:
+            raise ConfigurationError(
+                f"{settings.path}: section [{other.name}], key schedule: expected {first.schedule}, as in section "
+                f"[{first.name}] of the same crontab_group {group}, got: {other.schedule}"
+            )
+    return first.schedule
 
 
 def _variable(value: str) -> str:
@@ -57,9 +88,10 @@ def _variable(value: str) -> str:
     return value if value == value.strip() and not value.startswith(("'", '"')) else f'"{value}"'
 
 
-def _command(settings: Settings, section: Section) -> str:
-    log = os.path.join(settings.state_dir, "log", f"{section.name}.log")
-    command = [*command_path(), "run", section.name, "-q", "-q", f"--log-file=INFO:{log}"]
+def _command(settings: Settings, subcommand: str, name: str) -> str:
+    log_name = name if subcommand == "run" else f"{subcommand}.{name}"
+    log = os.path.join(settings.state_dir, "log", f"{log_name}.log")
+    command = [*command_path(), subcommand, name, "-q", "-q", f"--log-file=INFO:{log}"]
     return " ".join(_quoted(word) for word in command)
 
 

@@ -1,0 +1,15 @@
+"""``python -m jobcron.member SECTION``: what `groups` starts for each section, a run as any other (LP-17)."""
+
+from __future__ import annotations
+
+from jobcron.script import INFO, JobCronScript
+
+
+class MemberScript(JobCronScript):
+    """A run of a section among others: that one of them still goes on from before is as it should be."""
+
+    lock_held_level = INFO
+
+
+if __name__ == "__main__":
+    MemberScript(name="jobcron run", commandline_config=True).lock_and_run()
