@@ -33,7 +33,8 @@ def test_a_database_that_is_away_is_told_once_and_so_is_its_return(instance: Ins
     _, err = instance.command("run", "do_foo", "-q", "-q", expect=1, extra_env=away)
     assert re.search("ERROR   .*cannot connect to the database", err)
     assert outage_file(instance).stat().st_mode & 0o777 == 0o600
-    began = outage_file(instance).stat().st_mtime
+    began = 1_000_000_000
+    os.utime(outage_file(instance), (began, began))
     for _ in range(2):
         assert instance.command("run", "do_foo", expect=1, extra_env=away) == ("", "")
     _, err = instance.command("run", "do_foo", "-v", expect=1, extra_env=away)
@@ -41,11 +42,9 @@ def test_a_database_that_is_away_is_told_once_and_so_is_its_return(instance: Ins
     _, err = instance.command("run", "do_foo", expect=1, extra_env=missing(instance, "two"))
     assert re.search("ERROR   .*cannot connect to the database", err)
     assert "/two/" in err
-    assert outage_file(instance).stat().st_mtime == pytest.approx(began)
+    assert outage_file(instance).stat().st_mtime == began
     _, err = instance.command("run", "do_foo", "-q")
-    assert re.search(
-        r"WARNING The database is there again; it was away since \d{4}-\d\d-\d\d [\d:]{8} UTC\n$", err
-    )
+    assert err.endswith("WARNING The database is there again; it was away since 2001-09-09 01:46:40 UTC\n")
     assert instance.row(job).status is JobStatus.COMPLETED
     assert not outage_file(instance).exists()
     assert instance.command("run", "do_foo") == ("", "")
