@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from jobcron import BaseRunnableJob, JobType
+from jobcron import BaseRunnableJob, JobType, after_commit
 
 MEGABYTE = 1 << 20
 
@@ -76,6 +76,10 @@ class HarshJob(BaseRunnableJob):
         """Leave without a word."""
         print("these were its last words", flush=True)
         os._exit(0)
+
+    def do_die_after_the_commit(self) -> None:
+        """Die when the work is committed, before anybody is told."""
+        after_commit(self.session, lambda: os._exit(9))
 
     def do_hang(self) -> None:
         """Hang."""

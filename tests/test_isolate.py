@@ -123,6 +123,17 @@ def test_the_last_words_of_a_process_are_in_its_report(harsh: Instance) -> None:
     assert any("do_die" in text for text in texts)  # faulthandler's traceback
 
 
+@pytest.mark.feature("LP-23", "LP-24")
+def test_work_that_was_committed_before_its_process_died_is_completed(harsh: Instance) -> None:
+    job, after = make(harsh, "die_after_the_commit", "well")
+    _, err = harsh.command("run", "harsh")
+    assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2
+    assert sorted(processes(harsh)) == [job, after]
+    assert reports(harsh) == []
+    assert "INFO    Ran 2 HarshJob jobs." in err
+    assert "did not complete" not in err
+
+
 @pytest.mark.feature("LP-24")
 def test_jobs_that_complete_share_a_process(harsh: Instance) -> None:
     make(harsh, "well", "well", "well")

@@ -276,6 +276,21 @@ BUGS = (
         "        return _classes[name]\n    except ZeroDivisionError:\n",
         ("tests/test_source.py", "type_without_a_class"),
     ),
+    Bug(
+        "a forked copy goes on", "attempt.py",
+        "os._exit(COPY_STATUS)", "pass",
+        ("tests/test_isolate.py", "copy_that_a_job_makes"),
+    ),
+    Bug(
+        "the parent renews nothing", "isolate.py",
+        "now >= worker.attempt.renew_at", "now < 0",
+        ("tests/test_isolate.py", "parent_renews"),
+    ),
+    Bug(
+        "a dead child's commit is overlooked", "isolate.py",
+        "if status is JobStatus.COMPLETED:", "if status is None:",
+        ("tests/test_isolate.py", "committed_before_its_process_died"),
+    ),
 )  # fmt: skip
 
 

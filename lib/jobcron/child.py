@@ -51,7 +51,7 @@ class Child:
         self._is_mute = False
         # -P: no module is looked for in the working directory.
         descriptors = [theirs.fileno(), self._last_words.fileno()]
-        command = [sys.executable, "-P", "-m", "jobcron.isolated", *map(str, descriptors)]
+        command = [sys.executable, "-P", "-m", "jobcron.isolated", *map(str, (os.getpid(), *descriptors))]
         with theirs:
             try:
                 self._process = subprocess.Popen(

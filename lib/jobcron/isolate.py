@@ -182,7 +182,7 @@ class ProcessJobRunner:
                 "user": self.database.user,
                 "origin": self.database.origin,
                 "section": self.reporter.utility.section_name,
-                "source": _found_as(self.source),
+                "source": registry.address_of(self.source),
                 "level": self.logger.getEffectiveLevel(),
                 "crash_limit": self.limits.crash_limit,
                 "grace_seconds": self.limits.grace_seconds,
@@ -209,13 +209,13 @@ class ProcessJobRunner:
             self._bury(worker, worker.cause_of_death())
             return
         now = time.monotonic()
-        if worker.attempt is not None and now >= worker.attempt.renew_at:
-            self._renew(worker)
-        too_much = worker.exceeded(now)
+        reason = worker.exceeded(now)
         if self._stop_at is not None and now >= self._stop_at:
-            too_much = Interrupted("the run was stopped")
-        if too_much is not None:
-            self._bury(worker, too_much)
+            reason = Interrupted("the run was stopped")
+        if reason is None and worker.attempt is not None and now >= worker.attempt.renew_at:
+            reason = self._renew(worker.attempt)
+        if reason is not None:
+            self._bury(worker, reason)
 
     def _hear(self, worker: Worker, message: dict[str, Any]) -> None:
         if "done" in message:
@@ -238,15 +238,14 @@ class ProcessJobRunner:
             self._runtime.took(time.monotonic() - worker.attempt.started)
         self._progress.show(self.completed.total(), self.incomplete.total())
 
-    def _renew(self, worker: Worker) -> None:
-        attempt = worker.attempt
-        assert attempt is not None
+    def _renew(self, attempt: Attempt) -> LeaseLost | None:
+        """Renew a lease; return the error where it is lost."""
         try:
-            if not renew(self._companion, attempt):
-                self._bury(worker, lost(attempt.claim))
+            return None if renew(self._companion, attempt) else lost(attempt.claim)
         except (DBAPIError, DatabaseUnavailable) as error:
             retry_soon(attempt)
             self.logger.debug("Job %s could not be looked after now: %s", attempt.claim.id, error)
+            return None
 
     def _bury(self, worker: Worker, error: BaseException) -> None:
         """End a child and all that it has started; write what became of its job, if it had one."""
@@ -313,22 +312,3 @@ class ProcessJobRunner:
 
 TwistedJobRunner = ProcessJobRunner
 """The name of Launchpad's isolated runner."""
-
-
-def _found_as(source: Any) -> str:
-    """Return the ``module:name`` of a source for another process: its own, or that of an interface of its.
-
-    Raises:
-        ConfigurationError: it cannot be found by a name.
-    """
-    if isinstance(source, type):
-        found: Any = source
-    else:
-        names = registry.source_interfaces(source)
-        found = names[0] if names else type(source)
-        if not names:
-            raise ConfigurationError(
-                f"expected the source {registry.dotted_name(source)} to be a class, or to provide an interface "
-                "under which a process of isolated jobs can find it"
-            )
-    return f"{found.__module__}:{getattr(found, '__qualname__', None) or found.__name__}"

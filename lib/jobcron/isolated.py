@@ -1,7 +1,7 @@
-"""The program of a child process that runs jobs: ``python -m jobcron.isolated SOCKET FILE``.
+"""The program of a child process that runs jobs: ``python -m jobcron.isolated PARENT SOCKET FILE``.
 
-Both are descriptors: of a socket to the parent (`jobcron.child`), and of a file to which the interpreter writes
-where it was when a signal killed it. The first message is the order:
+The parent's number, and descriptors: of a socket to it (`jobcron.child`), and of a file to which the interpreter
+writes where it was when a signal killed it. The first message is the order:
 
 ``path``          where modules are found, as in the parent
 ``config``        the configuration file
@@ -34,11 +34,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from jobcron.application import load_application, session_class_of, source_of
-from jobcron.attempt import Attempt
+from jobcron.attempt import Attempt, lost
 from jobcron.claim import Claim
 from jobcron.database import Database
 from jobcron.errors import UserMistake
-from jobcron.feed import Entry, Feed, load_claimed
+from jobcron.feed import Entry, Feed, Unloadable, load_claimed
 from jobcron.instance import load_settings, presented
 from jobcron.memory import memory_limited, offer_to_the_kernel
 from jobcron.notify import post
@@ -115,6 +115,9 @@ class HandedFeed:
             self._pending = Claim(*message["run"])
         session.expunge_all()
         entry = load_claimed(self._runner.source, session, self._pending)
+        row = getattr(entry[1], "job", None)
+        if row is not None and row.lease_token != self._pending.token:
+            entry = (self._pending, Unloadable(lost(self._pending)))  # while this process was being started
         session.commit()
         self._last, self._pending = entry[0].id, None
         self._line.say(started=self._last)
@@ -153,9 +156,9 @@ class ChildRunner(JobRunner):
             yield
 
 
-def main(descriptor: int, last_words: int) -> int:
+def main(parent: int, descriptor: int, last_words: int) -> int:
     """Run what the parent hands over, until there is no more; return the exit status."""
-    die_with_the_parent()
+    die_with_the_parent(parent)
     os.set_inheritable(last_words, False)
     faulthandler.enable(last_words, all_threads=False)
     offer_to_the_kernel()
@@ -206,13 +209,12 @@ def _work(line: Line, order: dict[str, Any], logger: logging.Logger) -> None:
             database.close()
 
 
-def die_with_the_parent() -> None:
+def die_with_the_parent(parent: int) -> None:
     """Ask the kernel to kill this process when its parent dies: nobody would look after it. Linux alone can."""
-    parent = os.getppid()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
-        if os.getppid() != parent:
-            os._exit(1)
+    if os.getppid() != parent:
+        sys.exit(1)  # it is dead already
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from zope.interface import providedBy
 from zope.interface.interfaces import IInterface
 
 from jobcron.database import execute
-from jobcron.errors import DuplicateJobType, SchemaMismatch, UnknownJobType
+from jobcron.errors import ConfigurationError, DuplicateJobType, SchemaMismatch, UnknownJobType
 from jobcron.interfaces import IJobSource
 from jobcron.tables import JobSourceRow, JobTypeRow, jobs_connection
 
@@ -84,6 +84,22 @@ def dotted_name(thing: Any) -> str:
 def source_interfaces(source: Any) -> list[Any]:
     """Return the interfaces of its own kind under which a source may be asked for."""
     return [interface for interface in providedBy(source) if interface.extends(IJobSource)]
+
+
+def address_of(source: Any) -> str:
+    """Return the ``module:name`` by which another process finds a source: its own, or that of an interface of its.
+
+    Raises:
+        ConfigurationError: it is no class, and has no interface of its own.
+    """
+    interfaces = [source] if isinstance(source, type) else source_interfaces(source)
+    if not interfaces:
+        raise ConfigurationError(
+            f"expected the source {dotted_name(source)} to be a class, or to provide an interface under which a "
+            "process of isolated jobs can find it"
+        )
+    found = interfaces[0]
+    return f"{found.__module__}:{getattr(found, '__qualname__', None) or found.__name__}"
 
 
 def source_names(source: Any) -> list[SourceName]:

@@ -29,7 +29,7 @@ PACKAGE = Path(jobrun.__file__).parent
 
 STAGES = (
     "script", "lock", "tick", "jobrun", "workplace", "runner", "feed", "claim", "attempt", "finish", "outcome",
-    "aftermath", "report", "oops", "directory", "activity", "notify",
+    "aftermath", "report", "oops", "publishers", "directory", "activity", "notify", "isolate", "worker", "child",
 )  # fmt: skip
 """The modules whose lines count: those that a job flows through."""
 

@@ -17,6 +17,10 @@ SAMPLE = int(os.environ.get("PROOF_SAMPLE", 50))
 """Deaths for each database; in ``make test`` 100 in all."""
 
 
+ISOLATED_SAMPLE = 200 if IS_CHAOS else min(10, SAMPLE)
+"""Deaths of the parent of isolated jobs: each run starts a process of its own, which takes its time."""
+
+
 def drain(proof: Proof, runs: Runs, **order: Any) -> None:
     """Let runners that do not die do what is left, as cron would when leases have ended.
 
@@ -57,3 +61,26 @@ def test_a_death_at_any_line_loses_nothing_and_doubles_nothing(proof: Proof) -> 
             found = proof.verdict(since=first, crash_limit=10)
             assert found == [], f"killed before line {place} of the run: {found}"
         assert deaths > len(places) * 0.9  # else nothing was proven
+
+
+@pytest.mark.feature("LP-23", "LP-24")
+@pytest.mark.timeout(20_000 if IS_CHAOS else 300)
+def test_a_death_of_the_parent_of_isolated_jobs_loses_nothing_and_doubles_nothing(proof: Proof) -> None:
+    path = proof.path / "instance" / "jobcron.conf"
+    path.write_text(path.read_text() + "runner_class: ProcessJobRunner\n")
+    jobs = JOBS[:4]
+    with Runs(proof) as runs:
+        proof.make(jobs)
+        lines = runs.run()["lines"]
+        assert proof.verdict(is_calm=True) == []
+        seed = random.randrange(1 << 32)
+        print(f"{lines} lines; seed {seed}")
+        deaths = 0
+        # How often the parent looks at its child differs from run to run, and with it the number of lines.
+        for place in sorted(random.Random(seed).sample(range(1, lines), ISOLATED_SAMPLE)):
+            first, *_ = proof.make(jobs)
+            deaths += runs.run(die_at=place)["status"] == -signal.SIGKILL
+            drain(proof, runs)
+            found = proof.verdict(since=first, crash_limit=10)
+            assert found == [], f"killed before line {place} of the run: {found}"
+        assert deaths > ISOLATED_SAMPLE * 0.5
