@@ -55,6 +55,9 @@ DATATYPES = {
     "count": "a whole number, at least 1",
     "transactions": "`sqlalchemy` or `zope`",
     "cron_schedule": "five fields as in a crontab, or `@hourly`, `@daily` and the like",
+    "two_durations": "two times, for a warning and for what is critical, such as `30m 2h`",
+    "two_counts": "two numbers, for a warning and for what is critical, such as `10 100`",
+    "silence": "`auto`, or two times, for a warning and for what is critical",
     "publishers": "`files`, `datedir` and `module:callable`, separated by spaces",
     "level": "`DEBUG`, `INFO`, `WARNING`, `ERROR`, `CRITICAL` or `none`",
 }

@@ -80,6 +80,12 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         activity_interval=5400.0,
         grace_seconds=5.0,
         crash_limit=7,
+        keep_completed=30 * 86400.0,
+        keep_failed=180 * 86400.0,
+        keep_cancelled=30 * 86400.0,
+        keep_events=180 * 86400.0,
+        keep_runs=90 * 86400.0,
+        keep_oopses=180 * 86400.0,
         cron_control=f"{here}/control.ini",
         sections={},
     )
@@ -95,6 +101,12 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "max_runtime": 120.0,
         "oops_prefix": "F",
         "error_dir": f"{here}/own",
+        "keep_completed": None,
+        "keep_failed": None,
+        "keep_cancelled": None,
+        "alert_silence": "auto",
+        "alert_waiting": [1800.0, 7200.0],
+        "alert_reports": [10, 100],
     }
 
 

@@ -161,7 +161,12 @@ def test_a_copy_that_a_job_makes_of_its_process_commits_nothing(harsh: Instance,
     assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2
     time.sleep(0.3)  # the copy's turn
     assert sorted(job for (job,) in harsh.query("SELECT job FROM process")) == [job, after]
-    assert reports(harsh) == []
+    said = [report["value"] for report in reports(harsh)]
+    if section == "in_process":
+        assert said == []
+    else:
+        assert [value for value in said if "left 1 processes behind" not in value] == []
+        assert len(said) <= 1
 
 
 @pytest.mark.feature("LP-24")

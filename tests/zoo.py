@@ -83,11 +83,11 @@ BUGS = (
     ),
     Bug(
         "status before the work", "runner.py",
-        "                self._runnable(job).run()\n",
+        "                attempt.run(self._runnable(job))\n",
         "                from jobcron.database import execute\n"
         "                with self.database.begin() as early:\n"
         '                    execute(early, "complete", attempt.parameters)\n'
-        "                self._runnable(job).run()\n"
+        "                attempt.run(self._runnable(job))\n"
         "                attempt.finishing = True\n"
         "                attempt.session.commit()\n"
         "                return Completed()\n",
@@ -195,7 +195,7 @@ BUGS = (
     ),
     Bug(
         "no renewal", "keeper.py",
-        'renewed = execute(connection, "renew", parameters).rowcount == 1', "renewed = True",
+        'if execute(connection, "renew", parameters).rowcount == 1:', "if True:",
         ("tests/test_keeper.py", "longer_than_its_lease_is_not_taken"),
     ),
     Bug(

@@ -311,6 +311,24 @@ def _cron_schedule(text: str, place: Place) -> str:
         raise place.refuse(str(error), text) from error
 
 
+def _two_durations(text: str, place: Place) -> list[float]:
+    parts = text.split()
+    if len(parts) != 2 or (found := [_duration(part, place) for part in parts])[0] > found[1]:
+        raise place.refuse("two times, for a warning and for what is critical, such as 30m 2h", text)
+    return found
+
+
+def _two_counts(text: str, place: Place) -> list[int]:
+    parts = text.split()
+    if len(parts) != 2 or (found := [_count(part, place) for part in parts])[0] > found[1]:
+        raise place.refuse("two numbers, for a warning and for what is critical, such as 10 100", text)
+    return found
+
+
+def _silence(text: str, place: Place) -> list[float] | str:
+    return text if text == "auto" else _two_durations(text, place)
+
+
 def _publishers(text: str, place: Place) -> list[str]:
     for name in text.split():
         if name not in ("files", "datedir") and not (":" in name and _is_module_and_name(name)):
@@ -338,6 +356,9 @@ CONVERTERS: dict[str, Callable[[str, Place], Any]] = {
     "count": _count,
     "cron_schedule": _cron_schedule,
     "publishers": _publishers,
+    "two_durations": _two_durations,
+    "two_counts": _two_counts,
+    "silence": _silence,
     "level": _level,
     "transactions": _transactions,
 }

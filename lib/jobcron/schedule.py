@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date, timedelta
 from typing import NamedTuple
 
 WORDS = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually", "@reboot")
@@ -72,3 +73,57 @@ def _number(field: Field, text: str) -> int | None:
     if text.lower() in field.names:
         return field.names.index(text.lower()) + field.least
     return int(text) if re.fullmatch(r"[0-9]{1,2}", text) else None
+
+
+PERIODS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+"""What cron takes its words for; @reboot has no period."""
+
+
+def longest_pause(schedule: str) -> timedelta | None:
+    """Return the longest time between two starts of a schedule, as of `check_schedule`; None where there is none.
+
+    Four years are looked at, which have every date and, nearly, every day of the week for it.
+    """
+    fields = PERIODS.get(schedule, schedule).split()
+    if len(fields) != len(FIELDS):
+        return None
+    minutes, hours, days, months, weekdays = map(_values, FIELDS, fields)
+    # As cron does: where both kinds of days are restricted, either is enough (crontab(5)).
+    either = not fields[2].startswith("*") and not fields[4].startswith("*")
+    moments = sorted(60 * hour + minute for hour in hours for minute in minutes)
+    pauses = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+    last: int | None = None
+    first_day = date(2024, 1, 1)
+    for number in range(4 * 365 + 1):
+        day = first_day + timedelta(days=number)
+        of_month, of_week = (
+            day.day in days,
+            day.isoweekday() % 7 in weekdays or (day.isoweekday() == 7 and 7 in weekdays),
+        )
+        if day.month in months and (of_month or of_week if either else of_month and of_week):
+            if last is not None:
+                pauses.append((number - last) * 24 * 60 + moments[0] - moments[-1])
+            last = number
+    return timedelta(minutes=max(pauses)) if pauses else None
+
+
+def _values(field: Field, text: str) -> set[int]:
+    """Return the numbers that a field stands for."""
+    found: set[int] = set()
+    for part in text.split(","):
+        match = _PART.fullmatch(part)
+        assert match is not None, part
+        first = field.least if match["first"] is None else _number(field, match["first"])
+        last = field.most if match["first"] is None else _number(field, match["last"]) if match["last"] else first
+        assert first is not None
+        assert last is not None
+        found.update(range(first, last + 1, int(match["step"] or 1)))
+    return found

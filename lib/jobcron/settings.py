@@ -48,6 +48,12 @@ class Section(NamedTuple):
     max_runtime: float | None
     oops_prefix: str | None
     error_dir: str | None
+    keep_completed: float | None
+    keep_failed: float | None
+    keep_cancelled: float | None
+    alert_silence: list[float] | str | None
+    alert_waiting: list[float] | None
+    alert_reports: list[int] | None
 
 
 class Settings(NamedTuple):
@@ -76,6 +82,12 @@ class Settings(NamedTuple):
     activity_interval: float
     grace_seconds: float
     crash_limit: int
+    keep_completed: float | None
+    keep_failed: float | None
+    keep_cancelled: float | None
+    keep_events: float | None
+    keep_runs: float | None
+    keep_oopses: float | None
     cron_control: str | None
     sections: dict[str, Section]
 
@@ -100,6 +112,11 @@ class Settings(NamedTuple):
     def outage_file(self, name: str) -> str:
         """Return the file that is there while the script or section `name` finds its database away."""
         return os.path.join(self.state_dir, f"{name}.outage")
+
+    def report_directories(self) -> list[str]:
+        """Return the directories of OOPS reports: the instance's, and those that sections have of their own."""
+        own = [section.error_dir for section in self.sections.values() if section.error_dir]
+        return list(dict.fromkeys([self.error_dir, *own]))
 
     @property
     def instance(self) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import sys
-import tarfile
 import time
 from pathlib import Path
 
@@ -37,8 +35,8 @@ def old_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("old")
     found = subprocess.run(["git", "archive", "HEAD~1"], cwd=ROOT, capture_output=True, check=False)
     assert found.returncode == 0, f"expected a clone with its history: {found.stderr.decode()}"
-    with tarfile.open(fileobj=io.BytesIO(found.stdout)) as archive:
-        archive.extractall(folder / "tree", filter="tar")
+    (folder / "tree").mkdir()
+    subprocess.run(["tar", "-x", "-C", folder / "tree"], input=found.stdout, check=True)
     pip = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps"]
     subprocess.run([*pip, "--target", str(folder / "installed"), str(folder / "tree")], check=True)
     return folder / "installed"

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+SCRIPTS = ("run", "process-job-sources", "prune")
+"""Subcommands that are scripts of cron's, with options of their own."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand, and return its exit status.
 
@@ -21,10 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line; by default those of the process.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    if given[:1] == ["run"]:
-        return run(given[1:])  # what cron starts every minute: no other parser is built for it
-    if given[:1] == ["process-job-sources"]:
-        return run_groups(given[1:])  # this as well
+    if given and given[0] in SCRIPTS:
+        return _start(given[0], given[1:])  # what cron starts every minute: no other parser is built for it
     parser = _parser()
     if not given:
         parser.print_help(sys.stderr)
@@ -58,6 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("check-config", help="check all that can be checked without running a job")
     crontab = commands.add_parser("crontab", help="print the lines for your crontab")
     crontab.add_argument("--mail-to", metavar="ADDRESS", help="where cron mails errors; by default to the user")
+    runs = commands.add_parser(
+        "check-runs", help="say how the sections are, with the statuses of monitoring plugins"
+    )
+    runs.add_argument("sections", nargs="*", metavar="SECTION", help="by default all")
+    oops = commands.add_parser("oops", help="show an OOPS report, or list the newest")
+    oops.add_argument("oops_id", nargs="?", metavar="ID")
+    oops.add_argument("--json", action="store_true", help="as it was written")
+    pruning = commands.add_parser("prune", help="remove what is old, as prune_jobs.py does", add_help=False)
+    pruning.add_argument("arguments", nargs=argparse.REMAINDER)
     running = commands.add_parser(
         "run", help="run the ready jobs of a section, as run_jobs.py does", add_help=False
     )
@@ -71,10 +82,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _execute(options: argparse.Namespace) -> int:
     match options.command:
-        case "run" | "process-job-sources":
+        case command if command in SCRIPTS:
             given = ["--config", options.config] if options.config else []
-            start = run if options.command == "run" else run_groups
-            return start([*given, *options.arguments])
+            return _start(command, [*given, *options.arguments])
+        case "check-runs":
+            from jobcron.operate.check_runs import check_runs
+
+            return check_runs(options.config, options.sections)
+        case "oops":
+            from jobcron.operate.oops import show_reports
+
+            return show_reports(options.config, options.oops_id, options.json)
         case "init":
             from jobcron.operate.init import init
 
@@ -91,6 +109,18 @@ def _execute(options: argparse.Namespace) -> int:
             from jobcron.operate.upgrade import upgrade
 
             return upgrade(options.config)
+
+
+def _start(command: str, arguments: list[str]) -> int:
+    match command:
+        case "run":
+            return run(arguments)
+        case "prune":
+            from jobcron.operate.prune import prune
+
+            return prune(arguments)
+        case _:
+            return run_groups(arguments)
 
 
 def run(arguments: list[str]) -> int:

@@ -15,6 +15,9 @@ from jobcron.logs import complain
 from jobcron.operate.output import say
 from jobcron.settings import Section, Settings
 
+PRUNE_SCHEDULE = "17 3 * * *"
+"""Once a day, at a time that few others choose."""
+
 
 def crontab(config: str | None, mail_to: str | None) -> int:
     """Print the lines, and return the exit status.
@@ -65,6 +68,7 @@ def _runs(settings: Settings) -> Iterator[tuple[str, list[str]]]:
     for section in settings.sections.values():
         if section.crontab_group is None:
             yield section.schedule, ["run", section.name]
+    yield PRUNE_SCHEDULE, ["prune"]
 
 
 def group_schedule(settings: Settings, group: str, sections: list[Section]) -> str:
@@ -88,10 +92,10 @@ def _variable(value: str) -> str:
     return value if value == value.strip() and not value.startswith(("'", '"')) else f'"{value}"'
 
 
-def _command(settings: Settings, subcommand: str, name: str) -> str:
-    log_name = name if subcommand == "run" else f"{subcommand}.{name}"
+def _command(settings: Settings, subcommand: str, *names: str) -> str:
+    log_name = ".".join(names if subcommand == "run" else (subcommand, *names))
     log = os.path.join(settings.state_dir, "log", f"{log_name}.log")
-    command = [*command_path(), subcommand, name, "-q", "-q", f"--log-file=INFO:{log}"]
+    command = [*command_path(), subcommand, *names, "-q", "-q", f"--log-file=INFO:{log}"]
     return " ".join(_quoted(word) for word in command)
 
 

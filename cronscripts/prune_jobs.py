@@ -1,0 +1,18 @@
+#!/bin/sh
+# Remove what is old, as the configuration says: prune_jobs.py [--dry-run]. Works from any directory, with any
+# environment: the checkout's own Python is found here, since cron's python3 would not have our packages.
+# The shell reads down to "exec"; to Python those lines are a string.
+# fmt: off
+''':'
+script=$0
+[ -h "$script" ] && script=$(readlink -f "$script")
+case $script in */*) here=${script%/*} ;; *) here=. ;; esac
+python=$here/../.venv/bin/python
+[ -x "$python" ] || { echo "$0: expected $python, found none: run make run in the checkout first" >&2; exit 2; }
+exec "$python" "$script" "$@"
+'''
+# fmt: on
+from jobcron.operate.prune import PruneJobs
+
+if __name__ == "__main__":
+    PruneJobs().lock_and_run()

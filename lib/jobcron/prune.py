@@ -1,0 +1,201 @@
+"""Removing what is old: finished jobs, their events, the rows of runs (LP-31).
+
+Tables are walked by their numbers, which grow with time, in windows: every job that ends would have to pay for an
+index that serves pruning alone. A walk ends where rows are too young. Each window is a transaction of its own, and
+short, so that claims do not wait for it; one that is interrupted is done by the next run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, delete, func, select
+from sqlalchemy.exc import IntegrityError
+
+from jobcron.clock import database_now
+from jobcron.database import Database
+from jobcron.interfaces import JobStatus
+from jobcron.job import ENDED, Job
+from jobcron.settings import Section, Settings
+from jobcron.tables import Event, JobSourceRow, JobTypeRow, Run
+
+WINDOW = 1000
+"""How many rows are looked at, and at most removed, in one transaction."""
+
+
+class Keep(NamedTuple):
+    """How long jobs are kept after their end, in seconds; None: for ever."""
+
+    completed: float | None
+    failed: float | None
+    cancelled: float | None
+
+    def of(self, status: JobStatus) -> float | None:
+        """Return how long jobs of this status are kept."""
+        match status:
+            case JobStatus.COMPLETED:
+                return self.completed
+            case JobStatus.FAILED:
+                return self.failed
+            case _:
+                return self.cancelled
+
+
+class Pruner:
+    """Removes old rows.
+
+    Args:
+        database: where they are.
+        settings: say how long what is kept.
+        logger: told of what was removed.
+        dry_run: only count.
+        is_stopping: asked between windows.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        logger: logging.Logger,
+        dry_run: bool = False,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._logger = logger
+        self._dry_run = dry_run
+        self._is_stopping = is_stopping
+        with database.begin(writing=False) as connection:
+            now = connection.scalar(select(database_now()))
+            assert now is not None
+            self._now: datetime = now
+            self._keep = {number: (name, self._keep_of(connection, number)) for number, name in _types(connection)}
+
+    def prune(self) -> None:
+        """Remove all that is old."""
+        self.prune_jobs()
+        settings = self._settings
+        latest = select(func.max(Run.id)).group_by(Run.name)  # what says when a section last ran stays
+        for table, moment, seconds, kept, what in (
+            (Event, Event.at, settings.keep_events, None, "events"),
+            (Run, Run.date_started, settings.keep_runs, latest, "rows of runs"),
+        ):
+            if seconds is not None:
+                self._prune_by_time(table, moment, self._now - timedelta(seconds=seconds), kept, what)
+
+    def prune_jobs(self) -> None:
+        """Remove finished jobs by their type, status and age, and with them their events and family rows."""
+        times = [keep.of(status) for _, keep in self._keep.values() for status in ENDED]
+        known = [seconds for seconds in times if seconds is not None]
+        if not known:
+            return
+        youngest = self._now - timedelta(seconds=min(known))
+        removed: Counter[tuple[str, JobStatus]] = Counter()
+        stuck = 0
+        columns = (
+            Job.id,
+            Job.type_id.label("type"),
+            Job._status.label("status"),
+            Job.date_created,
+            Job.date_finished,
+        )
+        for rows in self._windows(Job, columns, lambda row: row.date_created < youngest):
+            old = {row.id: (self._keep[row.type][0], row.status) for row in rows if self._is_old(row)}
+            gone = self._remove_jobs(list(old))
+            removed.update(old[number] for number in gone)
+            stuck += len(old) - len(gone)
+        for (name, status), count in sorted(removed.items()):
+            self._tell(count, f"{status.name} jobs of {name}")
+        if stuck:
+            self._logger.info(
+                "%s old jobs stay: somebody has them locked, or rows of the application need them.", stuck
+            )
+
+    def _is_old(self, row: Any) -> bool:
+        if row.status not in ENDED or row.date_finished is None or row.type not in self._keep:
+            return False
+        seconds = self._keep[row.type][1].of(row.status)
+        return seconds is not None and row.date_finished < self._now - timedelta(seconds=seconds)
+
+    def _remove_jobs(self, numbers: list[int]) -> list[int]:
+        """Remove jobs that still are at their end and that nobody has locked; return those that are gone."""
+        if self._dry_run or not numbers:
+            return numbers
+        try:
+            with self._database.begin() as connection:
+                return self._delete(connection, numbers)
+        except IntegrityError:  # a row of the application's refuses to let its job go: find out which
+            gone = []
+            for number in numbers:
+                try:
+                    with self._database.begin() as connection:
+                        gone += self._delete(connection, [number])
+                except IntegrityError as error:
+                    self._logger.debug("Job %s stays: %s", number, error.orig)
+            return gone
+
+    @staticmethod
+    def _delete(connection: Connection, numbers: list[int]) -> list[int]:
+        # SKIP LOCKED, which SQLite has no need of: somebody may be bringing one of them back.
+        free = select(Job.id).where(Job.id.in_(numbers), Job._status.in_(ENDED)).with_for_update(skip_locked=True)
+        found = list(connection.scalars(free))
+        connection.execute(delete(Job).where(Job.id.in_(found), Job._status.in_(ENDED)))
+        return found
+
+    def _prune_by_time(self, table: Any, moment: Any, before: datetime, kept: Any, what: str) -> None:
+        count = 0
+        for rows in self._windows(table, (table.id, moment.label("at")), lambda row: row.at < before):
+            old = [row.id for row in rows if row.at < before]
+            remove = delete(table).where(table.id.in_(old))
+            if kept is not None:
+                remove = remove.where(table.id.not_in(kept))
+            if self._dry_run:
+                count += len(old)
+                continue
+            with self._database.begin() as connection:
+                count += connection.execute(remove).rowcount
+        if count:
+            self._tell(count, what)
+
+    def _windows(self, table: Any, columns: Any, is_old: Callable[[Any], bool]) -> Iterator[list[Any]]:
+        """Yield the rows of a table, a window at a time, as long as there are old ones among them."""
+        last = 0
+        while not self._is_stopping():
+            window = select(*columns).where(table.id > last).order_by(table.id).limit(WINDOW)
+            with self._database.begin(writing=False) as connection:
+                rows = list(connection.execute(window))
+            if not any(map(is_old, rows)):
+                return
+            last = rows[-1].id
+            yield rows
+
+    def _keep_of(self, connection: Connection, number: int) -> Keep:
+        """Return how long jobs of a type are kept: as its section says, or else the instance."""
+        section = self._section_of(connection, number)
+        values = []
+        for key in ("keep_completed", "keep_failed", "keep_cancelled"):
+            own = getattr(section, key, None)
+            values.append(own if own is not None else getattr(self._settings, key))
+        return Keep(*values)
+
+    def _section_of(self, connection: Connection, number: int) -> Section | None:
+        names = set(connection.scalars(select(JobSourceRow.name).where(JobSourceRow.type_id == number)))
+        return next((s for s in self._settings.sections.values() if s.source_interface in names), None)
+
+    def _tell(self, count: int, what: str) -> None:
+        self._logger.info("%s %s %s.", "Would remove" if self._dry_run else "Removed", count, what)
+
+
+def _types(connection: Connection) -> list[tuple[int, str]]:
+    return [(row.id, row.name) for row in connection.execute(select(JobTypeRow.id, JobTypeRow.name))]
+
+
+def reports_named_by_jobs(database: Database) -> set[str]:
+    """Return the ids of all reports that the rows of jobs name."""
+    with closing(database.session(writing=False)) as session:
+        return set(session.scalars(select(Job.oops_id).where(Job.oops_id.is_not(None))))
