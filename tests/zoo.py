@@ -216,7 +216,7 @@ BUGS = (
         ("tests/test_death.py", "commit_without_an_answer and before"),
     ),
     Bug(
-        "reports through a link", "oops.py",
+        "reports through a link", "publishers.py",
         "                os.link(temporary, path)\n", "                path.write_bytes(temporary.read_bytes())\n",
         ("tests/test_oops.py", "symbolic_link"),
     ),
@@ -234,7 +234,7 @@ BUGS = (
     ),
     Bug(
         "a status that lies", "ending.py",
-        '_log(script).error("%s", error)\n        return error.exit_status\n',
+        '_log(script).error("%s", error, extra=TOLD)\n        return error.exit_status\n',
         '_log(script).error("%s", error)\n        return 0\n',
         ("tests/test_script.py", "another_version"),
     ),
