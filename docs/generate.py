@@ -58,6 +58,7 @@ DATATYPES = {
     "two_durations": "two times, for a warning and for what is critical, such as `30m 2h`",
     "two_counts": "two numbers, for a warning and for what is critical, such as `10 100`",
     "silence": "`auto`, or two times, for a warning and for what is critical",
+    "file": "a path, from the configuration's folder",
     "publishers": "`files`, `datedir` and `module:callable`, separated by spaces",
     "level": "`DEBUG`, `INFO`, `WARNING`, `ERROR`, `CRITICAL` or `none`",
 }

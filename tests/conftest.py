@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import os
 import shutil
@@ -19,6 +21,7 @@ from sqlalchemy.orm import Session
 
 import fooapp
 from jobcron import Database, Job, JobCronScript
+from jobcron.operate.grant import grant
 from jobcron.operate.upgrade import upgrade_schema
 from jobcron.testing import BufferLogger, database_session, run_script
 from jobcron.testing.server import PrivatePostgreSQL
@@ -31,9 +34,11 @@ JOBCRON = Path(sys.executable).with_name("jobcron")
 SECTIONS = """
 [do_foo]
 source_interface: fooapp.IDoFooJobSource
+dbuser: foo_runner
 
 [act]
 source_interface: fooapp.IActJobSource
+dbuser: foo_runner
 
 [telling]
 source_interface: fooapp.TellingJob
@@ -56,11 +61,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[PrivatePostgreSQL]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgreSQL]:
     """Return a PostgreSQL server of the test session's own."""
     with PrivatePostgreSQL() as server:
         server.create_database("template_foo")
         _make_tables(server.url("template_foo"))
+        _make_roles(server.url("template_foo"), tmp_path_factory.mktemp("roles"))
         yield server
 
 
@@ -78,6 +84,15 @@ def _make_tables(url: str) -> None:
         upgrade_schema(connection, url)
         fooapp.Base.metadata.create_all(connection)
     database.close()
+
+
+def _make_roles(url: str, folder: Path) -> None:
+    """Make the roles of the tests' application; databases that are copied from this one have their rights."""
+    (folder / "jobcron.conf").write_text(
+        f"[jobcron]\ndatabase_url: {url}\nstate_dir: state\nsecurity_cfg: {TESTS / 'security.cfg'}\n"
+    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        grant(str(folder), dry_run=False)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -35,15 +35,19 @@ python_path: {examples}
 state_dir: state
 oops_prefix: T
 mail: file:mail
+security_cfg: {examples}/codehost/security.cfg
 
 [generate_diff]
 source_interface: codehost.interfaces.IGenerateDiffJobSource
+dbuser: codehost_diff
 
 [review_mail]
 source_interface: codehost.interfaces.IReviewMailJobSource
+dbuser: codehost_mail
 
 [calculate_heat]
 source_interface: codehost.interfaces.ICalculateHeatJobSource
+dbuser: codehost_heat
 """
 
 

@@ -80,6 +80,7 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         activity_interval=5400.0,
         grace_seconds=5.0,
         crash_limit=7,
+        security_cfg=None,
         keep_completed=30 * 86400.0,
         keep_failed=180 * 86400.0,
         keep_cancelled=30 * 86400.0,

@@ -57,6 +57,8 @@ def run(settings: Settings, path: Path | None) -> None:
     database = Database(settings.database_url)
     try:
         Base.metadata.create_all(database.engine)
+        if settings.security_cfg is not None:
+            command(".venv/bin/jobcron", "grant")
         with database.session() as session:
             repository, new = propose(session, git, state / "mirrors")
             session.commit()

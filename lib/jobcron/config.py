@@ -349,6 +349,7 @@ CONVERTERS: dict[str, Callable[[str, Place], Any]] = {
     "dotted_name_and_callable": _dotted_name_and_callable,
     "directory": _directory,
     "directories": _directories,
+    "file": _directory,
     "url": _url,
     "mail": _mail,
     "file_or_url": _file_or_url,

@@ -25,6 +25,9 @@ from jobcron.runner import JobRunner, Limits
 from jobcron.schema_version import check_schema
 from jobcron.settings import Section, Settings
 
+INSUFFICIENT_PRIVILEGE = "42501"
+"""PostgreSQL's code of a right that a role has not."""
+
 
 class Order(NamedTuple):
     """What a script wants to be run.
@@ -72,6 +75,13 @@ def run_section(order: Order) -> JobRunner:
         )
         _tell_counts(order.logger, runner)
         _record(database, order, runner)
+    except DBAPIError as error:
+        if getattr(error.orig, "pgcode", None) != INSUFFICIENT_PRIVILEGE:
+            raise
+        raise ConfigurationError(
+            f"{_origin(order)}: expected a role that may use jobcron's tables, got: {first_line(error.orig)}; "
+            "`jobcron grant` gives it the rights"
+        ) from error
     finally:
         database.close()
         if order.session is not None:
@@ -183,9 +193,16 @@ def _open_database(order: Order) -> TransactionSource:
     return Database(
         settings.database_url,
         order.dbuser,
-        origin=settings.database_origin,
+        origin=_origin(order),
         session_class=session_class_of(settings),
     )
+
+
+def _origin(order: Order) -> str:
+    """Return where the database, or the role in it, is named, for messages."""
+    if order.dbuser is None or order.settings.database_url.startswith("sqlite"):
+        return order.settings.database_origin
+    return f"{order.settings.path}: section [{order.section.name}], key dbuser, role {order.dbuser}"
 
 
 def _address_mail(database: TransactionSource, settings: Settings) -> None:

@@ -82,6 +82,7 @@ class Settings(NamedTuple):
     activity_interval: float
     grace_seconds: float
     crash_limit: int
+    security_cfg: str | None
     keep_completed: float | None
     keep_failed: float | None
     keep_cancelled: float | None

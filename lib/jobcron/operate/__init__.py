@@ -67,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     oops = commands.add_parser("oops", help="show an OOPS report, or list the newest")
     oops.add_argument("oops_id", nargs="?", metavar="ID")
     oops.add_argument("--json", action="store_true", help="as it was written")
+    granting = commands.add_parser(
+        "grant", help="make the database roles, and give them the rights that they need"
+    )
+    granting.add_argument("--dry-run", action="store_true", help="only print the statements")
     pruning = commands.add_parser("prune", help="remove what is old, as prune_jobs.py does", add_help=False)
     pruning.add_argument("arguments", nargs=argparse.REMAINDER)
     running = commands.add_parser(
@@ -89,6 +93,10 @@ def _execute(options: argparse.Namespace) -> int:
             from jobcron.operate.check_runs import check_runs
 
             return check_runs(options.config, options.sections)
+        case "grant":
+            from jobcron.operate.grant import grant
+
+            return grant(options.config, options.dry_run)
         case "oops":
             from jobcron.operate.oops import show_reports
 

@@ -1,0 +1,261 @@
+"""Database roles: each may do what its jobs need, and nothing else (LP-13)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg2
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
+
+import fooapp
+from conftest import SECTIONS, TESTS, Instance
+from jobcron import JobStatus, load_settings
+from jobcron.operate.grant import grant
+from jobcron.roles import VERBS, rights_of, roles_of
+from jobcron.testing.server import PrivatePostgreSQL
+
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+@pytest.fixture
+def limited(instance: Instance) -> Instance:
+    """Return an instance that names the file of roles."""
+    instance.configure(f"security_cfg: {TESTS / 'security.cfg'}")
+    return instance
+
+
+def as_role(instance: Instance, role: str, statement: str) -> str | None:
+    """Execute a statement as a role and undo it; return the code of the error, or None."""
+    engine = create_engine(instance.database.engine.url.set(username=role))
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(statement))
+    except Exception as error:
+        return str(getattr(getattr(error, "orig", None), "pgcode", error))
+    finally:
+        engine.dispose()
+    return None
+
+
+@pytest.mark.feature("LP-13")
+@on_postgresql
+def test_every_role_may_do_with_every_table_what_the_files_say_and_nothing_else(limited: Instance) -> None:
+    roles = roles_of(load_settings(str(limited.path)))
+    tables = [name for (name,) in limited.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+    assert {"jobcron_job", "jobcron_type", "foo", "ledger"} <= {*tables}
+    wrong = []
+    for role in roles:
+        rights = rights_of(roles, role)
+        for table in tables:
+            for verb in (*VERBS, "TRUNCATE", "REFERENCES", "TRIGGER"):
+                ((has,),) = limited.query(
+                    "SELECT has_table_privilege(:role, :table, :verb)", role=role, table=table, verb=verb
+                )
+                if has != (verb in rights.get(table, ())):
+                    wrong.append(f"{role} {verb} {table}: {has}")
+    assert wrong == []
+
+
+@pytest.mark.feature("LP-13")
+@on_postgresql
+def test_the_whole_life_of_jobs_needs_no_more_than_the_group_of_runners(limited: Instance) -> None:
+    good = limited.act(("write", "a"), ("checkpoint", ""), ("progress", 50), ("write", "b"))
+    retried, failing = limited.act(("raise", "retry")), limited.act(("raise", "value"))
+    suspended, left_behind = limited.act(("raise", "suspend")), limited.act(("write", "c"))
+    limited.query(
+        "UPDATE jobcron_job SET status = 1, lease_token = 1, attempt_count = 1, lease_expires = date_created "
+        "WHERE id = :id",
+        id=left_behind,
+    )
+    limited.end_lease(left_behind)
+    expired = limited.act(("write", "d"))
+    limited.query("UPDATE jobcron_job SET expires_at = date_created WHERE id = :id", id=expired)
+    _, err = limited.command("run", "act")
+    assert "Traceback" not in err
+    assert [limited.row(job).status.name for job in (good, retried, failing, suspended, left_behind, expired)] == [
+        "COMPLETED",
+        "FAILED",
+        "FAILED",
+        "SUSPENDED",
+        "COMPLETED",
+        "EXPIRED",
+    ]
+    assert limited.query("SELECT name, completed FROM jobcron_run") == [("act", 2)]
+
+
+@pytest.mark.feature("LP-13", "LP-19")
+@on_postgresql
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM foo",
+        "UPDATE ledger SET note = 'x'",
+        "DELETE FROM jobcron_job",
+        "DROP TABLE foo",
+        "TRUNCATE foo",
+    ],
+)
+def test_a_job_that_touches_anything_else_fails_with_a_report_and_changes_nothing(
+    limited: Instance, statement: str
+) -> None:
+    job, after = limited.act(("write", "mine"), ("sql", statement)), limited.act(("write", "next"))
+    limited.command("run", "act")
+    assert limited.row(job).status is JobStatus.FAILED
+    assert limited.row(after).status is JobStatus.COMPLETED
+    assert [note for *_, note in limited.ledger()] == ["next"]
+    assert len(limited.oopses()) == 1
+    assert "InsufficientPrivilege" in str(limited.row(job).log)
+    assert limited.query("SELECT count(*) FROM foo") == [(2,)]
+
+
+@pytest.mark.feature("LP-08", "LP-13")
+@on_postgresql
+def test_who_creates_jobs_can_move_them_by_hand_and_cannot_run_or_remove_them(limited: Instance) -> None:
+    engine = create_engine(limited.database.engine.url.set(username="foo_site"))
+    with Session(engine) as session:
+        foo = fooapp.Foo(name="mine")
+        session.add(foo)
+        job = fooapp.DoFooJob.create(foo, session=session)
+        again = fooapp.DoFooJob.acquire(foo, session=session)
+        assert again == job
+        job.suspend()
+        job.resume()
+        session.commit()
+    engine.dispose()
+    assert as_role(limited, "foo_site", "DELETE FROM jobcron_job") == "42501"
+    assert as_role(limited, "foo_site", "INSERT INTO ledger (job, attempt) VALUES (1, 1)") == "42501"
+    limited.command("run", "do_foo")
+    assert limited.rows()[0].status is JobStatus.COMPLETED
+
+
+@pytest.mark.feature("LP-13", "LP-27", "LP-31")
+@on_postgresql
+def test_watching_and_pruning_have_roles_of_their_own(limited: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    limited.act(("write", "x"))
+    limited.command("run", "act")
+    limited.query(
+        "UPDATE jobcron_job SET date_finished = date_finished - interval '99 days', "
+        "date_created = date_created - interval '99 days'"
+    )
+    url = limited.database.engine.url
+    watcher = url.set(username="foo_watcher").render_as_string(hide_password=False)
+    out, _ = limited.command("check-runs", "act", extra_env={"JOBCRON_DATABASE_URL": watcher})
+    assert out.startswith("JOBCRON OK")
+    limited.command("prune", extra_env={"JOBCRON_DATABASE_URL": watcher}, expect=1)
+    assert len(limited.rows()) == 1
+    pruner = url.set(username="foo_pruner").render_as_string(hide_password=False)
+    limited.command("prune", extra_env={"JOBCRON_DATABASE_URL": pruner})
+    assert limited.rows() == []
+
+
+@pytest.mark.feature("LP-13")
+@on_postgresql
+def test_granting_again_changes_nothing_and_takes_away_what_is_too_much(limited: Instance) -> None:
+    limited.query("GRANT ALL ON foo TO foo_watcher")
+    limited.query("GRANT UPDATE (name) ON foo TO foo_watcher")
+    limited.query("GRANT jobcron_runner TO foo_watcher")
+    assert as_role(limited, "foo_watcher", "DELETE FROM foo") is None
+    printed, _ = limited.command("grant", "--dry-run")
+    assert 'REVOKE "jobcron_runner" FROM "foo_watcher";' in printed
+    assert as_role(limited, "foo_watcher", "DELETE FROM foo") is None  # it was only printed
+    for _ in range(2):
+        out, err = limited.command("grant")
+        assert (out, err) == ("8 roles have the rights that they need, and no others.\n", "")
+        assert as_role(limited, "foo_watcher", "SELECT * FROM foo") == "42501"
+        assert as_role(limited, "foo_watcher", "UPDATE foo SET name = 'x'") == "42501"
+        assert as_role(limited, "foo_watcher", "SELECT * FROM jobcron_job") is None
+
+
+@pytest.mark.feature("LP-13", "LP-29")
+@on_postgresql
+def test_a_role_that_is_not_there_is_named_with_its_section(limited: Instance) -> None:
+    limited.configure(sections=SECTIONS.replace("dbuser: foo_runner", "dbuser: nobody_at_all", 1))
+    _, err = limited.command("run", "do_foo", expect=1)
+    assert "section [do_foo], key dbuser, role nobody_at_all: cannot connect to the database" in err
+    assert 'role "nobody_at_all" does not exist' in err
+    assert "Traceback" not in err
+    out, _ = limited.command("check-config", expect=1)
+    assert "section [do_foo], key dbuser" in out
+
+
+@pytest.mark.feature("LP-13", "LP-29")
+@on_postgresql
+def test_a_role_without_rights_is_told_to_be_granted_them(limited: Instance) -> None:
+    limited.configure(sections=SECTIONS.replace("dbuser: foo_runner", "dbuser: foo_watcher"))
+    job = limited.act(("write", "x"))
+    _, err = limited.command("run", "act", expect=2)
+    assert "section [act], key dbuser, role foo_watcher: expected a role that may use jobcron's tables" in err
+    assert "`jobcron grant` gives it the rights" in err
+    assert "Traceback" not in err
+    assert (limited.row(job).status, limited.row(job).attempt_count) == (JobStatus.WAITING, 0)
+
+
+@pytest.mark.feature("LP-13", "LP-29")
+@on_postgresql
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[r]\nfoo = SELECT\n", "section [r], key type: expected user or group, got: nothing"),
+        (
+            "[r]\ntype = user\nfoo = LOOK\n",
+            "section [r], key foo: expected some of SELECT, INSERT, UPDATE, DELETE",
+        ),
+        (
+            "[r]\ntype = user\nnowhere = SELECT\n",
+            "section [r], key nowhere: expected a table of the database's schema",
+        ),
+        ("[r]\ntype = user\ngroups = x\n", "section [r], key groups: expected groups of "),
+        ("[a]\ntype = group\ngroups = b\n[b]\ntype = group\ngroups = a\n", "a group cannot be in itself"),
+        ("[r;DROP]\ntype = user\n", "expected a letter, then letters, digits, _ and -"),
+        ('[r]\ntype = user\nfoo"; DROP TABLE foo; -- = SELECT\n', "expected the name of a table, or schema.table"),
+        ("[jobcron_runner]\ntype = group\n", "section [jobcron_runner]: expected another name"),
+        ("[postgres]\ntype = user\n", "expected a role whose rights can be limited, this one is a superuser"),
+        ("[r]\ntype = user\n[r]\ntype = user\n", "section 'r' already exists"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_with_its_place(limited: Instance, content: str, said: str) -> None:
+    path = limited.path / "mine.cfg"
+    path.write_text(content)
+    limited.configure(f"security_cfg: {path}")
+    _, err = limited.command("grant", expect=2)
+    assert said in err
+    assert str(path) in err
+    assert "Traceback" not in err
+    assert limited.query("SELECT count(*) FROM pg_roles WHERE rolname = 'r'") == [(0,)]
+
+
+@pytest.mark.feature("LP-13")
+@on_postgresql
+def test_who_may_not_grant_is_told_so(limited: Instance) -> None:
+    url = limited.database.engine.url.set(username="foo_runner").render_as_string(hide_password=False)
+    _, err = limited.command("grant", expect=1, extra_env={"JOBCRON_DATABASE_URL": url})
+    assert "refuses to grant: permission denied" in err or "refuses to grant: must" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.feature("LP-13")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_sqlite_has_no_roles_and_says_so(limited: Instance) -> None:
+    job = limited.act(("write", "x"))
+    out, _ = limited.command("grant")
+    assert out.startswith("SQLite has no roles")
+    limited.command("run", "act")  # the section's dbuser means nothing here
+    assert limited.row(job).status is JobStatus.COMPLETED
+
+
+def test_roles_are_made_where_none_are(server: PrivatePostgreSQL, tmp_path: Path) -> None:
+    name = "template_foo"
+    (tmp_path / "roles.cfg").write_text("[brand_new]\ntype = user\ngroups = jobcron_reader\n")
+    (tmp_path / "jobcron.conf").write_text(
+        f"[jobcron]\ndatabase_url: {server.url(name)}\nstate_dir: state\nsecurity_cfg: roles.cfg\n"
+    )
+    grant(str(tmp_path), dry_run=False)
+    dsn = server.url(name).replace("+psycopg2", "").replace("postgres@", "brand_new@")
+    connection = psycopg2.connect(dsn)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM jobcron_job")
+    finally:
+        connection.close()
