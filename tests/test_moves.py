@@ -216,6 +216,15 @@ def test_a_job_cannot_wait_again_beside_another_with_its_key(session: Session) -
     assert ended.status is F
 
 
+def test_a_running_job_cannot_be_suspended_beside_another_with_its_key(session: Session) -> None:
+    factory = JobFactory(session)
+    running = factory.makeJob(JobStatus.RUNNING, unique_key="7")
+    twin = factory.makeJob(W, unique_key="7")
+    with pytest.raises(DuplicateJob, match=f"is suspended, found job {twin.id}, which has not started"):
+        running.suspend()
+    assert running.status is JobStatus.RUNNING
+
+
 def test_the_status_cannot_be_assigned(session: Session) -> None:
     job = JobFactory(session).makeJob()
     with pytest.raises(AttributeError):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jobcron.errors import DirectoryError as DirectoryError
     from jobcron.errors import DuplicateJob as DuplicateJob
     from jobcron.errors import DuplicateJobType as DuplicateJobType
+    from jobcron.errors import FailedJobError as FailedJobError
     from jobcron.errors import IncompleteJobType as IncompleteJobType
     from jobcron.errors import Interrupted as Interrupted
     from jobcron.errors import InvalidJobData as InvalidJobData
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from jobcron.errors import LockHeld as LockHeld
     from jobcron.errors import MemoryLimitExceeded as MemoryLimitExceeded
     from jobcron.errors import NoSession as NoSession
+    from jobcron.errors import NothingToDoJob as NothingToDoJob
     from jobcron.errors import OutputLimitExceeded as OutputLimitExceeded
     from jobcron.errors import ProcessDied as ProcessDied
     from jobcron.errors import ProcessNotStarted as ProcessNotStarted
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from jobcron.errors import SchemaMismatch as SchemaMismatch
     from jobcron.errors import SuspendJobException as SuspendJobException
     from jobcron.errors import TimeLimitExceeded as TimeLimitExceeded
+    from jobcron.errors import UnknownFunction as UnknownFunction
     from jobcron.errors import UnknownJobType as UnknownJobType
     from jobcron.errors import UserMistake as UserMistake
     from jobcron.family import FamilyRow as FamilyRow
@@ -76,6 +79,7 @@ _HOMES = {
         "DirectoryError",
         "DuplicateJob",
         "DuplicateJobType",
+        "FailedJobError",
         "IncompleteJobType",
         "Interrupted",
         "InvalidJobData",
@@ -86,6 +90,7 @@ _HOMES = {
         "LockHeld",
         "MemoryLimitExceeded",
         "NoSession",
+        "NothingToDoJob",
         "OutputLimitExceeded",
         "ProcessDied",
         "ProcessNotStarted",
@@ -93,6 +98,7 @@ _HOMES = {
         "SchemaMismatch",
         "SuspendJobException",
         "TimeLimitExceeded",
+        "UnknownFunction",
         "UnknownJobType",
         "UserMistake",
     ),

@@ -19,7 +19,10 @@
         ├── DuplicateJob               another job with the same key has not started yet
         ├── InvalidJobData             a job's data or target cannot be stored
         ├── NoSession                  no database session to be found
+        ├── UnknownFunction            a row names a function that no code has registered
         ├── SuspendJobException        raised by a job: put me aside
+        ├── FailedJobError             raised by a job: I have failed, do not try me again
+        ├── NothingToDoJob             raised by a function: there is nothing to do, and that is well
         └── RetryableJobError          raised by a job: try me again later
 
     TimeoutError
@@ -134,17 +137,31 @@ class SuspendJobException(JobcronError):
     """Raised by a job to be suspended: it waits until somebody resumes it (LP-22)."""
 
 
+class UnknownFunction(JobcronError):
+    """A job's row names a function that no code of this process has registered."""
+
+
+class FailedJobError(JobcronError):
+    """Raised by a job that has failed for good: it is not tried again (OCQ-04)."""
+
+
+class NothingToDoJob(JobcronError):
+    """Raised by a function that finds nothing to do: its job completes, with the message as result (OCQ-04)."""
+
+
 class RetryableJobError(JobcronError):
     """Raised by a job that may succeed later; always one of the errors that are retried.
 
     Args:
         message: what went wrong.
         seconds: wait this long before the next attempt; None: the type's ``retry_delay``.
+        ignore_retry: the attempt does not count, so that it uses up no retry (OCQ-04).
     """
 
-    def __init__(self, message: str = "", *, seconds: float | None = None) -> None:
+    def __init__(self, message: str = "", *, seconds: float | None = None, ignore_retry: bool = False) -> None:
         super().__init__(message)
         self.seconds = seconds
+        self.ignore_retry = ignore_retry
 
 
 class TimeLimitExceeded(TimeoutError):

@@ -278,6 +278,7 @@ class ProcessJobRunner:
             attempt.session = session
             session.commit()
             outcome = outcome_of(error if status else LeaseLost(str(error)), attempt.runnable, attempt.counts, 0)
+            session.rollback()  # the job may have looked at its rows, to say what its errors mean
             set_aside_and_tell(self.database, self.reporter, attempt, outcome, self.application.context)
 
     @contextmanager

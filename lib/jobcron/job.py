@@ -197,7 +197,13 @@ class Job(Base):
             self._requeue("requeued", manage_transaction)
 
     def suspend(self, manage_transaction: bool = False) -> None:
-        """Move to SUSPENDED."""
+        """Move to SUSPENDED.
+
+        Raises:
+            DuplicateJob: it ran, and another job with the same unique key has come that has not started yet.
+        """
+        if self.status is R:
+            self._refuse_twin("is suspended")
         self._move(S, manage_transaction, "suspended", lease_expires=None)
 
     def resume(self) -> None:
@@ -224,12 +230,7 @@ class Job(Base):
 
     def _requeue(self, kind: str, manage_transaction: bool) -> None:
         session = self._session()
-        twin = self._twin()
-        if twin is not None:
-            raise DuplicateJob(
-                f"expected no other job with the key {self.unique_key!r} before job {self.id} waits "
-                f"again, found job {twin}, which has not started"
-            )
+        self._refuse_twin("waits again")
         detail = f"attempt_count was {self.attempt_count}, crash_count was {self.crash_count}"
         self._move(
             W,
@@ -247,10 +248,10 @@ class Job(Base):
         if manage_transaction:
             session.commit()
 
-    def _twin(self) -> int | None:
+    def _refuse_twin(self, what: str) -> None:
         if self.unique_key is None:
-            return None
-        return self._session().scalar(
+            return
+        twin = self._session().scalar(
             select(Job.id).where(
                 Job.type_id == self.type_id,
                 Job.unique_key == self.unique_key,
@@ -258,6 +259,11 @@ class Job(Base):
                 Job.id != self.id,
             )
         )
+        if twin is not None:
+            raise DuplicateJob(
+                f"expected no other job with the key {self.unique_key!r} before job {self.id} {what}, found job "
+                f"{twin}, which has not started"
+            )
 
     def _move(self, requested: JobStatus, commit: bool, kind: str | None, **values: Any) -> None:
         """Move to another status if the row still has the one that this object shows.

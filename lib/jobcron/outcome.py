@@ -92,6 +92,12 @@ class Retry(Outcome):
     kind = "retry"
 
 
+class Postponed(Retry):
+    """An error that may pass, whose attempt does not count."""
+
+    counted = False
+
+
 class Suspended(Outcome):
     """The job asked to be put aside."""
 
@@ -179,9 +185,11 @@ def outcome_of(error: BaseException, job: Any, counts: tuple[int, int, int | Non
     if all(isinstance(e, user) for e in errors):
         return UserError(error)
     retried: tuple[type[BaseException], ...] = (RetryableJobError, *_types(job, "retry_error_types"))
-    if all(isinstance(e, retried) for e in errors) and retries_left(*counts):
+    is_postponed = any(getattr(e, "ignore_retry", False) for e in errors)
+    if all(isinstance(e, retried) for e in errors) and (is_postponed or retries_left(*counts)):
         attempt_count, crash_count, _ = counts
-        return Retry(error, delay=max(_retry_delay(e, job, attempt_count - crash_count) for e in errors))
+        delay = max(_retry_delay(e, job, attempt_count - crash_count) for e in errors)
+        return (Postponed if is_postponed else Retry)(error, delay=delay)
     return Failed(error)
 
 

@@ -117,6 +117,7 @@ class JobRunner:
         self._statements = Timeline(None)
         self._is_first = True
         self._is_emptied = False
+        self._is_over = False
         self._runtime = Runtime(self.limits.max_runtime)
         self._progress = terminal_progress()
 
@@ -163,8 +164,12 @@ class JobRunner:
                 self._progress.close()
                 self._give_back()
 
+    def end(self) -> None:
+        """Start nothing more; what is claimed goes back."""
+        self._is_over = True
+
     def _drain(self, session: Session) -> None:
-        while not self._stopping:
+        while not (self._stopping or self._is_over):
             if not self._runtime.has_room():
                 self._runtime.tell(self.logger)
                 return
@@ -243,6 +248,9 @@ class JobRunner:
                 return self._outcome(cause, attempt)
             except Exception as error:  # what the class says of its errors makes no sense
                 return Failed(error)
+            finally:
+                with suppress(DBAPIError):  # it may have looked at its rows, and would hold SQLite's only lock
+                    attempt.session.rollback()
 
     def _undo(self, attempt: Attempt, error: BaseException) -> None:
         """Roll back what the job did, and leave the session fit for the next one."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-SCRIPTS = ("run", "process-job-sources", "prune")
+SCRIPTS = ("run", "process-job-sources", "prune", "runscheduledjobs")
 """Subcommands that are scripts of cron's, with options of their own."""
 
 
@@ -73,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     granting.add_argument("--dry-run", action="store_true", help="only print the statements")
     pruning = commands.add_parser("prune", help="remove what is old, as prune_jobs.py does", add_help=False)
     pruning.add_argument("arguments", nargs=argparse.REMAINDER)
+    scheduled = commands.add_parser(
+        "runscheduledjobs", help="run the ready jobs that call functions", add_help=False
+    )
+    scheduled.add_argument("arguments", nargs=argparse.REMAINDER)
     running = commands.add_parser(
         "run", help="run the ready jobs of a section, as run_jobs.py does", add_help=False
     )
@@ -123,6 +127,10 @@ def _start(command: str, arguments: list[str]) -> int:
     match command:
         case "run":
             return run(arguments)
+        case "runscheduledjobs":
+            from jobcron.operate.scheduled import run_scheduled_jobs
+
+            return run_scheduled_jobs(arguments)
         case "prune":
             from jobcron.operate.prune import prune
 

@@ -1,0 +1,104 @@
+"""Functions that are run as jobs, for the tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from fooapp import Foo, Ledger
+from jobcron import FailedJobError, NothingToDoJob, RetryableJobError, current_session
+from jobcron.functions import FunctionJob, job, job_as_parameter, register, related_action
+
+
+def note(text: str) -> None:
+    """Write a ledger row in the job's transaction."""
+    current_session().add(Ledger(job=0, attempt=0, note=text))
+
+
+@job
+def export(model: str, number: int = 1) -> str:
+    """Export one thing.
+
+    In detail.
+    """
+    note(f"{model} {number}")
+    return f"exported {model} {number}"
+
+
+@job
+def undocumented() -> None:
+    note("undocumented")
+
+
+@job
+def with_session(session: Session, text: str) -> None:
+    """Use the session that it is given, as the connector's functions do."""
+    assert session is current_session()
+    session.add(Ledger(job=0, attempt=0, note=text))
+
+
+@job(retry_pattern={1: 10, 2: 60, 4: 600}, max_retries=4, priority=3, description="Try")
+def troubled(kind: str) -> str | None:
+    """Raise what it is told."""
+    note("never")
+    match kind:
+        case "retry":
+            raise RetryableJobError("later")
+        case "retry in 5":
+            raise RetryableJobError("soon", seconds=5)
+        case "ignored":
+            raise RetryableJobError("not mine", seconds=60, ignore_retry=True)
+        case "failed":
+            raise FailedJobError("for good")
+        case "nothing":
+            raise NothingToDoJob("nothing to export")
+        case "value":
+            raise ValueError("a mistake")
+    return None
+
+
+@job
+def die_once(path: str) -> str:
+    """Die the first time."""
+    note("survived")
+    if not Path(path).exists():
+        Path(path).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "alive"
+
+
+def open_foo(session: Session, running: FunctionJob, what: str = "foo") -> dict[str, Any]:
+    """Lead from a job to its foo."""
+    return {"what": what, "number": running.arguments[0], "session": session is running.session}
+
+
+@job
+@related_action(action=open_foo, what="the foo")
+def about_foo(number: int) -> None:
+    """Be about a foo."""
+
+
+@job_as_parameter
+def again(running: FunctionJob, n: int = 5) -> None:
+    """Come back once more."""
+    note(f"n={n}")
+    if n < 7:
+        running.reschedule("3d", kwargs={"n": n + 1})
+
+
+def frozzle(foo: Foo, by: int = 1) -> int:
+    """Change an object."""
+    foo.frozzled += by
+    return foo.frozzled
+
+
+register(again)
+register(frozzle)
+
+
+def not_registered() -> None:
+    """Nobody registers it."""
