@@ -310,11 +310,21 @@ def i10_truthful_counts(e: Evidence) -> Iterator[str]:
 
 
 def i12_poison_is_contained(e: Evidence) -> Iterator[str]:
-    """A job that kills its process is stopped at the limit."""
+    """A job whose process died as often as the limit says is not begun again.
+
+    The count alone may be greater: the process that ends such a job, without running it, may die as well.
+    """
+    takeovers: defaultdict[int, list[int]] = defaultdict(list)
+    for job, old, new, _, token in e.moves:
+        if old == new == RUNNING:
+            takeovers[job].append(token)
+    for mark in e.journal:
+        tokens = sorted(takeovers[mark.job])[e.crash_limit - 1 :]
+        if mark.event == "begin" and tokens and mark.token >= tokens[0]:
+            kind = e.kinds.get(mark.job)
+            yield f"job {mark.job} ({kind}) was begun again after {e.crash_limit} deaths, the limit"
     for job, row in e.jobs.items():
-        if row.crash_count > e.crash_limit:
-            yield f"job {job} ({e.kinds.get(job)}) died {row.crash_count} times, the limit is {e.crash_limit}"
-        if e.kinds.get(job) == "poison" and row.crash_count != e.crash_limit:
+        if e.kinds.get(job) == "poison" and row.crash_count < e.crash_limit:
             yield f"job {job} (poison) died {row.crash_count} times, expected {e.crash_limit}"
 
 
