@@ -44,6 +44,7 @@ DATATYPES = {
     "string": "a text",
     "name": "a name: a letter, then letters, digits, `_` and `-`, 64 at most",
     "dotted_name": "a dotted name such as `package.module.Name`",
+    "dotted_names": "dotted names such as `package.module.name`, separated by spaces",
     "dotted_name_and_callable": "a module, or `module:callable`",
     "directory": "a directory; a relative path begins at the directory of the file that says it",
     "directories": "directories, separated by spaces",

@@ -20,6 +20,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 import fooapp
+import stepping
 from jobcron import Database, Job, JobCronScript
 from jobcron.operate.grant import grant
 from jobcron.operate.upgrade import upgrade_schema
@@ -224,6 +225,16 @@ def instance(tmp_path: Path, database_url: str) -> Iterator[Instance]:
     instance = Instance(tmp_path / "instance", database_url)
     yield instance
     instance.database.close()
+
+
+@pytest.fixture
+def steps(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
+    """Return an instance with sections of jobs of several tasks."""
+    instance.configure(sections=stepping.SECTIONS)
+    path = instance.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("fooapp:register", "stepsapp:register"))
+    monkeypatch.setenv("JOBCRON_CONFIG", str(instance.path))
+    return instance
 
 
 @pytest.fixture

@@ -108,7 +108,22 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "alert_silence": "auto",
         "alert_waiting": [1800.0, 7200.0],
         "alert_reports": [10, 100],
+        **dict.fromkeys(("tasks", "creation_hook", "failure_hook", "pre_task_hook", "post_task_hook", "queue")),
     }
+
+
+@pytest.mark.feature("DBQ-01", "LP-29")
+def test_a_section_may_list_tasks_instead_of_a_source(write: Write) -> None:
+    path = write(
+        GOOD + "[import_cats]\ntasks: a.b.first\n    a.b.second\ncreation_hook: a.made\nfailure_hook: a.failed\n"
+        "pre_task_hook: a.before\npost_task_hook: a.after\nqueue: cats\n[cat_queue]\nqueue: cats\n"
+    )
+    found = load_settings(str(path)).section("import_cats")
+    assert found.tasks == ["a.b.first", "a.b.second"]
+    assert (found.creation_hook, found.failure_hook) == ("a.made", "a.failed")
+    assert (found.pre_task_hook, found.post_task_hook, found.queue) == ("a.before", "a.after", "cats")
+    assert found.source_interface == "jobcron.steps.sections.import_cats"
+    assert load_settings(str(path)).section("cat_queue").source_interface == "jobcron.steps.queues.cats"
 
 
 @pytest.mark.feature("LP-29")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jobcron.errors import ConfigurationError as ConfigurationError
     from jobcron.errors import CrashLimitReached as CrashLimitReached
     from jobcron.errors import DatabaseUnavailable as DatabaseUnavailable
+    from jobcron.errors import DefinitionChanged as DefinitionChanged
     from jobcron.errors import DirectoryError as DirectoryError
     from jobcron.errors import DuplicateJob as DuplicateJob
     from jobcron.errors import DuplicateJobType as DuplicateJobType
@@ -76,6 +77,7 @@ _HOMES = {
         "ConfigurationError",
         "CrashLimitReached",
         "DatabaseUnavailable",
+        "DefinitionChanged",
         "DirectoryError",
         "DuplicateJob",
         "DuplicateJobType",

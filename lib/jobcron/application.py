@@ -48,7 +48,12 @@ def load_application(settings: Settings) -> Application:
         ConfigurationError: it cannot be imported.
     """
     with presented(settings):
-        return _loaded(settings)
+        application = _loaded(settings)
+        if any(section.tasks is not None for section in settings.sections.values()):
+            from jobcron.steps.configured import define_configured
+
+            define_configured(settings)
+        return application
 
 
 def _loaded(settings: Settings) -> Application:

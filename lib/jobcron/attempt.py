@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -36,6 +37,7 @@ class Attempt:
         counts: attempt_count, crash_count and max_retries when it began.
         name: what logs call the job.
         statements: what it asked of the database, where it failed.
+        must_stop: tells whether somebody asked the run to stop: a job that can stop in between does.
         interrupted: what the keeper interrupted it with.
         connection: that of its last transaction.
         renew_at: when the lease is to be renewed, by the monotonic clock.
@@ -75,6 +77,7 @@ class Attempt:
         self.interrupted: BaseException | None = None
         self.connection: Connection | None = None
         self.statements: list[tuple[int, int, str, str]] = []
+        self.must_stop: Callable[[], bool] = lambda: False
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -201,8 +201,32 @@ def _settings(
     instance["lock_dir"] = instance["lock_dir"] or os.path.join(instance["state_dir"], "locks")
     instance["error_dir"] = instance["error_dir"] or os.path.join(instance["state_dir"], "oops")
     sections = {name: Section(name, **values(name, schema[TEMPLATE])) for name in names}
+    for name, section in sections.items():
+        places = {key: Place(origins.get((name, key), path), name, key) for key in schema[TEMPLATE]}
+        sections[name] = section._replace(source_interface=steps_source(section, places))
     place = f"{origins.get((INSTANCE, 'database_url'), path)}: section [{INSTANCE}], key database_url"
     return Settings(path=path, database_origin=place, sections=sections, **instance)
+
+
+def steps_source(section: Section, places: dict[str, Place]) -> str | None:
+    """Return the source of a section: where it lists tasks, or names a queue, that of such jobs (DBQ-01, DBQ-08).
+
+    Args:
+        section: as it was read.
+        places: where its keys stand.
+
+    Raises:
+        ConfigurationError: its keys do not go together.
+    """
+    for key in ("creation_hook", "failure_hook", "pre_task_hook", "post_task_hook"):
+        if getattr(section, key) is not None and section.tasks is None:
+            raise places[key].refuse("the key tasks beside it", "none")
+    for key in ("tasks", "queue"):
+        if getattr(section, key) is not None and section.source_interface is not None:
+            raise places[key].refuse("no source_interface beside it", section.source_interface)
+    if section.tasks is not None:
+        return f"jobcron.steps.sections.{section.name}"
+    return section.source_interface if section.queue is None else f"jobcron.steps.queues.{section.queue}"
 
 
 def _string(text: str, place: Place) -> str:
@@ -219,6 +243,10 @@ def _dotted_name(text: str, place: Place) -> str:
     if not _DOTTED.fullmatch(text):
         raise place.refuse("a dotted name such as package.module.Name", text)
     return text
+
+
+def _dotted_names(text: str, place: Place) -> list[str]:
+    return [_dotted_name(name, place) for name in text.split()]
 
 
 def _is_module_and_name(text: str) -> bool:
@@ -346,6 +374,7 @@ CONVERTERS: dict[str, Callable[[str, Place], Any]] = {
     "string": _string,
     "name": _name,
     "dotted_name": _dotted_name,
+    "dotted_names": _dotted_names,
     "dotted_name_and_callable": _dotted_name_and_callable,
     "directory": _directory,
     "directories": _directories,

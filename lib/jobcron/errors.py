@@ -16,6 +16,7 @@
         ├── DuplicateJobType           two classes claim one type
         ├── IncompleteJobType          a class of jobs lacks what it needs
         ├── UnknownJobType             a row's type has no class in this process
+        ├── DefinitionChanged          a job's next task is none of its definition's
         ├── DuplicateJob               another job with the same key has not started yet
         ├── InvalidJobData             a job's data or target cannot be stored
         ├── NoSession                  no database session to be found
@@ -119,6 +120,10 @@ class IncompleteJobType(JobcronError):
 
 class UnknownJobType(JobcronError):
     """A job's row has a type that no class of this process claims."""
+
+
+class DefinitionChanged(JobcronError):
+    """The next task of a job is not among the tasks of its definition any more (DBQ-02)."""
 
 
 class DuplicateJob(JobcronError):

@@ -23,7 +23,7 @@ from jobcron.attempt import Attempt, lost
 from jobcron.claim import Claim
 from jobcron.database import TransactionSource, execute
 from jobcron.errors import DatabaseUnavailable, Interrupted, TimeLimitExceeded
-from jobcron.finish import TRIES, set_aside, still_ours
+from jobcron.finish import TRIES, record, set_aside, still_ours
 from jobcron.interruption import Interruptions
 from jobcron.outcome import NotStarted
 
@@ -99,6 +99,7 @@ class Keeper:
         self._attempt: Attempt | None = None
         self._written_progress: int | None = None
         self._stop_at: float | None = None
+        self._told_stopping: Attempt | None = None
         self._interrupt_at = 0.0
         self.interruptions = Interruptions(self._letters)
         self._thread = threading.Thread(target=self._keep, name="jobcron keeper", daemon=True)
@@ -152,6 +153,8 @@ class Keeper:
     def _look_after(self, attempt: Attempt, now: float) -> None:
         if self._stop_at is not None and now >= self._stop_at:
             self._interrupt(attempt, Interrupted("the run was stopped"))
+        elif self._stop_at is not None and self._told_stopping is not attempt:
+            self._tell_stopping(attempt)
         overdue = attempt.time_limit is not None and now >= attempt.started + attempt.time_limit
         if overdue:
             self._interrupt(attempt, TimeLimitExceeded(f"the job ran longer than {attempt.time_limit:g} seconds"))
@@ -160,6 +163,13 @@ class Keeper:
         progress_is_new = attempt.progress != self._written_progress
         if not overdue and (now >= attempt.renew_at or progress_is_new):
             self._renew(attempt)
+
+    def _tell_stopping(self, attempt: Attempt) -> None:
+        """Let a job's history say that its process was asked to end, where its class wants that."""
+        if getattr(attempt.runnable, "tells_stopping", False):
+            with self._connected().begin() as connection:
+                record(connection, attempt.claim, "stopping", None)
+        self._told_stopping = attempt
 
     def _renew(self, attempt: Attempt) -> None:
         progress = attempt.progress

@@ -29,6 +29,7 @@ from jobcron.errors import (
     LeaseLost,
     TimeLimitExceeded,
 )
+from jobcron.failure import let_clean_up
 from jobcron.feed import Feed, Unloadable, feed_for
 from jobcron.finish import complete
 from jobcron.interfaces import IJobRunner, IRunnableJob
@@ -202,6 +203,7 @@ class JobRunner:
         """Run one claimed job and write what became of it."""
         limit = _seconds(runnable, "time_limit")
         attempt = Attempt(claim, runnable, session, self._lease_seconds, limit)
+        attempt.must_stop = lambda: self._stopping
         session.info[ATTEMPT] = attempt
         self._statements.clear()
         if isinstance(runnable, BaseRunnableJob):
@@ -214,6 +216,7 @@ class JobRunner:
             if attempt.interrupted is not None:
                 self._drop_connection(session)  # the keeper's word came too late, and must not hit the next job
         else:
+            let_clean_up(attempt, outcome, self.application.context, self.logger)
             set_aside_and_tell(self.database, self.reporter, attempt, outcome, self.application.context)
             self._is_emptied = True
             self.incomplete[type(runnable).__name__] += 1

@@ -54,6 +54,12 @@ class Section(NamedTuple):
     alert_silence: list[float] | str | None
     alert_waiting: list[float] | None
     alert_reports: list[int] | None
+    tasks: list[str] | None
+    creation_hook: str | None
+    failure_hook: str | None
+    pre_task_hook: str | None
+    post_task_hook: str | None
+    queue: str | None
 
 
 class Settings(NamedTuple):

@@ -85,10 +85,16 @@ def _parser() -> argparse.ArgumentParser:
         "process-job-sources", help="run the sections of groups, as process_job_sources.py does", add_help=False
     )
     groups.add_argument("arguments", nargs=argparse.REMAINDER)
+    from jobcron.operate.steps import add_commands
+
+    add_commands(commands)
     return parser
 
 
 def _execute(options: argparse.Namespace) -> int:
+    if hasattr(options, "perform"):
+        status: int = options.perform(options)
+        return status
     match options.command:
         case command if command in SCRIPTS:
             given = ["--config", options.config] if options.config else []

@@ -1,0 +1,104 @@
+"""Queues: running the jobs of one, whatever their tasks, and how many wait in each (DBQ-06, DBQ-08).
+
+``jobcron.steps.queues.NAME`` is the source of the jobs in the queue NAME. It finds them in its own way, so a tick
+with nothing to do costs more than one of a section that lists tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, func, or_, select
+from sqlalchemy.orm import Session
+from zope.interface import implementer
+
+from jobcron.clock import database_now
+from jobcron.database import current_session
+from jobcron.interfaces import IJobSource, JobStatus
+from jobcron.job import Job
+from jobcron.runnable import BaseRunnableJob
+from jobcron.steps.configured import FAMILY, job_classes
+from jobcron.steps.job import StepsJob
+from jobcron.tables import JobTypeRow
+
+PASS = 100
+"""At most so many jobs are looked at before the queue is looked at again."""
+
+
+@implementer(IJobSource)
+class QueueSource:
+    """The jobs in one queue, of all definitions that this process has."""
+
+    finds_ready_jobs_itself = True
+    memory_limit: int | None = None
+    lease_duration: timedelta = BaseRunnableJob.lease_duration
+    queue_name = ""
+
+    @staticmethod
+    def contextManager() -> AbstractContextManager[Any]:
+        """See `IJobSource`."""
+        return nullcontext()
+
+    def iterReady(self) -> Iterator[StepsJob]:
+        """Iterate over the first jobs that are ready, in the order in which they start."""
+        session = current_session()
+        classes = _classes_by_type(session)
+        now = database_now()
+        ready = (
+            select(Job)
+            .where(
+                Job.type_id.in_(classes),
+                Job.queue_name == self.queue_name,
+                Job.status == JobStatus.WAITING,
+                Job.scheduled_start <= now,
+                or_(Job.lease_expires.is_(None), Job.lease_expires <= now),
+                or_(Job.expires_at.is_(None), Job.expires_at > now),
+            )
+            .order_by(Job.priority, Job.scheduled_start, Job.id)
+            .limit(PASS)
+        )
+        for row in session.scalars(ready).all():
+            yield classes[row.type_id](row)
+
+    def load(self, session: Session, job_ids: list[int]) -> dict[int, StepsJob]:
+        """Return claimed jobs by number, their rows loaded afresh."""
+        classes = _classes_by_type(session)
+        rows = session.scalars(
+            select(Job).where(Job.id.in_(job_ids)), execution_options={"populate_existing": True}
+        )
+        return {row.id: classes[row.type_id](row) for row in rows if row.type_id in classes}
+
+
+def _classes_by_type(session: Session) -> dict[int, type[StepsJob]]:
+    classes = job_classes()
+    types = select(JobTypeRow.id, JobTypeRow.name).where(JobTypeRow.name.startswith(f"{FAMILY}."))
+    found = {number: classes.get(name.partition(".")[2]) for number, name in session.execute(types)}
+    return {number: job_class for number, job_class in found.items() if job_class is not None}
+
+
+def queue_depths(connection: Connection, *, exclude_future_jobs: bool = False) -> dict[str, int]:
+    """Return how many jobs wait in each queue that has any: those in the states NEW and READY.
+
+    Args:
+        connection: only read.
+        exclude_future_jobs: count only those whose time has come.
+    """
+    waiting = (
+        select(Job.queue_name, func.count())
+        .join(JobTypeRow, Job.type_id == JobTypeRow.id)
+        .where(JobTypeRow.name.startswith(f"{FAMILY}."), Job.status == JobStatus.WAITING)
+        .group_by(Job.queue_name)
+    )
+    if exclude_future_jobs:
+        waiting = waiting.where(Job.scheduled_start <= database_now())
+    return {name: count for name, count in connection.execute(waiting)}  # noqa: C416 (rows are no pairs to mypy)
+
+
+def __getattr__(name: str) -> QueueSource:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    found: QueueSource = type(name, (QueueSource,), {"__module__": __name__, "queue_name": name})()
+    return found

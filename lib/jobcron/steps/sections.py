@@ -1,0 +1,19 @@
+"""The classes of the sections that list tasks: ``jobcron.steps.sections.NAME`` is the source of section NAME.
+
+There is nothing else here, since a section may have any name.
+"""
+
+from typing import Any as _Any
+
+
+def __getattr__(name: str) -> _Any:
+    from jobcron.instance import load_settings
+    from jobcron.steps.configured import job_class
+
+    settings = None if name.startswith("__") else load_settings()
+    section = settings and settings.sections.get(name)
+    if not section or section.tasks is None:
+        raise AttributeError(f"expected a section [{name}] with the key tasks, found none")
+    found = job_class(name, settings)
+    found.check()
+    return found

@@ -1,0 +1,40 @@
+"""The states that users of django-db-queue know, derived from a job's status and step (DBQ-04)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from jobcron.interfaces import JobStatus
+
+STOPPING_EVENT = "stopping"
+"""The kind of the event that says that the process of a running job was asked to end."""
+
+
+class State(StrEnum):
+    """What a caller sees of a job of several tasks."""
+
+    NEW = "NEW"
+    READY = "READY"
+    PROCESSING = "PROCESSING"
+    STOPPING = "STOPPING"
+    COMPLETE = "COMPLETE"
+    FAILED = "FAILED"
+
+
+def state_of(status: JobStatus, step: int, is_stopping: bool) -> State:
+    """Return the state.
+
+    Args:
+        status: the row's. A job that was cancelled, or expired, did not complete: FAILED.
+        step: how many tasks are done.
+        is_stopping: whether the process that runs the job was asked to end.
+    """
+    match status:
+        case JobStatus.COMPLETED:
+            return State.COMPLETE
+        case JobStatus.FAILED | JobStatus.CANCELLED | JobStatus.EXPIRED:
+            return State.FAILED
+        case JobStatus.RUNNING:
+            return State.STOPPING if is_stopping else State.PROCESSING
+        case _:
+            return State.READY if step else State.NEW
