@@ -7,6 +7,7 @@ Orders come by standard input, a line of JSON each, which may have:
 ``die_at``                         kill the child with SIGKILL before this executed line of a run's modules
 ``url``                            find the database there, and do not wait long for it
 ``fail_at``, ``errno``, ``lasting``  let this system call on the package's files fail, or all from it on
+``section``                        which one; by default ``work``
 ``options``                        of the script
 
 The answer is ``{"status": s, "lines": n, "calls": m}``.
@@ -30,6 +31,7 @@ PACKAGE = Path(jobrun.__file__).parent
 STAGES = (
     "script", "lock", "tick", "jobrun", "workplace", "runner", "feed", "claim", "attempt", "finish", "outcome",
     "aftermath", "report", "oops", "publishers", "directory", "activity", "notify", "isolate", "worker", "child",
+    "failure", "steps/job", "steps/running",
 )  # fmt: skip
 """The modules whose lines count: those that a job flows through."""
 
@@ -97,7 +99,7 @@ def run(instance: str, order: dict[str, Any], answer: int) -> None:
         os.environ["JOBCRON_DATABASE_URL"] = order["url"]
         finish.PAUSE_SECONDS = 0.01
         runner.PAUSES = (0.01, 0.01, None)
-    sys.argv = ["jobcron run", "work", *order.get("options", ())]
+    sys.argv = ["jobcron run", order.get("section", "work"), *order.get("options", ())]
     deadline = Deadline(order.get("die_at", 0))
     status = 0
     sys.settrace(deadline.trace)

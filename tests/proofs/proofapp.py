@@ -17,6 +17,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from jobcron import BaseRunnableJob, JobType, load_settings
+from jobcron.steps import StepsJob
 
 ACCOUNTS = 8
 BALANCE = 1000
@@ -142,6 +143,35 @@ class ProofJob(BaseRunnableJob):
         """Kill the process."""
         self.note("never")
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def do_task(job: Any) -> None:
+    """Be each of three tasks: have an effect, and count it in the workspace; the second fails where it is to."""
+    job.workspace["done"] = job.workspace.get("done", 0) + 1
+    job.session.add(Ledger(job=job.id, token=job.job.lease_token, note=f"task {job.step + 1}"))
+    job.session.flush()
+    if job.workspace.get("fail") and job.step == 1:
+        raise ValueError("this task fails")
+
+
+class ProofSteps(StepsJob):
+    """A job of three tasks, whose effects are counted."""
+
+    name = "proof"
+    tasks = [do_task, do_task, do_task]
+    lease_duration = ProofJob.lease_duration
+
+    def failure_hook(self, exception: BaseException) -> None:
+        """Clean up."""
+        self.workspace["cleaned"] = True
+
+
+def make_steps(session: Session, fail: bool) -> int:
+    """Make a job of three tasks, and note it in the same transaction; return its number."""
+    job = ProofSteps.create(workspace={"fail": fail}, session=session)
+    session.add(Made(job=job.id, kind="failing" if fail else "steps"))
+    session.flush()
+    return job.id
 
 
 def write_journal(event: str, job: int, token: int) -> None:
