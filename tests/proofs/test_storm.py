@@ -28,7 +28,7 @@ WORKERS = 2
 
 KINDS = ("ledger",) * 12 + ("bank",) * 4 + ("checkpoint", "failing", "user", "retried", "slow", "unique")
 
-JOBS = 100_000 if IS_CHAOS else 2_000
+JOBS = int(os.environ.get("STORM_JOBS", 100_000 if IS_CHAOS else 2_000))
 KILLS = 1_000 if IS_CHAOS else 20
 STOPS = 50 if IS_CHAOS else 2
 TERMINATIONS = 1_000 if IS_CHAOS else 20
