@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -332,6 +333,9 @@ class Machine(RuleBasedStateMachine):
         self.proof.query(f"UPDATE jobcron_job SET {column} = {moment} WHERE id = {number}")
 
 
+RUNS = int(os.environ.get("MODEL_RUNS", 10_000 if IS_CHAOS else 100))
+
+
 @pytest.mark.feature("LP-02", "LP-03", "LP-09", "LP-10", "LP-21", "LP-23")
 @pytest.mark.timeout(20_000 if IS_CHAOS else 300)
 def test_whatever_happens_to_jobs_the_oracle_foresaw(proof: Proof) -> None:
@@ -342,7 +346,7 @@ def test_whatever_happens_to_jobs_the_oracle_foresaw(proof: Proof) -> None:
     run_state_machine_as_test(
         InThisDatabase,
         settings=settings(
-            max_examples=10_000 if IS_CHAOS else 100,
+            max_examples=RUNS,
             stateful_step_count=40,
             deadline=None,
             database=None,
