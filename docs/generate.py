@@ -46,6 +46,7 @@ DATATYPES = {
     "dotted_name": "a dotted name such as `package.module.Name`",
     "dotted_names": "dotted names such as `package.module.name`, separated by spaces",
     "dotted_name_and_callable": "a module, or `module:callable`",
+    "callable": "`module:callable`",
     "directory": "a directory; a relative path begins at the directory of the file that says it",
     "directories": "directories, separated by spaces",
     "url": "a URL",
@@ -228,7 +229,7 @@ def limits() -> str:
 GROUPS = {
     "Jobs and their families": ("runnable", "family", "job", "source", "tables"),
     "Interfaces": ("interfaces",),
-    "Running": ("script", "runner", "isolate", "alarm", "database", "instance"),
+    "Running": ("script", "runner", "isolate", "alarm", "metrics", "database", "instance"),
     "Mail and reports": ("notify", "oops"),
     "Errors": ("errors",),
 }

@@ -56,7 +56,7 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "transactions: zope\n"
         "python_path: lib /opt/lib\nstate_dir: /var/lib/s\nlock_dir: locks\nerror_dir: oopses\noops_prefix: X1\n"
         "mail: smtp://localhost:2525\nmail_from: a@example.com\nactivity_interval: 1h30m\ngrace_seconds: 5s\n"
-        "crash_limit: 7\ncron_control: control.ini\n[do_foo]\n"
+        "crash_limit: 7\ncron_control: control.ini\nmetrics_dir: prom\nmetrics_hook: a.b:c.d\n[do_foo]\n"
         "source_interface: a.b.IC\ndbuser: foo\nrunner_class: x.Y\nbatch_size: 3\n"
         "oops_prefix: F\nerror_dir: own\nschedule: 0  2 * * *\ncrontab_group: MAIN\nmax_runtime: 2m\n"
     )
@@ -88,6 +88,8 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         keep_runs=90 * 86400.0,
         keep_oopses=180 * 86400.0,
         cron_control=f"{here}/control.ini",
+        metrics_dir=f"{here}/prom",
+        metrics_hook="a.b:c.d",
         sections={},
     )
     assert found.section("do_foo")._asdict() == {

@@ -59,6 +59,10 @@ if TYPE_CHECKING:
     from jobcron.isolate import ProcessJobRunner as ProcessJobRunner
     from jobcron.isolate import TwistedJobRunner as TwistedJobRunner
     from jobcron.job import Job as Job
+    from jobcron.metrics import JobEnded as JobEnded
+    from jobcron.metrics import JobStarted as JobStarted
+    from jobcron.metrics import ReadyCounted as ReadyCounted
+    from jobcron.metrics import RunEnded as RunEnded
     from jobcron.notify import after_commit as after_commit
     from jobcron.notify import new_mail as new_mail
     from jobcron.notify import send as send
@@ -109,6 +113,7 @@ _HOMES = {
     "interfaces": ("IJob", "IJobRunner", "IJobSource", "IRunnableJob", "JobStatus"),
     "isolate": ("ProcessJobRunner", "TwistedJobRunner"),
     "job": ("Job",),
+    "metrics": ("JobEnded", "JobStarted", "ReadyCounted", "RunEnded"),
     "notify": ("after_commit", "new_mail", "send"),
     "oops": ("globalErrorUtility",),
     "runnable": ("BaseRunnableJob",),

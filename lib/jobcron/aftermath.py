@@ -27,7 +27,7 @@ def set_aside_and_tell(
     attempt: Attempt,
     outcome: Outcome,
     context: Callable[[], AbstractContextManager[Any]],
-) -> None:
+) -> Outcome:
     """Write an outcome that is not success, after the job was rolled back, and tell of it.
 
     Args:
@@ -36,6 +36,9 @@ def set_aside_and_tell(
         attempt: what was tried.
         outcome: how it ended.
         context: the application's, entered around what the job tells of itself.
+
+    Returns:
+        The outcome that was written, or Lost.
 
     Raises:
         DatabaseUnavailable: the database cannot be reached; nothing is told, the lease decides.
@@ -66,6 +69,7 @@ def set_aside_and_tell(
     reporter.tell_log(attempt, outcome, oops_id)
     if not isinstance(outcome, Lost):
         _tell_people(reporter, attempt, outcome, report, context)
+    return outcome
 
 
 def _tell_people(

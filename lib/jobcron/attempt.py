@@ -36,6 +36,7 @@ class Attempt:
         uuid: the job's.
         counts: attempt_count, crash_count and max_retries when it began.
         name: what logs call the job.
+        waited: seconds that it was ready before it was taken, or None where nobody knows.
         statements: what it asked of the database, where it failed.
         must_stop: tells whether somebody asked the run to stop: a job that can stop in between does.
         interrupted: what the keeper interrupted it with.
@@ -62,6 +63,7 @@ class Attempt:
             getattr(row, "crash_count", 0),
             getattr(row, "max_retries", 0),
         )
+        self.waited = _waited(row) if self.counts[1] == 0 else None
         self.name = f"{type(runnable).__name__} (ID {claim.id})"
         self.claim = claim
         self.runnable = runnable
@@ -128,6 +130,15 @@ class Attempt:
             raise lost(self.claim)
         self.session.commit()
         self.renew_at = time.monotonic() + self.lease_seconds / 3
+
+
+def _waited(row: Any) -> float | None:
+    """Return how long a job was ready, by the database's clock."""
+    taken = getattr(row, "date_started", None)
+    if taken is None:
+        return None
+    waited: float = (taken - max(row.date_created, row.scheduled_start)).total_seconds()
+    return max(0.0, waited)
 
 
 def lost(claim: Claim) -> LeaseLost:

@@ -260,6 +260,12 @@ def _dotted_name_and_callable(text: str, place: Place) -> str:
     return text
 
 
+def _callable(text: str, place: Place) -> str:
+    if ":" not in text or not _is_module_and_name(text):
+        raise place.refuse("module:callable", text)
+    return text
+
+
 def _directory(text: str, place: Place) -> str:
     if "\0" in text:
         raise place.refuse("a directory", repr(text))
@@ -376,6 +382,7 @@ CONVERTERS: dict[str, Callable[[str, Place], Any]] = {
     "dotted_name": _dotted_name,
     "dotted_names": _dotted_names,
     "dotted_name_and_callable": _dotted_name_and_callable,
+    "callable": _callable,
     "directory": _directory,
     "directories": _directories,
     "file": _directory,

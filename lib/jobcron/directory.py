@@ -47,6 +47,36 @@ def private_directory(path: str | os.PathLike[str], what: str) -> None:
         raise DirectoryError(f"expected {what} {path} to be writable, it is not")
 
 
+def check_shared_directory(path: str | os.PathLike[str], what: str) -> None:
+    """Check a directory of somebody else's into which we put files with names that others know.
+
+    Where everybody may write, it has to be sticky: nobody can then put a file in the place of one of ours.
+
+    Args:
+        path: the directory; it is not made.
+        what: what it is, for the message.
+
+    Raises:
+        DirectoryError: it is not there, cannot be written, or everybody may replace files there.
+    """
+    from jobcron.errors import DirectoryError
+
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DirectoryError(f"expected {what} {path} to be there, got: {reason}") from error
+    if not stat.S_ISDIR(mode):
+        raise DirectoryError(f"expected {what} {path} to be a directory, it is something else")
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise DirectoryError(
+            f"expected {what} {path} not to be one where everybody may replace files: chmod o-w {path}, or "
+            f"chmod +t {path}"
+        )
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise DirectoryError(f"expected {what} {path} to be writable, it is not")
+
+
 def _make(path: str) -> None:
     """Make a directory and those above it; unlike `os.makedirs` all of them are ours alone."""
     if not os.path.isdir(path):

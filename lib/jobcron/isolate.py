@@ -43,6 +43,7 @@ from jobcron.instance import load_settings
 from jobcron.interfaces import IJobRunner, JobStatus
 from jobcron.job import worker_name
 from jobcron.keeper import renew, retry_soon
+from jobcron.metrics import current_observer
 from jobcron.oops import ErrorUtility, globalErrorUtility
 from jobcron.outcome import NotStarted, outcome_of, seconds_of
 from jobcron.progress import terminal_progress
@@ -97,6 +98,7 @@ class ProcessJobRunner:
         self._is_over = False
         self._runtime = Runtime(self.limits.max_runtime)
         self._progress = terminal_progress()
+        self._observer = current_observer()
 
     @property
     def oops_ids(self) -> list[str]:
@@ -218,8 +220,12 @@ class ProcessJobRunner:
             self._bury(worker, reason)
 
     def _hear(self, worker: Worker, message: dict[str, Any]) -> None:
-        if "done" in message:
+        if "running" in message and worker.attempt is not None:
+            self._observer.job_started(worker.attempt)
+        elif "done" in message:
             self._job_ended(worker)
+            if worker.attempt is not None and message["ended"]:
+                self._observer.job_ended(worker.attempt, *message["ended"])
             self.completed.update(message["completed"])
             self.incomplete.update(message["incomplete"])
             self.reporter.oops_ids.extend(message["oops_ids"])
@@ -266,12 +272,15 @@ class ProcessJobRunner:
     def _settle(self, attempt: Attempt, error: BaseException) -> None:
         status = settled(self.database, attempt.claim)
         name = type(attempt.runnable).__name__
+        seconds = time.monotonic() - attempt.started
         if status is JobStatus.COMPLETED:
             self.completed[name] += 1
+            self._observer.job_ended(attempt, "completed", seconds)
             return
         self.incomplete[name] += 1
         if status is not None and status is not JobStatus.RUNNING:
             self.logger.info("%s ended as %s before its process did.", attempt.name, status.title)
+            self._observer.job_ended(attempt, status.title.lower(), seconds)
             return
         with closing(self.database.session()) as session:
             _, attempt.runnable = load_claimed(self.source, session, attempt.claim)
@@ -279,7 +288,9 @@ class ProcessJobRunner:
             session.commit()
             outcome = outcome_of(error if status else LeaseLost(str(error)), attempt.runnable, attempt.counts, 0)
             session.rollback()  # the job may have looked at its rows, to say what its errors mean
-            set_aside_and_tell(self.database, self.reporter, attempt, outcome, self.application.context)
+            context = self.application.context
+            outcome = set_aside_and_tell(self.database, self.reporter, attempt, outcome, context)
+        self._observer.job_ended(attempt, outcome.kind, seconds)
 
     @contextmanager
     def _signals(self) -> Iterator[int]:

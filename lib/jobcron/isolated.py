@@ -12,8 +12,9 @@ writes where it was when a signal killed it. The first message is the order:
 ``crash_limit``, ``grace_seconds``        see ``configs/schema.conf``
 
 Then come jobs, ``{"run": [number, token, time of the claim]}``, one after the other. The child says ``ready``,
-``started`` and, for each job, ``done`` with what became of it; ``log`` for each record of its log; and ``trouble``
-where it cannot go on. After a job that did not complete it ends: the next one gets a process that is fresh.
+``started``, ``running`` and, for each job, ``done`` with what became of it; ``log`` for each record of its log;
+and ``trouble`` where it cannot go on. After a job that did not complete it ends: the next one gets a process that
+is fresh.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from jobcron.errors import UserMistake
 from jobcron.feed import Entry, Feed, Unloadable, load_claimed
 from jobcron.instance import load_settings, presented
 from jobcron.memory import memory_limited, offer_to_the_kernel
+from jobcron.metrics import Event, JobEnded, JobStarted, Observer
 from jobcron.notify import post
 from jobcron.oops import globalErrorUtility
 from jobcron.runner import JobRunner, Limits
@@ -98,6 +100,7 @@ class HandedFeed:
         self._runner = runner
         self._pending: Claim | None = None
         self._last: int | None = None
+        self._ended: JobEnded | None = None
 
     def took(self, seconds: float) -> None:
         """Learn nothing: the parent claims."""
@@ -123,6 +126,14 @@ class HandedFeed:
         self._line.say(started=self._last)
         return [entry]
 
+    def note(self, event: Event) -> None:
+        """Say that a job is run; keep how it ended until that is said with all else that is known of it."""
+        match event:
+            case JobStarted():
+                self._line.say(running=event.job_id)
+            case JobEnded():
+                self._ended = event
+
     def tell_done(self) -> None:
         """Tell the parent what became of the job that ran, if one did and it is decided."""
         runner = self._runner
@@ -134,7 +145,9 @@ class HandedFeed:
             completed=dict(runner.completed),
             incomplete=dict(runner.incomplete),
             oops_ids=runner.oops_ids,
+            ended=self._ended and [self._ended.outcome, self._ended.seconds],
         )
+        self._ended = None
         runner.completed.clear()
         runner.oops_ids.clear()
 
@@ -145,6 +158,7 @@ class ChildRunner(JobRunner):
     def __init__(self, line: Line, *arguments: Any, **options: Any) -> None:
         self.handed = HandedFeed(line, self)
         super().__init__(*arguments, **options)
+        self._observer = Observer("", {"The line to the parent": self.handed.note}, self.logger)
 
     def _make_feed(self) -> Feed:
         return self.handed

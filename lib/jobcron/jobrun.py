@@ -6,7 +6,7 @@ import importlib
 import logging
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -19,6 +19,7 @@ from jobcron.application import find_source, load_application, session_class_of,
 from jobcron.database import AmbientDatabase, Database, TransactionSource, first_line
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.logs import TOLD
+from jobcron.metrics import Observer, observed
 from jobcron.notify import Outbox, post
 from jobcron.oops import globalErrorUtility
 from jobcron.runner import JobRunner, Limits
@@ -67,14 +68,16 @@ def run_section(order: Order) -> JobRunner:
     runner_class = order.runner_class or runner_class_of(settings, section)
     database = _open_database(order)
     try:
-        _prepare(database, order, source)
-        _address_mail(database, settings)
-        limits = limits_of(settings, section)
-        runner: JobRunner = runner_class.runFromSource(
-            source, database, order.logger, application=application, limits=limits
-        )
-        _tell_counts(order.logger, runner)
-        _record(database, order, runner)
+        with _observed(order) as observer:
+            _prepare(database, order, source)
+            _address_mail(database, settings)
+            limits = limits_of(settings, section)
+            runner: JobRunner = runner_class.runFromSource(
+                source, database, order.logger, application=application, limits=limits
+            )
+            _tell_counts(order.logger, runner)
+            _record(database, order, runner)
+            _count_ready(database, order, source, observer)
     except DBAPIError as error:
         if getattr(error.orig, "pgcode", None) != INSUFFICIENT_PRIVILEGE:
             raise
@@ -132,6 +135,25 @@ def _record(database: TransactionSource, order: Order, runner: JobRunner) -> Non
             )
     except (DBAPIError, DatabaseUnavailable) as error:
         order.logger.warning("The row of this run could not be written: %s", first_line(error), extra=TOLD)
+
+
+def _observed(order: Order) -> AbstractContextManager[Observer]:
+    """Return the context manager in which the instance's metrics are kept; a test's own runs are no news."""
+    settings = order.settings
+    if order.session is not None:
+        settings = settings._replace(metrics_dir=None, metrics_hook=None)
+    return observed(settings, order.section.name, order.started, order.logger)
+
+
+def _count_ready(database: TransactionSource, order: Order, source: Any, observer: Observer) -> None:
+    """Tell how many jobs are left; where nobody listens the database is not asked."""
+    if not observer.is_heard:
+        return
+    try:
+        with database.begin(writing=False) as connection:
+            observer.count_ready(connection, registry.dotted_name(source))
+    except (DBAPIError, DatabaseUnavailable) as error:
+        order.logger.warning("The ready jobs could not be counted: %s", first_line(error), extra=TOLD)
 
 
 def _source(order: Order) -> Any:

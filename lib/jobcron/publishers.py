@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from jobcron.callables import find_callable
 from jobcron.directory import private_directory
 from jobcron.errors import ConfigurationError
 from jobcron.redact import storable
@@ -137,14 +138,7 @@ class Publishers:
             return DateDirectory(self._root, self._what)
         if name == "datedir":
             return self._date_directory_of_python_oops()
-        module_name, _, attribute = name.partition(":")
-        try:
-            found = getattr(importlib.import_module(module_name), attribute, None)
-        except ImportError as error:
-            raise self._refuse(f"expected the module {module_name} to be importable, got: {error}") from error
-        if not callable(found):
-            raise self._refuse(f"expected {attribute} in {module_name} to be a callable, found none")
-        publisher: Publisher = found
+        publisher: Publisher = find_callable(name, self._place)
         return publisher
 
     def _date_directory_of_python_oops(self) -> Publisher:

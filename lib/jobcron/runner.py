@@ -36,6 +36,7 @@ from jobcron.interfaces import IJobRunner, IRunnableJob
 from jobcron.job import worker_name
 from jobcron.keeper import Backlog, Keeper, give_back
 from jobcron.logs import TOLD
+from jobcron.metrics import current_observer
 from jobcron.oops import ErrorUtility, globalErrorUtility
 from jobcron.outcome import (
     BOUNDED_INTERRUPTIONS,
@@ -121,6 +122,7 @@ class JobRunner:
         self._is_over = False
         self._runtime = Runtime(self.limits.max_runtime)
         self._progress = terminal_progress()
+        self._observer = current_observer()
 
     @property
     def oops_ids(self) -> list[str]:
@@ -216,13 +218,15 @@ class JobRunner:
             if attempt.interrupted is not None:
                 self._drop_connection(session)  # the keeper's word came too late, and must not hit the next job
         else:
-            let_clean_up(attempt, outcome, self.application.context, self.logger)
-            set_aside_and_tell(self.database, self.reporter, attempt, outcome, self.application.context)
+            context = self.application.context
+            let_clean_up(attempt, outcome, context, self.logger)
+            outcome = set_aside_and_tell(self.database, self.reporter, attempt, outcome, context)
             self._is_emptied = True
             self.incomplete[type(runnable).__name__] += 1
         seconds = time.monotonic() - attempt.started
         self._feed.took(seconds)
         self._runtime.took(seconds)
+        self._observer.job_ended(attempt, outcome.kind, seconds)
         self._progress.show(self.completed.total(), self.incomplete.total())
         for error in [] if outcome.error is None else members_of(outcome.error):
             if isinstance(error, KeyboardInterrupt):
@@ -236,6 +240,7 @@ class JobRunner:
         if crashes >= self.limits.crash_limit:
             text = f"the process died {crashes} times while this job ran; it is not run again"
             return PoisonStopped(CrashLimitReached(text))
+        self._observer.job_started(attempt)
         try:
             with self._watched(attempt), use_session(attempt.session), self.application.context():
                 attempt.run(self._runnable(job))

@@ -96,6 +96,8 @@ class Settings(NamedTuple):
     keep_runs: float | None
     keep_oopses: float | None
     cron_control: str | None
+    metrics_dir: str | None
+    metrics_hook: str | None
     sections: dict[str, Section]
 
     def section(self, name: str) -> Section:

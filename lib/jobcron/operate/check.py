@@ -20,13 +20,14 @@ from jobcron.application import find_source, load_application
 from jobcron.clock import database_now
 from jobcron.control import Control
 from jobcron.database import Database, first_line
-from jobcron.directory import private_directory
+from jobcron.directory import check_shared_directory, private_directory
 from jobcron.errors import ConfigurationError, DirectoryError, UserMistake
 from jobcron.groups import ProcessJobSources, groups_of
 from jobcron.instance import load_settings, presented
 from jobcron.job import Job
 from jobcron.jobrun import runner_class_of
 from jobcron.logs import visible
+from jobcron.metrics import find_hook
 from jobcron.oops import globalErrorUtility
 from jobcron.operate.crontab import group_schedule
 from jobcron.operate.output import say
@@ -106,6 +107,7 @@ def _application(settings: Settings) -> Iterator[Finding]:
     load_application(settings)
     globalErrorUtility.configure(settings=settings)
     globalErrorUtility.check()
+    find_hook(settings)
     if settings.application is None:
         yield Finding("application: none is named; sections have to name what can be imported", is_warning=True)
     else:
@@ -164,6 +166,9 @@ def _directories(settings: Settings) -> Iterator[Finding]:
         wanted.setdefault(settings.mail.removeprefix("file:"), settings.place("mail"))
     for path, place in wanted.items():
         yield from _guarded(settings, partial(_directory, path=path, place=place))
+    if settings.metrics_dir:
+        check_shared_directory(settings.metrics_dir, f"{settings.place('metrics_dir')}: the directory")
+        yield Finding(f"metrics_dir {settings.metrics_dir}")
 
 
 def _directory(settings: Settings, path: str, place: str) -> Iterator[Finding]:
