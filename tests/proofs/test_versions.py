@@ -51,6 +51,7 @@ def environment(code: Path | None) -> dict[str, str]:
 
 
 @pytest.mark.feature("LP-01", "LP-23")
+@pytest.mark.timeout(20_000 if IS_CHAOS else 300)
 def test_two_versions_of_the_code_share_one_queue(proof: Proof, old_code: Path) -> None:
     where = [sys.executable, "-c", "import jobcron; print(jobcron.__file__)"]
     seen = subprocess.run(where, env=environment(old_code), capture_output=True, text=True, check=True).stdout
