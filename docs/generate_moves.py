@@ -104,6 +104,7 @@ KINDS = {
     "suspended": "The job raised `SuspendJobException`. Or `suspend()` by hand.",
     "cancelled": "`cancel()`; `detail` has the status before it.",
     "interrupted": "The run was stopped, or the database was in trouble (`detail`). The attempt does not count.",
+    "stopping": "The process of a job of several tasks was asked to end; it does so after the task.",
     "superseded": "The job was to wait again, and another job with its key waits already: it is CANCELLED.",
     "taken over": "The lease was past: the process of the attempt before died. A new attempt begins.",
     "expired": "The job was not started before its `expires_at`.",

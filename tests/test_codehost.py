@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -48,6 +49,11 @@ dbuser: codehost_mail
 [calculate_heat]
 source_interface: codehost.interfaces.ICalculateHeatJobSource
 dbuser: codehost_heat
+
+[import_history]
+tasks: codehost.history.scan
+    codehost.history.store
+    codehost.history.summarise
 """
 
 
@@ -159,6 +165,7 @@ def test_the_log_is_on_standard_error_and_the_table_on_standard_output(first: Si
     assert "INFO    Ran 12 GenerateDiffJob jobs.\nINFO    2 GenerateDiffJob jobs did not complete.\n" in said
     assert "INFO    Ran 12 ReviewMailJob jobs.\n" in said
     assert "INFO    Ran 1 CalculateHeatJob jobs.\n" in said
+    assert "INFO    Ran 1 import_history jobs.\n" in said
     assert "due to RepositoryNotReady: " in said
     table = first.outcome.stdout
     assert "INFO" not in table
@@ -218,6 +225,20 @@ def test_all_diffs_of_a_repository_ask_for_its_heat_and_one_job_calculates_it(fi
         ("project", 28),  # 12 diffs of 4 lines on their first day: 12 times log2(5)
         ("project (mirror)", 2),
     ]
+
+
+@pytest.mark.feature("DBQ-01", "DBQ-02", "DBQ-03")
+def test_the_history_is_imported_by_a_job_of_three_tasks(first: Site) -> None:
+    assert "The history of project: 15 commits, of 1 people." in first.outcome.stdout
+    titles = {title for (title,) in first.query("SELECT title FROM imported_commit")}
+    assert titles == {f"Change {number}" for number in range(15)}
+    ((data,),) = first.query(
+        "SELECT json_data FROM jobcron_job WHERE id NOT IN (SELECT job FROM "
+        "merge_proposal_job UNION SELECT job FROM repository_job)"
+    )
+    data = data if isinstance(data, dict) else json.loads(data)
+    assert (data["step"], data["next_task"]) == (3, "")
+    assert data["workspace"] == {"repository": 1, "path": str(first.repository)}
 
 
 def test_a_second_run_makes_nothing_and_says_so(site: Site) -> None:

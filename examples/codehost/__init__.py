@@ -6,10 +6,12 @@ repositories are hot. In the order in which to read:
     model.py       the site's own tables: nothing in them knows of jobs
     interfaces.py  what the site promises of its job sources
     jobs.py        the jobs: two family tables, three small classes
+    history.py     a job of three tasks, which are functions
     git.py         running git
     __main__.py    the demonstration: ``python -m codehost``, with demo.py, proposals.py, sample.py and summary.py
 
 The configuration says ``application: codehost``, so importing this package must make the job classes known.
 """
 
+from codehost import history as history
 from codehost import jobs as jobs

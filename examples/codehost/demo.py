@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from codehost.git import GitError, GitRepository
+from codehost.history import import_history
 from codehost.jobs import GenerateDiffJob, MergeProposalJob
 from codehost.model import Base
 from codehost.proposals import COMMITS_NEEDED, fetch_mirrors, propose
@@ -19,7 +20,7 @@ from jobcron import Database, Job, JobStatus
 from jobcron.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SECTIONS = ("generate_diff", "review_mail", "calculate_heat")
+SECTIONS = ("generate_diff", "review_mail", "calculate_heat", "import_history")
 
 RETRY_DUE_SECONDS = 30.0
 
@@ -61,6 +62,8 @@ def run(settings: Settings, path: Path | None) -> None:
             command(".venv/bin/jobcron", "grant")
         with database.session() as session:
             repository, new = propose(session, git, state / "mirrors")
+            if new:
+                import_history(session, repository)
             session.commit()
         tick()
         if retry_is_waiting(database):

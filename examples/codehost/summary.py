@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
+from codehost.history import History
 from codehost.jobs import MergeProposalJob, MergeProposalJobType
 from codehost.model import MergeProposal, Repository
 from codehost.proposals import proposals_of
@@ -39,6 +40,9 @@ def print_summary(session: Session, settings: Settings, repository: Repository, 
     print()
     for hot in dict.fromkeys(p.repository for p in proposals):
         print(f"The heat of {hot.name} is {hot.heat}.")
+    history = session.get(History, repository.id)
+    if history is not None:
+        print(f"The history of {repository.name}: {history.commits} commits, of {history.authors} people.")
     print("\nWhere to look next:")
     for what, where in _places(session, settings, diff_jobs):
         print(f"  {what:16}  {where}")

@@ -43,6 +43,7 @@ def _run_task(job: StepsJob, step: int) -> None:
     run_hook(job, "pre_task_hook")
     resolve(job.tasks[step], job.defined_in)(job)
     job.keep(step + 1)
+    job.session.flush()  # what the database refuses of the task's work, it refuses before the hook
     job.shown_state = State.READY if job.next_task else State.COMPLETE
     run_guarded_hook(job, "post_task_hook")
     job.keep(step + 1)  # the hook may have changed the workspace
