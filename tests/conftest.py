@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import itertools
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.orm import Session
 
 import fooapp
 import stepping
-from jobcron import Database, Job, JobCronScript
-from jobcron.operate.grant import grant
-from jobcron.operate.upgrade import upgrade_schema
-from jobcron.testing import BufferLogger, database_session, run_script
+from jobcron import Database, Job
+from jobcron.operate.grant import Grants
+from jobcron.roles import OWN_FILE, read_roles
+from jobcron.testing import database_session, run_script, run_waiting
 from jobcron.testing.server import PrivatePostgreSQL
 from proving import Proof
 
@@ -51,8 +47,6 @@ source_interface: fooapp.OwnReadyJob
 source_interface: fooapp.IHandmadeSource
 """
 
-_numbers = itertools.count(1)
-
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,53 +56,28 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgreSQL]:
-    """Return a PostgreSQL server of the test session's own."""
-    with PrivatePostgreSQL() as server:
-        server.create_database("template_foo")
-        _make_tables(server.url("template_foo"))
-        _make_roles(server.url("template_foo"), tmp_path_factory.mktemp("roles"))
-        yield server
+def jobcron_tables() -> Any:
+    """Return what makes the application's tables, and on PostgreSQL its roles."""
+
+    def make(connection: Connection) -> None:
+        fooapp.Base.metadata.create_all(connection)
+        if connection.dialect.name == "postgresql":
+            for statement in Grants(connection, read_roles([OWN_FILE, str(TESTS / "security.cfg")])).statements():
+                connection.exec_driver_sql(statement)
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an SQLite database with all tables."""
-    path = tmp_path_factory.mktemp("template") / "foo.db"
-    _make_tables(f"sqlite:///{path}")
-    return path
-
-
-def _make_tables(url: str) -> None:
-    database = Database(url)
-    with database.begin() as connection:
-        upgrade_schema(connection, url)
-        fooapp.Base.metadata.create_all(connection)
-    database.close()
-
-
-def _make_roles(url: str, folder: Path) -> None:
-    """Make the roles of the tests' application; databases that are copied from this one have their rights."""
-    (folder / "jobcron.conf").write_text(
-        f"[jobcron]\ndatabase_url: {url}\nstate_dir: state\nsecurity_cfg: {TESTS / 'security.cfg'}\n"
-    )
-    with contextlib.redirect_stdout(io.StringIO()):
-        grant(str(folder), dry_run=False)
+def server(jobcron_server: PrivatePostgreSQL) -> PrivatePostgreSQL:
+    """Return a PostgreSQL server of the test session's own."""
+    return jobcron_server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest) -> str:
     """Return the URL of a fresh database with all tables: of both kinds, one after the other."""
-    if request.param == "sqlite":
-        path = tmp_path / "foo.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
-        return
-    server: PrivatePostgreSQL = request.getfixturevalue("server")
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    server.create_database(name, template="template_foo")
-    yield server.url(name)
-    server.drop_database(name)
+    return str(request.getfixturevalue(f"jobcron_{request.param}"))
 
 
 class Instance:
@@ -153,13 +122,7 @@ class Instance:
 
     def run(self, section: str, *arguments: str) -> str:
         """Run a section in this process, on committed rows; return the log."""
-        logger = BufferLogger()
-        script = JobCronScript(
-            test_args=[section, "--config", str(self.path), *arguments], commandline_config=True
-        )
-        script.logger = logger
-        script.main()
-        return logger.getLogBuffer()
+        return run_waiting(section, "--config", str(self.path), *arguments)
 
     def command(self, *arguments: str, expect: int = 0, **options: Any) -> tuple[str, str]:
         """Run ``jobcron`` in a process of its own; return standard output and standard error."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import psycopg2
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
@@ -12,9 +9,7 @@ from sqlalchemy.orm import Session
 import fooapp
 from conftest import SECTIONS, TESTS, Instance
 from jobcron import JobStatus, load_settings
-from jobcron.operate.grant import grant
 from jobcron.roles import VERBS, rights_of, roles_of
-from jobcron.testing.server import PrivatePostgreSQL
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -245,17 +240,12 @@ def test_sqlite_has_no_roles_and_says_so(limited: Instance) -> None:
     assert limited.row(job).status is JobStatus.COMPLETED
 
 
-def test_roles_are_made_where_none_are(server: PrivatePostgreSQL, tmp_path: Path) -> None:
-    name = "template_foo"
-    (tmp_path / "roles.cfg").write_text("[brand_new]\ntype = user\ngroups = jobcron_reader\n")
-    (tmp_path / "jobcron.conf").write_text(
-        f"[jobcron]\ndatabase_url: {server.url(name)}\nstate_dir: state\nsecurity_cfg: roles.cfg\n"
-    )
-    grant(str(tmp_path), dry_run=False)
-    dsn = server.url(name).replace("+psycopg2", "").replace("postgres@", "brand_new@")
-    connection = psycopg2.connect(dsn)
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM jobcron_job")
-    finally:
-        connection.close()
+@pytest.mark.feature("LP-13")
+@on_postgresql
+def test_roles_are_made_where_none_are(limited: Instance) -> None:
+    path = limited.path / "more.cfg"
+    path.write_text("[brand_new]\ntype = user\ngroups = jobcron_reader\n")
+    limited.configure(f"security_cfg: {path}")
+    limited.command("grant")
+    assert as_role(limited, "brand_new", "SELECT count(*) FROM jobcron_job") is None
+    assert as_role(limited, "brand_new", "DELETE FROM jobcron_job") == "42501"

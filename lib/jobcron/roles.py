@@ -55,7 +55,15 @@ def roles_of(settings: Settings) -> dict[str, Role]:
     Raises:
         ConfigurationError: a file cannot be read, or something in it is wrong.
     """
-    paths = [OWN_FILE, *([settings.security_cfg] if settings.security_cfg else [])]
+    return read_roles([OWN_FILE, *([settings.security_cfg] if settings.security_cfg else [])])
+
+
+def read_roles(paths: list[str]) -> dict[str, Role]:
+    """Return the roles of several files, by name.
+
+    Raises:
+        ConfigurationError: a file cannot be read, or something in it is wrong.
+    """
     roles: dict[str, Role] = {}
     for path in paths:
         for role in _read(path):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from sqlalchemy.engine import make_url
 
 from jobcron.testing.programs import server_account
 from jobcron.testing.server import PrivatePostgreSQL
@@ -95,10 +96,10 @@ def test_a_full_disk_of_state_reports_and_log_costs_no_job_and_no_report(proof: 
 
 @pytest.mark.feature("LP-01", "LP-19")
 @pytest.mark.timeout(20_000 if IS_CHAOS else 300)
-def test_a_full_disk_of_the_sqlite_database_loses_nothing(sqlite_template: Path, tmp_path: Path) -> None:
+def test_a_full_disk_of_the_sqlite_database_loses_nothing(jobcron_sqlite: str, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     with small_disk(disk, "16m"):
-        shutil.copy(sqlite_template, disk / "foo.db")
+        shutil.copy(jobcron_sqlite.removeprefix("sqlite:///"), disk / "foo.db")
         proof = Proof(tmp_path, f"sqlite:///{disk / 'foo.db'}")
         with Runs(proof) as runs:
             run_on_a_full_disk(proof, runs, disk)
@@ -107,19 +108,21 @@ def test_a_full_disk_of_the_sqlite_database_loses_nothing(sqlite_template: Path,
 
 @pytest.mark.feature("LP-01", "LP-19")
 @pytest.mark.timeout(20_000 if IS_CHAOS else 300)
-def test_a_full_disk_of_postgresql_s_tables_loses_nothing(server: PrivatePostgreSQL, tmp_path: Path) -> None:
+def test_a_full_disk_of_postgresql_s_tables_loses_nothing(
+    server: PrivatePostgreSQL, jobcron_postgresql: str, tmp_path: Path
+) -> None:
     disk = Path(tempfile.mkdtemp(prefix="jobcron-disk-", dir="/tmp"))  # where the server's user gets to
     account = server_account()
     if account:
         os.chown(disk, account["user"], account["group"])
-    name = f"small_{os.getpid()}"
+    name, template = f"small_{os.getpid()}", make_url(jobcron_postgresql).database
     with small_disk(disk, "24m"):
         superuser = psycopg2.connect(server.url("postgres").replace("+psycopg2", ""))
         superuser.autocommit = True
         try:
             with superuser.cursor() as cursor:
                 cursor.execute(f"CREATE TABLESPACE {name} LOCATION '{disk}'")
-                cursor.execute(f"CREATE DATABASE {name} TEMPLATE template_foo TABLESPACE {name}")
+                cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template} TABLESPACE {name}")
             proof = Proof(tmp_path, server.url(name))
             with Runs(proof) as runs:
                 run_on_a_full_disk(proof, runs, disk)

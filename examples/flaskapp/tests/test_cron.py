@@ -12,17 +12,16 @@ from sqlalchemy import select
 
 from flaskapp.jobs import RecalculateTurnover, WriteInvoice, night_after
 from flaskapp.models import Customer, Order, OrderLine, db
-from flaskapp.tests.conftest import run_section
 from jobcron import Job, JobStatus
-from jobcron.testing import run_script
+from jobcron.testing import assert_completed, run_script, run_waiting
 
 JOBCRON = Path(sys.executable).with_name("jobcron")
 
 
-def test_an_order_is_invoiced_and_announced(client: FlaskClient, tmp_path: Path) -> None:
+def test_an_order_is_invoiced_and_announced(client: FlaskClient, jobcron_instance: Path) -> None:
     client.post("/customers", data={"name": "Ada", "email": "ada@example.com"})
     client.post("/orders", data={"customer": 1, "article": "Lamp", "quantity": 2, "price": 1950})
-    mails = tmp_path / "mail"
+    mails = jobcron_instance / "mail"
     assert not mails.exists()
     _, _, log = run_script(JOBCRON, ["run", "write_invoice"])
     assert "Ran 1 WriteInvoice jobs." in log
@@ -31,7 +30,7 @@ def test_an_order_is_invoiced_and_announced(client: FlaskClient, tmp_path: Path)
     shown = client.get("/orders/1").json
     assert shown is not None
     assert shown["jobs"][0]["status"] == "Completed"
-    assert (tmp_path / "state" / "invoices" / shown["invoice"]).exists()
+    assert (jobcron_instance / "state" / "invoices" / shown["invoice"]).exists()
     assert len(list(mails.iterdir())) == 2
 
 
@@ -51,10 +50,10 @@ def test_the_end_of_the_context_takes_nothing_of_a_jobs_work(app: Flask) -> None
         db.session.add(order)
         number = WriteInvoice.create(order).id
         db.session.commit()
-    assert "Ran 1 WriteInvoice jobs." in run_section("write_invoice")
+    assert "Ran 1 WriteInvoice jobs." in run_waiting(WriteInvoice)
     assert at_the_end == [True, False]  # of the context above, and of the job's
     with app.app_context():
-        assert WriteInvoice.get(number, session=db.session).status is JobStatus.COMPLETED
+        assert_completed(WriteInvoice.get(number, session=db.session))
         assert db.session.scalars(select(Order.invoice)).all() == [f"1-{number}.html"]
 
 
@@ -68,6 +67,6 @@ def test_one_recalculation_for_each_night(app: Flask) -> None:
         assert nightly.output.startswith("Job 2 will recalculate the turnover at ")
     with app.app_context():
         first, second = db.session.scalars(select(Job).order_by(Job.id))
-        assert first.status is JobStatus.COMPLETED
+        assert_completed(first)
         assert second.status is JobStatus.WAITING
         assert second.scheduled_start == night_after(datetime.now(UTC))

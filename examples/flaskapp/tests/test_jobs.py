@@ -14,9 +14,8 @@ from sqlalchemy.orm import Session
 from flaskapp import jobs
 from flaskapp.jobs import RecalculateTurnover, SendLetter, WriteInvoice, night_after
 from flaskapp.models import Customer, Order, db
-from flaskapp.tests.conftest import run_section
-from jobcron import InvalidJobData, Job, JobStatus, send
-from jobcron.testing import outbox
+from jobcron import InvalidJobData, Job, send
+from jobcron.testing import assert_completed, assert_failed, assert_waiting, outbox, run_waiting, waiting_jobs
 
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
@@ -33,18 +32,18 @@ def test_a_job_has_the_applications_context_and_db_session_is_its_own(
 
     monkeypatch.setattr(WriteInvoice, "run", run)
     job = WriteInvoice.create(order)
-    run_section("write_invoice")
-    assert job.status is JobStatus.COMPLETED, job.log
+    run_waiting(WriteInvoice)
+    assert_completed(job)
     assert order.invoice == "by db.session"
 
 
 def test_an_invoice_is_written_and_announced(app: Flask, order: Order) -> None:
     job = WriteInvoice.create(order)
-    assert "INFO    Ran 1 WriteInvoice jobs.\n" in run_section("write_invoice")
+    assert "INFO    Ran 1 WriteInvoice jobs.\n" in run_waiting(WriteInvoice)
     assert order.invoice == f"{order.id}-{job.id}.html"
     page = Path(app.config["INVOICES"], order.invoice).read_text(encoding="utf-8")
     assert "<td>2 × Lamp</td><td>39.00</td>" in page
-    run_section("send_letter")
+    run_waiting(SendLetter)
     (mail,) = outbox()
     assert mail["To"] == "ada@example.com"
     assert mail["Subject"] == f"The invoice for your order {order.id}"
@@ -60,9 +59,8 @@ def test_a_job_that_fails_leaves_the_desks_rows_as_they_were(
 
     monkeypatch.setattr(SendLetter, "create", create)
     job = WriteInvoice.create(order)
-    log = run_section("write_invoice")
-    assert job.status is JobStatus.FAILED
-    assert "no letters today" in str(job.log)
+    log = run_waiting(WriteInvoice)
+    assert_failed(job, "no letters today")
     assert str(job.oops_id) in log
     assert order.invoice is None
     assert session.scalars(select(Job)).all() == [job.job]
@@ -71,18 +69,18 @@ def test_a_job_that_fails_leaves_the_desks_rows_as_they_were(
 def test_a_job_that_is_acquired_sees_what_was_added_until_it_starts(order: Order) -> None:
     job = WriteInvoice.acquire(order)
     assert WriteInvoice.acquire(order) == job
-    run_section("write_invoice")
+    run_waiting(WriteInvoice)
     assert WriteInvoice.acquire(order) != job
 
 
 def test_a_letter_is_sent_once_it_is_run(order: Order) -> None:
     job = SendLetter.create(order.customer, template="welcome")
     assert outbox() == []
-    run_section("send_letter")
+    run_waiting(SendLetter)
     (mail,) = outbox()
     assert mail["Message-ID"] == f"<{job.uuid}@orderdesk.example.com>"
     assert mail.get_content() == "Hello Ada,\n\nyou can order now.\n"
-    run_section("send_letter")
+    run_waiting(SendLetter)
     assert len(outbox()) == 1
 
 
@@ -96,12 +94,12 @@ def test_a_letter_that_is_sent_twice_is_recognisably_the_same(
     job = SendLetter.create(order.customer, template="welcome")
     with monkeypatch.context() as patched:
         patched.setattr(jobs, "send", lose_the_answer)
-        run_section("send_letter")
+        run_waiting(SendLetter)
     assert job.is_pending
     job.scheduled_start = datetime.now(UTC)  # a test moves the job's time, not the clock
     session.flush()
-    run_section("send_letter")
-    assert job.status is JobStatus.COMPLETED
+    run_waiting(SendLetter)
+    assert_completed(job)
     first, second = outbox()
     assert first["Message-ID"] == second["Message-ID"]
 
@@ -115,7 +113,7 @@ def test_no_transaction_is_open_while_a_letter_is_sent(order: Order, monkeypatch
 
     monkeypatch.setattr(jobs, "send", note)
     SendLetter.create(order.customer, template="invoice", order=order)
-    run_section("send_letter")
+    run_waiting(SendLetter)
     assert open_transactions == [False]
 
 
@@ -138,13 +136,13 @@ def test_the_night_after_a_moment(moment: datetime, night: datetime) -> None:
 
 def test_each_night_makes_the_next_one_once(session: Session) -> None:
     first = RecalculateTurnover.acquire_after(YESTERDAY)
-    run_section("recalculate_turnover")
-    assert first.status is JobStatus.COMPLETED
-    (second,) = _waiting(session)
+    run_waiting(RecalculateTurnover)
+    assert_completed(first)
+    (second,) = assert_waiting(RecalculateTurnover)
     assert second.scheduled_start == night_after(datetime.now(UTC))
-    run_section("recalculate_turnover")
-    assert _waiting(session) == [second]  # until 2:00
-    assert RecalculateTurnover.acquire_after(datetime.now(UTC)).job is second  # `flask nightly`, once more
+    run_waiting(RecalculateTurnover)
+    assert waiting_jobs(RecalculateTurnover) == [second]  # until 2:00
+    assert RecalculateTurnover.acquire_after(datetime.now(UTC)) == second  # `flask nightly`, once more
 
 
 def test_a_night_that_fails_is_not_the_last_one(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,13 +152,13 @@ def test_a_night_that_fails_is_not_the_last_one(session: Session, monkeypatch: p
     first = RecalculateTurnover.acquire_after(YESTERDAY)
     with monkeypatch.context() as patched:
         patched.setattr(jobs, "recalculate_turnover", fail)
-        run_section("recalculate_turnover")
+        run_waiting(RecalculateTurnover)
     assert not first.is_pending
-    (second,) = _waiting(session)
+    (second,) = assert_waiting(RecalculateTurnover)
     first.queue()  # somebody mended it
-    run_section("recalculate_turnover")
-    assert first.status is JobStatus.COMPLETED
-    assert _waiting(session) == [second]
+    run_waiting(RecalculateTurnover)
+    assert_completed(first)
+    assert waiting_jobs(RecalculateTurnover) == [second]
 
 
 def test_a_night_that_a_clock_begins_early_is_not_counted_twice(session: Session) -> None:
@@ -169,7 +167,7 @@ def test_a_night_that_a_clock_begins_early_is_not_counted_twice(session: Session
     job = RecalculateTurnover.acquire_after(in_a_minute)
     job.start()
     job.run()
-    (second,) = _waiting(session)
+    (second,) = assert_waiting(RecalculateTurnover)
     assert second.scheduled_start == job.scheduled_start + timedelta(days=1)
 
 
@@ -178,10 +176,6 @@ def test_turnover_is_what_was_ordered_in_a_year(order: Order, session: Session) 
     idle = Customer(name="Bert", email="bert@example.com", turnover=7)
     session.add_all([old, idle])
     RecalculateTurnover.acquire_after(YESTERDAY)
-    run_section("recalculate_turnover")
+    run_waiting(RecalculateTurnover)
     assert order.customer.turnover == 3900
     assert idle.turnover == 0
-
-
-def _waiting(session: Session) -> list[Job]:
-    return list(session.scalars(select(Job).where(Job.status == JobStatus.WAITING).order_by(Job.id)))

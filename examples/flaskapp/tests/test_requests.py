@@ -14,8 +14,8 @@ from sqlalchemy import func, select
 
 from flaskapp.jobs import SendLetter, WriteInvoice
 from flaskapp.models import Customer, Order, OrderJob, db
-from flaskapp.tests.conftest import run_section
-from jobcron import Job, JobStatus
+from jobcron import Job
+from jobcron.testing import assert_waiting, run_waiting
 
 LAMPS = {"article": "Lamp", "quantity": 2, "price": 1950}
 
@@ -47,9 +47,7 @@ def count(model: type[object]) -> int:
 
 def test_a_request_commits_its_rows_and_their_job_together(app: Flask, ada: FlaskClient) -> None:
     with app.app_context():
-        job = SendLetter.get(1, session=db.session)
-        assert job.status is JobStatus.WAITING
-        assert job.target == db.session.get(Customer, 1)
+        (job,) = assert_waiting(SendLetter, db.session.get(Customer, 1))
         assert job.template == "welcome"
 
 
@@ -66,7 +64,7 @@ def test_a_request_that_fails_after_it_made_a_job_leaves_none(app: Flask, client
     assert client.post("/crash").status_code == 500
     with app.app_context():
         assert (count(Order), count(OrderJob), count(Job)) == (0, 0, 0)
-    assert run_section("send_letter") == ""
+    assert run_waiting(SendLetter) == ""
 
 
 def test_what_the_tables_refuse_leaves_no_job(app: Flask, ada: FlaskClient) -> None:
@@ -82,7 +80,7 @@ def test_lines_that_are_added_in_time_are_on_the_same_invoice(ada: FlaskClient) 
     placed = ada.post("/orders", data={**LAMPS, "customer": 1}).json
     bulbs = {"article": "Bulb", "quantity": 4, "price": 250}
     assert ada.post("/orders/1/lines", data=bulbs).json == placed
-    run_section("write_invoice")
+    run_waiting(WriteInvoice)
     later = ada.post("/orders/1/lines", data=bulbs).json
     assert later is not None
     assert placed is not None

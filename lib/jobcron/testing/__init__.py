@@ -1,15 +1,47 @@
-"""What tests of jobs need (LP-15, LP-30): a session never committed, jobs in any status, loggers, scripts."""
+"""What tests of jobs need (LP-15, LP-30): a session never committed, jobs in any status, loggers, scripts.
 
-from jobcron.testing.factory import JobFactory, database_session, outbox, use_session
-from jobcron.testing.loggers import BufferLogger, DevNullLogger
-from jobcron.testing.scripts import run_script
+Names are loaded when they are first used: `jobcron.testing.plugin` is loaded by each pytest where jobcron is
+installed, and is not to cost those anything who do not use it.
+"""
 
-__all__ = [
-    "BufferLogger",
-    "DevNullLogger",
-    "JobFactory",
-    "database_session",
-    "outbox",
-    "run_script",
-    "use_session",
-]
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobcron.testing.assertions import assert_completed as assert_completed
+    from jobcron.testing.assertions import assert_failed as assert_failed
+    from jobcron.testing.assertions import assert_waiting as assert_waiting
+    from jobcron.testing.assertions import run_waiting as run_waiting
+    from jobcron.testing.assertions import waiting_jobs as waiting_jobs
+    from jobcron.testing.factory import JobFactory as JobFactory
+    from jobcron.testing.factory import database_session as database_session
+    from jobcron.testing.factory import outbox as outbox
+    from jobcron.testing.factory import use_session as use_session
+    from jobcron.testing.loggers import BufferLogger as BufferLogger
+    from jobcron.testing.loggers import DevNullLogger as DevNullLogger
+    from jobcron.testing.scripts import run_script as run_script
+
+_HOME_OF = {
+    "BufferLogger": "loggers",
+    "DevNullLogger": "loggers",
+    "JobFactory": "factory",
+    "assert_completed": "assertions",
+    "assert_failed": "assertions",
+    "assert_waiting": "assertions",
+    "database_session": "factory",
+    "outbox": "factory",
+    "run_script": "scripts",
+    "run_waiting": "assertions",
+    "use_session": "factory",
+    "waiting_jobs": "assertions",
+}
+
+__all__ = list(_HOME_OF)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)

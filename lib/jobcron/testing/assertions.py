@@ -1,0 +1,172 @@
+"""What a test says of jobs: which of them wait, and what became of them once they were run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, object_session
+
+from jobcron import registry
+from jobcron.database import AnySession
+from jobcron.draft import key_of, session_to_use
+from jobcron.errors import InvalidJobData
+from jobcron.instance import load_settings
+from jobcron.interfaces import JobStatus
+from jobcron.job import Job
+from jobcron.script import JobCronScript
+from jobcron.tables import JobTypeRow
+from jobcron.testing.loggers import BufferLogger
+
+SHOWN_JOBS = 20
+
+
+def waiting_jobs(job_class: Any, target: Any = None, *, session: AnySession | None = None) -> list[Any]:
+    """Return the jobs of a class that wait, due or not, in the order in which they are to start.
+
+    Args:
+        job_class: the class.
+        target: only those about this object.
+        session: where to look; by default the target's, then the ambient one.
+
+    Raises:
+        NoSession: no session can be found.
+    """
+    used = session_to_use(session, target)
+    used.flush()
+    waiting = job_class._select().where(Job.status == JobStatus.WAITING)
+    if target is not None:
+        waiting = waiting.where(job_class._is_about(target))
+    waiting = waiting.order_by(Job.priority, Job.scheduled_start, Job.id)
+    rows = used.scalars(waiting, execution_options={"populate_existing": True}).unique()
+    return [job_class(row) for row in rows]
+
+
+def assert_waiting(
+    job_class: Any, target: Any = None, count: int = 1, *, session: AnySession | None = None
+) -> list[Any]:
+    """Check that so many jobs of a class wait, due or not, and return them.
+
+    Args:
+        job_class, target, session: as of `waiting_jobs`.
+        count: how many there should be.
+
+    Raises:
+        AssertionError: there are more or fewer; the message lists the jobs that there are.
+        NoSession: no session can be found.
+    """
+    __tracebackhide__ = True  # pytest shows the line of the test
+    found = waiting_jobs(job_class, target, session=session)
+    if len(found) != count:
+        about = "" if target is None else f" about {_name(target)}"
+        there = "\n".join(_descriptions(session_to_use(session, target))) or "  none"
+        raise AssertionError(
+            f"expected {count} waiting {job_class.__name__}{about}, found {len(found)}; the jobs that there are:\n"
+            f"{there}"
+        )
+    return found
+
+
+def run_waiting(what: Any, *arguments: str) -> str:
+    """Run the jobs that wait and are due, as cron does but in this process, and return the log, DEBUG included.
+
+    Inside `use_session` all of it is in that session's transaction; elsewhere committed jobs are run.
+
+    Args:
+        what: the name of a section of the configuration, or the class of the jobs, which some section has to name.
+        arguments: more of them for the script.
+
+    Raises:
+        LookupError: no section names the class.
+        UserMistake: configuration or database are not as they should be.
+    """
+    section = what if isinstance(what, str) else _section_of(what)
+    logger = BufferLogger()
+    JobCronScript(test_args=[section, *arguments], commandline_config=True, logger=logger).main()
+    return logger.getLogBuffer()
+
+
+def assert_completed(job: Any) -> None:
+    """Check that a job has completed.
+
+    Args:
+        job: the job, or its shared row.
+
+    Raises:
+        AssertionError: it has not; the message says what became of it, with its error.
+    """
+    __tracebackhide__ = True
+    _assert_status(job, JobStatus.COMPLETED)
+
+
+def assert_failed(job: Any, error: str = "") -> None:
+    """Check that a job has failed, with an error whose text has `error` in it.
+
+    Args:
+        job: the job, or its shared row.
+        error: a part of what the job's log says: the error's class, or its message.
+
+    Raises:
+        AssertionError: it has not, or with another error.
+    """
+    __tracebackhide__ = True
+    row = _assert_status(job, JobStatus.FAILED)
+    if error not in (row.log or ""):
+        raise AssertionError(f"expected {_title(job)} to have failed with {error!r}, it failed with:\n{row.log}")
+
+
+def _assert_status(job: Any, status: JobStatus) -> Job:
+    __tracebackhide__ = True
+    row: Job = getattr(job, "job", job)
+    session = object_session(row)
+    if session is not None:
+        session.refresh(row)
+    if row.status is not status:
+        log = f":\n{row.log}" if row.log else ""
+        raise AssertionError(f"expected {_title(job)} to be {status.title}, it is {row.status.title}{log}")
+    return row
+
+
+def _title(job: Any) -> str:
+    return f"{type(job).__name__} (ID {job.id})"
+
+
+def _section_of(job_class: Any) -> str:
+    """Return the first section whose source is a class."""
+    settings = load_settings()
+    names = {source.name for source in registry.source_names(job_class)}
+    for section in settings.sections.values():
+        if section.source_interface in names:
+            return section.name
+    raise LookupError(
+        f"expected a section in {settings.path} whose source_interface is one of {', '.join(sorted(names))}, "
+        f"found none; its sections are: {', '.join(settings.sections) or 'none'}"
+    )
+
+
+def _descriptions(session: Session) -> Iterator[str]:
+    """Describe the jobs that there are, the newest first, a line each."""
+    newest = select(Job, JobTypeRow.name).join(JobTypeRow, Job.type_id == JobTypeRow.id).order_by(Job.id.desc())
+    for row, type_name in session.execute(newest.limit(SHOWN_JOBS)):
+        job_class = registry.registered().get(type_name)
+        title, about = f"{type_name} (ID {row.id})", ""
+        if job_class is not None:
+            job = job_class.get(row.id, session=session)
+            title, about = _title(job), _about(job)
+        yield f"  {title}{about}: {row.status.title}"
+    count = session.scalar(select(func.count()).select_from(Job)) or 0
+    if count > SHOWN_JOBS:
+        yield f"  … and {count - SHOWN_JOBS} older ones"
+
+
+def _about(job: Any) -> str:
+    try:
+        target = job.target
+    except (InvalidJobData, LookupError):  # a family without one; what is gone
+        return ""
+    return "" if target is None else f" about {_name(target)}"
+
+
+def _name(target: Any) -> str:
+    return f"{type(target).__name__} {key_of(target)}"
