@@ -284,7 +284,8 @@ def _decode_marked(mark: str, content: Any, session: Session) -> Any:
             return _class_named(name, _is_enum)[item]
         items = [decode(item, session) for item in content]
         return dict(items) if mark == "$dict" else _MAKERS[mark](items)
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        # What is no text is no UUID's, for one, and is met as AttributeError.
         raise InvalidJobData(
             f"expected the job's data to be of a known form, got {cut_repr({mark: content})}"
         ) from error

@@ -9,6 +9,7 @@ from typing import Any
 
 from jobcron.attempt import Attempt
 from jobcron.claim import Claim
+from jobcron.errors import UserMistake
 from jobcron.oops import ErrorUtility, message_of, traceback_of
 from jobcron.outcome import Failed, Lost, Outcome, Retry, Stopped, Suspended, UserError
 from jobcron.redact import cut, storable
@@ -126,8 +127,10 @@ class Reporter:
 
     def tell_nobody_told(self, attempt: Attempt, failure: Exception, reason: str | None) -> None:
         """Log that people could not be told; with a traceback, unless it was the database's trouble (`reason`)."""
-        text = f" {reason}" if reason else f"\n{self.error_text(failure)}"
+        if isinstance(failure, UserMistake):  # which says all there is
+            reason = self.message(failure)
         extra = {"oops_id": None} if reason else {}
+        text = f" {reason}" if reason else f"\n{self.error_text(failure)}"
         self.logger.error("Nobody could be told that %s failed:%s", attempt.name, text, extra=extra)
 
 

@@ -1,0 +1,131 @@
+"""Canaries are planted wherever a secret may be, then everything that was written is searched: none is found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+
+import fooapp
+from conftest import JOBCRON, Instance, wait_until
+
+CANARIES = {
+    "password": "c4naryOfTheUrl",
+    "smtp": "c4naryOfTheMail",
+    "environment": "c4naryOfTheEnvironment",
+    "metadata": "c4naryOfTheData",
+    "message": "c4naryOfTheMessage",
+    "detail": "c4naryOfTheDetail",
+}
+
+SECTIONS = """
+[act]
+source_interface: fooapp.IActJobSource
+runner_class: {runner}
+"""
+
+
+def command_lines(process: int) -> str:
+    """Return the command lines of a process and of all below it."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                if process in (int(folder.name), parent):
+                    found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except (OSError, ValueError):
+                continue
+    return "\n".join(found)
+
+
+def files_below(folder: Path) -> str:
+    """Return what all files say, the configuration and the database left out."""
+    texts = []
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name not in ("jobcron.conf", "compiled-settings.json") and path.suffix != ".db":
+            texts.append(f"{path}: {path.read_bytes().decode(errors='replace')}")
+    return "\n".join(texts)
+
+
+@pytest.mark.feature("LP-19", "LP-25", "LP-26")
+@pytest.mark.parametrize("runner", ["JobRunner", "ProcessJobRunner"])
+def test_no_canary_gets_out(instance: Instance, tmp_path: Path, runner: str) -> None:
+    url = instance.url
+    if instance.database.dialect == "postgresql":  # the private server trusts its socket, whatever the password
+        url = make_url(url).set(password=CANARIES["password"]).render_as_string(hide_password=False)
+    instance.url = url
+    instance.configure(sections=SECTIONS.format(runner=runner))
+    conf = instance.path / "jobcron.conf"
+    mail = f"mail: smtp://me:{CANARIES['smtp']}@127.0.0.1:1"
+    conf.write_text(conf.read_text().replace(f"mail: file:{instance.path / 'mail'}", mail))
+    instance.query("CREATE TABLE vault (id INTEGER PRIMARY KEY, secret TEXT UNIQUE)")
+    instance.query("INSERT INTO vault VALUES (1, :secret)", secret=CANARIES["detail"])
+    if instance.database.dialect == "postgresql":
+        instance.query("GRANT ALL ON vault TO PUBLIC")
+    go_on, began = tmp_path / "go on", tmp_path / "began"
+    told = ["boss@example.com"]
+    with instance.session() as session:
+        for actions in (
+            [["raise", "value"]],
+            [["sql", "INSERT INTO vault SELECT 2, secret FROM vault"]],
+            [["raise", "password"]],
+            [["touch", str(began)], ["wait_for", str(go_on)]],
+        ):
+            metadata = {"do": actions, "tell": told, "password": CANARIES["metadata"]}
+            fooapp.ActJob.create(instance.foo(session), session=session, metadata=metadata)
+    environment = {
+        **os.environ,
+        "JOBCRON_CONFIG": str(instance.path),
+        "SHOP_API_TOKEN": CANARIES["environment"],
+        "PGPASSWORD": CANARIES["password"],
+    }
+    log = f"--log-file=DEBUG:{instance.path / 'log' / 'act.log'}"
+    running = subprocess.Popen(
+        [JOBCRON, "run", "-v", "act", log],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(began.exists, "the last job to begin")
+    seen = command_lines(running.pid)
+    go_on.touch()
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
+    said = "\n".join(
+        "".join(subprocess.run([JOBCRON, *words], env=environment, capture_output=True, text=True).stdout)
+        for words in (["check-config"], ["check-runs"], ["oops"], ["crontab"])
+    )
+    events = str(instance.query("SELECT detail FROM jobcron_event"))
+    logs = str([row.log for row in instance.rows()])
+    assert "Traceback" in logs
+    assert "jobcron" in seen
+    for name, canary in CANARIES.items():
+        for where, text in (
+            ("command lines", seen),
+            ("standard output", out),
+            ("standard error", err),
+            ("commands", said),
+            ("history", events),
+            ("the rows' logs", logs),
+            ("files", files_below(instance.path)),
+        ):
+            assert canary not in text, f"the canary of the {name} is in {where}"
+    for secret in ("hunter2", "s3cr3tpw"):  # of the error that has passwords in its message
+        assert secret not in err + logs + events + files_below(instance.path)
+
+
+@pytest.mark.feature("LP-16")
+def test_control_characters_in_fields_of_jobs_reach_no_terminal(instance: Instance) -> None:
+    with instance.session() as session:
+        foo = instance.foo(session, name="\x1b]0;owned\x07")
+        metadata = {"do": [["sql", "SELECT '\x1b[2J' FROM nowhere"]]}
+        fooapp.ActJob.create(foo, session=session, metadata=metadata, description="\x1b[31m\r\x9b")
+    _, err = instance.command("run", "-v", "-v", "act")
+    assert not set(err) & {chr(c) for c in range(32) if chr(c) not in "\n\t"} | (set(err) & {"\x7f", "\x9b"})
+    out, _ = instance.command("oops", instance.oopses()[0].name)
+    assert "\x1b" not in out
