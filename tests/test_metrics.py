@@ -266,11 +266,12 @@ def test_everybody_may_read_the_file_and_nothing_else_is_left(metrics: Metrics) 
 @pytest.mark.feature("LP-33")
 @on_sqlite
 def test_a_link_in_the_place_of_the_file_is_replaced_not_followed(metrics: Metrics, tmp_path: Path) -> None:
-    theirs = tmp_path / "theirs"
-    theirs.write_text("theirs")
+    metrics.instance.run("act")
+    theirs = metrics.path.rename(tmp_path / "theirs")
+    text = theirs.read_text()
     metrics.path.symlink_to(theirs)
     assert "The counters of" in metrics.instance.run("act")
-    assert theirs.read_text() == "theirs"
+    assert theirs.read_text() == text
     assert not metrics.path.is_symlink()
     assert metrics.value("jobcron_run_duration_seconds_count") == 1
 
@@ -405,7 +406,7 @@ def test_what_a_test_runs_is_no_news(
     assert not metrics.path.exists()
 
 
-names = st.from_regex("[a-z][a-z_]{0,8}", fullmatch=True)
+names = st.from_regex("[a-z][a-z_]{0,8}", fullmatch=True).filter(lambda name: name != "le")  # a bucket's bound
 labels = st.dictionaries(names, st.text(st.characters(codec="utf-8")), max_size=3)
 
 
