@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
-import fooapp
 from conftest import Instance, wait_until
 from cutting_proxy import Cut, CuttingProxy
 from fooapp import OwnReadyJob
@@ -317,11 +318,14 @@ def test_a_job_whose_connection_the_server_ended_waits_again_and_the_others_run(
 
 @pytest.mark.feature("LP-01")
 @pytest.mark.feature("LP-23")
-def test_a_crash_of_the_server_loses_nothing_and_doubles_nothing(tmp_path: Path, gate: Gate) -> None:
+def test_a_crash_of_the_server_loses_nothing_and_doubles_nothing(
+    tmp_path: Path, gate: Gate, jobcron_tables: Callable[[Connection], None]
+) -> None:
     with PrivatePostgreSQL() as server:
         instance = Instance(tmp_path / "instance", server.url())
         instance.command("upgrade")
-        fooapp.Base.metadata.create_all(instance.database.engine)
+        with instance.database.engine.begin() as connection:
+            jobcron_tables(connection)
         instance.database.engine.dispose()
         jobs = [instance.act(WRITE) for _ in range(10)]
         jobs.append(instance.act(("write", "before"), gate.touch, gate.wait, WRITE))

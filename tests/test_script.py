@@ -662,7 +662,7 @@ def test_a_postgresql_that_refuses_is_named_with_its_reason(instance: Instance) 
         (url.set(username="no_such_role", password="c4nary-pw"), 'role "no_such_role" does not exist'),
     ):
         reconfigure(instance, database_url=wrong.render_as_string(hide_password=False))
-        message = refused(instance, expect=1)
+        message = refused(instance, "telling", expect=1)  # the URL's user: the section has no role
         assert "cannot connect to the database" in message
         assert reason in message
         assert "c4nary" not in message

@@ -98,7 +98,7 @@ def test_older_code_works_on_newer_tables_as_far_back_as_their_migration_says(in
 
 def test_tables_that_are_older_than_the_code_are_refused(empty: Instance) -> None:
     upgrade_to(empty, "0001")
-    _, err = empty.command("run", "do_foo", expect=1)
+    _, err = empty.command("run", "telling", expect=1)
     assert "to be of version 0002 or newer, found 0001: run `jobcron upgrade`" in err
     assert "Traceback" not in err
 

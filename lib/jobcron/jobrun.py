@@ -221,10 +221,11 @@ def _open_database(order: Order) -> TransactionSource:
 
 
 def _origin(order: Order) -> str:
-    """Return where the database, or the role in it, is named, for messages."""
-    if order.dbuser is None or order.settings.database_url.startswith("sqlite"):
-        return order.settings.database_origin
-    return f"{order.settings.path}: section [{order.section.name}], key dbuser, role {order.dbuser}"
+    """Return where the database, and the role in it if it has one of its own, are named, for messages."""
+    origin = order.settings.database_origin
+    if order.dbuser is None or not order.settings.database_url.startswith("postgres"):
+        return origin
+    return f"{origin} and {order.settings.path}: section [{order.section.name}], key dbuser, role {order.dbuser}"
 
 
 def _address_mail(database: TransactionSource, settings: Settings) -> None:
