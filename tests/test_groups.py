@@ -14,7 +14,7 @@ import pytest
 from conftest import JOBCRON, ROOT, Instance, wait_until
 from fooapp import DoFooJob
 from jobcron import JobStatus
-from jobcron.groups import ProcessJobSources
+from jobcron.groups.script import ProcessJobSources
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

@@ -265,7 +265,7 @@ def test_a_process_that_cannot_begin_ends_the_run_with_its_reason_and_costs_no_j
     (job,) = make(harsh, "well")
     (harsh.path / "twofaced.py").write_text(
         "import sys\nimport harshapp\n"
-        "if 'jobcron.isolated' in sys.orig_argv:\n    raise RuntimeError('not in a child')\n"
+        "if 'jobcron.isolation.program' in sys.orig_argv:\n    raise RuntimeError('not in a child')\n"
     )
     conf = harsh.path / "jobcron.conf"
     well = conf.read_text()

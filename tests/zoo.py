@@ -282,12 +282,12 @@ BUGS = (
         ("tests/test_isolate.py", "copy_that_a_job_makes"),
     ),
     Bug(
-        "the parent renews nothing", "isolate.py",
+        "the parent renews nothing", "isolation/runner.py",
         "now >= worker.attempt.renew_at", "now < 0",
         ("tests/test_isolate.py", "parent_renews"),
     ),
     Bug(
-        "a dead child's commit is overlooked", "isolate.py",
+        "a dead child's commit is overlooked", "isolation/runner.py",
         "if status is JobStatus.COMPLETED:", "if status is None:",
         ("tests/test_isolate.py", "committed_before_its_process_died"),
     ),

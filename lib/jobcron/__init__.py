@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from jobcron.interfaces import IJobSource as IJobSource
     from jobcron.interfaces import IRunnableJob as IRunnableJob
     from jobcron.interfaces import JobStatus as JobStatus
-    from jobcron.isolate import ProcessJobRunner as ProcessJobRunner
-    from jobcron.isolate import TwistedJobRunner as TwistedJobRunner
+    from jobcron.isolation.runner import ProcessJobRunner as ProcessJobRunner
+    from jobcron.isolation.runner import TwistedJobRunner as TwistedJobRunner
     from jobcron.job import Job as Job
     from jobcron.metrics import JobEnded as JobEnded
     from jobcron.metrics import JobStarted as JobStarted

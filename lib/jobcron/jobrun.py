@@ -172,7 +172,7 @@ def runner_class_of(settings: Settings, section: Section) -> Any:
     if name == "JobRunner":
         return JobRunner
     if name in ("ProcessJobRunner", "TwistedJobRunner"):
-        from jobcron.isolate import ProcessJobRunner
+        from jobcron.isolation.runner import ProcessJobRunner
 
         return ProcessJobRunner
     place = f"{settings.path}: section [{section.name}], key runner_class"

@@ -156,7 +156,7 @@ def run(arguments: list[str]) -> int:
 
 def run_groups(arguments: list[str]) -> int:
     """Run the sections of groups: the script is the same as ``process_job_sources.py``."""
-    from jobcron.groups import ProcessJobSources
+    from jobcron.groups.script import ProcessJobSources
 
     sys.argv = ["jobcron process-job-sources", *arguments]
     ProcessJobSources().lock_and_run()

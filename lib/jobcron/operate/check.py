@@ -22,7 +22,7 @@ from jobcron.control import Control
 from jobcron.database import Database, first_line
 from jobcron.directory import check_shared_directory, private_directory
 from jobcron.errors import ConfigurationError, DirectoryError, UserMistake
-from jobcron.groups import ProcessJobSources, groups_of
+from jobcron.groups.script import ProcessJobSources, groups_of
 from jobcron.instance import load_settings, presented
 from jobcron.job import Job
 from jobcron.jobrun import runner_class_of

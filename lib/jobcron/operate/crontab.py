@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jobcron.errors import ConfigurationError
-from jobcron.groups import groups_of
+from jobcron.groups.script import groups_of
 from jobcron.instance import DATABASE_VARIABLE, FILE_NAME, load_settings
 from jobcron.logs import complain
 from jobcron.operate.output import say

@@ -1,4 +1,4 @@
-"""``python -m jobcron.member SECTION``: what `groups` starts for each section, a run as any other (LP-17)."""
+"""``python -m jobcron.groups.member SECTION``: what is started for each section, a run as any other (LP-17)."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Child:
     """A child process.
 
     Args:
-        order: what it is to work for; see `jobcron.isolated`.
+        order: what it is to work for; see `jobcron.isolation.program`.
 
     Attributes:
         control: the socket.
@@ -51,7 +51,7 @@ class Child:
         self._is_mute = False
         # -P: no module is looked for in the working directory.
         descriptors = [theirs.fileno(), self._last_words.fileno()]
-        command = [sys.executable, "-P", "-m", "jobcron.isolated", *map(str, (os.getpid(), *descriptors))]
+        command = [sys.executable, "-P", "-m", "jobcron.isolation.program", *map(str, (os.getpid(), *descriptors))]
         with theirs:
             try:
                 self._process = subprocess.Popen(

@@ -41,6 +41,7 @@ from jobcron.feed import feed_for, load_claimed
 from jobcron.finish import set_aside, settled
 from jobcron.instance import load_settings
 from jobcron.interfaces import IJobRunner, JobStatus
+from jobcron.isolation.worker import KILL_SECONDS, Worker
 from jobcron.job import worker_name
 from jobcron.keeper import renew, retry_soon
 from jobcron.metrics import current_observer
@@ -50,7 +51,6 @@ from jobcron.progress import terminal_progress
 from jobcron.report import Reporter
 from jobcron.runner import DEFAULT_LEASE_SECONDS, JobRunner, Limits, insist
 from jobcron.runtime import Runtime
-from jobcron.worker import KILL_SECONDS, Worker
 
 POLL_SECONDS = 0.5
 """How exact the limits are."""

@@ -8,9 +8,9 @@ import time
 from typing import Any, TypeVar
 
 from jobcron.attempt import Attempt
-from jobcron.child import Child
 from jobcron.errors import MemoryLimitExceeded, OutputLimitExceeded, ProcessDied, TimeLimitExceeded
-from jobcron.memory import memory_of, others_in
+from jobcron.isolation.child import Child
+from jobcron.isolation.memory import memory_of, others_in
 
 START_SECONDS = 120.0
 """How long a child may take to import the application."""
@@ -37,7 +37,7 @@ class Worker:
     """A child process, with at most one job.
 
     Args:
-        order: see `jobcron.isolated`.
+        order: see `jobcron.isolation.program`.
         logger: of the script; it gets what the child logs, and the first lines of what is printed.
 
     Attributes:

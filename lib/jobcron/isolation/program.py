@@ -1,7 +1,7 @@
-"""The program of a child process that runs jobs: ``python -m jobcron.isolated PARENT SOCKET FILE``.
+"""The program of a child process that runs jobs: ``python -m jobcron.isolation.program PARENT SOCKET FILE``.
 
-The parent's number, and descriptors: of a socket to it (`jobcron.child`), and of a file to which the interpreter
-writes where it was when a signal killed it. The first message is the order:
+The parent's number, and descriptors: of a socket to it (`jobcron.isolation.child`), and of a file to which the
+interpreter writes where it was when a signal killed it. The first message is the order:
 
 ``path``          where modules are found, as in the parent
 ``config``        the configuration file
@@ -41,7 +41,7 @@ from jobcron.database import Database
 from jobcron.errors import UserMistake
 from jobcron.feed import Entry, Feed, Unloadable, load_claimed
 from jobcron.instance import load_settings, presented
-from jobcron.memory import memory_limited, offer_to_the_kernel
+from jobcron.isolation.memory import memory_limited, offer_to_the_kernel
 from jobcron.metrics import Event, JobEnded, JobStarted, Observer
 from jobcron.notify import post
 from jobcron.oops import globalErrorUtility

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Iterator, Sequence
 
-    from jobcron.children import Children, Start
+    from jobcron.groups.children import Children, Start
     from jobcron.settings import Section, Settings
 
 FINE = (0, 3)
@@ -100,7 +100,7 @@ class ProcessJobSources(CronScript):
         ready = sections_with_work(settings, chosen)
         if not ready:
             return 0
-        from jobcron.children import Children
+        from jobcron.groups.children import Children
 
         known = outages(settings, ready)
         children = Children(self.options.jobs)
@@ -153,11 +153,11 @@ class ProcessJobSources(CronScript):
         """Return how and when each section is started."""
         from random import uniform
 
-        from jobcron.children import Start
+        from jobcron.groups.children import Start
 
         options = self.options
         # -P: no module is taken from the working directory. The settings are found as this process found them.
-        command = [sys.executable, "-P", "-m", "jobcron.member", "--config", settings.path]
+        command = [sys.executable, "-P", "-m", "jobcron.groups.member", "--config", settings.path]
         command += ["-v"] * options.verbose + ["-q"] * options.quiet
         if options.log_file is not None:
             level, path = options.log_file
