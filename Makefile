@@ -35,7 +35,7 @@ docs: ## build the documentation: build/docs/index.html
 chaos: ## run the proofs in their full size: hours (JOBCRON_SEED=n replays a storm)
 	@tools/environment.sh test
 	@tools/environment.sh server
-	JOBCRON_CHAOS=1 .venv/bin/python -m pytest -n auto tests/proofs $(PYTEST_ARGS)
+	JOBCRON_CHAOS=1 .venv/bin/python -m pytest -n auto tests/proofs tests/security $(PYTEST_ARGS)
 
 zoo: ## put known faults back, one after the other, and show which proof catches each
 	@tools/environment.sh test
