@@ -64,6 +64,19 @@ def test_jobs_that_take_longer_than_a_run_may_are_run_one_by_one(instance: Insta
 
 
 @pytest.mark.feature("LP-17")
+@pytest.mark.parametrize("runner_class", ["JobRunner", "ProcessJobRunner"])
+def test_what_jobs_took_in_earlier_runs_counts_before_this_one_knows_better(
+    instance: Instance, runner_class: str
+) -> None:
+    instance.act(("sleep", 2))
+    instance.run("act")
+    with_max_runtime(instance, f"1s\nrunner_class: {runner_class}")
+    jobs = [instance.act(("write", "x")) for _ in range(2)]
+    assert "Another job may not end within max_runtime" in instance.run("act")
+    assert [instance.row(job).status for job in jobs] == [JobStatus.COMPLETED, JobStatus.WAITING]
+
+
+@pytest.mark.feature("LP-17")
 @on_sqlite
 def test_without_max_runtime_nothing_is_left(instance: Instance) -> None:
     jobs = [instance.act(("sleep", 0.1)) for _ in range(3)]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import socket
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from jobcron.database import execute
+from jobcron.tables import Run
+
+REMEMBERED_RUNS = 10
+"""So many runs tell how long a job takes."""
 
 
 def record_run(
@@ -46,3 +50,14 @@ def is_due(connection: Connection, name: str, activity_interval: float) -> bool:
     """Tell whether no run of this name was written within `activity_interval` seconds."""
     parameters = {"name": name, "minus_activity_interval": -activity_interval}
     return execute(connection, "recent_run", parameters).first() is None
+
+
+def typical_seconds(connection: Connection, name: str) -> float | None:
+    """Return how much of the last runs of this name each job took, in seconds; None where none had a job."""
+    jobs = Run.completed + Run.incomplete
+    last = select(Run.date_started, Run.date_completed, jobs).where(Run.name == name, jobs > 0)
+    rows = connection.execute(last.order_by(Run.date_started.desc()).limit(REMEMBERED_RUNS)).all()
+    if not rows:
+        return None
+    seconds = sum((completed - started).total_seconds() for started, completed, _ in rows)
+    return seconds / sum(count for *_, count in rows)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from jobcron import registry
-from jobcron.activity import is_due, record_run
+from jobcron.activity import is_due, record_run, typical_seconds
 from jobcron.application import find_source, load_application, session_class_of, source_of
 from jobcron.database import AmbientDatabase, Database, TransactionSource, first_line
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
@@ -71,7 +71,7 @@ def run_section(order: Order) -> JobRunner:
         with _observed(order) as observer:
             _prepare(database, order, source)
             _address_mail(database, settings)
-            limits = limits_of(settings, section)
+            limits = _with_history(limits_of(settings, section), database, section)
             runner: JobRunner = runner_class.runFromSource(
                 source, database, order.logger, application=application, limits=limits
             )
@@ -206,6 +206,16 @@ def limits_of(settings: Settings, section: Section) -> Limits:
         section.max_workers,
         section.max_runtime,
     )
+
+
+def _with_history(limits: Limits, database: TransactionSource, section: Section) -> Limits:
+    """Return the limits with how long a job took in earlier runs, where that is of interest."""
+    if limits.max_runtime is None:
+        return limits
+    with database.begin(writing=False) as connection:
+        seconds = typical_seconds(connection, section.name)
+    # Of jobs that run side by side each takes longer than its share of the run.
+    return limits._replace(typical_seconds=None if seconds is None else seconds * limits.max_workers)
 
 
 def _open_database(order: Order) -> TransactionSource:

@@ -75,6 +75,7 @@ class Limits(NamedTuple):
     grace_seconds: float = 30.0
     max_workers: int = 1
     max_runtime: float | None = None
+    typical_seconds: float | None = None  # how long a job took in earlier runs
 
 
 @implementer(IJobRunner)
@@ -120,7 +121,7 @@ class JobRunner:
         self._is_first = True
         self._is_emptied = False
         self._is_over = False
-        self._runtime = Runtime(self.limits.max_runtime)
+        self._runtime = Runtime(self.limits.max_runtime, self.limits.typical_seconds)
         self._progress = terminal_progress()
         self._observer = current_observer()
 
@@ -173,7 +174,7 @@ class JobRunner:
 
     def _drain(self, session: Session) -> None:
         while not (self._stopping or self._is_over):
-            if not self._runtime.has_room():
+            if not self._runtime.may_start():
                 self._runtime.tell(self.logger)
                 return
             entry = self._backlog.next() or self._refill(session)

@@ -18,12 +18,14 @@ class Runtime:
 
     Args:
         max_runtime: in seconds; None: for ever.
+        typical_seconds: how long a job took in earlier runs; None: nobody knows.
     """
 
-    def __init__(self, max_runtime: float | None) -> None:
+    def __init__(self, max_runtime: float | None, typical_seconds: float | None = None) -> None:
         self.max_runtime = max_runtime
         self._began = time.monotonic()
-        self._typical: float | None = None
+        self._typical = typical_seconds
+        self._is_first = True
 
     def took(self, seconds: float) -> None:
         """Learn how long a job took."""
@@ -34,9 +36,10 @@ class Runtime:
         """How long the run has gone on, in seconds."""
         return time.monotonic() - self._began
 
-    def has_room(self) -> bool:
-        """Tell whether one more job, as long as they are, will end in time."""
-        if self.max_runtime is None or self._typical is None:
+    def may_start(self) -> bool:
+        """Tell whether one more job may start: the first, or one that, as long as they are, will end in time."""
+        is_first, self._is_first = self._is_first, False
+        if is_first or self.max_runtime is None or self._typical is None:
             return True
         return self.elapsed + self._typical <= self.max_runtime
 

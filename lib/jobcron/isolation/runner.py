@@ -96,7 +96,7 @@ class ProcessJobRunner:
         self._trouble: UserMistake | None = None
         self._may_be_more = True
         self._is_over = False
-        self._runtime = Runtime(self.limits.max_runtime)
+        self._runtime = Runtime(self.limits.max_runtime, self.limits.typical_seconds)
         self._progress = terminal_progress()
         self._observer = current_observer()
 
@@ -150,7 +150,7 @@ class ProcessJobRunner:
         """Give each child that is free a job, as long as there are; tell whether any was given."""
         given = False
         while self._may_be_more and self._trouble is None and self._stop_at is None:
-            if not self._runtime.has_room():
+            if not self._runtime.may_start():
                 self._runtime.tell(self.logger)
                 self._may_be_more, self._is_over = False, True
                 break
