@@ -29,8 +29,13 @@ LEGAL = {
     BLOCKED: {BLOCKED, WAITING, CANCELLED, EXPIRED},
 }
 
-SUCCEEDS = {"ledger", "bank", "checkpoint", "retried", "slow", "unique"}
-REPORTED = {"failing", "poison"}
+SUCCEEDS = {"ledger", "bank", "checkpoint", "retried", "slow", "unique", "steps"}
+SUCCEEDS |= {"function", "function_retried", "function_unique"}
+REPORTED = {"failing", "poison", "function_failing"}
+UNIQUE = {"unique", "function_unique"}
+
+TASKS = ["task 1", "task 2", "task 3"]
+"""What each job of steps has in the ledger: the last of them is committed with its completion."""
 
 AUDIT = {
     "sqlite": (
@@ -183,10 +188,14 @@ def i2_no_effect_twice(e: Evidence) -> Iterator[str]:
     notes: defaultdict[int, list[str]] = defaultdict(list)
     for job, token, note in e.ledger:
         notes[job].append(note)
-        if note == "done" and job in e.jobs and token != e.jobs[job].lease_token:
+        if note in ("done", TASKS[-1]) and job in e.jobs and token != e.jobs[job].lease_token:
             yield f"job {job}: attempt {token} committed, and the lease was that of {e.jobs[job].lease_token}"
     for job, row in e.jobs.items():
         done = notes[job].count("done")
+        if e.kinds.get(job) == "steps":
+            done = notes[job].count(TASKS[-1])
+            if notes[job] != TASKS[: len(notes[job])]:  # a job that died too often has done the first ones
+                yield f"job {job} (steps): its tasks had their effects as {notes[job]}"
         if done != (1 if row.status == COMPLETED else 0):
             yield f"job {job} ({e.kinds.get(job)}) in status {row.status} had its effect {done} times"
         if "never" in notes[job]:
@@ -202,7 +211,7 @@ def i3_ends_as_it_has_to(e: Evidence) -> Iterator[str]:
         is_poisoned = row.status == FAILED and row.crash_count >= e.crash_limit
         if row.status == RUNNING:
             yield f"job {job} ({kind}) is stuck: RUNNING, claimed by {row.claimed_by}"
-        elif kind == "unique" and row.status == CANCELLED and e.events[job]["superseded"]:
+        elif kind in UNIQUE and row.status == CANCELLED and e.events[job]["superseded"]:
             continue  # it was interrupted, and met another one that had not started
         elif kind in SUCCEEDS and row.status != COMPLETED and not is_poisoned:
             yield f"job {job} ({kind}) ended in status {row.status}: {row.log}"
@@ -215,6 +224,8 @@ def i4_never_two_at_once(e: Evidence) -> Iterator[str]:
     begun: dict[tuple[int, int], Mark] = {}
     ended: dict[tuple[int, int], Mark] = {}
     for mark in e.journal:
+        if mark.event == "task":
+            continue
         where = begun if mark.event == "begin" else ended
         if (mark.job, mark.token) in where:
             yield f"job {mark.job}: two attempts have the token {mark.token}"
@@ -272,7 +283,8 @@ def _due(e: Evidence, job: int) -> Any:
 
 def i7_attempts_counted(e: Evidence) -> Iterator[str]:
     """attempt_count is the number of attempts begun but for interrupted ones; over by at most one per death."""
-    begun = Counter(mark.job for mark in e.journal if mark.event == "begin")
+    # An attempt at a job of steps begins with whichever task is next, and may do several.
+    begun = Counter(job for job, _ in {(m.job, m.token) for m in e.journal if m.event in ("begin", "task")})
     for job, row in e.jobs.items():
         least = begun[job] - e.events[job]["interrupted"]
         most = least + (0 if e.is_calm else row.crash_count)
@@ -320,7 +332,7 @@ def i12_poison_is_contained(e: Evidence) -> Iterator[str]:
             takeovers[job].append(token)
     for mark in e.journal:
         tokens = sorted(takeovers[mark.job])[e.crash_limit - 1 :]
-        if mark.event == "begin" and tokens and mark.token >= tokens[0]:
+        if mark.event != "end" and tokens and mark.token >= tokens[0]:
             kind = e.kinds.get(mark.job)
             yield f"job {mark.job} ({kind}) was begun again after {e.crash_limit} deaths, the limit"
     for job, row in e.jobs.items():

@@ -12,11 +12,13 @@ import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from jobcron import BaseRunnableJob, JobType, load_settings
+from jobcron import BaseRunnableJob, Job, JobType, RetryableJobError, load_settings
+from jobcron.functions import FunctionJob, job, job_as_parameter
 from jobcron.steps import StepsJob
 
 ACCOUNTS = 8
@@ -145,8 +147,39 @@ class ProofJob(BaseRunnableJob):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+FunctionJob.lease_duration = ProofJob.lease_duration
+
+
+@job
+@job_as_parameter
+def do_function(call: FunctionJob, kind: str) -> None:
+    """Be a job that is a function, between two lines of the journal: have an effect; fail, once or for good."""
+    row, is_first = call.job, call.retry == 1
+    write_journal("begin", row.id, row.lease_token)
+    fails = kind == "function_failing" or (kind == "function_retried" and is_first)
+    call.session.add(Ledger(job=row.id, token=row.lease_token, note="never" if fails else "done"))
+    call.session.flush()
+    if kind == "function_failing":
+        raise ValueError("this kind fails")
+    if fails:
+        raise RetryableJobError("not yet", seconds=0)
+    write_journal("end", row.id, row.lease_token)
+
+
+def make_function(session: Session, kind: str) -> int:
+    """Make a job that is a function, and note it in the same transaction; return its number."""
+    key = "the one function" if kind == "function_unique" else None
+    uuid = do_function.options(identity_key=key, session=session).delay(kind)  # type: ignore[call-arg, arg-type]
+    number = session.scalars(select(Job.id).where(Job.uuid == UUID(uuid))).one()
+    if session.get(Made, number) is None:
+        session.add(Made(job=number, kind=kind))
+        session.flush()
+    return number
+
+
 def do_task(job: Any) -> None:
     """Be each of three tasks: have an effect, and count it in the workspace; the second fails where it is to."""
+    write_journal("task", job.id, job.job.lease_token)
     job.workspace["done"] = job.workspace.get("done", 0) + 1
     job.session.add(Ledger(job=job.id, token=job.job.lease_token, note=f"task {job.step + 1}"))
     job.session.flush()
@@ -201,6 +234,10 @@ def make_tables(connection: Any) -> None:
 
 def make_job(session: Session, kind: str, **values: Any) -> int:
     """Make a job of a kind, and note it in the same transaction; return its number."""
+    if kind.startswith("function"):
+        return make_function(session, kind)
+    if kind == "steps":
+        return make_steps(session, fail=False)
     if kind == "unique":
         job = ProofJob.acquire(kind=kind, session=session, **{"unique_key": "the one", **values})
         if session.get(Made, job.id) is not None:

@@ -50,7 +50,9 @@ class Proof:
         (folder / "jobcron.conf").write_text(
             f"[jobcron]\ndatabase_url: {url or self.url}\napplication: proofapp\npython_path: {HERE}\n"
             f"state_dir: state\nerror_dir: {self.state / 'oops'}\noops_prefix: P\n\n"
-            "[steps]\nsource_interface: proofapp.ProofSteps\n\n[work]\nsource_interface: proofapp.ProofJob\n"
+            "[steps]\nsource_interface: proofapp.ProofSteps\n\n"
+            "[functions]\nsource_interface: jobcron.functions.FunctionJob\n\n"
+            "[work]\nsource_interface: proofapp.ProofJob\n"
         )
         return folder
 

@@ -12,6 +12,7 @@ import pytest
 from proving import IS_CHAOS, Proof, Runs
 
 JOBS = ("ledger", "bank", "failing", "checkpoint", "retried", "user", "unique", "ledger")
+FUNCTIONS = ("function", "function_failing", "function_retried", "function_unique", "function")
 
 SAMPLE = int(os.environ.get("PROOF_SAMPLE", 50))
 """Deaths for each database; in ``make test`` 100 in all."""
@@ -39,25 +40,34 @@ def drain(proof: Proof, runs: Runs, **order: Any) -> None:
 
 
 @pytest.mark.feature("LP-01", "LP-18", "LP-23")
+@pytest.mark.parametrize(
+    ("section", "jobs", "sample"),
+    [
+        pytest.param("work", JOBS, SAMPLE, id="work"),
+        pytest.param("functions", FUNCTIONS, min(15, SAMPLE), id="functions", marks=pytest.mark.feature("DJF-06")),
+    ],
+)
 @pytest.mark.timeout(20_000 if IS_CHAOS else 300)
-def test_a_death_at_any_line_loses_nothing_and_doubles_nothing(proof: Proof) -> None:
+def test_a_death_at_any_line_loses_nothing_and_doubles_nothing(
+    proof: Proof, section: str, jobs: tuple[str, ...], sample: int
+) -> None:
     with Runs(proof) as runs:
-        proof.make(JOBS)
-        lines = runs.run()["lines"]
+        proof.make(jobs)
+        lines = runs.run(section=section)["lines"]
         assert proof.verdict(is_calm=True) == []
         assert lines > 500
         seed = random.randrange(1 << 32)
         print(f"{lines} lines; seed {seed}")
         places = (
-            list(range(1, lines + 1)) if IS_CHAOS else sorted(random.Random(seed).sample(range(1, lines), SAMPLE))
+            list(range(1, lines + 1)) if IS_CHAOS else sorted(random.Random(seed).sample(range(1, lines), sample))
         )
         deaths = 0
         for place in places:
-            first, *_ = proof.make(JOBS)
+            first, *_ = proof.make(jobs)
             if place % 4 == 0:  # a job whose process died before is taken over, and may die again
                 proof.query("UPDATE jobcron_job SET crash_count = 1, attempt_count = 1 WHERE id = :id", id=first)
-            deaths += runs.run(die_at=place)["status"] == -signal.SIGKILL
-            drain(proof, runs)
+            deaths += runs.run(die_at=place, section=section)["status"] == -signal.SIGKILL
+            drain(proof, runs, section=section)
             found = proof.verdict(since=first, crash_limit=10)
             assert found == [], f"killed before line {place} of the run: {found}"
         assert deaths > len(places) * 0.9  # else nothing was proven

@@ -26,7 +26,11 @@ LEASE_SECONDS = 2.0
 
 WORKERS = 2
 
-KINDS = ("ledger",) * 12 + ("bank",) * 4 + ("checkpoint", "failing", "user", "retried", "slow", "unique")
+CLASSES = ("ledger",) * 12 + ("bank",) * 4 + ("checkpoint", "failing", "user", "retried", "slow", "unique")
+
+OTHERS = ("function",) * 2 + ("function_retried", "function_failing", "function_unique", "steps")
+
+KINDS = CLASSES + OTHERS
 
 JOBS = int(os.environ.get("STORM_JOBS", 100_000 if IS_CHAOS else 2_000))
 KILLS = 1_000 if IS_CHAOS else 20

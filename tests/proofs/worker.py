@@ -1,4 +1,4 @@
-"""A worker of the storm: runs the section again and again, as cron would, until a file says that it is over.
+"""A worker of the storm: runs the sections in turn, again and again, as cron would, until a file ends it.
 
     worker.py INSTANCE STOP-FILE RESOURCES-FILE
 
@@ -17,13 +17,15 @@ from jobcron import JobCronScript
 
 PAUSE_SECONDS = 0.05
 
+SECTIONS = ("work", "functions", "work", "steps")
+
 
 def main(instance: str, stop: str, resources: str) -> None:
     """Run until the stop file is there; whatever a run leaves with, cron would start the next one."""
     os.environ["JOBCRON_CONFIG"] = instance
-    sys.argv = ["jobcron run", "work", "-q"]
     rounds = 0
     while not Path(stop).exists():
+        sys.argv = ["jobcron run", SECTIONS[rounds % len(SECTIONS)], "-q"]
         script = JobCronScript(commandline_config=True)
         try:
             script.lock_and_run()
