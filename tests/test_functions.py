@@ -112,7 +112,10 @@ def test_a_job_shows_what_the_connectors_jobs_showed(calling: Instance) -> None:
         assert done.func_string == "functionapp.export('partner', number=7)"
         assert (done.result, done.exc_info) == ("exported partner 7", None)
         assert ":" in str(done.worker)
+        assert (done.args, done.kwargs, done.model) == (("partner",), {"number": 7}, None)
         assert done.date_finished is not None
+        assert done.date_started is not None
+        assert done.date_created <= done.eta <= done.date_started <= done.date_finished
         assert failed.state.value == "failed"
         assert "ValueError: a mistake" in str(failed.exc_info)
         failed.queue()
@@ -232,11 +235,12 @@ def test_a_job_past_its_expiry_is_never_run(calling: Instance) -> None:
     assert notes(calling) == []
 
 
-@pytest.mark.feature("DJF-03", "DJF-07")
+@pytest.mark.feature("DJF-03", "DJF-07", "OCQ-03")
 def test_the_content_object_is_the_first_argument_and_loaded_afresh(calling: Instance) -> None:
     with calling.session() as session:
         foo = calling.foo(session)
-        schedule_job("0s", app.frozzle, kwargs={"by": 3}, content_object=foo)
+        scheduled = schedule_job("0s", app.frozzle, kwargs={"by": 3}, content_object=foo)
+        assert (scheduled.model, scheduled.func_string) == ("fooapp.Foo", "functionapp.frozzle(<fooapp.Foo 1>, by=3)")
     calling.query("UPDATE foo SET frozzled = 10")
     calling.command("run", "functions")
     assert calling.query("SELECT frozzled FROM foo") == [(13,)]

@@ -181,6 +181,21 @@ class FunctionJob(BaseRunnableJob):
         return f"{self.function}({', '.join(given)})"
 
     @property
+    def args(self) -> tuple[Any, ...]:
+        """The positional arguments."""
+        return tuple(self.arguments)
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The keyword arguments."""
+        return dict(self.keywords)
+
+    @property
+    def model(self) -> str | None:
+        """The kind of the object that it works on, where it has one: its content object's."""
+        return self.job.target_type
+
+    @property
     def retry(self) -> int:
         """How often it was run; deaths of its process do not count."""
         return self.job.attempt_count - self.job.crash_count
