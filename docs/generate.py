@@ -229,7 +229,7 @@ def limits() -> str:
 GROUPS = {
     "Jobs and their families": ("runnable", "family", "job", "source", "tables"),
     "Interfaces": ("interfaces",),
-    "Running": ("script", "runner", "isolate", "alarm", "metrics", "database", "instance"),
+    "Running": ("script", "runner", "isolation.runner", "alarm", "metrics", "database", "instance"),
     "Mail and reports": ("notify", "oops"),
     "Errors": ("errors",),
 }

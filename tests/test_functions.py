@@ -240,7 +240,10 @@ def test_the_content_object_is_the_first_argument_and_loaded_afresh(calling: Ins
     with calling.session() as session:
         foo = calling.foo(session)
         scheduled = schedule_job("0s", app.frozzle, kwargs={"by": 3}, content_object=foo)
-        assert (scheduled.model, scheduled.func_string) == ("fooapp.Foo", "functionapp.frozzle(<fooapp.Foo 1>, by=3)")
+        assert (scheduled.model, scheduled.func_string) == (
+            "fooapp.Foo",
+            "functionapp.frozzle(<fooapp.Foo 1>, by=3)",
+        )
     calling.query("UPDATE foo SET frozzled = 10")
     calling.command("run", "functions")
     assert calling.query("SELECT frozzled FROM foo") == [(13,)]
