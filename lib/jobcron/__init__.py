@@ -111,7 +111,7 @@ _HOMES = {
     "family": ("FamilyRow", "JobType", "job_type_column", "render_item"),
     "instance": ("load_settings",),
     "interfaces": ("IJob", "IJobRunner", "IJobSource", "IRunnableJob", "JobStatus"),
-    "isolate": ("ProcessJobRunner", "TwistedJobRunner"),
+    "isolation.runner": ("ProcessJobRunner", "TwistedJobRunner"),
     "job": ("Job",),
     "metrics": ("JobEnded", "JobStarted", "ReadyCounted", "RunEnded"),
     "notify": ("after_commit", "new_mail", "send"),

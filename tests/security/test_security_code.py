@@ -25,7 +25,7 @@ IMPORTS_BY_NAME = {
     "__init__.py",
     "application.py",
     "callables.py",
-    "isolated.py",
+    "isolation/program.py",
     "jobrun.py",
     "publishers.py",
     "steps/configured.py",
