@@ -83,6 +83,7 @@ class Evidence(NamedTuple):
         money: what all accounts hold together.
         moves: (job, old, new, old_token, new_token) as the database noted them.
         events: the kinds in the jobs' histories.
+        interrupted: the tokens of the attempts that were, by the jobs' histories.
         reports: (job, token) of the OOPS files, with their names.
         counted: completed jobs, summed over the rows of all runs.
         completed: moves from RUNNING to COMPLETED, of all jobs.
@@ -98,6 +99,7 @@ class Evidence(NamedTuple):
     money: int
     moves: list[tuple[int, int, int, int, int]]
     events: dict[int, Counter[str]]
+    interrupted: dict[int, list[int]]
     reports: dict[tuple[int, int], list[str]]
     counted: int
     completed: int
@@ -127,8 +129,11 @@ def gather(
 
         jobs = {row.id: row for row in rows("SELECT * FROM jobcron_job WHERE id >= :since")}
         events: defaultdict[int, Counter[str]] = defaultdict(Counter)
-        for row in rows("SELECT job, kind FROM jobcron_event WHERE job >= :since"):
+        interrupted: defaultdict[int, list[int]] = defaultdict(list)
+        for row in rows("SELECT job, kind, lease_token FROM jobcron_event WHERE job >= :since"):
             events[row.job][row.kind] += 1
+            if row.kind == "interrupted":
+                interrupted[row.job].append(row.lease_token)
         return Evidence(
             jobs=jobs,
             kinds={row.job: row.kind for row in rows("SELECT job, kind FROM made WHERE job >= :since")},
@@ -141,6 +146,7 @@ def gather(
                 )
             ],
             events=events,
+            interrupted=interrupted,
             reports=_reports(state / "oops", since),
             counted=rows("SELECT coalesce(sum(completed), 0) AS n FROM jobcron_run")[0].n,
             completed=rows(f"SELECT count(*) AS n FROM audit WHERE old = {RUNNING} AND new = {COMPLETED}")[0].n,
@@ -283,13 +289,20 @@ def _due(e: Evidence, job: int) -> Any:
 
 def i7_attempts_counted(e: Evidence) -> Iterator[str]:
     """attempt_count is the number of attempts begun but for interrupted ones; over by at most one per death."""
-    # An attempt at a job of steps begins with whichever task is next, and may do several.
-    begun = Counter(job for job, _ in {(m.job, m.token) for m in e.journal if m.event in ("begin", "task")})
+    # An attempt at a job of steps begins with whichever task is next, and may do several; the commit of a task is
+    # the success of an attempt, and the counts begin anew with it.
+    tokens: defaultdict[int, set[int]] = defaultdict(set)
+    for mark in e.journal:
+        if mark.event in ("begin", "task"):
+            tokens[mark.job].add(mark.token)
+    since: dict[int, int] = {job: token for job, token, note in e.ledger if note in TASKS[:-1]}
     for job, row in e.jobs.items():
-        least = begun[job] - e.events[job]["interrupted"]
+        first = since.get(job, 0)
+        begun = sum(token >= first for token in tokens[job])
+        least = begun - sum(token >= first for token in e.interrupted[job])
         most = least + (0 if e.is_calm else row.crash_count)
         if not least <= row.attempt_count <= most:
-            yield f"job {job}: attempt_count {row.attempt_count}, expected {least} to {most} of {begun[job]} begun"
+            yield f"job {job}: attempt_count {row.attempt_count}, expected {least} to {most} of {begun} begun"
 
 
 def i8_legal_moves(e: Evidence) -> Iterator[str]:

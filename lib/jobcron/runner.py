@@ -181,9 +181,9 @@ class JobRunner:
             if entry is None:
                 return
             claim, runnable = entry
+            if self._is_emptied:
+                self._load_again(session, entry)
             if self._is_first or time.monotonic() < claim.taken + self._lease_seconds / 3:
-                if self._is_emptied:
-                    self._load_again(session, entry)
                 self._run_one(session, claim, runnable)
             else:
                 # The jobs before it took long: it goes back, and is claimed again under a fresh lease.

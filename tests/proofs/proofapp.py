@@ -76,6 +76,12 @@ class ProofJobType(JobType):
     WORK = 0
 
 
+def token_of(job: BaseRunnableJob) -> int:
+    """Return the token under which this attempt has the job; the row may have that of whoever took it over."""
+    assert job.attempt is not None
+    return job.attempt.claim.token
+
+
 class ProofJob(BaseRunnableJob):
     """A job whose effects are counted."""
 
@@ -90,14 +96,14 @@ class ProofJob(BaseRunnableJob):
 
     def run(self) -> None:
         """Do what the kind says, between two lines of the journal."""
-        token = self.job.lease_token
+        token = token_of(self)
         write_journal("begin", self.job.id, token)
         getattr(self, f"do_{self.kind}")()
         write_journal("end", self.job.id, token)
 
     def note(self, text: str) -> None:
         """Write to the ledger."""
-        self.session.add(Ledger(job=self.job.id, token=self.job.lease_token, note=text))
+        self.session.add(Ledger(job=self.job.id, token=token_of(self), note=text))
         self.session.flush()
 
     def do_ledger(self) -> None:
@@ -154,16 +160,16 @@ FunctionJob.lease_duration = ProofJob.lease_duration
 @job_as_parameter
 def do_function(call: FunctionJob, kind: str) -> None:
     """Be a job that is a function, between two lines of the journal: have an effect; fail, once or for good."""
-    row, is_first = call.job, call.retry == 1
-    write_journal("begin", row.id, row.lease_token)
+    number, token, is_first = call.job.id, token_of(call), call.retry == 1
+    write_journal("begin", number, token)
     fails = kind == "function_failing" or (kind == "function_retried" and is_first)
-    call.session.add(Ledger(job=row.id, token=row.lease_token, note="never" if fails else "done"))
+    call.session.add(Ledger(job=number, token=token, note="never" if fails else "done"))
     call.session.flush()
     if kind == "function_failing":
         raise ValueError("this kind fails")
     if fails:
         raise RetryableJobError("not yet", seconds=0)
-    write_journal("end", row.id, row.lease_token)
+    write_journal("end", number, token)
 
 
 def make_function(session: Session, kind: str) -> int:
@@ -179,9 +185,9 @@ def make_function(session: Session, kind: str) -> int:
 
 def do_task(job: Any) -> None:
     """Be each of three tasks: have an effect, and count it in the workspace; the second fails where it is to."""
-    write_journal("task", job.id, job.job.lease_token)
+    write_journal("task", job.id, token_of(job))
     job.workspace["done"] = job.workspace.get("done", 0) + 1
-    job.session.add(Ledger(job=job.id, token=job.job.lease_token, note=f"task {job.step + 1}"))
+    job.session.add(Ledger(job=job.id, token=token_of(job), note=f"task {job.step + 1}"))
     job.session.flush()
     if job.workspace.get("fail") and job.step == 1:
         raise ValueError("this task fails")
