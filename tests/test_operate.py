@@ -321,6 +321,14 @@ def test_check_config_warns_of_what_does_not_stop_a_run(instance: Instance) -> N
     assert "warning  mail: 127.0.0.1 port 1 does not answer: Connection refused" in out
 
 
+@pytest.mark.feature("OCQ-12")
+def test_check_config_warns_of_functions_to_keep_that_nobody_has_registered(instance: Instance) -> None:
+    section = "[functions]\nsource_interface: jobcron.functions.FunctionJob\n"
+    instance.configure(sections=f"{section}keep_functions: functionapp.expotr 2d\n")
+    out, _ = instance.command("check-config")
+    assert "key keep_functions: expected a registered function functionapp.expotr, found none" in out
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_check_config_warns_of_a_machine_whose_clock_is_wrong(instance: Instance, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(

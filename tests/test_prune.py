@@ -7,9 +7,11 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import functionapp
 from conftest import JOBCRON, ROOT, SECTIONS, Instance, wait_until
 from jobcron import JobStatus
 from jobcron.testing import JobFactory, run_script
@@ -35,7 +37,7 @@ def make(instance: Instance, *statuses: JobStatus, type_name: str = "foo_job.DO_
 
 def left(instance: Instance) -> list[int]:
     """Return the numbers of the jobs that are there."""
-    return [row.id for row in instance.rows()]
+    return [number for (number,) in instance.query("SELECT id FROM jobcron_job ORDER BY id")]
 
 
 @pytest.mark.feature("LP-31")
@@ -66,6 +68,32 @@ def test_a_section_keeps_the_jobs_of_its_types_as_it_says(instance: Instance) ->
     instance.command("prune")
     assert left(instance) == [others[0]]
     assert mine
+
+
+@pytest.mark.feature("OCQ-12")
+def test_jobs_of_certain_functions_are_kept_for_a_time_of_their_own(instance: Instance) -> None:
+    section = "[functions]\nsource_interface: jobcron.functions.FunctionJob\n"
+    instance.configure("application: functionapp\nkeep_completed: none", sections=section)
+    conf = instance.path / "jobcron.conf"
+    conf.write_text(conf.read_text().replace("application: fooapp:register\n", ""))
+    with instance.session() as session:
+        typed: Any = functionapp
+        for function in (typed.export, typed.troubled, typed.undocumented):
+            function.delay(*("failed",) * (function is not typed.undocumented), session=session)
+    instance.command("run", "functions")
+    exported, failed, other = left(instance)
+    if instance.database.dialect == "sqlite":
+        instance.query("UPDATE jobcron_job SET json_data = '{' WHERE id = :job", job=other)
+    age(instance, 50)
+    keep = "keep_failed: 30d\nkeep_functions: functionapp.export 40d functionapp.troubled 60d\n"
+    conf.write_text(conf.read_text() + keep)
+    _, err = instance.command("prune")
+    assert left(instance) == [failed, other]
+    assert "INFO    Removed 1 COMPLETED jobs of FunctionJobType.CALL.\n" in err
+    age(instance, 11)
+    instance.command("prune")
+    assert left(instance) == [other]
+    assert exported
 
 
 @pytest.mark.feature("LP-31")

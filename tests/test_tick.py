@@ -84,6 +84,24 @@ def test_a_tick_with_nothing_to_do_loads_nothing_heavy(quiet: Instance) -> None:
     assert imports_of(quiet, "do_foo") == set()
 
 
+def test_a_source_by_the_name_of_another_module_is_known_as_well(quiet: Instance) -> None:
+    (quiet.path / "shopfront.py").write_text("from fooapp import DoFooJob, IActJobSource\n")
+    section = "[{0}]\nsource_interface: shopfront.{1}\n"
+    own = f"[more]\nsource_interface: fooapp.DoFooJob\n{section.format('front', 'DoFooJob')}"
+    quiet.configure(sections=own + section.format("desk", "IActJobSource"))
+    conf = quiet.path / "jobcron.conf"
+    conf.write_text(conf.read_text().replace("python_path: ", f"python_path: {quiet.path} "))
+    for name in ("front", "desk"):
+        quiet.run(name)
+        quiet.database.close()
+        assert imports_of(quiet, name) == set()
+    job = do_foo(quiet)
+    quiet.database.close()
+    assert took_the_full_path(quiet, "front")
+    assert quiet.row(job).status is JobStatus.COMPLETED
+    assert not took_the_full_path(quiet, "front")
+
+
 def test_jobs_that_are_not_ready_do_not_make_a_tick_heavy(quiet: Instance) -> None:
     for status in ("2", "3", "5", "6"):
         job = do_foo(quiet)

@@ -359,6 +359,13 @@ def _two_counts(text: str, place: Place) -> list[int]:
     return found
 
 
+def _names_and_durations(text: str, place: Place) -> dict[str, float]:
+    names, times = text.split()[::2], text.split()[1::2]
+    if len(names) != len(times) or len(set(names)) < len(names):
+        raise place.refuse("names, each once and with a time, such as shop.mail.send 2d", text)
+    return {_dotted_name(name, place): _duration(time, place) for name, time in zip(names, times, strict=True)}
+
+
 def _silence(text: str, place: Place) -> list[float] | str:
     return text if text == "auto" else _two_durations(text, place)
 
@@ -395,6 +402,7 @@ CONVERTERS: dict[str, Callable[[str, Place], Any]] = {
     "publishers": _publishers,
     "two_durations": _two_durations,
     "two_counts": _two_counts,
+    "names_and_durations": _names_and_durations,
     "silence": _silence,
     "level": _level,
     "transactions": _transactions,

@@ -94,7 +94,7 @@ def run_section(order: Order) -> JobRunner:
 
 def _prepare(database: TransactionSource, order: Order, source: Any) -> None:
     """Check the tables, and tell the database of the job types of this process; writes only what is new."""
-    sources = registry.registered_sources()
+    sources = registry.registered_sources(order.settings.source_names())
     with database.begin(writing=False) as connection:
         if isinstance(database, Database):
             check_schema(connection, f"{database.describe()} ({database.origin})", order.logger)

@@ -14,7 +14,7 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Text, case, delete, func, null, select, type_coerce
 from sqlalchemy.exc import IntegrityError
 
 from jobcron.clock import database_now
@@ -29,14 +29,17 @@ WINDOW = 1000
 
 
 class Keep(NamedTuple):
-    """How long jobs are kept after their end, in seconds; None: for ever."""
+    """How long jobs of a type are kept after their end, in seconds; None: for ever."""
 
     completed: float | None
     failed: float | None
     cancelled: float | None
+    functions: dict[str, float]
 
-    def of(self, status: JobStatus) -> float | None:
-        """Return how long jobs of this status are kept."""
+    def of(self, status: JobStatus, function: str | None = None) -> float | None:
+        """Return how long jobs of this status, or of a function with a time of its own, are kept (OCQ-12)."""
+        if function in self.functions:
+            return self.functions[function]
         match status:
             case JobStatus.COMPLETED:
                 return self.completed
@@ -90,10 +93,13 @@ class Pruner:
 
     def prune_jobs(self) -> None:
         """Remove finished jobs by their type, status and age, and with them their events and family rows."""
-        times = [keep.of(status) for _, keep in self._keep.values() for status in ENDED]
-        known = [seconds for seconds in times if seconds is not None]
+        keeps = [keep for _, keep in self._keep.values()]
+        times = [keep.of(status) for keep in keeps for status in ENDED]
+        own = [seconds for keep in keeps for seconds in keep.functions.values()]
+        known = [seconds for seconds in (*times, *own) if seconds is not None]
         if not known:
             return
+        function = self._function() if own else null()
         youngest = self._now - timedelta(seconds=min(known))
         removed: Counter[tuple[str, JobStatus]] = Counter()
         stuck = 0
@@ -103,6 +109,7 @@ class Pruner:
             Job._status.label("status"),
             Job.date_created,
             Job.date_finished,
+            function.label("function"),
         )
         for rows in self._windows(Job, columns, lambda row: row.date_created < youngest):
             old = {row.id: (self._keep[row.type][0], row.status) for row in rows if self._is_old(row)}
@@ -116,10 +123,18 @@ class Pruner:
                 "%s old jobs stay: somebody has them locked, or rows of the application need them.", stuck
             )
 
+    def _function(self) -> ColumnElement[str | None]:
+        """Return the function that a job calls, where it calls one."""
+        name: ColumnElement[str | None] = Job.json_data["function"].as_string()
+        if self._database.dialect == "postgresql":
+            return name
+        # One row that somebody wrote by hand, and wrong, is in nobody's way.
+        return case((func.json_valid(type_coerce(Job.json_data, Text)), name))
+
     def _is_old(self, row: Any) -> bool:
         if row.status not in ENDED or row.date_finished is None or row.type not in self._keep:
             return False
-        seconds = self._keep[row.type][1].of(row.status)
+        seconds = self._keep[row.type][1].of(row.status, row.function)
         return seconds is not None and row.date_finished < self._now - timedelta(seconds=seconds)
 
     def _remove_jobs(self, numbers: list[int]) -> list[int]:
@@ -177,11 +192,14 @@ class Pruner:
     def _keep_of(self, connection: Connection, number: int) -> Keep:
         """Return how long jobs of a type are kept: as its section says, or else the instance."""
         section = self._section_of(connection, number)
-        values = []
-        for key in ("keep_completed", "keep_failed", "keep_cancelled"):
-            own = getattr(section, key, None)
-            values.append(own if own is not None else getattr(self._settings, key))
-        return Keep(*values)
+
+        def seconds(key: str) -> float | None:
+            own: float | None = getattr(section, key, None)
+            instances: float | None = getattr(self._settings, key)
+            return instances if own is None else own
+
+        functions = section.keep_functions if section else None
+        return Keep(seconds("keep_completed"), seconds("keep_failed"), seconds("keep_cancelled"), functions or {})
 
     def _section_of(self, connection: Connection, number: int) -> Section | None:
         names = set(connection.scalars(select(JobSourceRow.name).where(JobSourceRow.type_id == number)))

@@ -7,6 +7,9 @@ Trust).
 from __future__ import annotations
 
 import inspect
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -172,12 +175,33 @@ def _keep_when_committed(session: Session, connection: Connection, engine: Engin
 Sources = list[tuple[str, list[SourceName]]]
 
 
-def registered_sources() -> Sources:
+def registered_sources(asked_for: Iterable[str] = ()) -> Sources:
     """Return the types of this process and the names of their sources, in name order.
 
     The order keeps two that write them at once from deadlocking.
+
+    Args:
+        asked_for: the names by which sections ask for sources. A package that hands on what its modules define
+            gives it one more name; such a one is found where its package is imported already.
     """
-    return sorted((name, sorted(source_names(cls))) for name, cls in _classes.items())
+    more = _other_names(asked_for)
+    found = []
+    for type_name, job_class in _classes.items():
+        names = source_names(job_class)
+        names += [SourceName(other, known.own_iter_ready) for known in names for other in more[known.name]]
+        found.append((type_name, sorted(names)))
+    return sorted(found)
+
+
+def _other_names(asked_for: Iterable[str]) -> defaultdict[str, list[str]]:
+    """Return those of the names that are not the things' own, by what is their own."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for name in asked_for:
+        module, _, attribute = name.rpartition(".")
+        thing = vars(sys.modules[module]).get(attribute) if module in sys.modules else None
+        if thing is not None and dotted_name(thing) != name:
+            found[dotted_name(thing)].append(name)
+    return found
 
 
 def is_known(connection: Connection, sources: Sources) -> bool:

@@ -51,6 +51,7 @@ class Section(NamedTuple):
     keep_completed: float | None
     keep_failed: float | None
     keep_cancelled: float | None
+    keep_functions: dict[str, float] | None
     alert_silence: list[float] | str | None
     alert_waiting: list[float] | None
     alert_reports: list[int] | None
@@ -113,6 +114,10 @@ class Settings(NamedTuple):
             raise ConfigurationError(
                 f"{self.path}: expected a section [{name}], found none; the sections of jobs are: {known}"
             ) from None
+
+    def source_names(self) -> list[str]:
+        """Return the names by which the sections ask for their sources."""
+        return [s.source_interface for s in self.sections.values() if s.source_interface is not None]
 
     def place(self, key: str) -> str:
         """Return where a key of the instance stands, for messages."""

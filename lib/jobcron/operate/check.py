@@ -21,7 +21,8 @@ from jobcron.clock import database_now
 from jobcron.control import Control
 from jobcron.database import Database, first_line
 from jobcron.directory import check_shared_directory, private_directory
-from jobcron.errors import ConfigurationError, DirectoryError, UserMistake
+from jobcron.errors import ConfigurationError, DirectoryError, UnknownFunction, UserMistake
+from jobcron.functions.registered import find
 from jobcron.groups.script import ProcessJobSources, groups_of
 from jobcron.instance import load_settings, presented
 from jobcron.job import Job
@@ -132,6 +133,17 @@ def _section(settings: Settings, section: Section) -> Iterator[Finding]:
     yield Finding(
         f"section {section.name}: {registry.dotted_name(source)}, run by {runner.__name__}, at {section.schedule}"
     )
+    yield from _kept_functions(settings, section)
+
+
+def _kept_functions(settings: Settings, section: Section) -> Iterator[Finding]:
+    """Say which functions of ``keep_functions`` nobody has registered: what was misspelt would do nothing."""
+    for name in section.keep_functions or ():
+        try:
+            find(name)
+        except UnknownFunction as error:
+            place = f"{settings.path}: section [{section.name}], key keep_functions"
+            yield Finding(f"{place}: {error}", is_warning=True)
 
 
 def _groups(settings: Settings) -> Iterator[Finding]:

@@ -41,7 +41,7 @@ def upgrade(config: str | None) -> int:
     try:
         with database.begin() as connection:
             before = upgrade_schema(connection, database.describe())
-            registry.sync(connection, registry.registered_sources())
+            registry.sync(connection, registry.registered_sources(settings.source_names()))
     finally:
         database.close()
     done = "is up to date" if before == REVISION else f"was upgraded from {before or 'nothing'}"
