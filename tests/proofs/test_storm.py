@@ -32,6 +32,9 @@ OTHERS = ("function",) * 2 + ("function_retried", "function_failing", "function_
 
 KINDS = CLASSES + OTHERS
 
+WORK_SECONDS = 10.0
+"""How long a kill waits for a worker that has begun a job: else most would hit one that is only starting."""
+
 JOBS = int(os.environ.get("STORM_JOBS", 100_000 if IS_CHAOS else 2_000))
 KILLS = 1_000 if IS_CHAOS else 20
 STOPS = 50 if IS_CHAOS else 2
@@ -55,7 +58,10 @@ class Storm:
         self.resources = proof.path / "resources"
         self.instances = [proof.instance(f"host-{number}") for number in range(WORKERS)]
         self.log = (proof.path / "workers.log").open("a")
+        self.journal = proof.state / "journal"
+        self.journal.touch(mode=0o600)
         self.workers = [self.start(instance) for instance in self.instances]
+        self.read_from = [0] * WORKERS
         self.happened: Counter[str] = Counter()
 
     def start(self, instance: Path) -> subprocess.Popen[bytes]:
@@ -67,11 +73,23 @@ class Storm:
         )
 
     def kill(self) -> None:
-        """Kill a worker, and start it again."""
+        """Kill a worker that has begun a job since it was started, and start it again."""
         number = self.chance.randrange(WORKERS)
+        deadline = time.monotonic() + WORK_SECONDS
+        while time.monotonic() < deadline and not self.has_worked(number):
+            time.sleep(0.02)
+        time.sleep(self.chance.uniform(0, 0.1))
+        self.happened["a worker at work killed"] += self.has_worked(number)
+        self.read_from[number] = self.journal.stat().st_size
         self.workers[number].kill()
         self.workers[number].wait()
         self.workers[number] = self.start(self.instances[number])
+
+    def has_worked(self, number: int) -> bool:
+        """Tell whether a worker has begun a job since the last one of its place was killed."""
+        with self.journal.open("rb") as journal:
+            journal.seek(self.read_from[number])
+            return f" {self.workers[number].pid} ".encode() in journal.read()
 
     def pause(self) -> None:
         """Stop a worker for longer than its lease, as a machine that swaps or sleeps; then let it go on."""
