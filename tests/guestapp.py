@@ -64,6 +64,7 @@ class GuestJobType(JobType):
     SCHEMA = 3
     LARGE = 4
     LINE = 5
+    OWN_WAY = 6
 
 
 class LetterJob(BaseRunnableJob):
@@ -167,3 +168,21 @@ class LargeJob(BaseRunnableJob):
     def run(self) -> None:
         """Keep too much."""
         self.metadata["deep"] = [[[["deep"]]]]
+
+
+class OwnWayJob(BaseRunnableJob):
+    """Finds its ready jobs in its own way: the latest first."""
+
+    class_job_type = GuestJobType.OWN_WAY
+
+    customer: Customer | None = None
+
+    @classmethod
+    def iterReady(cls, *, session: Any = None) -> Any:
+        """Yield the ready jobs backwards."""
+        return iter(list(super().iterReady(session=session))[::-1])
+
+    def run(self) -> None:
+        """Write to the customer."""
+        if self.customer:
+            self.customer.letters += 1

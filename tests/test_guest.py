@@ -28,6 +28,7 @@ from guestapp import (
     LetterJob,
     Line,
     LineJob,
+    OwnWayJob,
     SchemaJob,
 )
 from jobcron import (
@@ -55,6 +56,7 @@ SECTIONS = "\n".join(
         ("anything", "AboutAnythingJob"),
         ("line", "LineJob"),
         ("large", "LargeJob"),
+        ("own_way", "OwnWayJob"),
     )
 )
 
@@ -689,6 +691,8 @@ def test_the_jobs_about_a_target_are_found_newest_first(session: Session, custom
         {"customer": {"$object": ["guestapp.Customer", [10**30]]}},
         {"customer": {"$object": ["os.path", [1]]}},
         {"customer": {"$object": {"a": 1}}},
+        {"customer": {"$object": ["guestapp.Customer", [[1]]]}},
+        {"customer": {"$object": ["guestapp.Customer", [{"$object": ["guestapp.Customer", [1]]}]]}},
     ],
 )
 def test_a_row_with_crafted_references_fails_alone(guest: Instance, crafted: dict[str, Any]) -> None:
@@ -705,6 +709,28 @@ def test_a_row_with_crafted_references_fails_alone(guest: Instance, crafted: dic
     guest.run("everything")
     assert [guest.row(job).status for job in good] == [JobStatus.COMPLETED] * 4
     assert guest.row(bad).status is JobStatus.FAILED
+
+
+@pytest.mark.parametrize("key", [["no number"], [[1]], [{"$object": ["guestapp.Customer", [1]]}]])
+def test_a_crafted_row_fails_alone_where_a_source_finds_its_jobs_itself(guest: Instance, key: list[Any]) -> None:
+    with guest.session() as session:
+        customer = _added(session, Customer())
+        session.flush()
+        jobs = [OwnWayJob.create(customer=customer, session=session).id for _ in range(3)]
+    value = "CAST(:data AS jsonb)" if guest.database.dialect == "postgresql" else ":data"
+    crafted = json.dumps({"customer": {"$object": ["guestapp.Customer", key]}})
+    guest.query(f"UPDATE jobcron_job SET json_data = {value} WHERE id = :id", data=crafted, id=jobs[1])
+    guest.run("own_way")
+    assert [guest.row(job).status.name for job in jobs] == ["COMPLETED", "FAILED", "COMPLETED"]
+
+
+def test_what_only_looks_like_a_reference_is_data_where_nothing_declares_it(guest: Instance) -> None:
+    looks = {"$object": ["guestapp.Customer", [[1]]]}
+    with guest.session() as session:
+        job = EverythingJob.create(metadata={"of the user": looks}, session=session).id
+    guest.run("everything")
+    assert guest.row(job).status is JobStatus.COMPLETED
+    assert guest.row(job).json_data["of the user"] == looks
 
 
 @pytest.mark.parametrize("key", ["no json", '{"$set": [[]]}', '"x"', "[1, 2]", "[]", "1" * 40])

@@ -243,10 +243,10 @@ class IteratorFeed:
                 session.rollback()
                 continue
             self._remember_type(session, row.type_id)
-            self._refresh(session, row)
+            runnable = self._refreshed(session, row, job)
             session.commit()
             self._claimed_in_pass = True
-            return [(claims[0], job)]
+            return [(claims[0], runnable)]
 
     def _ready(self, session: Session) -> Iterable[Any]:
         # Read whole, in a short transaction: no cursor stays open while jobs run.
@@ -270,14 +270,20 @@ class IteratorFeed:
             )
         return row
 
-    def _refresh(self, session: Session, row: Job) -> None:
+    def _refreshed(self, session: Session, row: Job, job: Any) -> Any:
         """Read again, in the claim's transaction, what the pass read long ago: `acquire` counts on it."""
         load = getattr(self._source, "load", None)
-        if load is not None:
-            load(session, [row.id])
-        else:
-            session.expire_all()
-            session.refresh(row)
+        try:
+            if load is not None:
+                load(session, [row.id])
+            else:
+                session.expire_all()
+                session.refresh(row)
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # as in `load_claimed`: this one is taken, and fails
+            return Unloadable(error)
+        return job
 
     def _remember_type(self, session: Session, type_id: int) -> None:
         """Note which types the source hands out: a job of theirs that died is then known to be its."""

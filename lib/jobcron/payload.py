@@ -271,18 +271,18 @@ def decode(value: Any, session: Session) -> Any:
         if mark == "$object":
             return object_of(as_reference(content), session)
         if mark.startswith("$"):
-            return _decode_marked(mark, content, session)
+            return _decode_marked(mark, content, lambda item: decode(item, session))
     return {key: decode(item, session) for key, item in value.items()}
 
 
-def _decode_marked(mark: str, content: Any, session: Session) -> Any:
+def _decode_marked(mark: str, content: Any, decode_item: Callable[[Any], Any]) -> Any:
     try:
         if mark in _READERS:
             return _READERS[mark](content)
         if mark == "$enum":
             name, item = content
             return _class_named(name, _is_enum)[item]
-        items = [decode(item, session) for item in content]
+        items = [decode_item(item) for item in content]
         return dict(items) if mark == "$dict" else _MAKERS[mark](items)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         # What is no text is no UUID's, for one, and is met as AttributeError.
@@ -302,8 +302,22 @@ def as_reference(content: Any) -> Reference:
         parts = tuple(key)
     except (TypeError, ValueError):
         raise InvalidJobData(f"expected a class and a key, got {cut_repr(content)}") from None
-    # The parts of a key are plain values: no session is needed to read them.
-    return Reference(_class_named(name, _is_mapped), tuple(decode(part, None) for part in parts))  # type: ignore[arg-type]
+    return Reference(_class_named(name, _is_mapped), tuple(map(key_part, parts)))
+
+
+def key_part(part: Any) -> Any:
+    """Return a part of a primary key, which is a plain value, an item of an enum, or of one of the scalar types.
+
+    Raises:
+        InvalidJobData: it is something else, such as a collection.
+    """
+    if part is None or isinstance(part, bool | int | float | str):
+        return part
+    if isinstance(part, dict) and len(part) == 1:
+        ((mark, content),) = part.items()
+        if mark in _READERS or mark == "$enum":
+            return _decode_marked(mark, content, key_part)
+    raise InvalidJobData(f"expected a part of a primary key, got {cut_repr(part)}")
 
 
 def references(value: Any) -> Iterator[Reference]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from jobcron.database import interruption_of
 from jobcron.errors import InvalidJobData
 from jobcron.family import target_name
-from jobcron.payload import Reference, as_reference, cut_repr, decode, object_of, references
+from jobcron.payload import Reference, as_reference, cut_repr, key_part, object_of, references
 
 
 class Target:
@@ -52,7 +52,7 @@ def reference_of(job: Any) -> Reference | None:
     if declared is None or declared is object:
         return as_reference([row.target_type, parts])
     # The class that the code declares counts: it may have been renamed since.
-    return Reference(inspect(declared).base_mapper.class_, tuple(decode(part, job.session) for part in parts))
+    return Reference(inspect(declared).base_mapper.class_, tuple(map(key_part, parts)))
 
 
 def load_referred(session: Session, jobs: Iterable[Any]) -> None:
@@ -80,7 +80,10 @@ def load_referred(session: Session, jobs: Iterable[Any]) -> None:
 def _references_of(job: Any) -> list[Reference]:
     try:
         own = None if job.has_family else reference_of(job)
-        return [*([own] if own else []), *references(job.job.json_data)]
+        data = job.job.json_data
+        # Only what is declared is ever decoded; what else is in the data may look as it likes.
+        arguments = [data[name] for name in job.declared().arguments if name in data]
+        return [*([own] if own else []), *references(arguments)]
     except (InvalidJobData, RecursionError):  # the job meets it when it asks for the value, and fails by it alone
         return []
 
