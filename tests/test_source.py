@@ -242,7 +242,7 @@ def test_without_any_session_create_says_how_to_give_one() -> None:
 
 
 def test_a_naive_time_is_refused(session: Session, foo: Foo) -> None:
-    with pytest.raises(Exception, match="expected a datetime with a time zone"):
+    with pytest.raises(InvalidJobData, match="to be a datetime with a time zone"):
         DoFooJob.create(foo, scheduled_start=datetime(2026, 1, 1))
 
 

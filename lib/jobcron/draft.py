@@ -15,6 +15,7 @@ from jobcron.errors import InvalidJobData
 from jobcron.family import target_name
 from jobcron.job import Job
 from jobcron.registry import dotted_name
+from jobcron.rowvalues import check_row_values
 
 JOB_VALUES = frozenset(
     {
@@ -89,7 +90,11 @@ def draft(owner: Any, target: Any, values: dict[str, Any]) -> Draft:
         InvalidJobData: a value is unknown, missing, or does not fit.
     """
     data = values.pop("metadata", values.pop("json_data", None))
-    job = {**owner.job_defaults, **{name: values.pop(name) for name in JOB_VALUES & values.keys()}}
+    given = {name: values.pop(name) for name in JOB_VALUES & values.keys()}
+    # None is what is not given, save of retries, which it lets be any number.
+    given = {name: value for name, value in given.items() if value is not None or name == "max_retries"}
+    job = {**owner.job_defaults, **given}
+    check_row_values(owner.__name__, job)
     if job.get("max_retries", 0) is None:
         job["max_retries"] = null()  # for ever, not the column's default
     declared: Declared = owner.declared()

@@ -112,8 +112,15 @@ def _items(value: Any, what: str) -> Iterator[tuple[str, Any]]:
         yield f"{what}[{key!r}]", item
 
 
+def is_text(value: object) -> bool:
+    """Tell whether a value is text that every database can keep: no NUL, no lone surrogates."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 def _check_text(text: str, what: str) -> None:
-    if text.isascii() and "\0" not in text:
+    if is_text(text):
         return
     for character in text:
         if character == "\0" or "\ud800" <= character <= "\udfff":
