@@ -158,13 +158,13 @@ class RetryableJobError(JobcronError):
     """Raised by a job that may succeed later; always one of the errors that are retried.
 
     Args:
-        message: what went wrong.
+        msg: what went wrong.
         seconds: wait this long before the next attempt; None: the type's ``retry_delay``.
         ignore_retry: the attempt does not count, so that it uses up no retry (OCQ-04).
     """
 
-    def __init__(self, message: str = "", *, seconds: float | None = None, ignore_retry: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, msg: str = "", seconds: float | None = None, ignore_retry: bool = False) -> None:
+        super().__init__(msg)
         self.seconds = seconds
         self.ignore_retry = ignore_retry
 
