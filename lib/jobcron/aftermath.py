@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobcron.attempt import Attempt
 from jobcron.database import TransactionSource, interruption_of, use_session
+from jobcron.effects import effects_of
 from jobcron.finish import set_aside, still_ours
 from jobcron.outcome import Lost, Outcome
 from jobcron.report import Reporter
@@ -98,12 +99,14 @@ def _tell_people(
 def _variables(attempt: Attempt, context: Callable[[], AbstractContextManager[Any]]) -> list[tuple[str, object]]:
     """Return what the job tells of itself, whatever state it is in."""
     known: list[tuple[str, object]] = [("job_id", attempt.claim.id)]
+    effects: list[tuple[str, object]] = []
     try:
         tell = getattr(attempt.runnable, "getOopsVars", None)
         with use_session(attempt.session), context():
+            effects = [("effects", effects_of(attempt.runnable, attempt.uuid))]
             known = [(str(name), value) for name, value in tell()] if tell else known
     except Exception as error:
         known.append(("getOopsVars", f"failed: {type(error).__name__}"))
     with suppress(DBAPIError):
         attempt.session.rollback()
-    return known
+    return [*known, *effects]

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, object_session
 from jobcron import registry
 from jobcron.claim import Claim, Claimant, claim, claim_one, expire, reclaim
 from jobcron.database import TransactionSource, use_session
+from jobcron.effects import effects_of
 from jobcron.errors import ConfigurationError
 from jobcron.finish import record, record_all, set_aside
 from jobcron.job import Job
@@ -87,6 +88,12 @@ def load_claimed(source: Any, session: Session, claim: Claim) -> Entry:
 def _missing(source: Any) -> Unloadable:
     name = getattr(getattr(source, "context_class", source), "__name__", type(source).__name__)
     return Unloadable(LookupError(f"its row in {name} is missing"))
+
+
+def record_taken_over(session: Session, claim: Claim, job: Any) -> None:
+    """Write to the history of a job that its process died, and what may be left of that attempt."""
+    uuid = session.scalar(select(Job.uuid).where(Job.id == claim.id))
+    record(session.connection(), claim, "taken over", f"the lease was past; {effects_of(job, uuid)}")
 
 
 class Feed(Protocol):
@@ -159,17 +166,21 @@ class TypeFeed:
             if self._type_id is None:
                 return []
         claims: list[Claim] = []
+        is_dead = False
         if time.monotonic() >= self._look_back_at:
             more = end_expired(connection, self._type_id, self._logger)
             claims = reclaim(connection, self._type_id, self._claimant)
             if claims:
-                record(connection, claims[0], "taken over", "the lease was past")
+                is_dead = True
                 self._logger.info("Job %s was left behind by its runner: taken over.", claims[0].id)
             elif not more:
                 self._look_back_at = time.monotonic() + RECLAIM_SECONDS
         if not claims:
             claims = claim(connection, self._type_id, self._batch, self._claimant)
-        return self._loaded(session, claims)
+        entries = self._loaded(session, claims)
+        if is_dead:
+            record_taken_over(session, *entries[0])
+        return entries
 
     def _loaded(self, session: Session, claims: list[Claim]) -> list[Entry]:
         if not claims:
@@ -301,7 +312,7 @@ class IteratorFeed:
                 pass
             while taken := reclaim(connection, number, self._claimant):
                 row = session.get_one(Job, taken[0].id, populate_existing=True)
-                record(connection, taken[0], "taken over", "the lease was past")
+                record_taken_over(session, taken[0], self._source)
                 session.commit()
                 self._logger.info("Job %s was left behind by its runner.", row.id)
                 if row.crash_count >= self._crash_limit:

@@ -81,6 +81,10 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
     """By what part of the delay it may be longer, at random: 0.2 is up to a fifth. Jobs that failed together, when
     a service was down for instance, do not come back all at once then."""
 
+    database_only: ClassVar[bool] = False
+    """Whether jobs do nothing outside their database. Then all that an attempt did is undone when it fails, and
+    reports and histories say so; else they name the job's `uuid`, the idempotency key of what was done outside."""
+
     time_limit: ClassVar[timedelta | None] = None
     """How long a job may run; None: as long as it likes."""
 
