@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def troubled(kind: str) -> str | None:
         case "retry in 5":
             raise RetryableJobError("soon", seconds=5)
         case "ignored":
-            raise RetryableJobError("not mine", seconds=60, ignore_retry=True)
+            raise RetryableJobError("not mine", 60, True)
         case "failed":
             raise FailedJobError("for good")
         case "nothing":
@@ -69,6 +70,56 @@ def die_once(path: str) -> str:
         Path(path).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return "alive"
+
+
+@job
+def meet(folder: str, number: int) -> None:
+    """Wait, without a transaction, for another process that does the same."""
+    (Path(folder) / f"here-{number}").touch()
+    deadline = time.monotonic() + 60
+    while not (Path(folder) / f"here-{1 - number}").exists():
+        assert time.monotonic() < deadline, "nobody came"
+        time.sleep(0.02)
+    note(f"met {number}")
+
+
+async def work_later() -> None:
+    """Be never awaited."""
+
+
+@job
+def sneaky() -> Any:
+    """Return what would do the work, as a decorated function may."""
+    note("never")
+    return work_later()
+
+
+@job
+def log_in(user: str, password: str, *more: str) -> None:
+    """Fail with a secret in hand."""
+    raise ValueError(f"{user} may not")
+
+
+@job(database_only=True)
+def fail_or_die(death: bool = False) -> None:
+    """End badly, having done nothing elsewhere."""
+    if death:
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise ValueError("it failed")
+
+
+@job(retry_pattern={1: 0}, max_retries=2, priority=4)
+def second_time(running: FunctionJob | None = None) -> str:
+    """Succeed when it is run again."""
+    if FunctionJob.get(1, session=current_session()).job.attempt_count < 2:
+        raise RetryableJobError("not yet")
+    return "well"
+
+
+@job(name="export-one")
+def named() -> None:
+    """Fail under another name."""
+    raise FailedJobError("for good")
 
 
 def open_foo(session: Session, running: FunctionJob, what: str = "foo") -> dict[str, Any]:

@@ -59,7 +59,7 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "crash_limit: 7\ncron_control: control.ini\nmetrics_dir: prom\nmetrics_hook: a.b:c.d\n[do_foo]\n"
         "source_interface: a.b.IC\ndbuser: foo\nrunner_class: x.Y\nbatch_size: 3\n"
         "oops_prefix: F\nerror_dir: own\nschedule: 0  2 * * *\ncrontab_group: MAIN\nmax_runtime: 2m\n"
-        "keep_functions: a.b.c 1d\n    d 1m\n"
+        "keep_functions: a.b.c 1d\n    export-one 1m e none\n"
     )
     found = load_settings(str(path))
     here = str(path.parent)
@@ -108,11 +108,13 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "keep_completed": None,
         "keep_failed": None,
         "keep_cancelled": None,
-        "keep_functions": {"a.b.c": 86400.0, "d": 60.0},
+        "keep_functions": {"a.b.c": 86400.0, "export-one": 60.0, "e": None},
         "alert_silence": "auto",
         "alert_waiting": [1800.0, 7200.0],
         "alert_reports": [10, 100],
-        **dict.fromkeys(("tasks", "creation_hook", "failure_hook", "pre_task_hook", "post_task_hook", "queue")),
+        **dict.fromkeys(
+            ("functions", "tasks", "creation_hook", "failure_hook", "pre_task_hook", "post_task_hook", "queue")
+        ),
     }
 
 

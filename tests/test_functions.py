@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,11 +18,14 @@ from sqlalchemy.orm import Session
 import functionapp as typed_app
 from conftest import Instance
 from fooapp import Foo
-from jobcron import InvalidJobData, Job, JobStatus, UnknownFunction
-from jobcron.functions import FunctionJob, FunctionState, identity_exact, job, register, schedule_job
+from jobcron import InvalidJobData, Job, JobStatus, UnknownFunction, functions
+from jobcron.functions import FunctionJob, FunctionState, identity_exact, job, register
 
 app: Any = typed_app
 """`delay` takes its own keywords as well, which type checkers know of by `options` alone."""
+
+schedule_job: Any = functions.schedule_job
+"""It is given what checkers refuse as well."""
 
 SECTION = "[functions]\nsource_interface: jobcron.functions.FunctionJob\n"
 
@@ -100,14 +104,15 @@ def test_options_of_a_job_are_the_callers_then_the_functions(session: Session) -
 @pytest.mark.feature("OCQ-03")
 def test_a_job_shows_what_the_connectors_jobs_showed(calling: Instance) -> None:
     with calling.session() as session:
-        app.export.delay("partner", number=7, session=session)
+        app.export.delay("partner", number=7, requester="ada", session=session)
         app.troubled.delay("value", session=session)
-        FunctionJob.get(1, session=session).job.requester = "ada"
         assert FunctionJob.get(1, session=session).state is FunctionState.PENDING
     calling.command("run", "functions")
     with calling.session() as session:
         done, failed = (FunctionJob.get(number, session=session) for number in (1, 2))
-        assert str(done.state) == str(FunctionState.DONE)
+        assert str(done.state) == "done"
+        assert (done.date_enqueued, done.date_done, failed.date_done) == (None, done.date_finished, None)
+        assert (done.max_retries, done.job.max_retries) == (5, 4)
         assert (done.func_name, done.retry, done.user) == ("functionapp.export", 1, "ada")
         assert done.func_string == "functionapp.export('partner', number=7)"
         assert (done.result, done.exc_info) == ("exported partner 7", None)
@@ -268,13 +273,17 @@ def test_a_job_that_gets_itself_can_come_back(calling: Instance) -> None:
     with calling.session() as session:
         first = schedule_job("0s", app.again, kwargs={"n": 6}, expires="2h", session=session)
         first.job.priority = 4
+        first.job.requester = "ada"
     calling.command("run", "functions")
     done, copy = calling.rows()
     assert notes(calling) == ["n=6"]
     assert (done.status, copy.status, copy.priority) == (JobStatus.COMPLETED, JobStatus.WAITING, 4)
     assert (copy.scheduled_start - copy.date_created).total_seconds() == pytest.approx(259200, abs=5)
     assert copy.expires_at == copy.scheduled_start + timedelta(hours=2)
-    assert copy.json_data["keywords"] == {"n": 7}
+    assert (copy.json_data["keywords"], copy.requester) == ({"n": 7}, "ada")
+    with calling.session() as session:
+        again = FunctionJob.get(copy.uuid, session=session).reschedule("1d", expires=None)
+        assert again.job.expires_at is None
 
 
 @pytest.mark.feature("DJF-05")
@@ -290,6 +299,13 @@ def test_without_i_the_first_error_ends_the_run_and_is_shown(calling: Instance) 
     assert calling.rows()[2].attempt_count == 0
     calling.command("runscheduledjobs")
     assert [row.status.name for row in calling.rows()] == ["COMPLETED", "FAILED", "COMPLETED"]
+
+
+def test_runscheduledjobs_refuses_a_section_with_another_runner(calling: Instance) -> None:
+    calling.configure(sections=f"{SECTION}runner_class: ProcessJobRunner\n")
+    _, err = calling.command("runscheduledjobs", expect=2)
+    assert "section [functions], key runner_class: expected JobRunner, the only one" in err
+    assert "got: ProcessJobRunner; `jobcron run functions` runs the section as it says" in err
 
 
 @pytest.mark.feature("DJF-05")
@@ -310,18 +326,24 @@ def test_with_i_it_goes_on_and_with_d_what_completed_is_removed(calling: Instanc
 def test_two_processors_never_run_the_same_job(calling: Instance, tmp_path: Path) -> None:
     """What django-future warns of; the second processor has locks of its own, as on another host."""
     with calling.session() as session:
-        for number in range(200):
+        for number in range(2):
+            app.meet.options(priority=0, session=session).delay(str(tmp_path), number)
+        for number in range(100):
             app.export.delay("thing", number, session=session)
     text = (calling.path / "jobcron.conf").read_text()
-    calling.configure(f"lock_dir: {tmp_path / 'locks'}", SECTION)
     other = calling.path / "other"
     other.mkdir()
-    (other / "jobcron.conf").write_text(text.replace(f"state_dir: {calling.state}", "state_dir: state"))
-    (calling.path / "jobcron.conf").write_text(text)
+    (other / "jobcron.conf").write_text(
+        text.replace(f"state_dir: {calling.state}", f"state_dir: state\nlock_dir: {tmp_path / 'locks'}")
+    )
     command = str(Path(sys.executable).with_name("jobcron"))
     runs = [subprocess.Popen([command, "--config", str(p), "runscheduledjobs"]) for p in (calling.path, other)]
     assert [run.wait(120) for run in runs] == [0, 0]
-    assert sorted(notes(calling)) == sorted(f"thing {number}" for number in range(200))
+    met = [note for note in notes(calling) if note.startswith("met")]
+    assert sorted(met) == ["met 0", "met 1"]
+    assert len({row.claimed_by for row in calling.rows() if row.id <= 2}) == 2  # both ran some
+    exported = [note for note in notes(calling) if note not in met]
+    assert sorted(exported) == sorted(f"thing {number}" for number in range(100))
 
 
 @pytest.mark.feature("DJF-06", "OCQ-01")
@@ -353,7 +375,11 @@ def test_a_row_whose_function_nobody_knows_fails_alone_and_imports_nothing(calli
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda s: app.export.delay("a", object(), session=s), "arguments of FunctionJob[1]"),
+        (
+            lambda s: app.export.delay("a", object(), session=s),
+            "expected number of functionapp.export to be of a type that a job's row",
+        ),
+        (lambda s: app.export.delay("a\0", session=s), "expected model of functionapp.export to be text"),
         (lambda s: app.export.delay(session=s), "missing a required argument: 'model'"),
         (lambda s: app.export.delay("a", colour="red", session=s), "unexpected keyword argument 'colour'"),
         (lambda s: app.export.delay("a", eta="soon", session=s), "expected eta to be a datetime"),
@@ -362,6 +388,19 @@ def test_a_row_whose_function_nobody_knows_fails_alone_and_imports_nothing(calli
         (lambda s: schedule_job("5d", app.again, args=[1, 2], session=s), "too many positional arguments"),
         (lambda s: schedule_job("5d", lambda: None, session=s), "can be found by its name"),
         (lambda s: schedule_job("5d", app.again, content_object="text", session=s), "mapped object"),
+        (lambda s: app.export.delay("a", priority="high", session=s), "expected priority of FunctionJob"),
+        (lambda s: schedule_job("5d", None, session=s), "expected a function, got NoneType: None"),
+        (lambda s: schedule_job("5d", partial(app.again), session=s), "expected a function, got partial"),
+        (lambda s: schedule_job("5d", print, session=s), "expected a function of a module"),
+        (lambda s: schedule_job("5d", app.again, args=None, session=s), "expected args of functionapp.again"),
+        (lambda s: schedule_job("5d", app.again, args="ab", session=s), "got str: 'ab'"),
+        (lambda s: schedule_job("5d", app.again, kwargs=[1], session=s), "expected kwargs of functionapp.again"),
+        (lambda s: schedule_job("5d", app.again, kwargs={1: 2}, session=s), "to be a dict of names"),
+        (lambda s: app.export.delay("a", identity_key=lambda job: "x", session=s), "there is no job yet"),
+        (
+            lambda s: app.export.delay("a", identity_key="", session=s),
+            "expected identity_key of functionapp.export",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_when_it_is_delayed(session: Session, make: Any, said: str) -> None:
@@ -372,8 +411,11 @@ def test_what_makes_no_sense_is_refused_when_it_is_delayed(session: Session, mak
 
 
 def test_a_name_that_is_not_registered_is_refused_when_it_is_scheduled(session: Session) -> None:
-    with pytest.raises(UnknownFunction, match=r"functionapp\.not_registered, found none: it has to be decorated"):
-        schedule_job("5d", "functionapp.not_registered", session=session)
+    for function in ("functionapp.not_registered", app.not_registered):
+        with pytest.raises(
+            UnknownFunction, match=r"functionapp\.not_registered, found none: it has to be decorated"
+        ):
+            schedule_job("5d", function, session=session)
 
 
 def test_parameters_with_the_names_of_delays_own_are_refused() -> None:

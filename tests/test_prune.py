@@ -78,21 +78,22 @@ def test_jobs_of_certain_functions_are_kept_for_a_time_of_their_own(instance: In
     conf.write_text(conf.read_text().replace("application: fooapp:register\n", ""))
     with instance.session() as session:
         typed: Any = functionapp
-        for function in (typed.export, typed.troubled, typed.undocumented):
-            function.delay(*("failed",) * (function is not typed.undocumented), session=session)
+        for function, *arguments in ((typed.export, "a"), (typed.troubled, "failed"), (typed.undocumented,)):
+            function.delay(*arguments, session=session)
+        typed.named.delay(session=session)
     instance.command("run", "functions")
-    exported, failed, other = left(instance)
+    exported, failed, other, for_ever = left(instance)
     if instance.database.dialect == "sqlite":
         instance.query("UPDATE jobcron_job SET json_data = '{' WHERE id = :job", job=other)
     age(instance, 50)
-    keep = "keep_failed: 30d\nkeep_functions: functionapp.export 40d functionapp.troubled 60d\n"
+    keep = "keep_failed: 30d\nkeep_functions: functionapp.export 40d functionapp.troubled 60d export-one none\n"
     conf.write_text(conf.read_text() + keep)
     _, err = instance.command("prune")
-    assert left(instance) == [failed, other]
+    assert left(instance) == [failed, other, for_ever]
     assert "INFO    Removed 1 COMPLETED jobs of FunctionJobType.CALL.\n" in err
     age(instance, 11)
     instance.command("prune")
-    assert left(instance) == [other]
+    assert left(instance) == [other, for_ever]
     assert exported
 
 

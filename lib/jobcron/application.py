@@ -53,6 +53,10 @@ def load_application(settings: Settings) -> Application:
             from jobcron.steps.configured import define_configured
 
             define_configured(settings)
+        if any(section.functions is not None for section in settings.sections.values()):
+            from jobcron.functions.configured import register_configured
+
+            register_configured(settings)
         return application
 
 

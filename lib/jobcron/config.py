@@ -26,6 +26,7 @@ from jobcron.settings import LEVELS, SCHEMA, SECTION_NAME, Section, Settings, is
 INSTANCE = "jobcron"
 TEMPLATE = "job_section"
 RESERVED = (TEMPLATE, "DEFAULT")
+FUNCTIONS_SOURCE = "jobcron.functions.FunctionJob"
 
 _SECTION_LINE = re.compile(r"^\[(?P<name>.*?)\]?\s*$")
 _KEY_LINE = re.compile(r"^(?P<key>[^\s#;:=\[][^:=]*?)\s*[:=]\s*(?P<value>.*)$")
@@ -203,7 +204,8 @@ def _settings(
     sections = {name: Section(name, **values(name, schema[TEMPLATE])) for name in names}
     for name, section in sections.items():
         places = {key: Place(origins.get((name, key), path), name, key) for key in schema[TEMPLATE]}
-        sections[name] = section._replace(source_interface=steps_source(section, places))
+        source = steps_source(section, places)
+        sections[name] = section._replace(source_interface=functions_source(section, places, source))
     place = f"{origins.get((INSTANCE, 'database_url'), path)}: section [{INSTANCE}], key database_url"
     return Settings(path=path, database_origin=place, sections=sections, **instance)
 
@@ -227,6 +229,27 @@ def steps_source(section: Section, places: dict[str, Place]) -> str | None:
     if section.tasks is not None:
         return f"jobcron.steps.sections.{section.name}"
     return section.source_interface if section.queue is None else f"jobcron.steps.queues.{section.queue}"
+
+
+def functions_source(section: Section, places: dict[str, Place], source: str | None) -> str | None:
+    """Return the source of a section: where it lists functions, that of the jobs of functions.
+
+    Args:
+        section: as it was read.
+        places: where its keys stand.
+        source: what the other keys make of it.
+
+    Raises:
+        ConfigurationError: its keys do not go together.
+    """
+    if section.functions is None:
+        return source
+    if source not in (None, FUNCTIONS_SOURCE):
+        keys = [key for key in ("tasks", "queue", "source_interface") if getattr(section, key) is not None]
+        raise places["functions"].refuse(
+            f"{FUNCTIONS_SOURCE} as source_interface, or none", f"{keys[0]} beside it"
+        )
+    return FUNCTIONS_SOURCE
 
 
 def _string(text: str, place: Place) -> str:
@@ -359,11 +382,12 @@ def _two_counts(text: str, place: Place) -> list[int]:
     return found
 
 
-def _names_and_durations(text: str, place: Place) -> dict[str, float]:
+def _names_and_durations(text: str, place: Place) -> dict[str, float | None]:
     names, times = text.split()[::2], text.split()[1::2]
     if len(names) != len(times) or len(set(names)) < len(names):
-        raise place.refuse("names, each once and with a time, such as shop.mail.send 2d", text)
-    return {_dotted_name(name, place): _duration(time, place) for name, time in zip(names, times, strict=True)}
+        raise place.refuse("names, each once and with a time or none, such as shop.mail.send 2d", text)
+    durations = [None if time == "none" else _duration(time, place) for time in times]
+    return dict(zip(names, durations, strict=True))
 
 
 def _silence(text: str, place: Place) -> list[float] | str:

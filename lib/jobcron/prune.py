@@ -34,11 +34,11 @@ class Keep(NamedTuple):
     completed: float | None
     failed: float | None
     cancelled: float | None
-    functions: dict[str, float]
+    functions: dict[str, float | None]
 
     def of(self, status: JobStatus, function: str | None = None) -> float | None:
         """Return how long jobs of this status, or of a function with a time of its own, are kept (OCQ-12)."""
-        if function in self.functions:
+        if function is not None and function in self.functions:
             return self.functions[function]
         match status:
             case JobStatus.COMPLETED:

@@ -51,10 +51,11 @@ class Section(NamedTuple):
     keep_completed: float | None
     keep_failed: float | None
     keep_cancelled: float | None
-    keep_functions: dict[str, float] | None
+    keep_functions: dict[str, float | None] | None
     alert_silence: list[float] | str | None
     alert_waiting: list[float] | None
     alert_reports: list[int] | None
+    functions: list[str] | None
     tasks: list[str] | None
     creation_hook: str | None
     failure_hook: str | None

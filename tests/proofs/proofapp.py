@@ -175,7 +175,7 @@ def do_function(call: FunctionJob, kind: str) -> None:
 def make_function(session: Session, kind: str) -> int:
     """Make a job that is a function, and note it in the same transaction; return its number."""
     key = "the one function" if kind == "function_unique" else None
-    uuid = do_function.options(identity_key=key, session=session).delay(kind)  # type: ignore[call-arg, arg-type]
+    uuid = do_function.options(identity_key=key, session=session).delay(kind)
     number = session.scalars(select(Job.id).where(Job.uuid == UUID(uuid))).one()
     if session.get(Made, number) is None:
         session.add(Made(job=number, kind=kind))

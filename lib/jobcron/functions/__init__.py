@@ -10,13 +10,16 @@
 
     schedule_job("5d", "shop.mail.remind", args=[7])      # by the name of a registered function
 
-A section with ``source_interface: jobcron.functions.FunctionJob`` runs them.
+A section with ``source_interface: jobcron.functions.FunctionJob``, or the key ``functions``, runs them.
 """
 
-from jobcron.functions.calls import FunctionJob, FunctionState
-from jobcron.functions.delay import DelayableFunction, Delayed, identity_exact, job, related_action
-from jobcron.functions.registered import job_as_parameter, register
+from jobcron.functions.calls import FunctionJob
+from jobcron.functions.configured import register_configured
+from jobcron.functions.decorators import job, job_as_parameter, related_action
+from jobcron.functions.delay import DelayableFunction, Delayed, identity_exact
+from jobcron.functions.registered import register
 from jobcron.functions.schedule import schedule_job
+from jobcron.functions.state import FunctionState
 
 __all__ = [
     "DelayableFunction",
@@ -27,6 +30,7 @@ __all__ = [
     "job",
     "job_as_parameter",
     "register",
+    "register_configured",
     "related_action",
     "schedule_job",
 ]

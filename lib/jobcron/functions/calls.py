@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from enum import Enum
-from typing import Any
+from typing import Any, Final, Self
+from uuid import UUID
 
-from jobcron.database import AnySession
+from jobcron.database import AnySession, session_for
 from jobcron.draft import session_to_use
-from jobcron.errors import NothingToDoJob
+from jobcron.errors import InvalidJobData, NothingToDoJob, UnknownFunction
 from jobcron.family import JobType
 from jobcron.functions.moments import moment_of, offset_of
+from jobcron.functions.options import stored_retries
 from jobcron.functions.registered import Function, find, registered_function
+from jobcron.functions.state import FunctionState, state_of
 from jobcron.interfaces import JobStatus
-from jobcron.outcome import DEFAULT_RETRY_SECONDS
+from jobcron.job import Job
+from jobcron.payload import is_text, shown
 from jobcron.redact import cut, storable
 from jobcron.runnable import BaseRunnableJob
 
@@ -22,29 +27,17 @@ MAX_RESULT = 10_000
 """The longest text of a result that is kept."""
 
 
+class Same:
+    """Stands for what `FunctionJob.reschedule` is not given."""
+
+
+SAME: Final = Same()
+
+
 class FunctionJobType(JobType):
     """The types of this family."""
 
     CALL = 1, "Call a function"
-
-
-class FunctionState(Enum):
-    """The states of the connector's jobs (OCQ-03)."""
-
-    PENDING = "pending"
-    STARTED = "started"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-_STATES = {
-    JobStatus.RUNNING: FunctionState.STARTED,
-    JobStatus.COMPLETED: FunctionState.DONE,
-    JobStatus.FAILED: FunctionState.FAILED,
-    JobStatus.CANCELLED: FunctionState.CANCELLED,
-    JobStatus.EXPIRED: FunctionState.CANCELLED,
-}
 
 
 class FunctionJob(BaseRunnableJob):
@@ -65,29 +58,65 @@ class FunctionJob(BaseRunnableJob):
         """The function.
 
         Raises:
-            UnknownFunction: no code of this process has registered it.
+            UnknownFunction: nobody has registered it in this process.
         """
-        return find(self.function)
+        return find(str(self.function))
 
     def run(self) -> None:
-        """Call the function; what it returns is kept as text, in the same transaction (DJF-07)."""
+        """Call the function; what it returns is kept as text, in the same transaction (DJF-07).
+
+        Raises:
+            InvalidJobData: the row's arguments are not such as `delay` writes.
+            TypeError: the function returned what does its work later.
+        """
         called = self.called
         about = () if self.job.target_type is None else (self.target,)
         first = (*((self,) if called.takes_job else ()), *((self.session,) if called.takes_session else ()))
+        arguments, keywords = self.args, self.kwargs
         try:
-            result = called.call(*first, *about, *self.arguments, **self.keywords)
+            result = called.call(*first, *about, *arguments, **keywords)
         except NothingToDoJob as nothing:
             result = str(nothing)
+        if inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
+            if inspect.iscoroutine(result):
+                result.close()  # else Python warns of it once more
+            raise TypeError(
+                f"expected {called.name} to do its work before it returns, got {type(result).__name__}, whose "
+                "work is not done"
+            )
         if result is not None:
             self.job.result = cut(storable(str(result)), MAX_RESULT)
 
     @property
     def retry_delay(self) -> timedelta:  # type: ignore[override]
         """The delay that the function's retry pattern has for this run (OCQ-04)."""
-        pattern = self.called.options.retry_pattern
-        runs = self.job.attempt_count - self.job.crash_count
-        reached = [number for number in pattern if number <= runs]
-        return timedelta(seconds=pattern[max(reached)] if reached else DEFAULT_RETRY_SECONDS)
+        wait = self.called.options.wait(self.retry)
+        return BaseRunnableJob.retry_delay if wait is None else wait
+
+    @property
+    def database_only(self) -> bool:  # type: ignore[override]
+        """Whether the function says that it does nothing outside its job's database."""
+        with suppress(UnknownFunction):
+            return find(str(self.metadata.get("function"))).options.database_only
+        return False
+
+    @classmethod
+    def get(cls, job_id: int | UUID | str, *, session: AnySession | None = None) -> Self:
+        """Return a job by its number, or by its uuid, as `delay` returns it; no index helps to find a uuid.
+
+        Raises:
+            LookupError: there is none.
+        """
+        if isinstance(job_id, int):
+            return super().get(job_id, session=session)
+        try:
+            uuid = job_id if isinstance(job_id, UUID) else UUID(job_id)
+        except (ValueError, AttributeError, TypeError):
+            raise LookupError(f"expected the number or the uuid of a job, got {shown(job_id)}") from None
+        row = session_for(session).scalars(cls._select().where(Job.uuid == uuid)).one_or_none()
+        if row is None:
+            raise LookupError(f"expected a job {cls.type_name} with the uuid {uuid}, found none")
+        return cls(row)
 
     @classmethod
     def schedule(
@@ -104,12 +133,17 @@ class FunctionJob(BaseRunnableJob):
     ) -> FunctionJob:
         """Make a job that calls a function at a time: see `jobcron.functions.schedule_job`."""
         called = registered_function(function)
-        called.check_arguments((*(() if content_object is None else (content_object,)), *args), kwargs)
+        if not isinstance(args, list | tuple):
+            raise InvalidJobData(f"expected args of {called.name} to be a list or a tuple, got {shown(args)}")
+        if not isinstance(kwargs, Mapping) or not all(map(is_text, kwargs)):
+            raise InvalidJobData(f"expected kwargs of {called.name} to be a dict of names, got {shown(kwargs)}")
         used = session_to_use(session, content_object)
+        used.flush()  # arguments may be new
+        called.check_call(tuple(args), kwargs, about=content_object)
         start = moment_of(used, offset_of(when))
         if expires is not None:
             limit = offset_of(expires)
-            values["expires_at"] = start + limit if isinstance(limit, timedelta) else moment_of(used, limit)
+            values["expires_at"] = later(start, limit) if isinstance(limit, timedelta) else moment_of(used, limit)
         return cls.create(
             content_object,
             session=used,
@@ -117,7 +151,7 @@ class FunctionJob(BaseRunnableJob):
             arguments=list(args),
             keywords=dict(kwargs),
             scheduled_start=start,
-            **{"description": called.description, **values},
+            **{"description": called.description, **called.options.row_values(), **values},
         )
 
     def reschedule(
@@ -127,28 +161,30 @@ class FunctionJob(BaseRunnableJob):
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         content_object: Any = None,
-        expires: datetime | timedelta | str | None = None,
+        expires: datetime | timedelta | str | Same | None = SAME,
     ) -> FunctionJob:
         """Schedule another job like this one; what is not given is copied (DJF-04).
 
         Args:
             when: as of `schedule_job`; an offset counts from now.
-            function, args, kwargs, content_object, expires: as of `schedule_job`.
+            function, args, kwargs, content_object: as of `schedule_job`.
+            expires: as of `schedule_job`; None is never.
         """
         row = self.job
-        if expires is None and row.expires_at is not None:
-            expires = row.expires_at - row.scheduled_start
+        if isinstance(expires, Same):
+            expires = None if row.expires_at is None else row.expires_at - row.scheduled_start
+        values: dict[str, Any] = {"priority": row.priority, "requester": row.requester}
+        if function is None:  # another one has a description, and a number of runs, of its own
+            values |= {"max_retries": row.max_retries, "description": row.description}
         return self.schedule(
             when,
-            function or self.function,
-            self.arguments if args is None else args,
-            self.keywords if kwargs is None else kwargs,
+            self.function if function is None else function,
+            self.args if args is None else args,
+            self.kwargs if kwargs is None else kwargs,
             self.target if content_object is None else content_object,
             expires,
             session=self.session,
-            priority=row.priority,
-            max_retries=row.max_retries,
-            **({} if function else {"description": row.description}),
+            **values,
         )
 
     def related_action(self) -> Any:
@@ -161,8 +197,8 @@ class FunctionJob(BaseRunnableJob):
 
     @property
     def state(self) -> FunctionState:
-        """The state, as the connector calls it; what waits, in whatever way, is pending."""
-        return _STATES.get(self.job.status, FunctionState.PENDING)
+        """The state, as the connector calls it."""
+        return state_of(self.job.status)
 
     @property
     def func_name(self) -> str:
@@ -173,22 +209,32 @@ class FunctionJob(BaseRunnableJob):
     def func_string(self) -> str:
         """The call, as code shows it."""
         about = [] if self.job.target_type is None else [f"<{self.job.target_type} {self.job.target_id}>"]
-        given = [
-            *about,
-            *map(repr, self.arguments),
-            *(f"{name}={value!r}" for name, value in self.keywords.items()),
-        ]
-        return f"{self.function}({', '.join(given)})"
+        keywords = (f"{name}={value!r}" for name, value in self.kwargs.items())
+        return f"{self.function}({', '.join([*about, *map(repr, self.args), *keywords])})"
 
     @property
     def args(self) -> tuple[Any, ...]:
-        """The positional arguments."""
-        return tuple(self.arguments)
+        """The positional arguments.
+
+        Raises:
+            InvalidJobData: the row has no list of them.
+        """
+        found: Any = self.arguments
+        if not isinstance(found, list):
+            raise InvalidJobData(f"expected arguments of job {self.job.id} to be a list, got {shown(found)}")
+        return tuple(found)
 
     @property
     def kwargs(self) -> dict[str, Any]:
-        """The keyword arguments."""
-        return dict(self.keywords)
+        """The keyword arguments.
+
+        Raises:
+            InvalidJobData: the row has no object of them.
+        """
+        found: Any = self.keywords
+        if not isinstance(found, dict) or not all(map(is_text, found)):
+            raise InvalidJobData(f"expected keywords of job {self.job.id} to be an object, got {shown(found)}")
+        return dict(found)
 
     @property
     def model(self) -> str | None:
@@ -201,19 +247,37 @@ class FunctionJob(BaseRunnableJob):
         return self.job.attempt_count - self.job.crash_count
 
     @property
+    def max_retries(self) -> int:
+        """How often it is run at most, as the connector counts; 0: for ever. The row has one less: the retries."""
+        return 0 if self.job.max_retries is None else self.job.max_retries + 1
+
+    @max_retries.setter
+    def max_retries(self, runs: int) -> None:
+        self.job.max_retries = stored_retries(runs)
+
+    @property
     def result(self) -> str | None:
         """What the function returned, as text."""
         return self.job.result
 
     @property
     def exc_info(self) -> str | None:
-        """The traceback of the last error."""
-        return self.job.log
+        """The traceback of the last error; None where the job is done all the same."""
+        return None if self.job.status is JobStatus.COMPLETED else self.job.log
 
     @property
     def eta(self) -> datetime:
         """Not before this time."""
         return self.job.scheduled_start
+
+    @property
+    def date_enqueued(self) -> None:
+        """Never: no job is put into a queue besides its row."""
+
+    @property
+    def date_done(self) -> datetime | None:
+        """When it was done."""
+        return self.job.date_finished if self.job.status is JobStatus.COMPLETED else None
 
     @property
     def user(self) -> str | None:
@@ -230,6 +294,31 @@ class FunctionJob(BaseRunnableJob):
         return self.job.description or self.function
 
     def getOopsVars(self) -> list[tuple[str, object]]:
-        """Return what a report shows of the call."""
-        shown = [*super().getOopsVars(), ("function", self.function)]
-        return [*shown, ("arguments", self.arguments), ("keywords", self.keywords)]
+        """Return what a report shows of the call, by the names of parameters, which say what is a secret."""
+        data = self.metadata  # as it stands there: what it refers to may be gone
+        function, arguments, keywords = (data.get(name) for name in ("function", "arguments", "keywords"))
+        about = () if self.job.target_type is None else (None,)
+        try:
+            if not isinstance(arguments, list) or not isinstance(keywords, dict):
+                raise TypeError("the row has none, or none such as delay writes")
+            named = self.called.bound((*about, *arguments), keywords)
+        except (UnknownFunction, TypeError) as error:
+            return [
+                *super().getOopsVars(),
+                ("function", function),
+                ("arguments", f"cannot be shown by name: {error}"),
+            ]
+        named = dict(list(named.items())[len(about) :])
+        return [*super().getOopsVars(), ("function", function), ("arguments", named)]
+
+
+def later(start: datetime, offset: timedelta) -> datetime:
+    """Return a time after another one.
+
+    Raises:
+        InvalidJobData: there is no such time.
+    """
+    try:
+        return start + offset
+    except OverflowError as error:
+        raise InvalidJobData(f"expected expires to be a time that can be, got {offset!r}") from error

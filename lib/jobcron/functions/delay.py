@@ -1,4 +1,4 @@
-"""``@job`` and ``.delay``: the connector's way (OCQ-01, OCQ-02, OCQ-06, OCQ-09)."""
+"""``.delay``: the connector's way (OCQ-01, OCQ-02, OCQ-09)."""
 
 from __future__ import annotations
 
@@ -7,28 +7,37 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from sqlalchemy.orm import Session, scoped_session
 
 from jobcron.database import AnySession, session_for
 from jobcron.errors import InvalidJobData
 from jobcron.functions.calls import FunctionJob
 from jobcron.functions.moments import moment_of
-from jobcron.functions.registered import Function, Options, register, without_session
-from jobcron.payload import encode
+from jobcron.functions.options import stored_retries
+from jobcron.functions.registered import Function
+from jobcron.payload import encode, is_text, shown
+from jobcron.rowvalues import MAX_KEY_BYTES
 
 P = ParamSpec("P")
+"""Parameters of a function."""
+
+Q = ParamSpec("Q")
+"""Those of them that its jobs keep: not the running job, nor a first session."""
+
 R = TypeVar("R")
 
 Identity = str | Callable[["Function", tuple[Any, ...], Mapping[str, Any]], str]
-"""An identity key, or what makes one of a function and its arguments."""
+"""An identity key, or what makes one of a function, its positional arguments and its keyword arguments."""
 
-RESERVED = ("priority", "eta", "max_retries", "description", "identity_key", "session")
+RESERVED = ("priority", "eta", "max_retries", "description", "identity_key", "requester", "session")
 """Keyword arguments of `delay` itself: no function may have parameters of these names, but for a first session."""
 
 
-class DelayableFunction(Generic[P, R]):
+class DelayableFunction(Generic[P, Q, R]):
     """A function that can be called, or delayed.
 
     Args:
@@ -44,10 +53,17 @@ class DelayableFunction(Generic[P, R]):
         result: R = self.function.call(*args, **kwargs)
         return result
 
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    @overload
+    def delay(self, *args: Q.args, **kwargs: Q.kwargs) -> str: ...
+
+    @overload
+    def delay(self, session: AnySession, /, *args: Q.args, **kwargs: Q.kwargs) -> str: ...
+
+    def delay(self, *args: Any, **kwargs: Any) -> str:  # type: ignore[misc]
         """Make a job that calls the function, in the caller's transaction, and return its uuid.
 
-        Besides the function's own arguments it takes `RESERVED` ones, which type checkers know of by `options`.
+        A session that goes before the function's own arguments is the caller's. Besides these it takes `RESERVED`
+        ones, which type checkers know of by `options`.
 
         Raises:
             InvalidJobData: the arguments are not the function's, or cannot be stored; the message says which.
@@ -64,8 +80,9 @@ class DelayableFunction(Generic[P, R]):
         max_retries: int | None = None,
         description: str | None = None,
         identity_key: Identity | None = None,
+        requester: str | None = None,
         session: AnySession | None = None,
-    ) -> Delayed[P]:
+    ) -> Delayed[Q]:
         """Return what makes a job with these values.
 
         Args:
@@ -73,117 +90,83 @@ class DelayableFunction(Generic[P, R]):
             eta: not before this time, or so many seconds from now.
             max_retries: how often it is run at most; 0: for ever.
             description: for people.
-            identity_key: where a job with an equal key has not started yet, that one is returned.
+            identity_key: where a job of the function with an equal key has not started yet, that one is returned.
+            requester: who asks for it.
             session: of the caller; by default the ambient one.
         """
-        own = self.function.options
-        chosen = replace(
-            own,
-            priority=own.priority if priority is None else priority,
-            max_retries=own.max_retries if max_retries is None else max_retries,
-            description=description or self.function.description,
-        )
-        return Delayed(self.function, chosen, eta, identity_key, session)
+        values = self.function.options.row_values()
+        values["description"] = description or self.function.description
+        values["requester"] = requester
+        if priority is not None:
+            values["priority"] = priority
+        if max_retries is not None:
+            values["max_retries"] = stored_retries(max_retries)
+        return Delayed(self.function, values, eta, identity_key, session)
 
 
 @dataclass(frozen=True)
-class Delayed(Generic[P]):
-    """A function and how its job is to be: see `DelayableFunction.options`."""
+class Delayed(Generic[Q]):
+    """A function and how its job is to be: see `DelayableFunction.options`.
+
+    Attributes:
+        values: of the job's row.
+    """
 
     function: Function
-    options: Options
+    values: dict[str, Any]
     eta: datetime | timedelta | float | None
     identity_key: Identity | None
     session: AnySession | None
 
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    @overload
+    def delay(self, *args: Q.args, **kwargs: Q.kwargs) -> str: ...
+
+    @overload
+    def delay(self, session: AnySession, /, *args: Q.args, **kwargs: Q.kwargs) -> str: ...
+
+    def delay(self, *args: Any, **kwargs: Any) -> str:  # type: ignore[misc]
         """Make the job, and return its uuid: see `DelayableFunction.delay`."""
-        given, arguments = without_session(self.function, args)
-        self.function.check_arguments(arguments, kwargs)
-        session = session_for(self.session, given)
-        values: dict[str, Any] = {
-            "function": self.function.name,
-            "arguments": list(arguments),
-            "keywords": dict(kwargs),
-            "priority": self.options.priority,
-            "max_retries": stored_retries(self.options.max_retries),
-            "description": self.options.description,
-        }
+        first = None
+        if args and isinstance(args[0], Session | scoped_session):  # no row could keep it
+            first, *args = args  # type: ignore[assignment]
+        arguments = tuple(args)
+        session = session_for(self.session, first)
+        session.flush()  # arguments may be new
+        self.function.check_call(arguments, kwargs)
+        called = {"function": self.function.name, "arguments": list(arguments), "keywords": dict(kwargs)}
+        values = {**called, **self.values}
         if self.eta is not None:
             values["scheduled_start"] = moment_of(session, self.eta)
         if self.identity_key is None:
             return str(FunctionJob.create(session=session, **values).uuid)
-        key = self.identity_key
-        if callable(key):
-            key = key(self.function, arguments, kwargs)
+        key = stored_key(self.function, self.identity_key, arguments, kwargs)
         return str(FunctionJob.acquire(session=session, unique_key=key, **values).uuid)
 
 
-def stored_retries(runs: int) -> int | None:
-    """Return the retries after the first run, as rows have them; 0 runs are any number (OCQ-02).
+def stored_key(
+    function: Function, identity: Identity, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> str:
+    """Return an identity key as rows have it: with the function's name before it, or where it is long, its hash.
 
     Raises:
-        InvalidJobData: it is no number of runs.
+        InvalidJobData: it is no key, or what should make it does not take what it is given.
     """
-    if isinstance(runs, bool) or not isinstance(runs, int) or runs < 0:
-        raise InvalidJobData(f"expected max_retries to be a whole number, 0 or greater, got {runs!r}")
-    return None if runs == 0 else runs - 1
-
-
-@overload
-def job(call: Callable[P, R], /) -> DelayableFunction[P, R]: ...
-
-
-@overload
-def job(
-    *,
-    priority: int = ...,
-    max_retries: int = ...,
-    retry_pattern: Mapping[int, float] = ...,
-    description: str | None = ...,
-    name: str | None = ...,
-) -> Callable[[Callable[P, R]], DelayableFunction[P, R]]: ...
-
-
-def job(call: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any) -> Any:
-    """Let a function be delayed (OCQ-01); with options, or without parentheses.
-
-    Args:
-        call: the function.
-        name: under which rows know it; by default its dotted name.
-        options: `Options`.
-
-    Raises:
-        InvalidJobData: it has a parameter whose name `delay` needs, or no name of its own.
-    """
-
-    def decorate(function: Callable[..., Any]) -> DelayableFunction[..., Any]:
-        parameters = list(inspect.signature(function).parameters)
-        taken = [n for place, n in enumerate(parameters) if n in RESERVED and (n != "session" or place)]
-        if taken:
+    key = identity
+    if callable(key):
+        try:
+            inspect.signature(key).bind(function, arguments, keywords)
+        except TypeError as error:
             raise InvalidJobData(
-                f"expected the parameters of {function.__qualname__} not to have the names of delay's own, "
-                f"{', '.join(RESERVED)}; got {', '.join(taken)}"
-            )
-        return DelayableFunction(register(function, name, Options(**options)))
-
-    return decorate if call is None else decorate(call)
-
-
-def related_action(action: Callable[..., Any], **keywords: Any) -> Callable[[Any], Any]:
-    """Attach what leads from a job of a function to what it is about: a record, an address (OCQ-06).
-
-    Args:
-        action: called with the session, the job and `keywords`.
-        keywords: handed on.
-    """
-
-    def decorate(function: Any) -> Any:
-        found = function.function if isinstance(function, DelayableFunction) else register(function)
-        found.related = (action, keywords)
-        return function
-
-    return decorate
+                f"expected identity_key of {function.name} to take the function, a tuple of its arguments and a "
+                f"dict of its keyword arguments, got another signature ({error}): there is no job yet"
+            ) from error
+        key = key(function, arguments, keywords)
+    if not is_text(key) or not key:
+        raise InvalidJobData(f"expected identity_key of {function.name} to be text, not empty, got {shown(key)}")
+    stored = f"{function.name}:{key}"
+    if len(stored.encode()) <= MAX_KEY_BYTES:
+        return stored
+    return f"{function.name}:sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def identity_exact(function: Function, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> str:

@@ -50,8 +50,3 @@ def offset_of(when: datetime | timedelta | str) -> datetime | timedelta:
         return timedelta(**{UNITS[match[2]]: int(match[1])})
     except OverflowError as error:
         raise InvalidJobData(f"expected a time that can be, got {when!r}") from error
-
-
-def expiry_of(expires: datetime | timedelta | str | None) -> datetime | timedelta | None:
-    """Return an expiry in its long form, or None where there is none."""
-    return None if expires is None else offset_of(expires)

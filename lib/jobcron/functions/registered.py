@@ -1,56 +1,43 @@
-"""The functions that rows may name: those that code has registered, and no others (design.md, Trust)."""
+"""The functions that rows may name: those that code or configuration registered, no others (design.md, Trust)."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy.orm import Session, scoped_session
-
+from jobcron import payload
 from jobcron.errors import InvalidJobData, UnknownFunction
-
-AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+from jobcron.functions.options import ONCE, Options
 
 JOB_PARAMETER = "__jobcron_job_as_parameter__"
 
-DEFAULT_MAX_RETRIES = 5
-"""Of the connector: five runs (OCQ-02)."""
+RELATED_ACTION = "__jobcron_related_action__"
+
+MAX_LEVELS = payload.MAX_LEVELS - 2
+"""Of one argument: a row keeps all of them in a list, or an object, of its data."""
+
+_UNKNOWN = (
+    "it has to be decorated with @job, given to jobcron.functions.register, in a module that the application "
+    "imports, or named by the key functions of a section"
+)
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a function's jobs have unless `delay` says otherwise.
-
-    Attributes:
-        priority: 0 first (OCQ-02).
-        max_retries: how often it is run at most; 0: for ever.
-        retry_pattern: seconds until the next run, by the number of runs from which on they count (OCQ-04).
-        description: for people; by default the first line of the docstring.
-    """
-
-    priority: int = 10
-    max_retries: int = DEFAULT_MAX_RETRIES
-    retry_pattern: Mapping[int, float] = field(default_factory=dict)
-    description: str | None = None
-
-
-@dataclass
 class Function:
     """A function that jobs may call.
 
     Attributes:
-        name: dotted, as rows have it.
+        name: as rows have it; by default dotted.
         call: the plain function.
         options: of its jobs.
-        related: what `related_action` attached: a callable and its keyword arguments.
     """
 
     name: str
     call: Callable[..., Any]
-    options: Options = field(default_factory=Options)
-    related: tuple[Callable[..., Any], dict[str, Any]] | None = None
+    options: Options = ONCE
 
     @property
     def takes_job(self) -> bool:
@@ -59,9 +46,15 @@ class Function:
 
     @property
     def takes_session(self) -> bool:
-        """Whether its first parameter is called session: it gets that of its job, which no row could hold."""
-        names = list(inspect.signature(self.call).parameters)
+        """Whether its first parameter, after the job, is called session: it gets that of its job."""
+        names = list(inspect.signature(self.call).parameters)[int(self.takes_job) :]
         return names[:1] == ["session"]
+
+    @property
+    def related(self) -> tuple[Callable[..., Any], dict[str, Any]] | None:
+        """What `related_action` attached: a callable and its keyword arguments."""
+        found: tuple[Callable[..., Any], dict[str, Any]] | None = getattr(self.call, RELATED_ACTION, None)
+        return found
 
     @property
     def description(self) -> str:
@@ -71,17 +64,36 @@ class Function:
         lines = (inspect.getdoc(self.call) or "").strip().splitlines()
         return lines[0] if lines else f"Function {self.call.__name__}"
 
-    def check_arguments(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
-        """Check that the function can be called so.
+    def bound(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> dict[str, Any]:
+        """Return arguments by the names of their parameters; the job and the session are left out.
 
         Raises:
-            InvalidJobData: it cannot; the message names the function and what does not fit.
+            TypeError: it cannot be called so.
         """
-        given = (*((None,) if self.takes_job else ()), *((None,) if self.takes_session else ()), *arguments)
+        first = (None,) * (self.takes_job + self.takes_session)
+        bound = inspect.signature(self.call).bind(*first, *arguments, **keywords).arguments
+        return dict(list(bound.items())[len(first) :])
+
+    def check_call(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any], about: Any = None) -> None:
+        """Check that a job can call the function so.
+
+        Args:
+            arguments: positional.
+            keywords: the others.
+            about: the object that goes before them, or None; the row refers to it in a way of its own.
+
+        Raises:
+            InvalidJobData: it cannot; the message names the function, the parameter and what does not fit.
+        """
+        _check_name(self.name)
+        leading = () if about is None else (about,)
         try:
-            inspect.signature(self.call).bind(*given, **keywords)
+            bound = self.bound((*leading, *arguments), keywords)
         except TypeError as error:
             raise InvalidJobData(f"expected arguments that {self.name} takes, got others: {error}") from error
+        for name, value in list(bound.items())[len(leading) :]:
+            what = f"{name} of {self.name}"
+            payload.check(payload.encode(value, what, MAX_LEVELS), what)
 
 
 _functions: dict[str, Function] = {}
@@ -92,66 +104,101 @@ def register(call: Callable[..., Any], name: str | None = None, options: Options
 
     Args:
         call: the function; a lambda, or one inside another function, has no name that a row could hold.
-        name: by default its dotted name.
-        options: of its jobs.
+        name: without white space; by default its dotted name.
+        options: of its jobs; without any they run once.
 
     Raises:
-        InvalidJobData: it has no name of its own, or another function has it.
+        InvalidJobData: it cannot be called by a job, has no name of its own, or another function has it.
     """
+    call = plain(call)
+    check_function(call)
     name = name or f"{call.__module__}.{call.__qualname__}"
-    if "<" in name:
+    if not re.fullmatch(r"[^\s\0<>]{1,200}", name):
         raise InvalidJobData(
-            f"expected a function that can be found by its name, got {name}: give it one with name="
+            f"expected a function that can be found by its name, got {name!r}: give it one, of at most 200 "
+            "characters without white space, with name="
         )
     known = _functions.get(name)
     if known is not None and _place(known.call) != _place(call):
         raise InvalidJobData(f"expected one function with the name {name}, got two")
-    if known is not None and options is None:
-        return known
-    found = Function(name, call, options or Options(), known.related if known else None)
+    if options is None:
+        options = known.options if known else ONCE
+    found = Function(name, call, options)
     _functions[name] = found
     return found
+
+
+def plain(call: Any) -> Any:
+    """Return the function itself of one that can be delayed."""
+    known = getattr(call, "function", None)
+    return known.call if isinstance(known, Function) else call
+
+
+def check_function(call: Any) -> None:
+    """Check that a job can call something.
+
+    Raises:
+        InvalidJobData: it cannot.
+    """
+    if not callable(call) or not hasattr(call, "__qualname__"):
+        raise InvalidJobData(f"expected a function, got {payload.shown(call)}")
+    name = f"{call.__module__}.{call.__qualname__}"
+    runs_later = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if any(is_one(call) for is_one in runs_later):
+        raise InvalidJobData(
+            f"expected a function that does its work when it is called, got {name}, which is async or a "
+            "generator: call it in a plain function, by asyncio.run for instance"
+        )
+    parent = call.__qualname__.rpartition(".")[0]
+    first = next(iter(inspect.signature(call).parameters), None) if inspect.isfunction(call) else None
+    if parent and not parent.endswith("<locals>") and first in ("self", "cls"):
+        raise InvalidJobData(
+            f"expected a function, got the method {name}: no row can hold the object that it is called on; write "
+            "a function that gets the object as an argument"
+        )
 
 
 def _place(call: Callable[..., Any]) -> tuple[str, str]:
     return call.__module__, call.__qualname__
 
 
+def _check_name(name: str) -> None:
+    """Refuse a name that means another thing, or nothing, in the process that runs the job."""
+    if name.startswith("__main__."):
+        raise InvalidJobData(
+            f"expected a function that the process of a runner can find, got {name}: move it into a module that "
+            "the application imports"
+        )
+
+
 def registered_function(function: Callable[..., Any] | str) -> Function:
-    """Return a function by its name, or register the callable that was given; one that can be delayed is known.
+    """Return a registered function by its name, or by itself.
 
     Raises:
-        UnknownFunction: nobody has registered the name.
+        InvalidJobData: it is neither, or one that could not be registered.
+        UnknownFunction: nobody has registered it.
     """
     if isinstance(function, str):
         return find(function)
     known = getattr(function, "function", None)
-    return known if isinstance(known, Function) else register(function)
+    if isinstance(known, Function):
+        return known
+    check_function(function)
+    name = f"{function.__module__}.{function.__qualname__}"
+    _check_name(name)
+    if "<" in name or function.__module__ == "builtins":
+        raise InvalidJobData(f"expected a function of a module, that can be found by its name, got {name}")
+    same = [found for found in _functions.values() if _place(found.call) == _place(function)]
+    return same[0] if same else find(name)
 
 
 def find(name: str) -> Function:
     """Return the registered function of a name; nothing is imported for it.
 
     Raises:
-        UnknownFunction: no code of this process has registered it.
+        UnknownFunction: nobody has registered it in this process.
     """
     try:
         return _functions[name]
     except KeyError:
-        raise UnknownFunction(
-            f"expected a registered function {name}, found none: it has to be decorated with @job, or given to "
-            "jobcron.functions.register, in a module that the application imports"
-        ) from None
-
-
-def job_as_parameter(call: AnyFunction) -> AnyFunction:
-    """Let a function get the job that calls it as its first argument (DJF-04)."""
-    setattr(call, JOB_PARAMETER, True)
-    return call
-
-
-def without_session(function: Function, arguments: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-    """Return the session that was given as first argument, or None, and the other arguments."""
-    if function.takes_session and arguments and isinstance(arguments[0], Session | scoped_session):
-        return arguments[0], arguments[1:]
-    return None, arguments
+        raise UnknownFunction(f"expected a registered function {name}, found none: {_UNKNOWN}") from None

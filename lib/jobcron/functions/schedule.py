@@ -27,7 +27,8 @@ def schedule_job(
     Args:
         when: a datetime, UTC where it has no zone; or a timedelta, or a text such as "5d", "3h", "10m" or "2w",
             from now on, by the database's clock.
-        function: one that is registered, or its dotted name; a callable is registered by this.
+        function: one that is registered, or its name. Its priority and retries are those that @job gave it; one
+            that was registered without is run once, as in django-future.
         args, kwargs: its arguments.
         content_object: a mapped object that is its first argument, loaded afresh when the job runs.
         expires: a job that has not started then is not run any more; an offset counts from the scheduled time;
@@ -36,6 +37,7 @@ def schedule_job(
 
     Raises:
         InvalidJobData: a time, the arguments or the object make no sense, or cannot be stored.
-        UnknownFunction: nobody has registered the name.
+        UnknownFunction: nobody has registered the function.
     """
-    return FunctionJob.schedule(when, function, args, kwargs or {}, content_object, expires, session=session)
+    keywords = {} if kwargs is None else kwargs
+    return FunctionJob.schedule(when, function, args, keywords, content_object, expires, session=session)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from jobcron.errors import ConfigurationError
 from jobcron.script import JobCronScript
 
 
@@ -45,8 +46,14 @@ class RunScheduledJobs(JobCronScript):
 
     def main(self) -> int | None:
         """Run, by a runner that stops or removes as the options say."""
-        from jobcron.functions.scheduled_runner import runner_with
+        from jobcron.operate.scheduled_runner import runner_with
 
+        if self.section.runner_class != "JobRunner":
+            raise ConfigurationError(
+                f"{self.settings.path}: section [{self.section.name}], key runner_class: expected JobRunner, the "
+                f"only one that `jobcron runscheduledjobs` has, got: {self.section.runner_class}; `jobcron run "
+                f"{self.section.name}` runs the section as it says"
+            )
         self.runner_class, told = runner_with(
             stops=not self.options.ignore_errors, deletes=self.options.delete_completed
         )
