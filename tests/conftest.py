@@ -47,6 +47,8 @@ source_interface: fooapp.OwnReadyJob
 source_interface: fooapp.IHandmadeSource
 """
 
+FUNCTIONS = "[functions]\nsource_interface: jobcron.functions.FunctionJob\n"
+
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,6 +190,15 @@ def instance(tmp_path: Path, database_url: str) -> Iterator[Instance]:
     instance = Instance(tmp_path / "instance", database_url)
     yield instance
     instance.database.close()
+
+
+@pytest.fixture
+def calling(instance: Instance) -> Instance:
+    """Return an instance that runs the functions of `functionapp`."""
+    instance.configure(sections=FUNCTIONS)
+    path = instance.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("fooapp:register", "functionapp"))
+    return instance
 
 
 @pytest.fixture

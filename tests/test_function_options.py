@@ -12,13 +12,10 @@ import pytest
 from sqlalchemy.orm import Session
 
 import functionapp as typed_app
-from conftest import Instance
+from conftest import FUNCTIONS, Instance
 from jobcron import InvalidJobData, JobStatus
 from jobcron.functions import FunctionJob, job, job_as_parameter, register, related_action, schedule_job
 from jobcron.functions.options import Options
-from test_functions import SECTION, calling
-
-__all__ = ["calling"]
 
 app: Any = typed_app
 loose: Any = job
@@ -239,7 +236,7 @@ def test_a_section_names_functions_that_no_code_registers(calling: Instance) -> 
         renamed = FunctionJob.get(uuid, session=session)
         renamed.metadata["function"] = "functionapp.not_registered"
     path = calling.path / "jobcron.conf"
-    text = path.read_text().replace(SECTION, "[functions]\nfunctions: functionapp.not_registered\n")
+    text = path.read_text().replace(FUNCTIONS, "[functions]\nfunctions: functionapp.not_registered\n")
     path.write_text(text)
     calling.command("run", "functions")
     assert [row.status for row in calling.rows()] == [JobStatus.COMPLETED]

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import functionapp as typed_app
-from conftest import Instance
+from conftest import FUNCTIONS, Instance
 from fooapp import Foo
 from jobcron import InvalidJobData, Job, JobStatus, UnknownFunction, functions
 from jobcron.functions import FunctionJob, FunctionState, identity_exact, job, register
@@ -26,17 +26,6 @@ app: Any = typed_app
 
 schedule_job: Any = functions.schedule_job
 """It is given what checkers refuse as well."""
-
-SECTION = "[functions]\nsource_interface: jobcron.functions.FunctionJob\n"
-
-
-@pytest.fixture
-def calling(instance: Instance) -> Instance:
-    """Return an instance that runs the functions of `functionapp`."""
-    instance.configure(sections=SECTION)
-    path = instance.path / "jobcron.conf"
-    path.write_text(path.read_text().replace("fooapp:register", "functionapp"))
-    return instance
 
 
 def found(instance: Instance, uuid: str) -> Job:
@@ -302,7 +291,7 @@ def test_without_i_the_first_error_ends_the_run_and_is_shown(calling: Instance) 
 
 
 def test_runscheduledjobs_refuses_a_section_with_another_runner(calling: Instance) -> None:
-    calling.configure(sections=f"{SECTION}runner_class: ProcessJobRunner\n")
+    calling.configure(sections=f"{FUNCTIONS}runner_class: ProcessJobRunner\n")
     _, err = calling.command("runscheduledjobs", expect=2)
     assert "section [functions], key runner_class: expected JobRunner, the only one" in err
     assert "got: ProcessJobRunner; `jobcron run functions` runs the section as it says" in err

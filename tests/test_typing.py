@@ -13,12 +13,13 @@ GOOD = """\
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import assert_type
+from typing import Any, assert_type
 
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from jobcron import BaseRunnableJob, FamilyRow, Job, JobCronScript, JobStatus, JobType, job_type_column
+from jobcron.functions import FunctionJob, job, job_as_parameter, schedule_job
 
 
 class Base(DeclarativeBase):
@@ -90,12 +91,54 @@ def request(session: Session, foo: Foo) -> None:
     for job in DoFooJob.iterReady(session=session):
         assert_type(job, DoFooJob)
         assert_type(job.context.foo.frozzled, int)
+
+
+@job
+def export(model: str, number: int = 1) -> str:
+    return model * number
+
+
+@job(retry_pattern={1: 10, 2: (5, 60)}, database_only=True)
+def with_session(session: Session, text: str) -> None:
+    session.flush()
+
+
+@job
+@job_as_parameter
+def again(running: FunctionJob, number: int) -> None:
+    running.reschedule("1d", expires=None)
+
+
+@job_as_parameter
+@job(priority=3)
+def other_order(running: FunctionJob, number: int) -> None:
+    running.reschedule("1d")
+
+
+@job
+def anything(thing: Any, number: int) -> None:
+    pass
+
+
+def delay(session: Session) -> None:
+    assert_type(export("a", number=2), str)
+    assert_type(export.delay("a", number=2), str)
+    export.delay(session, "a", 2)
+    export.options(priority=3, eta=60, requester="ada", session=session).delay("a")
+    with_session(session, "text")
+    with_session.delay(session, "text")
+    with_session.options(session=session).delay("text")
+    again.options(priority=3).delay(number=7)
+    again(FunctionJob.get(again.delay(session, 7), session=session), 7)
+    other_order.delay(7)
+    anything.delay(1, 2)
+    schedule_job("5d", again, args=[7], session=session)
 """
 
 BAD = """\
 from __future__ import annotations
 
-from good import DoFooJob, FooJob, FooJobType, LetterJob
+from good import DoFooJob, FooJob, FooJobType, LetterJob, again, export, with_session
 from jobcron import BaseRunnableJob
 
 
@@ -111,6 +154,12 @@ class BadJob(BaseRunnableJob[FooJob]):
 def request(job: LetterJob) -> None:
     job.copies = "two"  # BAD
     DoFooJob.get("seven")  # BAD
+    export.delay(7)  # BAD
+    export.options().delay("a", colour="red")  # BAD
+    export.options(prioritty=3)  # BAD
+    with_session.delay(7)  # BAD
+    again.delay("seven")  # BAD
+    again(7)  # BAD
 """
 
 BAD_LINES = [number for number, line in enumerate(BAD.splitlines(), 1) if "# BAD" in line]

@@ -13,7 +13,7 @@ from jobcron.database import AnySession, session_for
 from jobcron.draft import session_to_use
 from jobcron.errors import InvalidJobData, NothingToDoJob, UnknownFunction
 from jobcron.family import JobType
-from jobcron.functions.moments import moment_of, offset_of
+from jobcron.functions.moments import later, moment_of, offset_of
 from jobcron.functions.options import stored_retries
 from jobcron.functions.registered import Function, find, registered_function
 from jobcron.functions.state import FunctionState, state_of
@@ -310,15 +310,3 @@ class FunctionJob(BaseRunnableJob):
             ]
         named = dict(list(named.items())[len(about) :])
         return [*super().getOopsVars(), ("function", function), ("arguments", named)]
-
-
-def later(start: datetime, offset: timedelta) -> datetime:
-    """Return a time after another one.
-
-    Raises:
-        InvalidJobData: there is no such time.
-    """
-    try:
-        return start + offset
-    except OverflowError as error:
-        raise InvalidJobData(f"expected expires to be a time that can be, got {offset!r}") from error

@@ -50,3 +50,15 @@ def offset_of(when: datetime | timedelta | str) -> datetime | timedelta:
         return timedelta(**{UNITS[match[2]]: int(match[1])})
     except OverflowError as error:
         raise InvalidJobData(f"expected a time that can be, got {when!r}") from error
+
+
+def later(start: datetime, offset: timedelta) -> datetime:
+    """Return a time after another one.
+
+    Raises:
+        InvalidJobData: there is no such time.
+    """
+    try:
+        return start + offset
+    except OverflowError as error:
+        raise InvalidJobData(f"expected expires to be a time that can be, got {offset!r}") from error
