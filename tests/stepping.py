@@ -20,6 +20,9 @@ source_interface: stepsapp.Plain
 [hooked]
 source_interface: stepsapp.Hooked
 
+[decorated]
+source_interface: stepsapp.Decorated
+
 [configured]
 tasks: stepsapp.first
     stepsapp.second

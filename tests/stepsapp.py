@@ -56,6 +56,10 @@ def third(job: Any) -> None:
     act(job, "third")
 
 
+async def lazy(job: Any) -> None:
+    """Be what a call does not run."""
+
+
 def on_creation(job: Any) -> None:
     """Be the creation hook."""
     act(job, "creation")
@@ -92,3 +96,21 @@ Hooked = define(
     pre_task_hook=before_task,
     post_task_hook=after_task,
 )
+
+
+Decorated = define("decorated", max_retries=1)
+
+
+@Decorated.task
+def one(job: Any) -> None:
+    """Be the first task."""
+    act(job, "one")
+
+
+@Decorated.task
+def two(job: Any) -> None:
+    """Be the second task."""
+    act(job, "two")
+
+
+Decorated.task(one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -177,6 +178,30 @@ def test_a_job_whose_next_task_is_gone_fails_clearly_and_others_run(steps: Insta
     assert notes(steps, gone) == ["second", "third"]
 
 
+@pytest.mark.feature("DBQ-02", "DBQ-03")
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"workspace": [1], "step": 0, "next_task": ""}, "InvalidJobData: expected the workspace of <Hooked job"),
+        (
+            {"workspace": {}, "step": 7, "next_task": "stepsapp.third"},
+            "DefinitionChanged: expected stepsapp.third",
+        ),
+        ({"workspace": {}, "step": "x", "next_task": [5]}, "DefinitionChanged: expected [5] among the tasks"),
+    ],
+)
+def test_a_row_that_is_broken_fails_clearly_and_alone(steps: Instance, data: dict[str, Any], told: str) -> None:
+    broken, other = make(steps, "hooked"), make(steps, "hooked")
+    steps.query("UPDATE jobcron_job SET json_data = :data WHERE id = :id", data=json.dumps(data), id=broken)
+    steps.run("hooked")
+    with steps.session() as session:
+        job = job_class("hooked").get(broken, session=session)
+        assert job.state == "FAILED"
+        assert told in (job.log or "")
+    assert len(steps.oopses()) == 1
+    assert look(steps, "hooked", other)["state"] == "COMPLETE"
+
+
 @pytest.mark.feature("DBQ-02")
 def test_tasks_may_be_added_while_jobs_are_under_way(steps: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = make(steps, "plain", {"second": [("raise", "later")]})
@@ -253,7 +278,10 @@ def test_what_does_not_fit_is_refused_when_the_job_is_made(steps: Instance) -> N
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"workspace": [1]}, "the workspace of plain to be a dict, got list"),
         ({"workspace": {"a": {1}}}, r"the workspace of plain\['a'\] to be JSON"),
-        ({"priority": "high"}, "priority to be a whole number, got str"),
+        ({"priority": "high"}, "priority to be a whole number from .*, got str"),
+        ({"priority": 2**31}, "priority to be a whole number from .*, got int: 2147483648"),
+        ({"queue_name": 5}, "queue_name to be a letter, then letters, digits, _ and -, 64 at most, got int: 5"),
+        ({"queue_name": None}, "queue_name to be a letter, .* got NoneType"),
         ({"run_after": datetime(2026, 1, 1)}, "run_after to be a datetime with a time zone"),
         ({"colour": "red"}, "expected names that Plain knows"),
     ]

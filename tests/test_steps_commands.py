@@ -9,6 +9,9 @@ import pytest
 from conftest import Instance
 from stepping import look, make
 
+DEEP = '{"a": ' + "[" * 50_000 + "]" * 50_000 + "}"
+"""More than Python's reader of JSON takes."""
+
 
 @pytest.mark.feature("DBQ-06")
 @pytest.mark.parametrize(("command", "option"), [("create_job", "--queue_name"), ("create-job", "--queue-name")])
@@ -29,15 +32,22 @@ def test_a_job_is_made_by_a_command(steps: Instance, command: str, option: str) 
     [
         (["create_job", "plain", "--workspace", "{key: value}"], "expected JSON, got '{key: value}': "),
         (["create_job", "plain", "--workspace", "[1]"], "expected a JSON object such as"),
+        (["create_job", "plain", "--workspace", DEEP], "expected JSON at most 32 levels deep, got "),
+        (["create_job", "plain", "--queue-name", ""], "expected queue_name to be a letter, then letters, digits"),
+        (["create_job", "plain", "--queue-name", "a\nb"], "digits, _ and -, 64 at most, got str: 'a\\nb'"),
+        (["create_job", "plain", "--queue-name", "q" * 65], "64 at most, got str: 'qqq"),
         (
             ["create_job", "plain", "--workspace", '{"a": NaN}'],
             "the workspace of plain['a'] to be a finite number",
         ),
-        (["create_job", "nothing"], "got: nothing; there are: configured, hooked, plain"),
+        (["create_job", "nothing"], "got: nothing; there are: configured, decorated, hooked, plain"),
         (["create_job"], "the following arguments are required: NAME"),
-        (["delete_old_jobs", "--hours", "soon"], "expected a whole number of hours, at least 1, got: 'soon'"),
-        (["delete_old_jobs", "--hours", "0"], "expected a whole number of hours, at least 1, got: '0'"),
-        (["queue_depth", "--exclude_future_jobs=perhaps"], "expected true or false, got: 'perhaps'"),
+        (["delete_old_jobs", "--hours", "soon"], "expected a whole number of hours, 1 to 1000000, got: 'soon'"),
+        (["delete_old_jobs", "--hours", "0"], "expected a whole number of hours, 1 to 1000000, got: '0'"),
+        (["delete_old_jobs", "--hours", "-1"], "expected a whole number of hours, 1 to 1000000, got: '-1'"),
+        (["delete_old_jobs", "--hours", "1.5"], "expected a whole number of hours, 1 to 1000000, got: '1.5'"),
+        (["delete_old_jobs", "--hours", "9" * 5000], "expected a whole number of hours, 1 to 1000000, got: '999"),
+        (["queue_depth", "--exclude_future_jobs=perhaps"], "ignored explicit argument 'perhaps'"),
         (["import_django_db_queue"], "the following arguments are required: SOURCE_URL"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -61,8 +71,12 @@ def test_the_depth_of_queues_is_told_as_django_db_queue_tells_it(steps: Instance
     assert steps.command("queue-depth", "cats", "default", "none")[0] == (
         "event=queue_depths cats=1 default=2 none=0\n"
     )
-    for option in ("--exclude_future_jobs=True", "--exclude-future-jobs"):
+    for option in ("--exclude_future_jobs=True", "--exclude_future_jobs", "--exclude-future-jobs"):
         assert steps.command("queue_depth", "default", option)[0] == "event=queue_depths default=1\n"
+        assert (
+            steps.command("queue_depth", option, "cats", "default")[0] == "event=queue_depths cats=1 default=1\n"
+        )
+        assert steps.command("queue_depth", option)[0] == "event=queue_depths default=1\n"
 
 
 @pytest.mark.feature("DBQ-06")
@@ -95,6 +109,11 @@ def test_old_jobs_that_have_ended_are_deleted_and_no_others(steps: Instance) -> 
         ("tasks: a..b", "key tasks: expected a dotted name such as package.module.Name, got: a..b"),
         ("failure_hook: stepsapp.x", "key failure_hook: expected the key tasks beside it, got: none"),
         ("tasks: a.b\nsource_interface: c.d", "key tasks: expected no source_interface beside it, got: c.d"),
+        (
+            "tasks: first",
+            "key tasks: expected tasks of jobcron.steps.sections.broken to be functions or",
+        ),
+        ("tasks: stepsapp.lazy", "expected stepsapp.lazy to be a function that a call runs, got async def"),
         ("queue: a b", "key queue: expected a letter"),
     ],
 )

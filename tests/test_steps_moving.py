@@ -120,13 +120,17 @@ def test_what_cannot_be_copied_is_told_and_stays(steps: Instance, old: Old) -> N
     unknown = old.add(name="dogs")
     gone = old.add("READY", "stepsapp.gone")
     odd = old.add(workspace="[1]")
+    deep = old.add(workspace="[" * 2000 + "]" * 2000)
+    queue = old.add(queue_name="high priority")
     fine = old.add()
     out = move(steps, old, expect=1)
     assert out[:2] == ["plain: 1 copied", "1 copied, 0 copied before, 0 at their end and left"]
-    reasons = dict(zip((unknown, gone, odd), out[2:], strict=True))
+    reasons = dict(zip((unknown, gone, odd, deep, queue), out[2:], strict=True))
     assert all(line.startswith("NOT COPIED: ") for line in reasons.values())
     assert reasons[unknown].endswith("no section and no class defines jobs of this name")
     assert "next task stepsapp.gone): its next task is none of theirs, which are stepsapp.first" in reasons[gone]
+    assert "expected JSON at most 32 levels deep, got '[[[[" in reasons[deep]
+    assert "expected queue_name to be a letter, then letters" in reasons[queue]
     assert reasons[odd].endswith("expected the workspace of plain to be a dict, got list: [1]")
     assert [row.uuid.hex for row in steps.rows()] == [fine]
 

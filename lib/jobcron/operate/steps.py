@@ -6,7 +6,6 @@ Names and options can be written with hyphens or, as there, with underscores.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +21,6 @@ from jobcron.settings import Settings
 
 MAX_HOURS = 1_000_000
 
-TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
-
 
 def add_commands(commands: Any) -> None:
     """Add the subcommands to a parser's; each sets ``perform``, which runs it and returns the exit status."""
@@ -38,12 +35,12 @@ def add_commands(commands: Any) -> None:
     depth.add_argument(
         "--exclude-future-jobs",
         "--exclude_future_jobs",
-        nargs="?",
-        type=_truth,
-        const=True,
-        default=False,
-        metavar="true|false",
+        action="store_true",
         help="count only those whose time has come",
+    )
+    # The original's option takes a value. One that takes a value or none would take a queue for it.
+    depth.add_argument(
+        "--exclude_future_jobs=True", dest="exclude_future_jobs", action="store_true", help=argparse.SUPPRESS
     )
     moving = _add(
         commands, "import_django_db_queue", import_django_db_queue, "copy django-db-queue's waiting jobs"
@@ -63,23 +60,19 @@ def _add(commands: Any, name: str, perform: Callable[[argparse.Namespace], int],
 
 def _hours(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_HOURS:
-        raise argparse.ArgumentTypeError(f"expected a whole number of hours, at least 1, got: {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number of hours, 1 to {MAX_HOURS}, got: {text!r}")
     return int(text)
 
 
-def _truth(text: str) -> bool:
-    if text.lower() not in TRUE + FALSE:
-        raise argparse.ArgumentTypeError(f"expected true or false, got: {text!r}")
-    return text.lower() in TRUE
-
-
 def _workspace(text: str) -> Any:
+    from jobcron.steps.given import read_json
+
     try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected JSON, got {text!r}: {error}") from None
+        found = read_json(text)
+    except InvalidJobData as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     if not isinstance(found, dict):
-        raise argparse.ArgumentTypeError(f'expected a JSON object such as {{"key": 1}}, got: {text}')
+        raise argparse.ArgumentTypeError(f'expected a JSON object such as {{"key": 1}}, got: {text:.200}')
     return found
 
 

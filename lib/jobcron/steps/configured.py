@@ -14,7 +14,8 @@ from jobcron import registry
 from jobcron.errors import ConfigurationError, DuplicateJobType, IncompleteJobType
 from jobcron.instance import load_settings
 from jobcron.settings import Section, Settings
-from jobcron.steps.job import HOOKS, StepsJob
+from jobcron.steps.definition import HOOKS, check_options
+from jobcron.steps.job import StepsJob
 from jobcron.steps.tasks import Task
 
 FAMILY = "steps"
@@ -23,28 +24,28 @@ SECTIONS = "jobcron.steps.sections"
 """The module of which the classes of sections are attributes: a section's source."""
 
 
-def define(name: str, tasks: Sequence[Task], **options: Any) -> type[StepsJob]:
+def define(name: str, tasks: Sequence[Task] | None = None, **options: Any) -> type[StepsJob]:
     """Define jobs of several tasks, and return their class.
 
     Args:
         name: of the jobs.
-        tasks: functions or their dotted names, in order.
+        tasks: functions or their dotted names, in order; None: functions become tasks by the class's `task`.
         options: hooks, and other attributes of the class, such as ``max_retries``.
 
     Raises:
         IncompleteJobType: something of it is not as it should be.
         DuplicateJobType: another definition has the name.
     """
+    if tasks is not None and not tasks:
+        raise IncompleteJobType(f"expected {name} to have tasks, it has none")
+    check_options(name, options, StepsJob)
     module = sys._getframe(1).f_globals.get("__name__", "__main__")
-    return _make_class(name, tasks, {"__module__": module, **options}, re.sub(r"\W", "_", name))
+    attributes = {"__module__": module, **options}
+    return _make_class(name, () if tasks is None else tasks, attributes, re.sub(r"\W", "_", str(name)))
 
 
 def _make_class(name: str, tasks: Sequence[Task], attributes: dict[str, Any], class_name: str) -> type[StepsJob]:
-    if not tasks:
-        raise IncompleteJobType(f"expected {name} to have tasks, it has none")
-    made: type[StepsJob] = type(StepsJob)(
-        class_name, (StepsJob,), {**attributes, "name": name, "tasks": list(tasks)}
-    )  # type: ignore[misc]
+    made: type[StepsJob] = type(StepsJob)(class_name, (StepsJob,), {**attributes, "name": name, "tasks": tasks})  # type: ignore[misc]
     return made
 
 
@@ -66,7 +67,7 @@ def _class_of(settings: Settings, section: Section) -> type[StepsJob]:
     attributes["__module__"], attributes["defined_in"] = SECTIONS, f"{place}, key tasks"
     try:
         return _make_class(section.name, section.tasks or (), attributes, section.name)
-    except DuplicateJobType as error:
+    except (DuplicateJobType, IncompleteJobType) as error:
         raise ConfigurationError(f"{place}, key tasks: {error}") from error
 
 

@@ -14,19 +14,16 @@ from sqlalchemy.orm import Session
 from jobcron import payload
 from jobcron.database import AnySession
 from jobcron.draft import session_to_use
-from jobcron.errors import IncompleteJobType, InvalidJobData
+from jobcron.errors import ConfigurationError, IncompleteJobType
 from jobcron.interfaces import JobStatus
 from jobcron.job import Job
 from jobcron.runnable import BaseRunnableJob
+from jobcron.steps import given
+from jobcron.steps.definition import HOOKS, check_definition, check_task, check_values
 from jobcron.steps.running import failed, run_hook, run_tasks
 from jobcron.steps.state import STOPPING_EVENT, State, state_of
-from jobcron.steps.tasks import Task, place_of, resolve, task_name
+from jobcron.steps.tasks import AnyTask, Task, place_of, resolve, task_name
 from jobcron.tables import Event
-
-DEFAULT_PRIORITY = 10
-"""What jobcron calls the priority that django-db-queue calls 0; the lowest is first here, the highest there."""
-
-HOOKS = ("creation_hook", "failure_hook", "pre_task_hook", "post_task_hook")
 
 WORKSPACE, STEP, NEXT_TASK = "workspace", "step", "next_task"
 """What a job's JSON data keeps."""
@@ -53,7 +50,8 @@ class StepsJob(BaseRunnableJob):
             name = "import_cats"
             tasks = [fetch, store, "shop.cats.report"]
 
-    Hooks are methods, functions or dotted names (DBQ-07).
+    Or it lists none, and functions become its tasks by the decorator `task`, in their order. Hooks are methods,
+    functions or dotted names (DBQ-07).
     """
 
     name: ClassVar[str] = ""
@@ -88,22 +86,40 @@ class StepsJob(BaseRunnableJob):
         """Make the class the job type ``steps.NAME``.
 
         Raises:
-            IncompleteJobType: it has no name, or a task is no function.
+            IncompleteJobType: something of it is not as it should be.
             DuplicateJobType: another class has the name.
         """
-        if cls.tasks:
-            _check_definition(cls)
+        if cls.name or cls.tasks:
+            check_definition(cls)
             cls.class_job_type = steps(cls.name, cls.name.replace("_", " ").capitalize())
             cls.defined_in = cls.__dict__.get("defined_in") or f"{cls.__module__}.{cls.__qualname__}"
-            own = cls.__dict__.get("priority")
-            if isinstance(own, int):
-                cls.priority = DEFAULT_PRIORITY - own
+        check_values(cls)
+        if "priority" in cls.__dict__:
+            cls.priority = given.stored_priority(cls.priority)
         super().__init_subclass__(**kwargs)
 
     def __init__(self, context: Job) -> None:
         super().__init__(context)
         self.shown_state: State | None = None
         self._workspace: dict[str, Any] | None = None
+
+    @classmethod
+    def task(cls, function: AnyTask) -> AnyTask:
+        """Make a function the next task of these jobs; a decorator, which returns the function as it is.
+
+        All of them stand in the module of the class: else their order would depend on which is imported first.
+
+        Raises:
+            IncompleteJobType: it is none that a call runs, or it is of another module.
+        """
+        check_task(function, cls.defined_in)
+        if function.__module__ != cls.__module__:
+            raise IncompleteJobType(
+                f"expected the functions that {cls.__name__}.task decorates to be in {cls.__module__}, got "
+                f"{task_name(function)}: let the definition list its tasks instead"
+            )
+        cls.tasks = [*cls.tasks, function]
+        return function
 
     @classmethod
     def task_names(cls) -> list[str]:
@@ -115,8 +131,13 @@ class StepsJob(BaseRunnableJob):
         """Check that each task and hook is there.
 
         Raises:
-            ConfigurationError: one is not.
+            ConfigurationError: one is not, or there is no task.
         """
+        if not cls.tasks:
+            raise ConfigurationError(
+                f"{cls.defined_in}: expected tasks, found none: list them, or decorate functions with "
+                f"@{cls.__name__}.task"
+            )
         for task in cls.tasks:
             resolve(task, cls.defined_in)
         for name in HOOKS:
@@ -146,6 +167,7 @@ class StepsJob(BaseRunnableJob):
 
         Raises:
             InvalidJobData: a value does not fit.
+            IncompleteJobType: the definition has no tasks.
             Exception: what the hook raises; the job is not made then.
         """
         values = cls._values(workspace, priority, run_after, values)
@@ -203,16 +225,10 @@ class StepsJob(BaseRunnableJob):
     ) -> dict[str, Any]:
         """Return what is written of a new job, in jobcron's own terms."""
         if priority is not None:
-            if type(priority) is not int:
-                raise InvalidJobData(f"expected priority to be a whole number, got {payload.shown(priority)}")
-            values["priority"] = DEFAULT_PRIORITY - priority
+            values["priority"] = given.stored_priority(priority)
         if run_after is not None:
-            if not isinstance(run_after, datetime) or run_after.tzinfo is None:
-                raise InvalidJobData(
-                    f"expected run_after to be a datetime with a time zone, got {payload.shown(run_after)}"
-                )
-            values["scheduled_start"] = run_after
-        values.setdefault("queue_name", cls.default_queue)
+            values["scheduled_start"] = given.due(run_after)
+        values["queue_name"] = given.queue(values.get("queue_name", cls.default_queue))
         values["metadata"] = {**values.get("metadata", {}), WORKSPACE: cls.checked(workspace)}
         return values
 
@@ -224,13 +240,14 @@ class StepsJob(BaseRunnableJob):
             InvalidJobData: it cannot.
         """
         what = f"the workspace of {cls.name}"
-        if workspace is not None and not isinstance(workspace, dict):
-            raise InvalidJobData(f"expected {what} to be a dict, got {payload.shown(workspace)}")
-        payload.check(workspace or {}, what, cls.max_data_bytes, cls.max_data_levels - 1)
-        return workspace or {}
+        found = given.workspace(workspace, what)
+        payload.check(found, what, cls.max_data_bytes, cls.max_data_levels - 1)
+        return found
 
     def _begin(self) -> None:
         """Let a new job begin with the first task."""
+        if not self.tasks:
+            raise IncompleteJobType(f"expected {self.defined_in} to have tasks, it has none")
         self.keep(0)
         run_hook(self, "creation_hook")
         self.save()
@@ -239,7 +256,7 @@ class StepsJob(BaseRunnableJob):
     def workspace(self) -> dict[str, Any]:
         """What the tasks share (DBQ-03). Changes by a task or hook are kept with its work; others by `save`."""
         if self._workspace is None:
-            self._workspace = deepcopy(self.metadata.get(WORKSPACE) or {})
+            self._workspace = deepcopy(given.workspace(self.metadata.get(WORKSPACE), f"the workspace of {self!r}"))
         return self._workspace
 
     @workspace.setter
@@ -272,8 +289,9 @@ class StepsJob(BaseRunnableJob):
 
     @property
     def step(self) -> int:
-        """How many tasks are done."""
-        return int(self.metadata.get(STEP, 0))
+        """How many tasks are done; 0 also where the row has no number, since the name of the next one decides."""
+        found = self.metadata.get(STEP)
+        return found if isinstance(found, int) else 0
 
     @property
     def next_task(self) -> str:
@@ -345,25 +363,10 @@ class _Priority:
     """The priority as django-db-queue counts it: the highest is first."""
 
     def __get__(self, job: StepsJob | None, owner: type[Any]) -> Any:
-        return self if job is None else DEFAULT_PRIORITY - job.job.priority
+        return self if job is None else given.DEFAULT_PRIORITY - job.job.priority
 
     def __set__(self, job: StepsJob, value: int) -> None:
-        job.job.priority = DEFAULT_PRIORITY - value
+        job.job.priority = given.stored_priority(value)
 
 
 StepsJob.priority = _Priority()  # type: ignore[assignment]
-
-
-def _check_definition(cls: type[StepsJob]) -> None:
-    what = f"{cls.__module__}.{cls.__qualname__}"
-    if not cls.name or not isinstance(cls.name, str) or len(cls.name) > 100 or not cls.name.isprintable():
-        raise IncompleteJobType(
-            f"expected {what} to have a name of 1 to 100 printable characters, got {cls.name!r}"
-        )
-    if isinstance(cls.tasks, str):
-        raise IncompleteJobType(f"expected tasks of {what} to be a list, got the text {cls.tasks!r}")
-    for task in cls.tasks:
-        if not callable(task) and not isinstance(task, str):
-            raise IncompleteJobType(
-                f"expected tasks of {what} to be functions or their dotted names, got {payload.shown(task)}"
-            )

@@ -5,7 +5,6 @@ A copy has the uuid of the original, by which a second run knows it. Nothing is 
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, column, inspect, select, table, text
+from sqlalchemy import ColumnElement, Connection, Text, cast, column, inspect, select, table, text
 from sqlalchemy.orm import Session
 
 from jobcron import registry
@@ -23,7 +22,8 @@ from jobcron.draft import draft
 from jobcron.errors import ConfigurationError, DatabaseUnavailable, InvalidJobData
 from jobcron.job import Job
 from jobcron.steps.configured import FAMILY, job_classes
-from jobcron.steps.job import DEFAULT_PRIORITY, NEXT_TASK, STEP, WORKSPACE, StepsJob
+from jobcron.steps.given import queue, read_json, stored_priority
+from jobcron.steps.job import NEXT_TASK, STEP, WORKSPACE, StepsJob
 from jobcron.tables import JobTypeRow
 
 TABLE = "django_dbq_job"
@@ -117,7 +117,11 @@ def _rows(connection: Connection, where: str) -> Iterator[dict[str, Any]]:
             f"{', '.join(sorted(missing))}"
         )
     names = sorted(NEEDED | ({"priority", "run_after"} & found))
-    rows: Any = select(*map(column, names)).select_from(table(TABLE))
+    columns: dict[str, ColumnElement[Any]] = {name: column(name) for name in names}
+    if connection.dialect.name == "postgresql":
+        # The driver would read JSON itself, and one row that is nested too deeply would be the end of all.
+        columns["workspace"] = cast(column("workspace"), Text).label("workspace")
+    rows: Any = select(*columns.values()).select_from(table(TABLE))
     for row in connection.execute(rows.order_by(column("created"), column("id"))):
         yield dict(row._mapping)
 
@@ -168,10 +172,8 @@ def _job(row: dict[str, Any], uuid: UUID) -> Job:
         raise ValueError(f"its next task is none of theirs, which are {', '.join(names)}")
     created = _moment(row["created"])
     workspace = row["workspace"]
-    if isinstance(workspace, str | bytes):  # SQLite, and the first versions everywhere
-        workspace = json.loads(workspace)
     data = {
-        WORKSPACE: found.checked(workspace),
+        WORKSPACE: found.checked(None if workspace is None else read_json(workspace)),
         STEP: names.index(row["next_task"]),
         NEXT_TASK: row["next_task"],
     }
@@ -180,8 +182,8 @@ def _job(row: dict[str, Any], uuid: UUID) -> Job:
         None,
         {
             "metadata": data,
-            "queue_name": row["queue_name"],
-            "priority": DEFAULT_PRIORITY - int(row.get("priority") or 0),
+            "queue_name": queue(row["queue_name"]),
+            "priority": stored_priority(row.get("priority") or 0),
             # As there, the oldest of a priority is first.
             "scheduled_start": created if row.get("run_after") is None else _moment(row["run_after"]),
         },
@@ -189,7 +191,11 @@ def _job(row: dict[str, Any], uuid: UUID) -> Job:
     return Job(uuid=uuid, date_created=created, **made.job)
 
 
-def _moment(value: datetime | str) -> datetime:
-    """Return a time; where the table says none, the zone is UTC, as Django writes it to SQLite."""
-    found = datetime.fromisoformat(value) if isinstance(value, str) else value
+def _moment(value: Any) -> datetime:
+    """Return a time; where the table says none, the zone is UTC, as Django writes it to SQLite.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobcron.errors import Interrupted
 from jobcron.steps.state import State
-from jobcron.steps.tasks import place_of, resolve
+from jobcron.steps.tasks import call, place_of, resolve
 
 if TYPE_CHECKING:
     from jobcron.steps.job import StepsJob
@@ -41,7 +41,7 @@ def run_tasks(job: StepsJob) -> None:
 def _run_task(job: StepsJob, step: int) -> None:
     job.shown_state = None
     run_hook(job, "pre_task_hook")
-    resolve(job.tasks[step], job.defined_in)(job)
+    call(resolve(job.tasks[step], job.defined_in), job)
     job.keep(step + 1)
     job.session.flush()  # what the database refuses of the task's work, it refuses before the hook
     job.shown_state = State.READY if job.next_task else State.COMPLETE
@@ -86,11 +86,11 @@ def run_hook(job: StepsJob, name: str, *arguments: Any) -> None:
     """Call a hook, if there is one."""
     hook = getattr(job, name)
     if isinstance(hook, str):
-        resolve(hook, f"{job.defined_in}, {name}")(job, *arguments)
+        call(resolve(hook, f"{job.defined_in}, {name}"), job, *arguments)
     elif hook is not None:
         # A function in a class is a method already; an object that can be called is not.
         is_bound = getattr(hook, "__self__", None) is job
-        hook(*arguments) if is_bound else hook(job, *arguments)
+        call(hook, *(arguments if is_bound else (job, *arguments)))
 
 
 def run_guarded_hook(job: StepsJob, name: str, *arguments: Any) -> None:

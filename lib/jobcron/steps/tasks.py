@@ -6,13 +6,17 @@ Names come from configuration and code alone. One that a row has is compared wit
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from jobcron.errors import ConfigurationError, DefinitionChanged
+from jobcron import payload
+from jobcron.errors import ConfigurationError, DefinitionChanged, IncompleteJobType
 
 Task = Callable[[Any], object] | str
 """A function that takes the job, or its dotted name."""
+
+AnyTask = TypeVar("AnyTask", bound=Callable[[Any], object])
 
 
 def task_name(task: Task) -> str:
@@ -28,7 +32,7 @@ def resolve(task: Task, place: str) -> Callable[..., object]:
         place: where, for messages.
 
     Raises:
-        ConfigurationError: there is no such function.
+        ConfigurationError: there is no such function, or a call would not run it.
     """
     if not isinstance(task, str):
         return task
@@ -43,7 +47,35 @@ def resolve(task: Task, place: str) -> Callable[..., object]:
     found = getattr(module, name, None)
     if not callable(found):
         raise ConfigurationError(f"{place}: expected {task} to be a function, found none")
+    if lazy := laziness(found):
+        raise ConfigurationError(f"{place}: expected {task} to be a function that a call runs, got {lazy}")
     return found  # type: ignore[no-any-return]
+
+
+def laziness(function: Any) -> str | None:
+    """Return what a function is that only begins something when it is called; None for one that a call runs."""
+    if inspect.iscoroutinefunction(function):
+        return "async def"
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return "a function with yield"
+    return None
+
+
+def call(function: Callable[..., object], *arguments: Any) -> None:
+    """Call a task or a hook, and see that it ran.
+
+    Raises:
+        IncompleteJobType: it returned what somebody would still have to run.
+        Exception: what it raises.
+    """
+    found = function(*arguments)
+    if inspect.isawaitable(found) or inspect.isgenerator(found) or inspect.isasyncgen(found):
+        if inspect.iscoroutine(found):
+            found.close()  # or Python warns as well
+        raise IncompleteJobType(
+            f"expected {payload.cut_repr(function)} to do its work when it is called, got {type(found).__name__}, "
+            "which would still have to be run"
+        )
 
 
 def place_of(names: Sequence[str], step: int, wanted: str, what: str) -> int:
