@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from email import message_from_bytes
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,13 +19,16 @@ from zope.component import getUtility
 from zope.interface.verify import verifyObject
 
 from codehost.git import Diff, GitError, GitRepository
-from codehost.interfaces import ICalculateHeatJobSource, IGenerateDiffJobSource, IReviewMailJobSource
-from codehost.jobs import CalculateHeatJob, GenerateDiffJob, RepositoryNotReady, ReviewMailJob
+from codehost.interfaces import ICalculateHeatJobSource, IGenerateDiffJobSource
+from codehost.jobs import CalculateHeatJob, GenerateDiffJob, RepositoryNotReady
 from codehost.model import Base, MergeProposal, PreviewDiff, Repository
 from codehost.proposals import MISSING_COMMIT
+from codehost.review import mail_reviewers, request_review
 from codehost.summary import print_summary
 from conftest import ROOT
-from jobcron import Database, IRunnableJob, load_settings
+from jobcron import Database, IRunnableJob, RetryableJobError, load_settings
+from jobcron.functions import FunctionJob
+from jobcron.notify import post
 from jobcron.testing import outbox
 from jobcron.testing.server import PrivatePostgreSQL
 
@@ -42,8 +46,8 @@ security_cfg: {examples}/codehost/security.cfg
 source_interface: codehost.interfaces.IGenerateDiffJobSource
 dbuser: codehost_diff
 
-[review_mail]
-source_interface: codehost.interfaces.IReviewMailJobSource
+[functions]
+source_interface: jobcron.functions.FunctionJob
 dbuser: codehost_mail
 
 [calculate_heat]
@@ -54,6 +58,7 @@ dbuser: codehost_heat
 tasks: codehost.history.scan
     codehost.history.store
     codehost.history.summarise
+dbuser: codehost_history
 """
 
 
@@ -163,7 +168,7 @@ def test_the_log_is_on_standard_error_and_the_table_on_standard_output(first: Si
     assert first.outcome.returncode == 0
     said = re.sub(r"^[\d-]+ [\d:]+ ", "", first.outcome.stderr, flags=re.MULTILINE)
     assert "INFO    Ran 12 GenerateDiffJob jobs.\nINFO    2 GenerateDiffJob jobs did not complete.\n" in said
-    assert "INFO    Ran 12 ReviewMailJob jobs.\n" in said
+    assert "INFO    Ran 12 FunctionJob jobs.\n" in said
     assert "INFO    Ran 1 CalculateHeatJob jobs.\n" in said
     assert "INFO    Ran 1 import_history jobs.\n" in said
     assert "due to RepositoryNotReady: " in said
@@ -204,14 +209,18 @@ def test_each_diff_is_what_git_says(first: Site) -> None:
         assert counts == [2, 3, 1]
 
 
-@pytest.mark.feature("LP-04")
-def test_reviewers_get_one_mail_for_each_diff_under_the_uuid_of_its_job(first: Site) -> None:
+@pytest.mark.feature("OCQ-01")
+def test_reviewers_get_one_mail_for_each_diff_by_a_job_that_is_a_function(first: Site) -> None:
     mails = [message_from_bytes(path.read_bytes()) for path in (first.folder / "mail").iterdir()]
     reviews = [mail for mail in mails if mail["Subject"].startswith("[Merge] ")]
-    jobs = first.jobs("merge_proposal_job", 2)
+    jobs = first.query(
+        "SELECT status, attempt_count, unique_key, result FROM jobcron_job JOIN jobcron_type "
+        "ON jobcron_job.type = jobcron_type.id WHERE name = 'FunctionJobType.CALL'"
+    )
+    assert {job[:2] + job[3:] for job in jobs} == {(2, 1, "mailed reviewers@codehost.example.com")}
     assert len(jobs) == 13
-    identities = {mail["Message-ID"].strip("<>").split("@")[0].replace("-", "") for mail in reviews}
-    assert identities == {str(uuid).replace("-", "") for *_, uuid in jobs}
+    proposals = {re.match(r"<proposal-(\d+)\.", mail["Message-ID"])[1] for mail in reviews}  # type: ignore[index]
+    assert {f"review of proposal {number}" for number in proposals} == {key for _, _, key, _ in jobs}
     assert all("files changed: 2, insertions: 3, deletions: 1" in mail.get_payload() for mail in reviews)
     assert {mail["To"] for mail in mails} == {"reviewers@codehost.example.com"}
     (failure,) = [mail for mail in mails if mail not in reviews]
@@ -233,8 +242,8 @@ def test_the_history_is_imported_by_a_job_of_three_tasks(first: Site) -> None:
     titles = {title for (title,) in first.query("SELECT title FROM imported_commit")}
     assert titles == {f"Change {number}" for number in range(15)}
     ((data,),) = first.query(
-        "SELECT json_data FROM jobcron_job WHERE id NOT IN (SELECT job FROM "
-        "merge_proposal_job UNION SELECT job FROM repository_job)"
+        "SELECT json_data FROM jobcron_job JOIN jobcron_type ON jobcron_job.type = jobcron_type.id "
+        "WHERE name = 'steps.import_history'"
     )
     data = data if isinstance(data, dict) else json.loads(data)
     assert (data["step"], data["next_task"]) == (3, "")
@@ -280,10 +289,10 @@ def test_what_is_no_repository_is_refused_in_one_message(tmp_path: Path, name: s
 
 
 def test_what_a_script_says_is_wrong_ends_the_demonstration_with_its_status(site: Site) -> None:
-    site.configuration.write_text(site.configuration.read_text().replace("[review_mail]", "[other_mail]"))
+    site.configuration.write_text(site.configuration.read_text().replace("[functions]", "[other]"))
     site.demonstrate("--repository", str(site.repository))
     assert site.outcome.returncode == 2
-    assert "expected a section [review_mail], found none" in site.outcome.stderr
+    assert "expected a section [functions], found none" in site.outcome.stderr
 
 
 def test_neither_settings_nor_hooks_of_git_have_a_part_in_it(site: Site) -> None:
@@ -322,7 +331,6 @@ def project(session: Session, tmp_path: Path) -> SimpleNamespace:
 def test_the_job_classes_are_the_sources_that_the_interfaces_promise(project: SimpleNamespace) -> None:
     sources = {
         IGenerateDiffJobSource: GenerateDiffJob,
-        IReviewMailJobSource: ReviewMailJob,
         ICalculateHeatJobSource: CalculateHeatJob,
     }
     for interface, source in sources.items():
@@ -389,11 +397,30 @@ def test_a_repository_that_is_not_there_yet_is_waited_for(project: SimpleNamespa
         job.run()
 
 
-def test_a_second_attempt_sends_the_same_mail(project: SimpleNamespace) -> None:
-    job = ReviewMailJob.create(project.proposal)
+def test_a_second_attempt_sends_the_same_mail(session: Session, project: SimpleNamespace) -> None:
+    for _ in range(2):
+        mail_reviewers(session, project.proposal.id)  # a plain call
+    identity = f"<proposal-{project.proposal.id}.{project.proposal.source_commit[:12]}@codehost.example.com>"
+    assert [mail["Message-ID"] for mail in outbox()] == [identity] * 2
+
+
+@pytest.mark.feature("OCQ-04")
+def test_mail_that_the_server_does_not_take_is_sent_later(
+    session: Session, project: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(message: object) -> None:
+        raise ConnectionRefusedError("no mail server here")
+
+    request_review(session, project.proposal)
+    (job,) = FunctionJob.iterReady()
+    with monkeypatch.context() as patch:
+        patch.setattr(post, "transport", away)
+        with pytest.raises(RetryableJobError, match="no mail server here"):
+            job.run()
+    job.job.attempt_count = 1
+    assert (job.retry_delay, job.max_retries) == (timedelta(seconds=10), 5)
     job.run()
-    job.run()
-    assert [mail["Message-ID"] for mail in outbox()] == [f"<{job.uuid}@codehost.example.com>"] * 2
+    assert [mail["Subject"] for mail in outbox()] == [f"[Merge] {project.proposal.title}"]
 
 
 def test_the_summary_tells_what_still_waits(
@@ -401,7 +428,7 @@ def test_the_summary_tells_what_still_waits(
 ) -> None:
     project.proposal.title = "Move \x1b[2J the cursor"
     GenerateDiffJob.acquire(project.proposal)
-    ReviewMailJob.create(project.proposal)
+    request_review(session, project.proposal)
     print_summary(session, load_settings(str(project.site.folder)), project.repository, 1)
     table = capsys.readouterr().out
     assert "Merge proposals in project: 1 new, 0 known." in table

@@ -20,7 +20,7 @@ from jobcron import Database, Job, JobStatus
 from jobcron.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SECTIONS = ("generate_diff", "review_mail", "calculate_heat", "import_history")
+SECTIONS = ("generate_diff", "functions", "calculate_heat", "import_history")
 
 RETRY_DUE_SECONDS = 30.0
 

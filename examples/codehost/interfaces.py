@@ -12,13 +12,6 @@ class IGenerateDiffJobSource(IJobSource):
         """Return the job that will generate this proposal's diff; it is made if none waits already."""
 
 
-class IReviewMailJobSource(IJobSource):
-    """Makes and finds the jobs that mail reviewers."""
-
-    def create(merge_proposal: object) -> object:
-        """Make a job that mails the reviewers of this proposal; a second one sends a second mail."""
-
-
 class ICalculateHeatJobSource(IJobSource):
     """Makes and finds the jobs that calculate the heat of repositories."""
 

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 from zope.interface import provider
 
 from codehost.git import GitRepository
-from codehost.interfaces import ICalculateHeatJobSource, IGenerateDiffJobSource, IReviewMailJobSource
+from codehost.interfaces import ICalculateHeatJobSource, IGenerateDiffJobSource
 from codehost.model import Base, MergeProposal, PreviewDiff, Repository
-from jobcron import BaseRunnableJob, FamilyRow, JobType, job_type_column, new_mail, send
+from codehost.review import request_review
+from jobcron import BaseRunnableJob, FamilyRow, JobType, job_type_column
 
 
 class RepositoryNotReady(Exception):
@@ -23,7 +24,6 @@ class MergeProposalJobType(JobType):
     """What can be done about a merge proposal."""
 
     GENERATE_DIFF = 1, "Generate the preview diff"
-    REVIEW_MAIL = 2, "Mail the reviewers"
 
 
 class MergeProposalJob(FamilyRow, Base):
@@ -75,7 +75,7 @@ class GenerateDiffJob(MergeProposalJobDerived):
         diff = self._repository().diff(proposal.target_commit, proposal.source_commit)
         proposal.preview_diff = PreviewDiff(**diff._asdict())
         # What follows from the diff is committed together with it, or not at all.
-        ReviewMailJob.create(proposal)
+        request_review(self.session, proposal)
         CalculateHeatJob.acquire(proposal.repository)
 
     def _repository(self) -> GitRepository:
@@ -87,38 +87,6 @@ class GenerateDiffJob(MergeProposalJobDerived):
     def getOperationDescription(self) -> str:
         """See `IRunnableJob`."""
         return f"generating the preview diff of “{self.context.merge_proposal.title}”"
-
-
-@provider(IReviewMailJobSource)
-class ReviewMailJob(MergeProposalJobDerived):
-    """Mail the reviewers of a merge proposal."""
-
-    class_job_type = MergeProposalJobType.REVIEW_MAIL
-    retry_error_types = (OSError,)  # a mail server that is away, or refuses: smtplib's errors are of these
-    max_retries = 3
-
-    def run(self) -> None:
-        """See `IRunnableJob`."""
-        proposal = self.context.merge_proposal
-        diff = proposal.preview_diff
-        # The diff had to be read: this ends the transaction, so that nobody waits while the mail is delivered.
-        self.checkpoint()
-        mail = new_mail(
-            f"[Merge] {proposal.title}",
-            f"{proposal.author} proposes to merge\n\n"
-            f"    {proposal.source_commit}\n\n"
-            f"into\n\n"
-            f"    {proposal.target_commit}\n\n"
-            f"of {proposal.repository.name}.\n\n"
-            f"{diff.statistics if diff else 'There is no diff yet.'}\n",
-            # If this attempt dies between sending and commit, the next one sends recognisably the same mail.
-            message_id=f"<{self.uuid}@codehost.example.com>",
-        )
-        send(proposal.repository.reviewers, mail)
-
-    def getOperationDescription(self) -> str:
-        """See `IRunnableJob`."""
-        return f"mailing the reviewers of “{self.context.merge_proposal.title}”"
 
 
 class RepositoryJobType(JobType):

@@ -11,9 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from codehost.history import History
-from codehost.jobs import MergeProposalJob, MergeProposalJobType
+from codehost.jobs import GenerateDiffJob, MergeProposalJob
 from codehost.model import MergeProposal, Repository
 from codehost.proposals import proposals_of
+from codehost.review import mail_key
 from jobcron import Job, JobStatus
 from jobcron.settings import Settings
 
@@ -32,8 +33,8 @@ def print_summary(session: Session, settings: Settings, repository: Repository, 
         new: how many of them this run made.
     """
     proposals = proposals_of(session, repository)
-    diff_jobs = _latest_jobs(session, proposals, MergeProposalJobType.GENERATE_DIFF)
-    mail_jobs = _latest_jobs(session, proposals, MergeProposalJobType.REVIEW_MAIL)
+    diff_jobs = _latest_diff_jobs(session, proposals)
+    mail_jobs = _latest_mail_jobs(session, proposals)
     known = len(proposals) - new
     print(f"\nMerge proposals in {repository.name}: {new or 'nothing'} new, {known} known.\n")
     _print_table([_line(p, diff_jobs[p.id], mail_jobs.get(p.id)) for p in proposals])
@@ -48,20 +49,25 @@ def print_summary(session: Session, settings: Settings, repository: Repository, 
         print(f"  {what:16}  {where}")
 
 
-def _latest_jobs(
-    session: Session, proposals: list[MergeProposal], job_type: MergeProposalJobType
-) -> dict[int, Job]:
-    """Return the latest job of a type for each proposal, by the proposal's number."""
+def _latest_diff_jobs(session: Session, proposals: list[MergeProposal]) -> dict[int, Job]:
+    """Return the latest job that generates a diff of each proposal, by the proposal's number."""
     rows = session.scalars(
         select(MergeProposalJob)
         .where(
-            MergeProposalJob.job_type == job_type,
+            MergeProposalJob.job_type == GenerateDiffJob.class_job_type,
             MergeProposalJob.merge_proposal_id.in_([p.id for p in proposals]),
         )
         .options(joinedload(MergeProposalJob.job))
         .order_by(MergeProposalJob.id)
     )
     return {row.merge_proposal_id: row.job for row in rows}
+
+
+def _latest_mail_jobs(session: Session, proposals: list[MergeProposal]) -> dict[int, Job]:
+    """Return the latest job that mails the reviewers of each proposal, by the proposal's number."""
+    numbers = {mail_key(proposal): proposal.id for proposal in proposals}
+    rows = session.scalars(select(Job).where(Job.unique_key.in_(numbers)).order_by(Job.id))
+    return {numbers[row.unique_key]: row for row in rows if row.unique_key}
 
 
 def _line(proposal: MergeProposal, diff_job: Job, mail_job: Job | None) -> Sequence[str]:
@@ -90,7 +96,7 @@ def _places(session: Session, settings: Settings, jobs: dict[int, Job]) -> list[
         *(("why a job failed", path) for path in oopses),
         ("the mail", mail.hostname or mail.path),
         ("the jobs", f"table jobcron_job in {database}"),
-        ("the code", Path(__file__).with_name("jobs.py")),
+        ("the code", Path(__file__).parent),
     ]
 
 
