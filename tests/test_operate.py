@@ -329,6 +329,21 @@ def test_check_config_warns_of_functions_to_keep_that_nobody_has_registered(inst
     assert "key keep_functions: expected a registered function functionapp.expotr, found none" in out
 
 
+@pytest.mark.feature("OCQ-12")
+def test_check_config_warns_of_functions_to_keep_in_a_section_of_other_jobs(steps: Instance) -> None:
+    path = steps.path / "jobcron.conf"
+    sources = {"tasks: stepsapp.first": "jobcron.steps.sections.other", "queue: x": "jobcron.steps.queues.x"}
+    for section, source in sources.items():
+        text = path.read_text()
+        path.write_text(f"{text}\n[other]\n{section}\nkeep_functions: stepsapp.first 2d\n")
+        out, _ = steps.command("check-config")
+        path.write_text(text)
+        (warning,) = [line for line in out.splitlines() if "keep_functions" in line]
+        assert warning.startswith("warning ")
+        assert "expected a section whose source is jobcron.functions.calls.FunctionJob" in warning
+        assert f", got {source}: it does nothing" in warning
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_check_config_warns_of_a_machine_whose_clock_is_wrong(instance: Instance, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(

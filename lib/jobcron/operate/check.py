@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, func, select, text
@@ -22,6 +22,7 @@ from jobcron.control import Control
 from jobcron.database import Database, first_line
 from jobcron.directory import check_shared_directory, private_directory
 from jobcron.errors import ConfigurationError, DirectoryError, UnknownFunction, UserMistake
+from jobcron.functions.calls import FunctionJob
 from jobcron.functions.registered import find
 from jobcron.groups.script import ProcessJobSources, groups_of
 from jobcron.instance import load_settings, presented
@@ -35,6 +36,7 @@ from jobcron.operate.output import say
 from jobcron.redact import Redactor
 from jobcron.schema_version import VERSION_TABLE, check_schema
 from jobcron.settings import Section, Settings
+from jobcron.steps import StepsJob
 
 SMTP_SECONDS = 5
 CLOCK_SLACK = timedelta(minutes=1)
@@ -130,19 +132,25 @@ def _section(settings: Settings, section: Section) -> Iterator[Finding]:
             f"{settings.path}: section [{section.name}], key source_interface: expected the jobs of "
             f"{registry.dotted_name(source)} to have a method run, they have none"
         )
+    if isinstance(source, type) and issubclass(source, StepsJob):
+        source.check()
     yield Finding(
         f"section {section.name}: {registry.dotted_name(source)}, run by {runner.__name__}, at {section.schedule}"
     )
-    yield from _kept_functions(settings, section)
+    yield from _kept_functions(settings, section, source)
 
 
-def _kept_functions(settings: Settings, section: Section) -> Iterator[Finding]:
-    """Say which functions of ``keep_functions`` nobody has registered: what was misspelt would do nothing."""
+def _kept_functions(settings: Settings, section: Section, source: Any) -> Iterator[Finding]:
+    """Say what does nothing of ``keep_functions``: all of it in a section of other jobs, names that nobody has."""
+    place = f"{settings.path}: section [{section.name}], key keep_functions"
+    if section.keep_functions and not (isinstance(source, type) and issubclass(source, FunctionJob)):
+        expected = f"expected a section whose source is {registry.dotted_name(FunctionJob)}"
+        yield Finding(f"{place}: {expected}, got {registry.dotted_name(source)}: it does nothing", is_warning=True)
+        return
     for name in section.keep_functions or ():
         try:
             find(name)
         except UnknownFunction as error:
-            place = f"{settings.path}: section [{section.name}], key keep_functions"
             yield Finding(f"{place}: {error}", is_warning=True)
 
 
