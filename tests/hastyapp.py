@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 from sqlalchemy import text
 
 import fooapp
-from fooapp import ActJob
+from fooapp import ActJob, Ledger
 from jobcron import Database, JobType, keeper
 
 POLL_SECONDS = 0.05
@@ -76,6 +76,20 @@ class BusyJob(ActJob):
         """Write inside a savepoint."""
         with self.session.begin_nested():
             self.act_write(note)
+
+    def act_add(self, note: str) -> None:
+        """Leave a ledger row to be written when the job has returned."""
+        self.session.add(Ledger(job=self.job.id, attempt=self.job.attempt_count, note=note))
+
+    def act_connection_commit(self, argument: str) -> None:
+        """Commit past the session."""
+        self.session.connection().commit()
+
+    def act_stubborn_connection_commit(self, argument: str) -> None:
+        """Commit past the session, again and again, and swallow whatever comes of it."""
+        for _ in range(2):
+            with suppress(BaseException):
+                self.session.connection().commit()
 
     def act_stubborn_commit(self, argument: str) -> None:
         """Commit, and swallow whatever comes of it."""

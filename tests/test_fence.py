@@ -38,6 +38,8 @@ COMMITS: dict[str, list[tuple[str, Any]]] = {
     "finish_with_nothing_written": [],
     "commit": [WRITE, ("commit", ""), ("raise", "value")],
     "commit_that_swallows_everything": [WRITE, ("stubborn_commit", "")],
+    "commit_of_the_connection": [WRITE, ("connection_commit", ""), ("raise", "value")],
+    "commits_of_the_connection_that_swallow_everything": [WRITE, ("stubborn_connection_commit", "")],
     "savepoint": [("savepoint", "effect"), ("raise", "value")],
     "checkpoint": [WRITE, ("checkpoint", ""), ("raise", "value")],
 }
@@ -151,6 +153,21 @@ def test_a_job_that_is_still_ours_may_commit_on_its_way(fenced: Instance) -> Non
     fenced.run("busy")
     assert fenced.row(job).status is JobStatus.COMPLETED
     assert [note for *_, note in fenced.ledger()] == ["one", "two", "three"]
+
+
+@pytest.mark.feature("LP-23")
+def test_what_a_job_does_after_a_commit_that_was_refused_passes_the_fence(
+    fenced: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def after_failure(self: BusyJob, error: BaseException) -> None:
+        fenced.query(TAKEN_OVER, id=job)
+        self.act_write("after")
+
+    fenced.query("CREATE TABLE strict (foo integer REFERENCES foo (id) DEFERRABLE INITIALLY DEFERRED)")
+    monkeypatch.setattr(BusyJob, "afterFailure", after_failure, raising=False)
+    job = make(fenced, BusyJob, ("sql", "INSERT INTO strict VALUES (-1)"))
+    log = fenced.run("busy")
+    assert_lost(fenced, job, log)
 
 
 @pytest.mark.feature("LP-23")

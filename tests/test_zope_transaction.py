@@ -25,8 +25,9 @@ class Voter:
 
     transaction_manager = transaction.manager
 
-    def __init__(self, fails: bool = False) -> None:
+    def __init__(self, fails: bool = False, cannot_undo: bool = False) -> None:
         self.fails = fails
+        self.cannot_undo = cannot_undo
 
     def sortKey(self) -> str:
         """Sort anywhere."""
@@ -51,6 +52,8 @@ class Voter:
     def tpc_abort(self, current: object) -> None:
         """Abort."""
         VOTES.append("abort")
+        if self.cannot_undo:
+            raise OSError("no way back")
 
     abort = tpc_abort
 
@@ -97,6 +100,10 @@ class TransactJob(BaseRunnableJob):
     def act_join_failing(self) -> None:
         """Join something that votes against it."""
         transaction.get().join(Voter(fails=True))
+
+    def act_join_lasting(self) -> None:
+        """Join something that cannot be undone."""
+        transaction.get().join(Voter(cannot_undo=True))
 
     def act_hook(self) -> None:
         """Ask to be told how it ends."""
@@ -199,6 +206,15 @@ def test_what_has_joined_is_undone_with_a_job_that_fails(zope: Instance) -> None
     zope.run("transact")
     assert "finish" not in VOTES
     assert VOTES.count("abort") >= 2
+
+
+@pytest.mark.feature("LP-19")
+def test_who_cannot_undo_ends_no_run(zope: Instance) -> None:
+    failed, neighbour = make(zope, "join_lasting", "raw", "fail"), make(zope, "raw")
+    zope.run("transact")
+    assert [zope.row(job).status for job in (failed, neighbour)] == [F, C]
+    assert "ValueError: no" in str(zope.row(failed).log)
+    assert zope.ledger() == [(neighbour, 1, "raw")]
 
 
 @pytest.mark.feature("LP-23")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.orm import Session
 
 from jobcron.claim import Claim
-from jobcron.database import execute
+from jobcron.database import execute, interruption_of
 from jobcron.errors import LeaseLost
 
 ATTEMPT = "jobcron_attempt"
@@ -39,9 +40,11 @@ class Attempt:
         waited: seconds that it was ready before it was taken, or None where nobody knows.
         statements: what it asked of the database, where it failed.
         must_stop: tells whether somebody asked the run to stop: a job that can stop in between does.
-        interrupted: what the keeper interrupted it with.
+        interrupted: what it was first interrupted with, by the keeper or a signal.
+        trouble: the error with which the database first interrupted the transaction that is open.
         connection: that of its last transaction.
         renew_at: when the lease is to be renewed, by the monotonic clock.
+        deadline: when it has run too long, by the monotonic clock.
         is_written: whether its outcome is in the database already.
         process: the number of the process that runs it.
         started: when it began, by the monotonic clock.
@@ -74,9 +77,11 @@ class Attempt:
         self.process = os.getpid()
         self.started = time.monotonic()
         self.renew_at = claim.taken + lease_seconds / 3  # the lease began with the claim
+        self.deadline = None if time_limit is None else self.started + time_limit
         self.is_written = False
         self.finishing = False
         self.interrupted: BaseException | None = None
+        self.trouble: BaseException | None = None
         self.connection: Connection | None = None
         self.statements: list[tuple[int, int, str, str]] = []
         self.must_stop: Callable[[], bool] = lambda: False
@@ -97,6 +102,11 @@ class Attempt:
         finally:
             if os.getpid() != self.process:
                 os._exit(COPY_STATUS)
+
+    def clean_up(self, seconds: float) -> None:
+        """Begin what the job does after a failure: it has so many seconds for that."""
+        self.interrupted, self.time_limit = None, seconds
+        self.deadline = time.monotonic() + seconds
 
     def cancel_statement(self) -> None:
         """Stop the statement that the job waits for, if it does; called by the keeper, from its own thread.
@@ -120,7 +130,7 @@ class Attempt:
         """
         self.session.flush()
         # The fence first: it waits for whoever holds the row, the keeper for one, which a renewal passes over.
-        _check(self.session)
+        _check(self.session.connection(), self)
         renewed = execute(
             self.session.connection(),
             "renew",
@@ -146,26 +156,55 @@ def lost(claim: Claim) -> LeaseLost:
     return LeaseLost(f"job {claim.id} is not held under lease token {claim.token} any more")
 
 
-def fence(session: Session) -> None:
-    """Let the commits of this session pass only while the job that runs in it is still ours.
+@contextmanager
+def fenced(session: Session) -> Iterator[None]:
+    """Let what this session does be committed only while the job that runs in it is still ours, inside the block.
 
-    A COMMIT that is sent as raw SQL passes no fence. `before_commit` also fires for savepoints, and leaves the
-    session in its transaction after it has raised: the runner rolls back.
+    Every COMMIT that SQLAlchemy sends on its connection passes the fence, the session's own or not. One that is
+    sent as raw SQL passes none; the end of a savepoint needs none, nothing is committed by it. In a test's own
+    transaction nothing is committed at all.
     """
-    event.listen(session, "before_commit", _check)
-    event.listen(session, "after_begin", _note_connection)
+    bind = session.get_bind()
 
+    def note_connection(session: Session, transaction: object, connection: Connection) -> None:
+        attempt: Attempt | None = session.info.get(ATTEMPT)
+        if attempt is not None:
+            attempt.connection, attempt.trouble = connection, None
 
-def _check(session: Session) -> None:
-    attempt: Attempt | None = session.info.get(ATTEMPT)
-    # `finishing`: the last statement was itself fenced, and the row is no longer RUNNING.
-    if attempt is None or attempt.finishing:
+    def check(connection: Connection) -> None:
+        attempt: Attempt | None = session.info.get(ATTEMPT)
+        # `finishing`: the last statement was itself fenced, and the row is no longer RUNNING.
+        if attempt is None or attempt.finishing or attempt.connection is not connection:
+            return
+        try:
+            _check(connection, attempt)
+        except BaseException:
+            # SQLAlchemy takes a transaction whose commit event raises for over, and rolls nothing back.
+            with suppress(Exception):
+                connection.connection.rollback()
+            raise
+
+    def note_trouble(context: ExceptionContext) -> None:
+        attempt: Attempt | None = session.info.get(ATTEMPT)
+        error = context.sqlalchemy_exception
+        if attempt is None or error is None or context.connection is not attempt.connection:
+            return
+        if attempt.trouble is None and interruption_of(error) is not None:
+            attempt.trouble = error
+
+    event.listen(session, "after_begin", note_connection)
+    if not isinstance(bind, Engine):
+        yield
         return
-    if execute(session.connection(), "fence", attempt.parameters).first() is None:
+    event.listen(bind, "commit", check)
+    event.listen(bind, "handle_error", note_trouble)
+    try:
+        yield
+    finally:
+        event.remove(bind, "commit", check)
+        event.remove(bind, "handle_error", note_trouble)
+
+
+def _check(connection: Connection, attempt: Attempt) -> None:
+    if execute(connection, "fence", attempt.parameters).first() is None:
         raise lost(attempt.claim)
-
-
-def _note_connection(session: Session, transaction: object, connection: Connection) -> None:
-    attempt: Attempt | None = session.info.get(ATTEMPT)
-    if attempt is not None:
-        attempt.connection = connection

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, CursorResult, Engine, TextClause, create_engine, event, text
 from sqlalchemy.engine import URL, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, PendingRollbackError
 from sqlalchemy.orm import Session, scoped_session
 
 from jobcron.errors import ConfigurationError, DatabaseUnavailable, NoSession
@@ -27,6 +27,9 @@ a transaction that has read and then wants to write fails at once when anybody h
 
 BUSY_SECONDS = 30.0
 """How long a statement waits for SQLite's write lock."""
+
+COMPANION_SECONDS = 0.25
+"""How long one who must not wait long waits for a lock."""
 
 _PLAIN_NAMES = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
 
@@ -129,6 +132,17 @@ _POSTGRESQL_INTERRUPTIONS = {
     "58030": "the database's disk failed",
 }
 
+NO_LOCK = "a lock was not to be had in time"
+
+REFUSALS = {
+    "55P03": NO_LOCK,
+    "57014": "a statement took longer than the database allows",
+    "25006": "the database takes no writes",
+    "53200": "the database's memory was full",
+}
+
+IN_FAILED_TRANSACTION = "25P02"
+
 
 def _mark_interruption(context: ExceptionContext) -> None:
     """Note on an error of our own engine that it is the database's trouble, not the job's."""
@@ -152,15 +166,45 @@ def interruption_of(error: BaseException) -> str | None:
 
     Only errors of our own engines count: a job that loses another database has failed.
     """
+    reasons = (getattr(link, "jobcron_interruption", None) for link in _chain(error))
+    return next((reason for reason in reasons if isinstance(reason, str)), None)
+
+
+def trouble_of(error: BaseException) -> str | None:
+    """Return why the database did not do what the runner itself asked, or None if that was the runner's fault.
+
+    The runner's own statements are few and known to be right: what a server refuses for its settings or its state
+    passes. A job's statement that is stopped by its own ``statement_timeout`` is the job's affair.
+    """
+    if isinstance(error, DBAPIError):
+        mark_refusal(error)
+    return interruption_of(error)
+
+
+def mark_refusal(error: DBAPIError) -> None:
+    """Note on an error of one of the runner's own statements that it is the database's trouble, if it is."""
+    reason = REFUSALS.get(getattr(error.orig, "pgcode", None) or "")
+    if reason is not None and interruption_of(error) is None:
+        error.jobcron_interruption = reason  # type: ignore[attr-defined]
+
+
+def follows_trouble(error: BaseException) -> bool:
+    """Tell whether an error only says that its transaction had failed before."""
+    return any(
+        isinstance(link, PendingRollbackError)
+        or (isinstance(link, DBAPIError) and getattr(link.orig, "pgcode", None) == IN_FAILED_TRANSACTION)
+        for link in _chain(error)
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what led to it."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
-        reason = getattr(current, "jobcron_interruption", None)
-        if isinstance(reason, str):
-            return reason
+        yield current
         current = current.__cause__ or current.__context__
-    return None
 
 
 def is_lost(error: DBAPIError) -> bool:
@@ -210,6 +254,7 @@ class Database:
     ) -> None:
         self.url, self.user = url, user
         self._session_class = session_class
+        self._lock_seconds: float | None = None
         self.origin = origin
         try:
             self.engine = make_engine(url, user, busy_seconds)
@@ -233,6 +278,8 @@ class Database:
         try:
             connection = (self._writing if writing else self.engine).connect()
             transaction = connection.begin()
+            if self._lock_seconds is not None:
+                wait_for_locks(connection, self._lock_seconds)
         except DBAPIError as error:
             if connection is not None:
                 connection.close()
@@ -244,7 +291,7 @@ class Database:
             with transaction:
                 yield connection
         except DBAPIError as error:
-            reason = interruption_of(error)
+            reason = trouble_of(error)
             if reason is None:
                 raise
             raise DatabaseUnavailable(
@@ -267,7 +314,9 @@ class Database:
 
     def companion(self) -> Database:
         """Return the same database over a connection of its own, for one who must not wait long."""
-        return Database(self.url, self.user, busy_seconds=0.25)
+        companion = Database(self.url, self.user, busy_seconds=COMPANION_SECONDS)
+        companion._lock_seconds = COMPANION_SECONDS
+        return companion
 
     def describe(self) -> str:
         """Return the database's URL without its password."""
@@ -309,6 +358,13 @@ class AmbientDatabase:
 
     def close(self) -> None:
         """Do nothing: the connection is not ours."""
+
+
+def wait_for_locks(connection: Connection, seconds: float) -> None:
+    """Let this transaction wait at most so long for a lock; SQLite's one lock is taken when it begins."""
+    if connection.dialect.name == "postgresql":
+        # LOCAL: behind a pgbouncer the next transaction may be another client's.
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {seconds * 1000:.0f}")
 
 
 @cache

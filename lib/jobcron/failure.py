@@ -21,6 +21,16 @@ from jobcron.errors import LeaseLost
 from jobcron.interfaces import JobStatus
 from jobcron.outcome import Outcome, PoisonStopped
 
+CLEAN_UP_SECONDS = 60.0
+"""How long a job that has no time limit may take for that."""
+
+
+def cleans_up(attempt: Attempt, outcome: Outcome) -> bool:
+    """Tell whether a job that ended so does something then."""
+    if outcome.status is not JobStatus.FAILED or isinstance(outcome, PoisonStopped):
+        return False
+    return getattr(attempt.runnable, "afterFailure", None) is not None
+
 
 def let_clean_up(
     attempt: Attempt,
@@ -36,9 +46,7 @@ def let_clean_up(
         context: the application's, entered around it.
         logger: the run's.
     """
-    after_failure = getattr(attempt.runnable, "afterFailure", None)
-    if after_failure is None or outcome.status is not JobStatus.FAILED or isinstance(outcome, PoisonStopped):
-        return
+    after_failure = attempt.runnable.afterFailure
     session = attempt.session
     session.info[ATTEMPT] = attempt
     try:

@@ -16,7 +16,17 @@ from sqlalchemy.orm import aliased
 
 from jobcron.attempt import Attempt, lost
 from jobcron.claim import Claim
-from jobcron.database import TransactionSource, execute, first_line, interruption_of, is_lost
+from jobcron.database import (
+    NO_LOCK,
+    TransactionSource,
+    execute,
+    first_line,
+    interruption_of,
+    is_lost,
+    mark_refusal,
+    trouble_of,
+    wait_for_locks,
+)
 from jobcron.errors import DatabaseUnavailable
 from jobcron.interfaces import JobStatus
 from jobcron.job import ENDED, NOT_STARTED, Job
@@ -26,6 +36,9 @@ Result = TypeVar("Result")
 
 TRIES = 5
 PAUSE_SECONDS = 0.5
+
+SETTLE_SECONDS = 1.0
+"""How long what a dead process has left in the database is waited for, twice."""
 
 
 def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
@@ -40,8 +53,11 @@ def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
         Exception: the database refused the work, by a constraint for instance.
     """
     session = attempt.session
-    session.flush()
-    completed = execute(session.connection(), "complete", attempt.parameters)
+    try:
+        completed = execute(session.connection(), "complete", attempt.parameters)
+    except DBAPIError as error:
+        mark_refusal(error)
+        raise
     if completed.rowcount != 1:
         raise lost(attempt.claim)
     attempt.finishing = True
@@ -54,6 +70,8 @@ def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
         outcome = _settle(database, attempt.claim, error)
         attempt.is_written = True
         return outcome
+    finally:
+        attempt.finishing = False  # what the job does after a COMMIT that was refused passes the fence again
     return Completed()
 
 
@@ -116,7 +134,7 @@ def _persistently(
             if tried >= tries:
                 raise
         except (DBAPIError, DatabaseUnavailable) as error:
-            if isinstance(error, DBAPIError) and interruption_of(error) is None:
+            if isinstance(error, DBAPIError) and trouble_of(error) is None:
                 raise
             if tried >= tries:
                 raise DatabaseUnavailable(
@@ -174,17 +192,24 @@ def still_ours(database: TransactionSource, claim: Claim) -> bool:
 def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
     """Return the status of a job whose process has ended, once nothing of that process is under way any more.
 
-    The fence waits for a COMMIT that the database has got and not yet carried out.
+    The fence waits a while for a COMMIT that the database has got and not yet carried out, or for a statement that
+    it still works at.
 
     Returns:
-        None: the job is not ours any more.
+        None: the job is not ours any more; or the dead process's transaction is still open, and the lease decides.
     """
 
     def look(connection: Connection) -> Any:
+        wait_for_locks(connection, SETTLE_SECONDS)
         execute(connection, "fence", {"id": claim.id, "token": claim.token}).first()
         return _state(connection, claim)
 
-    state = _persistently(database, claim, look)
+    try:
+        state = _persistently(database, claim, look, tries=2)
+    except DatabaseUnavailable as error:
+        if interruption_of(error) != NO_LOCK:
+            raise
+        return None
     return state[0] if state is not None and state[1] == claim.token else None
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from jobcron.attempt import Attempt
 from jobcron.errors import Interrupted
 
 # The keeper's own signal: SIGURG is ignored by default, so one that comes late harms nobody; and sharing
@@ -33,8 +34,8 @@ class Interruptions:
     def __init__(self, wakeup: int) -> None:
         self.stopping = False
         self._wakeup = wakeup
-        self._running: object | None = None
-        self._posted: tuple[object, BaseException] | None = None
+        self._running: Attempt | None = None
+        self._posted: tuple[Attempt, BaseException] | None = None
         self._thread = threading.get_ident()
         self._before: dict[int, Any] = {}
         self._wakeup_before = -1
@@ -42,10 +43,7 @@ class Interruptions:
     def __enter__(self) -> Interruptions:
         """Take over SIGTERM and SIGINT, where this is the main thread; elsewhere nothing can be interrupted."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._on_signal)
-            self._before[KEEPER_SIGNAL] = signal.signal(KEEPER_SIGNAL, self._on_posted)
-            self._wakeup_before = signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
+            self._before, self._wakeup_before = self._listen()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -56,18 +54,26 @@ class Interruptions:
             signal.signal(number, handler)
         self._before = {}
 
+    def _listen(self) -> tuple[dict[int, Any], int]:
+        """Hear the signals, and return what heard them before."""
+        before: dict[int, Any] = {}
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before[number] = signal.signal(number, self._on_signal)
+        before[KEEPER_SIGNAL] = signal.signal(KEEPER_SIGNAL, self._on_posted)
+        return before, signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
+
     @contextmanager
-    def running(self, attempt: object) -> Iterator[None]:
+    def running(self, attempt: Attempt) -> Iterator[None]:
         """Let `attempt` be interrupted inside the block."""
-        if self.stopping:
-            raise Interrupted("the run was stopped before the job began")
+        if self._before:
+            self._listen()  # again: a job before it may have had its own handlers, or asyncio's, which leave none
         try:
             self._running = attempt
             yield
         finally:
             self._running = None
 
-    def post(self, attempt: object, error: BaseException) -> bool:
+    def post(self, attempt: Attempt, error: BaseException) -> bool:
         """Raise `error` in the thread that runs `attempt`, if it still does; called by the keeper.
 
         Returns:
@@ -89,7 +95,11 @@ class Interruptions:
         self.stopping = True
         if self._running is None:
             return
+        error: BaseException | None = None
         if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        if not first:
-            raise Interrupted("a second SIGTERM")
+            error = KeyboardInterrupt()
+        elif not first:
+            error = Interrupted("a second SIGTERM")
+        if error is not None:
+            self._running.interrupted = self._running.interrupted or error
+            raise error

@@ -1,8 +1,8 @@
-"""The keeper: a thread with a connection of its own that looks after the job that runs.
+"""The keeper: two threads with a connection of their own that look after the job that runs.
 
-It renews the lease and writes the progress, gives back claimed jobs that wait behind a slow one, and interrupts a
-job that lost its lease, passed its time limit, or outlived the grace after SIGTERM. Its connection is opened only
-when there is something to write, so that short jobs never pay for it.
+One interrupts a job that lost its lease, passed its time limit, or outlived the grace after SIGTERM: it never
+waits for the database. The other renews the lease, writes the progress, and gives back claimed jobs that wait
+behind a slow one. Its connection is opened only when there is something to write: short jobs never pay for it.
 """
 
 from __future__ import annotations
@@ -102,17 +102,27 @@ class Keeper:
         self._told_stopping: Attempt | None = None
         self._interrupt_at = 0.0
         self.interruptions = Interruptions(self._letters)
-        self._thread = threading.Thread(target=self._keep, name="jobcron keeper", daemon=True)
+        self._lost: Attempt | None = None
+        self._turn = threading.Event()
+        self._is_over = False
+        self._threads = (
+            threading.Thread(target=self._keep, name="jobcron keeper", daemon=True),
+            threading.Thread(target=self._write, name="jobcron keeper's writer", daemon=True),
+        )
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Stop the thread and close its connection."""
+        """Stop the threads and close the connection."""
         os.write(self._letters, CLOSE)
-        self._thread.join(timeout=STOP_SECONDS)
-        if not self._thread.is_alive():
+        self._is_over = True
+        self._turn.set()
+        for thread in self._threads:
+            thread.join(timeout=STOP_SECONDS)
+        if not self._threads[0].is_alive():
             os.close(self._mailbox)
             os.close(self._letters)
         if self._database is not None:
@@ -129,11 +139,23 @@ class Keeper:
             if attempt is None:
                 continue
             if attempt is not watched:
-                watched, self._written_progress, self._interrupt_at = attempt, None, 0.0
+                watched, self._interrupt_at = attempt, 0.0
+            self._keep_limits(attempt, time.monotonic())
+            self._turn.set()
+
+    def _write(self) -> None:
+        """Do what is to be done in the database: whoever keeps the limits never waits for that."""
+        written: Attempt | None = None
+        while self._turn.wait() and not self._is_over:
+            self._turn.clear()
+            attempt = self._attempt
+            if attempt is None:
+                continue
+            if attempt is not written:
+                written, self._written_progress = attempt, None
             try:
                 self._look_after(attempt, time.monotonic())
             except Exception as error:
-                retry_soon(attempt)
                 expected = isinstance(error, DBAPIError | DatabaseUnavailable)
                 level = logging.DEBUG if expected else logging.WARNING
                 self._logger.log(level, "Job %s could not be looked after now: %s", attempt.claim.id, error)
@@ -150,19 +172,22 @@ class Keeper:
                 self._stop_at = time.monotonic() + grace
         return CLOSE not in letters
 
-    def _look_after(self, attempt: Attempt, now: float) -> None:
+    def _keep_limits(self, attempt: Attempt, now: float) -> None:
         if self._stop_at is not None and now >= self._stop_at:
             self._interrupt(attempt, Interrupted("the run was stopped"))
-        elif self._stop_at is not None and self._told_stopping is not attempt:
-            self._tell_stopping(attempt)
-        overdue = attempt.time_limit is not None and now >= attempt.started + attempt.time_limit
-        if overdue:
+        if _is_overdue(attempt, now):
             self._interrupt(attempt, TimeLimitExceeded(f"the job ran longer than {attempt.time_limit:g} seconds"))
+        if self._lost is attempt:
+            self._interrupt(attempt, lost(attempt.claim))
+
+    def _look_after(self, attempt: Attempt, now: float) -> None:
+        progress_is_new = attempt.progress != self._written_progress
+        if not _is_overdue(attempt, now) and (now >= attempt.renew_at or progress_is_new):
+            self._renew(attempt)
+        if self._stop_at is not None and now < self._stop_at and self._told_stopping is not attempt:
+            self._tell_stopping(attempt)
         if self._backlog and (now >= attempt.started + GIVE_BACK_SECONDS or self._stop_at):
             give_back(self._connected(), self._backlog, 1, lambda: self._attempt is attempt)
-        progress_is_new = attempt.progress != self._written_progress
-        if not overdue and (now >= attempt.renew_at or progress_is_new):
-            self._renew(attempt)
 
     def _tell_stopping(self, attempt: Attempt) -> None:
         """Let a job's history say that its process was asked to end, where its class wants that."""
@@ -173,19 +198,24 @@ class Keeper:
 
     def _renew(self, attempt: Attempt) -> None:
         progress = attempt.progress
-        is_ours = renew(self._connected(), attempt)
+        try:
+            is_ours = renew(self._connected(), attempt)
+        except Exception:
+            retry_soon(attempt)
+            raise
         self._written_progress = progress
-        if not is_ours and self._attempt is attempt:
-            self._interrupt(attempt, lost(attempt.claim))
+        if not is_ours:
+            self._lost = attempt
 
     def _interrupt(self, attempt: Attempt, error: BaseException) -> None:
         """Raise `error` in the job; again only after a while, for one that swallows it."""
         now = time.monotonic()
         if now < self._interrupt_at:
             return
-        attempt.interrupted = error  # before the signal: whoever meets its effects finds the cause
+        before = attempt.interrupted
+        attempt.interrupted = before or error  # before the signal: whoever meets its effects finds the cause
         if not self.interruptions.post(attempt, error):
-            attempt.interrupted = None
+            attempt.interrupted = before
         else:
             self._interrupt_at = now + INTERRUPT_AGAIN_SECONDS
             try:
@@ -197,6 +227,10 @@ class Keeper:
         if self._database is None:
             self._database = self._open_database()
         return self._database
+
+
+def _is_overdue(attempt: Attempt, now: float) -> bool:
+    return attempt.deadline is not None and now >= attempt.deadline
 
 
 def renew(database: TransactionSource, attempt: Attempt) -> bool:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from jobcron.database import interruption_of
+from jobcron.database import REFUSALS, interruption_of
 from jobcron.errors import (
+    CrashLimitReached,
     Interrupted,
     LeaseLost,
     RetryableJobError,
@@ -28,6 +29,8 @@ BOUNDED_INTERRUPTIONS = (
     "a serialization failure",
     "the database's disk was full",
     "the database's disk failed",
+    "the connection to the database was lost",
+    *REFUSALS.values(),
 )
 """What the job itself may bring about, each time that it runs."""
 
@@ -132,6 +135,13 @@ class PoisonStopped(Failed):
     """The job's process died too often: it failed without being run again, so this is no attempt."""
 
     counted = False
+
+
+def poisoned(crashes: int) -> PoisonStopped:
+    """Return the end of a job whose process died so often."""
+    return PoisonStopped(
+        CrashLimitReached(f"the process died {crashes} times while this job ran; it is not run again")
+    )
 
 
 class Lost(Outcome):

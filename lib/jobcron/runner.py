@@ -21,15 +21,21 @@ from jobcron.aftermath import set_aside_and_tell
 from jobcron.application import Application
 from jobcron.attempt import ATTEMPT, Attempt
 from jobcron.claim import Claim, Claimant
-from jobcron.database import TransactionSource, first_line, interruption_of, use_session
+from jobcron.database import (
+    TransactionSource,
+    first_line,
+    follows_trouble,
+    interruption_of,
+    trouble_of,
+    use_session,
+)
 from jobcron.errors import (
-    CrashLimitReached,
     DatabaseUnavailable,
     Interrupted,
     LeaseLost,
     TimeLimitExceeded,
 )
-from jobcron.failure import let_clean_up
+from jobcron.failure import CLEAN_UP_SECONDS, cleans_up, let_clean_up
 from jobcron.feed import Feed, Unloadable, feed_for
 from jobcron.finish import complete
 from jobcron.interfaces import IJobRunner, IRunnableJob
@@ -43,9 +49,9 @@ from jobcron.outcome import (
     Completed,
     Failed,
     Outcome,
-    PoisonStopped,
     members_of,
     outcome_of,
+    poisoned,
     seconds_of,
 )
 from jobcron.progress import terminal_progress
@@ -188,7 +194,8 @@ class JobRunner:
             else:
                 # The jobs before it took long: it goes back, and is claimed again under a fresh lease.
                 self._backlog.extend([entry])
-                self._give_back()
+                if not self._give_back():
+                    raise DatabaseUnavailable("claimed jobs could not be given back; they wait for their leases")
             self._is_first = False
 
     def _refill(self, session: Session) -> tuple[Claim, Any] | None:
@@ -220,7 +227,7 @@ class JobRunner:
                 self._drop_connection(session)  # the keeper's word came too late, and must not hit the next job
         else:
             context = self.application.context
-            let_clean_up(attempt, outcome, context, self.logger)
+            self._let_clean_up(attempt, outcome)
             outcome = set_aside_and_tell(self.database, self.reporter, attempt, outcome, context)
             self._is_emptied = True
             self.incomplete[type(runnable).__name__] += 1
@@ -239,20 +246,21 @@ class JobRunner:
         self.logger.debug("Running %s in status Running", attempt.name)
         crashes = attempt.counts[1]
         if crashes >= self.limits.crash_limit:
-            text = f"the process died {crashes} times while this job ran; it is not run again"
-            return PoisonStopped(CrashLimitReached(text))
+            return poisoned(crashes)
         self._observer.job_started(attempt)
         try:
-            with self._watched(attempt), use_session(attempt.session), self.application.context():
-                attempt.run(self._runnable(job))
+            if self._stopping:
+                raise Interrupted("the run was stopped before the job began")
+            with self._watched(attempt), use_session(attempt.session):
+                with self.application.context():
+                    attempt.run(self._runnable(job))
+                attempt.session.flush()  # what it has left to be written is its work too
             if attempt.interrupted is not None:
                 raise attempt.interrupted  # the job swallowed it
             return complete(self.database, attempt)
         except BaseException as raised:
-            # A statement that the keeper stopped raises the driver's error: what it was stopped for counts.
-            stopped = attempt.interrupted if isinstance(raised, DBAPIError) else None
-            cause = stopped or raised
-            self._undo(attempt, cause)
+            cause = _cause(attempt, raised)
+            self._undo(attempt, raised, cause)
             try:
                 return self._outcome(cause, attempt)
             except Exception as error:  # what the class says of its errors makes no sense
@@ -261,20 +269,35 @@ class JobRunner:
                 with suppress(DBAPIError):  # it may have looked at its rows, and would hold SQLite's only lock
                     attempt.session.rollback()
 
-    def _undo(self, attempt: Attempt, error: BaseException) -> None:
+    def _let_clean_up(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Let a job that has failed do what it does then, for as long as it may run."""
+        if not cleans_up(attempt, outcome):
+            return
+        attempt.clean_up(attempt.time_limit or CLEAN_UP_SECONDS)
+        try:
+            with self._watched(attempt):
+                let_clean_up(attempt, outcome, self.application.context, self.logger)
+        except RAISED_ANYWHERE as error:
+            self.logger.warning("%s did not do what it does after a failure: %s", attempt.name, error)
+        if attempt.interrupted is not None:
+            self._drop_connection(attempt.session)
+
+    def _undo(self, attempt: Attempt, *errors: BaseException) -> None:
         """Roll back what the job did, and leave the session fit for the next one."""
         session = attempt.session
         attempt.statements = self._statements.entries()
         session.info[ATTEMPT] = None
-        anywhere = any(isinstance(member, RAISED_ANYWHERE) for member in members_of(error))
+        members = (member for error in errors for member in members_of(error))
+        anywhere = any(isinstance(member, RAISED_ANYWHERE) for member in members)
         if not anywhere or self.database.is_ambient:
             try:
                 session.rollback()
-            except DBAPIError:
-                pass  # the connection is gone as well
+            except Exception:
+                pass  # the connection is gone as well, or another who has joined the transaction cannot undo
             else:
                 return
-        clear_frames(error)  # a connection that was just being opened is known to nobody else
+        for error in errors:
+            clear_frames(error)  # a connection that was just being opened is known to nobody else
         self._drop_connection(session)
         with suppress(Exception):  # for what is told of it; without, less is told
             attempt.runnable = self.source.load(session, [attempt.claim.id])[attempt.claim.id]
@@ -323,6 +346,8 @@ class JobRunner:
             self.source.load(session, [entry[0].id])
             session.commit()
 
+        if isinstance(entry[1], Unloadable):
+            return
         try:
             insist(session, f"job {entry[0].id} could not be loaded again", load)
         except DatabaseUnavailable:
@@ -331,10 +356,11 @@ class JobRunner:
         except DBAPIError:
             pass  # then it is met when the job first looks at its rows
 
-    def _give_back(self) -> None:
-        """Return what is claimed and not started; where that fails, the leases decide."""
+    def _give_back(self) -> bool:
+        """Return what is claimed and not started; False: it could not be, and the leases decide."""
         try:
             give_back(self.database, self._backlog)
+            return True
         except (DBAPIError, DatabaseUnavailable) as error:
             left = len(self._backlog)
             self.logger.warning(
@@ -343,6 +369,7 @@ class JobRunner:
                 first_line(error),
                 extra=TOLD,
             )
+            return False
 
     def _tell_failed_action(self, error: BaseException) -> None:
         self.logger.error(
@@ -377,6 +404,17 @@ class JobRunner:
             self._keeper.watch(None)
 
 
+def _cause(attempt: Attempt, raised: BaseException) -> BaseException:
+    """Return what ended an attempt: not always what was raised at last.
+
+    A statement that the keeper stopped raises the driver's error, and a job's own cleaning up may raise any; after
+    a trouble that the job swallowed, all that it does raises that the transaction has failed.
+    """
+    if attempt.interrupted is None and attempt.trouble is not None and follows_trouble(raised):
+        return attempt.trouble
+    return attempt.interrupted or raised
+
+
 def insist(session: Session, failure: str, work: Callable[[], Result]) -> Result:
     """Do something in the database, again where it met trouble there.
 
@@ -393,7 +431,7 @@ def insist(session: Session, failure: str, work: Callable[[], Result]) -> Result
             return work()
         except Exception as error:
             session.rollback()
-            reason = interruption_of(error)
+            reason = trouble_of(error)
             if reason is None:
                 raise
             if pause is None:

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 
 from sqlalchemy.orm import Session
 
-from jobcron.attempt import fence
+from jobcron.attempt import fenced
 from jobcron.database import Database, TransactionSource
 from jobcron.keeper import Backlog, Keeper
 from jobcron.notify import ON_FAILED_ACTION
@@ -34,9 +34,12 @@ def workplace(
         on_failed_action: told of errors of actions after a commit.
     """
     engine = database.engine if isinstance(database, Database) else None
-    with closing(database.session()) as session, closing(Timeline(engine)) as statements:
+    with (
+        closing(database.session()) as session,
+        fenced(session),
+        closing(Timeline(engine)) as statements,
+    ):
         session.info[ON_FAILED_ACTION] = on_failed_action
-        fence(session)
         if not isinstance(database, Database):
             yield session, statements, None
             return
