@@ -9,17 +9,18 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, object_session
 
 from jobcron import registry
 from jobcron.claim import Claim, Claimant, claim, claim_one, expire, reclaim
 from jobcron.database import TransactionSource, use_session
 from jobcron.effects import effects_of
-from jobcron.errors import ConfigurationError
+from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.finish import record, record_all, set_aside
 from jobcron.job import Job
 from jobcron.outcome import NotStarted
@@ -39,10 +40,6 @@ BATCH_GROWTH = 4
 """A batch is at most so many times as large as the one before: one job tells little."""
 
 Entry = tuple[Claim, Any]
-
-
-class UnreadableBatch(Exception):
-    """One of several claimed jobs cannot be loaded: they have to be claimed one by one."""
 
 
 class Unloadable:
@@ -114,15 +111,28 @@ class TypeFeed:
 
     Args:
         source: the class.
+        database: where jobs that cannot be loaded are put back.
         claimant: who claims.
         batch_size: at most so many at once.
+        crash_limit: a job that died more often is handed to the runner, as one that is poison, unloaded.
         logger: told of jobs that expired or were taken over.
     """
 
-    def __init__(self, source: Any, claimant: Claimant, batch_size: int, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        source: Any,
+        database: TransactionSource,
+        claimant: Claimant,
+        batch_size: int,
+        crash_limit: int,
+        logger: logging.Logger,
+    ) -> None:
         self._source = source
+        self._database = database
         self._claimant = claimant
         self._largest = batch_size
+        self._crash_limit = crash_limit
+        self._reclaimed: Claim | None = None
         self._batch = 1
         self._seconds: float | None = None
         self._type_id: int | None = None
@@ -140,16 +150,19 @@ class TypeFeed:
         """See `Feed`: first the jobs whose process died, one at a time, then those that are ready."""
         session.expunge_all()
         self._grow()
+        claims: list[Claim] = []
         try:
-            try:
-                entries = self._taken(session)
-            except UnreadableBatch:
-                session.rollback()  # and with it the claim
-                self._batch, self._seconds = 1, None
-                entries = self._taken(session)
+            claims = self._taken(session)
+            session.commit()  # first: a job that kills the process which loads it has died, and that is counted
+            entries = self._loaded(session, claims)
+            if self._reclaimed is not None:
+                record_taken_over(session, *entries[0])
             session.commit()
         except Exception:
             session.rollback()
+            with suppress(DBAPIError, DatabaseUnavailable):  # then the leases decide
+                for unread in claims:
+                    set_aside(self._database, unread, NotStarted())
             raise
         return entries
 
@@ -158,7 +171,7 @@ class TypeFeed:
         if self._seconds is not None:
             self._batch = max(1, min(self._batch * BATCH_GROWTH, self._largest, wanted))
 
-    def _taken(self, session: Session) -> list[Entry]:
+    def _taken(self, session: Session) -> list[Claim]:
         connection = session.connection()
         if self._type_id is None:
             name = self._source.type_name
@@ -166,34 +179,38 @@ class TypeFeed:
             if self._type_id is None:
                 return []
         claims: list[Claim] = []
-        is_dead = False
         if time.monotonic() >= self._look_back_at:
             more = end_expired(connection, self._type_id, self._logger)
             claims = reclaim(connection, self._type_id, self._claimant)
             if claims:
-                is_dead = True
                 self._logger.info("Job %s was left behind by its runner: taken over.", claims[0].id)
             elif not more:
                 self._look_back_at = time.monotonic() + RECLAIM_SECONDS
+        self._reclaimed = claims[0] if claims else None
         if not claims:
             claims = claim(connection, self._type_id, self._batch, self._claimant)
-        entries = self._loaded(session, claims)
-        if is_dead:
-            record_taken_over(session, *entries[0])
-        return entries
+        return claims
 
     def _loaded(self, session: Session, claims: list[Claim]) -> list[Entry]:
-        if not claims:
-            return []
-        if len(claims) == 1:
-            return [load_claimed(self._source, session, claims[0])]
-        try:
-            jobs = self._source.load(session, [c.id for c in claims])
-        except SQLAlchemyError:
-            raise
-        except Exception as error:
-            raise UnreadableBatch from error
-        return [(c, jobs.get(c.id) or _missing(self._source)) for c in claims]
+        if len(claims) == 1 and self._is_poison_to_load(session, claims[0]):
+            return [(claims[0], Bare(session.get_one(Job, claims[0].id)))]
+        if len(claims) > 1:
+            try:
+                jobs = self._source.load(session, [c.id for c in claims])
+                return [(c, jobs.get(c.id) or _missing(self._source)) for c in claims]
+            except SQLAlchemyError:
+                raise
+            except Exception:  # one of them cannot be read: it must not be in the way of the others
+                session.rollback()
+                self._batch, self._seconds = 1, None
+        return [load_claimed(self._source, session, c) for c in claims]
+
+    def _is_poison_to_load(self, session: Session, claim: Claim) -> bool:
+        """Tell whether a job died again when it was to be stopped for its deaths: then loading it is deadly."""
+        if claim != self._reclaimed:
+            return False
+        crashes = session.scalar(select(Job.crash_count).where(Job.id == claim.id))
+        return (crashes or 0) > self._crash_limit
 
 
 class IteratorFeed:
@@ -345,4 +362,4 @@ def feed_for(
     """Return the feed that suits a source."""
     if getattr(source, "finds_ready_jobs_itself", True):
         return IteratorFeed(source, database, claimant, crash_limit, logger)
-    return TypeFeed(source, claimant, batch_size, logger)
+    return TypeFeed(source, database, claimant, batch_size, crash_limit, logger)

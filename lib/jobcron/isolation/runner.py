@@ -46,7 +46,7 @@ from jobcron.job import worker_name
 from jobcron.keeper import renew, retry_soon
 from jobcron.metrics import current_observer
 from jobcron.oops import ErrorUtility, globalErrorUtility
-from jobcron.outcome import NotStarted, outcome_of, seconds_of
+from jobcron.outcome import NotStarted, outcome_of, poisoned, seconds_of
 from jobcron.progress import terminal_progress
 from jobcron.report import Reporter
 from jobcron.runner import DEFAULT_LEASE_SECONDS, JobRunner, Limits, insist
@@ -164,6 +164,9 @@ class ProcessJobRunner:
             ((claim, runnable),) = entries
             limit = seconds_of(getattr(runnable, "time_limit", None))
             attempt = Attempt(claim, runnable, session, self._lease_seconds, limit)
+            if attempt.counts[1] > self.limits.crash_limit:  # whoever loads it dies: see `TypeFeed`
+                self._stop_poison(attempt)
+                continue
             free = [worker for worker in self._workers if worker.is_free]
             worker = free[0] if free else self._new_worker()
             worker.hand(attempt, self.source)
@@ -173,6 +176,11 @@ class ProcessJobRunner:
                 if worker.is_free:
                     worker.let_go()  # a child that is kept for nothing is told so
         return given
+
+    def _stop_poison(self, attempt: Attempt) -> None:
+        context = self.application.context
+        set_aside_and_tell(self.database, self.reporter, attempt, poisoned(attempt.counts[1]), context)
+        self.incomplete[type(attempt.runnable).__name__] += 1
 
     def _new_worker(self) -> Worker:
         settings = load_settings()
