@@ -77,20 +77,21 @@ BUGS = (
     ),
     Bug(
         "two commits", "finish.py",
-        '    completed = execute(session.connection(), "complete", attempt.parameters)\n',
-        '    session.commit()\n    completed = execute(session.connection(), "complete", attempt.parameters)\n',
+        '        completed = execute(session.connection(), "complete", attempt.parameters)\n',
+        '        session.commit()\n'
+        '        completed = execute(session.connection(), "complete", attempt.parameters)\n',
         (DEATHS, "any_line"), 400,
     ),
     Bug(
         "status before the work", "runner.py",
-        "                attempt.run(self._runnable(job))\n",
-        "                from jobcron.database import execute\n"
-        "                with self.database.begin() as early:\n"
-        '                    execute(early, "complete", attempt.parameters)\n'
-        "                attempt.run(self._runnable(job))\n"
-        "                attempt.finishing = True\n"
-        "                attempt.session.commit()\n"
-        "                return Completed()\n",
+        "                    attempt.run(self._runnable(job))\n",
+        "                    from jobcron.database import execute\n"
+        "                    with self.database.begin() as early:\n"
+        '                        execute(early, "complete", attempt.parameters)\n'
+        "                    attempt.run(self._runnable(job))\n"
+        "                    attempt.finishing = True\n"
+        "                    attempt.session.commit()\n"
+        "                    return Completed()\n",
         (DEATHS, "any_line"), 400,
     ),
     Bug(
@@ -173,15 +174,49 @@ BUGS = (
     ),
     Bug(
         "a retry keeps its work", "runner.py",
-        "            self._undo(attempt, cause)\n",
+        "            self._undo(attempt, raised, cause)\n",
         "            if type(cause).__name__ == 'NotYet':\n                attempt.session.commit()\n"
-        "            self._undo(attempt, cause)\n",
+        "            self._undo(attempt, raised, cause)\n",
         (DEATHS, "any_line"), 1,
     ),
     Bug(
         "commits pass no fence", "attempt.py",
-        '    event.listen(session, "before_commit", _check)\n', "",
+        "if attempt is None or attempt.finishing or attempt.connection is not connection:", "if True:",
         ("tests/test_fence.py", "no_way_to_commit"),
+    ),
+    Bug(
+        "only the session's commits pass a fence", "attempt.py",
+        '    event.listen(bind, "commit", check)\n    event.listen(bind, "handle_error", note_trouble)\n'
+        '    try:\n        yield\n    finally:\n        event.remove(bind, "commit", check)\n',
+        '    event.listen(session, "before_commit", lambda s: check(s.connection()))\n'
+        '    event.listen(bind, "handle_error", note_trouble)\n'
+        "    try:\n        yield\n    finally:\n",
+        ("tests/test_fence.py", "no_way_to_commit and connection"),
+    ),
+    Bug(
+        "no fence after a refused commit", "finish.py",
+        "        attempt.finishing = False", "        pass",
+        ("tests/test_fence.py", "commit_that_was_refused"),
+    ),
+    Bug(
+        "a keeper blocked by a lock", "database.py",
+        "            if self._lock_seconds is not None:\n", "            if False:\n",
+        ("tests/test_limits.py", "holds_what_the_keeper_wants"),
+    ),
+    Bug(
+        "limits wait for the database", "keeper.py",
+        "            self._turn.set()\n\n", "            self._look_after(attempt, time.monotonic())\n\n",
+        ("tests/test_limits.py", "does_not_wait_for_a_keeper"),
+    ),
+    Bug(
+        "an interruption is erased", "keeper.py",
+        "            attempt.interrupted = before\n", "            attempt.interrupted = None\n",
+        ("tests/test_limits.py", "swallows_its_time_limit"),
+    ),
+    Bug(
+        "a job ends its connections for ever", "outcome.py",
+        '    "the connection to the database was lost",\n', "",
+        ("tests/test_trouble.py", "always_loses_its_connection"),
     ),
     Bug(
         "acquire returns what has started", "job.py",
@@ -227,9 +262,9 @@ BUGS = (
     ),
     Bug(
         "the worst priority first", "feed.py",
-        "            jobs = self._source.load(session, [c.id for c in claims])\n",
-        "            claims = claims[::-1]\n"
-        "            jobs = self._source.load(session, [c.id for c in claims])\n",
+        "                jobs = self._source.load(session, [c.id for c in claims])\n",
+        "                claims = claims[::-1]\n"
+        "                jobs = self._source.load(session, [c.id for c in claims])\n",
         ("tests/test_races.py", "in_order_of_priority"),
     ),
     Bug(
