@@ -162,14 +162,14 @@ def test_every_kind_of_event_is_found_in_the_source(
     event_kinds: Callable[[Path], set[str]], tmp_path: Path
 ) -> None:
     (tmp_path / "module.py").write_text(
-        "def f():\n    record(connection, claim, 'literal', None)\n    record_event(s, 1, 2, kind='named')\n"
+        "def f():\n    record(connection, claim, 'literal', None)\n    record_all(c, claims, kind='named')\n"
     )
     assert event_kinds(tmp_path) == {"literal", "named"}
 
 
 @pytest.mark.parametrize(
     "statement",
-    ["record(c, claim, 'a' + b, None)", "execute(c, 'record_event', {})", "record(c, claim, kind, None)"],
+    ["record(c, claim, 'a' + b, None)", "c.execute(insert(Event), {})", "record(c, claim, kind, None)"],
 )
 def test_an_event_whose_kind_cannot_be_told_is_an_error(
     event_kinds: Callable[[Path], set[str]], tmp_path: Path, statement: str

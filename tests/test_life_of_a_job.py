@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 import fooapp
 from conftest import Instance
-from jobcron import JobStatus
+from fooapp import DoFooJob, OwnReadyJob
+from jobcron import JobStatus, feed
 
 WRITE = ("write", "effect")
 
@@ -142,6 +145,44 @@ def test_an_expired_job_is_never_started(instance: Instance) -> None:
     assert (row.status, row.attempt_count, row.date_started) == (JobStatus.EXPIRED, 0, None)
     assert instance.ledger() == []
     assert instance.events(job) == ["expired"]
+
+
+@pytest.mark.parametrize("job_class", [DoFooJob, OwnReadyJob])
+def test_any_number_of_expired_jobs_ends_in_one_run_and_in_short_transactions(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, job_class: Any
+) -> None:
+    monkeypatch.setattr(feed, "EXPIRE_BATCH", 2)
+    past = datetime.now(UTC) - timedelta(hours=1)
+    with instance.session() as session:
+        foos = [instance.foo(session) for _ in range(5)]
+        job_class.createMultiple(foos, session=session, expires_at=past)
+        ready = job_class.create(instance.foo(session), session=session).job.id
+    instance.run("do_foo" if job_class is DoFooJob else "own_ready")
+    statuses = [row.status for row in instance.rows()]
+    assert statuses == [JobStatus.EXPIRED] * 5 + [JobStatus.COMPLETED]
+    assert [row.id for row in instance.rows()][-1] == ready
+    if instance.database.dialect == "postgresql":
+        by_transaction = instance.query("SELECT count(*) FROM jobcron_event GROUP BY xmin ORDER BY 1")
+        assert by_transaction == [(1,), (2,), (2,)]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_events_of_many_expired_jobs_are_one_statement(instance: Instance) -> None:
+    instance.query("CREATE TABLE written (n integer)")
+    instance.query(
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS "
+        "'BEGIN INSERT INTO written SELECT count(*) FROM events; RETURN NULL; END'"
+    )
+    instance.query(
+        "CREATE TRIGGER note AFTER INSERT ON jobcron_event REFERENCING NEW TABLE AS events "
+        "FOR EACH STATEMENT EXECUTE FUNCTION note()"
+    )
+    past = datetime.now(UTC) - timedelta(hours=1)
+    with instance.session() as session:
+        foos = [instance.foo(session) for _ in range(300)]
+        DoFooJob.createMultiple(foos, session=session, expires_at=past)
+    instance.run("do_foo")
+    assert instance.query("SELECT n FROM written") == [(300,)]
 
 
 def test_a_job_that_changes_its_own_status_cannot_commit(instance: Instance) -> None:

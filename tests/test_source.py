@@ -355,6 +355,28 @@ def test_a_source_with_its_own_iter_ready_sees_what_changed_before_each_job_was_
     assert [note for *_, note in instance.ledger()] == ["second", "changed"]
 
 
+def test_jobs_that_went_since_they_were_found_do_not_end_the_run(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fooapp import OwnReadyJob
+
+    with instance.session() as session:
+        last, *gone, first = [OwnReadyJob.create(instance.foo(session)).job.id for _ in range(4)]
+    run = OwnReadyJob.run
+
+    def remove_then_run(self: OwnReadyJob) -> None:
+        numbers = ", ".join(map(str, gone))
+        self.session.connection().exec_driver_sql(f"DELETE FROM jobcron_job WHERE id IN ({numbers})")
+        run(self)
+
+    monkeypatch.setattr(OwnReadyJob, "run", remove_then_run)
+    instance.run("own_ready")
+    assert [(row.id, row.status) for row in instance.rows()] == [
+        (last, JobStatus.COMPLETED),
+        (first, JobStatus.COMPLETED),
+    ]
+
+
 def test_a_job_of_a_source_with_its_own_iter_ready_expires(instance: Instance) -> None:
     from fooapp import OwnReadyJob
 

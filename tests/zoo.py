@@ -225,7 +225,7 @@ BUGS = (
     ),
     Bug(
         "a retry fights its twin", "finish.py",
-        "        twin = _twin(connection, claim)\n", "        twin = None\n",
+        "        twin = twin_of(connection, claim.id)\n", "        twin = None\n",
         ("tests/test_races.py", "superseded"),
     ),
     Bug(

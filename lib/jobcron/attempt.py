@@ -46,6 +46,7 @@ class Attempt:
         renew_at: when the lease is to be renewed, by the monotonic clock.
         deadline: when it has run too long, by the monotonic clock.
         is_written: whether its outcome is in the database already.
+        finishing: whether its last statement, which was fenced itself, is done: the commit asks no more.
         process: the number of the process that runs it.
         started: when it began, by the monotonic clock.
     """

@@ -1,4 +1,7 @@
-"""Taking jobs: claim, take over, expire. These and `keeper` and `finish` are the only writers of leases."""
+"""Taking jobs: claim, take over, expire.
+
+Only these, `keeper` and `finish` write leases, and `Job` for those who move a job by hand.
+"""
 
 from __future__ import annotations
 

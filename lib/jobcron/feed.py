@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -21,7 +20,8 @@ from jobcron.claim import Claim, Claimant, claim, claim_one, expire, reclaim
 from jobcron.database import TransactionSource, use_session
 from jobcron.effects import effects_of
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
-from jobcron.finish import record, record_all, set_aside
+from jobcron.finish import set_aside
+from jobcron.history import record, record_all
 from jobcron.job import Job
 from jobcron.outcome import NotStarted
 from jobcron.registry import SourceName, dotted_name
@@ -137,6 +137,7 @@ class TypeFeed:
         self._seconds: float | None = None
         self._type_id: int | None = None
         self._look_back_at = 0.0
+        self._more_expired = False
         self._logger = logger
 
     def took(self, seconds: float) -> None:
@@ -150,6 +151,13 @@ class TypeFeed:
         """See `Feed`: first the jobs whose process died, one at a time, then those that are ready."""
         session.expunge_all()
         self._grow()
+        while True:
+            entries = self._take_once(session)
+            if entries or not self._more_expired:
+                return entries
+
+    def _take_once(self, session: Session) -> list[Entry]:
+        """Take, which ends a bounded number of expired jobs on the way, and load what was taken."""
         claims: list[Claim] = []
         try:
             claims = self._taken(session)
@@ -180,11 +188,11 @@ class TypeFeed:
                 return []
         claims: list[Claim] = []
         if time.monotonic() >= self._look_back_at:
-            more = end_expired(connection, self._type_id, self._logger)
+            self._more_expired = end_expired(connection, self._type_id, self._logger)
             claims = reclaim(connection, self._type_id, self._claimant)
             if claims:
                 self._logger.info("Job %s was left behind by its runner: taken over.", claims[0].id)
-            elif not more:
+            elif not self._more_expired:
                 self._look_back_at = time.monotonic() + RECLAIM_SECONDS
         self._reclaimed = claims[0] if claims else None
         if not claims:
@@ -237,7 +245,7 @@ class IteratorFeed:
         self._claimant = claimant
         self._crash_limit = crash_limit
         self._logger = logger
-        self._found: deque[Any] = deque()
+        self._found: deque[tuple[int, int, Any]] = deque()
         self._claimed_in_pass = True
         self._known_types: set[int] = set()
 
@@ -264,22 +272,23 @@ class IteratorFeed:
                 self._found.extend(self._ready(session))
                 if not self._found:
                     return []
-            job = self._found.popleft()
-            row = self._row_of(job, session)
-            claims = claim_one(session.connection(), row.id, self._claimant)
+            number, type_id, job = self._found.popleft()
+            claims = claim_one(session.connection(), number, self._claimant)
             if not claims:
                 session.rollback()
                 continue
-            self._remember_type(session, row.type_id)
-            runnable = self._refreshed(session, row, job)
+            self._remember_type(session, type_id)
+            runnable = self._refreshed(session, number, job)
             session.commit()
             self._claimed_in_pass = True
             return [(claims[0], runnable)]
 
-    def _ready(self, session: Session) -> Iterable[Any]:
-        # Read whole, in a short transaction: no cursor stays open while jobs run.
+    def _ready(self, session: Session) -> list[tuple[int, int, Any]]:
+        # Read whole, in a short transaction: no cursor stays open while jobs run. The numbers are kept: a rollback
+        # empties the rows, and one that was deleted meanwhile cannot even be asked for its number.
         with use_session(session):
-            found = list(self._source.iterReady())
+            rows = ((self._row_of(job, session), job) for job in self._source.iterReady())
+            found = [(row.id, row.type_id, job) for row, job in rows]
         session.commit()
         return found
 
@@ -298,15 +307,15 @@ class IteratorFeed:
             )
         return row
 
-    def _refreshed(self, session: Session, row: Job, job: Any) -> Any:
+    def _refreshed(self, session: Session, number: int, job: Any) -> Any:
         """Read again, in the claim's transaction, what the pass read long ago: `acquire` counts on it."""
         load = getattr(self._source, "load", None)
         try:
             if load is not None:
-                load(session, [row.id])
+                load(session, [number])
             else:
                 session.expire_all()
-                session.refresh(row)
+                session.refresh(job.job)
         except SQLAlchemyError:
             raise
         except Exception as error:  # as in `load_claimed`: this one is taken, and fails
@@ -326,7 +335,8 @@ class IteratorFeed:
         connection = session.connection()
         for number in registry.type_ids_of(connection, self._source):
             while end_expired(connection, number, self._logger):
-                pass
+                session.commit()
+                connection = session.connection()
             while taken := reclaim(connection, number, self._claimant):
                 row = session.get_one(Job, taken[0].id, populate_existing=True)
                 record_taken_over(session, taken[0], self._source)

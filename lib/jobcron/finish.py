@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.orm import aliased
 
 from jobcron.attempt import Attempt, lost
 from jobcron.claim import Claim
@@ -28,8 +27,9 @@ from jobcron.database import (
     wait_for_locks,
 )
 from jobcron.errors import DatabaseUnavailable
+from jobcron.history import record
 from jobcron.interfaces import JobStatus
-from jobcron.job import ENDED, NOT_STARTED, Job
+from jobcron.job import ENDED, NOT_STARTED, Job, twin_of
 from jobcron.outcome import Completed, NotStarted, Outcome, Stopped, Superseded
 
 Result = TypeVar("Result")
@@ -154,7 +154,7 @@ def _write(
 ) -> Outcome | None:
     counted = outcome.counted
     if outcome.status in NOT_STARTED:
-        twin = _twin(connection, claim)
+        twin = twin_of(connection, claim.id)
         if twin is not None:
             outcome = Superseded(outcome.error, f"superseded by {twin}")
     parameters = {
@@ -211,41 +211,3 @@ def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
             raise
         return None
     return state[0] if state is not None and state[1] == claim.token else None
-
-
-def _twin(connection: Connection, claim: Claim) -> int | None:
-    """Return the number of a job that has not started and has the same unique key."""
-    mine = aliased(Job)
-    twin = select(Job.id).where(
-        mine.id == claim.id,
-        Job.type_id == mine.type_id,
-        Job.unique_key == mine.unique_key,
-        Job._status.in_(NOT_STARTED),
-        Job.id != claim.id,
-    )
-    return connection.scalar(twin)
-
-
-def record(
-    connection: Connection,
-    claim: Claim,
-    kind: str,
-    detail: str | None,
-    oops_id: str | None = None,
-    actor: str = "runner",
-) -> None:
-    """Write an event of a job's history."""
-    record_all(connection, [claim], kind, detail, oops_id, actor)
-
-
-def record_all(
-    connection: Connection,
-    claims: list[Claim],
-    kind: str,
-    detail: str | None,
-    oops_id: str | None = None,
-    actor: str = "runner",
-) -> None:
-    """Write the same event of several jobs' histories."""
-    same = {"actor": actor, "kind": kind, "detail": detail, "oops_id": oops_id}
-    execute(connection, "record_event", [{**same, "job": c.id, "token": c.token} for c in claims])

@@ -13,16 +13,17 @@ import uuid as uuid_module
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, ForeignKey, Integer, Text, Uuid, or_, select, update
+from sqlalchemy import BigInteger, Connection, Dialect, ForeignKey, Integer, Text, Uuid, or_, select, update
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.ext.mutable import MutableDict
-from sqlalchemy.orm import Mapped, Session, mapped_column, object_session
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, object_session
 from sqlalchemy.types import SmallInteger, TypeDecorator
 from zope.interface import implementer
 
+from jobcron.claim import Claim
 from jobcron.clock import UtcDateTime, database_after, database_now
-from jobcron.database import execute
 from jobcron.errors import DuplicateJob, InvalidTransition, LeaseHeld, NoSession
+from jobcron.history import record
 from jobcron.interfaces import IJob, JobStatus
 from jobcron.payload import JobData
 from jobcron.tables import Base, BigId, jobs_connection
@@ -244,21 +245,16 @@ class Job(Base):
             attempt_count=0,
             crash_count=0,
         )
-        record_event(session, self.id, self.lease_token, kind, detail)
+        self._note(kind, detail)
         if manage_transaction:
             session.commit()
 
     def _refuse_twin(self, what: str) -> None:
         if self.unique_key is None:
             return
-        twin = self._session().scalar(
-            select(Job.id).where(
-                Job.type_id == self.type_id,
-                Job.unique_key == self.unique_key,
-                Job._status.in_(NOT_STARTED),
-                Job.id != self.id,
-            )
-        )
+        session = self._session()
+        session.flush()
+        twin = twin_of(jobs_connection(session), self.id)
         if twin is not None:
             raise DuplicateJob(
                 f"expected no other job with the key {self.unique_key!r} before job {self.id} {what}, found job "
@@ -293,9 +289,14 @@ class Job(Base):
         if not moved:
             raise InvalidTransition(self.status, requested)
         if kind is not None:
-            record_event(session, self.id, self.lease_token, kind, f"was {current.title}")
+            self._note(kind, f"was {current.title}")
         if commit:
             session.commit()
+
+    def _note(self, kind: str, detail: str) -> None:
+        """Write what somebody does by hand to the job's history."""
+        claim = Claim(self.id, self.lease_token)
+        record(jobs_connection(self._session()), claim, kind, detail, actor=operator_name())
 
     def _session(self) -> Session:
         session = object_session(self)
@@ -318,17 +319,14 @@ def operator_name() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def record_event(session: Session, job_id: int, token: int, kind: str, detail: str) -> None:
-    """Write an operator's action to the job's history."""
-    execute(
-        jobs_connection(session),
-        "record_event",
-        {
-            "job": job_id,
-            "actor": operator_name(),
-            "kind": kind,
-            "detail": detail,
-            "oops_id": None,
-            "token": token,
-        },
+def twin_of(connection: Connection, job_id: int) -> int | None:
+    """Return the number of another job that has not started and has the same unique key, or None."""
+    mine = aliased(Job)
+    twin = select(Job.id).where(
+        mine.id == job_id,
+        Job.type_id == mine.type_id,
+        Job.unique_key == mine.unique_key,
+        Job._status.in_(NOT_STARTED),
+        Job.id != job_id,
     )
+    return connection.scalar(twin)
