@@ -574,7 +574,7 @@ def test_types_that_no_class_has_are_listed_and_their_jobs_left_alone(instance: 
         "INSERT INTO foo_job (job, job_type, foo_id) SELECT max(job.id), 99, max(foo.id) FROM jobcron_job job, foo"
     )
     with instance.database.begin() as connection:
-        assert registry.unclaimed(connection) == [("foo_job.REMOVED", 1), ("other.THING", 1)]
+        assert registry.unclaimed(connection) == [("foo_job.REMOVED", "1"), ("other.THING", "1")]
     log = instance.run("act")
     assert "1 pending jobs of the type foo_job.REMOVED, which no class of this application has." in log
     assert "other.THING" not in log  # another family, perhaps of another application

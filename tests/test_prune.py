@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -13,7 +14,10 @@ import pytest
 
 import functionapp
 from conftest import JOBCRON, ROOT, SECTIONS, Instance, wait_until
-from jobcron import JobStatus
+from effort import noted_statements
+from jobcron import JobStatus, windows
+from jobcron.instance import load_settings
+from jobcron.prune import Pruner
 from jobcron.testing import JobFactory, run_script
 
 ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED)
@@ -128,6 +132,20 @@ def test_a_job_that_rows_of_the_application_need_stays_and_the_others_go(instanc
     _, err = instance.command("prune")
     assert left(instance) == [jobs[2]]
     assert "INFO    1 old jobs stay" in err
+
+
+def test_the_last_run_of_each_section_is_looked_for_once(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "WINDOW", 2)
+    old = "'2001-01-01 00:00:00.000000'" + "::timestamptz" * (instance.database.dialect == "postgresql")
+    columns = "name, hostname, date_started, date_completed, completed, incomplete, oopses"
+    for name in ("act", "do_foo") * 4:
+        instance.query(f"INSERT INTO jobcron_run ({columns}) VALUES ('{name}', 'here', {old}, {old}, 0, 0, 0)")
+    with noted_statements() as noted:
+        Pruner(instance.database, load_settings(str(instance.path)), logging.getLogger()).prune()
+    assert instance.query("SELECT name FROM jobcron_run ORDER BY id") == [("act",), ("do_foo",)]
+    assert sum("max(jobcron_run.id)" in text for text, _ in noted) == 1
 
 
 @pytest.mark.feature("LP-31")

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 
 from conftest import JOBCRON, Instance
+from effort import effort, effort_of, noted_statements
 from fooapp import DoFooJob, OwnReadyJob
 from jobcron import JobStatus, registry
-from jobcron.sql import statement
+from jobcron.operate.check import check_config
 
 HEAVY = ("sqlalchemy", "zope", "lazr", "alembic", "oops", "logging", "fooapp", "jobcron.jobrun", "jobcron.config")
 
 MANY = 20_000
-
-ROWS_OF_A_PAGE = 100
 
 
 def imports_of(instance: Instance, section: str, expect: int = 0) -> set[str]:
@@ -259,51 +255,6 @@ def crowded(quiet: Instance) -> Instance:
     return quiet
 
 
-def rows_looked_at(plan: dict[str, Any]) -> float:
-    """Return how many rows the nodes of a plan have read or thrown away."""
-    own = plan["Actual Rows"] + sum(v for k, v in plan.items() if k.startswith("Rows Removed by"))
-    return float(own * plan["Actual Loops"]) + sum(rows_looked_at(p) for p in plan.get("Plans", []))
-
-
-def pages_looked_at(plan: dict[str, Any]) -> float:
-    """Return how many pages the scans of a plan have read."""
-    scans = "Index Name" in plan or plan["Node Type"] == "Seq Scan"
-    own = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] if scans else 0
-    return float(own) + sum(pages_looked_at(p) for p in plan.get("Plans", []))
-
-
-def effort(instance: Instance, name: str, **parameters: Any) -> float:
-    """Execute one of our statements, undo it, and return how much it had to look at, in rows or so."""
-    text = statement(name, instance.database.dialect)
-    if instance.database.dialect == "sqlite":
-        with sqlite3.connect(instance.url.removeprefix("sqlite:///"), isolation_level=None) as sqlite:
-            steps = [0]
-
-            def count() -> int:
-                steps[0] += 1
-                return 0
-
-            sqlite.execute("BEGIN")
-            sqlite.set_progress_handler(count, 10)  # one row takes ten steps of SQLite's machine, or more
-            sqlite.execute(text, parameters).fetchall()
-            sqlite.set_progress_handler(None, 0)
-            sqlite.execute("ROLLBACK")
-        sqlite.close()
-        return float(steps[0])
-    connection = psycopg2.connect(instance.url.replace("+psycopg2", ""))
-    try:
-        with connection.cursor() as cursor:
-            text = re.sub(r"(?<!:):(\w+)", r"%(\1)s", text)
-            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}", parameters)
-            (plan,) = cursor.fetchone() or ("",)
-    finally:
-        connection.rollback()
-        connection.close()
-    top = (plan if isinstance(plan, list) else json.loads(plan))[0]["Plan"]
-    # What an index scan passes over is in its pages alone: about ROWS_OF_A_PAGE entries in each.
-    return max(rows_looked_at(top), ROWS_OF_A_PAGE * pages_looked_at(top))
-
-
 def test_jobs_that_are_not_due_are_not_waded_through(crowded: Instance) -> None:
     ((number,),) = crowded.query("SELECT id FROM jobcron_type WHERE name = 'foo_job.DO_FOO'")
     claimant = {"lease_seconds": 300.0, "claimed_by": "me"}
@@ -313,9 +264,21 @@ def test_jobs_that_are_not_due_are_not_waded_through(crowded: Instance) -> None:
         "claim": {"type": number, "batch": 100, **claimant},
         "reclaim": {"type": number, **claimant},
         "expire": {"type": number, "batch": 1000},
+        "count_pending": {"type": number, "limit": 500},
     }
     efforts = {name: effort(crowded, name, **values) for name, values in statements.items()}
     assert max(efforts.values()) < MANY / 4, efforts
+
+
+def test_the_clock_is_compared_with_the_newest_job_and_no_other_is_read(
+    crowded: Instance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with noted_statements() as noted:
+        check_config(str(crowded.path))
+    assert capsys.readouterr().out.count("ok") > 1
+    asked = [(text, values) for text, values in noted if text.startswith("SELECT") and "date_created" in text]
+    assert len(asked) == 1
+    assert effort_of(crowded, *asked[0]) < MANY / 4
 
 
 def test_a_crowd_that_is_not_due_makes_a_tick_neither_heavy_nor_blind(crowded: Instance) -> None:

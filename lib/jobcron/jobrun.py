@@ -113,7 +113,7 @@ def _tell_unclaimed(connection: Connection, logger: logging.Logger, source: Any)
         return
     for name, pending in registry.unclaimed(connection, family):
         logger.warning(
-            "%d pending jobs of the type %s, which no class of this application has.",
+            "%s pending jobs of the type %s, which no class of this application has.",
             pending,
             name,
             extra=TOLD,

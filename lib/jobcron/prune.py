@@ -1,8 +1,7 @@
 """Removing what is old: finished jobs, their events, the rows of runs (LP-31).
 
-Tables are walked by their numbers, which grow with time, in windows: every job that ends would have to pay for an
-index that serves pruning alone. A walk ends where rows are too young. Each window is a transaction of its own, and
-short, so that claims do not wait for it; one that is interrupted is done by the next run.
+Tables are walked in windows (see `windows`). A walk ends where rows are too young. Each window is a transaction of
+its own, and short, so that claims do not wait for it; one that is interrupted is done by the next run.
 """
 
 from __future__ import annotations
@@ -23,9 +22,7 @@ from jobcron.interfaces import JobStatus
 from jobcron.job import ENDED, Job
 from jobcron.settings import Section, Settings
 from jobcron.tables import Event, JobSourceRow, JobTypeRow, Run
-
-WINDOW = 1000
-"""How many rows are looked at, and at most removed, in one transaction."""
+from jobcron.windows import windows
 
 
 class Keep(NamedTuple):
@@ -83,13 +80,17 @@ class Pruner:
         """Remove all that is old."""
         self.prune_jobs()
         settings = self._settings
-        latest = select(func.max(Run.id)).group_by(Run.name)  # what says when a section last ran stays
-        for table, moment, seconds, kept, what in (
-            (Event, Event.at, settings.keep_events, None, "events"),
-            (Run, Run.date_started, settings.keep_runs, latest, "rows of runs"),
-        ):
-            if seconds is not None:
-                self._prune_by_time(table, moment, self._now - timedelta(seconds=seconds), kept, what)
+        if settings.keep_events is not None:
+            before = self._now - timedelta(seconds=settings.keep_events)
+            self._prune_by_time(Event, Event.at, before, frozenset(), "events")
+        if settings.keep_runs is not None:
+            before = self._now - timedelta(seconds=settings.keep_runs)
+            self._prune_by_time(Run, Run.date_started, before, self._latest_runs(), "rows of runs")
+
+    def _latest_runs(self) -> frozenset[int]:
+        """Return the numbers of the rows that say when each section last ran: they stay."""
+        with self._database.begin(writing=False) as connection:
+            return frozenset(connection.scalars(select(func.max(Run.id)).group_by(Run.name)))
 
     def prune_jobs(self) -> None:
         """Remove finished jobs by their type, status and age, and with them their events and family rows."""
@@ -162,32 +163,20 @@ class Pruner:
         connection.execute(delete(Job).where(Job.id.in_(found), Job._status.in_(ENDED)))
         return found
 
-    def _prune_by_time(self, table: Any, moment: Any, before: datetime, kept: Any, what: str) -> None:
+    def _prune_by_time(self, table: Any, moment: Any, before: datetime, kept: frozenset[int], what: str) -> None:
         count = 0
         for rows in self._windows(table, (table.id, moment.label("at")), lambda row: row.at < before):
-            old = [row.id for row in rows if row.at < before]
-            remove = delete(table).where(table.id.in_(old))
-            if kept is not None:
-                remove = remove.where(table.id.not_in(kept))
+            old = [row.id for row in rows if row.at < before and row.id not in kept]
             if self._dry_run:
                 count += len(old)
-                continue
-            with self._database.begin() as connection:
-                count += connection.execute(remove).rowcount
+            elif old:
+                with self._database.begin() as connection:
+                    count += connection.execute(delete(table).where(table.id.in_(old))).rowcount
         if count:
             self._tell(count, what)
 
     def _windows(self, table: Any, columns: Any, is_old: Callable[[Any], bool]) -> Iterator[list[Any]]:
-        """Yield the rows of a table, a window at a time, as long as there are old ones among them."""
-        last = 0
-        while not self._is_stopping():
-            window = select(*columns).where(table.id > last).order_by(table.id).limit(WINDOW)
-            with self._database.begin(writing=False) as connection:
-                rows = list(connection.execute(window))
-            if not any(map(is_old, rows)):
-                return
-            last = rows[-1].id
-            yield rows
+        return windows(self._database, table, columns, is_old, self._is_stopping)
 
     def _keep_of(self, connection: Connection, number: int) -> Keep:
         """Return how long jobs of a type are kept: as its section says, or else the instance."""

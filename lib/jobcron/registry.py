@@ -25,6 +25,9 @@ from jobcron.errors import ConfigurationError, DuplicateJobType, SchemaMismatch,
 from jobcron.interfaces import IJobSource
 from jobcron.tables import JobSourceRow, JobTypeRow, jobs_connection
 
+PENDING_LIMIT = 1000
+"""So many jobs of a type that no class has are counted, at most."""
+
 _classes: dict[str, type[Any]] = {}
 
 # Numbers of types that are committed, by engine: see `type_id`.
@@ -258,8 +261,8 @@ def _stale(
     }
 
 
-def unclaimed(connection: Connection, family: str | None = None) -> list[tuple[str, int]]:
-    """Return the types that no class of this process has, with how many of their jobs are not at their end yet.
+def unclaimed(connection: Connection, family: str | None = None) -> list[tuple[str, str]]:
+    """Return the types that no class of this process has, and in words how many of their jobs have not ended.
 
     Such jobs are in nobody's way: they wait until code that knows them runs again. Types that a source with an
     ``iterReady`` of its own has handed out are known to that source.
@@ -277,9 +280,10 @@ def unclaimed(connection: Connection, family: str | None = None) -> list[tuple[s
     found = []
     for number, name in connection.execute(types).all():
         if name not in _classes:
-            pending = execute(connection, "count_pending", {"type": number}).scalar_one()
+            parameters = {"type": number, "limit": PENDING_LIMIT}
+            pending = execute(connection, "count_pending", parameters).scalar_one()
             if pending:
-                found.append((name, pending))
+                found.append((name, f"{pending} or more" if pending == PENDING_LIMIT else str(pending)))
     return found
 
 

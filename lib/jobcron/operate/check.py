@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError
 
 from jobcron import registry
@@ -252,7 +252,7 @@ def _database(settings: Settings, user: str | None, origin: str, is_loaded: bool
 def _clock(connection: Connection) -> Iterator[Finding]:
     """Compare the clocks; SQLite's is this machine's, so there only the rows can tell."""
     now = connection.scalar(select(database_now()))
-    newest = connection.scalar(select(func.max(Job.date_created)))
+    newest = connection.scalar(select(Job.date_created).order_by(Job.id.desc()).limit(1))
     if now is None:
         return
     ahead = timedelta(seconds=round((datetime.now(UTC) - now).total_seconds()))

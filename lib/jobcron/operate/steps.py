@@ -92,17 +92,11 @@ def _opened(options: argparse.Namespace) -> Iterator[tuple[Settings, Database]]:
 
 
 def delete_old_jobs(options: argparse.Namespace) -> int:
-    """Delete jobs in the states COMPLETE and FAILED, a thousand in each transaction."""
+    """Delete jobs in the states COMPLETE and FAILED."""
     from jobcron.steps.old import delete_old
 
-    deleted = 0
     with _opened(options) as (_, database):
-        while True:
-            with database.begin() as connection:
-                batch = delete_old(connection, options.hours)
-            deleted += batch
-            if not batch:
-                break
+        deleted = delete_old(database, options.hours)
     say(f"Deleted old jobs: {deleted}")
     return 0
 
