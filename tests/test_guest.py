@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -580,6 +581,35 @@ def test_types_that_no_class_has_are_listed_and_their_jobs_left_alone(instance: 
     assert "other.THING" not in log  # another family, perhaps of another application
     assert instance.row(job).status is JobStatus.COMPLETED
     assert [row.status for row in instance.rows() if row.id != job] == [JobStatus.WAITING] * 2
+
+
+def test_a_section_with_jobs_in_every_minute_is_told_of_types_without_a_class_once_in_each_interval(
+    instance: Instance,
+) -> None:
+    hour = 3600
+    instance.configure("activity_interval: 1h")
+    left = hour - time.time() % hour
+    if left < 20:  # the whole test is to be in one hour of the clock
+        time.sleep(left)
+    instance.act()
+    instance.run("act")
+    instance.query("UPDATE jobcron_type SET name = 'foo_job.REMOVED' WHERE name = 'foo_job.DO_FOO'")
+    instance.query(
+        "INSERT INTO jobcron_job (uuid, type, json_data) SELECT '6f1c3b0f-7a0e-4f0e-8d2a-5b1c9e3d4f5a', id, '{}' "
+        "FROM jobcron_type WHERE name = 'foo_job.REMOVED'"
+    )
+    # The last run was a moment before the hour.
+    seconds = time.time() % hour + 1
+    before = {
+        "sqlite": f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '-{seconds} seconds')",
+        "postgresql": f"now() - interval '{seconds} seconds'",
+    }[instance.database.dialect]
+    instance.query(f"UPDATE jobcron_run SET date_started = {before}")
+    instance.act()
+    told = [instance.run("act").count("which no class of this application has") for _ in range(2)]
+    assert told == [1, 0]
+    instance.act()
+    assert "which no class" not in instance.run("act")
     instance.act()
     assert "REMOVED" not in instance.run("act")  # once in each activity_interval
 

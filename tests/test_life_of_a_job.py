@@ -10,7 +10,8 @@ import pytest
 
 import fooapp
 from conftest import Instance
-from fooapp import DoFooJob, OwnReadyJob
+from effort import noted_statements
+from fooapp import ActJob, DoFooJob, OwnReadyJob
 from jobcron import JobStatus, feed
 
 WRITE = ("write", "effect")
@@ -183,6 +184,21 @@ def test_the_events_of_many_expired_jobs_are_one_statement(instance: Instance) -
         DoFooJob.createMultiple(foos, session=session, expires_at=past)
     instance.run("do_foo")
     assert instance.query("SELECT n FROM written") == [(300,)]
+
+
+def test_a_failure_costs_the_jobs_behind_it_one_query_and_not_one_each(instance: Instance) -> None:
+    with instance.session() as session:
+        foo = instance.foo(session)
+        jobs = [{"target": foo, "metadata": {"do": [WRITE], "tell": []}} for _ in range(40)]
+        for place in (1, 5, 6):
+            jobs[place] = {"target": foo, "metadata": {"do": [("raise", "value")], "tell": []}}
+        ActJob.createMultiple(jobs, session=session)
+    with noted_statements() as noted:
+        instance.run("act")
+    failed = [n for n, row in enumerate(instance.rows()) if row.status is JobStatus.FAILED]
+    assert failed == [1, 5, 6]
+    assert len(instance.ledger()) == 37
+    assert sum("FROM foo_job JOIN jobcron_job" in text for text, _ in noted) < 20
 
 
 def test_a_job_that_changes_its_own_status_cannot_commit(instance: Instance) -> None:

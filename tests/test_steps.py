@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 
 import stepsapp
 from conftest import Instance, wait_until
+from effort import effort_of, noted_statements
 from jobcron import DefinitionChanged, InvalidJobData, JobStatus, UnknownJobType
-from jobcron.steps import State, create, job_class
+from jobcron.database import use_session
+from jobcron.steps import State, create, job_class, queues
 from stepping import look, make, notes
 
 
@@ -330,3 +332,25 @@ def test_a_test_runs_the_tasks_in_its_own_transaction(session: Session, steps: I
     script.logger = BufferLogger()
     script.main()
     assert job_class("plain").get(job.id).state == "COMPLETE"
+
+
+@pytest.mark.feature("DBQ-08")
+def test_a_queue_reads_its_first_jobs_and_not_all_that_wait(steps: Instance) -> None:
+    first = [make(steps, name, queue_name="default", priority=3) for name in ("hooked", "plain", "hooked")]
+    numbers = [row.type_id for row in steps.rows()[:2]]
+    uuid = "gen_random_uuid()" if steps.database.dialect == "postgresql" else "lower(hex(randomblob(16)))"
+    past = "'2001-01-01 00:00:00.000000'" + "::timestamptz" * (steps.database.dialect == "postgresql")
+    for number in numbers:
+        steps.query(
+            f"INSERT INTO jobcron_job (uuid, type, scheduled_start) "
+            f"WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 10000) "
+            f"SELECT {uuid}, {number}, {past} FROM n"
+        )
+    if steps.database.dialect == "postgresql":
+        steps.query("ANALYZE jobcron_job")
+    with steps.session() as session, use_session(session), noted_statements() as noted:
+        found = [job.id for job in queues.default.iterReady()]
+    assert found[:3] == first
+    assert len(found) == queues.PASS
+    (asked,) = [(text, values) for text, values in noted if "priority" in text and "LIMIT" in text]
+    assert effort_of(steps, *asked) < 5000

@@ -13,7 +13,21 @@ import uuid as uuid_module
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Dialect, ForeignKey, Integer, Text, Uuid, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Dialect,
+    ForeignKey,
+    Integer,
+    Text,
+    Uuid,
+    and_,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, object_session
@@ -125,14 +139,9 @@ class Job(Base):
     @property
     def is_runnable(self) -> bool:
         """Whether the job is waiting, due, not expired and not leased, by the database's clock."""
-        now = self._session().scalar(select(database_now()))
-        assert now is not None
-        return (
-            self.status is W
-            and self.scheduled_start <= now
-            and (self.expires_at is None or self.expires_at > now)
-            and (self.lease_expires is None or self.lease_expires <= now)
-        )
+        session = self._session()
+        session.flush()
+        return session.scalar(select(Job.id).where(Job.id == self.id, is_ready())) is not None
 
     def acquireLease(self, duration: float = 300) -> None:
         """Take the lease for `duration` seconds; a waiting job is passed over by runners until it ends.
@@ -305,6 +314,10 @@ class Job(Base):
         return session
 
 
+START_ORDER = (Job.priority, Job.scheduled_start, Job.id)
+"""The order in which ready jobs start."""
+
+
 def worker_name() -> str:
     """Return who claims: ``host:pid``."""
     return f"{socket.gethostname()}:{os.getpid()}"
@@ -317,6 +330,20 @@ def operator_name() -> str:
     except (KeyError, OSError):
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
+
+
+def is_ready() -> ColumnElement[bool]:
+    """Return the condition that a job is waiting, due, not expired and not leased, by the database's clock.
+
+    The status is a literal: SQLite would use no partial index for a parameter.
+    """
+    now = database_now()
+    return and_(
+        Job._status == literal(W, StatusType, literal_execute=True),
+        Job.scheduled_start <= now,
+        or_(Job.lease_expires.is_(None), Job.lease_expires <= now),
+        or_(Job.expires_at.is_(None), Job.expires_at > now),
+    )
 
 
 def twin_of(connection: Connection, job_id: int) -> int | None:

@@ -69,14 +69,14 @@ def run_section(order: Order) -> JobRunner:
     database = _open_database(order)
     try:
         with _observed(order) as observer:
-            _prepare(database, order, source)
+            told = _prepare(database, order, source)
             _address_mail(database, settings)
             limits = _with_history(limits_of(settings, section), database, section)
             runner: JobRunner = runner_class.runFromSource(
                 source, database, order.logger, application=application, limits=limits
             )
             _tell_counts(order.logger, runner)
-            _record(database, order, runner)
+            _record(database, order, runner, told)
             _count_ready(database, order, source, observer)
     except DBAPIError as error:
         if getattr(error.orig, "pgcode", None) != INSUFFICIENT_PRIVILEGE:
@@ -92,35 +92,44 @@ def run_section(order: Order) -> JobRunner:
     return runner
 
 
-def _prepare(database: TransactionSource, order: Order, source: Any) -> None:
-    """Check the tables, and tell the database of the job types of this process; writes only what is new."""
+def _prepare(database: TransactionSource, order: Order, source: Any) -> bool:
+    """Check the tables, and tell the database of the job types of this process; writes only what is new.
+
+    Returns:
+        Whether jobs without a class were told: the run's row is then written in any case, as the mark of that.
+    """
+    told = False
     sources = registry.registered_sources(order.settings.source_names())
     with database.begin(writing=False) as connection:
         if isinstance(database, Database):
             check_schema(connection, f"{database.describe()} ({database.origin})", order.logger)
         known = registry.is_known(connection, sources)
-        if is_due(connection, order.section.name, order.settings.activity_interval):
-            _tell_unclaimed(connection, order.logger, source)
+        # Intervals of the clock: of a busy section a run is always recent, and one is the first in each of these.
+        if is_due(connection, order.section.name, time.time() % order.settings.activity_interval):
+            told = _tell_unclaimed(connection, order.logger, source)
     if not known:
         with database.begin() as connection:
             registry.sync(connection, sources)
+    return told
 
 
-def _tell_unclaimed(connection: Connection, logger: logging.Logger, source: Any) -> None:
+def _tell_unclaimed(connection: Connection, logger: logging.Logger, source: Any) -> bool:
     """Say which types of the source's family have jobs and no class: they are left alone until one has them."""
     family, _, _ = getattr(source, "type_name", "").rpartition(".")
     if not family:
-        return
-    for name, pending in registry.unclaimed(connection, family):
+        return False
+    found = registry.unclaimed(connection, family)
+    for name, pending in found:
         logger.warning(
             "%s pending jobs of the type %s, which no class of this application has.",
             pending,
             name,
             extra=TOLD,
         )
+    return bool(found)
 
 
-def _record(database: TransactionSource, order: Order, runner: JobRunner) -> None:
+def _record(database: TransactionSource, order: Order, runner: JobRunner, told: bool) -> None:
     """Write the row of the run; where that fails the run has done its work all the same."""
     try:
         with database.begin() as connection:
@@ -131,7 +140,7 @@ def _record(database: TransactionSource, order: Order, runner: JobRunner) -> Non
                 runner.completed.total(),
                 runner.incomplete.total(),
                 len(runner.oops_ids),
-                order.settings.activity_interval,
+                0.0 if told else order.settings.activity_interval,
             )
     except (DBAPIError, DatabaseUnavailable) as error:
         order.logger.warning("The row of this run could not be written: %s", first_line(error), extra=TOLD)

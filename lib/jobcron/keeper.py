@@ -69,6 +69,11 @@ class Backlog:
         with self._lock:
             return self._waiting.pop() if self._waiting else None
 
+    def numbers(self) -> list[int]:
+        """Return the numbers of the jobs; some may be taken by the other thread a moment later."""
+        with self._lock:
+            return [claim.id for claim, _ in self._waiting]
+
     def __len__(self) -> int:
         return len(self._waiting)
 

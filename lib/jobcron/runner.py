@@ -336,25 +336,28 @@ class JobRunner:
             return 0
 
     def _load_again(self, session: Session, entry: tuple[Claim, Any]) -> None:
-        """Load what a rollback emptied, so that the job begins without a transaction.
+        """Load what a rollback emptied, so that this job and those behind it begin without a transaction.
 
         Raises:
             DatabaseUnavailable: the database went away; the job is among those that go back.
         """
 
+        numbers = [entry[0].id, *self._backlog.numbers()]
+
         def load() -> None:
-            self.source.load(session, [entry[0].id])
+            self.source.load(session, numbers)
             session.commit()
 
         if isinstance(entry[1], Unloadable):
             return
         try:
             insist(session, f"job {entry[0].id} could not be loaded again", load)
+            self._is_emptied = False
         except DatabaseUnavailable:
             self._backlog.extend([entry])
             raise
-        except DBAPIError:
-            pass  # then it is met when the job first looks at its rows
+        except Exception as error:  # a job meets it when it first looks at its rows: those before it run
+            self.logger.debug("Claimed jobs could not be loaded at once: %s", first_line(error))
 
     def _give_back(self) -> bool:
         """Return what is claimed and not started; False: it could not be, and the leases decide."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Generic, Self, get_args, get_origin
 
-from sqlalchemy import ColumnElement, Select, and_, inspect, or_, select, text
+from sqlalchemy import ColumnElement, Select, and_, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, contains_eager, joinedload
 from typing_extensions import TypeVar
@@ -17,13 +17,12 @@ from zope.interface import directlyProvidedBy
 from jobcron import registry
 from jobcron.arguments import Declared, declared_by, install_annotations
 from jobcron.bulk import drafts_of, insert_drafts
-from jobcron.clock import database_now
 from jobcron.database import AnySession, session_for
 from jobcron.draft import draft, key_of, session_to_use, type_of
 from jobcron.errors import InvalidJobData
 from jobcron.family import FamilyRow, many_to_one, names_of, target_name
-from jobcron.interfaces import IJobSource, JobStatus
-from jobcron.job import NOT_STARTED, Job
+from jobcron.interfaces import IJobSource
+from jobcron.job import NOT_STARTED, START_ORDER, Job, is_ready
 from jobcron.payload import MAX_BYTES, MAX_LEVELS, allow
 from jobcron.tables import JobTypeRow
 from jobcron.target import load_referred
@@ -249,17 +248,7 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
     @classmethod
     def iterReady(cls, *, session: AnySession | None = None) -> Iterator[Self]:
         """Iterate over the jobs that are waiting, due and unleased, in the order in which they start (LP-10)."""
-        now = database_now()
-        ready = (
-            cls._select()
-            .where(
-                Job.status == JobStatus.WAITING,
-                Job.scheduled_start <= now,
-                or_(Job.lease_expires.is_(None), Job.lease_expires <= now),
-                or_(Job.expires_at.is_(None), Job.expires_at > now),
-            )
-            .order_by(Job.priority, Job.scheduled_start, Job.id)
-        )
+        ready = cls._select().where(is_ready()).order_by(*START_ORDER)
         for row in session_for(session).scalars(ready).unique():
             yield cls(row)
 

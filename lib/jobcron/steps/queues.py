@@ -11,14 +11,14 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, Select, func, select, union_all
 from sqlalchemy.orm import Session
 from zope.interface import implementer
 
 from jobcron.clock import database_now
 from jobcron.database import current_session
 from jobcron.interfaces import IJobSource, JobStatus
-from jobcron.job import Job
+from jobcron.job import START_ORDER, Job, is_ready
 from jobcron.runnable import BaseRunnableJob
 from jobcron.steps.configured import FAMILY, job_classes
 from jobcron.steps.job import StepsJob
@@ -37,6 +37,9 @@ class QueueSource:
     lease_duration: timedelta = BaseRunnableJob.lease_duration
     queue_name = ""
 
+    def __init__(self) -> None:
+        self._classes: dict[int, type[StepsJob]] = {}
+
     @staticmethod
     def contextManager() -> AbstractContextManager[Any]:
         """See `IJobSource`."""
@@ -45,31 +48,30 @@ class QueueSource:
     def iterReady(self) -> Iterator[StepsJob]:
         """Iterate over the first jobs that are ready, in the order in which they start."""
         session = current_session()
-        classes = _classes_by_type(session)
-        now = database_now()
-        ready = (
-            select(Job)
-            .where(
-                Job.type_id.in_(classes),
-                Job.queue_name == self.queue_name,
-                Job.status == JobStatus.WAITING,
-                Job.scheduled_start <= now,
-                or_(Job.lease_expires.is_(None), Job.lease_expires <= now),
-                or_(Job.expires_at.is_(None), Job.expires_at > now),
-            )
-            .order_by(Job.priority, Job.scheduled_start, Job.id)
-            .limit(PASS)
-        )
+        self._classes = _classes_by_type(session)
+        if not self._classes:
+            return
+        first = union_all(*map(self._first_of, self._classes)).subquery().c
+        numbers = select(first.id).order_by(first.priority, first.scheduled_start, first.id).limit(PASS)
+        ready = select(Job).where(Job.id.in_(session.scalars(numbers).all())).order_by(*START_ORDER)
         for row in session.scalars(ready).all():
-            yield classes[row.type_id](row)
+            yield self._classes[row.type_id](row)
+
+    def _first_of(self, type_id: int) -> Select[Any]:
+        """Return the first ready jobs of a type.
+
+        The index of ready jobs has them in order for each type: of all types, all would be read and sorted.
+        """
+        ready = select(*START_ORDER).where(Job.type_id == type_id, Job.queue_name == self.queue_name, is_ready())
+        return select(ready.order_by(*START_ORDER).limit(PASS).subquery())
 
     def load(self, session: Session, job_ids: list[int]) -> dict[int, StepsJob]:
         """Return claimed jobs by number, their rows loaded afresh."""
-        classes = _classes_by_type(session)
-        rows = session.scalars(
-            select(Job).where(Job.id.in_(job_ids)), execution_options={"populate_existing": True}
-        )
-        return {row.id: classes[row.type_id](row) for row in rows if row.type_id in classes}
+        asked = select(Job).where(Job.id.in_(job_ids))
+        rows = session.scalars(asked, execution_options={"populate_existing": True}).all()
+        if any(row.type_id not in self._classes for row in rows):
+            self._classes = _classes_by_type(session)
+        return {row.id: self._classes[row.type_id](row) for row in rows if row.type_id in self._classes}
 
 
 def _classes_by_type(session: Session) -> dict[int, type[StepsJob]]:
