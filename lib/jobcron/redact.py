@@ -38,8 +38,29 @@ _ASSIGNED = re.compile(
     r"[\w-]{0,20}['\"]?\s{0,3}[=:]\s{0,3}(?:bearer\s{1,3}|basic\s{1,3})?)" + _QUOTED,
     re.IGNORECASE,
 )
-# PostgreSQL says in DETAIL what stood in the row.
-_DETAIL = re.compile(r"^(?P<before>DETAIL:).*$", re.MULTILINE)
+# What PostgreSQL says beside its message shows the values of rows and statements; its hints do not.
+_MARGIN = r"^[ \t|+]{0,80}"  # of the lines of a group of errors
+_LABEL = rf"{_MARGIN}(?:DETAIL|CONTEXT|WHERE|QUERY|LINE \d{{1,9}}):"
+# The message itself does where a value could not be read: behind the name of the driver's error, or by its words.
+_DRIVER = (
+    r"\b(?:psycopg2?|asyncpg)(?:\.\w{1,80}){1,4}(?:\)|:) |(?=\binvalid input (?:syntax|value) for |"
+    r"\bmalformed \w{1,20} literal: |\bdate/time field value out of range: |"
+    r"\bvalue \"[^\"]{1,500}\" is out of range for type )"
+)
+_VALUES = re.compile(rf"(?P<label>{_LABEL})|{_DRIVER}", re.MULTILINE)
+_END = re.compile(
+    rf"{_LABEL}|{_MARGIN}(?:HINT:|\[SQL: |\[parameters: |\(Background on this error|The above exception was |"
+    rf"During handling of |Traceback \(most recent|File \"|\+-)",
+    re.MULTILINE,
+)
+_LITERAL = re.compile(r"(?P<before>: )\".{0,100000}|(?P<word>\b\w{1,30}) \"[^\"]{0,100000}\"", re.DOTALL)
+_NAMED = re.compile(
+    "aggregate|at|cast|collation|column|constraint|cursor|database|domain|encoding|enum|extension|field|for|function|"
+    "index|key|language|name|named|near|of|operator|option|parameter|policy|relation|role|rule|savepoint|schema|"
+    "sequence|server|socket|statement|table|tablespace|to|trigger|type|user|view",
+    re.IGNORECASE,
+)
+"""The words before what PostgreSQL quotes because it is a name, and no value."""
 
 
 class Redactor:
@@ -60,9 +81,9 @@ class Redactor:
         text = cut(text, LONGEST)
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        for pattern in (_URL_PASSWORD, _ASSIGNED, _DETAIL):
-            text = pattern.sub(rf"\g<before> {HIDDEN}" if pattern is _DETAIL else rf"\g<before>{HIDDEN}", text)
-        return text
+        for pattern in (_URL_PASSWORD, _ASSIGNED):
+            text = pattern.sub(rf"\g<before>{HIDDEN}", text)
+        return _without_values(text)
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """Return a value of a report without secrets, bounded, and of types that JSON has."""
@@ -97,6 +118,28 @@ class Redactor:
         return self.value(value, depth)
 
 
+def _without_values(text: str) -> str:
+    """Return `text` without the values that a database's messages in it quote."""
+    parts, start = [], 0
+    while found := _VALUES.search(text, start):
+        end = _END.search(text, found.end())
+        stop = end.start() if end else len(text)
+        said = text[found.end() : stop]
+        parts.append(text[start : found.end()])
+        if found["label"]:
+            parts.append(f" {HIDDEN}" + "\n" * said.endswith("\n"))
+        else:
+            parts.append(_LITERAL.sub(_without_literal, said))
+        start = stop
+    return "".join([*parts, text[start:]])
+
+
+def _without_literal(found: re.Match[str]) -> str:
+    if found["before"]:
+        return f": {HIDDEN}" + "\n" * found[0].endswith("\n")
+    return found[0] if _NAMED.fullmatch(found["word"]) else f"{found['word']} {HIDDEN}"
+
+
 def _left_out(value: Sized) -> dict[str, str]:
     more = len(value) - MAX_ENTRIES
     return {"…": f"{more} more"} if more > 0 else {}
@@ -117,5 +160,5 @@ def printed(value: object) -> str:
     """Return `repr(value)`, or what can be said of a value that cannot be printed."""
     try:
         return repr(value)
-    except Exception as error:  # a report must be made whatever a job's objects do
+    except BaseException as error:  # a report must be made whatever a job's objects do, `sys.exit` included
         return f"<{type(value).__name__} that cannot be printed: {type(error).__name__}>"

@@ -29,7 +29,12 @@ LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 """As logging has them, whose import would be a good part of a tick."""
 
 _STATE_DIR = re.compile(r"^state_dir\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
-_PASSWORD = re.compile(r"(?:^[^/]+://[^:/@]*:|[?&]password=)([^@/&]+)(?=@|&|$)")
+_PASSWORDS = (
+    r"^[^/]*://[^:/@]*:([^@]*)@",  # as SQLAlchemy reads it
+    r"^[^/]*://[^:/@]*:(.*)@",  # with an @ in it that should have been %40
+    r"^[^/]*://[^:/@\[]*:(?!\d*(?:[/?]|$))([^@]*)$",  # without a host: what is no port
+    r"[?&](?:ssl)?password=([^&#]*)",
+)
 
 _EXTENDS = re.compile(r"^extends\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
 
@@ -140,13 +145,12 @@ class Settings(NamedTuple):
 
     def secrets(self) -> list[str]:
         """Return the texts that no report, log or mail may show."""
-        from urllib.parse import unquote
+        from urllib.parse import unquote, unquote_plus
 
-        found = []
-        for url in (self.database_url, self.mail or ""):
-            for password in _PASSWORD.findall(url):
-                found += [password, unquote(password)]
-        return found
+        urls = (self.database_url, self.mail or "")
+        found = [password for url in urls for form in _PASSWORDS for password in re.findall(form, url)]
+        spellings = [text for p in found if p for text in (p, unquote(p), unquote_plus(p))]
+        return list(dict.fromkeys(spellings))
 
 
 def _read_text(path: str) -> str:

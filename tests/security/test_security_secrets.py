@@ -11,6 +11,8 @@ from sqlalchemy.engine import make_url
 
 import fooapp
 from conftest import JOBCRON, Instance, wait_until
+from jobcron.instance import load_settings
+from jobcron.redact import Redactor
 
 CANARIES = {
     "password": "c4naryOfTheUrl",
@@ -19,6 +21,8 @@ CANARIES = {
     "metadata": "c4naryOfTheData",
     "message": "c4naryOfTheMessage",
     "detail": "c4naryOfTheDetail",
+    "second line": "c4naryOfTheSecondLine",
+    "cast": "c4naryOfTheCast",
 }
 
 SECTIONS = """
@@ -63,7 +67,8 @@ def test_no_canary_gets_out(instance: Instance, tmp_path: Path, runner: str) -> 
     mail = f"mail: smtp://me:{CANARIES['smtp']}@127.0.0.1:1"
     conf.write_text(conf.read_text().replace(f"mail: file:{instance.path / 'mail'}", mail))
     instance.query("CREATE TABLE vault (id INTEGER PRIMARY KEY, secret TEXT UNIQUE)")
-    instance.query("INSERT INTO vault VALUES (1, :secret)", secret=CANARIES["detail"])
+    lines = f"{CANARIES['detail']}\n\n{CANARIES['second line']}"
+    instance.query("INSERT INTO vault VALUES (1, :lines), (2, :cast)", lines=lines, cast=CANARIES["cast"])
     if instance.database.dialect == "postgresql":
         instance.query("GRANT ALL ON vault TO PUBLIC")
     go_on, began = tmp_path / "go on", tmp_path / "began"
@@ -71,7 +76,8 @@ def test_no_canary_gets_out(instance: Instance, tmp_path: Path, runner: str) -> 
     with instance.session() as session:
         for actions in (
             [["raise", "value"]],
-            [["sql", "INSERT INTO vault SELECT 2, secret FROM vault"]],
+            [["sql", "INSERT INTO vault SELECT 3, secret FROM vault WHERE id = 1"]],
+            [["sql", "INSERT INTO vault SELECT CAST(secret AS INTEGER), 'x' FROM vault WHERE id = 2"]],
             [["raise", "password"]],
             [["touch", str(began)], ["wait_for", str(go_on)]],
         ):
@@ -117,6 +123,59 @@ def test_no_canary_gets_out(instance: Instance, tmp_path: Path, runner: str) -> 
             assert canary not in text, f"the canary of the {name} is in {where}"
     for secret in ("hunter2", "s3cr3tpw"):  # of the error that has passwords in its message
         assert secret not in err + logs + events + files_below(instance.path)
+
+
+@pytest.mark.feature("LP-25")
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ('invalid input syntax for type integer: "s3cret"', "invalid input syntax for type integer: ***"),
+        ('malformed array literal: "s3"cr\net"', "malformed array literal: ***"),
+        ('value "53" is out of range for type integer', "value *** is out of range for type integer"),
+        (
+            '(psycopg2.errors.X) time zone "s3cret" not recognized',
+            "(psycopg2.errors.X) time zone *** not recognized",
+        ),
+        ('(psycopg2.errors.X) relation "foo" does not exist', '(psycopg2.errors.X) relation "foo" does not exist'),
+        ("psycopg2.errors.X: a\nDETAIL:  b\n\nc\nHINT:  d", "psycopg2.errors.X: a\nDETAIL: ***\nHINT:  d"),
+        ("a\nLINE 1: SELECT s3cret\n   ^\n[SQL: SELECT b]", "a\nLINE 1: ***\n[SQL: SELECT b]"),
+        ('  | DETAIL:  b\n  | c\n  +--- 2 ---\n  | V: "d"', '  | DETAIL: ***\n  +--- 2 ---\n  | V: "d"'),
+        ('a job said "this": "that"', 'a job said "this": "that"'),
+    ],
+)
+def test_messages_of_the_database_show_names_and_no_values(message: str, shown: str) -> None:
+    assert Redactor().text(message) == shown
+
+
+@pytest.mark.feature("LP-26")
+@pytest.mark.parametrize(
+    ("database_url", "mail", "secrets"),
+    [
+        ("sqlite:////a/file", "smtp://localhost:25", []),
+        ("postgresql://host:5432/db?application_name=jobs", "smtp://[::1]:2525/", []),
+        ("postgresql://me@host:5432/db", "smtp://me@localhost:25", []),
+        ("postgresql://me:s3cret@host:5432/db", "smtp://you:0ther@[::1]:25", ["s3cret", "0ther"]),
+        ("postgresql://me:a%40b%3Ac+d@host/db", None, ["a@b:c+d", "a%40b%3Ac+d"]),
+        ("postgresql://host/db?user=me&password=a%40b%3Ac+d&x=y", None, ["a@b:c d", "a@b:c+d", "a%40b%3Ac+d"]),
+        ("postgresql://me:12345@host/db", None, ["12345"]),
+        ("postgresql://me:raw@si:gn/s@host/db", None, ["raw", "raw@si:gn/s"]),
+        ("postgresql://host/db?password=raw@si:gn/s", None, ["raw@si:gn/s"]),
+        ("sqlite:////a/file", "smtp://me:n0host", ["n0host"]),
+        ("sqlite:////a/file", "smtp://me:n0host?x", ["n0host?x"]),
+        ("postgresql://me:s3cret@host:notaport/db", None, ["s3cret"]),
+    ],
+)
+def test_the_passwords_of_urls_are_secrets_whatever_is_wrong_with_the_url_and_ports_are_none(
+    tmp_path: Path, database_url: str, mail: str | None, secrets: list[str]
+) -> None:
+    (tmp_path / "jobcron.conf").write_text(
+        f"[jobcron]\ndatabase_url: sqlite:///a.db\nstate_dir: {tmp_path}/state\n"
+    )
+    settings = load_settings(str(tmp_path))._replace(database_url=database_url, mail=mail)
+    found = settings.secrets()
+    assert set(secrets) <= set(found)
+    if not secrets:
+        assert found == []
 
 
 @pytest.mark.feature("LP-16")
