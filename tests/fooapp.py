@@ -246,6 +246,10 @@ class ActJob(BaseRunnableJob[FooJob]):
         while not Path(path).exists():
             time.sleep(0.01)
 
+    def act_press_a_key(self, argument: str) -> None:
+        """Do as if somebody had pressed Ctrl-C."""
+        os.kill(os.getpid(), signal.SIGINT)
+
     def act_kill(self, argument: str) -> None:
         """Die."""
         os.kill(os.getpid(), signal.SIGKILL)

@@ -98,6 +98,18 @@ class HarshJob(BaseRunnableJob):
             except BaseException:
                 continue
 
+    def do_press_a_key(self) -> None:
+        """Interrupt itself, as from the keyboard."""
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+
+    def do_terminate_itself(self) -> None:
+        """Ask its own process to stop, and then to do so at once."""
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+        time.sleep(60)
+
     def do_print(self) -> None:
         """Print a gigabyte."""
         for _ in range(1024):

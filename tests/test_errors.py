@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -20,6 +23,9 @@ SECTIONS = """
 [erring]
 source_interface: test_errors.ErringJob
 
+[leaving]
+source_interface: test_errors.LeavingJob
+
 [patient]
 source_interface: test_errors.PatientJob
 """
@@ -30,6 +36,7 @@ class ErrorJobType(JobType):
 
     ERRING = 1
     PATIENT = 2
+    LEAVING = 3
 
 
 def endless(depth: int) -> int:
@@ -56,9 +63,20 @@ class ErringJob(BaseRunnableJob):
             "a retry and a failure": [NotNow("a"), ValueError("b")],
             "a user error and a retry": [UserError("a"), NotNow("b")],
             "a deadlock among others": [ValueError("a"), Deadlock("b")],
-            "a key pressed": [ValueError("a"), KeyboardInterrupt()],
+            "a key that nobody pressed": [ValueError("a"), KeyboardInterrupt()],
             "a lease lost": [ValueError("a"), LeaseLost("b")],
         }
+        if self.kind == "a key pressed":
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(10)
+            except KeyboardInterrupt as pressed:
+                raise BaseExceptionGroup("outer", [ValueError("a"), pressed]) from None
+        if self.kind == "deep":
+            deep: Exception = ValueError("the innermost")
+            for _ in range(5000):
+                deep = ExceptionGroup("another", [deep])
+            raise deep
         if self.kind in errors:
             inner = BaseExceptionGroup("inner", errors[self.kind][1:])
             raise BaseExceptionGroup("outer", [errors[self.kind][0], inner])
@@ -75,6 +93,76 @@ class ErringJob(BaseRunnableJob):
     def getErrorRecipients(self) -> list[str]:
         """Tell whom the job names."""
         return [self.tell] if self.tell else []
+
+
+class Shy(Exception):
+    """Ends its process when it is printed."""
+
+    def __init__(self, end: type[BaseException]) -> None:
+        super().__init__()
+        self.end = end
+
+    def __str__(self) -> str:
+        raise self.end
+
+    __repr__ = __str__
+
+
+class LeavingJob(BaseRunnableJob):
+    """Wants to end its process in one of the things that it is asked."""
+
+    class_job_type = ErrorJobType.LEAVING
+    user_error_types = (UserError,)
+    where: str
+    key: bool = False
+
+    def _leave(self, where: str) -> None:
+        if self.where == where:
+            raise self._end
+
+    @property
+    def _end(self) -> type[BaseException]:
+        return KeyboardInterrupt if self.key else SystemExit
+
+    def run(self) -> None:
+        """Fail."""
+        if self.where == "after_commit":
+            after_commit(self.session, lambda: self._leave("after_commit"))
+        elif self.where == "__str__":
+            raise Shy(self._end)
+        elif self.where == "notifyUserError":
+            raise UserError("yours")
+        elif self.where != "nowhere":
+            raise ValueError("mine")
+
+    def getOopsVars(self) -> list[tuple[str, object]]:
+        """Tell all, or leave."""
+        self._leave("getOopsVars")
+        return [*super().getOopsVars(), ("shy", Shy(self._end) if self.where == "a variable" else None)]
+
+    def notifyOops(self, oops: dict[str, object]) -> None:
+        """Tell people, or leave."""
+        self._leave("notifyOops")
+        super().notifyOops(oops)
+
+    def notifyUserError(self, e: BaseException) -> None:
+        """Tell people, or leave."""
+        self._leave("notifyUserError")
+
+    def getErrorRecipients(self) -> list[str]:
+        """Tell whom to tell, or leave."""
+        self._leave("getErrorRecipients")
+        return ["boss@example.com"]
+
+    def afterFailure(self, error: BaseException) -> None:
+        """Clean up, or leave."""
+        self._leave("afterFailure")
+
+    @property
+    def retry_error_types(self) -> tuple[type[Exception], ...]:  # type: ignore[override]
+        """Tell what is tried again, or leave."""
+        self._leave("retry_error_types")
+        return ()
 
 
 class PatientJob(BaseRunnableJob):
@@ -121,6 +209,8 @@ def make(instance: Instance, kind: str, tell: str = "") -> int:
         ("a deadlock among others", JobStatus.WAITING, 0),
         ("recursion", JobStatus.FAILED, 1),
         ("memory", JobStatus.FAILED, 1),
+        ("a key that nobody pressed", JobStatus.FAILED, 1),
+        ("deep", JobStatus.FAILED, 1),
     ],
 )
 def test_a_group_of_errors_is_what_all_of_its_members_are(
@@ -131,6 +221,45 @@ def test_a_group_of_errors_is_what_all_of_its_members_are(
     assert erring.row(job).status is status
     assert erring.row(after).status is JobStatus.COMPLETED
     assert len(erring.oopses()) == reports
+
+
+@pytest.mark.feature("LP-19", "LP-25")
+@pytest.mark.parametrize("key", [False, True])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "__str__",
+        "a variable",
+        "getOopsVars",
+        "notifyOops",
+        "notifyUserError",
+        "getErrorRecipients",
+        "afterFailure",
+        "retry_error_types",
+    ],
+)
+def test_what_a_job_says_of_itself_ends_neither_its_failure_nor_the_run(
+    erring: Instance, where: str, key: bool
+) -> None:
+    with erring.session() as session:
+        jobs = [LeavingJob.create(where=place, key=key, session=session).id for place in (where, "nowhere")]
+    erring.run("leaving")
+    assert [erring.row(job).status for job in jobs] == [JobStatus.FAILED, JobStatus.COMPLETED]
+    assert len(erring.oopses()) == (0 if where == "notifyUserError" else 1)
+
+
+@pytest.mark.feature("LP-19")
+@pytest.mark.parametrize("key", [False, True])
+def test_an_action_after_the_commit_that_wants_to_end_the_process_is_logged_and_the_job_is_completed(
+    erring: Instance, key: bool
+) -> None:
+    with erring.session() as session:
+        jobs = [LeavingJob.create(where=w, key=key, session=session).id for w in ("after_commit", "nowhere")]
+    log = erring.run("leaving")
+    assert [erring.row(job).status for job in jobs] == [JobStatus.COMPLETED, JobStatus.COMPLETED]
+    assert "An action after the commit failed; the commit stands" in log
+    assert "Ran 2 LeavingJob jobs." in log
+    assert "lost its lease" not in log
 
 
 @pytest.mark.feature("LP-21")

@@ -118,7 +118,7 @@ def test_no_other_end_of_an_attempt_is_written_for_a_job_that_was_taken_over(fen
 
 @pytest.mark.feature("LP-23")
 def test_an_interruption_is_not_written_for_a_job_that_was_taken_over(fenced: Instance) -> None:
-    job = make(fenced, BusyJob, ("sql_elsewhere", TAKEN_OVER), WRITE, ("raise", "keyboard"))
+    job = make(fenced, BusyJob, ("sql_elsewhere", TAKEN_OVER), WRITE, ("press_a_key", ""))
     with pytest.raises(KeyboardInterrupt):
         fenced.run("busy")
     assert fenced.ledger() == []

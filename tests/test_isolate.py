@@ -79,6 +79,8 @@ def is_alive(number: int) -> bool:
         ("die", "ProcessDied", "killed by SIGSEGV"),
         ("be_killed", "ProcessDied", "perhaps by the kernel because memory had run out"),
         ("leave", "ProcessDied", "left with status 0 in the middle of it"),
+        ("press_a_key", "KeyboardInterrupt", ""),
+        ("terminate_itself", "Interrupted", "a second SIGTERM"),
         ("hang", "TimeLimitExceeded", "ran longer than 1 seconds"),
         ("ignore_everything", "TimeLimitExceeded", "ran longer than 1 seconds"),
         ("print", "OutputLimitExceeded", "printed more than 1048576 bytes"),

@@ -103,7 +103,7 @@ def test_a_job_that_suspends_itself_waits_until_it_is_resumed(instance: Instance
 
 
 @pytest.mark.feature("LP-19")
-@pytest.mark.parametrize("error", ["exit", "memory", "unprintable", "interrupted", "lengthy"])
+@pytest.mark.parametrize("error", ["exit", "memory", "unprintable", "interrupted", "keyboard", "lengthy"])
 def test_whatever_a_job_raises_is_a_failure_with_a_report(instance: Instance, error: str) -> None:
     job = instance.act(WRITE, ("raise", error))
     neighbour = instance.act(WRITE)
@@ -115,7 +115,7 @@ def test_whatever_a_job_raises_is_a_failure_with_a_report(instance: Instance, er
 
 
 def test_a_keyboard_interrupt_puts_the_job_back_and_ends_the_run(instance: Instance) -> None:
-    job = instance.act(WRITE, ("raise", "keyboard"))
+    job = instance.act(WRITE, ("press_a_key", ""))
     neighbour = instance.act(WRITE)
     with pytest.raises(KeyboardInterrupt):
         instance.run("act")

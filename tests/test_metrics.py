@@ -241,7 +241,7 @@ def test_a_run_that_found_nothing_says_that_it_ran(metrics: Metrics) -> None:
 def test_a_run_that_could_not_do_its_work_is_no_success(metrics: Metrics) -> None:
     metrics.instance.run("act")
     success = metrics.value("jobcron_last_success_timestamp_seconds")
-    metrics.instance.act(("raise", "keyboard"))
+    metrics.instance.act(("press_a_key", ""))
     with pytest.raises(KeyboardInterrupt):
         metrics.instance.run("act")
     assert metrics.value("jobcron_last_success_timestamp_seconds") == success

@@ -231,7 +231,7 @@ def test_checkpoints_and_commits_of_the_session_go_the_same_way(zope: Instance) 
 
 def test_a_run_of_a_process_of_its_own_stops_and_leaves_nothing_behind(zope: Instance) -> None:
     with zope.session() as session:
-        ActJob.create(zope.foo(session), session=session, metadata={"do": [["write", "x"], ["raise", "keyboard"]]})
+        ActJob.create(zope.foo(session), session=session, metadata={"do": [["write", "x"], ["press_a_key", ""]]})
     zope.command("run", "act", expect=1)
     ((status, attempts),) = zope.query("SELECT status, attempt_count FROM jobcron_job")
     assert (status, attempts, notes(zope)) == (0, 0, [])

@@ -86,7 +86,7 @@ def _tell_people(
             with use_session(attempt.session), context():
                 reporter.tell_people(attempt, outcome, report)
             return
-        except Exception as failure:
+        except BaseException as failure:  # `sys.exit` as well: it ends neither job nor run
             reason = interruption_of(failure)
             if is_last or reason is None:
                 reporter.tell_nobody_told(attempt, failure, reason)
@@ -105,7 +105,7 @@ def _variables(attempt: Attempt, context: Callable[[], AbstractContextManager[An
         with use_session(attempt.session), context():
             effects = [("effects", effects_of(attempt.runnable, attempt.uuid))]
             known = [(str(name), value) for name, value in tell()] if tell else known
-    except Exception as error:
+    except BaseException as error:
         known.append(("getOopsVars", f"failed: {type(error).__name__}"))
     with suppress(DBAPIError):
         attempt.session.rollback()

@@ -47,6 +47,7 @@ class Attempt:
         deadline: when it has run too long, by the monotonic clock.
         is_written: whether its outcome is in the database already.
         finishing: whether its last statement, which was fenced itself, is done: the commit asks no more.
+        commit_begun: whether the COMMIT after that was tried: whatever is raised then, the row tells.
         process: the number of the process that runs it.
         started: when it began, by the monotonic clock.
     """
@@ -81,6 +82,7 @@ class Attempt:
         self.deadline = None if time_limit is None else self.started + time_limit
         self.is_written = False
         self.finishing = False
+        self.commit_begun = False
         self.interrupted: BaseException | None = None
         self.trouble: BaseException | None = None
         self.connection: Connection | None = None

@@ -55,7 +55,7 @@ def let_clean_up(
         session.commit()
     except LeaseLost:
         pass  # the fence of the outcome finds that as well
-    except Exception:
+    except BaseException:  # `sys.exit` as well: it ends neither job nor run
         logger.exception("%s could not do what it does after a failure; it has failed all the same", attempt.name)
     finally:
         session.info[ATTEMPT] = None

@@ -60,7 +60,7 @@ def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
         raise
     if completed.rowcount != 1:
         raise lost(attempt.claim)
-    attempt.finishing = True
+    attempt.finishing = attempt.commit_begun = True
     try:
         session.commit()
     except DBAPIError as error:

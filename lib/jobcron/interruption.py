@@ -88,6 +88,8 @@ class Interruptions:
     def _on_posted(self, number: int, frame: FrameType | None) -> None:
         posted, self._posted = self._posted, None
         if posted is not None and self._running is posted[0]:
+            # The keeper has seen the signal, also where the job has put a handler of its own in the place of ours.
+            self.stopping |= isinstance(posted[1], Interrupted)
             raise posted[1]
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

@@ -202,7 +202,7 @@ class _Actions:
         for _, action in actions if committed else []:
             try:
                 action()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 failed: Callable[[BaseException], None] | None = session.info.get(ON_FAILED_ACTION)
                 if failed is None:
                     raise

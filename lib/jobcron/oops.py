@@ -145,7 +145,7 @@ def traceback_of(error: BaseException) -> str:
     """Return the traceback of an error with its causes, whatever its ``__str__`` does."""
     try:
         return "".join(traceback.format_exception(error))
-    except Exception as failure:
+    except BaseException as failure:  # `sys.exit` in a ``__str__`` as well
         lines = traceback.format_tb(error.__traceback__)
         return "".join([*lines, f"{printed(error)} (its traceback failed: {printed(failure)})\n"])
 
@@ -154,5 +154,5 @@ def message_of(error: BaseException) -> str:
     """Return an error's message, whatever its ``__str__`` does."""
     try:
         return str(error)
-    except Exception:
+    except BaseException:  # `sys.exit` as well
         return printed(error)

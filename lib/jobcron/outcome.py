@@ -205,9 +205,14 @@ def outcome_of(error: BaseException, job: Any, counts: tuple[int, int, int | Non
 
 def members_of(error: BaseException) -> list[BaseException]:
     """Return an error alone; of an exception group, all errors that are in it, however deep."""
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    return [member for part in error.exceptions for member in members_of(part)]
+    members, waiting = [], [error]
+    while waiting:
+        first = waiting.pop()
+        if isinstance(first, BaseExceptionGroup):
+            waiting.extend(reversed(first.exceptions))
+        else:
+            members.append(first)
+    return members
 
 
 def _types(job: Any, name: str) -> tuple[type[BaseException], ...]:

@@ -49,14 +49,14 @@ class Reporter:
         oops_id = job_oops_id(self.utility.prefix, attempt.claim, attempt.uuid)
         try:
             report = self.utility.make_report(error, oops_id, variables, **more)
-        except Exception as failure:  # of what the job says of itself; the error is reported all the same
+        except BaseException as failure:  # of what the job says of itself; the error is reported all the same
             said = [("variables", f"could not be shown: {type(failure).__name__}")]
             report = self.utility.make_report(error, oops_id, [*said], **more)
         try:
             if self.utility.publish(report) is None:
                 report["id"] = None
                 return report, None
-        except Exception as failure:
+        except BaseException as failure:
             text = storable(json.dumps(report, default=str))
             failure_text = self.in_a_line(failure)
             print(f"OOPS {oops_id} could not be published ({failure_text}): {text}", file=sys.stderr)
@@ -125,7 +125,7 @@ class Reporter:
         elif report is not None and report["id"] and hasattr(job, "notifyOops"):
             job.notifyOops(report)
 
-    def tell_nobody_told(self, attempt: Attempt, failure: Exception, reason: str | None) -> None:
+    def tell_nobody_told(self, attempt: Attempt, failure: BaseException, reason: str | None) -> None:
         """Log that people could not be told; with a traceback, unless it was the database's trouble (`reason`)."""
         if isinstance(failure, UserMistake):  # which says all there is
             reason = self.message(failure)

@@ -11,7 +11,8 @@ interpreter writes where it was when a signal killed it. The first message is th
 ``level``         of the log
 ``crash_limit``, ``grace_seconds``        see ``configs/schema.conf``
 
-Then come jobs, ``{"run": [number, token, time of the claim]}``, one after the other. The child says ``ready``,
+Then come jobs, ``{"run": [number, token, time of the claim]}``, one after the other, and ``{"stop": true}`` before
+each signal that asks the child to stop. The child says ``ready``,
 ``started``, ``running`` and, for each job, ``done`` with what became of it; ``log`` for each record of its log;
 and ``trouble`` where it cannot go on. After a job that did not complete it ends: the next one gets a process that
 is fresh.
@@ -25,6 +26,7 @@ import importlib
 import json
 import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -49,6 +51,9 @@ from jobcron.runner import JobRunner, Limits
 
 PR_SET_PDEATHSIG = 1
 
+STOP_SECONDS = 1.0
+"""How much later than a signal the parent's word may come that it asked for it."""
+
 
 class Line:
     """The socket to the parent."""
@@ -56,7 +61,7 @@ class Line:
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
         self._socket.set_inheritable(False)
-        self._reader = self._socket.makefile("rb")
+        self._reader = self._socket.makefile("rb", buffering=0)  # what was not heard yet stays in the socket
 
     def say(self, **message: Any) -> None:
         """Tell the parent; where it is gone, nobody."""
@@ -67,6 +72,13 @@ class Line:
         """Return the parent's next message, or None where there will be none."""
         line = self._reader.readline()
         return json.loads(line) if line else None
+
+    def is_told_to_stop(self) -> bool:
+        """Tell whether the parent wants the job that runs to stop: it says nothing else in the middle of one.
+
+        It may come a little late, where whoever stopped the parent has sent the same signal to this process.
+        """
+        return bool(select.select([self._socket], [], [], STOP_SECONDS)[0])
 
 
 class ToParent(logging.Handler):
@@ -113,7 +125,7 @@ class HandedFeed:
         if self._pending is None:
             self.tell_done()
             message = None if self._runner.incomplete.total() else self._line.hear()
-            if message is None:
+            if message is None or "run" not in message:
                 return []
             self._pending = Claim(*message["run"])
         session.expunge_all()
@@ -157,11 +169,16 @@ class ChildRunner(JobRunner):
 
     def __init__(self, line: Line, *arguments: Any, **options: Any) -> None:
         self.handed = HandedFeed(line, self)
+        self._line = line
         super().__init__(*arguments, **options)
         self._observer = Observer("", {"The line to the parent": self.handed.note}, self.logger)
 
     def _make_feed(self) -> Feed:
         return self.handed
+
+    def _is_asked_to_stop(self) -> bool:
+        """See `JobRunner`; no signal that the job has sent itself, or the parent would claim it for ever."""
+        return super()._is_asked_to_stop() and self._line.is_told_to_stop()
 
     @contextmanager
     def _watched(self, attempt: Attempt) -> Iterator[None]:

@@ -152,8 +152,12 @@ class Worker:
         return f"{error}\n{self._child.last_words()}".strip()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the child, unless it is still importing and would die by it."""
+        """Send a signal to the child, unless it is still importing and would die by it.
+
+        It is told first, so that it knows ours from those that its job sends.
+        """
         if self.is_ready:
+            self._child.send({"stop": True})
             self._child.signal(number)
 
     def end(self) -> None:
