@@ -303,6 +303,18 @@ def test_queue_may_undo_what_came_before(instance: Instance, manage: bool) -> No
 
 
 @pytest.mark.feature("LP-03")
+@pytest.mark.parametrize("manage", [False, True])
+def test_queue_commits_what_came_before_also_where_the_job_waits_already(instance: Instance, manage: bool) -> None:
+    with instance.session() as session:
+        job = JobFactory(session).makeJob(W)
+        session.commit()
+        instance.foo(session, "before")
+        job.queue(manage_transaction=manage)
+        session.rollback()
+    assert instance.query("SELECT name FROM foo") == ([("before",)] if manage else [])
+
+
+@pytest.mark.feature("LP-03")
 def test_a_job_is_run_by_hand_as_old_code_runs_it(instance: Instance) -> None:
     with instance.session() as session:
         job = JobFactory(session).makeJob(max_retries=1)

@@ -198,6 +198,8 @@ class Job(Base):
     def queue(self, manage_transaction: bool = False, abort_transaction: bool = False) -> None:
         """Move back to WAITING, afresh: no attempts, no crashes, no expiry. No move where it waits.
 
+        With `manage_transaction` it is committed, also where there was nothing to move, as Launchpad does.
+
         Raises:
             DuplicateJob: another job with the same unique key has not started yet.
         """
@@ -205,6 +207,8 @@ class Job(Base):
             self._session().rollback()
         if self.status is not W:
             self._requeue("requeued", manage_transaction)
+        elif manage_transaction:
+            self._session().commit()
 
     def suspend(self, manage_transaction: bool = False) -> None:
         """Move to SUSPENDED.
