@@ -17,6 +17,7 @@ import pytest
 from conftest import Instance
 from fooapp import DoFooJob
 from jobcron import BaseRunnableJob, Job, JobStatus, JobType, globalErrorUtility
+from jobcron.publishers import DateDirectory
 
 SECTIONS = """
 [act]
@@ -363,6 +364,26 @@ def leaks(instance: Instance, log: str) -> list[str]:
     text = everything_written(instance, log)
     assert "it failed" in text
     return sorted({match[0] for match in re.finditer(rf".{{0,20}}{CANARY}\w*", text)})
+
+
+@pytest.mark.feature("LP-25")
+def test_a_report_survives_a_crash_of_the_machine_and_so_do_the_folders_that_it_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    publish = DateDirectory(tmp_path / "new" / "oops")
+    publish({"id": "OOPS-1", "time": datetime(2026, 11, 25, tzinfo=UTC)})
+    made = [str(tmp_path), str(tmp_path / "new"), str(tmp_path / "new" / "oops")]
+    assert synced[:3] == made
+    assert synced[-1] == f"{made[-1]}/2026-11-25"
+    assert len(synced) == len(made) + 2  # the file
 
 
 @pytest.mark.feature("LP-25")

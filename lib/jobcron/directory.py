@@ -78,8 +78,20 @@ def check_shared_directory(path: str | os.PathLike[str], what: str) -> None:
 
 
 def _make(path: str) -> None:
-    """Make a directory and those above it; unlike `os.makedirs` all of them are ours alone."""
+    """Make a directory and those above it, to survive a crash; unlike `os.makedirs` all are ours alone."""
     if not os.path.isdir(path):
-        _make(os.path.dirname(path) or ".")
+        folder = os.path.dirname(path) or "."
+        _make(folder)
         with suppress(FileExistsError):
             os.mkdir(path, 0o700)
+        with suppress(OSError):  # it may be written and not read
+            sync_folder(folder)
+
+
+def sync_folder(path: str | os.PathLike[str]) -> None:
+    """Let the names in a folder survive a crash of the machine."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from jobcron.callables import find_callable
-from jobcron.directory import private_directory
+from jobcron.directory import private_directory, sync_folder
 from jobcron.errors import ConfigurationError
 from jobcron.redact import storable
 from jobcron.settings import Settings
@@ -62,16 +62,8 @@ class DateDirectory:
                 os.link(temporary, path)
         finally:
             temporary.unlink()
-        _sync_folder(folder)
+        sync_folder(folder)
         return [report["id"]]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _readable(report: dict[str, Any]) -> dict[str, Any]:
