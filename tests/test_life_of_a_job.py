@@ -12,7 +12,7 @@ import fooapp
 from conftest import Instance
 from effort import noted_statements
 from fooapp import ActJob, DoFooJob, OwnReadyJob
-from jobcron import JobStatus, feed
+from jobcron import DatabaseUnavailable, JobStatus, feed
 
 WRITE = ("write", "effect")
 
@@ -115,14 +115,40 @@ def test_whatever_a_job_raises_is_a_failure_with_a_report(instance: Instance, er
 
 
 def test_a_keyboard_interrupt_puts_the_job_back_and_ends_the_run(instance: Instance) -> None:
+    instance.act(WRITE)
     job = instance.act(WRITE, ("press_a_key", ""))
     neighbour = instance.act(WRITE)
     with pytest.raises(KeyboardInterrupt):
         instance.run("act")
+    assert instance.query("SELECT completed, incomplete, oopses FROM jobcron_run") == [(1, 1, 0)]
     assert (instance.row(job).status, instance.row(job).attempt_count) == (JobStatus.WAITING, 0)
     assert (instance.row(neighbour).status, instance.row(neighbour).attempt_count) == (JobStatus.WAITING, 0)
     assert instance.events(job) == ["interrupted"]
     assert instance.oopses() == []
+
+
+@pytest.mark.feature("LP-27")
+@pytest.mark.parametrize("jobs", [0, 1])
+@pytest.mark.parametrize("error", [DatabaseUnavailable("gone"), ValueError("a bug"), SystemExit(7)])
+def test_what_a_run_did_before_something_ended_it_is_recorded(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, error: BaseException, jobs: int
+) -> None:
+    with instance.session() as session:
+        for _ in range(jobs):
+            fooapp.OwnReadyJob.create(instance.foo(session), session=session)
+    yields = fooapp.OwnReadyJob.iterReady
+
+    def then_break(*, session: Any = None) -> Any:
+        found = list(yields(session=session))
+        if not found:
+            raise error
+        return iter(found)
+
+    monkeypatch.setattr(fooapp.OwnReadyJob, "iterReady", then_break)
+    with pytest.raises(type(error)):
+        instance.run("own_ready")
+    assert len(instance.ledger()) == jobs
+    assert instance.query("SELECT completed, incomplete, oopses FROM jobcron_run") == [(1, 0, 0)] * jobs
 
 
 def test_a_job_that_breaks_its_own_transaction_fails_and_harms_nobody(instance: Instance) -> None:

@@ -72,9 +72,15 @@ def run_section(order: Order) -> JobRunner:
             told = _prepare(database, order, source)
             _address_mail(database, settings)
             limits = _with_history(limits_of(settings, section), database, section)
-            runner: JobRunner = runner_class.runFromSource(
+            runner: JobRunner = runner_class.for_source(
                 source, database, order.logger, application=application, limits=limits
             )
+            try:
+                runner.runAll()
+            except BaseException:
+                if runner.completed or runner.incomplete:  # a run that could do nothing is no sign of life
+                    _record(database, order, runner)
+                raise
             _tell_counts(order.logger, runner)
             _record(database, order, runner, told)
             _count_ready(database, order, source, observer)
@@ -189,9 +195,9 @@ def runner_class_of(settings: Settings, section: Section) -> Any:
     found = None
     with suppress(ImportError):
         found = getattr(importlib.import_module(module), attribute, None) if module else None
-    if not hasattr(found, "runFromSource"):
+    if not hasattr(found, "for_source"):
         raise ConfigurationError(
-            f"{place}: expected JobRunner, ProcessJobRunner or the dotted name of a class with runFromSource, "
+            f"{place}: expected JobRunner, ProcessJobRunner or the dotted name of a class with for_source, "
             f"got: {name}"
         )
     return found

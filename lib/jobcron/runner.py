@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
@@ -137,14 +137,14 @@ class JobRunner:
         return self.reporter.oops_ids
 
     @classmethod
-    def runFromSource(
+    def for_source(
         cls,
         source: Any,
         database: TransactionSource,
         logger: logging.Logger | None = None,
         **options: Any,
-    ) -> Self:
-        """Run the ready jobs of `source`, and return the runner, which says what became of them.
+    ) -> JobRunner:
+        """Return a runner for the ready jobs of `source`; its ``runAll`` runs them.
 
         Args:
             source: see the class.
@@ -152,7 +152,21 @@ class JobRunner:
             logger: see the class.
             options: as of the class.
         """
-        runner = cls(source, database, logger=logger, **options)
+        return cls(source, database, logger=logger, **options)
+
+    @classmethod
+    def runFromSource(
+        cls,
+        source: Any,
+        database: TransactionSource,
+        logger: logging.Logger | None = None,
+        **options: Any,
+    ) -> JobRunner:
+        """Run the ready jobs of `source`, and return the runner, which says what became of them.
+
+        Args: as of `for_source`.
+        """
+        runner = cls.for_source(source, database, logger, **options)
         runner.runAll()
         return runner
 

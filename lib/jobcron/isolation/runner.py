@@ -106,6 +106,22 @@ class ProcessJobRunner:
         return self.reporter.oops_ids
 
     @classmethod
+    def for_source(
+        cls,
+        source: Any,
+        database: TransactionSource,
+        logger: logging.Logger | None = None,
+        **options: Any,
+    ) -> Self | JobRunner:
+        """Return a runner for the ready jobs of `source`; its ``runAll`` runs them.
+
+        Inside a test's own transaction, which no other process sees, jobs run in this process, without limits.
+        """
+        if not isinstance(database, Database):
+            return JobRunner.for_source(source, database, logger, **options)
+        return cls(source, database, logger=logger, **options)
+
+    @classmethod
     def runFromSource(
         cls,
         source: Any,
@@ -113,13 +129,8 @@ class ProcessJobRunner:
         logger: logging.Logger | None = None,
         **options: Any,
     ) -> Self | JobRunner:
-        """Run the ready jobs of `source`, and return the runner, which says what became of them.
-
-        Inside a test's own transaction, which no other process sees, jobs run in this process, without limits.
-        """
-        if not isinstance(database, Database):
-            return JobRunner.runFromSource(source, database, logger, **options)
-        runner = cls(source, database, logger=logger, **options)
+        """Run the ready jobs of `source`, and return the runner, which says what became of them."""
+        runner = cls.for_source(source, database, logger, **options)
         runner.runAll()
         return runner
 
