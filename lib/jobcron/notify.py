@@ -19,7 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from jobcron.directory import private_directory
-from jobcron.errors import DirectoryError
+from jobcron.errors import ConfigurationError, DirectoryError
 from jobcron.logs import visible
 from jobcron.oops import globalErrorUtility, message_of
 from jobcron.redact import storable
@@ -84,8 +84,22 @@ class Smtp:
         self._url = urlsplit(url)
 
     def __call__(self, message: EmailMessage) -> None:
-        """Send one mail; errors of smtplib are raised as they are."""
-        with smtplib.SMTP(self._url.hostname or "localhost", self._url.port or 25, timeout=30) as smtp:
+        """Send one mail; errors of smtplib that are not the configuration's are raised as they are.
+
+        Raises:
+            ConfigurationError: the server does not prove who it is, or refuses user and password.
+        """
+        host, port = self._url.hostname or "localhost", self._url.port or 25
+        try:
+            self._send(message, host, port)
+        except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError, ssl.SSLError) as error:
+            raise ConfigurationError(
+                f"section [jobcron], key mail: expected {host}:{port} to prove who it is and to take the user and "
+                f"the password, got: {type(error).__name__}: {error}"
+            ) from error
+
+    def _send(self, message: EmailMessage, host: str, port: int) -> None:
+        with smtplib.SMTP(host, port, timeout=30) as smtp:
             smtp.ehlo()
             if self._url.username:
                 # A password goes only to a server that proves who it is.
