@@ -159,6 +159,11 @@ class LeavingJob(BaseRunnableJob):
         self._leave("afterFailure")
 
     @property
+    def time_limit(self) -> None:  # type: ignore[override]
+        """Tell how long it may run, or leave."""
+        self._leave("time_limit")
+
+    @property
     def retry_error_types(self) -> tuple[type[Exception], ...]:  # type: ignore[override]
         """Tell what is tried again, or leave."""
         self._leave("retry_error_types")
@@ -236,6 +241,7 @@ def test_a_group_of_errors_is_what_all_of_its_members_are(
         "getErrorRecipients",
         "afterFailure",
         "retry_error_types",
+        "time_limit",
     ],
 )
 def test_what_a_job_says_of_itself_ends_neither_its_failure_nor_the_run(

@@ -106,10 +106,10 @@ class Attempt:
             if os.getpid() != self.process:
                 os._exit(COPY_STATUS)
 
-    def clean_up(self, seconds: float) -> None:
-        """Begin what the job does after a failure: it has so many seconds for that."""
+    def limit_to(self, seconds: float | None) -> None:
+        """Let the job run so long at most, from now on; what interrupted it before counts no more."""
         self.interrupted, self.time_limit = None, seconds
-        self.deadline = time.monotonic() + seconds
+        self.deadline = None if seconds is None else time.monotonic() + seconds
 
     def cancel_statement(self) -> None:
         """Stop the statement that the job waits for, if it does; called by the keeper, from its own thread.

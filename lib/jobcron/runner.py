@@ -225,8 +225,7 @@ class JobRunner:
 
     def _run_one(self, session: Session, claim: Claim, runnable: Any) -> None:
         """Run one claimed job and write what became of it."""
-        limit = _seconds(runnable, "time_limit")
-        attempt = Attempt(claim, runnable, session, self._lease_seconds, limit)
+        attempt = Attempt(claim, runnable, session, self._lease_seconds)
         attempt.must_stop = lambda: self._stopping
         session.info[ATTEMPT] = attempt
         self._statements.clear()
@@ -265,6 +264,7 @@ class JobRunner:
         try:
             if self._stopping:
                 raise Interrupted("the run was stopped before the job began")
+            attempt.limit_to(_seconds(job, "time_limit"))
             with self._watched(attempt), use_session(attempt.session):
                 with self.application.context():
                     attempt.run(self._runnable(job))
@@ -291,7 +291,7 @@ class JobRunner:
         """Let a job that has failed do what it does then, for as long as it may run."""
         if not cleans_up(attempt, outcome):
             return
-        attempt.clean_up(attempt.time_limit or CLEAN_UP_SECONDS)
+        attempt.limit_to(attempt.time_limit or CLEAN_UP_SECONDS)
         try:
             with self._watched(attempt):
                 let_clean_up(attempt, outcome, self.application.context, self.logger)
