@@ -79,7 +79,7 @@ def run_section(order: Order) -> JobRunner:
                 runner.runAll()
             except BaseException:
                 if runner.completed or runner.incomplete:  # a run that could do nothing is no sign of life
-                    _record(database, order, runner)
+                    _record(database, order, runner, told)
                 raise
             _tell_counts(order.logger, runner)
             _record(database, order, runner, told)
