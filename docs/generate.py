@@ -45,6 +45,7 @@ DATATYPES = {
     "name": "a name: a letter, then letters, digits, `_` and `-`, 64 at most",
     "dotted_name": "a dotted name such as `package.module.Name`",
     "dotted_names": "dotted names such as `package.module.name`, separated by spaces",
+    "names_and_durations": "names, each with a duration such as `2d` or `none` behind it, separated by spaces",
     "dotted_name_and_callable": "a module, or `module:callable`",
     "callable": "`module:callable`",
     "directory": "a directory; a relative path begins at the directory of the file that says it",
