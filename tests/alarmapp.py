@@ -39,6 +39,13 @@ class LoggingJob(BaseRunnableJob):
         except KeyError:
             logger.exception("not found")
 
+    def do_warn_while_handling(self, logger: logging.Logger) -> None:
+        """Warn of an error that is being handled, without showing it."""
+        try:
+            raise KeyError("the desk")
+        except KeyError:
+            logger.warning("not there")
+
     def do_inform(self, logger: logging.Logger) -> None:
         """Say something that is no warning."""
         logger.info("all is well")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import json
+import logging
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from datetime import timedelta
+from multiprocessing.pool import ThreadPool
 from typing import ClassVar
 
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -53,7 +57,7 @@ class HarshJob(BaseRunnableJob):
     @property
     def time_limit(self) -> timedelta:  # type: ignore[override]
         """Be short for those that would run for ever, and generous to others on a busy machine."""
-        return timedelta(seconds=1 if self.do in ("hang", "ignore_everything") else 60)
+        return timedelta(seconds=1 if self.do in ("hang", "ignore_everything", "stop") else 60)
 
     def run(self) -> None:
         """Do it."""
@@ -110,6 +114,44 @@ class HarshJob(BaseRunnableJob):
             time.sleep(0.1)
         time.sleep(60)
 
+    def do_stop(self) -> None:
+        """Stop, as by ^Z."""
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def do_close_everything(self) -> None:
+        """Close all descriptors, as a daemon does that begins."""
+        os.closerange(0, 1 << 16)
+
+    def do_say_nonsense(self) -> None:
+        """Write to the parent what is no message."""
+        os.write(socket_to_the_parent(), b'{"kind": "done", "is_completed": 1}\n')
+        time.sleep(600)
+
+    def do_say_too_much(self) -> None:
+        """Write to the parent without an end."""
+        while True:
+            os.write(socket_to_the_parent(), b"x" * MEGABYTE)
+
+    def do_say_it_is_done(self) -> None:
+        """Tell the parent that this job has completed."""
+        message = {"kind": "done", "is_completed": True, "oops_ids": [], "outcome": "completed", "seconds": 1}
+        os.write(socket_to_the_parent(), json.dumps(message).encode() + b"\n")
+        time.sleep(600)
+
+    def do_log_from_copies(self) -> None:
+        """Log long lines from several copies of this process, and from threads of it, at the same time."""
+        with multiprocessing.get_context("fork").Pool(3) as copies, ThreadPool(3) as threads:
+            for result in [pool.map_async(log_long_lines, "abc") for pool in (copies, threads)]:
+                result.get()
+            copies.close()  # a copy that is killed may not have printed yet
+            copies.join()
+
+    def do_run_out_of_memory(self) -> None:
+        """Take more memory than the kernel has for the control group `path`."""
+        with open(f"{self.path}/cgroup.procs", "w", encoding="ascii") as file:
+            file.write(str(os.getpid()))
+        self.do_take_memory()
+
     def do_print(self) -> None:
         """Print a gigabyte."""
         for _ in range(1024):
@@ -138,7 +180,24 @@ class HarshJob(BaseRunnableJob):
 
     def do_leave_behind(self) -> None:
         """Start a process that outlives the job, and note its number."""
-        child = subprocess.Popen(["sleep", "600"])
+        self._note(subprocess.Popen(["sleep", "600"]))
+
+    def do_leave_in_a_session(self) -> None:
+        """Start a process in a session and an environment of its own."""
+        self._note(subprocess.Popen(["/bin/sleep", "600"], start_new_session=True, env={}))
+
+    def do_leave_an_orphan(self) -> None:
+        """Start a process in a session of its own, by one that ends."""
+        code = "import subprocess; print(subprocess.Popen(['sleep', '600'], start_new_session=True).pid)"
+        with open(self.path, "w", encoding="ascii") as file:
+            subprocess.run([sys.executable, "-S", "-c", code], stdout=file, check=True)
+
+    def do_leave_an_orphan_and_die(self) -> None:
+        """Start one, and die."""
+        self.do_leave_an_orphan()
+        self.do_die()
+
+    def _note(self, child: subprocess.Popen[bytes]) -> None:
         with open(self.path, "w", encoding="ascii") as file:
             file.write(str(child.pid))
 
@@ -157,6 +216,17 @@ class LongJob(BaseRunnableJob):
         with open(self.path, "a", encoding="ascii") as file:
             file.write(f"{os.getpid()}\n")
         sleep_in_c(self.seconds)
+
+
+def socket_to_the_parent() -> int:
+    """Return the descriptor of the socket that a child of the isolated runner has."""
+    return int(sys.argv[2])
+
+
+def log_long_lines(letter: str) -> None:
+    """Log lines that do not go through a socket at once."""
+    for _ in range(5):
+        logging.getLogger("harsh").info("%s", letter * 60_000)
 
 
 def sleep_in_c(seconds: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from jobcron.alarm import MAX_PER_PLACE
 SECTIONS = """
 [logging]
 source_interface: alarmapp.LoggingJob
+
+[isolated]
+source_interface: alarmapp.LoggingJob
+runner_class: ProcessJobRunner
 """
 
 
@@ -62,6 +67,35 @@ def test_a_logged_error_is_reported_with_its_traceback(alarmed: Instance) -> Non
     assert report["value"] == "ERROR: not found"
     assert "KeyError: 'the shelf'" in text
     assert "do_handle" in text
+
+
+@pytest.mark.feature("LP-24", "LP-26")
+def test_isolated_jobs_make_the_same_reports_and_the_same_log(alarmed: Instance) -> None:
+    told = []
+    for section in ("logging", "isolated"):
+        before = set(alarmed.oopses())
+        make(alarmed, "warn", "handle", "warn_while_handling", "opt_out", "inform", "warn_often", "fail")
+        _, err = alarmed.command("run", section)
+        mine = [json.loads(path.read_text()) for path in alarmed.oopses() if path not in before]
+        assert all(report["id"] in err for report in mine)
+        ids = "|".join(report["id"] for report in mine)
+        log = [re.sub(ids, "OOPS", re.sub("ID [0-9]+", "ID", line))[20:] for line in err.splitlines()]
+        told.append((sorted((report["type"], report["value"]) for report in mine), log))
+        shown = ["\n".join(report["tb_text"]) for report in mine]
+        assert sum("KeyError: 'the shelf'" in text and "do_handle" in text for text in shown) == 1
+        assert sum("KeyError: 'the desk'" in text and "do_warn_while" in text for text in shown) == 1
+    plain, isolated = told
+    assert isolated == plain
+    assert len(plain[0]) == 4 + MAX_PER_PLACE
+
+
+@pytest.mark.feature("LP-26")
+@pytest.mark.parametrize("section", ["logging", "isolated"])
+def test_what_is_not_shown_is_reported_all_the_same(alarmed: Instance, section: str) -> None:
+    make(alarmed, "warn")
+    _, err = alarmed.command("run", section, "-q", "-q")
+    assert err == ""
+    assert [report["type"] for report in reports(alarmed)] == ["LoggedWarning"]
 
 
 @pytest.mark.feature("LP-26")

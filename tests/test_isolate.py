@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,9 +43,10 @@ def harsh(instance: Instance) -> Instance:
     return instance
 
 
-def configure(instance: Instance, workers: int = 1) -> None:
+def configure(instance: Instance, workers: int = 1, lock_dir: Path | None = None) -> None:
     """Write the configuration."""
-    instance.configure(sections=SECTIONS.format(workers=workers))
+    more = f"lock_dir: {lock_dir}" if lock_dir else ""
+    instance.configure(more, SECTIONS.format(workers=workers))
     path = instance.path / "jobcron.conf"
     path.write_text(path.read_text().replace("fooapp:register", "harshapp"))
 
@@ -83,6 +86,11 @@ def is_alive(number: int) -> bool:
         ("terminate_itself", "Interrupted", "a second SIGTERM"),
         ("hang", "TimeLimitExceeded", "ran longer than 1 seconds"),
         ("ignore_everything", "TimeLimitExceeded", "ran longer than 1 seconds"),
+        ("stop", "TimeLimitExceeded", "ran longer than 1 seconds"),
+        ("say_nonsense", "ProcessDied", "expected a message, got b'{"),
+        ("say_too_much", "ProcessDied", "expected a message of at most"),
+        ("say_it_is_done", "ProcessDied", "expected the end of its job, which runs"),
+        ("close_everything", "ProcessDied", "left with status 70"),
         ("print", "OutputLimitExceeded", "printed more than 1048576 bytes"),
         ("take_memory", "MemoryError", ""),
         ("take_memory_in_children", "MemoryLimitExceeded", "more than 419430400"),
@@ -92,8 +100,7 @@ def test_what_harms_its_process_fails_with_one_report_and_the_others_are_run(
     harsh: Instance, thing: str, kind: str, said: str
 ) -> None:
     first, bad, last = make(harsh, "well", thing, "well")
-    out, err = harsh.command("run", "harsh")
-    assert out == ""
+    err = harsh.run("harsh")
     assert [harsh.row(job).status for job in (first, bad, last)] == [
         JobStatus.COMPLETED,
         JobStatus.FAILED,
@@ -172,13 +179,72 @@ def test_a_copy_that_a_job_makes_of_its_process_commits_nothing(harsh: Instance,
 
 
 @pytest.mark.feature("LP-24")
-def test_what_a_job_leaves_behind_is_killed(harsh: Instance, tmp_path: Path) -> None:
+@pytest.mark.parametrize("thing", ["leave_behind", "leave_in_a_session", "leave_an_orphan"])
+def test_what_a_job_leaves_behind_is_killed_wherever_it_has_gone(
+    harsh: Instance, tmp_path: Path, thing: str
+) -> None:
     path = tmp_path / "left"
-    job, after = make(harsh, "leave_behind", "well", path=str(path))
-    _, err = harsh.command("run", "harsh")
+    with subprocess.Popen(["sleep", "600"]) as of_the_application:
+        job, after = make(harsh, thing, "well", path=str(path))
+        err = harsh.run("harsh")
+        assert of_the_application.poll() is None
+        of_the_application.kill()
     assert "left 1 processes behind, which are killed." in err
     assert not is_alive(int(path.read_text()))
     assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2
+
+
+@pytest.mark.feature("LP-24")
+def test_what_a_job_that_killed_its_process_had_started_is_killed(harsh: Instance, tmp_path: Path) -> None:
+    path = tmp_path / "left"
+    (job,) = make(harsh, "leave_an_orphan_and_die", path=str(path))
+    harsh.run("harsh")
+    assert not is_alive(int(path.read_text()))
+    assert harsh.row(job).status is JobStatus.FAILED
+
+
+@pytest.mark.feature("LP-24")
+def test_what_copies_of_the_process_log_is_not_mixed_with_what_it_says(harsh: Instance) -> None:
+    job, after = make(harsh, "log_from_copies", "well")
+    err = harsh.run("harsh")
+    assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2, err
+    assert len(set(processes(harsh).values())) == 1
+    lines = [line.rpartition(" ")[2] for line in err.splitlines()]
+    assert sorted(line[0] for line in lines if len(line) == 60_000) == sorted("abc" * 5)  # the threads'
+    assert err.count("FROM ") == 15  # the copies'
+
+
+@pytest.mark.feature("LP-24")
+def test_a_job_that_the_kernel_kills_because_memory_has_run_out_fails_and_the_others_are_run(
+    harsh: Instance, memory_group: Path
+) -> None:
+    bad, after = make(harsh, "run_out_of_memory", "well", path=str(memory_group))
+    harsh.run("harsh")
+    assert [harsh.row(job).status for job in (bad, after)] == [JobStatus.FAILED, JobStatus.COMPLETED]
+    (report,) = reports(harsh)
+    assert report["type"] == "ProcessDied"
+    assert "killed by SIGKILL, perhaps by the kernel because memory had run out" in report["value"]
+    assert set(processes(harsh)) == {after}
+
+
+@pytest.fixture
+def memory_group() -> Iterator[Path]:
+    """Return the directory of a control group whose processes get 200 MB of memory, where one can be made."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, group = line.split(":", 2)
+        mounted, key = ("memory", "memory.limit_in_bytes") if controllers == "memory" else ("", "memory.max")
+        if controllers in ("", "memory"):
+            path = Path("/sys/fs/cgroup", mounted, group.lstrip("/"), f"jobcron-test-{os.getpid()}")
+            with suppress(OSError):
+                path.mkdir()
+                try:
+                    if (path / key).exists():
+                        (path / key).write_text(str(200 * harshapp.MEGABYTE))
+                        yield path
+                        return
+                finally:
+                    path.rmdir()
+    pytest.skip("no control group can be made here; a process that is sent SIGKILL stands for it")
 
 
 @pytest.mark.feature("LP-23", "LP-24")
@@ -190,11 +256,7 @@ def test_the_parent_renews_the_lease_of_a_job_that_cannot_and_nobody_takes_it_ov
         job = harshapp.LongJob.create(seconds=5, path=str(path), session=session).id
     running = harsh.start("long")
     wait_until(path.exists, "the job to begin")
-    second = tmp_path / "second"
-    # Another host: a lock directory of its own.
-    harsh.configure(f"lock_dir: {second}", SECTIONS.format(workers=1))
-    conf = harsh.path / "jobcron.conf"
-    conf.write_text(conf.read_text().replace("fooapp:register", "harshapp"))
+    configure(harsh, lock_dir=tmp_path / "second")  # another host has a lock directory of its own
     while running.poll() is None:
         harsh.command("run", "long")
         time.sleep(0.3)
@@ -202,6 +264,32 @@ def test_the_parent_renews_the_lease_of_a_job_that_cannot_and_nobody_takes_it_ov
     row = harsh.row(job)
     assert (row.status, row.attempt_count, row.lease_token) == (JobStatus.COMPLETED, 1, 1)
     assert len(path.read_text().splitlines()) == 1
+
+
+@pytest.mark.feature("LP-23", "LP-24")
+def test_a_parent_that_was_stopped_past_the_lease_commits_nothing(harsh: Instance, tmp_path: Path) -> None:
+    path = tmp_path / "began"
+    with harsh.session() as session:
+        job = harshapp.LongJob.create(seconds=2, path=str(path), session=session).id
+    running = harsh.start("long")
+    wait_until(lambda: path.exists() and path.read_text(), "the job to begin")
+    child = int(path.read_text())
+    running.send_signal(signal.SIGSTOP)
+    os.kill(child, signal.SIGSTOP)  # or it ends before it is taken over, where the machine is slow
+    harsh.end_lease(job)
+    configure(harsh, lock_dir=tmp_path / "second")  # another host has a lock directory of its own
+    second = harsh.start("long")
+    wait_until(lambda: harsh.row(job).lease_token == 2, "the job to be taken over")
+    os.kill(child, signal.SIGCONT)
+    running.send_signal(signal.SIGCONT)
+    _, err = running.communicate()
+    assert "lost its lease; nothing was committed." in err
+    assert "Ran 1 LongJob" not in err
+    _, err = second.communicate()
+    assert "Ran 1 LongJob jobs." in err
+    row = harsh.row(job)
+    assert (row.status, row.attempt_count, row.crash_count) == (JobStatus.COMPLETED, 2, 1)
+    assert reports(harsh) == []
 
 
 @pytest.mark.feature("LP-24")

@@ -18,11 +18,22 @@ MAX_PER_PLACE = 10
 """How many reports one line of code may cause in a run: a loop of warnings must not fill the disk."""
 
 
+HANDLED = "handled_traceback"
+"""The attribute of a record from another process with the traceback of the error that was being handled there."""
+
+
 class LoggedWarning(Exception):
     """What was logged, as an error that can be reported."""
 
 
-class OopsHandler(logging.Handler):
+class Alarm(logging.Handler):
+    """What `disable_oops_handler` takes off a logger; in a child it stands for the parent's handler."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Do nothing."""
+
+
+class OopsHandler(Alarm):
     """Makes a report of each record, with the error that it carries or that is being handled.
 
     A record with an ``oops_id`` (``logger.warning("…", extra={"oops_id": None})``) is not reported.
@@ -64,7 +75,7 @@ class OopsHandler(logging.Handler):
 
 
 def set_alarm(logger: logging.Logger, settings: Settings, script_name: str) -> None:
-    """Let warnings of a script become reports, from the configured level on.
+    """Let warnings of a script become reports, from the configured level on, however little of them is shown.
 
     Args:
         logger: the script's.
@@ -72,6 +83,7 @@ def set_alarm(logger: logging.Logger, settings: Settings, script_name: str) -> N
         script_name: for the reports.
     """
     level = LEVELS[settings.oops_level or "CRITICAL"]
+    logger.setLevel(min(level, logger.level))  # the other handlers have levels of their own
     logger.addHandler(OopsHandler(level, script_name, lambda: globalErrorUtility.configure(settings=settings)))
 
 
@@ -79,18 +91,25 @@ def _error_of(record: logging.LogRecord) -> BaseException:
     """Return the error of a record, which says what was logged."""
     logged = f"{record.levelname}: {record.getMessage()}"
     error = (record.exc_info or sys.exc_info())[1]
-    if error is None:
-        return LoggedWarning(logged)
     shown = LoggedWarning(logged)
+    if text := getattr(record, HANDLED, None):
+        shown.add_note(text)
+    if error is None:
+        return shown
     shown.__cause__ = error
     traceback: TracebackType | None = error.__traceback__
     return shown.with_traceback(traceback)
 
 
+def is_alarming(logger: logging.Logger) -> bool:
+    """Tell whether records of a logger make reports."""
+    return any(isinstance(handler, Alarm) for handler in logger.handlers)
+
+
 @contextmanager
 def disable_oops_handler(logger: logging.Logger) -> Iterator[None]:
     """Let records of a logger make no reports inside the block."""
-    handlers: list[Any] = [handler for handler in logger.handlers if isinstance(handler, OopsHandler)]
+    handlers: list[Any] = [handler for handler in logger.handlers if isinstance(handler, Alarm)]
     for handler in handlers:
         logger.removeHandler(handler)
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, select
@@ -211,3 +212,11 @@ def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
             raise
         return None
     return state[0] if state is not None and state[1] == claim.token else None
+
+
+def status_of(database: TransactionSource, claim: Claim) -> JobStatus | None:
+    """Return the status that a job has now, whatever is under way; None: it is not ours any more, or who knows."""
+    with suppress(DBAPIError, DatabaseUnavailable), database.begin(writing=False) as connection:
+        state = _state(connection, claim)
+        return state[0] if state is not None and state[1] == claim.token else None
+    return None

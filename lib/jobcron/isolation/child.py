@@ -1,7 +1,7 @@
 """A child process that runs jobs, as its parent sees it: what it is told, what it says, how it ends.
 
 The two talk over a socket, a line of JSON for each message. What the child, or a job in it, prints comes by a pipe
-of its own, and is shown in part.
+of its own, and is shown in part. What it has started is known by a mark (`jobcron.isolation.processes`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import Any
 
+from jobcron.isolation.messages import MAX_BYTES, BadMessage, message_of
+from jobcron.isolation.processes import MARK, started_by
 from jobcron.logs import visible
 
 TAIL_BYTES = 4000
@@ -24,6 +29,9 @@ TAIL_BYTES = 4000
 MAX_TRACEBACK = 8000
 
 CHUNK = 1 << 16
+
+KILLS = 100
+"""How often, every 10 ms, what is left of a child's processes is killed: they may be starting others."""
 
 
 class Child:
@@ -49,6 +57,8 @@ class Child:
         self._last_words = TemporaryFile()  # noqa: SIM115 - closed by `end`
         self._is_deaf = False
         self._is_mute = False
+        self._mark = uuid.uuid4().hex
+        marks = f"{os.environ.get(MARK, '')} {self._mark}"  # it may itself be started by an isolated job
         # -P: no module is looked for in the working directory.
         descriptors = [theirs.fileno(), self._last_words.fileno()]
         command = [sys.executable, "-P", "-m", "jobcron.isolation.program", *map(str, (os.getpid(), *descriptors))]
@@ -60,6 +70,7 @@ class Child:
                     stdout=printing,
                     stderr=printing,
                     pass_fds=descriptors,
+                    env={**os.environ, MARK: marks},
                     start_new_session=True,
                 )
             finally:
@@ -81,14 +92,21 @@ class Child:
         self.printed, self.tail = 0, b""
         self.send({"run": [job, token, taken]})
 
-    def messages(self) -> list[dict[str, Any]]:
-        """Return what the child has said since the last call, without waiting."""
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """Yield what the child has said since the last call, without waiting.
+
+        Raises:
+            BadMessage: it said what is none, or does not come to an end.
+        """
         with suppress(BlockingIOError, ConnectionError):
-            while chunk := self.control.recv(CHUNK, socket.MSG_DONTWAIT):
+            while len(self._received) <= MAX_BYTES and not self._is_deaf:
+                chunk = self.control.recv(CHUNK, socket.MSG_DONTWAIT)
+                self._is_deaf = not chunk
                 self._received += chunk
-            self._is_deaf = True
         *lines, self._received = self._received.split(b"\n")
-        return [json.loads(line) for line in lines]
+        yield from map(message_of, lines)
+        if len(self._received) > MAX_BYTES:
+            raise BadMessage(f"expected a message of at most {MAX_BYTES} bytes, got more")
 
     @property
     def watched(self) -> list[Any]:
@@ -125,14 +143,31 @@ class Child:
         parts = (self.tail, self._last_words.read(MAX_TRACEBACK))
         return "\n".join(visible(part.decode("utf-8", "replace")).strip() for part in parts).strip()
 
+    def started(self) -> list[int]:
+        """Return the numbers of the processes that it has started, or those have, and that have not ended."""
+        return started_by(self.number, self._mark)
+
+    def kill(self, left: list[int]) -> None:
+        """Kill processes that it has started, and those that come to light meanwhile."""
+        for _ in range(KILLS):
+            for number in left:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(number, signal.SIGKILL)
+            left = self.started()
+            if not left:
+                break
+            time.sleep(0.01)
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process, not to those that it has started."""
         os.kill(self.number, number)
 
     def end(self) -> None:
         """Kill the process, if it has not ended, and with it all that it has started."""
+        left = self.started()  # first: where it has ended, what it has started has another parent
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.number, signal.SIGKILL)
+        self.kill(left)
         self._process.wait()
         self.control.close()
         self._last_words.close()

@@ -1,10 +1,9 @@
-"""How much memory a job may take, and how much a group of processes has."""
+"""How much memory a job may take, and how much processes have."""
 
 from __future__ import annotations
 
-import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 
@@ -37,52 +36,28 @@ def offer_to_the_kernel() -> None:
         file.write("500")
 
 
-def memory_of(group: int, beyond: int) -> int:
-    """Return the bytes of data that the processes of a group have in memory; 0 where the kernel does not tell.
+def memory_of(processes: Iterable[int], beyond: int) -> int:
+    """Return the bytes of data that processes have in memory; 0 where the kernel does not tell.
 
     As for `memory_limited`, files that are mapped do not count. Pages that several processes share are counted
     once, as shares (PSS); since that takes the kernel some time, it is asked only where the plain sum is more than
     `beyond`.
     """
-    members = _members(group)
-    total = sum(map(_data, members))
+    numbers = list(processes)
+    total = sum(map(_data, numbers))
     if total <= beyond:
         return total
-    return sum(map(_shares, members)) or total
+    return sum(map(_shares, numbers)) or total
 
 
-def others_in(group: int) -> list[str]:
-    """Return the numbers of the processes of a group, its leader's left out."""
-    return [process for process in _members(group) if process != str(group)]
-
-
-def _members(group: int) -> list[str]:
-    """Return the numbers of the processes of a group that have not ended."""
-    found = []
-    for process in filter(str.isdigit, _names("/proc")):
-        with suppress(OSError, IndexError, ValueError), open(f"/proc/{process}/stat", encoding="latin-1") as file:
-            # The name, in parentheses, may hold anything; after it: state, parent, group.
-            state, _, its_group, *_ = file.read().rpartition(")")[2].split()
-            if int(its_group) == group and state != "Z":
-                found.append(process)
-    return found
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
-
-
-def _data(process: str) -> int:
+def _data(process: int) -> int:
     with suppress(OSError, ValueError), open(f"/proc/{process}/statm", encoding="ascii") as file:
         _, resident, shared, *_ = map(int, file.read().split())
         return (resident - shared) * resource.getpagesize()
     return 0
 
 
-def _shares(process: str) -> int:
+def _shares(process: int) -> int:
     with (
         suppress(OSError, IndexError, ValueError),
         open(f"/proc/{process}/smaps_rollup", encoding="ascii") as file,

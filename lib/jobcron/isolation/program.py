@@ -12,7 +12,7 @@ interpreter writes where it was when a signal killed it. The first message is th
 ``crash_limit``, ``grace_seconds``        see ``configs/schema.conf``
 
 Then come jobs, ``{"run": [number, token, time of the claim]}``, one after the other, and ``{"stop": true}`` before
-each signal that asks the child to stop. The child says ``ready``,
+each signal that asks the child to stop. What the child says is in `jobcron.isolation.messages`: ``ready``,
 ``started``, ``running`` and, for each job, ``done`` with what became of it; ``log`` for each record of its log;
 and ``trouble`` where it cannot go on. After a job that did not complete it ends: the next one gets a process that
 is fresh.
@@ -30,12 +30,14 @@ import select
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from jobcron.alarm import Alarm
 from jobcron.application import load_application, session_class_of, source_of
 from jobcron.attempt import Attempt, lost
 from jobcron.claim import Claim
@@ -44,6 +46,8 @@ from jobcron.errors import UserMistake
 from jobcron.feed import Entry, Feed, Unloadable, load_claimed
 from jobcron.instance import load_settings, presented
 from jobcron.isolation.memory import memory_limited, offer_to_the_kernel
+from jobcron.isolation.records import ToParent
+from jobcron.logs import StandardError
 from jobcron.metrics import Event, JobEnded, JobStarted, Observer
 from jobcron.notify import post
 from jobcron.oops import globalErrorUtility
@@ -54,19 +58,41 @@ PR_SET_PDEATHSIG = 1
 STOP_SECONDS = 1.0
 """How much later than a signal the parent's word may come that it asked for it."""
 
+CUT_OFF_STATUS = 70
+"""With which a process leaves that cannot talk to its parent any more."""
+
 
 class Line:
-    """The socket to the parent."""
+    """The socket to the parent; a copy of this process has none."""
 
     def __init__(self, descriptor: int) -> None:
+        self._is_cut = False
+        self._lock = threading.RLock()  # a long message is sent in several parts
         self._socket = socket.socket(fileno=descriptor)
         self._socket.set_inheritable(False)
         self._reader = self._socket.makefile("rb", buffering=0)  # what was not heard yet stays in the socket
+        self._status = os.fstat(descriptor)
 
-    def say(self, **message: Any) -> None:
+    def say(self, kind: str, **message: Any) -> None:
         """Tell the parent; where it is gone, nobody."""
+        line = json.dumps({"kind": kind, **message}).encode() + b"\n"
+        if not self._is_cut:  # else the lock may be held by a thread that is not in this copy
+            with self._lock, suppress(OSError):
+                self._socket.sendall(line)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nobody has closed the socket."""
+        try:
+            return os.path.samestat(os.fstat(self._socket.fileno()), self._status)
+        except OSError:
+            return False
+
+    def cut(self) -> None:
+        """Let go of the socket, in a copy of this process: what several processes send becomes mixed."""
+        self._is_cut = True
         with suppress(OSError):
-            self._socket.sendall(json.dumps(message).encode() + b"\n")
+            os.close(self._socket.detach())
 
     def hear(self) -> dict[str, Any] | None:
         """Return the parent's next message, or None where there will be none."""
@@ -81,24 +107,6 @@ class Line:
         return bool(select.select([self._socket], [], [], STOP_SECONDS)[0])
 
 
-class ToParent(logging.Handler):
-    """Hands each record to the parent, whose log it goes to."""
-
-    def __init__(self, line: Line) -> None:
-        super().__init__()
-        self._line = line
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Hand over a record."""
-        try:
-            extra = {"oops_id": record.oops_id} if hasattr(record, "oops_id") else {}
-            text = self.format(record)
-        except Exception:
-            self.handleError(record)
-        else:
-            self._line.say(log=[record.levelno, text, extra])
-
-
 class HandedFeed:
     """The jobs that the parent hands over, each claimed already.
 
@@ -108,7 +116,7 @@ class HandedFeed:
     """
 
     def __init__(self, line: Line, runner: ChildRunner) -> None:
-        self._line = line
+        self.line = line
         self._runner = runner
         self._pending: Claim | None = None
         self._last: int | None = None
@@ -124,7 +132,7 @@ class HandedFeed:
         """See `Feed`: say what became of the last job, and wait for the next."""
         if self._pending is None:
             self.tell_done()
-            message = None if self._runner.incomplete.total() else self._line.hear()
+            message = None if self._runner.incomplete.total() else self.line.hear()
             if message is None or "run" not in message:
                 return []
             self._pending = Claim(*message["run"])
@@ -135,14 +143,14 @@ class HandedFeed:
             entry = (self._pending, Unloadable(lost(self._pending)))  # while this process was being started
         session.commit()
         self._last, self._pending = entry[0].id, None
-        self._line.say(started=self._last)
+        self.line.say("started")
         return [entry]
 
     def note(self, event: Event) -> None:
         """Say that a job is run; keep how it ended until that is said with all else that is known of it."""
         match event:
             case JobStarted():
-                self._line.say(running=event.job_id)
+                self.line.say("running")
             case JobEnded():
                 self._ended = event
 
@@ -152,12 +160,12 @@ class HandedFeed:
         if self._last is None or not (runner.completed or runner.incomplete):
             return
         self._last = None
-        self._line.say(
-            done=True,
-            completed=dict(runner.completed),
-            incomplete=dict(runner.incomplete),
+        self.line.say(
+            "done",
+            is_completed=not runner.incomplete,
             oops_ids=runner.oops_ids,
-            ended=self._ended and [self._ended.outcome, self._ended.seconds],
+            outcome=self._ended and self._ended.outcome,
+            seconds=self._ended and self._ended.seconds,
         )
         self._ended = None
         runner.completed.clear()
@@ -169,7 +177,6 @@ class ChildRunner(JobRunner):
 
     def __init__(self, line: Line, *arguments: Any, **options: Any) -> None:
         self.handed = HandedFeed(line, self)
-        self._line = line
         super().__init__(*arguments, **options)
         self._observer = Observer("", {"The line to the parent": self.handed.note}, self.logger)
 
@@ -178,13 +185,19 @@ class ChildRunner(JobRunner):
 
     def _is_asked_to_stop(self) -> bool:
         """See `JobRunner`; no signal that the job has sent itself, or the parent would claim it for ever."""
-        return super()._is_asked_to_stop() and self._line.is_told_to_stop()
+        return super()._is_asked_to_stop() and self.handed.line.is_told_to_stop()
 
     @contextmanager
     def _watched(self, attempt: Attempt) -> Iterator[None]:
         limit = getattr(attempt.runnable, "memory_limit", None) or getattr(self.source, "memory_limit", None)
         with super()._watched(attempt), memory_limited(limit):
-            yield
+            try:
+                yield
+            finally:
+                if not self.handed.line.is_whole:
+                    # The job has closed what it did not open, the database's connection too perhaps: it is not to
+                    # pass for a database that has gone away, after which the job would be run again.
+                    os._exit(CUT_OFF_STATUS)
 
 
 def main(parent: int, descriptor: int, last_words: int) -> int:
@@ -198,12 +211,15 @@ def main(parent: int, descriptor: int, last_words: int) -> int:
     if order is None:
         return 0
     logger = logging.getLogger()
-    logger.addHandler(ToParent(line))
+    handler = ToParent(line.say)
+    logger.addHandler(handler)
+    logger.addHandler(Alarm())
     logger.setLevel(order["level"])
+    os.register_at_fork(after_in_child=lambda: _part(line, logger, handler))
     try:
         _work(line, order, logger)
     except UserMistake as error:
-        line.say(trouble=str(error), status=error.exit_status)
+        line.say("trouble", text=str(error), status=error.exit_status)
         return error.exit_status
     except KeyboardInterrupt:
         return 1  # the parent knows
@@ -231,13 +247,20 @@ def _work(line: Line, order: dict[str, Any], logger: logging.Logger) -> None:
         limits = Limits(1, order["crash_limit"], order["grace_seconds"])
         try:
             runner = ChildRunner(line, source, database, application=application, logger=logger, limits=limits)
-            line.say(ready=True)
+            line.say("ready")
             try:
                 runner.runAll()
             finally:
                 runner.handed.tell_done()  # a run that is stopped takes no next job
         finally:
             database.close()
+
+
+def _part(line: Line, logger: logging.Logger, handler: ToParent) -> None:
+    """Let a copy of this process log to its standard error, and not to the parent."""
+    line.cut()
+    logger.removeHandler(handler)
+    logger.addHandler(StandardError(sys.stderr))
 
 
 def die_with_the_parent(parent: int) -> None:

@@ -38,9 +38,10 @@ from jobcron.errors import (
     UserMistake,
 )
 from jobcron.feed import feed_for, load_claimed
-from jobcron.finish import set_aside, settled
+from jobcron.finish import set_aside, settled, status_of
 from jobcron.instance import load_settings
 from jobcron.interfaces import IJobRunner, JobStatus
+from jobcron.isolation.messages import BadMessage
 from jobcron.isolation.worker import KILL_SECONDS, Worker
 from jobcron.job import worker_name
 from jobcron.keeper import renew, retry_soon
@@ -224,8 +225,12 @@ class ProcessJobRunner:
     def _attend(self, worker: Worker) -> None:
         """Hear what a child says, look whether it lives, and enforce its limits."""
         has_ended = worker.has_ended  # first: what it said before that is there to be read
-        for message in worker.messages():
-            self._hear(worker, message)
+        try:
+            for message in worker.messages():
+                self._hear(worker, message)
+        except BadMessage as error:
+            self._bury(worker, worker.misunderstood(error))
+            return
         if has_ended:
             self._bury(worker, worker.cause_of_death())
             return
@@ -239,23 +244,37 @@ class ProcessJobRunner:
             self._bury(worker, reason)
 
     def _hear(self, worker: Worker, message: dict[str, Any]) -> None:
-        if "running" in message and worker.attempt is not None:
-            self._observer.job_started(worker.attempt)
-        elif "done" in message:
-            self._job_ended(worker)
-            if worker.attempt is not None and message["ended"]:
-                self._observer.job_ended(worker.attempt, *message["ended"])
-            self.completed.update(message["completed"])
-            self.incomplete.update(message["incomplete"])
-            self.reporter.oops_ids.extend(message["oops_ids"])
-            worker.is_done(failed=bool(message["incomplete"]))
-        elif "trouble" in message:
-            kind = (
-                ConfigurationError if message["status"] == ConfigurationError.exit_status else DatabaseUnavailable
-            )
-            self._trouble = self._trouble or kind(message["trouble"])
-            if worker.is_ready:
-                worker.attempt = None  # nobody knows what became of it: the lease decides
+        match message["kind"]:
+            case "running":
+                if worker.attempt is not None:
+                    self._observer.job_started(worker.attempt)
+            case "done":
+                self._hear_done(worker, message)
+            case "trouble":
+                status = message["status"]
+                kind = ConfigurationError if status == ConfigurationError.exit_status else DatabaseUnavailable
+                self._trouble = self._trouble or kind(message["text"])
+                if worker.is_ready:
+                    worker.attempt = None  # nobody knows what became of it: the lease decides
+
+    def _hear_done(self, worker: Worker, message: dict[str, Any]) -> None:
+        """Count a job that has ended.
+
+        Raises:
+            BadMessage: there is none, or it has not: the row says so.
+        """
+        attempt = worker.attempt
+        if attempt is None:
+            raise BadMessage("expected a job that it has, got the end of another one")
+        is_completed = message["is_completed"]
+        if is_completed and status_of(self.database, attempt.claim) is JobStatus.RUNNING:
+            raise BadMessage("expected the end of its job, which runs")
+        self._job_ended(worker)
+        if message["outcome"] is not None:
+            self._observer.job_ended(attempt, message["outcome"], message["seconds"] or 0.0)
+        (self.completed if is_completed else self.incomplete)[type(attempt.runnable).__name__] += 1
+        self.reporter.oops_ids.extend(map(str, message["oops_ids"]))
+        worker.is_done(failed=not is_completed)
 
     def _job_ended(self, worker: Worker) -> None:
         self._may_be_more = not self._is_over

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import signal
 import time
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from jobcron.attempt import Attempt
 from jobcron.errors import MemoryLimitExceeded, OutputLimitExceeded, ProcessDied, TimeLimitExceeded
 from jobcron.isolation.child import Child
-from jobcron.isolation.memory import memory_of, others_in
+from jobcron.isolation.memory import memory_of
+from jobcron.isolation.messages import BadMessage
+from jobcron.isolation.records import record_of
 
 START_SECONDS = 120.0
-"""How long a child may take to import the application."""
+"""How long a child may take to import the application, and then to begin with a job."""
 
 KILL_SECONDS = 5.0
 """How long a child that was told to stop has for its job's cleaning up before it is killed."""
@@ -52,7 +55,7 @@ class Worker:
         self.attempt: Attempt | None = None
         self.is_ready = False
         self.has_begun = False
-        self._end_by: float | None = time.monotonic() + START_SECONDS
+        self._end_by: float | None = self._start_by()
         self._is_leaving = False
         self._memory_limit: int | None = None
         self._output_limit = OUTPUT_LIMIT
@@ -80,32 +83,37 @@ class Worker:
         self._memory_limit = getattr(job, "memory_limit", None) or getattr(source, "memory_limit", None)
         self._output_limit = getattr(job, "output_limit", None) or OUTPUT_LIMIT
         self.attempt, self.has_begun, self._shown = attempt, False, 0
+        self._end_by = self._start_by()
         self._child.hand(*attempt.claim)
 
-    def messages(self) -> list[dict[str, Any]]:
-        """Return what the child says of its jobs; what it logs goes to the log, and so does what is printed."""
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """Yield what the child says of its jobs; what it logs goes to the log, and so does what is printed.
+
+        Raises:
+            BadMessage: it said something else.
+        """
         self._read_output()
-        kept = []
         for message in self._child.messages():
-            if "log" in message:
-                level, text, extra = message["log"]
-                self._logger.log(level, "%s", text, extra=extra)
-            elif "ready" in message:
-                self.is_ready, self._end_by = True, None
-            elif "started" in message:
-                self.has_begun = True
-                if self.attempt is not None:
-                    self.attempt.started = time.monotonic()
-            else:
-                kept.append(message)
-        return kept
+            match message["kind"]:
+                case "log":
+                    self._logger.handle(record_of(message))
+                case "ready":
+                    self.is_ready = True
+                    self._end_by = self._start_by() if self.attempt is not None else None
+                case "started":
+                    self.has_begun, self._end_by = True, None
+                    if self.attempt is not None:
+                        self.attempt.started = time.monotonic()
+                case _:
+                    yield message
 
     def is_done(self, *, failed: bool) -> None:
         """Note that the job has ended, and been written; a child whose job failed leaves."""
         attempt, self.attempt = self.attempt, None
-        left = others_in(self._child.number)
+        left = self._child.started()
         if left and attempt is not None:
             self._logger.warning("%s left %s processes behind, which are killed.", attempt.name, len(left))
+            self._child.kill(left)  # now: once the child has left, they are harder to find
         if failed or left:
             self.let_go()
 
@@ -130,7 +138,7 @@ class Worker:
             text = f"the job printed more than {self._output_limit} bytes, and its process was killed"
             return self._with_output(OutputLimitExceeded(text))
         if self._memory_limit is not None:
-            memory = memory_of(self._child.number, self._memory_limit)
+            memory = memory_of([self._child.number, *self._child.started()], self._memory_limit)
             if memory > self._memory_limit + MEMORY_SLACK:
                 text = f"the job's processes had {memory} bytes in memory, more than {self._memory_limit}"
                 return self._with_output(MemoryLimitExceeded(f"{text}, and were killed"))
@@ -146,6 +154,10 @@ class Worker:
         number = signal.Signals(-status)
         perhaps = ", perhaps by the kernel because memory had run out" if number is signal.SIGKILL else ""
         return self._with_output(ProcessDied(f"the job's process was killed by {number.name}{perhaps}"))
+
+    def misunderstood(self, error: BadMessage) -> ProcessDied:
+        """Return the error that says that the process said what it should not have said."""
+        return self._with_output(ProcessDied(f"the job's process was killed for what it told its parent: {error}"))
 
     def said(self, error: BaseException) -> str:
         """Return an error's message with the last of what was printed."""
@@ -163,6 +175,10 @@ class Worker:
     def end(self) -> None:
         """Kill the child and all that it has started."""
         self._child.end()
+
+    @staticmethod
+    def _start_by() -> float:
+        return time.monotonic() + START_SECONDS
 
     def _with_output(self, error: Error) -> Error:
         if last_words := self._child.last_words():
