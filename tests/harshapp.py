@@ -178,6 +178,18 @@ class HarshJob(BaseRunnableJob):
         if os.fork() == 0:
             time.sleep(0.2)
 
+    def do_end_a_copy(self) -> None:
+        """Fork, and end the copy as multiprocessing does."""
+        reading, writing = os.pipe()
+        copy = os.fork()
+        if copy == 0:
+            os.write(writing, b"!")
+            time.sleep(20)
+        os.read(reading, 1)
+        os.kill(copy, signal.SIGTERM)
+        os.waitpid(copy, 0)
+        time.sleep(0.5)
+
     def do_leave_behind(self) -> None:
         """Start a process that outlives the job, and note its number."""
         self._note(subprocess.Popen(["sleep", "600"]))

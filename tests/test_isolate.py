@@ -215,6 +215,15 @@ def test_what_copies_of_the_process_log_is_not_mixed_with_what_it_says(harsh: In
 
 
 @pytest.mark.feature("LP-24")
+@pytest.mark.parametrize("section", ["harsh", "in_process"])
+def test_a_signal_to_a_copy_that_a_job_makes_of_its_process_stops_no_run(harsh: Instance, section: str) -> None:
+    job, after = make(harsh, "end_a_copy", "well")
+    harsh.command("run", section)
+    assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2
+    assert harsh.events(job) == []
+
+
+@pytest.mark.feature("LP-24")
 def test_a_job_that_the_kernel_kills_because_memory_has_run_out_fails_and_the_others_are_run(
     harsh: Instance, memory_group: Path
 ) -> None:

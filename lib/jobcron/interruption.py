@@ -5,6 +5,7 @@ An exception is raised in the main thread only while ``run`` is under way, never
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -44,6 +45,8 @@ class Interruptions:
         """Take over SIGTERM and SIGINT, where this is the main thread; elsewhere nothing can be interrupted."""
         if threading.current_thread() is threading.main_thread():
             self._before, self._wakeup_before = self._listen()
+            # A copy shares the descriptor: a signal to it, as multiprocessing sends one, would stop this run.
+            os.register_at_fork(after_in_child=self.__exit__)
         return self
 
     def __exit__(self, *exc: object) -> None:
