@@ -111,7 +111,7 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "keep_functions": {"a.b.c": 86400.0, "export-one": 60.0, "e": None},
         "alert_silence": "auto",
         "alert_waiting": [1800.0, 7200.0],
-        "alert_reports": [10, 100],
+        "alert_failures": [10, 100],
         **dict.fromkeys(
             ("functions", "tasks", "creation_hook", "failure_hook", "pre_task_hook", "post_task_hook", "queue")
         ),

@@ -6,20 +6,26 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from jobcron.clock import database_now
 from jobcron.database import execute
 from jobcron.interfaces import JobStatus
 from jobcron.job import Job
+from jobcron.outcome import Failed, UserError
 from jobcron.schedule import longest_pause
 from jobcron.settings import Section, Settings
-from jobcron.tables import JobSourceRow, Run
+from jobcron.tables import Event, JobSourceRow, Run
 
 SLACK = timedelta(minutes=15)
 """How much later than its schedule a run may be before its silence is one."""
 
 LEASE_SLACK = timedelta(minutes=10)
+
+FAILURES_AGE = timedelta(hours=1)
+
+MAX_EVENTS = 100_000
+"""Failures are looked for among so many of the newest events: no index serves the time alone."""
 
 
 class Health(IntEnum):
@@ -45,7 +51,7 @@ def check_section(connection: Connection, settings: Settings, section: Section) 
     return [
         _silence(connection, settings, section, now),
         _waiting(connection, section, now),
-        _reports(connection, section, now),
+        _failures(connection, section, now),
         _left_behind(connection, section, now),
     ]
 
@@ -68,9 +74,13 @@ def silence_limits(settings: Settings, section: Section) -> tuple[timedelta, tim
 def _silence(connection: Connection, settings: Settings, section: Section, now: datetime) -> Check:
     last = connection.scalar(select(func.max(Run.date_completed)).where(Run.name == section.name))
     limits = silence_limits(settings, section)
+    text = "has never run" if last is None else f"last run {_ago(now - last)}"
+    # The row of a run is written at its end, which may be many hours away: what it does meanwhile is no silence.
+    if connection.scalar(_running(section).where(Job.lease_expires > now).limit(1)) is not None:
+        return Check(Health.OK, f"{text}, a job is running")
     if last is None:
-        return Check(Health.OK if limits is None else Health.UNKNOWN, "has never run")
-    return _judge(now - last, limits, f"last run {_ago(now - last)}")
+        return Check(Health.OK if limits is None else Health.UNKNOWN, text)
+    return _judge(now - last, limits, text)
 
 
 def _waiting(connection: Connection, section: Section, now: datetime) -> Check:
@@ -84,24 +94,39 @@ def _waiting(connection: Connection, section: Section, now: datetime) -> Check:
     return _judge(now - due, pair, f"oldest ready job due {_ago(now - due)}")
 
 
-def _reports(connection: Connection, section: Section, now: datetime) -> Check:
-    made = select(func.coalesce(func.sum(Run.oopses), 0)).where(
-        Run.name == section.name, Run.date_started > now - timedelta(hours=1)
+def _failures(connection: Connection, section: Section, now: datetime) -> Check:
+    """Count by the jobs' histories: a long run writes its own row only at its end."""
+    newest = select(Event.job_id, Event.kind, Event.at).order_by(Event.id.desc()).limit(MAX_EVENTS).subquery()
+    failures = (
+        select(func.count())
+        .select_from(newest)
+        .join(Job, Job.id == newest.c.job_id)
+        .where(
+            newest.c.at > now - FAILURES_AGE,
+            newest.c.kind.in_((Failed.kind, UserError.kind)),
+            _is_of(section),
+        )
     )
-    count = connection.scalar(made) or 0
-    limits = section.alert_reports
-    return _judge(count, None if limits is None else (limits[0], limits[1]), f"{count} OOPS reports in an hour")
+    count = connection.scalar(failures) or 0
+    limits = section.alert_failures
+    return _judge(count, None if limits is None else (limits[0], limits[1]), f"{count} failures in an hour")
 
 
 def _left_behind(connection: Connection, section: Section, now: datetime) -> Check:
-    types = select(JobSourceRow.type_id).where(JobSourceRow.name == section.source_interface)
-    late = select(func.count()).where(
-        Job.type_id.in_(types), Job._status == JobStatus.RUNNING, Job.lease_expires < now - LEASE_SLACK
-    )
-    count = connection.scalar(late) or 0
+    late = _running(section).where(Job.lease_expires < now - LEASE_SLACK).subquery()
+    count = connection.scalar(select(func.count()).select_from(late)) or 0
     if count:
         return Check(Health.WARNING, f"{count} jobs whose process died have not been taken over")
     return Check(Health.OK, "no job left behind")
+
+
+def _running(section: Section) -> Select[int]:
+    return select(Job.id).where(_is_of(section), Job._status == JobStatus.RUNNING)
+
+
+def _is_of(section: Section) -> ColumnElement[bool]:
+    """Return the condition that a job is one of the section's."""
+    return Job.type_id.in_(select(JobSourceRow.type_id).where(JobSourceRow.name == section.source_interface))
 
 
 def _judge(value: timedelta | int, limits: tuple[timedelta | int, timedelta | int] | None, text: str) -> Check:

@@ -59,7 +59,7 @@ class Section(NamedTuple):
     keep_functions: dict[str, float | None] | None
     alert_silence: list[float] | str | None
     alert_waiting: list[float] | None
-    alert_reports: list[int] | None
+    alert_failures: list[int] | None
     functions: list[str] | None
     tasks: list[str] | None
     creation_hook: str | None
