@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.orm import Session
 
 import fooapp
-from conftest import Instance
-from jobcron import Job, JobCronScript, JobEnded, JobStarted, JobStatus, ReadyCounted, RunEnded
+from conftest import Instance, wait_until
+from jobcron import Job, JobCronScript, JobEnded, JobStarted, JobStatus, JobTakenOver, ReadyCounted, RunEnded
 from jobcron.textfile import Family, exposition, parse
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -153,6 +153,45 @@ def test_a_job_whose_process_died_has_failed(metrics: Metrics) -> None:
     assert metrics.jobs("jobs_started_total") == 1
     assert metrics.jobs("jobs_ended_total", outcome="failed") == 1
     assert metrics.jobs("job_duration_seconds_count") == 1
+
+
+@pytest.mark.feature("LP-23", "LP-33")
+@on_sqlite
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_job_whose_run_died_is_counted_by_who_takes_it_over(
+    metrics: Metrics, events: list[Any], tmp_path: Path, runner: str
+) -> None:
+    metrics.configure(section=f"runner_class: {runner}")
+    started, go_on = tmp_path / "started", tmp_path / "go on"
+    job = metrics.instance.act(("touch", str(started)), ("wait_for", str(go_on)))
+    run = metrics.instance.start("act")
+    wait_until(started.exists, "the job")
+    run.kill()
+    run.communicate()
+    assert not metrics.path.exists()
+    go_on.touch()
+    metrics.instance.end_lease(job)
+    metrics.configure("metrics_hook: test_metrics:heard.append", f"runner_class: {runner}")
+    metrics.instance.run("act")
+    assert metrics.value("jobcron_jobs_taken_over_total") == 1
+    assert (metrics.jobs("jobs_started_total"), metrics.jobs("jobs_ended_total", outcome="completed")) == (1, 1)
+    assert [type(event).__name__ for event in events][:3] == ["JobTakenOver", "JobStarted", "JobEnded"]
+    assert events[0] == JobTakenOver("act", job)
+
+
+@pytest.mark.feature("LP-23", "LP-33")
+@on_sqlite
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_job_that_is_poison_begins_and_fails_and_its_death_is_counted(metrics: Metrics, runner: str) -> None:
+    metrics.configure("crash_limit: 1", f"runner_class: {runner}")
+    job = metrics.instance.act(("write", "x"))
+    with metrics.instance.session() as session:
+        session.get_one(Job, job).start()
+    metrics.instance.end_lease(job)
+    metrics.instance.run("act")
+    assert metrics.instance.row(job).status is JobStatus.FAILED
+    assert metrics.value("jobcron_jobs_taken_over_total") == 1
+    assert (metrics.jobs("jobs_started_total"), metrics.jobs("jobs_ended_total", outcome="failed")) == (1, 1)
 
 
 @pytest.mark.feature("LP-33")

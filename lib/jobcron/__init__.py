@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from jobcron.job import Job as Job
     from jobcron.metrics import JobEnded as JobEnded
     from jobcron.metrics import JobStarted as JobStarted
+    from jobcron.metrics import JobTakenOver as JobTakenOver
     from jobcron.metrics import ReadyCounted as ReadyCounted
     from jobcron.metrics import RunEnded as RunEnded
     from jobcron.notify import after_commit as after_commit
@@ -113,7 +114,7 @@ _HOMES = {
     "interfaces": ("IJob", "IJobRunner", "IJobSource", "IRunnableJob", "JobStatus"),
     "isolation.runner": ("ProcessJobRunner", "TwistedJobRunner"),
     "job": ("Job",),
-    "metrics": ("JobEnded", "JobStarted", "ReadyCounted", "RunEnded"),
+    "metrics": ("JobEnded", "JobStarted", "JobTakenOver", "ReadyCounted", "RunEnded"),
     "notify": ("after_commit", "new_mail", "send"),
     "oops": ("globalErrorUtility",),
     "runnable": ("BaseRunnableJob",),

@@ -23,6 +23,7 @@ from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.finish import set_aside
 from jobcron.history import record, record_all
 from jobcron.job import Job
+from jobcron.metrics import current_observer
 from jobcron.outcome import NotStarted
 from jobcron.registry import SourceName, dotted_name
 from jobcron.runtime import smoothed
@@ -138,6 +139,7 @@ class TypeFeed:
         self._type_id: int | None = None
         self._look_back_at = 0.0
         self._more_expired = False
+        self._observer = current_observer()
         self._logger = logger
 
     def took(self, seconds: float) -> None:
@@ -162,6 +164,9 @@ class TypeFeed:
         try:
             claims = self._taken(session)
             session.commit()  # first: a job that kills the process which loads it has died, and that is counted
+            if self._reclaimed is not None:
+                self._logger.info("Job %s was left behind by its runner: taken over.", self._reclaimed.id)
+                self._observer.job_taken_over(self._reclaimed.id)
             entries = self._loaded(session, claims)
             if self._reclaimed is not None:
                 record_taken_over(session, *entries[0])
@@ -190,9 +195,7 @@ class TypeFeed:
         if time.monotonic() >= self._look_back_at:
             self._more_expired = end_expired(connection, self._type_id, self._logger)
             claims = reclaim(connection, self._type_id, self._claimant)
-            if claims:
-                self._logger.info("Job %s was left behind by its runner: taken over.", claims[0].id)
-            elif not self._more_expired:
+            if not claims and not self._more_expired:
                 self._look_back_at = time.monotonic() + RECLAIM_SECONDS
         self._reclaimed = claims[0] if claims else None
         if not claims:
@@ -248,6 +251,7 @@ class IteratorFeed:
         self._found: deque[tuple[int, int, Any]] = deque()
         self._claimed_in_pass = True
         self._known_types: set[int] = set()
+        self._observer = current_observer()
 
     def took(self, seconds: float) -> None:
         """Learn nothing: jobs are claimed one by one."""
@@ -342,6 +346,7 @@ class IteratorFeed:
                 record_taken_over(session, taken[0], self._source)
                 session.commit()
                 self._logger.info("Job %s was left behind by its runner.", row.id)
+                self._observer.job_taken_over(row.id)
                 if row.crash_count >= self._crash_limit:
                     return [(taken[0], Bare(row))]
                 set_aside(self._database, taken[0], NotStarted())

@@ -67,6 +67,18 @@ class JobEnded:
 
 
 @dataclass(frozen=True)
+class JobTakenOver:
+    """A job was found under a lease that is past: the process that had begun it died, or was cut off for as long.
+
+    Attributes:
+        section, job_id: as of `JobStarted`.
+    """
+
+    section: str
+    job_id: int
+
+
+@dataclass(frozen=True)
 class ReadyCounted:
     """What is still ready at the end of a run.
 
@@ -96,7 +108,7 @@ class RunEnded:
     succeeded: bool
 
 
-Event = JobStarted | JobEnded | ReadyCounted | RunEnded
+Event = JobStarted | JobEnded | JobTakenOver | ReadyCounted | RunEnded
 
 Listener = Callable[[Event], object]
 
@@ -137,6 +149,10 @@ class Observer:
         """
         word = outcome.replace(" ", "_")
         self._tell(JobEnded(self._section, _class_of(attempt), attempt.claim.id, word, seconds))
+
+    def job_taken_over(self, job_id: int) -> None:
+        """Tell that a job was left behind by its process, and is ours now."""
+        self._tell(JobTakenOver(self._section, job_id))
 
     def count_ready(self, connection: Connection, source: str) -> None:
         """Tell how many jobs of a source, which is given by its dotted name, are ready; only reads."""
@@ -231,6 +247,8 @@ class _File:
                 self._tally.started(event.job_class, event.waited)
             case JobEnded():
                 self._tally.ended(event.job_class, event.outcome, event.seconds)
+            case JobTakenOver():
+                self._tally.taken_over()
             case ReadyCounted():
                 self._tally.ready(event.ready, event.oldest_seconds)
             case RunEnded():

@@ -257,10 +257,10 @@ class JobRunner:
         """Run the job and commit its work; whatever is raised becomes an outcome."""
         job = attempt.runnable
         self.logger.debug("Running %s in status Running", attempt.name)
+        self._observer.job_started(attempt)
         crashes = attempt.counts[1]
         if crashes >= self.limits.crash_limit:
             return poisoned(crashes)
-        self._observer.job_started(attempt)
         try:
             if self._stopping:
                 raise Interrupted("the run was stopped before the job began")

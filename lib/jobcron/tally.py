@@ -17,6 +17,7 @@ USUAL_OUTCOMES = ("completed", "failed", "retry")
 
 STARTED = "jobcron_jobs_started_total"
 ENDED = "jobcron_jobs_ended_total"
+TAKEN_OVER = "jobcron_jobs_taken_over_total"
 DURATION = "jobcron_job_duration_seconds"
 WAIT = "jobcron_job_wait_seconds"
 READY = "jobcron_ready_jobs"
@@ -29,6 +30,7 @@ LAST_SUCCESS = "jobcron_last_success_timestamp_seconds"
 FAMILIES = (
     Family(STARTED, "counter", "Attempts at jobs that began."),
     Family(ENDED, "counter", "Attempts at jobs that ended, by what became of them."),
+    Family(TAKEN_OVER, "counter", "Jobs that were taken over because their process had died."),
     Family(DURATION, "histogram", "How long an attempt took, until what became of it was written."),
     Family(WAIT, "histogram", "How long a job was ready before it was taken."),
     Family(READY, "gauge", "Jobs that were ready when the last run ended."),
@@ -69,6 +71,10 @@ class Tally:
         self._add(ENDED, self._labels(job_class, outcome=outcome), 1)
         self._observe(DURATION, job_class, seconds)
 
+    def taken_over(self) -> None:
+        """Count a job whose process died: that process wrote nothing of it."""
+        self._add(TAKEN_OVER, self._section, 1)
+
     def ready(self, count: int, oldest_seconds: float) -> None:
         """Note how many jobs are ready, and how long the first in line has been."""
         self._gauges[READY, self._section] = float(count)
@@ -76,6 +82,7 @@ class Tally:
 
     def run_ended(self, seconds: float, succeeded: bool) -> None:
         """Note the end of the run."""
+        self._add(TAKEN_OVER, self._section, 0)
         self._add(f"{RUNS}_sum", self._section, seconds)
         self._add(f"{RUNS}_count", self._section, 1)
         self._gauges[LAST_DURATION, self._section] = seconds
