@@ -398,6 +398,8 @@ def _publishers(text: str, place: Place) -> list[str]:
     for name in text.split():
         if name not in ("files", "datedir") and not (":" in name and _is_module_and_name(name)):
             raise place.refuse("names of publishers: files, datedir, or module:callable", name)
+    if {"files", "datedir"} <= {*text.split()}:
+        raise place.refuse("files or datedir, not both: the file of a report has one name", text)
     return text.split()
 
 

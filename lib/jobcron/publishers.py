@@ -1,12 +1,12 @@
 """Where OOPS reports go: files of our own, python-oops' date directory, or what the configuration names (LP-25).
 
 Our own publisher keeps causes, never merges two reports, and writes files that people and ``jq`` can read:
-``error_dir/YYYY-MM-DD/OOPS-…``, JSON, one report each.
+``error_dir/YYYY-MM-DD/OOPS-…``, JSON, one report each. It also writes the date directory: oops-datedir-repo itself
+names a file by what is in it, so that the id on a job's row would lead to none.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import os
@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from jobcron import bson_reports
 from jobcron.callables import find_callable
 from jobcron.directory import private_directory, sync_folder
 from jobcron.errors import ConfigurationError
@@ -31,11 +32,18 @@ class DateDirectory:
     Args:
         root: the folder of all reports; made if need be, for this user alone.
         what: what the folder is, for messages.
+        encode: returns a report as its file has it; None: as JSON.
     """
 
-    def __init__(self, root: str | Path, what: str = "the OOPS directory") -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        what: str = "the OOPS directory",
+        encode: Callable[[dict[str, Any]], bytes] | None = None,
+    ) -> None:
         self.root = Path(root)
         self.what = what
+        self.encode = encode or _as_json
 
     def __call__(self, report: dict[str, Any]) -> list[str]:
         """Write a report; one with the same id that is there already is left as it is.
@@ -48,14 +56,14 @@ class DateDirectory:
         folder = self.root / day
         private_directory(folder, self.what)
         path = folder / report["id"]
-        text = json.dumps(_readable(report), indent=2, ensure_ascii=False, default=str) + "\n"
+        content = self.encode(report)
         # The file appears whole or not at all: link() fails where the name is taken.
         temporary = folder / f".{report['id']}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         descriptor = os.open(temporary, flags, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(storable(text).encode())
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             with suppress(FileExistsError):
@@ -66,12 +74,12 @@ class DateDirectory:
         return [report["id"]]
 
 
-def _readable(report: dict[str, Any]) -> dict[str, Any]:
+def _as_json(report: dict[str, Any]) -> bytes:
     """Return the report with its traceback as a list of lines: JSON has no line breaks in texts."""
     shown = dict(report)
     shown["time"] = report["time"].isoformat()
     shown["tb_text"] = str(report.get("tb_text", "")).splitlines()
-    return shown
+    return storable(json.dumps(shown, indent=2, ensure_ascii=False, default=str) + "\n").encode()
 
 
 class Publishers:
@@ -129,25 +137,13 @@ class Publishers:
         if name == "files":
             return DateDirectory(self._root, self._what)
         if name == "datedir":
-            return self._date_directory_of_python_oops()
+            try:
+                bson_reports.library()
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{self._place}: {error}") from error
+            return DateDirectory(self._root, self._what, bson_reports.encode)
         publisher: Publisher = find_callable(name, self._place)
         return publisher
-
-    def _date_directory_of_python_oops(self) -> Publisher:
-        try:
-            repository = importlib.import_module("oops_datedir_repo")
-        except ImportError as error:
-            raise self._refuse("expected oops-datedir-repo for datedir: install jobcron[oops-bson]") from error
-
-        def publish(report: dict[str, Any]) -> list[str]:
-            private_directory(self._root, self._what)
-            ids: list[str] = repository.DateDirRepo(self._root, inherit_id=True).publish(report)
-            return ids
-
-        return publish
-
-    def _refuse(self, reason: str) -> ConfigurationError:
-        return ConfigurationError(f"{self._place}: {reason}")
 
 
 def publishers_of(settings: Settings, root: str, what: str) -> Publishers:

@@ -27,7 +27,6 @@ IMPORTS_BY_NAME = {
     "callables.py",
     "isolation/program.py",
     "jobrun.py",
-    "publishers.py",
     "steps/configured.py",
     "steps/tasks.py",
     "testing/__init__.py",

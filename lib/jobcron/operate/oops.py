@@ -69,14 +69,31 @@ def _find(settings: Settings, oops_id: str) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text("utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         raise DirectoryError(f"the report {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DirectoryError(f"expected {path} to be a report as jobcron writes it, in JSON, it is not") from error
+    found: Any
+    try:
+        found = json.loads(content)
+    except ValueError:
+        found = _decode(path, content)
     if not isinstance(found, dict) or not {"id", "type", "value", "time"} <= found.keys():
         raise DirectoryError(f"expected {path} to be a report with id, type, value and time, it is not")
     return found
+
+
+def _decode(path: Path, content: bytes) -> dict[str, Any]:
+    """Return a report of python-oops' date directory."""
+    from jobcron import bson_reports
+
+    try:
+        return bson_reports.decode(content)
+    except ConfigurationError as error:
+        raise DirectoryError(f"the report {path} is not in JSON; to read it as BSON: {error}") from error
+    except ValueError as error:
+        raise DirectoryError(
+            f"expected {path} to be a report as jobcron writes it, in JSON or BSON, it is not"
+        ) from error
 
 
 def _in_history(settings: Settings, oops_id: str) -> dict[str, Any] | None:
