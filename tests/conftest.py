@@ -39,12 +39,15 @@ dbuser: foo_runner
 
 [telling]
 source_interface: fooapp.TellingJob
+dbuser: foo_runner
 
 [own_ready]
 source_interface: fooapp.OwnReadyJob
+dbuser: foo_runner
 
 [handmade]
 source_interface: fooapp.IHandmadeSource
+dbuser: foo_runner
 """
 
 FUNCTIONS = "[functions]\nsource_interface: jobcron.functions.FunctionJob\n"

@@ -656,13 +656,14 @@ def test_a_database_that_is_absent_is_named(instance: Instance, by_environment: 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_postgresql_that_refuses_is_named_with_its_reason(instance: Instance) -> None:
     job = do_foo(instance)
+    instance.configure(sections="[plain]\nsource_interface: fooapp.IDoFooJobSource\n")  # no role: the URL's user
     url = instance.database.engine.url
     for wrong, reason in (
         (url.set(database="no_such_db"), 'database "no_such_db" does not exist'),
         (url.set(username="no_such_role", password="c4nary-pw"), 'role "no_such_role" does not exist'),
     ):
         reconfigure(instance, database_url=wrong.render_as_string(hide_password=False))
-        message = refused(instance, "telling", expect=1)  # the URL's user: the section has no role
+        message = refused(instance, "plain", expect=1)
         assert "cannot connect to the database" in message
         assert reason in message
         assert "c4nary" not in message

@@ -17,6 +17,7 @@ from zope.interface.verify import verifyObject
 
 from conftest import TESTS, Instance
 from jobcron import IJob, IJobSource, IRunnableJob, JobCronScript, JobStatus
+from jobcron.operate.grant import grant
 from jobcron.testing import DevNullLogger, run_script
 from seedapp.interfaces.foojob import FooJobType, IDoFooJob, IDoFooJobSource, IFooJob
 from seedapp.model.dofoojob import DoFooJob
@@ -31,7 +32,7 @@ SECTION = """
 [do_foo]
 # Database role to run do-foo jobs under.
 # datatype: string
-{dbuser}
+dbuser: dofoo
 
 # Utility for finding pending DoFoo jobs.
 source_interface: seedapp.interfaces.foojob.IDoFooJobSource
@@ -55,12 +56,12 @@ class FooFactory:
 @pytest.fixture
 def launchpad(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
     """Return an instance with the application and the section of the pages, named by the environment."""
-    role = instance.query("SELECT CURRENT_USER")[0][0] if instance.database.dialect == "postgresql" else "dofoo"
     (instance.path / "jobcron.conf").write_text(
         f"[jobcron]\ndatabase_url: {instance.url}\napplication: seedapp\npython_path: {TESTS}\n"
-        f"state_dir: {instance.state}\n{SECTION.format(dbuser=f'dbuser: {role}')}"
+        f"state_dir: {instance.state}\nsecurity_cfg: {TESTS}/seedapp/security.cfg\n{SECTION}"
     )
     Base.metadata.create_all(instance.database.engine)
+    grant(str(instance.path), dry_run=False)
     monkeypatch.setenv("JOBCRON_CONFIG", str(instance.path))
     return instance
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -11,6 +12,7 @@ from jobcron.database import Database, first_line
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.instance import load_settings
 from jobcron.operate.output import say
+from jobcron.operate.surplus import ATTRIBUTES, Surplus
 from jobcron.roles import VERBS, Right, Role, roles_of
 
 
@@ -33,12 +35,13 @@ def grant(config: str | None, dry_run: bool) -> int:
             say("SQLite has no roles: every process that may write the file may do everything. Nothing to do.")
             return 0
         with database.begin() as connection:
-            statements = list(Grants(connection, roles).statements())
-            for statement in statements:
+            grants = Grants(connection, roles)
+            for statement in list(grants.statements()):
                 if dry_run:
                     say(f"{statement};")
                 else:
                     connection.exec_driver_sql(statement)
+            warnings = list(grants.warnings())
     except DBAPIError as error:
         raise DatabaseUnavailable(
             f"{settings.database_origin}: the database {database.describe()} refuses to grant: "
@@ -46,8 +49,11 @@ def grant(config: str | None, dry_run: bool) -> int:
         ) from error
     finally:
         database.close()
+    for warning in warnings:
+        say(f"{'-- ' if dry_run else ''}{warning}")
     if not dry_run:
-        say(f"{len(roles)} roles have the rights that they need, and no others.")
+        others = "no others but those of everybody" if warnings else "no others"
+        say(f"{len(roles)} roles have the rights that they need, and {others}.")
     return 0
 
 
@@ -57,6 +63,9 @@ class Grants:
     Args:
         connection: to it.
         roles: as they should be.
+
+    Raises:
+        ConfigurationError: a table is not there.
     """
 
     def __init__(self, connection: Connection, roles: dict[str, Role]) -> None:
@@ -64,51 +73,70 @@ class Grants:
         self._roles = roles
         self._quote = connection.dialect.identifier_preparer.quote_identifier
         self._default = str(connection.scalar(text("SELECT current_schema()")))
+        self._surplus = Surplus(connection, self._quote)
+        self._places = {right.table: self._place(right) for role in roles.values() for right in role.rights}
+        self._schemas = sorted({schema for schema, _ in self._places.values()} | {self._default})
 
     def statements(self) -> Iterator[str]:
         """Yield what to execute, in order.
 
         Raises:
-            ConfigurationError: a table is not there, or a role cannot be limited.
+            ConfigurationError: a role cannot be limited.
         """
-        places = {right.table: self._place(right) for role in self._roles.values() for right in role.rights}
-        schemas = sorted({schema for schema, _ in places.values()} | {self._default})
+        found = {role.name: self._found(role) for role in self._roles.values()}
         for role in self._roles.values():
-            yield from self._made(role)
+            yield from self._made(role, found[role.name])
         for role in self._roles.values():
             name = self._quote(role.name)
-            for schema in map(self._quote, schemas):
-                yield f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {name}"
-                yield f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {name}"
+            if found[role.name] is not None:
+                yield from self._cleared(role)
+            for schema in map(self._quote, self._schemas):
                 yield f"GRANT USAGE ON SCHEMA {schema} TO {name}"
             for right in role.rights:
-                yield from self._granted(name, right, places[right.table])
-            for group in self._memberships(role.name) - {*role.groups}:
-                yield f"REVOKE {self._quote(group)} FROM {name}"
+                yield from self._granted(name, right, self._places[right.table])
             for group in role.groups:
                 yield f"GRANT {self._quote(group)} TO {name}"
 
-    def _made(self, role: Role) -> Iterator[str]:
-        found = self._connection.execute(
-            text("SELECT rolsuper, rolcanlogin FROM pg_roles WHERE rolname = :name"), {"name": role.name}
+    def warnings(self) -> Iterator[str]:
+        """Yield what everybody may do in these schemas."""
+        yield from self._surplus.warnings(self._schemas)
+
+    def _found(self, role: Role) -> Any:
+        columns = ", ".join(f"rol{attribute.lower()}" for attribute in ATTRIBUTES)
+        return self._connection.execute(
+            text(f"SELECT rolsuper, rolcanlogin, {columns} FROM pg_roles WHERE rolname = :name"),
+            {"name": role.name},
         ).first()
+
+    def _made(self, role: Role, found: Any) -> Iterator[str]:
         login = "LOGIN" if role.may_log_in else "NOLOGIN"
         if found is None:
             yield f"CREATE ROLE {self._quote(role.name)} {login}"
             return
-        is_super, may_log_in = found
-        owned = self._connection.scalars(
-            text(
-                "SELECT relname FROM pg_class JOIN pg_roles ON pg_roles.oid = relowner "
-                "WHERE rolname = :name AND relkind IN ('r', 'p', 'v') LIMIT 1"
-            ),
-            {"name": role.name},
-        ).first()
+        is_super, may_log_in, *has = found
+        owned = self._surplus.owned(role.name)
         if is_super or owned:
-            why = "is a superuser" if is_super else f"owns the table {owned}"
+            why = "is a superuser" if is_super else f"owns {owned}"
             raise ConfigurationError(f"{role.place}: expected a role whose rights can be limited, this one {why}")
         if may_log_in != role.may_log_in:
             yield f"ALTER ROLE {self._quote(role.name)} {login}"
+        surplus = [f"NO{attribute}" for attribute, is_set in zip(ATTRIBUTES, has, strict=True) if is_set]
+        if surplus:
+            yield f"ALTER ROLE {self._quote(role.name)} {' '.join(surplus)}"
+
+    def _cleared(self, role: Role) -> Iterator[str]:
+        """Yield what takes away all that a role may do."""
+        name = self._quote(role.name)
+        for schema in map(self._quote, sorted({*self._schemas, *self._surplus.schemas(role.name)})):
+            yield f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {name}"  # and in their columns
+            yield f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {name}"
+            yield f"REVOKE ALL ON SCHEMA {schema} FROM {name}"
+        yield from self._surplus.revoked(role.name)
+        for group, is_admin in self._memberships(role.name).items():
+            if group not in role.groups:
+                yield f"REVOKE {self._quote(group)} FROM {name}"
+            elif is_admin:
+                yield f"REVOKE ADMIN OPTION FOR {self._quote(group)} FROM {name}"
 
     def _granted(self, role: str, right: Right, place: tuple[str, str]) -> Iterator[str]:
         table = ".".join(map(self._quote, place))
@@ -147,15 +175,15 @@ class Grants:
         )
         return [(row[0], row[1]) for row in rows]
 
-    def _memberships(self, name: str) -> set[str]:
-        """Return the groups that a role is in."""
-        return set(
-            self._connection.scalars(
-                text(
-                    "SELECT owner.rolname FROM pg_auth_members "
-                    "JOIN pg_roles AS owner ON owner.oid = pg_auth_members.roleid "
-                    "JOIN pg_roles AS member ON member.oid = pg_auth_members.member WHERE member.rolname = :name"
-                ),
-                {"name": name},
-            )
+    def _memberships(self, name: str) -> dict[str, bool]:
+        """Return the groups that a role is in, and whether it may let others in."""
+        rows = self._connection.execute(
+            text(
+                "SELECT owner.rolname, bool_or(admin_option) FROM pg_auth_members "
+                "JOIN pg_roles AS owner ON owner.oid = pg_auth_members.roleid "
+                "JOIN pg_roles AS member ON member.oid = pg_auth_members.member WHERE member.rolname = :name "
+                "GROUP BY owner.rolname"
+            ),
+            {"name": name},
         )
+        return {row[0]: row[1] for row in rows}

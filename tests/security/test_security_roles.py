@@ -7,9 +7,11 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 import fooapp
-from conftest import SECTIONS, TESTS, Instance
+from codehost.history import History
+from codehost.model import Repository
+from conftest import ROOT, SECTIONS, TESTS, Instance
 from jobcron import JobStatus, load_settings
-from jobcron.roles import VERBS, rights_of, roles_of
+from jobcron.roles import rights_of, roles_of
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -34,23 +36,84 @@ def as_role(instance: Instance, role: str, statement: str) -> str | None:
     return None
 
 
+def differences(instance: Instance) -> list[str]:
+    """Return what roles may do and should not, or should and may not, by asking PostgreSQL for each thing."""
+    roles = roles_of(load_settings(str(instance.path)))
+    wrong = []
+
+    def compare(role: str, thing: str, has: bool, should: bool) -> None:
+        if has != should:
+            wrong.append(f"{role} {thing}: {has}")
+
+    for name in roles:
+        rights = rights_of(roles, name)
+        for table, verb, has in instance.query(TABLES, role=name):
+            compare(name, f"{verb} {table}", has, verb in rights.get(table, ()))
+        for table, verb, has in instance.query(COLUMNS, role=name):
+            compare(name, f"{verb} a column of {table}", has, verb in rights.get(table, ()))
+        for sequence, table, has_usage, has_more in instance.query(SEQUENCES, role=name):
+            compare(name, f"USAGE {sequence}", has_usage, "INSERT" in rights.get(table, ()))
+            compare(name, f"SELECT, UPDATE {sequence}", has_more, False)
+        for thing, has in instance.query(ELSE, role=name):
+            compare(name, thing, has, False)
+        groups = {group for (group,) in instance.query(GROUPS, role=name)}
+        compare(name, f"groups {groups}", groups == {*roles[name].groups}, True)
+    return wrong
+
+
+TABLES = """
+SELECT relname, verb, has_table_privilege(:role, pg_class.oid, verb)
+FROM pg_class, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) AS verb
+WHERE relnamespace = ANY(ARRAY[to_regnamespace('public'), to_regnamespace('other')]) AND relkind IN ('r', 'v')
+"""
+
+COLUMNS = """
+SELECT relname, verb, has_any_column_privilege(:role, pg_class.oid, verb)
+FROM pg_class, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'REFERENCES']) AS verb
+WHERE relnamespace = ANY(ARRAY[to_regnamespace('public'), to_regnamespace('other')]) AND relkind IN ('r', 'v')
+"""
+
+SEQUENCES = """
+SELECT sequence.relname, owner.relname, has_sequence_privilege(:role, sequence.oid, 'USAGE'),
+    has_sequence_privilege(:role, sequence.oid, 'SELECT') OR has_sequence_privilege(:role, sequence.oid, 'UPDATE')
+FROM pg_class AS sequence JOIN pg_depend ON objid = sequence.oid AND deptype IN ('a', 'i')
+JOIN pg_class AS owner ON owner.oid = refobjid
+WHERE sequence.relkind = 'S' AND sequence.relnamespace = to_regnamespace('public')
+"""
+
+ELSE = """
+SELECT 'CREATE in ' || nspname, has_schema_privilege(:role, pg_namespace.oid, 'CREATE') FROM pg_namespace
+UNION ALL SELECT 'USAGE of other', has_schema_privilege(:role, oid, 'USAGE')
+    FROM pg_namespace WHERE nspname = 'other'
+UNION ALL SELECT 'CREATE in the database', has_database_privilege(:role, current_database(), 'CREATE')
+UNION ALL SELECT 'attributes', rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication
+    FROM pg_roles WHERE rolname = :role
+UNION ALL SELECT 'tables to come', true FROM pg_default_acl, aclexplode(defaclacl) AS acl
+    WHERE acl.grantee = CAST(:role AS regrole)
+UNION ALL SELECT 'letting others in', true FROM pg_auth_members
+    WHERE member = CAST(:role AS regrole) AND admin_option
+"""
+
+GROUPS = "SELECT roleid::regrole::text FROM pg_auth_members WHERE member = CAST(:role AS regrole)"
+
+
 @pytest.mark.feature("LP-13")
 @on_postgresql
-def test_every_role_may_do_with_every_table_what_the_files_say_and_nothing_else(limited: Instance) -> None:
-    roles = roles_of(load_settings(str(limited.path)))
-    tables = [name for (name,) in limited.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
-    assert {"jobcron_job", "jobcron_type", "foo", "ledger"} <= {*tables}
-    wrong = []
-    for role in roles:
-        rights = rights_of(roles, role)
-        for table in tables:
-            for verb in (*VERBS, "TRUNCATE", "REFERENCES", "TRIGGER"):
-                ((has,),) = limited.query(
-                    "SELECT has_table_privilege(:role, :table, :verb)", role=role, table=table, verb=verb
-                )
-                if has != (verb in rights.get(table, ())):
-                    wrong.append(f"{role} {verb} {table}: {has}")
-    assert wrong == []
+@pytest.mark.parametrize("file", ["tests/security.cfg", "examples/codehost/security.cfg"])
+def test_every_role_may_do_with_every_table_what_the_files_say_and_nothing_else(
+    instance: Instance, file: str
+) -> None:
+    instance.configure(f"security_cfg: {ROOT / file}")
+    if file.startswith("examples"):
+        assert History.metadata is Repository.metadata
+        Repository.metadata.create_all(instance.database.engine)
+        instance.command("grant")
+    tables = {name for (name,) in instance.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+    roles = roles_of(load_settings(str(instance.path)))
+    assert {"jobcron_job", "jobcron_event"} < tables
+    assert {right.table for role in roles.values() for right in role.rights} <= tables
+    assert len(roles) == 8
+    assert differences(instance) == []
 
 
 @pytest.mark.feature("LP-13")
@@ -148,19 +211,47 @@ def test_watching_and_pruning_have_roles_of_their_own(limited: Instance, monkeyp
 @pytest.mark.feature("LP-13")
 @on_postgresql
 def test_granting_again_changes_nothing_and_takes_away_what_is_too_much(limited: Instance) -> None:
-    limited.query("GRANT ALL ON foo TO foo_watcher")
-    limited.query("GRANT UPDATE (name) ON foo TO foo_watcher")
-    limited.query("GRANT jobcron_runner TO foo_watcher")
-    assert as_role(limited, "foo_watcher", "DELETE FROM foo") is None
-    printed, _ = limited.command("grant", "--dry-run")
-    assert 'REVOKE "jobcron_runner" FROM "foo_watcher";' in printed
-    assert as_role(limited, "foo_watcher", "DELETE FROM foo") is None  # it was only printed
-    for _ in range(2):
-        out, err = limited.command("grant")
-        assert (out, err) == ("8 roles have the rights that they need, and no others.\n", "")
-        assert as_role(limited, "foo_watcher", "SELECT * FROM foo") == "42501"
-        assert as_role(limited, "foo_watcher", "UPDATE foo SET name = 'x'") == "42501"
-        assert as_role(limited, "foo_watcher", "SELECT * FROM jobcron_job") is None
+    for statement in (
+        "GRANT ALL ON foo TO foo_watcher",
+        "GRANT UPDATE (name) ON foo TO foo_watcher",
+        "GRANT ALL ON SEQUENCE foo_id_seq TO foo_watcher",
+        "GRANT CREATE ON SCHEMA public TO foo_watcher",
+        "CREATE SCHEMA other CREATE TABLE secrets (id integer, word text)",
+        "GRANT USAGE ON SCHEMA other TO foo_watcher",
+        "GRANT SELECT (word) ON other.secrets TO foo_watcher",
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO foo_watcher",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA other GRANT USAGE ON SEQUENCES TO foo_watcher",
+        "GRANT jobcron_runner, pg_read_all_data TO foo_watcher",
+        "GRANT jobcron_reader TO foo_watcher WITH ADMIN OPTION",
+        "ALTER ROLE foo_watcher CREATEROLE CREATEDB BYPASSRLS REPLICATION",
+    ):
+        limited.query(statement)
+    database = limited.database.engine.url.database
+    limited.query(f'GRANT CREATE ON DATABASE "{database}" TO foo_watcher')
+    try:
+        printed, _ = limited.command("grant", "--dry-run")
+        assert 'REVOKE "jobcron_runner" FROM "foo_watcher";' in printed
+        assert 'ALTER ROLE "foo_watcher" NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS;' in printed
+        assert as_role(limited, "foo_watcher", "DELETE FROM foo") is None  # it was only printed
+    finally:
+        for _ in range(2):
+            out, err = limited.command("grant")
+            assert (out, err) == ("8 roles have the rights that they need, and no others.\n", "")
+            assert differences(limited) == []
+    assert as_role(limited, "foo_watcher", "SELECT * FROM foo") == "42501"
+    assert as_role(limited, "foo_watcher", "UPDATE foo SET name = 'x'") == "42501"
+    assert as_role(limited, "foo_watcher", "SELECT * FROM jobcron_job") is None
+
+
+@pytest.mark.feature("LP-13")
+@on_postgresql
+def test_what_everybody_may_do_is_told_and_is_not_called_nothing(limited: Instance) -> None:
+    limited.query("GRANT CREATE ON SCHEMA public TO PUBLIC")
+    limited.query("GRANT DELETE ON foo TO PUBLIC")
+    out, _ = limited.command("grant")
+    assert 'To end it: REVOKE CREATE ON SCHEMA "public" FROM PUBLIC;\n' in out
+    assert 'To end it: REVOKE DELETE ON TABLE "public"."foo" FROM PUBLIC;\n' in out
+    assert out.endswith("\n8 roles have the rights that they need, and no others but those of everybody.\n")
 
 
 @pytest.mark.feature("LP-13", "LP-29")
