@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 
 from conftest import JOBCRON, ROOT, Instance, wait_until
 from fooapp import DoFooJob
-from jobcron import JobStatus
+from jobcron import JobStatus, load_settings
+from jobcron.groups import script as groups_script
 from jobcron.groups.script import ProcessJobSources
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -357,6 +359,28 @@ def test_a_database_that_is_away_is_told_once_for_each_section(grouped: Instance
     assert grouped.command(*arguments, expect=1, extra_env=away) == ("", "")
     err = process(grouped, "MAIN")
     assert err.count("The database is there again") == 2
+
+
+@pytest.mark.feature("LP-17")
+@on_sqlite
+def test_a_database_that_does_not_answer_holds_up_the_look_once_not_for_each_role(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups_script, "LOOK_SECONDS", 1.0)
+    names = ("one", "two", "three")
+    instance.configure(
+        sections="".join(f"[{name}]\nsource_interface: fooapp.ActJob\ndbuser: role_{name}\n" for name in names)
+    )
+    settings = load_settings(str(instance.path))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        silent = settings._replace(database_url=f"postgresql://127.0.0.1:{port}/x?connect_timeout=2")
+        ready = groups_script.sections_with_work(silent, list(settings.sections.values()))
+        server.setblocking(False)
+        server.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert {section.name for section in ready} == {*names}
 
 
 @pytest.mark.feature("LP-17")

@@ -16,7 +16,7 @@ import pytest
 from conftest import JOBCRON, Instance
 from effort import effort, effort_of, noted_statements
 from fooapp import DoFooJob, OwnReadyJob
-from jobcron import JobStatus, registry
+from jobcron import JobStatus, registry, tick
 from jobcron.operate.check import check_config
 
 HEAVY = ("sqlalchemy", "zope", "lazr", "alembic", "oops", "logging", "fooapp", "jobcron.jobrun", "jobcron.config")
@@ -295,3 +295,17 @@ def test_a_loop_over_the_priorities_ends_with_many_of_them(quiet: Instance) -> N
     quiet.database.close()
     assert took_the_full_path(quiet, "do_foo")
     assert quiet.row(last).status is JobStatus.COMPLETED
+
+
+@pytest.mark.feature("LP-16")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_lock_on_the_tables_holds_up_a_tick_for_a_while_only(
+    quiet: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tick, "ANSWER_SECONDS", 1)
+    question = (quiet.url, None, {"do_foo": "fooapp.IDoFooJobSource"}, 600.0)
+    assert tick.with_work(*question) == set()
+    with quiet.database.begin() as connection:
+        connection.exec_driver_sql("LOCK TABLE jobcron_job IN ACCESS EXCLUSIVE MODE")
+        assert tick.with_work(*question) == {"do_foo"}
+    assert tick.with_work(*question) == set()

@@ -17,6 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+ANSWER_SECONDS = 10
+"""Somebody may hold a lock on the tables, as a migration does: a tick waits for it as long as for a connection."""
+
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
@@ -85,6 +88,8 @@ def _ask_postgresql(url: str, user: str | None, questions: list[dict[str, Any]])
             connection.autocommit = True
             with connection.cursor() as cursor:
                 text = _PARAMETER.sub(r"%(\1)s", statement("tick", "postgresql"))
+                # Both go as one text, and so as one transaction: the limit ends with it, also behind a pooler.
+                text = f"SET LOCAL statement_timeout = '{ANSWER_SECONDS}s'; {text}"
                 rows = []
                 for question in questions:
                     cursor.execute(text, question)

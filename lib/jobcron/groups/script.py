@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import time
 from typing import NamedTuple
 
 from jobcron.errors import ConfigurationError
@@ -27,6 +28,9 @@ FINE = (0, 3)
 DEFAULT_JOBS = 4
 MAX_JOBS = 1000
 MAX_SPLAY_SECONDS = 86400.0
+
+LOOK_SECONDS = 5.0
+"""After so long no further role asks what it has to do: a database that does not answer is met by the runs."""
 
 
 def count(text: str) -> int:
@@ -233,7 +237,11 @@ def groups_of(settings: Settings) -> dict[str, list[Section]]:
 
 
 def sections_with_work(settings: Settings, sections: list[Section]) -> list[Section]:
-    """Return the sections that may have something to do; each role asks for its own over one connection."""
+    """Return the sections that may have something to do; each role asks for its own over one connection.
+
+    A database that does not answer costs one role's timeout, whatever the number of roles: all others count as
+    having work, and their runs wait side by side.
+    """
     by_role: dict[str | None, dict[str, str]] = {}
     ready = set()
     for section in sections:
@@ -241,6 +249,10 @@ def sections_with_work(settings: Settings, sections: list[Section]) -> list[Sect
             ready.add(section.name)  # its run says what is wrong
         else:
             by_role.setdefault(section.dbuser, {})[section.name] = section.source_interface
+    began = time.monotonic()
     for user, sources in by_role.items():
+        if time.monotonic() - began > LOOK_SECONDS:
+            ready |= set(sources)
+            continue
         ready |= with_work(settings.database_url, user, sources, settings.activity_interval)
     return [section for section in sections if section.name in ready]
