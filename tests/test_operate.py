@@ -376,11 +376,20 @@ def test_a_log_file_has_its_own_level_and_its_own_times(instance: Instance) -> N
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_tick_with_nothing_to_do_does_not_even_open_the_log_file(instance: Instance) -> None:
+def test_a_tick_with_nothing_to_do_writes_no_log_and_knows_that_it_could(instance: Instance) -> None:
     instance.command("run", "act")
-    instance.command("run", "act")
-    instance.command("run", "act", f"--log-file=DEBUG:{instance.path / 'never.log'}")
-    assert not (instance.path / "never.log").exists()
+    log = instance.path / "logs" / "act.log"
+    assert instance.command("run", "act", f"--log-file=DEBUG:{log}") == ("", "")
+    assert log.read_bytes() == b""
+    assert log.stat().st_mode & 0o777 == 0o600
+    for path, said in (
+        ("/proc/x/y.log", "the folder /proc/x"),
+        (str(log.parent), "to be a file that can be written"),
+    ):
+        for script in (("run", "act"), ("process-job-sources", "--all")):
+            _, err = instance.command(*script, f"--log-file={path}", expect=2)
+            assert err.startswith("ERROR   ")
+            assert said in err
 
 
 def test_a_log_file_that_is_rotated_away_is_made_again(instance: Instance, tmp_path: Path) -> None:
@@ -404,7 +413,7 @@ def test_a_log_file_that_cannot_be_opened_stops_the_run_before_any_job(instance:
     (tmp_path / "elsewhere.log").touch()
     (tmp_path / "link.log").symlink_to(tmp_path / "elsewhere.log")
     for path in (tmp_path / "link.log", instance.path, Path("/proc/x/y.log")):
-        _, err = instance.command("run", "act", f"--log-file={path}", expect=1)
+        _, err = instance.command("run", "act", f"--log-file={path}", expect=2)
         assert "--log-file: " in err
         assert "Traceback" not in err
     assert instance.row(job).status is JobStatus.WAITING
@@ -600,7 +609,7 @@ def test_a_log_file_that_cannot_be_opened_hides_no_other_mistake(instance: Insta
 def test_a_pipe_that_nobody_reads_is_no_log_file(instance: Instance) -> None:
     job = instance.act()
     os.mkfifo(instance.path / "pipe.log")
-    _, err = instance.command("run", "act", f"--log-file={instance.path / 'pipe.log'}", expect=1, timeout=30)
+    _, err = instance.command("run", "act", f"--log-file={instance.path / 'pipe.log'}", expect=2, timeout=30)
     assert "pipe.log to be a file that can be written" in err
     assert instance.row(job).status is JobStatus.WAITING
 

@@ -77,6 +77,38 @@ def check_shared_directory(path: str | os.PathLike[str], what: str) -> None:
         raise DirectoryError(f"expected {what} {path} to be writable, it is not")
 
 
+def open_log(path: str, what: str) -> int:
+    """Open a log file for appending, and return its descriptor.
+
+    Args:
+        path: of the file; its folder is made if need be, for this user alone.
+        what: the option that names it, for messages.
+
+    Raises:
+        DirectoryError: it cannot be opened.
+    """
+    from jobcron.errors import DirectoryError
+
+    private_directory(os.path.dirname(path), f"{what}: the folder")
+    try:
+        return append_to(path)
+    except OSError as error:
+        raise DirectoryError(
+            f"{what}: expected {path} to be a file that can be written, got: {error.strerror}"
+        ) from error
+
+
+def append_to(path: str) -> int:
+    """Open a file for appending, not through a link, and return its descriptor.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    # O_NONBLOCK: a pipe that nobody reads is an error, not a wait without end.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    return os.open(path, flags, 0o600)
+
+
 def _make(path: str) -> None:
     """Make a directory and those above it, to survive a crash; unlike `os.makedirs` all are ours alone."""
     if not os.path.isdir(path):

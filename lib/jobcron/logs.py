@@ -12,8 +12,7 @@ import sys
 import time
 from contextlib import nullcontext
 
-from jobcron.directory import private_directory
-from jobcron.errors import DirectoryError
+from jobcron.directory import append_to, open_log
 
 FORMAT = "%(levelname)-7s %(message)s"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -126,19 +125,8 @@ class LogFile(logging.Handler):
     def __init__(self, path: str, what: str) -> None:
         self.path = os.path.abspath(path)
         self._is_told = False
-        private_directory(os.path.dirname(self.path), f"{what}: the folder")
-        try:
-            self._descriptor = self._open()
-        except OSError as error:
-            raise DirectoryError(
-                f"{what}: expected {self.path} to be a file that can be written, got: {error.strerror}"
-            ) from error
+        self._descriptor = open_log(self.path, what)
         super().__init__()  # last: from here on it is closed at the end of the process
-
-    def _open(self) -> int:
-        # O_NONBLOCK: a pipe that nobody reads is an error, not a wait without end.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        return os.open(self.path, flags, 0o600)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record; where that fails, say so once on standard error."""
@@ -161,7 +149,7 @@ class LogFile(logging.Handler):
         except FileNotFoundError:
             is_same = False
         if not is_same:
-            descriptor = self._open()
+            descriptor = append_to(self.path)
             os.close(self._descriptor)
             self._descriptor = descriptor
 

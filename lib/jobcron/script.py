@@ -201,6 +201,7 @@ class CronScript:
 
     def _run(self, settings: Settings) -> int:
         """Do the work, unless the script is switched off."""
+        self._check_log_file()
         if not self._is_enabled(settings):
             return 0
         with instance.presented(settings):
@@ -215,6 +216,22 @@ class CronScript:
 
             tell_return(self)
         return status or 0
+
+    def _check_log_file(self) -> None:
+        """Open the log file at once: the log is set up where there is something to say, perhaps in weeks.
+
+        Raises:
+            ConfigurationError: it cannot be opened.
+        """
+        if self.options.log_file is None or self._logger is not None:
+            return
+        from jobcron.directory import open_log
+        from jobcron.errors import DirectoryError
+
+        try:
+            os.close(open_log(os.path.abspath(self.options.log_file[1]), "--log-file"))
+        except DirectoryError as error:
+            raise ConfigurationError(str(error)) from error
 
     def _is_enabled(self, settings: Settings) -> bool:
         """Ask the control file, and log what it says where that is of interest."""
