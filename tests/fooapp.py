@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from contextlib import nullcontext, suppress
 from datetime import timedelta
@@ -253,6 +254,11 @@ class ActJob(BaseRunnableJob[FooJob]):
     def act_kill(self, argument: str) -> None:
         """Die."""
         os.kill(os.getpid(), signal.SIGKILL)
+
+    def act_spawn(self, path: str) -> None:
+        """Start a program that goes on, and tell the group of this process and the program's number."""
+        program = subprocess.Popen(["sleep", "600"])
+        Path(path).write_text(f"{os.getpgid(0)} {program.pid}", encoding="ascii")
 
     def act_kill_once(self, path: str) -> None:
         """Die, but only the first time."""

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
+from collections.abc import Iterator
+from email import message_from_bytes
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 from sqlalchemy.engine import make_url
 
 import fooapp
@@ -55,16 +61,51 @@ def files_below(folder: Path) -> str:
     return "\n".join(texts)
 
 
+class Mailbox:
+    """A mail server that asks for a password, and keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.mails: list[str] = []
+        self.passwords: list[str] = []
+        self.port = 0
+
+    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:
+        """Keep a mail, as it came and as it reads."""
+        message = message_from_bytes(envelope.content)
+        parts = [part.get_payload(decode=True) or b"" for part in message.walk()]
+        self.mails.append("\n".join(str(part) for part in (envelope.content, message.items(), *parts)))
+        return "250 OK"
+
+    def admit(self, server: object, session: object, envelope: object, mechanism: str, data: Any) -> AuthResult:
+        """Note the password."""
+        self.passwords.append(data.password.decode())
+        return AuthResult(success=True)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """Return a mail server of the test's own."""
+    mailbox = Mailbox()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        mailbox.port = probe.getsockname()[1]
+    ways: Any = {"authenticator": mailbox.admit, "auth_required": True, "auth_require_tls": False}
+    controller = Controller(mailbox, hostname="127.0.0.1", port=mailbox.port, **ways)
+    controller.start()
+    yield mailbox
+    controller.stop()
+
+
 @pytest.mark.feature("LP-19", "LP-25", "LP-26")
 @pytest.mark.parametrize("runner", ["JobRunner", "ProcessJobRunner"])
-def test_no_canary_gets_out(instance: Instance, tmp_path: Path, runner: str) -> None:
+def test_no_canary_gets_out(instance: Instance, tmp_path: Path, mailbox: Mailbox, runner: str) -> None:
     url = instance.url
     if instance.database.dialect == "postgresql":  # the private server trusts its socket, whatever the password
         url = make_url(url).set(password=CANARIES["password"]).render_as_string(hide_password=False)
     instance.url = url
     instance.configure(sections=SECTIONS.format(runner=runner))
     conf = instance.path / "jobcron.conf"
-    mail = f"mail: smtp://me:{CANARIES['smtp']}@127.0.0.1:1"
+    mail = f"mail: smtp://me:{CANARIES['smtp']}@127.0.0.1:{mailbox.port}"
     conf.write_text(conf.read_text().replace(f"mail: file:{instance.path / 'mail'}", mail))
     instance.query("CREATE TABLE vault (id INTEGER PRIMARY KEY, secret TEXT UNIQUE)")
     lines = f"{CANARIES['detail']}\n\n{CANARIES['second line']}"
@@ -109,6 +150,8 @@ def test_no_canary_gets_out(instance: Instance, tmp_path: Path, runner: str) -> 
     events = str(instance.query("SELECT detail FROM jobcron_event"))
     logs = str([row.log for row in instance.rows()])
     assert "Traceback" in logs
+    assert {*mailbox.passwords} == {CANARIES["smtp"]}
+    assert len(mailbox.mails) == 3
     assert "jobcron" in seen
     for name, canary in CANARIES.items():
         for where, text in (
@@ -119,10 +162,11 @@ def test_no_canary_gets_out(instance: Instance, tmp_path: Path, runner: str) -> 
             ("history", events),
             ("the rows' logs", logs),
             ("files", files_below(instance.path)),
+            ("mails", "\n".join(mailbox.mails)),
         ):
             assert canary not in text, f"the canary of the {name} is in {where}"
     for secret in ("hunter2", "s3cr3tpw"):  # of the error that has passwords in its message
-        assert secret not in err + logs + events + files_below(instance.path)
+        assert secret not in err + logs + events + files_below(instance.path) + "\n".join(mailbox.mails)
 
 
 @pytest.mark.feature("LP-25")
