@@ -24,10 +24,10 @@ HEAVY = ("sqlalchemy", "zope", "lazr", "alembic", "oops", "logging", "fooapp", "
 MANY = 20_000
 
 
-def imports_of(instance: Instance, section: str, expect: int = 0) -> set[str]:
+def imports_of(instance: Instance, section: str, expect: int = 0, *options: str) -> set[str]:
     """Run a section in a process of its own, and return which of the heavy modules it loaded."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", JOBCRON, "run", section],
+        [sys.executable, "-X", "importtime", JOBCRON, "run", section, *options],
         env={**os.environ, "JOBCRON_CONFIG": str(instance.path)},
         capture_output=True,
         text=True,
@@ -78,6 +78,7 @@ def set_job(instance: Instance, job: int, **columns: str) -> None:
 
 def test_a_tick_with_nothing_to_do_loads_nothing_heavy(quiet: Instance) -> None:
     assert imports_of(quiet, "do_foo") == set()
+    assert imports_of(quiet, "do_foo", 0, f"--log-file={quiet.path}/log/do_foo.log") == set()
 
 
 def test_a_source_by_the_name_of_another_module_is_known_as_well(quiet: Instance) -> None:
