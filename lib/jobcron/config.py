@@ -21,7 +21,7 @@ from lazr.config.interfaces import ConfigErrors
 from jobcron.errors import ConfigurationError
 from jobcron.redact import Redactor
 from jobcron.schedule import check_schedule
-from jobcron.settings import LEVELS, SCHEMA, SECTION_NAME, Section, Settings, is_open
+from jobcron.settings import LEVELS, SCHEMA, SECTION_NAME, Section, Settings, distrust
 
 INSTANCE = "jobcron"
 TEMPLATE = "job_section"
@@ -30,7 +30,7 @@ FUNCTIONS_SOURCE = "jobcron.functions.FunctionJob"
 
 _SECTION_LINE = re.compile(r"^\[(?P<name>.*?)\]?\s*$")
 _KEY_LINE = re.compile(r"^(?P<key>[^\s#;:=\[][^:=]*?)\s*[:=]\s*(?P<value>.*)$")
-_INDENTED_KEY = re.compile(r"^\s+[^\s#;:=\[][^:=]*?\s*[:=]")
+_INDENTED_KEY = re.compile(r"^\s+(?P<key>[^\s#;:=\[][^:=]*?)\s*[:=]")
 _DATATYPE = re.compile(r"^#\s*datatype:\s*(?P<type>\w+)\s*$")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -93,11 +93,8 @@ def read(path: str) -> tuple[Settings, dict[str, str]]:
 
 def _read_text(path: str) -> str:
     try:
-        if is_open(path):
-            raise ConfigurationError(
-                f"{path}: expected a file and a directory that not everybody may write, got one that everybody "
-                "may write: chmod o-w"
-            )
+        if reason := distrust(path):
+            raise ConfigurationError(f"{path}: {reason}")
         with open(path, encoding="utf-8") as file:
             return file.read()
     except OSError as error:
@@ -153,10 +150,10 @@ def _check_names(path: str, text: str, schema: dict[str, dict[str, Key]]) -> lis
                 )
             found[section, key] = number
             after_key = True
-        elif _INDENTED_KEY.match(line) and not after_key:
+        elif (match := _INDENTED_KEY.match(line)) and not after_key:
             raise ConfigurationError(
                 f"{path}, line {number}: section [{section}]: expected a key at the beginning of the line, "
-                f"got it indented: {line.strip()!r}"
+                f"got it indented: {match['key']}"
             )
     return list(found)
 
@@ -175,7 +172,7 @@ def _read_with_lazr(path: str, schema: dict[str, dict[str, Key]], schema_text: s
         if reasons:
             raise ConfigurationError(f"{path}: {reasons}") from error
     except Exception as error:  # lazr.config and configparser raise many kinds for broken syntax
-        reason = " ".join(str(error).split())
+        reason = Redactor().text(" ".join(str(error).split()))  # it may quote a line
         raise ConfigurationError(f"{path}: cannot be read as a configuration: {reason}") from error
     return config
 

@@ -10,7 +10,8 @@ import os
 import stat
 from typing import NamedTuple
 
-from jobcron.settings import is_open
+from jobcron.redact import HIDDEN
+from jobcron.settings import distrust
 
 FETCH_SECONDS = 5.0
 """An answer has to be complete within this time, with all redirections."""
@@ -42,16 +43,19 @@ class Control:
 
     Args:
         where: its absolute path, or an http: or https: URL.
+
+    Attributes:
+        where: the same for messages: the query of a URL may hold a token.
     """
 
     def __init__(self, where: str) -> None:
-        self._where = where
+        self.where, _, self._query = where.partition("?") if "://" in where else (where, "", "")
         self._parser = configparser.ConfigParser(interpolation=None, default_section="")  # no inheritance
         self._without: Verdict | None = None
         try:
             self._parser.read_string(_text(where))
         except FileNotFoundError:
-            self._without = Verdict(True, f"Enabled: there is no control file {where}")
+            self._without = Verdict(True, f"Enabled: there is no control file {self.where}")
         except OSError as error:
             self._without = self._failed(f"cannot be read: {error.strerror or error}")
         except Problem as error:
@@ -71,16 +75,18 @@ class Control:
                 return self._failed(f"section [{section}]: unknown key {unknown}; expected one of: {KEY}")
             if KEY in keys:
                 return self._verdict(section, keys[KEY])
-        return Verdict(True, f"Enabled: {self._where} does not say otherwise")
+        return Verdict(True, f"Enabled: {self.where} does not say otherwise")
 
     def _verdict(self, section: str, text: str) -> Verdict:
         enabled = configparser.ConfigParser.BOOLEAN_STATES.get(text.lower())
         if enabled is None:
             return self._failed(f"section [{section}], key {KEY}: expected true or false, got: {text!r}")
-        return Verdict(enabled, f"{'Enabled' if enabled else 'Disabled'} by section [{section}] of {self._where}")
+        return Verdict(enabled, f"{'Enabled' if enabled else 'Disabled'} by section [{section}] of {self.where}")
 
     def _failed(self, reason: str) -> Verdict:
-        return Verdict(True, f"The control file {self._where}: {reason}; nothing is turned off by it", True)
+        if self._query:
+            reason = reason.replace(f"?{self._query}", f"?{HIDDEN}")
+        return Verdict(True, f"The control file {self.where}: {reason}; nothing is turned off by it", True)
 
 
 def _text(where: str) -> str:
@@ -91,11 +97,8 @@ def _text(where: str) -> str:
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Problem("expected a file, it is something else")
-        if is_open(where):
-            raise Problem(
-                "expected a file and a directory that not everybody may write, got one that everybody may write: "
-                "chmod o-w"
-            )
+        if reason := distrust(where):
+            raise Problem(reason)
         return _bounded(file.read(MAX_SIZE + 1)).decode()
 
 

@@ -11,12 +11,13 @@ import stat
 from contextlib import suppress
 
 
-def private_directory(path: str | os.PathLike[str], what: str) -> None:
+def private_directory(path: str | os.PathLike[str], what: str, *, is_shared: bool = False) -> None:
     """Make `path` if need be, with mode 0700, and check it.
 
     Args:
         path: the directory.
         what: what it is, for the message.
+        is_shared: whether its group may write there: into a folder of logs, say, where no name is trusted.
 
     Raises:
         DirectoryError: it cannot be made or written, belongs to somebody else, or others may write there.
@@ -42,6 +43,10 @@ def private_directory(path: str | os.PathLike[str], what: str) -> None:
     if status.st_mode & stat.S_IWOTH:
         raise DirectoryError(
             f"expected {what} {path} to be closed to others, everybody may write there: chmod o-w {path}"
+        )
+    if status.st_mode & stat.S_IWGRP and not is_shared:
+        raise DirectoryError(
+            f"expected {what} {path} to be closed to others, its group may write there: chmod g-w {path}"
         )
     if not os.access(path, os.W_OK | os.X_OK):
         raise DirectoryError(f"expected {what} {path} to be writable, it is not")

@@ -13,7 +13,8 @@ import time
 from contextlib import suppress
 
 from jobcron.directory import private_directory
-from jobcron.errors import DirectoryError, LockHeld
+from jobcron.errors import ConfigurationError, DirectoryError, LockHeld
+from jobcron.settings import SECTION_NAME
 
 
 class RunLock:
@@ -23,9 +24,17 @@ class RunLock:
         directory: of all locks; made if need be.
         name: the section's.
         what: what the directory is, for messages.
+
+    Raises:
+        ConfigurationError: the name is none that may meet a path.
     """
 
     def __init__(self, directory: str, name: str, what: str = "the lock directory") -> None:
+        if not SECTION_NAME.fullmatch(name):
+            raise ConfigurationError(
+                "expected a lock to be named by a letter, then letters, digits, _ and -, 64 at most, "
+                f"got {name!r}; a script takes the name of its program, or the one that it is given"
+            )
         self.directory = directory
         self.what = what
         self.path = os.path.join(directory, f"{name}.lock")

@@ -26,11 +26,12 @@ import base64
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import JSON, Dialect
@@ -362,10 +363,18 @@ def _class_named(name: str, fits: Callable[[Any], bool]) -> Any:
         if found is None:
             continue
         for part in parts[end:]:
-            found = getattr(found, part, None)
-        if isinstance(found, type) and fits(found) and f"{found.__module__}.{found.__qualname__}" == name:
+            found = _content(found).get(part)
+        if issubclass(type(found), type) and fits(found) and f"{found.__module__}.{found.__qualname__}" == name:
             return found
     raise InvalidJobData(f"expected the class {name} to be imported by the application, it is not")
+
+
+def _content(found: Any) -> Mapping[str, Any]:
+    """Return what a module or a class holds; of others nothing. None of its code runs, as by `getattr`."""
+    kind = type(found)  # isinstance would ask the object
+    if issubclass(kind, ModuleType):
+        return cast("Mapping[str, Any]", object.__getattribute__(found, "__dict__"))
+    return cast("Mapping[str, Any]", type.__dict__["__dict__"].__get__(found)) if issubclass(kind, type) else {}
 
 
 def _is_enum(found: type[Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cProfile
+import errno
 import logging
 import marshal
 import os
@@ -29,12 +30,19 @@ def open_profile(path: str) -> ProfileFile:
     """Open a file for a profile, for its user alone; what it holds stays until the profile is written.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written, or is somebody else's.
         ValueError: this is no path.
     """
     # O_NONBLOCK: a pipe that nobody reads is an error, not a wait without end.
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    return ProfileFile(path, os.open(path, flags, 0o600))
+    descriptor = os.open(path, flags, 0o600)
+    status = os.fstat(descriptor)
+    if (
+        stat.S_ISREG(status.st_mode) and status.st_uid != os.geteuid()
+    ):  # who would read it, or have it written over
+        os.close(descriptor)
+        raise PermissionError(errno.EPERM, f"it belongs to the user {status.st_uid}")
+    return ProfileFile(path, descriptor)
 
 
 def profiled(work: Callable[[], int | None], file: ProfileFile, logger: logging.Logger) -> int | None:

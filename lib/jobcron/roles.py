@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 from jobcron.errors import ConfigurationError
-from jobcron.settings import PACKAGE, SECTION_NAME, Settings
+from jobcron.settings import PACKAGE, SECTION_NAME, Settings, distrust
 
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
@@ -95,6 +95,8 @@ def _read(path: str) -> list[Role]:
     )
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     try:
+        if reason := distrust(path):
+            raise ConfigurationError(f"{path}: {reason}")
         with open(path, encoding="utf-8") as file:
             parser.read_file(file)
     except OSError as error:

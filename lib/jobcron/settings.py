@@ -30,8 +30,8 @@ LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 
 _STATE_DIR = re.compile(r"^state_dir\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
 _PASSWORDS = (
-    r"^[^/]*://[^:/@]*:([^@]*)@",  # as SQLAlchemy reads it
-    r"^[^/]*://[^:/@]*:(.*)@",  # with an @ in it that should have been %40
+    r"^[^/]*://[^:/@\[]*:([^@]*)@",  # as SQLAlchemy reads it
+    r"^[^/]*://[^:/@\[]*:(.*)@",  # with an @ in it that should have been %40
     r"^[^/]*://[^:/@\[]*:(?!\d*(?:[/?]|$))([^@]*)$",  # without a host: what is no port
     r"[?&](?:ssl)?password=([^&#]*)",
 )
@@ -177,18 +177,14 @@ def read_compiled(path: str) -> Settings | None:
     """Return the settings kept from an earlier run, or None where they are not to be trusted."""
     try:
         state_dir = _state_dir_of(path)
-        if state_dir is None or not _is_ours(os.stat(state_dir), stat.S_IWOTH):
+        content = _kept(state_dir) if state_dir is not None else None
+        if content is None:
             return None
-        kept = os.open(os.path.join(state_dir, COMPILED_NAME), os.O_RDONLY | os.O_NOFOLLOW)
-        with os.fdopen(kept, encoding="utf-8") as file:
-            if not _is_ours(os.fstat(file.fileno()), 0o077):
-                return None
-            content = json.load(file)
         if content["version"] != __version__ or path not in content["texts"]:
             return None
         if any(_read_text(p) != text for p, text in content["texts"].items()):
             return None
-        if any(is_open(p) for p in content["texts"]):
+        if any(distrust(p) for p in content["texts"]):
             return None
         values = content["settings"]
         values["sections"] = {k: Section(**v) for k, v in values["sections"].items()}
@@ -198,10 +194,55 @@ def read_compiled(path: str) -> Settings | None:
     return settings if settings.path == path and settings.state_dir == state_dir else None
 
 
-def is_open(path: str) -> bool:
-    """Tell whether everybody may write a file, or replace it in its directory."""
-    folder = os.stat(os.path.dirname(path)).st_mode
-    return bool(os.stat(path).st_mode & stat.S_IWOTH or (folder & stat.S_IWOTH and not folder & stat.S_ISVTX))
+def distrust(path: str) -> str | None:
+    """Return why a file is not to be trusted as code is, and what to do; None where it is.
+
+    It and its directory have to belong to root, to the user who runs this, or to the owner of this package, whose
+    code runs already; and not everybody may write the file, or replace it or a directory on the way to it.
+
+    Raises:
+        OSError: it is not there.
+    """
+    trusted = {0, os.geteuid(), os.stat(PACKAGE).st_uid}
+    named, real = os.path.abspath(path), os.path.realpath(path)
+    for place in (real, os.path.dirname(real)):
+        owner = os.stat(place).st_uid
+        if owner not in trusted:
+            return (
+                "expected a file and a directory of root's or of the user's who runs this, "
+                f"{place} belongs to the user {owner}: chown {os.geteuid()} {place}"
+            )
+    folders = {*_folders_of(named), *_folders_of(real)}
+    for place in (real, *sorted(folders, key=len, reverse=True)):
+        mode = os.stat(place).st_mode
+        if mode & stat.S_IWOTH and not (place in folders and mode & stat.S_ISVTX):
+            return (
+                "expected a file and a directory that not everybody may write, "
+                f"got one that everybody may write: chmod o-w {place}"
+            )
+    return None
+
+
+def _folders_of(path: str) -> list[str]:
+    found = [path]
+    while (folder := os.path.dirname(found[-1])) != found[-1]:
+        found.append(folder)
+    return found[1:]
+
+
+def _kept(state_dir: str) -> Any:
+    """Return what is kept in a state directory, or None where somebody else may have written it.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    if not _is_ours(os.stat(state_dir), 0o022):
+        return None
+    # O_NONBLOCK: a pipe that nobody writes to is no wait without end.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(os.path.join(state_dir, COMPILED_NAME), flags), encoding="utf-8") as file:
+        status = os.fstat(file.fileno())
+        return json.load(file) if stat.S_ISREG(status.st_mode) and _is_ours(status, 0o077) else None
 
 
 def _is_ours(status: os.stat_result, forbidden: int) -> bool:
@@ -217,8 +258,7 @@ def check_alone(settings: Settings) -> None:
         ConfigurationError: another instance does.
     """
     try:
-        with open(os.path.join(settings.state_dir, COMPILED_NAME), encoding="utf-8") as file:
-            kept = json.load(file)["settings"]
+        kept = _kept(settings.state_dir)["settings"]
         other, url = kept["path"], kept["database_url"]
         is_there = other != settings.path and _state_dir_of(other) == settings.state_dir
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -239,7 +279,7 @@ def write_compiled(settings: Settings, texts: dict[str, str]) -> None:
     path = os.path.join(settings.state_dir, COMPILED_NAME)
     temporary = f"{path}.{os.getpid()}"
     try:
-        if not _is_ours(os.stat(settings.state_dir), stat.S_IWOTH):
+        if not _is_ours(os.stat(settings.state_dir), 0o022):
             return
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:

@@ -69,30 +69,36 @@ def _find(settings: Settings, oops_id: str) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = path.read_bytes()
+        return _checked(path.read_bytes(), str(path))
     except OSError as error:
         raise DirectoryError(f"the report {path} cannot be read: {error.strerror}") from error
-    found: Any
+
+
+def _checked(content: bytes, where: str) -> dict[str, Any]:
+    """Return the report that is written so."""
+    found: Any = None
     try:
         found = json.loads(content)
     except ValueError:
-        found = _decode(path, content)
+        found = _decode(content, where)
+    except RecursionError:
+        pass
     if not isinstance(found, dict) or not {"id", "type", "value", "time"} <= found.keys():
-        raise DirectoryError(f"expected {path} to be a report with id, type, value and time, it is not")
+        raise DirectoryError(f"expected {where} to be a report with id, type, value and time, it is not")
     return found
 
 
-def _decode(path: Path, content: bytes) -> dict[str, Any]:
+def _decode(content: bytes, where: str) -> dict[str, Any]:
     """Return a report of python-oops' date directory."""
     from jobcron import bson_reports
 
     try:
         return bson_reports.decode(content)
     except ConfigurationError as error:
-        raise DirectoryError(f"the report {path} is not in JSON; to read it as BSON: {error}") from error
+        raise DirectoryError(f"{where} is not in JSON; to read it as BSON: {error}") from error
     except ValueError as error:
         raise DirectoryError(
-            f"expected {path} to be a report as jobcron writes it, in JSON or BSON, it is not"
+            f"expected {where} to be a report as jobcron writes it, in JSON or BSON, it is not"
         ) from error
 
 
@@ -103,9 +109,8 @@ def _in_history(settings: Settings, oops_id: str) -> dict[str, Any] | None:
         with closing(database.session(writing=False)) as session:
             for detail in session.scalars(select(Event.detail).where(Event.oops_id == oops_id)):
                 _, _, text = (detail or "").partition("\n")
-                with suppress(ValueError):
-                    found: dict[str, Any] = json.loads(text)
-                    return found
+                with suppress(DirectoryError):
+                    return _checked(text.encode(), f"the history of a job with {oops_id}")
     except DBAPIError as error:
         raise DatabaseUnavailable(f"the histories of jobs cannot be read: {first_line(error.orig)}") from error
     finally:

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, inspect, text
 from jobcron import registry
 from jobcron.application import load_application
 from jobcron.database import Database
-from jobcron.errors import DirectoryError, SchemaMismatch
+from jobcron.directory import private_directory
+from jobcron.errors import SchemaMismatch
 from jobcron.instance import load_settings
 from jobcron.operate.output import say
 from jobcron.schema_version import REVISION, VERSION_TABLE
@@ -50,12 +51,9 @@ def upgrade(config: str | None) -> int:
 
 
 def _make_folder(path: str, origin: str) -> None:
-    try:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    except OSError as error:
-        raise DirectoryError(
-            f"{origin}: expected the folder of {path} to be there or makeable, got: {error.strerror}"
-        ) from error
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):  # one that is there may be shared, as its owner likes
+        private_directory(folder, f"{origin}: the folder of the database")
 
 
 def upgrade_schema(connection: Connection, where: str) -> str | None:
