@@ -52,6 +52,8 @@ class Backlog:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._going_back = threading.Lock()
+        self._has_returned = False
         self._waiting: deque[tuple[Claim, Any]] = deque()
 
     def extend(self, entries: Iterable[tuple[Claim, Any]]) -> None:
@@ -64,10 +66,26 @@ class Backlog:
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
 
-    def take_last(self) -> tuple[Claim, Any] | None:
-        """Take the one that would run last, or None."""
-        with self._lock:
-            return self._waiting.pop() if self._waiting else None
+    def give_back(self, write: Callable[[Claim], object]) -> bool:
+        """Let `write` return the one that would run last to the queue; tell whether there was one."""
+        with self._going_back:
+            with self._lock:
+                if not self._waiting:
+                    return False
+                entry = self._waiting.pop()
+            try:
+                write(entry[0])
+            except BaseException:
+                self.extend([entry])
+                raise
+            self._has_returned = True
+            return True
+
+    def has_returned(self) -> bool:
+        """Tell whether any went back since this was asked last, once none is on its way."""
+        with self._going_back:
+            returned, self._has_returned = self._has_returned, False
+            return returned
 
     def numbers(self) -> list[int]:
         """Return the numbers of the jobs; some may be taken by the other thread a moment later."""
@@ -276,9 +294,9 @@ def give_back(
         tries: how often each is tried where the database is in trouble.
         go_on: asked before each; the keeper stops when the slow job ends and the runner takes the next.
     """
-    while go_on() and (entry := backlog.take_last()):
-        try:
-            set_aside(database, entry[0], NotStarted(), tries=tries)
-        except BaseException:
-            backlog.extend([entry])
-            raise
+
+    def write(claim: Claim) -> object:
+        return set_aside(database, claim, NotStarted(), tries=tries)
+
+    while go_on() and backlog.give_back(write):
+        pass

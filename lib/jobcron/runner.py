@@ -199,6 +199,8 @@ class JobRunner:
                 return
             entry = self._backlog.next() or self._refill(session)
             if entry is None:
+                if self._backlog.has_returned() or self._backlog:
+                    continue  # what the keeper had in its hands a moment ago may be ready
                 return
             claim, runnable = entry
             if self._is_emptied:
