@@ -55,7 +55,6 @@ source_interface: codehost.interfaces.ICalculateHeatJobSource
 dbuser: codehost_heat
 
 [import_history]
-dbuser: codehost_history
 tasks: codehost.history.scan
     codehost.history.store
     codehost.history.summarise
