@@ -12,7 +12,7 @@ import fooapp
 from conftest import Instance
 from effort import noted_statements
 from fooapp import ActJob, DoFooJob, OwnReadyJob
-from jobcron import DatabaseUnavailable, JobStatus, feed
+from jobcron import DatabaseUnavailable, JobStatus, claimed
 
 WRITE = ("write", "effect")
 
@@ -178,7 +178,7 @@ def test_an_expired_job_is_never_started(instance: Instance) -> None:
 def test_any_number_of_expired_jobs_ends_in_one_run_and_in_short_transactions(
     instance: Instance, monkeypatch: pytest.MonkeyPatch, job_class: Any
 ) -> None:
-    monkeypatch.setattr(feed, "EXPIRE_BATCH", 2)
+    monkeypatch.setattr(claimed, "EXPIRE_BATCH", 2)
     past = datetime.now(UTC) - timedelta(hours=1)
     with instance.session() as session:
         foos = [instance.foo(session) for _ in range(5)]

@@ -7,91 +7,33 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from contextlib import suppress
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.orm import Session, object_session
+from sqlalchemy.orm import Session
 
-from jobcron import registry
-from jobcron.claim import Claim, Claimant, claim, claim_one, expire, reclaim
-from jobcron.database import TransactionSource, use_session
-from jobcron.effects import effects_of
-from jobcron.errors import ConfigurationError, DatabaseUnavailable
+from jobcron.claim import Claim, Claimant, claim, reclaim
+from jobcron.claimed import Bare, Entry, end_expired, load_claimed, missing, record_taken_over
+from jobcron.database import TransactionSource
+from jobcron.errors import DatabaseUnavailable
 from jobcron.finish import set_aside
-from jobcron.history import record, record_all
+from jobcron.iterator_feed import IteratorFeed
 from jobcron.job import Job
 from jobcron.metrics import current_observer
 from jobcron.outcome import NotStarted
-from jobcron.registry import SourceName, dotted_name
 from jobcron.runtime import smoothed
 from jobcron.tables import JobTypeRow
 
 RECLAIM_SECONDS = 30.0
 """How often a long run looks for leases that are past and jobs that have expired."""
 
-EXPIRE_BATCH = 1000
-
 BATCH_SECONDS = 1.0
 """How much work is claimed at once, as far as the last jobs tell."""
 
 BATCH_GROWTH = 4
 """A batch is at most so many times as large as the one before: one job tells little."""
-
-Entry = tuple[Claim, Any]
-
-
-class Unloadable:
-    """Stands for a job whose rows could not be loaded: running it fails with that error."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-    def run(self) -> None:
-        """Raise the error."""
-        raise self.error
-
-
-def end_expired(connection: Connection, type_id: int, logger: logging.Logger) -> bool:
-    """Move jobs of a type that were not started in time to EXPIRED; tell whether there may be more."""
-    expired = expire(connection, type_id, EXPIRE_BATCH)
-    if expired:
-        record_all(connection, expired, "expired", None)
-        logger.info("%s jobs expired before they were started.", len(expired))
-    return len(expired) == EXPIRE_BATCH
-
-
-def load_claimed(source: Any, session: Session, claim: Claim) -> Entry:
-    """Return one claimed job, its rows loaded.
-
-    Raises:
-        SQLAlchemyError: a table or a right is missing, or the database is in trouble: no fault of the job's.
-    """
-    try:
-        if hasattr(source, "load"):
-            job = source.load(session, [claim.id]).get(claim.id)
-        else:  # a source that uses none of our classes: by convention it has get
-            with use_session(session):
-                job = source.get(claim.id)
-    except SQLAlchemyError:
-        raise
-    except Exception as error:
-        # This one row cannot be read. It must not be in the way of the others: it is taken, and fails.
-        return claim, Unloadable(error)
-    return claim, job or _missing(source)
-
-
-def _missing(source: Any) -> Unloadable:
-    name = getattr(getattr(source, "context_class", source), "__name__", type(source).__name__)
-    return Unloadable(LookupError(f"its row in {name} is missing"))
-
-
-def record_taken_over(session: Session, claim: Claim, job: Any) -> None:
-    """Write to the history of a job that its process died, and what may be left of that attempt."""
-    uuid = session.scalar(select(Job.uuid).where(Job.id == claim.id))
-    record(session.connection(), claim, "taken over", f"the lease was past; {effects_of(job, uuid)}")
 
 
 class Feed(Protocol):
@@ -208,7 +150,7 @@ class TypeFeed:
         if len(claims) > 1:
             try:
                 jobs = self._source.load(session, [c.id for c in claims])
-                return [(c, jobs.get(c.id) or _missing(self._source)) for c in claims]
+                return [(c, jobs.get(c.id) or missing(self._source)) for c in claims]
             except SQLAlchemyError:
                 raise
             except Exception:  # one of them cannot be read: it must not be in the way of the others
@@ -222,148 +164,6 @@ class TypeFeed:
             return False
         crashes = session.scalar(select(Job.crash_count).where(Job.id == claim.id))
         return (crashes or 0) > self._crash_limit
-
-
-class IteratorFeed:
-    """The jobs that a source's own ``iterReady`` yields, each claimed by its number just before it runs.
-
-    Args:
-        source: any object with ``iterReady``.
-        database: where dead jobs are put back.
-        claimant: who claims.
-        crash_limit: at so many deaths a job is handed to the runner as one that is poison.
-        logger: told of jobs that were put back.
-    """
-
-    def __init__(
-        self,
-        source: Any,
-        database: TransactionSource,
-        claimant: Claimant,
-        crash_limit: int,
-        logger: logging.Logger,
-    ) -> None:
-        self._source = source
-        self._database = database
-        self._claimant = claimant
-        self._crash_limit = crash_limit
-        self._logger = logger
-        self._found: deque[tuple[int, int, Any]] = deque()
-        self._claimed_in_pass = True
-        self._known_types: set[int] = set()
-        self._observer = current_observer()
-
-    def took(self, seconds: float) -> None:
-        """Learn nothing: jobs are claimed one by one."""
-
-    def forget(self) -> None:
-        """Look for the ready jobs again."""
-        self._found.clear()
-        self._claimed_in_pass = True
-
-    def take(self, session: Session) -> list[Entry]:
-        """See `Feed`. Ready jobs are looked for again until a look finds none that can be claimed."""
-        while True:
-            if not self._found:
-                if not self._claimed_in_pass:
-                    return []
-                self._claimed_in_pass = False
-                session.expunge_all()
-                poison = self._put_back_the_dead(session)
-                if poison:
-                    self._claimed_in_pass = True
-                    return poison
-                self._found.extend(self._ready(session))
-                if not self._found:
-                    return []
-            number, type_id, job = self._found.popleft()
-            claims = claim_one(session.connection(), number, self._claimant)
-            if not claims:
-                session.rollback()
-                continue
-            self._remember_type(session, type_id)
-            runnable = self._refreshed(session, number, job)
-            session.commit()
-            self._claimed_in_pass = True
-            return [(claims[0], runnable)]
-
-    def _ready(self, session: Session) -> list[tuple[int, int, Any]]:
-        # Read whole, in a short transaction: no cursor stays open while jobs run. The numbers are kept: a rollback
-        # empties the rows, and one that was deleted meanwhile cannot even be asked for its number.
-        with use_session(session):
-            rows = ((self._row_of(job, session), job) for job in self._source.iterReady())
-            found = [(row.id, row.type_id, job) for row, job in rows]
-        session.commit()
-        return found
-
-    def _row_of(self, job: Any, session: Session) -> Job:
-        row = getattr(job, "job", None)
-        if not isinstance(row, Job):
-            raise ConfigurationError(
-                f"expected the jobs of {dotted_name(self._source)} to have a jobcron.Job as .job, "
-                f"got {type(row).__name__}"
-            )
-        if object_session(row) is not session:
-            raise ConfigurationError(
-                f"expected iterReady of {dotted_name(self._source)} to read its jobs in "
-                "jobcron.current_session(), got a job of another session: its work would not be committed "
-                "together with its status"
-            )
-        return row
-
-    def _refreshed(self, session: Session, number: int, job: Any) -> Any:
-        """Read again, in the claim's transaction, what the pass read long ago: `acquire` counts on it."""
-        load = getattr(self._source, "load", None)
-        try:
-            if load is not None:
-                load(session, [number])
-            else:
-                session.expire_all()
-                session.refresh(job.job)
-        except SQLAlchemyError:
-            raise
-        except Exception as error:  # as in `load_claimed`: this one is taken, and fails
-            return Unloadable(error)
-        return job
-
-    def _remember_type(self, session: Session, type_id: int) -> None:
-        """Note which types the source hands out: a job of theirs that died is then known to be its."""
-        if type_id in self._known_types:
-            return
-        name = SourceName(dotted_name(self._source), True)
-        registry.remember(session.connection(), type_id, name)
-        self._known_types.add(type_id)
-
-    def _put_back_the_dead(self, session: Session) -> list[Entry]:
-        """Return dead jobs to the queue, where the source finds them again; hand out those that are poison."""
-        connection = session.connection()
-        for number in registry.type_ids_of(connection, self._source):
-            while end_expired(connection, number, self._logger):
-                session.commit()
-                connection = session.connection()
-            while taken := reclaim(connection, number, self._claimant):
-                row = session.get_one(Job, taken[0].id, populate_existing=True)
-                record_taken_over(session, taken[0], self._source)
-                session.commit()
-                self._logger.info("Job %s was left behind by its runner.", row.id)
-                self._observer.job_taken_over(row.id)
-                if row.crash_count >= self._crash_limit:
-                    return [(taken[0], Bare(row))]
-                set_aside(self._database, taken[0], NotStarted())
-                connection = session.connection()
-        session.commit()
-        return []
-
-
-class Bare:
-    """A job of which only the shared row is known."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-
-    def run(self) -> None:
-        """Refuse: nobody knows what to run."""
-        raise NotImplementedError(f"nobody knows how to run {self.job!r}")
 
 
 def feed_for(

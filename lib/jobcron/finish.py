@@ -6,13 +6,11 @@ the job's was rolled back.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from jobcron.attempt import Attempt, lost
 from jobcron.claim import Claim
@@ -20,23 +18,17 @@ from jobcron.database import (
     NO_LOCK,
     TransactionSource,
     execute,
-    first_line,
     interruption_of,
     is_lost,
     mark_refusal,
-    trouble_of,
     wait_for_locks,
 )
 from jobcron.errors import DatabaseUnavailable
 from jobcron.history import record
+from jobcron.insistence import TRIES, persistently
 from jobcron.interfaces import JobStatus
 from jobcron.job import ENDED, NOT_STARTED, Job, twin_of
 from jobcron.outcome import Completed, NotStarted, Outcome, Stopped, Superseded
-
-Result = TypeVar("Result")
-
-TRIES = 5
-PAUSE_SECONDS = 0.5
 
 SETTLE_SECONDS = 1.0
 """How long what a dead process has left in the database is waited for, twice."""
@@ -86,7 +78,7 @@ def _settle(database: TransactionSource, claim: Claim, error: DBAPIError) -> Out
     written = set_aside(database, claim, stopped)
     if written is not None:
         return written
-    row = _persistently(database, claim, lambda connection: _state(connection, claim))
+    row = persistently(database, claim, lambda connection: _state(connection, claim))
     if row is not None and row == (JobStatus.COMPLETED, claim.token):
         return Completed(detail="the answer to the commit was lost")
     raise lost(claim)
@@ -113,36 +105,12 @@ def set_aside(
     Raises:
         DatabaseUnavailable: the database cannot be reached; the lease decides.
     """
-    return _persistently(
+    return persistently(
         database,
         claim,
         lambda connection: _write(connection, claim, outcome, progress, log, oops_id),
         tries,
     )
-
-
-def _persistently(
-    database: TransactionSource, claim: Claim, work: Callable[[Connection], Result], tries: int = TRIES
-) -> Result:
-    """Do `work` in a transaction of its own, again where the database was in trouble."""
-    tried = 0
-    while True:
-        tried += 1
-        try:
-            with database.begin() as connection:
-                return work(connection)
-        except IntegrityError:  # a job with the same key came in between
-            if tried >= tries:
-                raise
-        except (DBAPIError, DatabaseUnavailable) as error:
-            if isinstance(error, DBAPIError) and trouble_of(error) is None:
-                raise
-            if tried >= tries:
-                raise DatabaseUnavailable(
-                    f"the database went away while job {claim.id} was being finished; "
-                    f"it is decided by its lease: {first_line(error)}"
-                ) from error
-            time.sleep(PAUSE_SECONDS)
 
 
 def _write(
@@ -186,7 +154,7 @@ def _state(connection: Connection, claim: Claim) -> Any:
 
 def still_ours(database: TransactionSource, claim: Claim) -> bool:
     """Tell whether the job was ours a moment ago: to report no failure of a job that was lost before."""
-    state = _persistently(database, claim, lambda connection: _state(connection, claim))
+    state = persistently(database, claim, lambda connection: _state(connection, claim))
     return bool(state == (JobStatus.RUNNING, claim.token))
 
 
@@ -206,7 +174,7 @@ def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
         return _state(connection, claim)
 
     try:
-        state = _persistently(database, claim, look, tries=2)
+        state = persistently(database, claim, look, tries=2)
     except DatabaseUnavailable as error:
         if interruption_of(error) != NO_LOCK:
             raise

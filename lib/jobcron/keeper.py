@@ -23,8 +23,9 @@ from jobcron.attempt import Attempt, lost
 from jobcron.claim import Claim
 from jobcron.database import TransactionSource, execute
 from jobcron.errors import DatabaseUnavailable, Interrupted, TimeLimitExceeded
-from jobcron.finish import TRIES, set_aside, still_ours
+from jobcron.finish import set_aside, still_ours
 from jobcron.history import record
+from jobcron.insistence import TRIES
 from jobcron.interruption import Interruptions
 from jobcron.outcome import NotStarted
 

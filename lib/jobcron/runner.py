@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
@@ -21,12 +21,12 @@ from jobcron.aftermath import set_aside_and_tell
 from jobcron.application import Application
 from jobcron.attempt import ATTEMPT, Attempt
 from jobcron.claim import Claim, Claimant
+from jobcron.claimed import Unloadable
 from jobcron.database import (
     TransactionSource,
     first_line,
     follows_trouble,
     interruption_of,
-    trouble_of,
     use_session,
 )
 from jobcron.errors import (
@@ -36,8 +36,9 @@ from jobcron.errors import (
     TimeLimitExceeded,
 )
 from jobcron.failure import CLEAN_UP_SECONDS, cleans_up, let_clean_up
-from jobcron.feed import Feed, Unloadable, feed_for
+from jobcron.feed import Feed, feed_for
 from jobcron.finish import complete, settled
+from jobcron.insistence import insist
 from jobcron.interfaces import IJobRunner, IRunnableJob, JobStatus
 from jobcron.job import worker_name
 from jobcron.keeper import Backlog, Keeper, give_back
@@ -63,11 +64,6 @@ from jobcron.timeline import Timeline
 from jobcron.workplace import clear_frames, workplace
 
 DEFAULT_LEASE_SECONDS = 300.0
-
-PAUSES = (0.1, 1.0, None)
-"""Seconds between tries of what met trouble in the database."""
-
-Result = TypeVar("Result")
 
 # Raised between any two instructions, inside the database driver too: the connection cannot be trusted after them.
 RAISED_ANYWHERE = (Interrupted, KeyboardInterrupt, LeaseLost, TimeLimitExceeded)
@@ -440,31 +436,6 @@ def _cause(attempt: Attempt, raised: BaseException) -> BaseException:
     if attempt.interrupted is None and attempt.trouble is not None and follows_trouble(raised):
         return attempt.trouble
     return attempt.interrupted or raised
-
-
-def insist(session: Session, failure: str, work: Callable[[], Result]) -> Result:
-    """Do something in the database, again where it met trouble there.
-
-    Args:
-        session: rolled back before each try but the first.
-        failure: what has failed where the trouble stays.
-        work: what to do.
-
-    Raises:
-        DatabaseUnavailable: the trouble stayed.
-    """
-    for pause in PAUSES:
-        try:
-            return work()
-        except Exception as error:
-            session.rollback()
-            reason = trouble_of(error)
-            if reason is None:
-                raise
-            if pause is None:
-                raise DatabaseUnavailable(f"{failure}: {reason}") from error
-            time.sleep(pause)
-    raise AssertionError("not reached")
 
 
 def _seconds(thing: Any, name: str) -> float | None:

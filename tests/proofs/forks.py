@@ -24,14 +24,16 @@ from types import FrameType
 from typing import Any
 
 import proofapp
-from jobcron import JobCronScript, finish, jobrun, keeper, operate, runner, tick  # noqa: F401
+from jobcron import JobCronScript, insistence, jobrun, keeper, operate, tick  # noqa: F401
 
 PACKAGE = Path(jobrun.__file__).parent
 
 STAGES = (
-    "script", "lock", "tick", "jobrun", "workplace", "runner", "feed", "claim", "attempt", "finish", "outcome",
+    "script", "lock", "tick", "jobrun", "workplace", "runner", "feed", "iterator_feed", "claimed", "claim",
+    "attempt", "finish", "insistence", "outcome", "history",
     "aftermath", "report", "oops", "publishers", "directory", "activity", "notify", "failure",
-    "isolation/runner", "isolation/worker", "isolation/child", "steps/job", "steps/running",
+    "isolation/runner", "isolation/worker", "isolation/child", "isolation/messages",
+    "isolation/processes", "steps/job", "steps/running",
     "functions/calls", "functions/registered",
 )  # fmt: skip
 """The modules whose lines count: those that a job flows through."""
@@ -98,8 +100,8 @@ def run(instance: str, order: dict[str, Any], answer: int) -> None:
     os.environ["JOBCRON_CONFIG"] = instance
     if "url" in order:
         os.environ["JOBCRON_DATABASE_URL"] = order["url"]
-        finish.PAUSE_SECONDS = 0.01
-        runner.PAUSES = (0.01, 0.01, None)
+        insistence.PAUSE_SECONDS = 0.01
+        insistence.PAUSES = (0.01, 0.01, None)
     sys.argv = ["jobcron run", order.get("section", "work"), *order.get("options", ())]
     deadline = Deadline(order.get("die_at", 0))
     status = 0

@@ -41,9 +41,10 @@ from jobcron.alarm import Alarm
 from jobcron.application import load_application, session_class_of, source_of
 from jobcron.attempt import Attempt, lost
 from jobcron.claim import Claim
+from jobcron.claimed import Entry, Unloadable, load_claimed
 from jobcron.database import Database
 from jobcron.errors import UserMistake
-from jobcron.feed import Entry, Feed, Unloadable, load_claimed
+from jobcron.feed import Feed
 from jobcron.instance import load_settings, presented
 from jobcron.isolation.memory import memory_limited, offer_to_the_kernel
 from jobcron.isolation.records import ToParent

@@ -28,6 +28,7 @@ from jobcron.aftermath import set_aside_and_tell
 from jobcron.application import Application
 from jobcron.attempt import Attempt, lost
 from jobcron.claim import Claimant
+from jobcron.claimed import load_claimed
 from jobcron.database import Database, TransactionSource
 from jobcron.errors import (
     ConfigurationError,
@@ -37,8 +38,9 @@ from jobcron.errors import (
     ProcessNotStarted,
     UserMistake,
 )
-from jobcron.feed import feed_for, load_claimed
+from jobcron.feed import feed_for
 from jobcron.finish import set_aside, settled, status_of
+from jobcron.insistence import insist
 from jobcron.instance import load_settings
 from jobcron.interfaces import IJobRunner, JobStatus
 from jobcron.isolation.messages import BadMessage
@@ -50,7 +52,7 @@ from jobcron.oops import ErrorUtility, globalErrorUtility
 from jobcron.outcome import NotStarted, outcome_of, poisoned, seconds_of
 from jobcron.progress import terminal_progress
 from jobcron.report import Reporter
-from jobcron.runner import DEFAULT_LEASE_SECONDS, JobRunner, Limits, insist
+from jobcron.runner import DEFAULT_LEASE_SECONDS, JobRunner, Limits
 from jobcron.runtime import Runtime
 
 POLL_SECONDS = 0.5
