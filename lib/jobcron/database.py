@@ -6,9 +6,10 @@ somebody's open session: each of its transactions is a savepoint there (tests).
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, PendingRollbackError
 from sqlalchemy.orm import Session, scoped_session
 
 from jobcron.errors import ConfigurationError, DatabaseUnavailable, NoSession
+from jobcron.redact import is_secret
 from jobcron.sql import statement
 
 IMMEDIATE = {"jobcron_begin": "IMMEDIATE"}
@@ -42,8 +44,8 @@ _session: ContextVar[Session | None] = ContextVar("jobcron_session", default=Non
 def parse_url(url: str, user: str | None = None) -> URL:
     """Return the URL of a database, with the driver that we use and, where given, another user.
 
-    The URL's password belongs to the URL's user, so it is dropped for another one: the password of a role
-    comes by libpq's means (``.pgpass``, a service file, peer authentication).
+    The URL's password belongs to the URL's user, so it is dropped for another one, wherever the URL has the two:
+    the password of a role comes by libpq's means (``.pgpass``, a service file, peer authentication).
 
     Raises:
         ConfigurationError: not a URL, or of a database that we do not know.
@@ -60,9 +62,23 @@ def parse_url(url: str, user: str | None = None) -> URL:
         raise ConfigurationError(
             f"expected database_url to name sqlite or postgresql (psycopg2), got {parsed.drivername!r}"
         )
+    if "@" in (parsed.host or ""):  # the end of the password would be shown as part of the host
+        raise ConfigurationError("expected database_url to have one @, before the host; in a password it is %40")
     if user and parsed.get_backend_name() == "postgresql":
-        parsed = URL.create(parsed.drivername, user, None, parsed.host, parsed.port, parsed.database, parsed.query)
+        query = {key: value for key, value in parsed.query.items() if key not in ("user", "password")}
+        parsed = URL.create(parsed.drivername, user, None, parsed.host, parsed.port, parsed.database, query)
     return parsed
+
+
+def has_password(url: URL) -> bool:
+    """Tell whether a database's URL has a password, wherever."""
+    return bool(url.password) or any(map(is_secret, url.query))
+
+
+def describe_url(url: URL) -> str:
+    """Return a database's URL without its passwords."""
+    shown = url.difference_update_query([key for key in url.query if is_secret(key)])
+    return shown.render_as_string(hide_password=True)
 
 
 def make_engine(url: str, user: str | None = None, busy_seconds: float = BUSY_SECONDS) -> Engine:
@@ -81,6 +97,7 @@ def make_engine(url: str, user: str | None = None, busy_seconds: float = BUSY_SE
     options: dict[str, Any] = {"hide_parameters": True}
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"timeout": busy_seconds}, **options)
+        event.listen(engine, "do_connect", _make_private)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _note_mode)
         # Not in the event itself: after an error there SQLAlchemy would go on without any transaction.
@@ -96,6 +113,14 @@ def make_engine(url: str, user: str | None = None, busy_seconds: float = BUSY_SE
         )
     event.listen(engine, "handle_error", _mark_interruption)
     return engine
+
+
+def _make_private(dialect: object, record: object, arguments: list[Any], keywords: object) -> None:
+    """Make the database's file where there is none, for its user alone: SQLite would leave that to the umask."""
+    path = str(arguments[0])
+    if path and not path.startswith((":", "file:")):
+        with suppress(OSError):  # it is there; or SQLite says why it cannot be
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, record: object) -> None:
@@ -319,8 +344,8 @@ class Database:
         return companion
 
     def describe(self) -> str:
-        """Return the database's URL without its password."""
-        return self.engine.url.difference_update_query(["password"]).render_as_string(hide_password=True)
+        """Return the database's URL without its passwords."""
+        return describe_url(self.engine.url)
 
     def close(self) -> None:
         """Close every connection that is not in use."""

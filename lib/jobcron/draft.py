@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, object_session
 
 from jobcron import payload
 from jobcron.arguments import TARGET, Declared, check_annotation, in_family
-from jobcron.database import AnySession, session_for
+from jobcron.database import AnySession, describe_url, session_for
 from jobcron.errors import InvalidJobData
 from jobcron.family import target_name
 from jobcron.job import Job
@@ -73,7 +73,7 @@ def session_to_use(session: AnySession | None, target: Any) -> Session:
     if mine.url != theirs.url:
         raise InvalidJobData(
             f"expected the target {payload.cut_repr(target)} to be in the database of the jobs, "
-            f"{mine.url.render_as_string()}, it is in {theirs.url.render_as_string()}"
+            f"{describe_url(mine.url)}, it is in {describe_url(theirs.url)}"
         )
     return used
 

@@ -13,6 +13,7 @@ import time
 from contextlib import nullcontext
 
 from jobcron.directory import append_to, open_log
+from jobcron.redact import redactor
 
 FORMAT = "%(levelname)-7s %(message)s"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -37,22 +38,25 @@ def visible(text: str) -> str:
 
 
 class Formatter(logging.Formatter):
-    """Formats a record in UTC, with control characters made visible: a job's fields may hold any."""
+    """Formats a record in UTC, with control characters made visible: a job's fields may hold any.
+
+    What is logged comes from jobs and libraries as well: secrets are hidden here, whoever said them.
+    """
 
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's text."""
-        return visible(super().format(record))
+        """Return the record's text, without secrets."""
+        return visible(redactor().text(super().format(record)))
 
 
 def complain(text: str) -> None:
-    """Say something on standard error, as long as that takes it."""
+    """Say something on standard error, without secrets, as long as that takes it."""
     if sys.stderr is None:  # closed by whoever started this: print() would take standard output instead
         return
     try:
-        print(visible(text), file=sys.stderr, flush=True)
-    except OSError:
+        print(visible(redactor().text(text)), file=sys.stderr, flush=True)
+    except (OSError, ValueError):  # ValueError: somebody has closed it
         _give_up_standard_error()
 
 

@@ -6,13 +6,16 @@ Nothing leaves before the transaction that it tells of is committed: see `after_
 from __future__ import annotations
 
 import os
+import re
 import smtplib
 import ssl
 import uuid
 from collections.abc import Callable
+from email.errors import InvalidHeaderDefect
+from email.headerregistry import HeaderRegistry
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import event
@@ -21,8 +24,16 @@ from sqlalchemy.orm import Session, SessionTransaction
 from jobcron.directory import private_directory
 from jobcron.errors import ConfigurationError, DirectoryError
 from jobcron.logs import visible
-from jobcron.oops import globalErrorUtility, message_of
-from jobcron.redact import storable
+from jobcron.oops import message_of
+from jobcron.redact import cut, redactor, storable
+
+MAX_SUBJECT = 200
+"""The longest subject; longer ones take time that grows faster than they do."""
+
+MAX_ADDRESS = 500
+
+_HEADERS = HeaderRegistry()
+_LOCAL_NAME = re.compile(r"[\w.+-]{1,64}")
 
 _ACTIONS = "jobcron_after_commit"
 
@@ -142,33 +153,53 @@ post = Post()
 
 
 def new_mail(subject: str, body: str, message_id: str | None = None) -> EmailMessage:
-    """Return a mail without recipients.
+    """Return a mail without recipients, and without the secrets of the configuration and the environment.
+
+    What merely looks like a secret stays: a mail may well be there to bring one, a link with a token for instance.
 
     Args:
-        subject: in one line; line breaks become spaces.
+        subject: in one line; line breaks become spaces; a long one loses its middle.
         body: plain text.
         message_id: the same for each attempt where the mail is a job's work, so that a mail that is sent twice is
             seen as one; by default a new one.
     """
     message = EmailMessage()
-    message["Subject"] = visible(storable(" ".join(subject.split())))
+    known = redactor().known
+    message["Subject"] = visible(storable(cut(" ".join(known(subject).split()), MAX_SUBJECT)))
     message["From"] = post.sender
     message["Date"] = formatdate()
     message["Message-ID"] = message_id or make_msgid(domain="jobcron")
-    message.set_content(storable(body))
+    message.set_content(storable(known(body)))
     return message
 
 
 def send(recipients: list[str], message: EmailMessage) -> None:
-    """Deliver a mail now; without recipients, not at all."""
+    """Deliver a mail now; without recipients, not at all.
+
+    Raises:
+        ValueError: one of the recipients is not the address of one: nobody gets the mail.
+    """
     if recipients:
         del message["To"]  # of an earlier attempt to send it
-        message["To"] = ", ".join(recipients)
+        message["To"] = ", ".join(map(_checked, recipients))
         post.transport(message)
+
+
+def _checked(recipient: str) -> str:
+    """Return an address, once it is known to be no list of them."""
+    if _LOCAL_NAME.fullmatch(recipient):
+        return recipient
+    if len(recipient) <= MAX_ADDRESS:  # before it is read: that takes time
+        found: Any = _HEADERS("To", recipient)
+        is_clear = not any(isinstance(defect, InvalidHeaderDefect) for defect in found.defects)
+        if is_clear and len(found.addresses) == 1 and found.groups[0].display_name is None:
+            return recipient
+    raise ValueError(f"expected the address of one recipient, got {cut(repr(recipient), MAX_ADDRESS)}")
 
 
 def oops_mail(operation: str, oops: dict[str, object]) -> EmailMessage:
     """Return the mail that tells of an OOPS."""
+    operation = redactor().text(operation)
     return new_mail(
         f"A job failed: {operation}",
         f"An error happened during the following operation: {operation}.\n\n"
@@ -179,7 +210,7 @@ def oops_mail(operation: str, oops: dict[str, object]) -> EmailMessage:
 
 def user_error_mail(operation: str, error: BaseException) -> EmailMessage:
     """Return the mail that tells a user what was wrong."""
-    message = storable(globalErrorUtility.redactor.value(message_of(error)))
+    operation, message = redactor().text(operation), redactor().value(message_of(error))
     return new_mail(
         f"Error while {operation}",
         f"An error happened during the following operation: {operation}.\n\n{message}\n",

@@ -16,7 +16,7 @@ import oops as python_oops
 
 from jobcron.errors import ConfigurationError, DirectoryError
 from jobcron.publishers import Publishers, publishers_of
-from jobcron.redact import Redactor, cut, printed
+from jobcron.redact import Redactor, cut, hide, printed
 
 MAX_TEXT = 100_000
 
@@ -63,7 +63,7 @@ class ErrorUtility:
             place = f"{settings.path}: section [{section.name}], key error_dir"
         self._publishers = publishers_of(settings, str(self.error_dir), f"{place}: the OOPS directory")
         self.config.publisher = self._publishers
-        self.redactor = Redactor(settings.secrets())
+        self.redactor = hide(settings.secrets())
 
     def check(self) -> None:
         """Check that the publishers that the configuration names are there.

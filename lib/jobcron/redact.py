@@ -24,20 +24,29 @@ MAX_ENTRIES = 100
 
 MAX_DEPTH = 8
 
-_SECRET_NAME = re.compile(
-    r"passw(or)?d|passphrase|secret|token|api[_-]?key|private[_-]?key|credential|authorization|cookie|dsn",
-    re.IGNORECASE,
-)
+_WORDS = "passw(?:or)?d|passphrase|pwd|secret|token|(?:api|private|access)[_-]?key|credential"
+_SECRET_NAME = re.compile(rf"{_WORDS}|authorization|cookie|dsn", re.IGNORECASE)
+_OPEN_NAMES = frozenset({"lease_token", "PWD", "OLDPWD"})
+"""Names that look like those of secrets: a counter, and a shell's working directories."""
+
 # Every repetition is bounded and begins where a word begins: texts come from jobs, and may be made to take long.
 _URL_PASSWORD = re.compile(
     r"(?P<before>(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s/:@]{0,200}:)[^\s]{1,500}(?=@)", re.IGNORECASE
 )
-_QUOTED = r"(?:\"[^\"\n]{0,500}\"|'[^'\n]{0,500}'|[^\s,;)&]{1,500})"
-_ASSIGNED = re.compile(
-    r"(?P<before>(?<![\w-])[\w-]{0,40}?(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|authorization)"
-    r"[\w-]{0,20}['\"]?\s{0,3}[=:]\s{0,3}(?:bearer\s{1,3}|basic\s{1,3})?)" + _QUOTED,
+_OF_URL = re.compile(rf"://[^\s/:@]{{0,200}}:([^\s@]{{{MIN_SECRET},500}})@")
+_STILL_SAID = r"(?![\"']?\*{3}[\"']?(?:[\s,;)&}\]]|$))"  # else JSON that is hidden twice would be none
+_STRING = rf"{_STILL_SAID}(?:\"(?:[^\"\\\n]|\\.){{0,500}}\"?|'(?:[^'\\\n]|\\.){{0,500}}'?)"
+_QUOTED = rf"{_STILL_SAID}(?:{_STRING}|[^\s,;)&]{{1,500}})"
+_NAME = rf"[\w-]{{0,40}}?(?:{_WORDS})[\w-]{{0,20}}"
+_IS = r"(?:\\?['\"]?\s{0,3}[=:]\s{0,3}(?:(?:bearer|basic|token|digest)\s{1,3})?|['\"],\s{0,3}(?=['\"]))"
+_ASSIGNED = re.compile(rf"(?P<before>(?<![\w-]){_NAME}{_IS}){_QUOTED}", re.IGNORECASE)
+_HEADER = re.compile(
+    rf"(?P<before>(?<![\w-])[\w-]{{0,40}}?(?:authorization|cookie)[\w-]{{0,20}}{_IS})(?:{_STRING}|[^\n]{{1,1000}})",
     re.IGNORECASE,
 )
+_OPTION = re.compile(rf"(?P<before>(?<![\w-])--{_NAME}\s{{1,3}}){_QUOTED}", re.IGNORECASE)
+_OF_ROLE = re.compile(rf"(?P<before>(?<![\w-])password\s{{1,3}}){_STRING}", re.IGNORECASE)  # in SQL
+_ELEMENT = re.compile(rf"(?P<before><{_NAME}(?:\s[^<>]{{0,100}})?>)[^<]{{1,500}}", re.IGNORECASE)
 # What PostgreSQL says beside its message shows the values of rows and statements; its hints do not.
 _MARGIN = r"^[ \t|+]{0,80}"  # of the lines of a group of errors
 _LABEL = rf"{_MARGIN}(?:DETAIL|CONTEXT|WHERE|QUERY|LINE \d{{1,9}}):"
@@ -63,27 +72,38 @@ _NAMED = re.compile(
 """The words before what PostgreSQL quotes because it is a name, and no value."""
 
 
+_HINTS = ("://", "passw", "passphrase", "pwd", "secret", "token", "key", "credential", "authorization", "cookie")
+"""One of these is in every text that these patterns fit, in small letters."""
+
+
 class Redactor:
     """Replaces secrets in what is about to be written.
 
     Args:
         secrets: texts that are hidden wherever they stand, such as the password of the database's URL.
-            Those of the environment whose names say that they are secret are added.
+            Those of the environment whose names say that they are secret are added, and passwords of URLs there.
     """
 
     def __init__(self, secrets: Iterable[str | None] = ()) -> None:
         known = {s for s in secrets if s}
-        known |= {v for k, v in os.environ.items() if _SECRET_NAME.search(k) and len(v) >= MIN_SECRET}
+        known |= {v for k, v in os.environ.items() if is_secret(k) and len(v) >= MIN_SECRET}
+        known |= {found[1] for v in os.environ.values() for found in _OF_URL.finditer(v)}
         self._secrets = sorted(known, key=len, reverse=True)
 
     def text(self, text: str) -> str:
         """Return `text` without secrets; of a text that is longer than any report shows, what is shown."""
-        text = cut(text, LONGEST)
+        text = self.known(cut(text, LONGEST))
+        lower = text.lower()
+        if any(hint in lower for hint in _HINTS):  # nearly no line of a log has one
+            for pattern in (_URL_PASSWORD, _ASSIGNED, _HEADER, _OPTION, _OF_ROLE, _ELEMENT):
+                text = pattern.sub(rf"\g<before>{HIDDEN}", text)
+        return _without_values(text)
+
+    def known(self, text: str) -> str:
+        """Return `text` without the secrets that are known, and with all that merely looks like one."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        for pattern in (_URL_PASSWORD, _ASSIGNED):
-            text = pattern.sub(rf"\g<before>{HIDDEN}", text)
-        return _without_values(text)
+        return text
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """Return a value of a report without secrets, bounded, and of types that JSON has."""
@@ -99,6 +119,9 @@ class Redactor:
             pairs = list(itertools.islice(value.items(), MAX_ENTRIES))
             return {self.name(k): self.named(k, v, depth + 1) for k, v in pairs} | _left_out(value)
         if depth < MAX_DEPTH and isinstance(value, list | tuple | set | frozenset):
+            if isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str):
+                name, content = value
+                return [self.name(name), self.named(name, content, depth + 1)]
             shown = [self.value(item, depth + 1) for item in itertools.islice(value, MAX_ENTRIES)]
             return shown + list(_left_out(value).values())
         return cut(self.text(printed(value)), MAX_TEXT)
@@ -110,10 +133,10 @@ class Redactor:
     def named(self, name: object, value: Any, depth: int = 0) -> Any:
         """Return a named value: hidden whole where its name says that it is a secret.
 
-        Numbers stay: a lease token is a counter, not a secret.
+        Yes and no stay: they tell whether there is a secret, not what it is.
         """
         text = name if isinstance(name, str) else printed(name)
-        if _SECRET_NAME.search(text) and not isinstance(value, int | float):
+        if is_secret(text) and not isinstance(value, bool):
             return HIDDEN
         return self.value(value, depth)
 
@@ -138,6 +161,25 @@ def _without_literal(found: re.Match[str]) -> str:
     if found["before"]:
         return f": {HIDDEN}" + "\n" * found[0].endswith("\n")
     return found[0] if _NAMED.fullmatch(found["word"]) else f"{found['word']} {HIDDEN}"
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether a name says that its value is a secret."""
+    return name not in _OPEN_NAMES and bool(_SECRET_NAME.search(name))
+
+
+_of_process: list[Redactor] = []
+
+
+def redactor() -> Redactor:
+    """Return the redactor of this process: it knows the secrets of the configuration as soon as that is read."""
+    return _of_process[-1] if _of_process else hide(())
+
+
+def hide(secrets: Iterable[str | None]) -> Redactor:
+    """Let `redactor` hide these from now on; return it."""
+    _of_process[:] = [Redactor(secrets)]
+    return _of_process[-1]
 
 
 def _left_out(value: Sized) -> dict[str, str]:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 from zope.interface import providedBy
 from zope.interface.interfaces import IInterface
 
-from jobcron.database import execute
+from jobcron.database import describe_url, execute
 from jobcron.errors import ConfigurationError, DuplicateJobType, SchemaMismatch, UnknownJobType
 from jobcron.interfaces import IJobSource
 from jobcron.tables import JobSourceRow, JobTypeRow, jobs_connection
@@ -130,7 +130,7 @@ def type_id(session: Session, name: str) -> int:
         connection = jobs_connection(session)
         if not inspect_mapping(connection).has_table(JobTypeRow.__tablename__):
             raise SchemaMismatch(
-                f"expected jobcron's tables in the session's database, {engine.url.render_as_string()}, found "
+                f"expected jobcron's tables in the session's database, {describe_url(engine.url)}, found "
                 "none: run `jobcron upgrade` for it, or give a session of the database that has them"
             )
         pending[name] = _find_or_insert(connection, name)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from typing import Any
 
 from jobcron.attempt import Attempt
 from jobcron.claim import Claim
 from jobcron.errors import UserMistake
+from jobcron.logs import complain
 from jobcron.oops import ErrorUtility, message_of, traceback_of
 from jobcron.outcome import Failed, Lost, Outcome, Retry, Stopped, Suspended, UserError
 from jobcron.redact import cut, storable
@@ -59,7 +59,7 @@ class Reporter:
         except BaseException as failure:
             text = storable(json.dumps(report, default=str))
             failure_text = self.in_a_line(failure)
-            print(f"OOPS {oops_id} could not be published ({failure_text}): {text}", file=sys.stderr)
+            complain(f"OOPS {oops_id} could not be published ({failure_text}): {text}")
             self.oops_ids.append(oops_id)
             return report, f"not published: {failure_text}\n{text}"
         self.oops_ids.append(oops_id)

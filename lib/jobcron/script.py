@@ -147,7 +147,9 @@ class CronScript:
         """The script's log; set up when it is first used."""
         if self._logger is None:
             from jobcron.logs import add_log_file, set_up_log
+            from jobcron.redact import hide
 
+            hide(self._settings.secrets() if self._settings is not None else ())
             level = max(1, INFO + LEVEL_STEP * (self.options.quiet - self.options.verbose))
             with_time = self._settings is None or not self._settings.instance.startswith("testrunner")
             self._logger = set_up_log(level, with_time)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import stat
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from jobcron import registry
 from jobcron.application import find_source, load_application
 from jobcron.clock import database_now
+from jobcron.config import read
 from jobcron.control import Control
 from jobcron.database import Database, first_line
 from jobcron.directory import check_shared_directory, private_directory
@@ -85,7 +87,8 @@ def _findings(config: str | None) -> Iterator[Finding]:
         application = list(_guarded(settings, _application))
         yield from application
         is_loaded = not any(finding.status for finding in application)
-        for check in (_sections, _groups, _control, _directories, _mail, partial(_databases, is_loaded=is_loaded)):
+        checks = (_passwords, _sections, _groups, _control, _directories, _mail)
+        for check in (*checks, partial(_databases, is_loaded=is_loaded)):
             yield from _guarded(settings, check)
 
 
@@ -174,7 +177,14 @@ def _control(settings: Settings) -> Iterator[Finding]:
         if not verdict.is_enabled:
             yield Finding(f"{name}: {verdict.reason}", is_warning=True)
     if all(verdict.is_enabled and not verdict.is_problem for verdict in verdicts.values()):
-        yield Finding(f"cron_control {settings.cron_control}: nothing is turned off")
+        yield Finding(f"cron_control {control.where}: nothing is turned off")
+
+
+def _passwords(settings: Settings) -> Iterator[Finding]:
+    """Say which files of the configuration have a password that everybody may read."""
+    for path, content in read(settings.path)[1].items():
+        if os.stat(path).st_mode & stat.S_IROTH and any(secret in content for secret in settings.secrets()):
+            yield Finding(f"{path}: everybody may read the password in it: chmod o= {path}", is_warning=True)
 
 
 def _directories(settings: Settings) -> Iterator[Finding]:
@@ -195,6 +205,8 @@ def _directory(settings: Settings, path: str, place: str) -> Iterator[Finding]:
     key = place.rpartition(" ")[2]
     if os.path.isdir(path):
         private_directory(path, f"{place}: the directory")
+        if os.stat(path).st_mode & 0o077:
+            yield Finding(f"{place}: others may read what is in {path}: chmod go= {path}", is_warning=True)
         yield Finding(f"{key} {path}")
         return
     parent = path

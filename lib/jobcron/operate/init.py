@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 from jobcron.config import CONVERTERS, INSTANCE, Place, read_schema
-from jobcron.database import parse_url
+from jobcron.database import has_password, parse_url
 from jobcron.errors import ConfigurationError, DirectoryError
 from jobcron.instance import FILE_NAME
 from jobcron.operate.output import say
@@ -93,7 +93,7 @@ def init(directory: str, database_url: str | None, application: str | None) -> i
     if application is None:
         texts[f"{FIRST_JOB}.py"] = JOB
     try:
-        _write(folder, texts, is_secret=bool(database_url and parse_url(database_url).password))
+        _write(folder, texts, is_secret=database_url is not None and has_password(parse_url(database_url)))
     except OSError as error:
         raise DirectoryError(
             f"init: expected {folder} to be a directory that can be made and written, got: {error.strerror}"
