@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import fooapp
 import jobcron
 from conftest import Instance
 from jobcron import InvalidJobData, Job, JobStatus
+from jobcron.payload import as_reference
 
 PACKAGE = Path(jobcron.__file__).parent
 
@@ -85,6 +88,33 @@ def test_modules_are_imported_by_name_in_few_places_and_never_because_a_row_says
         if called in ("importlib.import_module", "__import__")
     }
     assert found <= IMPORTS_BY_NAME
+
+
+def test_a_name_in_a_row_is_looked_up_without_running_any_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    class Lazy:
+        @property
+        def danger(self) -> object:
+            ran.append("a property")
+            return Job
+
+        @property  # type: ignore[misc]
+        def __class__(self) -> type:
+            ran.append("the class, by isinstance")
+            return type
+
+    module: Any = ModuleType("lazyapp")
+    module.__getattr__ = ran.append
+    module.lazy = Lazy()
+    monkeypatch.setitem(sys.modules, "lazyapp", module)
+    before = set(sys.modules)
+    for name in ("lazyapp.anything.x", "lazyapp.lazy", "lazyapp.lazy.danger", "jobcron.isolation.runner.X"):
+        with pytest.raises(InvalidJobData, match="to be imported by the application"):
+            as_reference([name, [1]])
+    assert ran == []
+    assert set(sys.modules) == before
+    assert as_reference(["jobcron.job.Job", [1]]).mapped is Job
 
 
 @pytest.mark.feature("LP-08")
