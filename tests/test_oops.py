@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import stat
+import subprocess
 import textwrap
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,9 +15,10 @@ from typing import Any, cast
 
 import pytest
 
-from conftest import Instance
+from conftest import JOBCRON, Instance
 from fooapp import DoFooJob
-from jobcron import BaseRunnableJob, Job, JobStatus, JobType, globalErrorUtility
+from jobcron import BaseRunnableJob, DirectoryError, Job, JobStatus, JobType, globalErrorUtility
+from jobcron.operate.oops import show_reports
 from jobcron.publishers import DateDirectory
 
 SECTIONS = """
@@ -519,6 +521,34 @@ def test_without_a_directory_the_report_is_in_the_history_and_on_standard_error(
         assert report["req_vars"]["job_id"] == jobs[0]
         assert any("INSERT INTO ledger" in detail for *_, detail in report["timeline"])
     assert "Traceback (most recent call last)" not in err.split("could not be published")[0]
+
+
+@pytest.mark.feature("LP-25")
+def test_a_report_that_nothing_takes_is_in_the_history(instance: Instance, tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file")
+    job = instance.act(("raise", "value"))
+    instance.configure(f"error_dir: {blocked}\n")
+    with open("/dev/full", "w") as full:  # quiet: nothing was written there before that would have been noticed
+        command = [str(JOBCRON), "run", "-q", "-q", "act", "--config", str(instance.path)]
+        assert subprocess.run(command, stderr=full, timeout=60, check=False).returncode == 0
+    row = instance.row(job)
+    assert row.status is JobStatus.FAILED
+    assert f'"id": "{row.oops_id}"' in details(instance, job)
+
+
+@pytest.mark.feature("LP-25")
+@pytest.mark.parametrize("text", ["{}", "[]", "no JSON", '{"id": "x"}'])
+def test_what_is_no_report_in_the_history_is_not_shown_as_one(instance: Instance, text: str) -> None:
+    job = instance.act(("raise", "value"))
+    instance.query(
+        "INSERT INTO jobcron_event (job, at, actor, kind, detail, oops_id, lease_token) "
+        "VALUES (:job, CURRENT_TIMESTAMP, 'x', 'failed', :detail, 'OOPS-T1', 1)",
+        job=job,
+        detail=f"not published: x\n{text}",
+    )
+    with pytest.raises(DirectoryError, match="expected a report OOPS-T1 in"):
+        show_reports(str(instance.path), "OOPS-T1", as_json=False)
 
 
 @pytest.mark.feature("LP-25")
