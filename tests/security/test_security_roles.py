@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.orm import Session
 
 import fooapp
 from codehost.history import History
 from codehost.model import Repository
 from conftest import ROOT, SECTIONS, TESTS, Instance
-from jobcron import JobStatus, load_settings
+from jobcron import Database, JobStatus, load_settings
 from jobcron.roles import rights_of, roles_of
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -252,6 +252,24 @@ def test_what_everybody_may_do_is_told_and_is_not_called_nothing(limited: Instan
     assert 'To end it: REVOKE CREATE ON SCHEMA "public" FROM PUBLIC;\n' in out
     assert 'To end it: REVOKE DELETE ON TABLE "public"."foo" FROM PUBLIC;\n' in out
     assert out.endswith("\n8 roles have the rights that they need, and no others but those of everybody.\n")
+
+
+@pytest.mark.feature("LP-13")
+@on_postgresql
+@pytest.mark.parametrize("form", ["before @", "in the query"])
+def test_a_sections_role_connects_wherever_the_url_names_its_own_user(limited: Instance, form: str) -> None:
+    owner = str(make_url(limited.url).username)
+    url = make_url(limited.url).set(password="of the owner")
+    if form == "in the query":
+        query = {**url.query, "user": owner, "password": "of the owner"}
+        url = URL.create(url.drivername, None, None, url.host, url.port, url.database, query)
+    for user in (None, "foo_runner"):
+        database = Database(url.render_as_string(hide_password=False), user)
+        with database.begin() as connection:
+            assert connection.scalar(text("SELECT current_user")) == (user or owner)
+        arguments = database.engine.dialect.create_connect_args(database.engine.url)
+        assert ("of the owner" in str(arguments)) == (user is None)
+        database.close()
 
 
 @pytest.mark.feature("LP-13", "LP-29")
