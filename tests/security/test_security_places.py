@@ -199,6 +199,7 @@ def test_no_outage_is_noted_through_a_link_that_was_planted(instance: Instance) 
     away = f"sqlite:///{instance.path}/no/such/folder/x.db"
     for name in ("act.outage", f"act.outage.{os.getpid()}"):  # the second one is where it is written first
         (instance.state / name).symlink_to(victim)
+    assert outage.reason_of(str(instance.state / "act.outage")) is None
     assert outage.begin(str(instance.state / "act.outage"), "away")
     assert victim.read_text() == "precious"
     status, err = leave(instance, "run", "act", extra_env={"JOBCRON_DATABASE_URL": away})
