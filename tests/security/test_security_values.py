@@ -1,4 +1,4 @@
-"""Canaries in rows of the database and in the account of the mail server: a run that mails lets none of them out."""
+"""Canaries in rows of the database and in the account of the mail server: a run lets none of them out."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from test_security_secrets import command_lines, files_below
 
 import fooapp
 from conftest import JOBCRON, Instance, wait_until
+from jobcron import JobStatus
 from jobcron.instance import load_settings
 from jobcron.redact import Redactor
 
@@ -149,7 +150,7 @@ def test_no_canary_gets_out(instance: Instance, tmp_path: Path, mailbox: Mailbox
     logs = str([row.log for row in instance.rows()])
     assert "Traceback" in logs
     assert {*mailbox.passwords} == {CANARIES["smtp"]}
-    assert len(mailbox.mails) == 3
+    assert len(mailbox.mails) == sum(row.status is JobStatus.FAILED for row in instance.rows()) >= 3
     assert "jobcron" in seen
     for name, canary in CANARIES.items():
         for where, text in (
