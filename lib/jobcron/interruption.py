@@ -45,8 +45,7 @@ class Interruptions:
         """Take over SIGTERM and SIGINT, where this is the main thread; elsewhere nothing can be interrupted."""
         if threading.current_thread() is threading.main_thread():
             self._before, self._wakeup_before = self._listen()
-            # A copy shares the descriptor: a signal to it, as multiprocessing sends one, would stop this run.
-            os.register_at_fork(after_in_child=self.__exit__)
+            _listening.add(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -56,6 +55,7 @@ class Interruptions:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
+        _listening.discard(self)
 
     def _listen(self) -> tuple[dict[int, Any], int]:
         """Hear the signals, and return what heard them before."""
@@ -108,3 +108,18 @@ class Interruptions:
         if error is not None:
             self._running.interrupted = self._running.interrupted or error
             raise error
+
+
+_listening: set[Interruptions] = set()
+
+
+def _part() -> None:
+    """Hear no signals in a copy of this process: it shares the descriptor, and one to it would stop the run here.
+
+    `multiprocessing`, for instance, ends its processes by signals.
+    """
+    for interruptions in list(_listening):
+        interruptions.__exit__()
+
+
+os.register_at_fork(after_in_child=_part)  # once: nothing that is registered so can be let go of again
