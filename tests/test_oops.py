@@ -18,6 +18,7 @@ import pytest
 from conftest import JOBCRON, Instance
 from fooapp import DoFooJob
 from jobcron import BaseRunnableJob, DirectoryError, Job, JobStatus, JobType, globalErrorUtility
+from jobcron.effects import effects_of
 from jobcron.operate.oops import show_reports
 from jobcron.publishers import DateDirectory
 
@@ -165,6 +166,7 @@ def test_a_report_says_what_happened_where_and_with_what(instance: Instance) -> 
         "job_type": "foo_job.ACT",
         "job_uuid": str(row.uuid),
         "attempt_count": 1,
+        "effects": effects_of(None, row.uuid),
     }
     assert report["hostname"] == socket.gethostname()
     assert report["reporter"] == "T-act"

@@ -7,6 +7,7 @@ no logging.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import time
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from jobcron.settings import Section, Settings
 
 INFO, WARNING, LEVEL_STEP = 20, 30, 10
+
+DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
+"""Errors of the machine, which no option can mend."""
 
 
 def log_file(text: str) -> tuple[int, str]:
@@ -223,7 +227,7 @@ class CronScript:
         """Open the log file at once: the log is set up where there is something to say, perhaps in weeks.
 
         Raises:
-            ConfigurationError: it cannot be opened.
+            ConfigurationError: it cannot be opened, and nothing but the option is to blame.
         """
         if self.options.log_file is None or self._logger is not None:
             return
@@ -233,6 +237,8 @@ class CronScript:
         try:
             os.close(open_log(os.path.abspath(self.options.log_file[1]), "--log-file"))
         except DirectoryError as error:
+            if getattr(error.__cause__, "errno", None) in DISK_TROUBLE:
+                return  # met again, with another status, where there is something to say
             raise ConfigurationError(str(error)) from error
 
     def _is_enabled(self, settings: Settings) -> bool:
