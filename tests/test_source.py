@@ -366,7 +366,7 @@ def test_jobs_that_went_since_they_were_found_do_not_end_the_run(
 
     def remove_then_run(self: OwnReadyJob) -> None:
         numbers = ", ".join(map(str, gone))
-        self.session.connection().exec_driver_sql(f"DELETE FROM jobcron_job WHERE id IN ({numbers})")
+        instance.query(f"DELETE FROM jobcron_job WHERE id IN ({numbers})")
         run(self)
 
     monkeypatch.setattr(OwnReadyJob, "run", remove_then_run)

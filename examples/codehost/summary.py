@@ -14,7 +14,7 @@ from codehost.history import History
 from codehost.jobs import GenerateDiffJob, MergeProposalJob
 from codehost.model import MergeProposal, Repository
 from codehost.proposals import proposals_of
-from codehost.review import mail_key
+from codehost.review import mail_key, mail_reviewers
 from jobcron import Job, JobStatus
 from jobcron.settings import Settings
 
@@ -65,7 +65,7 @@ def _latest_diff_jobs(session: Session, proposals: list[MergeProposal]) -> dict[
 
 def _latest_mail_jobs(session: Session, proposals: list[MergeProposal]) -> dict[int, Job]:
     """Return the latest job that mails the reviewers of each proposal, by the proposal's number."""
-    numbers = {mail_key(proposal): proposal.id for proposal in proposals}
+    numbers = {mail_reviewers.unique_key(mail_key(proposal)): proposal.id for proposal in proposals}
     rows = session.scalars(select(Job).where(Job.unique_key.in_(numbers)).order_by(Job.id))
     return {numbers[row.unique_key]: row for row in rows if row.unique_key}
 

@@ -139,7 +139,7 @@ def test_hostile_text_is_only_a_value_wherever_it_is_given(instance: Instance, t
     assert {row.requester for row in rows} == {text}
     assert [note for *_, note in instance.ledger()] == [text] * 2
     with instance.session() as session:
-        assert len(list(session.scalars(select(Job).where(Job.queue_name == text)))) == 2
+        assert len(list(session.scalars(select(Job).where(Job.queue_name == text[:2000])))) == 2
 
 
 @pytest.mark.parametrize(

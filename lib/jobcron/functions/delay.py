@@ -72,6 +72,10 @@ class DelayableFunction(Generic[P, Q, R]):
         given: dict[str, Any] = {name: kwargs.pop(name) for name in RESERVED if name in kwargs}
         return self.options(**given).delay(*args, **kwargs)
 
+    def unique_key(self, identity_key: str) -> str:
+        """Return an identity key as the rows of this function's jobs have it: to find them by `Job.unique_key`."""
+        return stored_key(self.function, identity_key, (), {})
+
     def options(
         self,
         *,
