@@ -97,6 +97,9 @@ def test_older_code_works_on_newer_tables_as_far_back_as_their_migration_says(in
 
 
 def test_tables_that_are_older_than_the_code_are_refused(empty: Instance) -> None:
+    empty.configure(
+        sections="[telling]\nsource_interface: fooapp.TellingJob\n"
+    )  # without a role: it has no rights yet
     upgrade_to(empty, "0001")
     _, err = empty.command("run", "telling", expect=1)
     assert "to be of version 0002 or newer, found 0001: run `jobcron upgrade`" in err
