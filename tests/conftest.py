@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from jobcron.operate.grant import Grants
 from jobcron.roles import OWN_FILE, read_roles
 from jobcron.testing import database_session, run_script, run_waiting
 from jobcron.testing.server import PrivatePostgreSQL
+from nursery import Nursery
 from proving import Proof
 
 TESTS = Path(__file__).parent
@@ -51,6 +54,33 @@ dbuser: foo_runner
 """
 
 FUNCTIONS = "[functions]\nsource_interface: jobcron.functions.FunctionJob\n"
+
+
+@functools.cache
+def nursery() -> Nursery:
+    """Return what forks processes that run ``jobcron``."""
+    found = Nursery()
+    atexit.register(found.close)
+    return found
+
+
+def run_jobcron(
+    *arguments: str,
+    expect: int = 0,
+    extra_env: Mapping[str, str] | None = None,
+    cwd: Any = None,
+    timeout: float = 120,
+) -> tuple[str, str]:
+    """Run ``jobcron`` in a process of its own, as `run_script` does; return standard output and standard error."""
+    environment = {**os.environ, **(extra_env or {})}
+    if not nursery().suits(environment):
+        return run_script(JOBCRON, arguments, expect, extra_env=extra_env, cwd=cwd, timeout=timeout)[1:]
+    status, out, err = nursery().run(JOBCRON, arguments, environment, cwd, timeout)
+    assert status == expect, (
+        f"jobcron {' '.join(arguments)} left with status {status}, expected {expect}\n"
+        f"standard output:\n{out}\nstandard error:\n{err}"
+    )
+    return out, err
 
 
 @pytest.fixture(autouse=True)
@@ -132,8 +162,7 @@ class Instance:
     def command(self, *arguments: str, expect: int = 0, **options: Any) -> tuple[str, str]:
         """Run ``jobcron`` in a process of its own; return standard output and standard error."""
         extra_env = {"JOBCRON_CONFIG": str(self.path), **options.pop("extra_env", {})}
-        _, out, err = run_script(JOBCRON, arguments, expect, extra_env=extra_env, **options)
-        return out, err
+        return run_jobcron(*arguments, expect=expect, extra_env=extra_env, **options)
 
     def start(self, section: str, *arguments: str) -> subprocess.Popen[str]:
         """Start a run in a process of its own; its standard error is a pipe."""

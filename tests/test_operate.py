@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import JOBCRON, Instance
+from conftest import JOBCRON, Instance, run_jobcron
 from jobcron import JobStatus, load_settings
 from jobcron.operate.init import configuration
 from jobcron.schema_version import REVISION
@@ -25,7 +25,7 @@ def jobcron(
     *arguments: str, expect: int = 0, cwd: Path | None = None, env: dict[str, str] | None = None
 ) -> tuple[str, str]:
     """Run the command; return standard output and standard error."""
-    _, out, err = run_script(JOBCRON, arguments, expect, extra_env=env, cwd=cwd)
+    out, err = run_jobcron(*arguments, expect=expect, extra_env=env, cwd=cwd)
     assert "Traceback" not in out + err
     return out, err
 

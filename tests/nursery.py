@@ -1,0 +1,132 @@
+"""Runs ``jobcron`` in processes that are forked from one which has imported the libraries: each costs little.
+
+The package's own modules are imported after the fork, so that what a command forgets to import is missed as ever.
+
+    nursery.py SOCKET
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = (
+    "alembic.command", "alembic.config", "argparse", "email.message", "email.policy", "lazr.config", "logging",
+    "oops", "psycopg2.extensions", "sqlalchemy.dialects.postgresql.psycopg2",
+    "sqlalchemy.dialects.sqlite.pysqlite", "sqlalchemy.orm", "zope.component", "zope.interface", "zope.schema",
+)  # fmt: skip
+
+READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_", "MALLOC_")
+"""Variables that a process reads when it starts: where one differs, a fork would not do."""
+
+
+class Nursery:
+    """The process that is forked, as tests see it."""
+
+    def __init__(self) -> None:
+        self._environment = dict(os.environ)
+        self._line, theirs = socket.socketpair()
+        with theirs:
+            # -P: the folder of this file is not where its children find their modules.
+            command = [sys.executable, "-P", __file__, str(theirs.fileno())]
+            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+
+    def close(self) -> None:
+        """End it."""
+        self._line.close()
+        self._process.wait()
+
+    def suits(self, environment: Mapping[str, str]) -> bool:
+        """Tell whether a fork does in this environment what a new process would do."""
+        return all(
+            environment.get(name) == self._environment.get(name)
+            for name in environment.keys() | self._environment.keys()
+            if name.startswith(READ_AT_START) and name != "PYTHONDONTWRITEBYTECODE"
+        )
+
+    def run(
+        self, script: Path, arguments: Sequence[str], environment: Mapping[str, str], cwd: Any, timeout: float
+    ) -> tuple[int, str, str]:
+        """Run a script; return its status, as of subprocess, and what it printed.
+
+        Raises:
+            TimeoutError: it did not end in time.
+        """
+        out, err = (os.memfd_create(name) for name in ("out", "err"))
+        status, their_status = os.pipe()
+        order = {
+            "argv": [str(script), *arguments],
+            "environment": dict(environment),
+            "cwd": str(cwd or os.getcwd()),
+        }
+        text = json.dumps(order).encode()
+        socket.send_fds(self._line, [len(text).to_bytes(4, "big")], [out, err, their_status])
+        self._line.sendall(text)
+        os.close(their_status)
+        try:
+            if not select.select([status], [], [], timeout)[0]:
+                raise TimeoutError(f"expected {script.name} {' '.join(arguments)} to end in {timeout} seconds")
+            ended = int(os.read(status, 100))
+            return ended, *(os.pread(file, 1 << 24, 0).decode() for file in (out, err))  # type: ignore[return-value]
+        finally:
+            for descriptor in (out, err, status):
+                os.close(descriptor)
+
+
+def serve(line: socket.socket) -> None:
+    """Fork a process for each order, until there are no more; a process between them waits for its end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those
+    while True:
+        head, descriptors, _, _ = socket.recv_fds(line, 4, 3)
+        if not head:
+            return
+        order = json.loads(_read(line, int.from_bytes(head, "big")))
+        if os.fork() == 0:
+            line.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            born = os.fork()
+            if born == 0:
+                become(order, *descriptors)
+                return
+            _, status = os.waitpid(born, 0)
+            os.write(descriptors[2], str(os.waitstatus_to_exitcode(status)).encode())
+            os._exit(0)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def become(order: dict[str, Any], out: int, err: int, status: int) -> None:
+    """Be a process that runs the script of an order."""
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    for descriptor in (out, err, status):
+        os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    os.chdir(order["cwd"])
+    sys.argv = order["argv"]
+    sys.path.insert(0, str(Path(sys.argv[0]).parent))
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def _read(line: socket.socket, size: int) -> bytes:
+    text = b""
+    while len(text) < size:
+        text += line.recv(size - len(text))
+    return text
+
+
+if __name__ == "__main__":
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    serve(socket.socket(fileno=int(sys.argv[1])))
