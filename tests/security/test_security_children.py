@@ -27,13 +27,15 @@ def is_alive(number: int) -> bool:
 def test_a_job_s_process_is_killed_with_all_that_it_started_and_nobody_else(
     instance: Instance, tmp_path: Path, end: tuple[str, object]
 ) -> None:
-    instance.configure(sections="[act]\nsource_interface: fooapp.IActJobSource\nrunner_class: ProcessJobRunner\n")
+    instance.configure(
+        "grace_seconds: 1",
+        sections="[act]\nsource_interface: fooapp.IActJobSource\nrunner_class: ProcessJobRunner\n",
+    )
     path = tmp_path / "spawned"
     job = instance.act(("spawn", str(path)), end)
     run = instance.start("act")
     if end[0] == "sleep":
         wait_until(lambda: path.exists() and path.read_text(), "the job")
-        run.terminate()
         run.terminate()
     run.communicate(timeout=60)
     assert instance.row(job).status is not JobStatus.RUNNING
