@@ -39,6 +39,17 @@ def drain(proof: Proof, runs: Runs, **order: Any) -> None:
     raise AssertionError("jobs are left")
 
 
+def lines_of_a_run(proof: Proof, runs: Runs, jobs: tuple[str, ...], section: str) -> int:
+    """Return how many lines a run executes; the first one does more than those after it."""
+    found = []
+    for _ in range(2):
+        proof.make(jobs)
+        found.append(runs.run(section=section)["lines"])
+        assert proof.verdict(is_calm=True) == []
+    assert found[-1] > 500
+    return int(found[-1])
+
+
 @pytest.mark.feature("LP-01", "LP-18", "LP-23")
 @pytest.mark.parametrize(
     ("section", "jobs", "sample"),
@@ -52,10 +63,7 @@ def test_a_death_at_any_line_loses_nothing_and_doubles_nothing(
     proof: Proof, section: str, jobs: tuple[str, ...], sample: int
 ) -> None:
     with Runs(proof) as runs:
-        proof.make(jobs)
-        lines = runs.run(section=section)["lines"]
-        assert proof.verdict(is_calm=True) == []
-        assert lines > 500
+        lines = lines_of_a_run(proof, runs, jobs, section)
         seed = random.randrange(1 << 32)
         print(f"{lines} lines; seed {seed}")
         places = (
