@@ -28,7 +28,7 @@ def test_a_job_s_process_is_killed_with_all_that_it_started_and_nobody_else(
     instance: Instance, tmp_path: Path, end: tuple[str, object]
 ) -> None:
     instance.configure(
-        "grace_seconds: 1",
+        "grace_seconds: 1s",
         sections="[act]\nsource_interface: fooapp.IActJobSource\nrunner_class: ProcessJobRunner\n",
     )
     path = tmp_path / "spawned"
