@@ -25,7 +25,8 @@ from zope.interface.interface import InterfaceClass, Method
 
 import jobcron
 from jobcron import errors, interfaces, payload, testing
-from jobcron.config import CONVERTERS, INSTANCE, TEMPLATE, Key, read_schema
+from jobcron.config import INSTANCE, TEMPLATE, Key, read_schema
+from jobcron.datatypes import CONVERTERS
 from jobcron.draft import JOB_VALUES
 from jobcron.interfaces import JobStatus
 from jobcron.settings import SCHEMA
@@ -230,7 +231,7 @@ def limits() -> str:
 GROUPS = {
     "Jobs and their families": ("runnable", "family", "job", "source", "tables"),
     "Interfaces": ("interfaces",),
-    "Running": ("script", "runner", "isolation.runner", "alarm", "metrics", "database", "instance"),
+    "Running": ("script", "runner", "isolation.runner", "alarm", "metrics", "database", "sessions", "instance"),
     "Mail and reports": ("notify", "oops"),
     "Errors": ("errors",),
 }

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from conftest import Instance
 from fooapp import ActJob, Ledger
 from jobcron import BaseRunnableJob, ConfigurationError, Database, JobStatus, JobType, load_settings
-from jobcron.database import current_session
+from jobcron.sessions import current_session
 
 C, F, W, X = JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.WAITING, JobStatus.CANCELLED
 

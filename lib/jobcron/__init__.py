@@ -15,8 +15,6 @@ TYPE_CHECKING = False  # as typing has it, whose import would be a tenth of a ti
 if TYPE_CHECKING:
     from jobcron.alarm import disable_oops_handler as disable_oops_handler
     from jobcron.database import Database as Database
-    from jobcron.database import current_session as current_session
-    from jobcron.database import share_session as share_session
     from jobcron.errors import ConfigurationError as ConfigurationError
     from jobcron.errors import CrashLimitReached as CrashLimitReached
     from jobcron.errors import DatabaseUnavailable as DatabaseUnavailable
@@ -72,12 +70,15 @@ if TYPE_CHECKING:
     from jobcron.runner import JobRunner as JobRunner
     from jobcron.script import CronScript as CronScript
     from jobcron.script import JobCronScript as JobCronScript
+    from jobcron.sessions import current_session as current_session
+    from jobcron.sessions import share_session as share_session
     from jobcron.source import new_job as new_job
     from jobcron.tables import include_object as include_object
 
 _HOMES = {
     "alarm": ("disable_oops_handler",),
-    "database": ("Database", "current_session", "share_session"),
+    "database": ("Database",),
+    "sessions": ("current_session", "share_session"),
     "errors": (
         "ConfigurationError",
         "CrashLimitReached",

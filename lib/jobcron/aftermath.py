@@ -15,11 +15,13 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.attempt import Attempt
-from jobcron.database import TransactionSource, interruption_of, use_session
+from jobcron.database import TransactionSource
 from jobcron.effects import effects_of
 from jobcron.finish import set_aside, still_ours
 from jobcron.outcome import Lost, Outcome
 from jobcron.report import Reporter
+from jobcron.sessions import use_session
+from jobcron.trouble import interruption_of
 
 
 def set_aside_and_tell(

@@ -15,8 +15,9 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.orm import Session
 
 from jobcron.claim import Claim
-from jobcron.database import execute, interruption_of
+from jobcron.database import execute
 from jobcron.errors import LeaseLost
+from jobcron.trouble import interruption_of
 
 ATTEMPT = "jobcron_attempt"
 

@@ -11,10 +11,10 @@ from sqlalchemy.orm import RelationshipProperty, Session
 from sqlalchemy.sql.elements import Null
 
 from jobcron import registry
-from jobcron.database import AnySession, session_for
 from jobcron.draft import Draft, draft, session_to_use
 from jobcron.errors import InvalidJobData
 from jobcron.job import Job
+from jobcron.sessions import AnySession, session_for
 
 
 def drafts_of(

@@ -10,10 +10,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from jobcron.claim import Claim, expire
-from jobcron.database import use_session
 from jobcron.effects import effects_of
 from jobcron.history import record, record_all
 from jobcron.job import Job
+from jobcron.sessions import use_session
 
 EXPIRE_BATCH = 1000
 

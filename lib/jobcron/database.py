@@ -10,18 +10,18 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from functools import cache
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, CursorResult, Engine, TextClause, create_engine, event, text
-from sqlalchemy.engine import URL, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, PendingRollbackError
-from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import Session
 
-from jobcron.errors import ConfigurationError, DatabaseUnavailable, NoSession
+from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.redact import is_secret
 from jobcron.sql import statement
+from jobcron.trouble import first_line, mark_interruption, trouble_of
 
 IMMEDIATE = {"jobcron_begin": "IMMEDIATE"}
 """Execution options of transactions that will write. On SQLite they take the write lock when they begin:
@@ -34,11 +34,6 @@ COMPANION_SECONDS = 0.25
 """How long one who must not wait long waits for a lock."""
 
 _PLAIN_NAMES = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
-
-AnySession = Session | scoped_session[Any]
-"""A session, or what stands for one."""
-
-_session: ContextVar[Session | None] = ContextVar("jobcron_session", default=None)
 
 
 def parse_url(url: str, user: str | None = None) -> URL:
@@ -111,7 +106,7 @@ def make_engine(url: str, user: str | None = None, busy_seconds: float = BUSY_SE
             connect_args={k: v for k, v in arguments.items() if k not in parsed.query},
             **options,
         )
-    event.listen(engine, "handle_error", _mark_interruption)
+    event.listen(engine, "handle_error", mark_interruption)
     return engine
 
 
@@ -141,100 +136,6 @@ def _note_mode(connection: Connection) -> None:
 
 def _begin_sqlite(connection: Any) -> None:
     connection.execute(f"BEGIN {connection.info['jobcron_begin']}")
-
-
-_SQLITE_INTERRUPTIONS = {
-    sqlite3.SQLITE_BUSY: "the database was busy",
-    sqlite3.SQLITE_LOCKED: "the database was busy",
-    sqlite3.SQLITE_FULL: "the database's disk was full",
-    sqlite3.SQLITE_IOERR: "the database's disk failed",
-}
-
-_POSTGRESQL_INTERRUPTIONS = {
-    "40P01": "a deadlock",
-    "40001": "a serialization failure",
-    "53100": "the database's disk was full",
-    "58030": "the database's disk failed",
-}
-
-NO_LOCK = "a lock was not to be had in time"
-
-REFUSALS = {
-    "55P03": NO_LOCK,
-    "57014": "a statement took longer than the database allows",
-    "25006": "the database takes no writes",
-    "53200": "the database's memory was full",
-}
-
-IN_FAILED_TRANSACTION = "25P02"
-
-
-def _mark_interruption(context: ExceptionContext) -> None:
-    """Note on an error of our own engine that it is the database's trouble, not the job's."""
-    error = context.original_exception
-    reason = None
-    if context.is_disconnect:
-        reason = "the connection to the database was lost"
-    elif context.connection is None:
-        reason = "no connection to the database could be made"
-    elif isinstance(error, sqlite3.Error):
-        # Without a code the error is the module's own.
-        reason = _SQLITE_INTERRUPTIONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-    else:
-        reason = _POSTGRESQL_INTERRUPTIONS.get(getattr(error, "pgcode", None) or "")
-    if reason and context.sqlalchemy_exception is not None:
-        context.sqlalchemy_exception.jobcron_interruption = reason  # type: ignore[attr-defined]
-
-
-def interruption_of(error: BaseException) -> str | None:
-    """Return why the database interrupted the work that ended in `error`, or None if it did not.
-
-    Only errors of our own engines count: a job that loses another database has failed.
-    """
-    reasons = (getattr(link, "jobcron_interruption", None) for link in _chain(error))
-    return next((reason for reason in reasons if isinstance(reason, str)), None)
-
-
-def trouble_of(error: BaseException) -> str | None:
-    """Return why the database did not do what the runner itself asked, or None if that was the runner's fault.
-
-    The runner's own statements are few and known to be right: what a server refuses for its settings or its state
-    passes. A job's statement that is stopped by its own ``statement_timeout`` is the job's affair.
-    """
-    if isinstance(error, DBAPIError):
-        mark_refusal(error)
-    return interruption_of(error)
-
-
-def mark_refusal(error: DBAPIError) -> None:
-    """Note on an error of one of the runner's own statements that it is the database's trouble, if it is."""
-    reason = REFUSALS.get(getattr(error.orig, "pgcode", None) or "")
-    if reason is not None and interruption_of(error) is None:
-        error.jobcron_interruption = reason  # type: ignore[attr-defined]
-
-
-def follows_trouble(error: BaseException) -> bool:
-    """Tell whether an error only says that its transaction had failed before."""
-    return any(
-        isinstance(link, PendingRollbackError)
-        or (isinstance(link, DBAPIError) and getattr(link.orig, "pgcode", None) == IN_FAILED_TRANSACTION)
-        for link in _chain(error)
-    )
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what led to it."""
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        current = current.__cause__ or current.__context__
-
-
-def is_lost(error: DBAPIError) -> bool:
-    """Tell whether the connection went away, so that nobody knows what became of the statement."""
-    return error.connection_invalidated or interruption_of(error) == ("the connection to the database was lost")
 
 
 class TransactionSource(Protocol):
@@ -402,85 +303,3 @@ def execute(
 ) -> CursorResult[Any]:
     """Execute one of the statements of `jobcron.sql`, once for each set of parameters."""
     return connection.execute(_clause(name, connection.dialect.name), parameters)
-
-
-@contextmanager
-def use_session(session: Session) -> Iterator[Session]:
-    """Make a session the one that is used where none is given, until the end of the block."""
-    token = _session.set(session)
-    try:
-        yield session
-    finally:
-        _session.reset(token)
-
-
-def ambient_session() -> Session | None:
-    """Return the session that `use_session` set, or None."""
-    return _session.get()
-
-
-def session_for(*candidates: AnySession | None) -> Session:
-    """Return the first session that there is, the ambient one last.
-
-    Args:
-        candidates: sessions, or ``scoped_session``s that stand for one, as Flask-SQLAlchemy's ``db.session`` does.
-
-    Raises:
-        NoSession: there is none, or what was given is none.
-    """
-    for candidate in (*candidates, _session.get()):
-        if isinstance(candidate, scoped_session):
-            candidate = candidate()
-        if isinstance(candidate, Session):
-            return candidate
-        if candidate is not None:
-            raise NoSession(
-                f"expected session to be a Session of SQLAlchemy's, got {type(candidate).__name__} (of an "
-                "AsyncSession, run_sync gives the Session)"
-            )
-    raise NoSession(
-        "expected a database session, found none: pass session=…, give a target that is in a session, "
-        "or call this inside jobcron.testing.use_session(session)"
-    )
-
-
-@contextmanager
-def share_session(scoped: scoped_session[Any]) -> Iterator[Session]:
-    """Let a ``scoped_session``, such as Flask-SQLAlchemy's ``db.session``, be the running job's, inside the block.
-
-    Code of the application that uses it then works in the job's own transaction. It is meant for the context
-    manager that the application puts around each job. The job's session outlives the block: its work is committed
-    after it, together with its status.
-
-    Raises:
-        NoSession: no job runs here; or the session was removed inside the block.
-    """
-    session = current_session()
-    scoped.remove()
-    scoped.registry.set(session)
-    try:
-        yield session
-        if not scoped.registry.has() or scoped.registry() is not session:
-            raise NoSession(
-                "expected the shared session to be the job's own until the job ends, it was removed: what the job "
-                "wrote before that is lost, so the job must not call remove()"
-            )
-    finally:
-        if scoped.registry.has() and scoped.registry() is not session:
-            scoped.remove()
-        scoped.registry.clear()
-
-
-def current_session() -> Session:
-    """Return the session of the job or source that runs now, or the test's.
-
-    Raises:
-        NoSession: none runs here.
-    """
-    return session_for()
-
-
-def first_line(error: object) -> str:
-    """Return the first line of an error's text, which is the part that says what happened."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

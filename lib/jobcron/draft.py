@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session, object_session
 
 from jobcron import payload
 from jobcron.arguments import TARGET, Declared, check_annotation, in_family
-from jobcron.database import AnySession, describe_url, session_for
+from jobcron.database import describe_url
 from jobcron.errors import InvalidJobData
 from jobcron.family import target_name
 from jobcron.job import Job
 from jobcron.registry import dotted_name
 from jobcron.rowvalues import check_row_values
+from jobcron.sessions import AnySession, session_for
 
 JOB_VALUES = frozenset(
     {

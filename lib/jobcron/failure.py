@@ -16,10 +16,10 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.attempt import ATTEMPT, Attempt
-from jobcron.database import use_session
 from jobcron.errors import LeaseLost
 from jobcron.interfaces import JobStatus
 from jobcron.outcome import Outcome, PoisonStopped
+from jobcron.sessions import use_session
 
 CLEAN_UP_SECONDS = 60.0
 """How long a job that has no time limit may take for that."""

@@ -14,21 +14,14 @@ from sqlalchemy.exc import DBAPIError
 
 from jobcron.attempt import Attempt, lost
 from jobcron.claim import Claim
-from jobcron.database import (
-    NO_LOCK,
-    TransactionSource,
-    execute,
-    interruption_of,
-    is_lost,
-    mark_refusal,
-    wait_for_locks,
-)
+from jobcron.database import TransactionSource, execute, wait_for_locks
 from jobcron.errors import DatabaseUnavailable
 from jobcron.history import record
 from jobcron.insistence import TRIES, persistently
 from jobcron.interfaces import JobStatus
 from jobcron.job import ENDED, NOT_STARTED, Job, twin_of
 from jobcron.outcome import Completed, NotStarted, Outcome, Stopped, Superseded
+from jobcron.trouble import NO_LOCK, interruption_of, is_lost, mark_refusal
 
 SETTLE_SECONDS = 1.0
 """How long what a dead process has left in the database is waited for, twice."""

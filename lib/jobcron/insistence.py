@@ -11,8 +11,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from jobcron.claim import Claim
-from jobcron.database import TransactionSource, first_line, trouble_of
+from jobcron.database import TransactionSource
 from jobcron.errors import DatabaseUnavailable
+from jobcron.trouble import first_line, trouble_of
 
 Result = TypeVar("Result")
 

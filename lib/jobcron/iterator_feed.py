@@ -12,13 +12,14 @@ from sqlalchemy.orm import Session, object_session
 from jobcron import registry
 from jobcron.claim import Claimant, claim_one, reclaim
 from jobcron.claimed import Bare, Entry, Unloadable, end_expired, record_taken_over
-from jobcron.database import TransactionSource, use_session
+from jobcron.database import TransactionSource
 from jobcron.errors import ConfigurationError
 from jobcron.finish import set_aside
 from jobcron.job import Job
 from jobcron.metrics import current_observer
 from jobcron.outcome import NotStarted
 from jobcron.registry import SourceName, dotted_name
+from jobcron.sessions import use_session
 
 
 class IteratorFeed:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from jobcron import registry
 from jobcron.activity import is_due, record_run, typical_seconds
 from jobcron.application import find_source, load_application, session_class_of, source_of
-from jobcron.database import AmbientDatabase, Database, TransactionSource, first_line
+from jobcron.database import AmbientDatabase, Database, TransactionSource
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.logs import TOLD
 from jobcron.metrics import Observer, observed
@@ -25,6 +25,7 @@ from jobcron.oops import globalErrorUtility
 from jobcron.runner import JobRunner, Limits
 from jobcron.schema_version import check_schema
 from jobcron.settings import Section, Settings
+from jobcron.trouble import first_line
 
 INSUFFICIENT_PRIVILEGE = "42501"
 """PostgreSQL's code of a right that a role has not."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from jobcron.database import REFUSALS, interruption_of
 from jobcron.errors import (
     CrashLimitReached,
     Interrupted,
@@ -20,6 +19,7 @@ from jobcron.errors import (
     SuspendJobException,
 )
 from jobcron.interfaces import JobStatus
+from jobcron.trouble import REFUSALS, interruption_of
 
 MAX_DATABASE_INTERRUPTIONS = 10
 """A job that meets one of `BOUNDED_INTERRUPTIONS` more often than this in a row has failed."""

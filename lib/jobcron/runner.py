@@ -22,13 +22,7 @@ from jobcron.application import Application
 from jobcron.attempt import ATTEMPT, Attempt
 from jobcron.claim import Claim, Claimant
 from jobcron.claimed import Unloadable
-from jobcron.database import (
-    TransactionSource,
-    first_line,
-    follows_trouble,
-    interruption_of,
-    use_session,
-)
+from jobcron.database import TransactionSource
 from jobcron.errors import (
     DatabaseUnavailable,
     Interrupted,
@@ -59,8 +53,10 @@ from jobcron.progress import terminal_progress
 from jobcron.report import Reporter
 from jobcron.runnable import BaseRunnableJob
 from jobcron.runtime import Runtime
+from jobcron.sessions import use_session
 from jobcron.tables import Event
 from jobcron.timeline import Timeline
+from jobcron.trouble import first_line, follows_trouble, interruption_of
 from jobcron.workplace import clear_frames, workplace
 
 DEFAULT_LEASE_SECONDS = 300.0

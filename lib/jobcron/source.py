@@ -17,13 +17,13 @@ from zope.interface import directlyProvidedBy
 from jobcron import registry
 from jobcron.arguments import Declared, declared_by, install_annotations
 from jobcron.bulk import drafts_of, insert_drafts
-from jobcron.database import AnySession, session_for
 from jobcron.draft import draft, key_of, session_to_use, type_of
 from jobcron.errors import InvalidJobData
 from jobcron.family import FamilyRow, many_to_one, names_of, target_name
 from jobcron.interfaces import IJobSource
 from jobcron.job import NOT_STARTED, START_ORDER, Job, is_ready
 from jobcron.payload import MAX_BYTES, MAX_LEVELS, allow
+from jobcron.sessions import AnySession, session_for
 from jobcron.tables import JobTypeRow
 from jobcron.target import load_referred
 

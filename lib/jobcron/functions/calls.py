@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Self
 from uuid import UUID
 
-from jobcron.database import AnySession, session_for
 from jobcron.draft import session_to_use
 from jobcron.errors import InvalidJobData, NothingToDoJob, UnknownFunction
 from jobcron.family import JobType
@@ -22,6 +21,7 @@ from jobcron.job import Job
 from jobcron.payload import is_text, shown
 from jobcron.redact import cut, storable
 from jobcron.runnable import BaseRunnableJob
+from jobcron.sessions import AnySession, session_for
 
 MAX_RESULT = 10_000
 """The longest text of a result that is kept."""

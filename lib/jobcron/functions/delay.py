@@ -13,7 +13,6 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from sqlalchemy.orm import Session, scoped_session
 
-from jobcron.database import AnySession, session_for
 from jobcron.errors import InvalidJobData
 from jobcron.functions.calls import FunctionJob
 from jobcron.functions.moments import moment_of
@@ -21,6 +20,7 @@ from jobcron.functions.options import stored_retries
 from jobcron.functions.registered import Function
 from jobcron.payload import encode, is_text, shown
 from jobcron.rowvalues import MAX_KEY_BYTES
+from jobcron.sessions import AnySession, session_for
 
 P = ParamSpec("P")
 """Parameters of a function."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobcron.database import AnySession
 from jobcron.functions.calls import FunctionJob
+from jobcron.sessions import AnySession
 
 WEEK = timedelta(days=7)
 

@@ -21,7 +21,7 @@ from jobcron.application import find_source, load_application
 from jobcron.clock import database_now
 from jobcron.config import read
 from jobcron.control import Control
-from jobcron.database import Database, first_line
+from jobcron.database import Database
 from jobcron.directory import check_shared_directory, private_directory
 from jobcron.errors import ConfigurationError, DirectoryError, UnknownFunction, UserMistake
 from jobcron.functions.calls import FunctionJob
@@ -39,6 +39,7 @@ from jobcron.redact import Redactor
 from jobcron.schema_version import VERSION_TABLE, check_schema
 from jobcron.settings import Section, Settings
 from jobcron.steps import StepsJob
+from jobcron.trouble import first_line
 
 SMTP_SECONDS = 5
 CLOCK_SLACK = timedelta(minutes=1)

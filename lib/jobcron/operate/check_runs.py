@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.exc import DBAPIError
 
-from jobcron.database import Database, first_line
+from jobcron.database import Database
 from jobcron.errors import UserMistake
 from jobcron.health import Check, Health, check_section
 from jobcron.instance import load_settings
@@ -12,6 +12,7 @@ from jobcron.logs import visible
 from jobcron.operate.output import say
 from jobcron.redact import Redactor
 from jobcron.settings import Section, Settings
+from jobcron.trouble import first_line
 
 
 def check_runs(config: str | None, names: list[str]) -> int:

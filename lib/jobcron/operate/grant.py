@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from jobcron.database import Database, first_line
+from jobcron.database import Database
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.instance import load_settings
 from jobcron.operate.output import say
 from jobcron.operate.surplus import ATTRIBUTES, Surplus
 from jobcron.roles import VERBS, Right, Role, roles_of
+from jobcron.trouble import first_line
 
 
 def grant(config: str | None, dry_run: bool) -> int:

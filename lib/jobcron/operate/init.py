@@ -8,8 +8,9 @@ import shlex
 import stat
 from pathlib import Path
 
-from jobcron.config import CONVERTERS, INSTANCE, Place, read_schema
+from jobcron.config import INSTANCE, read_schema
 from jobcron.database import has_password, parse_url
+from jobcron.datatypes import CONVERTERS, Place
 from jobcron.errors import ConfigurationError, DirectoryError
 from jobcron.instance import FILE_NAME
 from jobcron.operate.output import say

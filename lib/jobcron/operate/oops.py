@@ -14,13 +14,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from jobcron.database import Database, first_line
+from jobcron.database import Database
 from jobcron.errors import ConfigurationError, DatabaseUnavailable, DirectoryError
 from jobcron.instance import load_settings
 from jobcron.logs import visible
 from jobcron.operate.output import say
 from jobcron.settings import Settings
 from jobcron.tables import Event
+from jobcron.trouble import first_line
 
 OOPS_ID = re.compile(r"OOPS-[A-Za-z0-9_-]{1,200}")
 

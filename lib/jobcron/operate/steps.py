@@ -103,7 +103,7 @@ def delete_old_jobs(options: argparse.Namespace) -> int:
 
 def create_job(options: argparse.Namespace) -> int:
     """Make a job."""
-    from jobcron.database import use_session
+    from jobcron.sessions import use_session
     from jobcron.steps.configured import job_class, job_classes
 
     values = {} if options.queue_name is None else {"queue_name": options.queue_name}

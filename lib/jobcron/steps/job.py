@@ -12,12 +12,12 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from jobcron import payload
-from jobcron.database import AnySession
 from jobcron.draft import session_to_use
 from jobcron.errors import ConfigurationError, IncompleteJobType
 from jobcron.interfaces import JobStatus
 from jobcron.job import Job
 from jobcron.runnable import BaseRunnableJob
+from jobcron.sessions import AnySession
 from jobcron.steps import given
 from jobcron.steps.definition import HOOKS, check_definition, check_task, check_values
 from jobcron.steps.running import failed, run_hook, run_tasks

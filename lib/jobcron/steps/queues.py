@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from zope.interface import implementer
 
 from jobcron.clock import database_now
-from jobcron.database import current_session
 from jobcron.interfaces import IJobSource, JobStatus
 from jobcron.job import START_ORDER, Job, is_ready
 from jobcron.runnable import BaseRunnableJob
+from jobcron.sessions import current_session
 from jobcron.steps.configured import FAMILY, job_classes
 from jobcron.steps.job import StepsJob
 from jobcron.tables import JobTypeRow

@@ -9,13 +9,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, object_session
 
 from jobcron import registry
-from jobcron.database import AnySession
 from jobcron.draft import key_of, session_to_use
 from jobcron.errors import InvalidJobData
 from jobcron.instance import load_settings
 from jobcron.interfaces import JobStatus
 from jobcron.job import Job
 from jobcron.script import JobCronScript
+from jobcron.sessions import AnySession
 from jobcron.tables import JobTypeRow
 from jobcron.testing.loggers import BufferLogger
 

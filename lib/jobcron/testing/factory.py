@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from jobcron import database
+from jobcron import sessions
 from jobcron.clock import database_now
 from jobcron.interfaces import JobStatus
 from jobcron.job import ENDED, Job
@@ -27,7 +27,7 @@ def use_session(session: Session) -> Iterator[Session]:
     transport = post.transport
     post.transport = Outbox()
     try:
-        with database.use_session(session):
+        with sessions.use_session(session):
             yield session
     finally:
         post.transport = transport

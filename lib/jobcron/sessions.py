@@ -1,0 +1,93 @@
+"""Which session is whose: the running job's, a test's, the caller's, an application's own that a job shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from sqlalchemy.orm import Session, scoped_session
+
+from jobcron.errors import NoSession
+
+AnySession = Session | scoped_session[Any]
+"""A session, or what stands for one."""
+
+_session: ContextVar[Session | None] = ContextVar("jobcron_session", default=None)
+
+
+@contextmanager
+def use_session(session: Session) -> Iterator[Session]:
+    """Make a session the one that is used where none is given, until the end of the block."""
+    token = _session.set(session)
+    try:
+        yield session
+    finally:
+        _session.reset(token)
+
+
+def ambient_session() -> Session | None:
+    """Return the session that `use_session` set, or None."""
+    return _session.get()
+
+
+def session_for(*candidates: AnySession | None) -> Session:
+    """Return the first session that there is, the ambient one last.
+
+    Args:
+        candidates: sessions, or ``scoped_session``s that stand for one, as Flask-SQLAlchemy's ``db.session`` does.
+
+    Raises:
+        NoSession: there is none, or what was given is none.
+    """
+    for candidate in (*candidates, _session.get()):
+        if isinstance(candidate, scoped_session):
+            candidate = candidate()
+        if isinstance(candidate, Session):
+            return candidate
+        if candidate is not None:
+            raise NoSession(
+                f"expected session to be a Session of SQLAlchemy's, got {type(candidate).__name__} (of an "
+                "AsyncSession, run_sync gives the Session)"
+            )
+    raise NoSession(
+        "expected a database session, found none: pass session=…, give a target that is in a session, "
+        "or call this inside jobcron.testing.use_session(session)"
+    )
+
+
+@contextmanager
+def share_session(scoped: scoped_session[Any]) -> Iterator[Session]:
+    """Let a ``scoped_session``, such as Flask-SQLAlchemy's ``db.session``, be the running job's, inside the block.
+
+    Code of the application that uses it then works in the job's own transaction. It is meant for the context
+    manager that the application puts around each job. The job's session outlives the block: its work is committed
+    after it, together with its status.
+
+    Raises:
+        NoSession: no job runs here; or the session was removed inside the block.
+    """
+    session = current_session()
+    scoped.remove()
+    scoped.registry.set(session)
+    try:
+        yield session
+        if not scoped.registry.has() or scoped.registry() is not session:
+            raise NoSession(
+                "expected the shared session to be the job's own until the job ends, it was removed: what the job "
+                "wrote before that is lost, so the job must not call remove()"
+            )
+    finally:
+        if scoped.registry.has() and scoped.registry() is not session:
+            scoped.remove()
+        scoped.registry.clear()
+
+
+def current_session() -> Session:
+    """Return the session of the job or source that runs now, or the test's.
+
+    Raises:
+        NoSession: none runs here.
+    """
+    return session_for()
