@@ -85,6 +85,14 @@ def test_the_oldest_ready_job_may_wait_for_so_long(watched: Instance, limits: st
 
 
 @pytest.mark.feature("LP-27")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_time_that_cannot_be_read_is_unknown_and_no_warning(watched: Instance) -> None:
+    job = watched.act(("write", "x"))
+    watched.query("UPDATE jobcron_job SET scheduled_start = '0garbage' WHERE id = :id", id=job)
+    assert check(watched, 3, "act").startswith("JOBCRON UNKNOWN - a row cannot be read: ")
+
+
+@pytest.mark.feature("LP-27")
 def test_failures_of_the_last_hour_are_counted_user_errors_among_them(watched: Instance) -> None:
     watched.configure(sections=SECTIONS.format(act="alert_failures: 2 3"))
     watched.act(("raise", "value"))

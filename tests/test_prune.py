@@ -102,6 +102,17 @@ def test_jobs_of_certain_functions_are_kept_for_a_time_of_their_own(instance: In
 
 
 @pytest.mark.feature("LP-31")
+@pytest.mark.parametrize("column", ["date_created", "date_finished"])
+def test_a_time_that_cannot_be_read_keeps_no_other_job(instance: Instance, column: str) -> None:
+    wrong, _ = make(instance, JobStatus.COMPLETED, JobStatus.COMPLETED)
+    age(instance, 40)
+    value = {"sqlite": "'garbage'", "postgresql": "timestamptz '20000-01-01'"}[instance.database.dialect]
+    instance.query(f"UPDATE jobcron_job SET {column} = {value} WHERE id = :id", id=wrong)
+    instance.command("prune")
+    assert left(instance) == ([wrong] if column == "date_finished" else [])
+
+
+@pytest.mark.feature("LP-31")
 def test_a_trial_removes_nothing_and_says_how_much_it_would_be(instance: Instance) -> None:
     jobs = make(instance, *[JobStatus.COMPLETED] * 3)
     age(instance, 31)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect
+from sqlalchemy import DateTime, Dialect, Float
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -58,6 +58,16 @@ class database_after(FunctionElement[datetime]):
     inherit_cache = True
 
 
+class age_in_seconds(FunctionElement[float]):
+    """How long ago a moment was, by the database's clock, as an SQL expression; NULL where it is no moment.
+
+    Only the database reads the moment: one that somebody wrote by hand, and wrong, is no error of Python's.
+    """
+
+    type = Float()
+    inherit_cache = True
+
+
 @compiles(database_now, "postgresql")
 def _postgresql_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
     return POSTGRESQL_NOW
@@ -71,3 +81,13 @@ def _sqlite_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
 @compiles(database_after)
 def _after(element: database_after, compiler: SQLCompiler, **kw: Any) -> str:
     return after(compiler.process(element.clauses, **kw), compiler.dialect.name)
+
+
+@compiles(age_in_seconds, "postgresql")
+def _postgresql_age(element: age_in_seconds, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"extract(epoch FROM {POSTGRESQL_NOW} - {compiler.process(element.clauses, **kw)})::float8"
+
+
+@compiles(age_in_seconds, "sqlite")
+def _sqlite_age(element: age_in_seconds, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"(julianday('now') - julianday({compiler.process(element.clauses, **kw)})) * 86400.0"

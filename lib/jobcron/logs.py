@@ -5,6 +5,7 @@ A log that cannot be written, on a full disk for instance, never stops a run.
 
 from __future__ import annotations
 
+import copy
 import errno
 import logging
 import os
@@ -24,12 +25,19 @@ TOLD = {"oops_id": None}
 _HIDDEN = (
     *range(0x20),  # control characters: a terminal obeys them
     *range(0x7F, 0xA0),
-    0x200E,  # marks, separators and the like that change what is seen without being seen
-    0x200F,
+    0x00AD,  # marks, separators and the like that change what is seen without being seen
+    0x061C,
+    *range(0x200B, 0x2010),
     *range(0x2028, 0x202F),
-    *range(0x2066, 0x206A),
+    *range(0x2060, 0x2070),
+    0xFEFF,
+    *range(0xE0000, 0xE0080),
 )
-_ESCAPES = {c: f"\\x{c:02x}" if c < 0x100 else f"\\u{c:04x}" for c in _HIDDEN if chr(c) not in "\n\t"}
+_ESCAPES = {
+    c: f"\\x{c:02x}" if c < 0x100 else f"\\u{c:04x}" if c < 0x10000 else f"\\U{c:08x}"
+    for c in _HIDDEN
+    if chr(c) not in "\n\t"
+}
 
 
 def visible(text: str) -> str:
@@ -47,7 +55,17 @@ class Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's text, without secrets."""
-        return visible(redactor().text(super().format(record)))
+        return visible(redactor().text(super().format(_in_one_line(record))))
+
+
+def _in_one_line(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a record whose arguments begin no line, unless its text does: they could look like other records."""
+    text = str(record.msg)
+    if not record.args or "\n" in text or "\n" not in (message := record.getMessage()):
+        return record
+    flat = copy.copy(record)
+    flat.msg, flat.args = message.replace("\n", "\\n"), None
+    return flat
 
 
 def complain(text: str) -> None:

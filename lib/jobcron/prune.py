@@ -10,13 +10,12 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Text, case, delete, func, null, select, type_coerce
 from sqlalchemy.exc import IntegrityError
 
-from jobcron.clock import database_now
+from jobcron.clock import age_in_seconds
 from jobcron.database import Database
 from jobcron.interfaces import JobStatus
 from jobcron.job import ENDED, Job
@@ -71,9 +70,6 @@ class Pruner:
         self._dry_run = dry_run
         self._is_stopping = is_stopping
         with database.begin(writing=False) as connection:
-            now = connection.scalar(select(database_now()))
-            assert now is not None
-            self._now: datetime = now
             self._keep = {number: (name, self._keep_of(connection, number)) for number, name in _types(connection)}
 
     def prune(self) -> None:
@@ -81,11 +77,9 @@ class Pruner:
         self.prune_jobs()
         settings = self._settings
         if settings.keep_events is not None:
-            before = self._now - timedelta(seconds=settings.keep_events)
-            self._prune_by_time(Event, Event.at, before, frozenset(), "events")
+            self._prune_by_time(Event, Event.at, settings.keep_events, frozenset(), "events")
         if settings.keep_runs is not None:
-            before = self._now - timedelta(seconds=settings.keep_runs)
-            self._prune_by_time(Run, Run.date_started, before, self._latest_runs(), "rows of runs")
+            self._prune_by_time(Run, Run.date_started, settings.keep_runs, self._latest_runs(), "rows of runs")
 
     def _latest_runs(self) -> frozenset[int]:
         """Return the numbers of the rows that say when each section last ran: they stay."""
@@ -101,18 +95,18 @@ class Pruner:
         if not known:
             return
         function = self._function() if own else null()
-        youngest = self._now - timedelta(seconds=min(known))
+        youngest = min(known)
         removed: Counter[tuple[str, JobStatus]] = Counter()
         stuck = 0
         columns = (
             Job.id,
             Job.type_id.label("type"),
             Job._status.label("status"),
-            Job.date_created,
-            Job.date_finished,
+            age_in_seconds(Job.date_created).label("age"),
+            age_in_seconds(Job.date_finished).label("ended"),
             function.label("function"),
         )
-        for rows in self._windows(Job, columns, lambda row: row.date_created < youngest):
+        for rows in self._windows(Job, columns, lambda row: _is_older(row.age, youngest)):
             old = {row.id: (self._keep[row.type][0], row.status) for row in rows if self._is_old(row)}
             gone = self._remove_jobs(list(old))
             removed.update(old[number] for number in gone)
@@ -133,10 +127,10 @@ class Pruner:
         return case((func.json_valid(type_coerce(Job.json_data, Text)), name))
 
     def _is_old(self, row: Any) -> bool:
-        if row.status not in ENDED or row.date_finished is None or row.type not in self._keep:
+        if row.status not in ENDED or row.type not in self._keep:
             return False
         seconds = self._keep[row.type][1].of(row.status, row.function)
-        return seconds is not None and row.date_finished < self._now - timedelta(seconds=seconds)
+        return seconds is not None and _is_older(row.ended, seconds)
 
     def _remove_jobs(self, numbers: list[int]) -> list[int]:
         """Remove jobs that still are at their end and that nobody has locked; return those that are gone."""
@@ -163,10 +157,11 @@ class Pruner:
         connection.execute(delete(Job).where(Job.id.in_(found), Job._status.in_(ENDED)))
         return found
 
-    def _prune_by_time(self, table: Any, moment: Any, before: datetime, kept: frozenset[int], what: str) -> None:
+    def _prune_by_time(self, table: Any, moment: Any, seconds: float, kept: frozenset[int], what: str) -> None:
         count = 0
-        for rows in self._windows(table, (table.id, moment.label("at")), lambda row: row.at < before):
-            old = [row.id for row in rows if row.at < before and row.id not in kept]
+        columns = (table.id, age_in_seconds(moment).label("age"))
+        for rows in self._windows(table, columns, lambda row: _is_older(row.age, seconds)):
+            old = [row.id for row in rows if _is_older(row.age, seconds) and row.id not in kept]
             if self._dry_run:
                 count += len(old)
             elif old:
@@ -196,6 +191,11 @@ class Pruner:
 
     def _tell(self, count: int, what: str) -> None:
         self._logger.info("%s %s %s.", "Would remove" if self._dry_run else "Removed", count, what)
+
+
+def _is_older(age: float | None, seconds: float) -> bool:
+    """Tell whether something is older than that; what has no age that can be read is not."""
+    return age is not None and age > seconds
 
 
 def _types(connection: Connection) -> list[tuple[int, str]]:

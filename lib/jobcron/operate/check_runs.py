@@ -29,6 +29,8 @@ def check_runs(config: str | None, names: list[str]) -> int:
     except UserMistake as error:
         # Whoever is called at night has to know: nothing can be said of the jobs at all.
         return _say(Health.UNKNOWN, [visible(str(error))], [])
+    except ValueError as error:  # a moment that somebody wrote by hand, and wrong
+        return _say(Health.UNKNOWN, [f"a row cannot be read: {visible(str(error))}"], [])
     except DBAPIError as error:
         return _say(Health.UNKNOWN, [Redactor(settings.secrets()).text(first_line(error.orig))], [])
     worst = max((check.health for _, checks in found for check in checks), default=Health.OK)

@@ -15,6 +15,7 @@ from jobcron.application import load_application
 from jobcron.database import Database
 from jobcron.errors import ConfigurationError, InvalidJobData, UnknownJobType
 from jobcron.instance import load_settings
+from jobcron.logs import visible
 from jobcron.operate.output import say
 from jobcron.schema_version import check_schema
 from jobcron.settings import Settings
@@ -141,5 +142,5 @@ def import_django_db_queue(options: argparse.Namespace) -> int:
     with _opened(options) as (_, database):
         report = move(options.source, database, is_dry=options.dry_run, with_processing=options.processing)
     for line in report.lines(options.dry_run):
-        say(line)
+        say(visible(line))  # the old table may say anything
     return 1 if report.refused else 0

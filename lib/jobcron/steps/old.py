@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import delete, select
 
-from jobcron.clock import database_after
+from jobcron.clock import age_in_seconds
 from jobcron.database import Database
 from jobcron.interfaces import JobStatus
 from jobcron.job import Job
@@ -26,12 +28,16 @@ def delete_old(database: Database, hours: int) -> int:
         How many.
     """
     with database.begin(writing=False) as connection:
-        before = connection.scalars(select(database_after(-3600.0 * hours))).one()
         types = set(connection.scalars(select(JobTypeRow.id).where(JobTypeRow.name.startswith(f"{FAMILY}."))))
-    columns = (Job.id, Job.type_id.label("type"), Job._status.label("status"), Job.date_created)
+    age = age_in_seconds(Job.date_created).label("age")
+    columns = (Job.id, Job.type_id.label("type"), Job._status.label("status"), age)
+
+    def is_old(row: Any) -> bool:
+        return row.age is not None and row.age >= 3600.0 * hours
+
     deleted = 0
-    for rows in windows(database, Job, columns, lambda row: row.date_created <= before):
-        old = [r.id for r in rows if r.date_created <= before and r.type in types and r.status in GONE]
+    for rows in windows(database, Job, columns, is_old):
+        old = [r.id for r in rows if is_old(r) and r.type in types and r.status in GONE]
         if old:
             with database.begin() as connection:
                 # The status once more: a job that is put back to the queue at this moment stays.
