@@ -251,6 +251,15 @@ def test_a_section_runs_the_jobs_of_one_queue_whatever_their_tasks(steps: Instan
     assert steps.row(other).status is JobStatus.COMPLETED
 
 
+@pytest.mark.parametrize("data", ["[]", "[1]", '"x"'])
+def test_a_row_of_a_queue_with_data_that_is_none_fails_alone(steps: Instance, data: str) -> None:
+    jobs = [make(steps, "plain", queue_name="cats") for _ in range(3)]
+    steps.query("UPDATE jobcron_job SET json_data = :data WHERE id = :id", data=data, id=jobs[1])
+    steps.run("cats")
+    states = [status for (status,) in steps.query("SELECT status FROM jobcron_job ORDER BY id")]
+    assert states == [JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.COMPLETED]
+
+
 @pytest.mark.feature("DBQ-02", "DBQ-08")
 def test_a_job_of_a_queue_whose_process_died_is_taken_over(steps: Instance, tmp_path: Path) -> None:
     job_id = make(steps, "configured", {"second": [("die", [str(tmp_path / "deaths"), 1])]})
