@@ -9,7 +9,7 @@ from jobcron.errors import ConfigurationError
 from jobcron.redact import storable
 
 
-def library() -> Any:
+def bson_library() -> Any:
     """Return oops-datedir-repo's module for BSON; it copes with either package of that name.
 
     Raises:
@@ -24,7 +24,7 @@ def library() -> Any:
 
 def encode(report: dict[str, Any]) -> bytes:
     """Return a report as its file."""
-    encoded: bytes = library().dumps(_plain(report))
+    encoded: bytes = bson_library().dumps(_plain(report))
     return encoded
 
 
@@ -35,7 +35,7 @@ def decode(content: bytes) -> dict[str, Any]:
         ConfigurationError: what reads it is not installed.
         ValueError: it is none.
     """
-    bson = library()
+    bson = bson_library()
     try:
         found = bson.loads(content)
     except Exception as error:  # whatever a parser meets in bytes that are something else

@@ -138,7 +138,7 @@ class Publishers:
             return DateDirectory(self._root, self._what)
         if name == "datedir":
             try:
-                bson_reports.library()
+                bson_reports.bson_library()
             except ConfigurationError as error:
                 raise ConfigurationError(f"{self._place}: {error}") from error
             return DateDirectory(self._root, self._what, bson_reports.encode)
