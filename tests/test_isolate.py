@@ -360,28 +360,57 @@ def test_several_workers_are_refused_on_sqlite(harsh: Instance) -> None:
 
 
 @pytest.mark.feature("LP-24")
-def test_a_process_that_cannot_begin_ends_the_run_with_its_reason_and_costs_no_job(harsh: Instance) -> None:
+@pytest.mark.parametrize(
+    ("in_the_child", "messages"),
+    [
+        ("refuse()", ["did not begin to work", "RuntimeError: not in a child"]),
+        (
+            "harshapp.HarshJob.contextManager = staticmethod(refuse)",
+            ["did not begin to work", "RuntimeError: not in a child"],
+        ),
+        (
+            "harshapp.HarshJob.load = lambda *arguments: os._exit(7)",
+            ["did not begin to work", "left with status 7"],
+        ),
+        (
+            "harshapp.HarshJob.load = refuse_for_the_database",
+            ["no more jobs could be claimed: the database went for lunch"],
+        ),
+    ],
+    ids=["application", "context", "death", "database"],
+)
+def test_a_process_that_cannot_begin_ends_the_run_with_its_reason_and_costs_no_job(
+    harsh: Instance, in_the_child: str, messages: list[str]
+) -> None:
     (job,) = make(harsh, "well")
-    (harsh.path / "twofaced.py").write_text(
-        "import sys\nimport harshapp\n"
-        "if 'jobcron.isolation.program' in sys.orig_argv:\n    raise RuntimeError('not in a child')\n"
+    well = be_twofaced(harsh, in_the_child)
+    _, err = harsh.command("run", "harsh", expect=1, timeout=60)
+    assert [message for message in messages if message not in err] == []
+    assert "OOPS" not in err
+    row = harsh.row(job)
+    assert (row.status, row.attempt_count, row.crash_count) == (JobStatus.WAITING, 0, 0)
+    (harsh.path / "jobcron.conf").write_text(well)
+    harsh.command("run", "harsh")
+    assert harsh.row(job).status is JobStatus.COMPLETED
+
+
+def be_twofaced(instance: Instance, in_the_child: str) -> str:
+    """Let the application do something else in child processes; return the configuration as it was."""
+    (instance.path / "twofaced.py").write_text(
+        "import os, sys\nimport harshapp\nfrom sqlalchemy.exc import OperationalError\n"
+        "def refuse():\n    raise RuntimeError('not in a child')\n"
+        "def refuse_for_the_database(*arguments):\n    error = OperationalError('', {}, Exception())\n"
+        "    error.jobcron_interruption = 'the database went for lunch'\n    raise error\n"
+        f"if 'jobcron.isolation.program' in sys.orig_argv:\n    {in_the_child}\n"
     )
-    conf = harsh.path / "jobcron.conf"
+    conf = instance.path / "jobcron.conf"
     well = conf.read_text()
     conf.write_text(
         well.replace("application: harshapp", "application: twofaced").replace(
-            "python_path: ", f"python_path: {harsh.path} "
+            "python_path: ", f"python_path: {instance.path} "
         )
     )
-    _, err = harsh.command("run", "harsh", expect=1)
-    assert "a process for isolated jobs did not begin to work" in err
-    assert "RuntimeError: not in a child" in err
-    assert "OOPS" not in err
-    row = harsh.row(job)
-    assert (row.status, row.attempt_count) == (JobStatus.WAITING, 0)
-    conf.write_text(well)
-    harsh.command("run", "harsh")
-    assert harsh.row(job).status is JobStatus.COMPLETED
+    return well
 
 
 @pytest.mark.feature("LP-15", "LP-24")

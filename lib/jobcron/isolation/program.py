@@ -184,6 +184,10 @@ class ChildRunner(JobRunner):
     def _make_feed(self) -> Feed:
         return self.handed
 
+    def _drain(self, session: Session) -> None:
+        self.handed.line.say("ready")  # the source's own context is entered, and signals are heard
+        super()._drain(session)
+
     def _is_asked_to_stop(self) -> bool:
         """See `JobRunner`; no signal that the job has sent itself, or the parent would claim it for ever."""
         return super()._is_asked_to_stop() and self.handed.line.is_told_to_stop()
@@ -248,7 +252,6 @@ def _work(line: Line, order: dict[str, Any], logger: logging.Logger) -> None:
         limits = Limits(1, order["crash_limit"], order["grace_seconds"])
         try:
             runner = ChildRunner(line, source, database, application=application, logger=logger, limits=limits)
-            line.say("ready")
             try:
                 runner.runAll()
             finally:

@@ -35,6 +35,7 @@ from jobcron.errors import (
     DatabaseUnavailable,
     Interrupted,
     LeaseLost,
+    ProcessDied,
     ProcessNotStarted,
     UserMistake,
 )
@@ -256,7 +257,7 @@ class ProcessJobRunner:
                 status = message["status"]
                 kind = ConfigurationError if status == ConfigurationError.exit_status else DatabaseUnavailable
                 self._trouble = self._trouble or kind(message["text"])
-                if worker.is_ready:
+                if worker.has_begun:
                     worker.attempt = None  # nobody knows what became of it: the lease decides
 
     def _hear_done(self, worker: Worker, message: dict[str, Any]) -> None:
@@ -295,7 +296,9 @@ class ProcessJobRunner:
 
     def _bury(self, worker: Worker, error: BaseException) -> None:
         """End a child and all that it has started; write what became of its job, if it had one."""
-        if not worker.is_ready and self._stop_at is None and self._trouble is None:
+        # One that has worked before may have been told to leave by its last job: the next process shows.
+        is_unfit = isinstance(error, ProcessDied) and not worker.has_worked
+        if is_unfit and self._stop_at is None and self._trouble is None:
             said = worker.said(error)
             self._trouble = ProcessNotStarted(f"a process for isolated jobs did not begin to work: {said}")
         worker.end()

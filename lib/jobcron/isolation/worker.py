@@ -45,8 +45,9 @@ class Worker:
 
     Attributes:
         attempt: at the job that the child has, or None.
-        is_ready: whether the child has imported the application.
+        is_ready: whether the child has imported the application, and hears signals.
         has_begun: whether it has begun with the job.
+        has_worked: whether it has begun with any.
     """
 
     def __init__(self, order: dict[str, Any], logger: logging.Logger) -> None:
@@ -55,6 +56,7 @@ class Worker:
         self.attempt: Attempt | None = None
         self.is_ready = False
         self.has_begun = False
+        self.has_worked = False
         self._end_by: float | None = self._start_by()
         self._is_leaving = False
         self._memory_limit: int | None = None
@@ -101,7 +103,8 @@ class Worker:
                     self.is_ready = True
                     self._end_by = self._start_by() if self.attempt is not None else None
                 case "started":
-                    self.has_begun, self._end_by = True, None
+                    self.has_begun = self.has_worked = True
+                    self._end_by = None
                     if self.attempt is not None:
                         self.attempt.started = time.monotonic()
                 case _:
