@@ -228,14 +228,17 @@ def test_so_many_sections_run_at_once(grouped: Instance, jobs: int) -> None:
 
 
 @pytest.mark.feature("LP-17")
-def test_sigterm_is_handed_on_and_the_jobs_have_their_grace(grouped: Instance, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_to_stop_is_handed_on_and_the_jobs_have_their_grace(
+    grouped: Instance, tmp_path: Path, number: signal.Signals
+) -> None:
     begun, go = tmp_path / "begun", tmp_path / "go"
     slow = grouped.act(("touch", str(begun)), ("wait_for", str(go)), ("write", "done"))
     later = grouped.act(("write", "later"))
     foo = do_foo(grouped)
     parent = start(grouped, "MAIN", "--jobs", "1")
     wait_until(begun.exists, "the slow job")
-    parent.send_signal(signal.SIGTERM)
+    parent.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):
         parent.wait(timeout=0.5)
     go.touch()

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from jobcron.logs import complain
 
-HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+HANDED_ON = {signal.SIGTERM: signal.SIGTERM, signal.SIGINT: signal.SIGINT, signal.SIGHUP: signal.SIGTERM}
+"""What is handed on for each signal: a run would die of SIGHUP, and its job with it."""
 
 MAX_LINE = 1 << 16
 """A line that is longer is passed on in parts."""
@@ -88,7 +89,7 @@ class Children:
     Attributes:
         statuses: of those that ended, by name; negative: the signal that ended it.
         unstartable: why children could not be started, by name.
-        received: the signals to stop that came; no child is started after one.
+        received: the signals that were to be handed on; no child is started after one.
     """
 
     def __init__(self, jobs: int) -> None:
@@ -156,8 +157,8 @@ class Children:
         """Note the signals inside the block, and let each write to a pipe, whose other end is returned."""
 
         def note(number: int, frame: Any) -> None:
-            if number != signal.SIGCHLD:
-                self.received.append(number)
+            if number in HANDED_ON:
+                self.received.append(HANDED_ON[signal.Signals(number)])
 
         reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         before = {number: signal.signal(number, note) for number in (*HANDED_ON, signal.SIGCHLD)}
