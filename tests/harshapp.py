@@ -57,6 +57,8 @@ class HarshJob(BaseRunnableJob):
     @property
     def time_limit(self) -> timedelta:  # type: ignore[override]
         """Be short for those that would run for ever, and generous to others on a busy machine."""
+        if self.do == "have_no_limit_to_tell":
+            sys.exit("no limit to tell")
         return timedelta(seconds=1 if self.do in ("hang", "ignore_everything", "stop") else 60)
 
     def run(self) -> None:
@@ -71,6 +73,10 @@ class HarshJob(BaseRunnableJob):
     def do_fail(self) -> None:
         """Raise an error."""
         raise ValueError("as any job may")
+
+    def do_take_a_while(self) -> None:
+        """Do nothing bad, slowly."""
+        time.sleep(1)
 
     def do_die(self) -> None:
         """Die by a signal."""

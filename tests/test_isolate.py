@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -16,7 +17,10 @@ import pytest
 
 import harshapp
 from conftest import Instance, wait_until
-from jobcron import JobCronScript, JobStatus
+from jobcron import DatabaseUnavailable, JobCronScript, JobStatus
+from jobcron.claim import claim
+from jobcron.errors import ProcessNotStarted
+from jobcron.isolation.child import Child
 from jobcron.testing import BufferLogger, use_session
 
 SECTIONS = """
@@ -79,6 +83,7 @@ def is_alive(number: int) -> bool:
     ("thing", "kind", "said"),
     [
         ("fail", "ValueError", "as any job may"),
+        ("have_no_limit_to_tell", "SystemExit", "no limit to tell"),
         ("die", "ProcessDied", "killed by SIGSEGV"),
         ("be_killed", "ProcessDied", "perhaps by the kernel because memory had run out"),
         ("leave", "ProcessDied", "left with status 0 in the middle of it"),
@@ -392,6 +397,65 @@ def test_a_process_that_cannot_begin_ends_the_run_with_its_reason_and_costs_no_j
     (harsh.path / "jobcron.conf").write_text(well)
     harsh.command("run", "harsh")
     assert harsh.row(job).status is JobStatus.COMPLETED
+
+
+@pytest.mark.feature("LP-24")
+def test_a_machine_without_room_for_a_process_ends_the_run_and_costs_no_job(
+    harsh: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = make(harsh, "well")
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    open_files = set()
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", refuse)
+        for _ in range(2):
+            with pytest.raises(ProcessNotStarted, match="could not be started: .* temporarily unavailable"):
+                harsh.run("harsh")
+            open_files.add(len(os.listdir("/proc/self/fd")))
+    assert len(open_files) == 1
+    row = harsh.row(job)
+    assert (row.status, row.attempt_count, row.crash_count) == (JobStatus.WAITING, 0, 0)
+    harsh.run("harsh")
+    assert harsh.row(job).status is JobStatus.COMPLETED
+
+
+@pytest.mark.feature("LP-23", "LP-24")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("lacking", "first", "status"),
+    [("claim", "well", JobStatus.WAITING), ("settled", "die", JobStatus.RUNNING)],
+)
+def test_trouble_of_the_parent_s_ends_the_run_when_the_jobs_that_run_have_ended(
+    harsh: Instance, monkeypatch: pytest.MonkeyPatch, lacking: str, first: str, status: JobStatus
+) -> None:
+    configure(harsh, workers=2)
+    slow, other = make(harsh, "take_a_while", first)
+
+    def refuse(*arguments: Any) -> None:
+        raise DatabaseUnavailable("away for lunch")
+
+    def claim_once(*arguments: Any) -> Any:
+        monkeypatch.setattr("jobcron.feed.claim", refuse)
+        return claim(*arguments)
+
+    if lacking == "claim":
+        monkeypatch.setattr("jobcron.feed.claim", claim_once)
+    else:
+        monkeypatch.setattr("jobcron.isolation.runner.settled", refuse)
+    with pytest.raises(DatabaseUnavailable, match="away for lunch"):
+        harsh.run("harsh")
+    assert harsh.row(slow).status is JobStatus.COMPLETED
+    assert harsh.row(other).status is status
+
+
+@pytest.mark.feature("LP-24")
+def test_a_signal_to_a_process_that_has_just_ended_is_none() -> None:
+    child = Child({})
+    child.end()
+    child.signal(signal.SIGTERM)
 
 
 def be_twofaced(instance: Instance, in_the_child: str) -> str:

@@ -15,7 +15,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -40,6 +40,9 @@ class Child:
     Args:
         order: what it is to work for; see `jobcron.isolation.program`.
 
+    Raises:
+        OSError: the machine has no room for a process, or for what it needs.
+
     Attributes:
         control: the socket.
         output: the descriptor of what it prints.
@@ -48,34 +51,38 @@ class Child:
     """
 
     def __init__(self, order: dict[str, Any]) -> None:
-        self.control, theirs = socket.socketpair()
-        self.output, printing = os.pipe()
-        os.set_blocking(self.output, False)
         self.printed = 0
         self.tail = b""
         self._received = b""
-        self._last_words = TemporaryFile()  # noqa: SIM115 - closed by `end`
         self._is_deaf = False
         self._is_mute = False
         self._mark = uuid.uuid4().hex
+        with ExitStack() as ours, ExitStack() as its:
+            self.control, theirs = map(ours.enter_context, socket.socketpair())
+            its.callback(theirs.close)
+            self.output, printing = os.pipe()
+            ours.callback(os.close, self.output)
+            its.callback(os.close, printing)
+            os.set_blocking(self.output, False)
+            self._last_words = ours.enter_context(TemporaryFile())
+            self._process = self._started(theirs, printing)
+            self._ours = ours.pop_all()  # closed by `end`
+        self.send(order)
+
+    def _started(self, theirs: socket.socket, printing: int) -> subprocess.Popen[bytes]:
         marks = f"{os.environ.get(MARK, '')} {self._mark}"  # it may itself be started by an isolated job
         # -P: no module is looked for in the working directory.
         descriptors = [theirs.fileno(), self._last_words.fileno()]
         command = [sys.executable, "-P", "-m", "jobcron.isolation.program", *map(str, (os.getpid(), *descriptors))]
-        with theirs:
-            try:
-                self._process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=printing,
-                    stderr=printing,
-                    pass_fds=descriptors,
-                    env={**os.environ, MARK: marks},
-                    start_new_session=True,
-                )
-            finally:
-                os.close(printing)
-        self.send(order)
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=printing,
+            stderr=printing,
+            pass_fds=descriptors,
+            env={**os.environ, MARK: marks},
+            start_new_session=True,
+        )
 
     @property
     def number(self) -> int:
@@ -159,8 +166,10 @@ class Child:
             time.sleep(0.01)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the process, not to those that it has started."""
-        os.kill(self.number, number)
+        """Send a signal to the process, not to those that it has started; one that has ended hears none."""
+        if self._process.returncode is None:  # else its number may be another's
+            with suppress(ProcessLookupError):  # `end` may just be waiting for it
+                os.kill(self.number, number)
 
     def end(self) -> None:
         """Kill the process, if it has not ended, and with it all that it has started."""
@@ -169,6 +178,4 @@ class Child:
             os.killpg(self.number, signal.SIGKILL)
         self.kill(left)
         self._process.wait()
-        self.control.close()
-        self._last_words.close()
-        os.close(self.output)
+        self._ours.close()

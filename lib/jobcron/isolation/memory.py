@@ -36,7 +36,7 @@ def offer_to_the_kernel() -> None:
         file.write("500")
 
 
-def memory_of(processes: Iterable[int], beyond: int) -> int:
+def memory_of(processes: Iterable[int], beyond: float) -> int:
     """Return the bytes of data that processes have in memory; 0 where the kernel does not tell.
 
     As for `memory_limited`, files that are mapped do not count. Pages that several processes share are counted

@@ -37,7 +37,6 @@ from jobcron.errors import (
     LeaseLost,
     ProcessDied,
     ProcessNotStarted,
-    UserMistake,
 )
 from jobcron.feed import feed_for
 from jobcron.finish import set_aside, settled, status_of
@@ -45,7 +44,7 @@ from jobcron.insistence import insist
 from jobcron.instance import load_settings
 from jobcron.interfaces import IJobRunner, JobStatus
 from jobcron.isolation.messages import BadMessage
-from jobcron.isolation.worker import KILL_SECONDS, Worker
+from jobcron.isolation.worker import KILL_SECONDS, Worker, limit_of
 from jobcron.job import worker_name
 from jobcron.keeper import renew, retry_soon
 from jobcron.metrics import current_observer
@@ -97,7 +96,7 @@ class ProcessJobRunner:
         self._workers: list[Worker] = []
         self._stop_at: float | None = None
         self._from_keyboard = False
-        self._trouble: UserMistake | None = None
+        self._trouble: Exception | None = None
         self._may_be_more = True
         self._is_over = False
         self._runtime = Runtime(self.limits.max_runtime, self.limits.typical_seconds)
@@ -143,6 +142,7 @@ class ProcessJobRunner:
 
         Raises:
             UserMistake: a child could not begin to work, or the database went away for good.
+            Exception: the source could not say which jobs are ready.
             KeyboardInterrupt: after the jobs that ran were put back.
         """
         with self._signals() as wakeup, closing(self.database.session()) as session:
@@ -172,48 +172,74 @@ class ProcessJobRunner:
             busy = [worker for worker in self._workers if worker.attempt]
             if len(busy) >= self.limits.max_workers:
                 break
-            entries = insist(session, "no more jobs could be claimed", lambda: self._feed.take(session))
-            if not entries:
+            attempt = self._take(session)
+            if attempt is None:
                 self._may_be_more = False
-                break
-            ((claim, runnable),) = entries
-            limit = seconds_of(getattr(runnable, "time_limit", None))
-            attempt = Attempt(claim, runnable, session, self._lease_seconds, limit)
-            if attempt.counts[1] > self.limits.crash_limit:  # whoever loads it dies: see `TypeFeed`
+            elif attempt.counts[1] > self.limits.crash_limit:  # whoever loads it dies: see `TypeFeed`
                 self._stop_poison(attempt)
-                continue
-            free = [worker for worker in self._workers if worker.is_free]
-            worker = free[0] if free else self._new_worker()
-            worker.hand(attempt, self.source)
-            given = True
+            elif worker := self._worker_for(attempt):
+                worker.hand(attempt, self.source)
+                given = True
         if not given:
             for worker in self._workers:
                 if worker.is_free:
                     worker.let_go()  # a child that is kept for nothing is told so
         return given
 
+    @contextmanager
+    def _ending_the_run(self) -> Iterator[None]:
+        """Keep an error inside the block until the children have ended, which are innocent of it."""
+        try:
+            yield
+        except Exception as error:
+            self._trouble = self._trouble or error
+
+    def _take(self, session: Session) -> Attempt | None:
+        """Claim the next job; None: there is none, or the run ends."""
+        with self._ending_the_run():
+            for claim, runnable in insist(
+                session, "no more jobs could be claimed", lambda: self._feed.take(session)
+            ):
+                limit = limit_of(runnable, "time_limit")
+                return Attempt(claim, runnable, session, self._lease_seconds, limit)
+        return None
+
+    def _worker_for(self, attempt: Attempt) -> Worker | None:
+        """Return a child that is free; None: none can be started, the job went back, and the run ends."""
+        for worker in self._workers:
+            if worker.is_free:
+                return worker
+        with self._ending_the_run():
+            try:
+                return self._new_worker()
+            except BaseException:
+                set_aside(self.database, attempt.claim, NotStarted())
+                raise
+        return None
+
     def _stop_poison(self, attempt: Attempt) -> None:
         context = self.application.context
-        set_aside_and_tell(self.database, self.reporter, attempt, poisoned(attempt.counts[1]), context)
+        with self._ending_the_run():
+            set_aside_and_tell(self.database, self.reporter, attempt, poisoned(attempt.counts[1]), context)
         self.incomplete[type(attempt.runnable).__name__] += 1
 
     def _new_worker(self) -> Worker:
-        settings = load_settings()
-        worker = Worker(
-            {
-                "path": [os.path.abspath(folder) for folder in sys.path],
-                "config": settings.path,
-                "database_url": self.database.url,
-                "user": self.database.user,
-                "origin": self.database.origin,
-                "section": self.reporter.utility.section_name,
-                "source": registry.address_of(self.source),
-                "level": self.logger.getEffectiveLevel(),
-                "crash_limit": self.limits.crash_limit,
-                "grace_seconds": self.limits.grace_seconds,
-            },
-            self.logger,
-        )
+        order = {
+            "path": [os.path.abspath(folder) for folder in sys.path],
+            "config": load_settings().path,
+            "database_url": self.database.url,
+            "user": self.database.user,
+            "origin": self.database.origin,
+            "section": self.reporter.utility.section_name,
+            "source": registry.address_of(self.source),
+            "level": self.logger.getEffectiveLevel(),
+            "crash_limit": self.limits.crash_limit,
+            "grace_seconds": self.limits.grace_seconds,
+        }
+        try:
+            worker = Worker(order, self.logger)
+        except OSError as error:
+            raise ProcessNotStarted(f"a process for isolated jobs could not be started: {error}") from error
         self._workers.append(worker)
         return worker
 
@@ -307,10 +333,11 @@ class ProcessJobRunner:
         if attempt is None:
             return
         self._job_ended(worker)
-        if not worker.has_begun:
-            set_aside(self.database, attempt.claim, NotStarted())
-            return
-        self._settle(attempt, error)
+        with self._ending_the_run():
+            if worker.has_begun:
+                self._settle(attempt, error)
+            else:
+                set_aside(self.database, attempt.claim, NotStarted())
 
     def _settle(self, attempt: Attempt, error: BaseException) -> None:
         status = settled(self.database, attempt.claim)

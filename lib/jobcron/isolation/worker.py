@@ -14,6 +14,7 @@ from jobcron.isolation.child import Child
 from jobcron.isolation.memory import memory_of
 from jobcron.isolation.messages import BadMessage
 from jobcron.isolation.records import record_of
+from jobcron.outcome import seconds_of
 
 START_SECONDS = 120.0
 """How long a child may take to import the application, and then to begin with a job."""
@@ -34,6 +35,18 @@ SHOWN_LINES = 100
 
 
 Error = TypeVar("Error", bound=BaseException)
+
+
+def limit_of(thing: Any, name: str) -> float | None:
+    """Return a limit that a job or a source has, in seconds or bytes, or None.
+
+    What makes no sense, or cannot be asked for, is none here: the job fails by it in its own process.
+    """
+    try:
+        limit = seconds_of(getattr(thing, name, None))
+    except BaseException:  # `sys.exit` as well: nothing that a job says of itself ends the run
+        return None
+    return limit if isinstance(limit, int | float) else None
 
 
 class Worker:
@@ -59,8 +72,8 @@ class Worker:
         self.has_worked = False
         self._end_by: float | None = self._start_by()
         self._is_leaving = False
-        self._memory_limit: int | None = None
-        self._output_limit = OUTPUT_LIMIT
+        self._memory_limit: float | None = None
+        self._output_limit: float = OUTPUT_LIMIT
         self._shown = 0
         self._line = b""
 
@@ -82,8 +95,8 @@ class Worker:
     def hand(self, attempt: Attempt, source: Any) -> None:
         """Let the child run a job."""
         job = attempt.runnable
-        self._memory_limit = getattr(job, "memory_limit", None) or getattr(source, "memory_limit", None)
-        self._output_limit = getattr(job, "output_limit", None) or OUTPUT_LIMIT
+        self._memory_limit = limit_of(job, "memory_limit") or limit_of(source, "memory_limit")
+        self._output_limit = limit_of(job, "output_limit") or OUTPUT_LIMIT
         self.attempt, self.has_begun, self._shown = attempt, False, 0
         self._end_by = self._start_by()
         self._child.hand(*attempt.claim)
