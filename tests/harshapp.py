@@ -15,6 +15,7 @@ from datetime import timedelta
 from multiprocessing.pool import ThreadPool
 from typing import ClassVar
 
+from sqlalchemy import text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from jobcron import BaseRunnableJob, JobType, after_commit
@@ -59,6 +60,8 @@ class HarshJob(BaseRunnableJob):
         """Be short for those that would run for ever, and generous to others on a busy machine."""
         if self.do == "have_no_limit_to_tell":
             sys.exit("no limit to tell")
+        if self.do == "ask_for_the_limit":
+            self.session.execute(text("SELECT count(*) FROM process"))
         return timedelta(seconds=1 if self.do in ("hang", "ignore_everything", "stop") else 60)
 
     def run(self) -> None:
@@ -73,6 +76,9 @@ class HarshJob(BaseRunnableJob):
     def do_fail(self) -> None:
         """Raise an error."""
         raise ValueError("as any job may")
+
+    def do_ask_for_the_limit(self) -> None:
+        """Have a limit for which the database is asked."""
 
     def do_take_a_while(self) -> None:
         """Do nothing bad, slowly."""

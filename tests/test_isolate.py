@@ -158,6 +158,16 @@ def test_jobs_that_complete_share_a_process(harsh: Instance) -> None:
 
 
 @pytest.mark.feature("LP-24")
+def test_the_parent_holds_nothing_in_the_database_while_a_job_runs_whose_limit_it_asked_for(
+    harsh: Instance,
+) -> None:
+    (job,) = make(harsh, "ask_for_the_limit")
+    harsh.run("harsh")
+    assert harsh.row(job).status is JobStatus.COMPLETED
+    assert harsh.events(job) == []
+
+
+@pytest.mark.feature("LP-24")
 def test_what_a_job_prints_goes_to_the_log_and_never_to_standard_output(harsh: Instance) -> None:
     (job,) = make(harsh, "print_a_little")
     out, err = harsh.command("run", "harsh")

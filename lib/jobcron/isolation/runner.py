@@ -179,6 +179,8 @@ class ProcessJobRunner:
                 self._stop_poison(attempt)
             elif worker := self._worker_for(attempt):
                 worker.hand(attempt, self.source)
+                with suppress(DBAPIError):  # where a limit is read from rows, we would hold SQLite's only lock
+                    session.rollback()
                 given = True
         if not given:
             for worker in self._workers:
