@@ -64,6 +64,11 @@ class HarshJob(BaseRunnableJob):
             self.session.execute(text("SELECT count(*) FROM process"))
         return timedelta(seconds=1 if self.do in ("hang", "ignore_everything", "stop") else 60)
 
+    @property
+    def user_error_types(self) -> tuple[type[BaseException], ...]:  # type: ignore[override]
+        """Mean nothing by it, where that is what is to be done."""
+        return 7 if self.do == "die_without_sense" else ()  # type: ignore[return-value]
+
     def run(self) -> None:
         """Do it."""
         self.session.add(Process(job=self.job.id, number=os.getpid()))
@@ -87,6 +92,10 @@ class HarshJob(BaseRunnableJob):
     def do_die(self) -> None:
         """Die by a signal."""
         os.kill(os.getpid(), signal.SIGSEGV)
+
+    def do_die_without_sense(self) -> None:
+        """Die, and say nonsense of what that means."""
+        self.do_die()
 
     def do_be_killed(self) -> None:
         """Die as by the kernel when memory has run out."""

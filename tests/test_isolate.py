@@ -85,6 +85,7 @@ def is_alive(number: int) -> bool:
         ("fail", "ValueError", "as any job may"),
         ("have_no_limit_to_tell", "SystemExit", "no limit to tell"),
         ("die", "ProcessDied", "killed by SIGSEGV"),
+        ("die_without_sense", "TypeError", "not iterable"),
         ("be_killed", "ProcessDied", "perhaps by the kernel because memory had run out"),
         ("leave", "ProcessDied", "left with status 0 in the middle of it"),
         ("press_a_key", "KeyboardInterrupt", ""),

@@ -49,7 +49,7 @@ from jobcron.job import worker_name
 from jobcron.keeper import renew, retry_soon
 from jobcron.metrics import current_observer
 from jobcron.oops import ErrorUtility, globalErrorUtility
-from jobcron.outcome import NotStarted, outcome_of, poisoned, seconds_of
+from jobcron.outcome import Failed, NotStarted, outcome_of, poisoned, seconds_of
 from jobcron.progress import terminal_progress
 from jobcron.report import Reporter
 from jobcron.runner import DEFAULT_LEASE_SECONDS, JobRunner, Limits
@@ -358,7 +358,11 @@ class ProcessJobRunner:
             _, attempt.runnable = load_claimed(self.source, session, attempt.claim)
             attempt.session = session
             session.commit()
-            outcome = outcome_of(error if status else LeaseLost(str(error)), attempt.runnable, attempt.counts, 0)
+            reason = error if status else LeaseLost(str(error))
+            try:
+                outcome = outcome_of(reason, attempt.runnable, attempt.counts, 0)
+            except BaseException as nonsense:  # what the class says of its errors makes no sense
+                outcome = Failed(nonsense)
             session.rollback()  # the job may have looked at its rows, to say what its errors mean
             context = self.application.context
             outcome = set_aside_and_tell(self.database, self.reporter, attempt, outcome, context)
