@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -264,9 +263,8 @@ def test_sigterm_ends_a_pruning_between_two_batches(instance: Instance) -> None:
     wait_until(lambda: instance.query("SELECT count(*) FROM jobcron_job")[0][0] < 8000, "the first batch")
     pruning.send_signal(signal.SIGTERM)
     _, err = pruning.communicate(timeout=30)
-    assert pruning.returncode == 0, err
     remaining = len(left(instance))
-    if remaining:  # else it was quicker than the signal
+    if remaining:  # else it was quicker than the signal, which may have met it on its way out
+        assert pruning.returncode == 0, err
         assert "Stopped by SIGTERM" in err
         assert remaining % 1000 == 0
-    assert isinstance(instance.path, Path)
