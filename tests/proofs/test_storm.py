@@ -151,8 +151,8 @@ def calm_down(storm: Storm) -> float:
     while time.monotonic() - started < limit:
         storm.revive()
         with suppress(DBAPIError, DatabaseUnavailable):
-            # Retries and interruptions wait; that is not what is proven here. It looks at every job that waits, and
-            # on SQLite keeps the workers waiting meanwhile: so now and then only.
+            # Retries and interruptions wait; that is not what is proven here. It looks at every job that waits,
+            # and on SQLite keeps the workers waiting meanwhile: so now and then only.
             if time.monotonic() > last_made_due + DUE_SECONDS:
                 storm.proof.make_due()
                 last_made_due = time.monotonic()
