@@ -14,11 +14,11 @@ from proving import IS_CHAOS, Proof, Runs
 JOBS = ("ledger", "bank", "failing", "checkpoint", "retried", "user", "unique", "ledger")
 FUNCTIONS = ("function", "function_failing", "function_retried", "function_unique", "function")
 
-SAMPLE = int(os.environ.get("PROOF_SAMPLE", 50))
-"""Deaths for each database; in ``make test`` 100 in all."""
+SAMPLE = int(os.environ.get("PROOF_SAMPLE", 35))
+"""Deaths for each database; with those of jobs of three tasks 100 in all in ``make test``."""
 
 
-ISOLATED_SAMPLE = 200 if IS_CHAOS else min(10, SAMPLE)
+ISOLATED_SAMPLE = 200 if IS_CHAOS else min(6, SAMPLE)
 """Deaths of the parent of isolated jobs: each run starts a process of its own, which takes its time."""
 
 
@@ -55,7 +55,7 @@ def lines_of_a_run(proof: Proof, runs: Runs, jobs: tuple[str, ...], section: str
     ("section", "jobs", "sample"),
     [
         pytest.param("work", JOBS, SAMPLE, id="work"),
-        pytest.param("functions", FUNCTIONS, min(15, SAMPLE), id="functions", marks=pytest.mark.feature("DJF-06")),
+        pytest.param("functions", FUNCTIONS, min(10, SAMPLE), id="functions", marks=pytest.mark.feature("DJF-06")),
     ],
 )
 @pytest.mark.timeout(20_000 if IS_CHAOS else 300)
@@ -78,7 +78,7 @@ def test_a_death_at_any_line_loses_nothing_and_doubles_nothing(
             drain(proof, runs, section=section)
             found = proof.verdict(since=first, crash_limit=10)
             assert found == [], f"killed before line {place} of the run: {found}"
-        assert deaths > len(places) * 0.9  # else nothing was proven
+        assert deaths >= len(places) * 0.9 - 1  # else nothing was proven; the last lines are not those of each run
 
 
 @pytest.mark.feature("LP-23", "LP-24")
