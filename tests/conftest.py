@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import os
 import subprocess
 import sys
@@ -268,3 +269,8 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30) -> 
             return value
         time.sleep(0.02)
     raise AssertionError(f"waited {seconds} seconds in vain for {what}")
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported and collected out of all later searches for garbage: it stays."""
+    gc.freeze()

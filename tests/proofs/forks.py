@@ -15,6 +15,7 @@ The answer is ``{"status": s, "lines": n, "calls": m}``.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -120,6 +121,7 @@ def run(instance: str, order: dict[str, Any], answer: int) -> None:
 def main(instance: str) -> None:
     """Carry out orders until there are no more."""
     assert proofapp.ProofJob.type_name
+    gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
         reading, writing = os.pipe()

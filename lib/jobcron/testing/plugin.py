@@ -80,7 +80,7 @@ def jobcron_server() -> Iterator[PrivatePostgreSQL]:
     """Return a PostgreSQL server of the test session's own."""
     from jobcron.testing.server import PrivatePostgreSQL
 
-    with PrivatePostgreSQL() as server:
+    with PrivatePostgreSQL(in_memory=True) as server:
         yield server
 
 
