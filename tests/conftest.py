@@ -25,12 +25,14 @@ from jobcron.operate.grant import Grants
 from jobcron.roles import OWN_FILE, read_roles
 from jobcron.testing import database_session, run_script, run_waiting
 from jobcron.testing.server import PrivatePostgreSQL
-from nursery import Nursery
+from nursery import Forked, Nursery
 from proving import Proof
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 JOBCRON = Path(sys.executable).with_name("jobcron")
+
+Process = subprocess.Popen[str] | Forked
 
 SECTIONS = """
 [do_foo]
@@ -165,14 +167,17 @@ class Instance:
         extra_env = {"JOBCRON_CONFIG": str(self.path), **options.pop("extra_env", {})}
         return run_jobcron(*arguments, expect=expect, extra_env=extra_env, **options)
 
-    def start(self, section: str, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, section: str, *arguments: str) -> Process:
         """Start a run in a process of its own; its standard error is a pipe."""
-        return subprocess.Popen(
-            [JOBCRON, "run", section, *arguments],
-            env={**os.environ, "JOBCRON_CONFIG": str(self.path)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        environment = {**os.environ, "JOBCRON_CONFIG": str(self.path)}
+        command = ["run", section, *arguments]
+        if not nursery().suits(environment):
+            return subprocess.Popen([JOBCRON, *command], env=environment, stderr=subprocess.PIPE, text=True)
+        reading, writing = os.pipe()
+        process = nursery().start(JOBCRON, command, environment, None, 1, writing)
+        os.close(writing)
+        process.stderr = os.fdopen(reading)
+        return process
 
     def row(self, job_id: int) -> Job:
         """Return a job as it is committed."""

@@ -19,9 +19,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
 LIBRARIES = (
     "alembic.command", "alembic.config", "argparse", "email.message", "email.policy", "lazr.config", "logging",
@@ -57,33 +59,114 @@ class Nursery:
             if name.startswith(READ_AT_START) and name != "PYTHONDONTWRITEBYTECODE"
         )
 
-    def run(
-        self, script: Path, arguments: Sequence[str], environment: Mapping[str, str], cwd: Any, timeout: float
-    ) -> tuple[int, str, str]:
-        """Run a script; return its status, as of subprocess, and what it printed.
+    def start(
+        self, script: Path, arguments: Sequence[str], environment: Mapping[str, str], cwd: Any, out: int, err: int
+    ) -> Forked:
+        """Start a script.
 
-        Raises:
-            TimeoutError: it did not end in time.
+        Args:
+            out: the descriptor that is its standard output.
+            err: that of its standard error.
         """
-        out, err = (os.memfd_create(name) for name in ("out", "err"))
-        status, their_status = os.pipe()
+        answers, theirs = os.pipe()
         order = {
             "argv": [str(script), *arguments],
             "environment": dict(environment),
             "cwd": str(cwd or os.getcwd()),
         }
         text = json.dumps(order).encode()
-        socket.send_fds(self._line, [len(text).to_bytes(4, "big")], [out, err, their_status])
+        socket.send_fds(self._line, [len(text).to_bytes(4, "big")], [out, err, theirs])
         self._line.sendall(text)
-        os.close(their_status)
+        os.close(theirs)
+        return Forked([str(script), *arguments], answers)
+
+    def run(
+        self, script: Path, arguments: Sequence[str], environment: Mapping[str, str], cwd: Any, timeout: float
+    ) -> tuple[int, str, str]:
+        """Run a script; return its status, as of subprocess, and what it printed.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end in time.
+        """
+        out, err = (os.memfd_create(name) for name in ("out", "err"))
         try:
-            if not select.select([status], [], [], timeout)[0]:
-                raise TimeoutError(f"expected {script.name} {' '.join(arguments)} to end in {timeout} seconds")
-            ended = int(os.read(status, 100))
-            return ended, *(os.pread(file, 1 << 24, 0).decode() for file in (out, err))  # type: ignore[return-value]
+            with self.start(script, arguments, environment, cwd, out, err) as process:
+                status = process.wait(timeout)
+            return status, *(os.pread(file, 1 << 24, 0).decode() for file in (out, err))  # type: ignore[return-value]
         finally:
-            for descriptor in (out, err, status):
-                os.close(descriptor)
+            os.close(out)
+            os.close(err)
+
+
+class Forked:
+    """A process that was forked: what tests need of ``subprocess.Popen``."""
+
+    def __init__(self, command: Sequence[str], answers: int) -> None:
+        self.args = command
+        self.stderr: IO[str] | None = None
+        self.returncode: int | None = None
+        self._answers = os.fdopen(answers)
+        self.pid = int(self._answers.readline())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.kill()
+        self.wait()
+        self._answers.close()
+        if self.stderr is not None:
+            self.stderr.close()
+
+    def poll(self) -> int | None:
+        """Return its status if it has ended."""
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; return its status.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not ended so many seconds later.
+        """
+        if self.returncode is None:
+            if not select.select([self._answers], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self.returncode = int(self._answers.readline())
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Wait for its end and for that of what it writes; return nothing, and its standard error.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not ended so many seconds later.
+        """
+        assert self.stderr is not None
+        deadline = None if timeout is None else time.monotonic() + timeout
+        written = bytearray()
+        while deadline is None or time.monotonic() < deadline:
+            left = None if deadline is None else max(deadline - time.monotonic(), 0)
+            if select.select([self.stderr], [], [], left)[0]:
+                found = os.read(self.stderr.fileno(), 1 << 16)
+                if not found:
+                    self.wait(left)
+                    return "", written.decode()
+                written += found
+        raise subprocess.TimeoutExpired(self.args, timeout or 0)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Send it SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send it SIGKILL."""
+        self.send_signal(signal.SIGKILL)
 
 
 def serve(line: socket.socket) -> None:
@@ -101,18 +184,22 @@ def serve(line: socket.socket) -> None:
             if born == 0:
                 become(order, *descriptors)
                 return
+            out, err, answers = descriptors
+            os.close(out)
+            os.close(err)
+            os.write(answers, f"{born}\n".encode())
             _, status = os.waitpid(born, 0)
-            os.write(descriptors[2], str(os.waitstatus_to_exitcode(status)).encode())
+            os.write(answers, f"{os.waitstatus_to_exitcode(status)}\n".encode())
             os._exit(0)
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def become(order: dict[str, Any], out: int, err: int, status: int) -> None:
+def become(order: dict[str, Any], out: int, err: int, answers: int) -> None:
     """Be a process that runs the script of an order."""
     os.dup2(out, 1)
     os.dup2(err, 2)
-    for descriptor in (out, err, status):
+    for descriptor in (out, err, answers):
         os.close(descriptor)
     os.environ.clear()
     os.environ.update(order["environment"])

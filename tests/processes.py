@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from conftest import SECTIONS, Instance, wait_until
+from conftest import SECTIONS, Instance, Process, wait_until
 from hastyapp import SECTIONS as HASTY_SECTIONS
 from jobcron import Job, JobStatus
 
@@ -45,7 +44,7 @@ class Gate:
 class Run:
     """A run of a section in a process of its own."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Process) -> None:
         self.process = process
 
     def signal(self, number: signal.Signals) -> None:

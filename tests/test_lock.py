@@ -101,7 +101,7 @@ def run(instance: Instance, section: str) -> tuple[int, str]:
     """Run a section in a process of its own; return status and log."""
     process = instance.start(section)
     _, log = process.communicate(timeout=60)
-    return process.returncode, log
+    return process.wait(), log
 
 
 @pytest.mark.feature("LP-18")
