@@ -13,12 +13,14 @@ language and by a mark, a comment that is not seen once the page is rendered, in
     is run; it may print nothing.
 
 A block that no rule knows is an error, `SHOWN_ONLY` apart. At the top of a page ``<!-- after: page.md -->`` runs
-another one before it in the same folder, and ``<!-- needs: postgresql -->`` asks for a fixture.
+another one before it in the same folder, whose files, exported variables and working directory are found there,
+and ``<!-- needs: postgresql -->`` asks for a fixture.
 """
 
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import re
 import shlex
@@ -142,10 +144,14 @@ class Page:
         path: the page.
         root: a folder of the test's, in which `PLACES` are made.
         environment: of its shell; HOME is set here, and the page's own ``.venv`` comes first on the PATH.
+        kept: a folder where what a page leaves behind is kept for those that come after it, with the same root;
+            None: it is run for each of them.
     """
 
-    def __init__(self, path: Path, root: Path, environment: dict[str, str]) -> None:
+    def __init__(self, path: Path, root: Path, environment: dict[str, str], kept: Path | None = None) -> None:
         self.path = path
+        self.root = root
+        self.kept = kept
         self.places = {place: f"{root}{place}" for place in PLACES}
         self.folder = Path(self.places[HOME])
         for place in self.places.values():
@@ -159,13 +165,46 @@ class Page:
         Raises:
             PageFailed: one of them is unknown, fails, or prints something else than the page says.
         """
-        with Shell(self.folder, self.environment) as shell:
-            for page in [*(self.path.parent / name for name in needs_of(self.path.read_text())[0]), self.path]:
-                for block in blocks_of(page.read_text()):
-                    try:
-                        self._run_block(block, shell)
-                    except PageFailed as error:
-                        raise PageFailed(f"{page}, block of line {block.line}: {error}") from None
+        here = self.folder
+        before: list[Path] = []
+        for name in needs_of(self.path.read_text())[0]:
+            before.append(self.path.parent / name)
+            here = self._continue(before, here)
+        with Shell(here, self.environment) as shell:
+            self._run_page(self.path, shell)
+
+    def _run_page(self, page: Path, shell: Shell) -> None:
+        for block in blocks_of(page.read_text()):
+            try:
+                self._run_block(block, shell)
+            except PageFailed as error:
+                raise PageFailed(f"{page}, block of line {block.line}: {error}") from None
+
+    def _continue(self, pages: list[Path], here: Path) -> Path:
+        """Be where the last of these pages leaves its reader.
+
+        Args:
+            pages: which were read one after the other.
+            here: where the last one begins.
+
+        Returns:
+            The working directory.
+        """
+        kept = self.kept and self.kept / "-".join(page.stem for page in pages)
+        if kept and kept.exists():
+            shutil.rmtree(self.root)
+            shutil.copytree(kept / "root", self.root, symlinks=True)
+            left = json.loads((kept / "environment").read_text())
+        else:
+            with Shell(here, self.environment) as shell:
+                self._run_page(pages[-1], shell)
+                left = dict(line.split("=", 1) for line in shell.run("env -0")[1].split("\0") if "=" in line)
+            if kept:
+                shutil.copytree(self.root, kept / "root", symlinks=True)
+                (kept / "environment").write_text(json.dumps(left))
+        ours = self.environment.keys() | {"OLDPWD", "SHLVL", "_"}
+        self.environment |= {name: value for name, value in left.items() if name not in ours}
+        return Path(self.environment.pop("PWD"))
 
     def _run_block(self, block: Block, shell: Shell) -> None:
         match block.kind, block.language:

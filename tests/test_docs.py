@@ -74,11 +74,26 @@ def environment(request: pytest.FixtureRequest) -> dict[str, str]:
     return {**settings, "PATH": ":".join(path), "LANG": "C.UTF-8"}
 
 
+@pytest.fixture(scope="session")
+def readers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the readers of this session's pages."""
+    return tmp_path_factory.mktemp("readers")
+
+
+@pytest.fixture
+def reader(readers: Path) -> Path:
+    """Return a fresh folder, the same one for each page: what was kept of one names it."""
+    folder = readers / "root"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
 @pytest.mark.feature("LP-30")  # how-to/testing.md is somebody's own project
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in NOT_RUN])
-def test_a_page_does_what_it_says(page: str, environment: dict[str, str], tmp_path: Path) -> None:
-    running = Page(DOCS / page, tmp_path, environment)
+def test_a_page_does_what_it_says(page: str, environment: dict[str, str], reader: Path) -> None:
+    running = Page(DOCS / page, reader, environment, reader.parent / "kept")
     if "JOBCRON" not in environment:
         (running.folder / ".venv").symlink_to(VENV)
     running.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 import socket
@@ -797,3 +798,27 @@ def test_the_testrunner_instance_logs_without_times(instance: Instance, tmp_path
     instance.path.joinpath("jobcron.conf").rename(folder / "jobcron.conf")
     _, _, err = run_script(RUN_JOBS, ["--config", str(folder), "do_foo"])
     assert err == "INFO    Ran 1 DoFooJob jobs.\n"
+
+
+@pytest.mark.feature("LP-01")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_script_looks_for_no_garbage_in_what_it_imported_and_a_test_s_process_is_left_alone(
+    instance: Instance, tmp_path: Path
+) -> None:
+    script = tmp_path / "act.py"
+    script.write_text(
+        f"#!{sys.executable}\nimport atexit, gc\nfrom jobcron.script import JobCronScript\n"
+        "atexit.register(lambda: print(gc.get_freeze_count(), gc.isenabled()))\n"
+        "JobCronScript(commandline_config=True).lock_and_run()\n"
+    )
+    script.chmod(0o755)
+    instance.act(("write", "x"))
+    _, out, _ = run_script(script, ["act"], extra_env={"JOBCRON_CONFIG": str(instance.path)})
+    kept, is_enabled = out.split()
+    assert int(kept) > 10_000
+    assert is_enabled == "True"
+    instance.act(("write", "x"))
+    before = gc.get_freeze_count()
+    instance.run("act")
+    assert gc.get_freeze_count() == before
+    assert len(instance.ledger()) == 2

@@ -341,8 +341,11 @@ class JobCronScript(CronScript):
         """Run the ready jobs, and log how many were run of each class."""
         if not self._may_have_work():
             return 0
-        from jobcron.jobrun import Order, run_section
-        from jobcron.sessions import ambient_session
+        from jobcron.imports import ImportsForGood
+
+        with ImportsForGood(is_ours=not self.in_test):
+            from jobcron.jobrun import Order, run_section
+            from jobcron.sessions import ambient_session
 
         order = Order(
             settings=self.settings,

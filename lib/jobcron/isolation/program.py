@@ -45,6 +45,7 @@ from jobcron.claimed import Entry, Unloadable, load_claimed
 from jobcron.database import Database
 from jobcron.errors import UserMistake
 from jobcron.feed import Feed
+from jobcron.imports import ImportsForGood
 from jobcron.instance import load_settings, presented
 from jobcron.isolation.memory import memory_limited, offer_to_the_kernel
 from jobcron.isolation.records import ToParent
@@ -236,7 +237,8 @@ def _work(line: Line, order: dict[str, Any], logger: logging.Logger) -> None:
     settings = load_settings(order["config"])._replace(database_url=order["database_url"])
     with presented(settings):
         globalErrorUtility.configure(order["section"], settings)
-        application = load_application(settings)
+        with ImportsForGood(is_ours=True):
+            application = load_application(settings)
         module, _, name = order["source"].partition(":")
         found: Any = importlib.import_module(module)
         for part in name.split("."):

@@ -27,7 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given and given[0] in SCRIPTS:
         return _start(given[0], given[1:])  # what cron starts every minute: no other parser is built for it
-    parser = _parser()
+    from jobcron.imports import ImportsForGood
+
+    with ImportsForGood(is_ours=arguments is None):
+        parser = _parser()
     if not given:
         parser.print_help(sys.stderr)
         return 2
