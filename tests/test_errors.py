@@ -115,8 +115,12 @@ class LeavingJob(BaseRunnableJob):
     user_error_types = (UserError,)
     where: str
     key: bool = False
+    pressed: bool = False
 
     def _leave(self, where: str) -> None:
+        if self.where == where and self.pressed:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
         if self.where == where:
             raise self._end
 
@@ -282,6 +286,19 @@ def test_a_pressed_key_in_a_group_ends_the_run_and_puts_the_job_back(erring: Ins
     with pytest.raises(KeyboardInterrupt):
         erring.run("erring")
     assert (erring.row(job).status, erring.row(job).attempt_count) == (JobStatus.WAITING, 0)
+
+
+@pytest.mark.feature("LP-19")
+def test_a_key_pressed_while_a_job_cleans_up_ends_the_run_and_the_job_has_failed(erring: Instance) -> None:
+    with erring.session() as session:
+        jobs = [
+            LeavingJob.create(where=place, pressed=True, session=session).id
+            for place in ("afterFailure", "nowhere")
+        ]
+    _, err = erring.command("run", "leaving", expect=1)
+    assert err.endswith("ERROR   Stopped from the keyboard\n")
+    assert [erring.row(job).status for job in jobs] == [JobStatus.FAILED, JobStatus.WAITING]
+    assert erring.row(jobs[0]).oops_id
 
 
 @pytest.mark.feature("LP-21")

@@ -30,10 +30,12 @@ class Interruptions:
 
     Attributes:
         stopping: somebody asked the run to stop; nothing more is claimed.
+        from_keyboard: somebody pressed Ctrl-C.
     """
 
     def __init__(self, wakeup: int) -> None:
         self.stopping = False
+        self.from_keyboard = False
         self._wakeup = wakeup
         self._running: Attempt | None = None
         self._posted: tuple[Attempt, BaseException] | None = None
@@ -98,6 +100,7 @@ class Interruptions:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         first = not self.stopping
         self.stopping = True
+        self.from_keyboard |= number == signal.SIGINT
         if self._running is None:
             return
         error: BaseException | None = None

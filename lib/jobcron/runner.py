@@ -167,7 +167,7 @@ class JobRunner:
 
         Raises:
             DatabaseUnavailable: the database went away for good; claimed jobs are decided by their leases.
-            KeyboardInterrupt: after the job that ran was put back.
+            KeyboardInterrupt: somebody pressed Ctrl-C; the job that ran was put back, or ended just then.
         """
         with workplace(
             self.database, self._backlog, self.limits.grace_seconds, self.logger, self._tell_failed_action
@@ -179,6 +179,8 @@ class JobRunner:
             finally:
                 self._progress.close()
                 self._give_back()
+            if self._keeper is not None and self._keeper.interruptions.from_keyboard:
+                raise KeyboardInterrupt
 
     def end(self) -> None:
         """Start nothing more; what is claimed goes back."""
