@@ -476,7 +476,7 @@ def be_twofaced(instance: Instance, in_the_child: str) -> str:
         "def refuse():\n    raise RuntimeError('not in a child')\n"
         "def refuse_for_the_database(*arguments):\n    error = OperationalError('', {}, Exception())\n"
         "    error.jobcron_interruption = 'the database went for lunch'\n    raise error\n"
-        f"if 'jobcron.isolation.program' in sys.orig_argv:\n    {in_the_child}\n"
+        f"if 'jobcron.isolation' in sys.orig_argv:\n    {in_the_child}\n"
     )
     conf = instance.path / "jobcron.conf"
     well = conf.read_text()

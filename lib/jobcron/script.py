@@ -343,7 +343,8 @@ class JobCronScript(CronScript):
             return 0
         from jobcron.imports import ImportsForGood
 
-        with ImportsForGood(is_ours=not self.in_test):
+        is_first = "jobcron.jobrun" not in sys.modules  # a process may run a script again and again
+        with ImportsForGood(is_ours=is_first and not self.in_test):
             from jobcron.jobrun import Order, run_section
             from jobcron.sessions import ambient_session
 

@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -17,8 +16,10 @@ import psycopg2
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from conftest import nursery
 from jobcron import DatabaseUnavailable
 from jobcron.testing.server import PrivatePostgreSQL
+from nursery import Forked
 from proofapp import LEASE_VARIABLE
 from proving import HERE, IS_CHAOS, Proof
 
@@ -66,13 +67,11 @@ class Storm:
         self.read_from = [0] * WORKERS
         self.happened: Counter[str] = Counter()
 
-    def start(self, instance: Path) -> subprocess.Popen[bytes]:
+    def start(self, instance: Path) -> Forked:
         """Start a worker."""
-        return subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py"), str(instance), str(self.stop), str(self.resources)],
-            env={**os.environ, LEASE_VARIABLE: str(LEASE_SECONDS)},
-            stderr=self.log,
-        )
+        arguments = [str(instance), str(self.stop), str(self.resources)]
+        environment = {**os.environ, LEASE_VARIABLE: str(LEASE_SECONDS)}
+        return nursery().start(HERE / "worker.py", arguments, environment, None, 1, self.log.fileno())
 
     def kill(self) -> None:
         """Kill a worker that has begun a job since it was started, and start it again."""

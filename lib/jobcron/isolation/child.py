@@ -73,7 +73,7 @@ class Child:
         marks = f"{os.environ.get(MARK, '')} {self._mark}"  # it may itself be started by an isolated job
         # -P: no module is looked for in the working directory.
         descriptors = [theirs.fileno(), self._last_words.fileno()]
-        command = [sys.executable, "-P", "-m", "jobcron.isolation.program", *map(str, (os.getpid(), *descriptors))]
+        command = [sys.executable, "-P", "-m", "jobcron.isolation", *map(str, (os.getpid(), *descriptors))]
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The program of a child process that runs jobs: ``python -m jobcron.isolation.program PARENT SOCKET FILE``.
+"""The program of a child process that runs jobs; see `jobcron.isolation.__main__`.
 
 The parent's number, and descriptors: of a socket to it (`jobcron.isolation.child`), and of a file to which the
 interpreter writes where it was when a signal killed it. The first message is the order:
@@ -275,7 +275,3 @@ def die_with_the_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
     if os.getppid() != parent:
         sys.exit(1)  # it is dead already
-
-
-if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
