@@ -18,6 +18,7 @@ from effort import effort, effort_of, noted_statements
 from fooapp import DoFooJob, OwnReadyJob
 from jobcron import JobStatus, registry, tick
 from jobcron.operate.check import check_config
+from jobcron.operate.check_runs import check_runs
 
 HEAVY = ("sqlalchemy", "zope", "lazr", "alembic", "oops", "logging", "fooapp", "jobcron.jobrun", "jobcron.config")
 
@@ -269,6 +270,29 @@ def test_jobs_that_are_not_due_are_not_waded_through(crowded: Instance) -> None:
     }
     efforts = {name: effort(crowded, name, **values) for name, values in statements.items()}
     assert max(efforts.values()) < MANY / 4, efforts
+
+
+def test_no_statement_of_a_run_looks_at_many_jobs_that_are_not_due_or_have_ended(crowded: Instance) -> None:
+    crowded.act(("write", "x"))
+    later = crowded.act(("raise", "retryable"))
+    with noted_statements() as noted:
+        crowded.run("act")
+    assert crowded.events(later) == ["retry"]
+    assert most_looked_at(crowded, noted)[0] < MANY / 4, most_looked_at(crowded, noted)
+
+
+def test_a_check_of_the_sections_looks_at_few_jobs(crowded: Instance, capsys: pytest.CaptureFixture[str]) -> None:
+    with noted_statements() as noted:
+        check_runs(str(crowded.path), [])
+    assert "do_foo" in capsys.readouterr().out
+    assert most_looked_at(crowded, noted)[0] < MANY / 4, most_looked_at(crowded, noted)
+
+
+def most_looked_at(instance: Instance, noted: list[tuple[str, Any]]) -> tuple[float, str]:
+    """Return how much the statement that looks at most has to look at, and which one it is."""
+    asked = [(text, values) for text, values in noted if re.match("(SELECT|UPDATE|WITH)", text)]
+    assert len(asked) > 5
+    return max((effort_of(instance, text, values), text) for text, values in asked)
 
 
 def test_the_clock_is_compared_with_the_newest_job_and_no_other_is_read(

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select
 from jobcron.clock import database_now
 from jobcron.database import execute
 from jobcron.interfaces import JobStatus
-from jobcron.job import Job
+from jobcron.job import Job, has_status
 from jobcron.outcome import Failed, UserError
 from jobcron.schedule import longest_pause
 from jobcron.settings import Section, Settings
@@ -121,7 +121,7 @@ def _left_behind(connection: Connection, section: Section, now: datetime) -> Che
 
 
 def _running(section: Section) -> Select[int]:
-    return select(Job.id).where(_is_of(section), Job._status == JobStatus.RUNNING)
+    return select(Job.id).where(_is_of(section), has_status(JobStatus.RUNNING))
 
 
 def _is_of(section: Section) -> ColumnElement[bool]:

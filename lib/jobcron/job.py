@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     and_,
+    bindparam,
     literal,
     or_,
     select,
@@ -336,14 +337,22 @@ def operator_name() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def is_ready() -> ColumnElement[bool]:
-    """Return the condition that a job is waiting, due, not expired and not leased, by the database's clock.
+def has_status(*statuses: JobStatus) -> ColumnElement[bool]:
+    """Return the condition that a job has one of these statuses.
 
-    The status is a literal: SQLite would use no partial index for a parameter.
+    They are literals, and where an index names several in the same order: SQLite would use no partial index for
+    parameters, and read all jobs.
     """
+    if len(statuses) == 1:
+        return Job._status == literal(statuses[0], StatusType, literal_execute=True)
+    return Job._status.in_(bindparam(None, statuses, StatusType, expanding=True, literal_execute=True))
+
+
+def is_ready() -> ColumnElement[bool]:
+    """Return the condition that a job is waiting, due, not expired and not leased, by the database's clock."""
     now = database_now()
     return and_(
-        Job._status == literal(W, StatusType, literal_execute=True),
+        has_status(W),
         Job.scheduled_start <= now,
         or_(Job.lease_expires.is_(None), Job.lease_expires <= now),
         or_(Job.expires_at.is_(None), Job.expires_at > now),
@@ -357,7 +366,7 @@ def twin_of(connection: Connection, job_id: int) -> int | None:
         mine.id == job_id,
         Job.type_id == mine.type_id,
         Job.unique_key == mine.unique_key,
-        Job._status.in_(NOT_STARTED),
+        has_status(*NOT_STARTED),
         Job.id != job_id,
     )
     return connection.scalar(twin)
