@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +22,8 @@ HERE = Path(__file__).parent
 IS_CHAOS = bool(os.environ.get("JOBCRON_CHAOS"))
 """Whether the proofs run in their full size: ``make chaos``."""
 
+DUE_SECONDS = 5.0 if IS_CHAOS else 0.2
+
 
 class Proof:
     """An instance with the jobs of the proofs.
@@ -35,6 +38,7 @@ class Proof:
         self.url = url
         self.state = path / "state"
         self.database = Database(url)
+        self._due_at = 0.0
         self.money = proofapp.ACCOUNTS * proofapp.BALANCE
         with self.database.begin() as connection:
             connection.exec_driver_sql("DROP TABLE IF EXISTS ledger")  # the template's, of another application
@@ -82,6 +86,12 @@ class Proof:
         # Only those: one statement that rewrote a hundred thousand rows would keep all others waiting on SQLite.
         late = "status = 0 AND scheduled_start > date_created"
         self.query(f"UPDATE jobcron_job SET scheduled_start = date_created WHERE {late}")
+
+    def hurry(self) -> None:
+        """Make retries due, now and then: it looks at all jobs that wait, and on SQLite keeps workers waiting."""
+        if time.monotonic() > self._due_at:
+            self.make_due()
+            self._due_at = time.monotonic() + DUE_SECONDS
 
     def is_drained(self) -> bool:
         """Tell whether no job waits or runs."""
