@@ -214,15 +214,18 @@ def i3_ends_as_it_has_to(e: Evidence) -> Iterator[str]:
     """A job of each kind ends as its kind does, or at the crash limit; nothing is stuck."""
     for job, row in e.jobs.items():
         kind = e.kinds.get(job, "")
-        is_poisoned = row.status == FAILED and row.crash_count >= e.crash_limit
         if row.status == RUNNING:
             yield f"job {job} ({kind}) is stuck: RUNNING, claimed by {row.claimed_by}"
         elif kind in UNIQUE and row.status == CANCELLED and e.events[job]["superseded"]:
             continue  # it was interrupted, and met another one that had not started
-        elif kind in SUCCEEDS and row.status != COMPLETED and not is_poisoned:
+        elif kind in SUCCEEDS and row.status != COMPLETED and not _is_poisoned(e, row):
             yield f"job {job} ({kind}) ended in status {row.status}: {row.log}"
         elif kind not in SUCCEEDS and row.status != FAILED:
             yield f"job {job} ({kind}) ended in status {row.status}"
+
+
+def _is_poisoned(e: Evidence, row: Any) -> bool:
+    return bool(row.status == FAILED and row.crash_count >= e.crash_limit)
 
 
 def i4_never_two_at_once(e: Evidence) -> Iterator[str]:
@@ -264,7 +267,8 @@ def i5_one_report_each(e: Evidence) -> Iterator[str]:
         elif e.kinds.get(job) not in REPORTED and not (row.status == FAILED and row.crash_count):
             yield f"job {job} ({e.kinds.get(job)}) has a report: {names}"
     for job, row in e.jobs.items():
-        is_reported = row.status == FAILED and e.kinds.get(job) != "user"
+        # A user's error has none; the end of such a job at the crash limit is no user's error.
+        is_reported = row.status == FAILED and (e.kinds.get(job) != "user" or _is_poisoned(e, row))
         names = e.reports.get((job, row.lease_token), [])
         if is_reported and row.oops_id not in names:
             yield f"job {job} ({e.kinds.get(job)}) failed, and its report {row.oops_id} is not there"
