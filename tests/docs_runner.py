@@ -194,17 +194,24 @@ class Page:
         if kept and kept.exists():
             shutil.rmtree(self.root)
             shutil.copytree(kept / "root", self.root, symlinks=True)
-            left = json.loads((kept / "environment").read_text())
+            changed = json.loads((kept / "environment").read_text())
         else:
             with Shell(here, self.environment) as shell:
                 self._run_page(pages[-1], shell)
                 left = dict(line.split("=", 1) for line in shell.run("env -0")[1].split("\0") if "=" in line)
+            # Only what the page has changed: the rest is what this reader was given, and another is not.
+            given = {**self.environment, **{name: left.get(name) for name in ("OLDPWD", "SHLVL", "_")}}
+            changed = {name: value for name, value in left.items() if given.get(name) != value}
             if kept:
-                shutil.copytree(self.root, kept / "root", symlinks=True)
-                (kept / "environment").write_text(json.dumps(left))
-        ours = self.environment.keys() | {"OLDPWD", "SHLVL", "_"}
-        self.environment |= {name: value for name, value in left.items() if name not in ours}
+                self._keep(kept, changed)
+        self.environment |= changed
         return Path(self.environment.pop("PWD"))
+
+    def _keep(self, kept: Path, changed: dict[str, str]) -> None:
+        new = kept.with_suffix(".new")
+        shutil.copytree(self.root, new / "root", symlinks=True)
+        (new / "environment").write_text(json.dumps(changed))
+        new.rename(kept)
 
     def _run_block(self, block: Block, shell: Shell) -> None:
         match block.kind, block.language:

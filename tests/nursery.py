@@ -225,7 +225,10 @@ def become(order: dict[str, Any], out: int, err: int, answers: int) -> None:
 def _read(line: socket.socket, size: int) -> bytes:
     text = b""
     while len(text) < size:
-        text += line.recv(size - len(text))
+        found = line.recv(size - len(text))
+        if not found:
+            sys.exit(1)  # whoever began to say something has died
+        text += found
     return text
 
 

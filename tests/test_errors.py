@@ -297,6 +297,7 @@ def test_a_key_pressed_while_a_job_cleans_up_ends_the_run_and_the_job_has_failed
         ]
     _, err = erring.command("run", "leaving", expect=1)
     assert err.endswith("ERROR   Stopped from the keyboard\n")
+    assert "INFO    1 LeavingJob jobs did not complete.\n" in err
     assert [erring.row(job).status for job in jobs] == [JobStatus.FAILED, JobStatus.WAITING]
     assert erring.row(jobs[0]).oops_id
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 class ImportsForGood:
-    """A context in which things are imported for the life of the process.
+    """A context in which things are imported for the life of the process; the search for garbage rests in it.
+
+    It rests by its threshold: whether it is enabled is for the application to say, perhaps while it is imported.
 
     Args:
         is_ours: whether the process is; in another's nothing happens, for what is garbage by then stays as well.
@@ -23,16 +25,16 @@ class ImportsForGood:
 
     def __init__(self, is_ours: bool) -> None:
         self._is_ours = is_ours
-        self._was_enabled = gc.isenabled()
+        self._thresholds = gc.get_threshold()
 
     def __enter__(self) -> None:
         if self._is_ours:
-            gc.disable()
+            gc.set_threshold(0)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._is_ours:
             gc.freeze()
-            if self._was_enabled:
-                gc.enable()
+            if gc.get_threshold()[0] == 0:
+                gc.set_threshold(*self._thresholds)

@@ -18,6 +18,7 @@ from jobcron.activity import is_due, record_run, typical_seconds
 from jobcron.application import find_source, load_application, session_class_of, source_of
 from jobcron.database import AmbientDatabase, Database, TransactionSource
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
+from jobcron.imports import ImportsForGood
 from jobcron.logs import TOLD
 from jobcron.metrics import Observer, observed
 from jobcron.notify import Outbox, post
@@ -43,6 +44,7 @@ class Order(NamedTuple):
         logger: the script's.
         started: when the script began, by the monotonic clock.
         session: a test's own, to work in; None: a connection of its own.
+        imports_for_good: whether the process is a script's, and its first run; see `jobcron.imports`.
     """
 
     settings: Settings
@@ -53,6 +55,7 @@ class Order(NamedTuple):
     logger: logging.Logger
     started: float
     session: Session | None
+    imports_for_good: bool
 
 
 def run_section(order: Order) -> JobRunner:
@@ -63,7 +66,8 @@ def run_section(order: Order) -> JobRunner:
     """
     settings, section = order.settings, order.section
     globalErrorUtility.configure(section.name, settings)
-    application = load_application(settings)
+    with ImportsForGood(is_ours=order.imports_for_good):
+        application = load_application(settings)
     globalErrorUtility.check()
     source = _source(order)
     runner_class = order.runner_class or runner_class_of(settings, section)
@@ -80,6 +84,7 @@ def run_section(order: Order) -> JobRunner:
                 runner.runAll()
             except BaseException:
                 if runner.completed or runner.incomplete:  # a run that could do nothing is no sign of life
+                    _tell_counts(order.logger, runner)
                     _record(database, order, runner, told)
                 raise
             _tell_counts(order.logger, runner)

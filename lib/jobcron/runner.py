@@ -179,8 +179,9 @@ class JobRunner:
             finally:
                 self._progress.close()
                 self._give_back()
-            if self._keeper is not None and self._keeper.interruptions.from_keyboard:
-                raise KeyboardInterrupt
+        # Only now: until here a signal was noted, from here on it is raised.
+        if self._keeper is not None and self._keeper.interruptions.from_keyboard:
+            raise KeyboardInterrupt
 
     def end(self) -> None:
         """Start nothing more; what is claimed goes back."""

@@ -344,7 +344,8 @@ class JobCronScript(CronScript):
         from jobcron.imports import ImportsForGood
 
         is_first = "jobcron.jobrun" not in sys.modules  # a process may run a script again and again
-        with ImportsForGood(is_ours=is_first and not self.in_test):
+        is_ours = is_first and not self.in_test
+        with ImportsForGood(is_ours=is_ours):
             from jobcron.jobrun import Order, run_section
             from jobcron.sessions import ambient_session
 
@@ -357,6 +358,7 @@ class JobCronScript(CronScript):
             logger=self.logger,
             started=self.started,
             session=ambient_session() if self.in_test else None,
+            imports_for_good=is_ours,
         )
         with instance.presented(self.settings):
             runner = run_section(order)

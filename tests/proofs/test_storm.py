@@ -69,6 +69,7 @@ class Storm:
         """Start a worker."""
         arguments = [str(instance), str(self.stop), str(self.resources)]
         environment = {**os.environ, LEASE_VARIABLE: str(LEASE_SECONDS)}
+        assert nursery().suits(environment)
         return nursery().start(HERE / "worker.py", arguments, environment, None, 1, self.log.fileno())
 
     def kill(self) -> None:

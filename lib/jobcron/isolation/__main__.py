@@ -6,7 +6,7 @@ import sys
 
 from jobcron.imports import ImportsForGood
 
-with ImportsForGood(is_ours=True):
+with ImportsForGood(is_ours=__name__ == "__main__"):
     from jobcron.isolation.program import main
 
 if __name__ == "__main__":

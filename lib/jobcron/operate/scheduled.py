@@ -57,9 +57,11 @@ class RunScheduledJobs(JobCronScript):
         self.runner_class, told = runner_with(
             stops=not self.options.ignore_errors, deletes=self.options.delete_completed
         )
-        status = super().main()
-        for text in told:
-            self.logger.error("%s", text, extra={"oops_id": None})
+        try:
+            status = super().main()
+        finally:
+            for text in told:
+                self.logger.error("%s", text, extra={"oops_id": None})
         return 1 if told else status
 
 
