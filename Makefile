@@ -7,6 +7,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # The example runs one folder down: only an absolute path and a URL keep their meaning there.
 repository = $(if $(filter /%,$(REPOSITORY))$(findstring :,$(REPOSITORY)),,../)$(REPOSITORY)
 
+# One more than there are processors: many tests wait, for a lease or a grace to end.
+workers = $$(( $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1 ))
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check docs chaos zoo bench clean
 
@@ -20,7 +23,7 @@ run: ## run the example application (REPOSITORY=path, JOBCRON_DATABASE_URL=url)
 
 test: check ## run the checks and all tests (PYTHON=python3.13, PYTEST_ARGS="-k lease")
 	@tools/environment.sh server
-	.venv/bin/python -m pytest -n auto $(PYTEST_ARGS)
+	.venv/bin/python -m pytest -n $(workers) $(PYTEST_ARGS)
 
 check: ## run the linter, the type checker and the check of the import order
 	@tools/environment.sh test
