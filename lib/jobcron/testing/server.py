@@ -81,8 +81,8 @@ class PrivatePostgreSQL:
 
     Its settings are PostgreSQL's defaults, which are durable, except for 200 connections and what
     `settings` says (PostgreSQL's names and values). With `in_memory` its files are in a file system
-    in memory, where there is one with room for them: each database is hundreds of files, which a
-    disk takes a second to make and remove durably. The superuser is ``postgres``. The
+    in memory, where there is one with room for them: each database is hundreds of files, which
+    take a disk much longer to make and remove durably. The superuser is ``postgres``. The
     socket's directory is open to this user alone; at 127.0.0.1 a random ``password`` is asked for. ::
 
         with PrivatePostgreSQL() as server:
