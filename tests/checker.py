@@ -130,9 +130,10 @@ def gather(
         jobs = {row.id: row for row in rows("SELECT * FROM jobcron_job WHERE id >= :since")}
         events: defaultdict[int, Counter[str]] = defaultdict(Counter)
         interrupted: defaultdict[int, list[int]] = defaultdict(list)
-        for row in rows("SELECT job, kind, lease_token FROM jobcron_event WHERE job >= :since"):
+        for row in rows("SELECT job, kind, detail, lease_token FROM jobcron_event WHERE job >= :since"):
             events[row.job][row.kind] += 1
-            if row.kind == "interrupted":
+            # One that was interrupted and met another one with its key does not wait again.
+            if row.kind == "interrupted" or (row.kind == "superseded" and row.detail.startswith("interrupted")):
                 interrupted[row.job].append(row.lease_token)
         return Evidence(
             jobs=jobs,

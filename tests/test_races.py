@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import signal
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -187,6 +188,29 @@ def test_a_retry_that_meets_a_job_with_its_key_is_superseded_by_it(instance: Ins
     assert instance.row(twin).status is JobStatus.COMPLETED
     assert instance.ledger() == [(twin, 1, "effect")]
     assert instance.oopses() == []
+
+
+@pytest.mark.feature("LP-09")
+def test_the_history_of_a_superseded_job_says_that_it_was_interrupted(instance: Instance, gate: Gate) -> None:
+    with instance.session() as session:
+        foo = instance.foo(session)
+        job = ActJob.acquire(foo, metadata={"do": [gate.touch, gate.wait]}, session=session).job.id
+    with started(instance, "act") as run:
+        gate.reached()
+        with instance.session() as session:
+            twin = ActJob.acquire(session.merge(foo), metadata={"do": [WRITE]}, session=session).job.id
+        run.signal(signal.SIGTERM)
+        time.sleep(0.3)  # else it may see only one
+        run.signal(signal.SIGTERM)
+        run.end()
+    row = instance.row(job)
+    assert (row.status, row.attempt_count) == (
+        JobStatus.CANCELLED,
+        0,
+    )  # and so an attempt that began is not counted
+    history = instance.query("SELECT kind, detail FROM jobcron_event WHERE job = :job", job=job)
+    assert history == [("superseded", f"interrupted, superseded by {twin}")]
+    assert instance.row(twin).status is JobStatus.WAITING
 
 
 @pytest.mark.feature("LP-09")

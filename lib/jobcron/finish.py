@@ -118,7 +118,8 @@ def _write(
     if outcome.status in NOT_STARTED:
         twin = twin_of(connection, claim.id)
         if twin is not None:
-            outcome = Superseded(outcome.error, f"superseded by {twin}")
+            why = "" if counted else f"{outcome.kind}, "  # its count tells nobody that it had begun
+            outcome = Superseded(outcome.error, f"{why}superseded by {twin}")
     parameters = {
         "id": claim.id,
         "token": claim.token,
