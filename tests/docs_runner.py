@@ -144,11 +144,19 @@ class Page:
         path: the page.
         root: a folder of the test's, in which `PLACES` are made.
         environment: of its shell; HOME is set here, and the page's own ``.venv`` comes first on the PATH.
+        programs: a folder of programs that come before the page's own; None: none do.
         kept: a folder where what a page leaves behind is kept for those that come after it, with the same root;
             None: it is run for each of them.
     """
 
-    def __init__(self, path: Path, root: Path, environment: dict[str, str], kept: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        root: Path,
+        environment: dict[str, str],
+        programs: Path | None = None,
+        kept: Path | None = None,
+    ) -> None:
         self.path = path
         self.root = root
         self.kept = kept
@@ -156,8 +164,9 @@ class Page:
         self.folder = Path(self.places[HOME])
         for place in self.places.values():
             Path(place).mkdir(parents=True, exist_ok=True)
-        programs = f"{self.folder}/.venv/bin:{environment['PATH']}"
-        self.environment = {**environment, "HOME": str(self.folder), "PATH": programs}
+        found = [str(programs)] if programs else []
+        path_variable = ":".join([*found, f"{self.folder}/.venv/bin", environment["PATH"]])
+        self.environment = {**environment, "HOME": str(self.folder), "PATH": path_variable}
 
     def run(self) -> None:
         """Run every block.

@@ -1,63 +1,77 @@
-"""Runs ``jobcron`` in processes that are forked from one which has imported the libraries: each costs little.
-
-The package's own modules are imported after the fork, so that what a command forgets to import is missed as ever.
-
-    nursery.py SOCKET
-"""
+"""Runs ``jobcron`` in processes that are forked from one which has imported all of it: each costs little."""
 
 from __future__ import annotations
 
-import atexit
-import gc
-import importlib
-import json
+import marshal
 import os
-import runpy
 import select
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
-LIBRARIES = (
-    "alembic.command", "alembic.config", "argparse", "email.message", "email.policy", "lazr.config", "logging",
-    "oops", "psycopg2.extensions", "sqlalchemy.dialects.postgresql.psycopg2",
-    "sqlalchemy.dialects.sqlite.pysqlite", "sqlalchemy.orm", "zope.component", "zope.interface", "zope.schema",
-)  # fmt: skip
+import standin
 
-READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_", "MALLOC_")
-"""Variables that a process reads when it starts: where one differs, a fork would not do."""
+PYTHON = """#!/bin/sh
+if [ "$1 $2 $3" = "-P -m jobcron.groups.member" ]; then
+    shift
+    exec {stand_in} "$@"
+fi
+exec {python} "$@"
+"""
+"""What forks take for their Python, and start processes with: members of groups are forked as well."""
+
+SERVER = Path(__file__).with_name("nursery_server.py")
 
 
 class Nursery:
-    """The process that is forked, as tests see it."""
+    """The process that is forked, as tests see it.
 
-    def __init__(self) -> None:
-        self._environment = dict(os.environ)
-        self._line, theirs = socket.socketpair()
-        with theirs:
+    Args:
+        environment: which it is started with; None: that of the tests.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = dict(os.environ if environment is None else environment)
+        self._folder = Path(tempfile.mkdtemp(prefix="nursery-", dir="/tmp"))  # of this user alone
+        self.address = str(self._folder / "socket")
+        (self._folder / "socket.environment").write_bytes(marshal.dumps(self._environment))
+        self._python = self._folder / "python"
+        stand_in = self.stand_in(self._python)
+        self._python.write_text(PYTHON.format(stand_in=stand_in, python=shlex.quote(sys.executable)))
+        self._python.chmod(0o755)
+        self._lifeline, theirs = socket.socketpair()
+        with theirs, socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.address)
+            listener.listen(64)
+            files = [listener.fileno(), theirs.fileno()]
             # -P: the folder of this file is not where its children find their modules.
-            command = [sys.executable, "-P", __file__, str(theirs.fileno())]
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+            command = [sys.executable, "-P", str(SERVER), *map(str, files)]
+            self._process = subprocess.Popen(
+                command, pass_fds=files, stdin=subprocess.DEVNULL, env=self._environment
+            )
 
     def close(self) -> None:
         """End it."""
-        self._line.close()
+        self._lifeline.close()
         self._process.wait()
+        shutil.rmtree(self._folder)
+
+    def stand_in(self, executable: Path) -> str:
+        """Return the words with which a shell calls a stand-in for a Python, which forks here."""
+        return shlex.join([sys.executable, "-I", "-S", standin.__file__, self.address, str(executable)])
 
     def suits(self, environment: Mapping[str, str]) -> bool:
         """Tell whether a fork does in this environment what a new process would do."""
-        return all(
-            environment.get(name) == self._environment.get(name)
-            for name in environment.keys() | self._environment.keys()
-            if name.startswith(READ_AT_START) and name != "PYTHONDONTWRITEBYTECODE"
-        )
+        return standin.suits(environment, self._environment)
 
     def start(
         self, script: Path, arguments: Sequence[str], environment: Mapping[str, str], cwd: Any, out: int, err: int
@@ -68,17 +82,19 @@ class Nursery:
             out: the descriptor that is its standard output.
             err: that of its standard error.
         """
-        answers, theirs = os.pipe()
-        order = {
-            "argv": [str(script), *arguments],
-            "environment": dict(environment),
-            "cwd": str(cwd or os.getcwd()),
-        }
-        text = json.dumps(order).encode()
-        socket.send_fds(self._line, [len(text).to_bytes(4, "big")], [out, err, theirs])
-        self._line.sendall(text)
-        os.close(theirs)
-        return Forked([str(script), *arguments], answers)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        try:
+            answers = standin.order(
+                self.address,
+                argv=[str(script), *arguments],
+                executable=str(self._python),
+                environment=dict(environment),
+                cwd=str(cwd or os.getcwd()),
+                files=(nothing, out, err),
+            )
+        finally:
+            os.close(nothing)
+        return Forked([str(script), *arguments], answers.detach())
 
     def run(
         self, script: Path, arguments: Sequence[str], environment: Mapping[str, str], cwd: Any, timeout: float
@@ -168,73 +184,3 @@ class Forked:
     def kill(self) -> None:
         """Send it SIGKILL."""
         self.send_signal(signal.SIGKILL)
-
-
-def serve(line: socket.socket) -> None:
-    """Fork a process for each order, until there are no more; a process between them waits for its end."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those
-    while True:
-        head, descriptors, _, _ = socket.recv_fds(line, 4, 3)
-        if not head:
-            return
-        order = json.loads(_read(line, int.from_bytes(head, "big")))
-        if os.fork() == 0:
-            line.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            born = os.fork()
-            if born == 0:
-                become(order, *descriptors)
-                return
-            out, err, answers = descriptors
-            os.close(out)
-            os.close(err)
-            os.write(answers, f"{born}\n".encode())
-            _, status = os.waitpid(born, 0)
-            os.write(answers, f"{os.waitstatus_to_exitcode(status)}\n".encode())
-            os._exit(0)
-        for descriptor in descriptors:
-            os.close(descriptor)
-
-
-def become(order: dict[str, Any], out: int, err: int, answers: int) -> None:
-    """Be a process that runs the script of an order."""
-    os.dup2(out, 1)
-    os.dup2(err, 2)
-    for descriptor in (out, err, answers):
-        os.close(descriptor)
-    os.environ.clear()
-    os.environ.update(order["environment"])
-    os.chdir(order["cwd"])
-    sys.argv = order["argv"]
-    sys.path.insert(0, str(Path(sys.argv[0]).parent))
-    left: Any = 0
-    try:
-        runpy.run_path(sys.argv[0], run_name="__main__")
-    except SystemExit as leaving:
-        left = leaving.code or 0
-    if not isinstance(left, int):
-        raise SystemExit(left)
-    # The end of a process, but for taking all modules apart, which copies most of what was shared with the parent.
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(left & 0xFF)
-
-
-def _read(line: socket.socket, size: int) -> bytes:
-    text = b""
-    while len(text) < size:
-        found = line.recv(size - len(text))
-        if not found:
-            sys.exit(1)  # whoever began to say something has died
-        text += found
-    return text
-
-
-if __name__ == "__main__":
-    for library in LIBRARIES:
-        importlib.import_module(library)
-    # What is there stays there: no child looks through it for garbage, least of all at its end.
-    gc.freeze()
-    serve(socket.socket(fileno=int(sys.argv[1])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -165,43 +166,42 @@ def request(job: LetterJob) -> None:
 BAD_LINES = [number for number, line in enumerate(BAD.splitlines(), 1) if "# BAD" in line]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a user's folder, with a module that is right and one whose marked lines are wrong."""
-    (tmp_path / "good.py").write_text(GOOD)
-    (tmp_path / "bad.py").write_text(BAD)
-    return tmp_path
+Found = dict[str, list[tuple[int, str]]]
+"""The lines that a checker complains of, with what it says, by the name of the file."""
 
 
-def mypy(folder: Path, name: str) -> list[tuple[int, str]]:
-    """Return the lines that mypy complains of, with what it says."""
+def mypy(folder: Path, *names: str) -> Found:
+    """Let mypy look at files, with a cache that is new."""
     (folder / "mypy.ini").write_text("[mypy]\nstrict = true\n")
-    command = [sys.executable, "-m", "mypy", "--output=json", f"--cache-dir={folder / 'cache'}", name]
+    command = [sys.executable, "-m", "mypy", "--output=json", f"--cache-dir={folder / 'cache'}", *names]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr
-    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return [(error["line"], error["message"]) for error in found]
+    errors = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return {name: [(e["line"], e["message"]) for e in errors if e["file"] == name] for name in names}
 
 
-def pyright(folder: Path, name: str) -> list[tuple[int, str]]:
-    """Return the lines that pyright complains of: basedpyright is pyright with a Node of its own, by pip alone."""
+def pyright(folder: Path, *names: str) -> Found:
+    """Let pyright look at files: basedpyright is pyright with a Node of its own, by pip alone."""
     (folder / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
     tool = str(Path(sys.executable).with_name("basedpyright"))
-    command = [tool, "--outputjson", "--pythonpath", sys.executable, name]
+    command = [tool, "--outputjson", "--pythonpath", sys.executable, *names]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     report = json.loads(done.stdout)
-    assert report["summary"]["filesAnalyzed"] == 1, report
-    return [(e["range"]["start"]["line"] + 1, e["message"]) for e in report["generalDiagnostics"]]
+    assert report["summary"]["filesAnalyzed"] == len(names), report
+    errors = report["generalDiagnostics"]
+    return {
+        name: [(e["range"]["start"]["line"] + 1, e["message"]) for e in errors if e["file"] == str(folder / name)]
+        for name in names
+    }
 
 
 @pytest.mark.parametrize("checker", [mypy, pyright])
-def test_a_users_job_classes_pass_strict_checks(folder: Path, checker: object) -> None:
-    assert callable(checker)
-    assert checker(folder, "good.py") == []
-
-
-@pytest.mark.parametrize("checker", [mypy, pyright])
-def test_a_checker_knows_the_family_row_the_target_and_the_arguments(folder: Path, checker: object) -> None:
-    assert callable(checker)
-    assert sorted({line for line, _ in checker(folder, "bad.py")}) == BAD_LINES
+def test_a_users_job_classes_pass_strict_checks_and_their_mistakes_are_found(
+    checker: Callable[..., Found], tmp_path: Path
+) -> None:
+    (tmp_path / "good.py").write_text(GOOD)
+    (tmp_path / "bad.py").write_text(BAD)  # the family's row, the target and the arguments
+    found = checker(tmp_path, "good.py", "bad.py")
+    assert found["good.py"] == []
+    assert sorted({line for line, _ in found["bad.py"]}) == BAD_LINES

@@ -4,7 +4,8 @@
 
 Orders come by standard input, a line of JSON each, which may have:
 
-``die_at``                         kill the child with SIGKILL before this executed line of a run's modules
+``count``                          count the executed lines of a run's modules, which takes its time
+``die_at``                         kill the child with SIGKILL before this one of them
 ``url``                            find the database there, and do not wait long for it
 ``fail_at``, ``errno``, ``lasting``  let this system call on the package's files fail, or all from it on
 ``section``                        which one; by default ``work``
@@ -23,6 +24,8 @@ import sys
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from sqlalchemy.orm import configure_mappers
 
 import proofapp
 from jobcron import JobCronScript, insistence, jobrun, keeper, operate, tick  # noqa: F401
@@ -106,7 +109,8 @@ def run(instance: str, order: dict[str, Any], answer: int) -> None:
     sys.argv = ["jobcron run", order.get("section", "work"), *order.get("options", ())]
     deadline = Deadline(order.get("die_at", 0))
     status = 0
-    sys.settrace(deadline.trace)
+    if "count" in order or "die_at" in order:
+        sys.settrace(deadline.trace)
     try:
         JobCronScript(commandline_config=True).lock_and_run()
     except SystemExit as leaving:
@@ -121,6 +125,7 @@ def run(instance: str, order: dict[str, Any], answer: int) -> None:
 def main(instance: str) -> None:
     """Carry out orders until there are no more."""
     assert proofapp.ProofJob.type_name
+    configure_mappers()
     gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)

@@ -44,7 +44,7 @@ def lines_of_a_run(proof: Proof, runs: Runs, jobs: tuple[str, ...], section: str
     found = []
     for _ in range(2):
         proof.make(jobs)
-        found.append(runs.run(section=section)["lines"])
+        found.append(runs.run(section=section, count=True)["lines"])
         assert proof.verdict(is_calm=True) == []
     assert found[-1] > 500
     return int(found[-1])
@@ -89,7 +89,7 @@ def test_a_death_of_the_parent_of_isolated_jobs_loses_nothing_and_doubles_nothin
     jobs = JOBS[:4]
     with Runs(proof) as runs:
         proof.make(jobs)
-        lines = runs.run()["lines"]
+        lines = runs.run(count=True)["lines"]
         assert proof.verdict(is_calm=True) == []
         seed = random.randrange(1 << 32)
         print(f"{lines} lines; seed {seed}")

@@ -119,7 +119,7 @@ def nothing_is_bound_to_a_session(proof: Proof) -> None:
 def test_deaths_behind_a_pooler_lose_nothing_and_double_nothing(proof: Proof, pooled: str) -> None:
     with Runs(proof) as runs:
         proof.make(JOBS)
-        run = runs.run(url=pooled)
+        run = runs.run(url=pooled, count=True)
         assert run["status"] == 0, runs.log()
         assert proof.verdict(is_calm=True) == []
         seed = random.randrange(1 << 32)

@@ -1,0 +1,34 @@
+"""Each module of the package imports what it needs, whichever is imported first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import jobcron
+
+PACKAGE = Path(jobcron.__file__).parent
+
+# Forked from a process with the libraries: each would take longer to import them than to import itself.
+EACH_ALONE = """
+import gc, importlib, os, sys
+import alembic.command, lazr.config, oops, sqlalchemy.orm, zope.component, zope.interface
+gc.disable()  # there will be little garbage
+for name in sys.argv[1:]:
+    child = os.fork()
+    if child == 0:
+        importlib.import_module(name)
+        os._exit(0)
+    assert "jobcron" not in sys.modules
+    if os.waitpid(child, 0)[1]:
+        print(name)
+"""
+
+
+def test_each_module_can_be_imported_first() -> None:
+    files = [path.relative_to(PACKAGE.parent).with_suffix("") for path in PACKAGE.rglob("*.py")]
+    names = [".".join(file.parts).removesuffix(".__init__") for file in files if file.name != "__main__"]
+    assert len(names) > 50
+    done = subprocess.run([sys.executable, "-c", EACH_ALONE, *names], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
