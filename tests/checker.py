@@ -133,7 +133,9 @@ def gather(
         for row in rows("SELECT job, kind, detail, lease_token FROM jobcron_event WHERE job >= :since"):
             events[row.job][row.kind] += 1
             # One that was interrupted and met another one with its key does not wait again.
-            if row.kind == "interrupted" or (row.kind == "superseded" and row.detail.startswith("interrupted")):
+            if row.kind == "interrupted" or (
+                row.kind == "superseded" and str(row.detail).startswith("interrupted")
+            ):
                 interrupted[row.job].append(row.lease_token)
         return Evidence(
             jobs=jobs,
