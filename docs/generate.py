@@ -24,7 +24,7 @@ from zope.interface import Interface
 from zope.interface.interface import InterfaceClass, Method
 
 import jobcron
-from jobcron import errors, interfaces, payload, testing
+from jobcron import encoding, errors, interfaces, payload, testing
 from jobcron.config import INSTANCE, TEMPLATE, Key, read_schema
 from jobcron.datatypes import CONVERTERS
 from jobcron.draft import JOB_VALUES
@@ -213,10 +213,10 @@ def job_values() -> str:
 
 def encodings() -> str:
     """Return how values that JSON lacks are written, each by an example that is encoded here."""
-    encoded = {name: payload.encode(value, name) for name, value in EXAMPLES.items()}
+    encoded = {name: encoding.encode(value, name) for name, value in EXAMPLES.items()}
     shown = {mark for value in encoded.values() for mark in value}
-    same("encodings", set(re.findall(r'``\{"(\$\w+)"', payload.__doc__ or "")), shown | {"$object"})
-    same("encodings that are read", {*payload._READERS, *payload._MAKERS}, shown - {"$enum", "$dict"})
+    same("encodings", set(re.findall(r'``\{"(\$\w+)"', encoding.__doc__ or "")), shown | {"$object"})
+    same("encodings that are read", {*encoding._READERS, *encoding._MAKERS}, shown - {"$enum", "$dict"})
     rows = [[name, f"`{json.dumps(value)}`"] for name, value in encoded.items()]
     return table(["type", "written as"], rows + MAPPED)
 

@@ -25,8 +25,9 @@ from zope.interface import implementedBy
 from zope.schema import getFieldsInOrder
 from zope.schema.interfaces import ValidationError
 
+from jobcron.encoding import decode, encode
 from jobcron.errors import IncompleteJobType, InvalidJobData
-from jobcron.payload import cut_repr, decode, encode
+from jobcron.payload import cut_repr
 
 TARGET = "target"
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import inspect, null
 from sqlalchemy.orm import Session, object_session
 
-from jobcron import payload
+from jobcron import encoding, payload
 from jobcron.arguments import TARGET, Declared, check_annotation, in_family
 from jobcron.database import describe_url
 from jobcron.errors import InvalidJobData
@@ -158,7 +158,7 @@ def _arguments(owner: Any, declared: Declared, values: dict[str, Any], family: d
         elif argument.is_required and not _is_given_as_key(owner, name, family):
             raise InvalidJobData(f"expected {name} for {owner.__name__}, got none")
         if name in values:
-            data[name] = payload.encode(values[name], f"{name} of {owner.__name__}", owner.max_data_levels)
+            data[name] = encoding.encode(values[name], f"{name} of {owner.__name__}", owner.max_data_levels)
     return data
 
 
@@ -179,7 +179,7 @@ def type_of(target: Any) -> str:
     Raises:
         InvalidJobData: it is not in the database.
     """
-    return dotted_name(payload.reference_to(target, "the target").mapped)
+    return dotted_name(encoding.reference_to(target, "the target").mapped)
 
 
 def key_of(target: Any) -> str:
@@ -188,6 +188,6 @@ def key_of(target: Any) -> str:
     Raises:
         InvalidJobData: it is not in the database.
     """
-    key = payload.reference_to(target, "the target").key
-    parts = [payload.encode(part, "the target's key") for part in key]
+    key = encoding.reference_to(target, "the target").key
+    parts = [encoding.encode(part, "the target's key") for part in key]
     return json.dumps(parts[0] if len(parts) == 1 else parts)

@@ -11,9 +11,10 @@ from sqlalchemy import inspect, select, tuple_
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
+from jobcron.encoding import Reference, as_reference, key_part, object_of, references
 from jobcron.errors import InvalidJobData
 from jobcron.family import target_name
-from jobcron.payload import Reference, as_reference, cut_repr, key_part, object_of, references
+from jobcron.payload import cut_repr
 from jobcron.trouble import interruption_of
 
 

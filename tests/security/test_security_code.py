@@ -16,7 +16,7 @@ import fooapp
 import jobcron
 from conftest import Instance
 from jobcron import InvalidJobData, Job, JobStatus
-from jobcron.payload import as_reference
+from jobcron.encoding import as_reference
 
 PACKAGE = Path(jobcron.__file__).parent
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from jobcron import ConfigurationError, InvalidJobData
 from jobcron.config import read
+from jobcron.encoding import decode, encode
 from jobcron.logs import Formatter
-from jobcron.payload import check, decode, encode
+from jobcron.payload import check
 from jobcron.redact import HIDDEN, Redactor, storable
 from jobcron.settings import SECTION_NAME, Settings
 

@@ -13,12 +13,13 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from sqlalchemy.orm import Session, scoped_session
 
+from jobcron.encoding import encode
 from jobcron.errors import InvalidJobData
 from jobcron.functions.calls import FunctionJob
 from jobcron.functions.moments import moment_of
 from jobcron.functions.options import stored_retries
 from jobcron.functions.registered import Function
-from jobcron.payload import encode, is_text, shown
+from jobcron.payload import is_text, shown
 from jobcron.rowvalues import MAX_KEY_BYTES
 from jobcron.sessions import AnySession, session_for
 

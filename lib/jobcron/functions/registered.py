@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobcron import payload
+from jobcron import encoding, payload
 from jobcron.errors import InvalidJobData, UnknownFunction
 from jobcron.functions.options import ONCE, Options
 
@@ -93,7 +93,7 @@ class Function:
             raise InvalidJobData(f"expected arguments that {self.name} takes, got others: {error}") from error
         for name, value in list(bound.items())[len(leading) :]:
             what = f"{name} of {self.name}"
-            payload.check(payload.encode(value, what, MAX_LEVELS), what)
+            payload.check(encoding.encode(value, what, MAX_LEVELS), what)
 
 
 _functions: dict[str, Function] = {}
