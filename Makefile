@@ -7,8 +7,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # The example runs one folder down: only an absolute path and a URL keep their meaning there.
 repository = $(if $(filter /%,$(REPOSITORY))$(findstring :,$(REPOSITORY)),,../)$(REPOSITORY)
 
-# One more than there are processors: many tests wait, for a lease or a grace to end.
-workers = $$(( $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1 ))
+# Two more than there are processors: many tests wait, for a lease or a grace to end.
+workers = $$(( $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 2 ))
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check docs chaos zoo bench clean

@@ -73,14 +73,19 @@ def run_jobcron(
     extra_env: Mapping[str, str] | None = None,
     cwd: Any = None,
     timeout: float = 120,
+    program: Path = JOBCRON,
 ) -> tuple[str, str]:
-    """Run ``jobcron`` in a process of its own, as `run_script` does; return standard output and standard error."""
+    """Run ``jobcron`` in a process of its own, as `run_script` does; return standard output and standard error.
+
+    Args:
+        program: another one, which is forked in any case; ``-m`` where a module comes first.
+    """
     environment = {**os.environ, **(extra_env or {})}
-    if not nursery().suits(environment):
+    if program is JOBCRON and not nursery().suits(environment):
         return run_script(JOBCRON, arguments, expect, extra_env=extra_env, cwd=cwd, timeout=timeout)[1:]
-    status, out, err = nursery().run(JOBCRON, arguments, environment, cwd, timeout)
+    status, out, err = nursery().run(program, arguments, environment, cwd, timeout)
     assert status == expect, (
-        f"jobcron {' '.join(arguments)} left with status {status}, expected {expect}\n"
+        f"{program.name} {' '.join(arguments)} left with status {status}, expected {expect}\n"
         f"standard output:\n{out}\nstandard error:\n{err}"
     )
     return out, err

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect
 
-from conftest import Instance
+from conftest import Instance, run_jobcron
 from jobcron.schema_version import VERSION_TABLE
 from jobcron.testing.server import PrivatePostgreSQL
 
@@ -99,15 +96,9 @@ class Shop:
 
     def alembic(self, *arguments: str) -> str:
         """Run the alembic command, and return all that it printed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "alembic", "-c", str(self.folder / "alembic.ini"), *arguments],
-            env={**os.environ, "SHOP_URL": str(self.instance.database.engine.url.render_as_string(False))},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        command = ["alembic", "-c", str(self.folder / "alembic.ini"), *arguments]
+        url = self.instance.database.engine.url.render_as_string(False)
+        return "".join(run_jobcron(*command, extra_env={"SHOP_URL": str(url)}, program=Path("-m")))
 
     def migration(self, message: str) -> str:
         """Generate a migration, and return its text."""

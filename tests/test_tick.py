@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from conftest import JOBCRON, Instance
+from conftest import JOBCRON, TESTS, Instance
 from effort import effort, effort_of, noted_statements
 from fooapp import DoFooJob, OwnReadyJob
 from jobcron import JobStatus, registry, tick
@@ -44,7 +44,8 @@ def imports_of(instance: Instance, section: str, expect: int = 0, *options: str)
 
 def took_the_full_path(instance: Instance, section: str, expect: int = 0) -> bool:
     """Run a section, and tell whether it went beyond the tick."""
-    return "jobcron.jobrun" in imports_of(instance, section, expect)
+    out, _ = instance.command("run", section, expect=expect, program=TESTS / "path_taken.py")
+    return {"True\n": True, "False\n": False}[out]
 
 
 @pytest.fixture
