@@ -204,6 +204,16 @@ class Instance:
             result = connection.execute(text(statement), parameters)
             return [tuple(row) for row in result] if result.returns_rows else []
 
+    def multiply(self, job_id: int, times: int, **columns: str) -> None:
+        """Commit so many more jobs of a job's type, with columns set to SQL expressions."""
+        uuid = "gen_random_uuid()" if self.database.dialect == "postgresql" else "lower(hex(randomblob(16)))"
+        names, values = (", ".join(texts) for texts in zip(*columns.items(), strict=True))
+        self.query(
+            f"INSERT INTO jobcron_job (uuid, type, {names}) "
+            f"WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {times}) "
+            f"SELECT {uuid}, type, {values} FROM n, (SELECT type FROM jobcron_job WHERE id = {job_id}) AS job"
+        )
+
     def ledger(self, job_id: int | None = None) -> list[Any]:
         """Return (job, attempt, note) of the committed ledger rows."""
         rows = self.query("SELECT job, attempt, note FROM ledger ORDER BY id")

@@ -214,10 +214,8 @@ def test_old_reports_go_but_for_those_that_a_job_names_and_what_is_no_report(ins
 @pytest.mark.feature("LP-31")
 def test_many_old_jobs_go_in_bounded_batches_while_runners_work(instance: Instance) -> None:
     """Runs and prunings beside each other; a kill in the middle; nothing that has not ended is lost."""
-    with instance.session() as session:
-        factory = JobFactory(session)
-        for _ in range(5000):
-            factory.makeJob(JobStatus.COMPLETED, "foo_job.DO_FOO")
+    (job,) = make(instance, JobStatus.COMPLETED)
+    instance.multiply(job, 4999, status="2", date_finished="CURRENT_TIMESTAMP")
     age(instance, 31)
     jobs = [instance.act(("write", "x")) for _ in range(50)]
     pruning = subprocess.Popen(
@@ -249,10 +247,8 @@ def test_the_script_of_the_checkout_prunes_and_takes_a_lock(instance: Instance) 
 @pytest.mark.feature("LP-31")
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_sigterm_ends_a_pruning_between_two_batches(instance: Instance) -> None:
-    with instance.session() as session:
-        factory = JobFactory(session)
-        for _ in range(8000):
-            factory.makeJob(JobStatus.COMPLETED, "foo_job.DO_FOO")
+    (job,) = make(instance, JobStatus.COMPLETED)
+    instance.multiply(job, 7999, status="2", date_finished="CURRENT_TIMESTAMP")
     age(instance, 31)
     pruning = subprocess.Popen(
         [JOBCRON, "prune"],

@@ -239,19 +239,9 @@ def test_an_empty_tick_writes_nothing_but_the_time_of_its_lock_file(quiet: Insta
 def crowded(quiet: Instance) -> Instance:
     """Return an instance with many jobs of a better priority that are not due, and one that is."""
     job = do_foo(quiet, priority=10)
-    ((number,),) = quiet.query(f"SELECT type FROM jobcron_job WHERE id = {job}")
-    uuid = "gen_random_uuid()" if quiet.database.dialect == "postgresql" else "lower(hex(randomblob(16)))"
-    quiet.query(
-        f"INSERT INTO jobcron_job (uuid, type, priority, scheduled_start, expires_at) "
-        f"WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {MANY}) "
-        f"SELECT {uuid}, {number}, 5, {shifted(quiet, 3600)}, {shifted(quiet, 7200)} FROM n"
-    )
-    # and a history
-    quiet.query(
-        f"INSERT INTO jobcron_job (uuid, type, status, date_finished) "
-        f"WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {2 * MANY}) "
-        f"SELECT {uuid}, {number}, 2, {shifted(quiet, -3600)} FROM n"
-    )
+    soon, later = shifted(quiet, 3600), shifted(quiet, 7200)
+    quiet.multiply(job, MANY, priority="5", scheduled_start=soon, expires_at=later)
+    quiet.multiply(job, 2 * MANY, status="2", date_finished=shifted(quiet, -3600))  # and a history
     if quiet.database.dialect == "postgresql":
         quiet.query("ANALYZE jobcron_job")
     quiet.database.close()
