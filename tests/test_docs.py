@@ -6,6 +6,7 @@ import importlib
 import itertools
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -95,13 +96,13 @@ def programs(readers: Path) -> Iterator[Path]:
     """Return a folder of programs that are forked: what readers call most, and what takes most of their time."""
     nursery = Nursery({"LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"})
     theirs = readers / "root/srv/shop/.venv/bin"
-    python = theirs / "python"
-    forked = nursery.stand_in(python)
+    forked = nursery.stand_in(theirs / "python")
+    python, jobcron = (shlex.quote(str(theirs / name)) for name in ("python", "jobcron"))
     folder = readers / "programs"
     folder.mkdir()
     for name, text in {
         "python": f'case "$1" in -|*.py) exec {forked} "$@";; *) exec {python} "$@";; esac',
-        "jobcron": f'exec {forked} {theirs}/jobcron "$@"',
+        "jobcron": f'exec {forked} {jobcron} "$@"',
     }.items():
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / name).chmod(0o755)
