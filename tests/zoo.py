@@ -83,15 +83,15 @@ BUGS = (
         (DEATHS, "any_line"), 400,
     ),
     Bug(
-        "status before the work", "runner.py",
-        "                    attempt.run(self._runnable(job))\n",
-        "                    from jobcron.database import execute\n"
-        "                    with self.database.begin() as early:\n"
-        '                        execute(early, "complete", attempt.parameters)\n'
-        "                    attempt.run(self._runnable(job))\n"
-        "                    attempt.finishing = True\n"
-        "                    attempt.session.commit()\n"
-        "                    return Completed()\n",
+        "status before the work", "execution.py",
+        "            self._run(attempt)\n            return complete(self._database, attempt)\n",
+        "            from jobcron.database import execute\n"
+        "            with self._database.begin() as early:\n"
+        '                execute(early, "complete", attempt.parameters)\n'
+        "            self._run(attempt)\n"
+        "            attempt.finishing = True\n"
+        "            attempt.session.commit()\n"
+        "            return Completed()\n",
         (DEATHS, "any_line"), 400,
     ),
     Bug(
@@ -137,7 +137,7 @@ BUGS = (
         (DEATHS, "any_line"), 400,
     ),
     Bug(
-        "an error is swallowed", "runner.py",
+        "an error is swallowed", "execution.py",
         "                return self._outcome(cause, attempt)\n",
         "                return Completed() if isinstance(cause, ValueError) else self._outcome(cause, attempt)\n",
         (DEATHS, "any_line"), 1,
@@ -173,7 +173,7 @@ BUGS = (
         ("tests/test_races.py", "claimed_alone"),
     ),
     Bug(
-        "a retry keeps its work", "runner.py",
+        "a retry keeps its work", "execution.py",
         "            self._undo(attempt, raised, cause)\n",
         "            if type(cause).__name__ == 'NotYet':\n                attempt.session.commit()\n"
         "            self._undo(attempt, raised, cause)\n",

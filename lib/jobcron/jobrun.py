@@ -23,9 +23,10 @@ from jobcron.logs import TOLD
 from jobcron.metrics import Observer, observed
 from jobcron.notify import Outbox, post
 from jobcron.oops import globalErrorUtility
-from jobcron.runner import JobRunner, Limits
+from jobcron.runner import JobRunner
 from jobcron.schema_version import check_schema
 from jobcron.settings import Section, Settings
+from jobcron.source_runner import Limits, SourceRunner
 from jobcron.trouble import first_line
 
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -58,7 +59,7 @@ class Order(NamedTuple):
     imports_for_good: bool
 
 
-def run_section(order: Order) -> JobRunner:
+def run_section(order: Order) -> SourceRunner:
     """Run the ready jobs of a section, and return the runner, which knows what became of them.
 
     Raises:
@@ -77,7 +78,7 @@ def run_section(order: Order) -> JobRunner:
             told = _prepare(database, order, source)
             _address_mail(database, settings)
             limits = _with_history(limits_of(settings, section), database, section)
-            runner: JobRunner = runner_class.for_source(
+            runner: SourceRunner = runner_class.for_source(
                 source, database, order.logger, application=application, limits=limits
             )
             try:
@@ -141,7 +142,7 @@ def _tell_unclaimed(connection: Connection, logger: logging.Logger, source: Any)
     return bool(found)
 
 
-def _record(database: TransactionSource, order: Order, runner: JobRunner, told: bool) -> None:
+def _record(database: TransactionSource, order: Order, runner: SourceRunner, told: bool) -> None:
     """Write the row of the run; where that fails the run has done its work all the same."""
     try:
         with database.begin() as connection:
@@ -267,7 +268,7 @@ def _address_mail(database: TransactionSource, settings: Settings) -> None:
         post.configure(settings.mail, settings.mail_from)
 
 
-def _tell_counts(logger: logging.Logger, runner: JobRunner) -> None:
+def _tell_counts(logger: logging.Logger, runner: SourceRunner) -> None:
     counts: tuple[tuple[Counter[str], str], ...] = (
         (runner.completed, "Ran %d %s jobs."),
         (runner.incomplete, "%d %s jobs did not complete."),

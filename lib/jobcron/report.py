@@ -89,6 +89,10 @@ class Reporter:
         text = self.utility.redactor.text(message_of(error))
         return cut(storable(" ".join(text.split())), MAX_LINE)
 
+    def tell_failed_action(self, error: BaseException) -> None:
+        """Log the error of an action after a commit."""
+        self.logger.error("An action after the commit failed; the commit stands:\n%s", self.error_text(error))
+
     def tell_log(self, attempt: Attempt, outcome: Outcome, oops_id: str | None) -> None:
         """Log how an attempt ended."""
         job, error = attempt.name, outcome.error

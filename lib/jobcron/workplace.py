@@ -6,6 +6,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -16,6 +17,25 @@ from jobcron.notify import ON_FAILED_ACTION
 from jobcron.timeline import Timeline
 
 
+class Workplace(NamedTuple):
+    """What a run works with.
+
+    Attributes:
+        session: of its jobs.
+        statements: what was asked of the database in it.
+        keeper: looks after the job that runs, and hears signals; None in a test's own transaction.
+    """
+
+    session: Session
+    statements: Timeline
+    keeper: Keeper | None
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the run was asked to stop."""
+        return self.keeper is not None and self.keeper.interruptions.stopping
+
+
 @contextmanager
 def workplace(
     database: TransactionSource,
@@ -23,7 +43,7 @@ def workplace(
     grace_seconds: float,
     logger: logging.Logger,
     on_failed_action: Callable[[BaseException], None],
-) -> Iterator[tuple[Session, Timeline, Keeper | None]]:
+) -> Iterator[Workplace]:
     """Open the session, the timeline and the keeper of a run; in a test's transaction there is nothing to keep.
 
     Args:
@@ -41,13 +61,13 @@ def workplace(
     ):
         session.info[ON_FAILED_ACTION] = on_failed_action
         if not isinstance(database, Database):
-            yield session, statements, None
+            yield Workplace(session, statements, None)
             return
         keeper = Keeper(database.companion, backlog, grace_seconds, logger)
         keeper.start()
         try:
             with keeper.interruptions:
-                yield session, statements, keeper
+                yield Workplace(session, statements, keeper)
         finally:
             keeper.stop()  # after the signals were given back: until then they are written to its pipe
 

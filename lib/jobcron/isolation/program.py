@@ -44,6 +44,7 @@ from jobcron.claim import Claim
 from jobcron.claimed import Entry, Unloadable, load_claimed
 from jobcron.database import Database
 from jobcron.errors import UserMistake
+from jobcron.execution import Executor
 from jobcron.feed import Feed
 from jobcron.imports import ImportsForGood
 from jobcron.instance import load_settings, presented
@@ -53,7 +54,9 @@ from jobcron.logs import StandardError
 from jobcron.metrics import Event, JobEnded, JobStarted, Observer
 from jobcron.notify import post
 from jobcron.oops import globalErrorUtility
-from jobcron.runner import JobRunner, Limits
+from jobcron.runner import JobRunner
+from jobcron.source_runner import Limits
+from jobcron.workplace import Workplace
 
 PR_SET_PDEATHSIG = 1
 
@@ -180,27 +183,39 @@ class ChildRunner(JobRunner):
     def __init__(self, line: Line, *arguments: Any, **options: Any) -> None:
         self.handed = HandedFeed(line, self)
         super().__init__(*arguments, **options)
-        self._observer = Observer("", {"The line to the parent": self.handed.note}, self.logger)
+        self.observer = Observer("", {"The line to the parent": self.handed.note}, self.logger)
 
     def _make_feed(self) -> Feed:
         return self.handed
 
-    def _drain(self, session: Session) -> None:
+    def _make_executor(self, place: Workplace) -> Executor:
+        return ChildExecutor(self.handed.line, self, place, self._let_go)
+
+    def _drain(self) -> None:
         self.handed.line.say("ready")  # the source's own context is entered, and signals are heard
-        super()._drain(session)
+        super()._drain()
+
+
+class ChildExecutor(Executor):
+    """Runs a job under what only its own process can see to: memory, and the line to the parent."""
+
+    def __init__(self, line: Line, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._line = line
 
     def _is_asked_to_stop(self) -> bool:
-        """See `JobRunner`; no signal that the job has sent itself, or the parent would claim it for ever."""
-        return super()._is_asked_to_stop() and self.handed.line.is_told_to_stop()
+        """See `Executor`; no signal that the job has sent itself, or the parent would claim it for ever."""
+        return super()._is_asked_to_stop() and self._line.is_told_to_stop()
 
     @contextmanager
     def _watched(self, attempt: Attempt) -> Iterator[None]:
-        limit = getattr(attempt.runnable, "memory_limit", None) or getattr(self.source, "memory_limit", None)
+        source = self._runner.source
+        limit = getattr(attempt.runnable, "memory_limit", None) or getattr(source, "memory_limit", None)
         with super()._watched(attempt), memory_limited(limit):
             try:
                 yield
             finally:
-                if not self.handed.line.is_whole:
+                if not self._line.is_whole:
                     # The job has closed what it did not open, the database's connection too perhaps: it is not to
                     # pass for a database that has gone away, after which the job would be run again.
                     os._exit(CUT_OFF_STATUS)

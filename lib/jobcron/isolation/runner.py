@@ -13,21 +13,17 @@ import select
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
-from zope.interface import implementer
 
 from jobcron import registry
 from jobcron.aftermath import set_aside_and_tell
-from jobcron.application import Application
 from jobcron.attempt import Attempt, lost
-from jobcron.claim import Claimant
 from jobcron.claimed import load_claimed
 from jobcron.database import Database, TransactionSource
 from jobcron.errors import (
@@ -38,75 +34,37 @@ from jobcron.errors import (
     ProcessDied,
     ProcessNotStarted,
 )
-from jobcron.feed import feed_for
 from jobcron.finish import set_aside, settled, status_of
 from jobcron.insistence import insist
 from jobcron.instance import load_settings
-from jobcron.interfaces import IJobRunner, JobStatus
+from jobcron.interfaces import JobStatus
 from jobcron.isolation.messages import BadMessage
 from jobcron.isolation.worker import KILL_SECONDS, Worker, limit_of
-from jobcron.job import worker_name
 from jobcron.keeper import renew, retry_soon
-from jobcron.metrics import current_observer
-from jobcron.oops import ErrorUtility, globalErrorUtility
-from jobcron.outcome import Failed, NotStarted, outcome_of, poisoned, seconds_of
-from jobcron.progress import terminal_progress
-from jobcron.report import Reporter
-from jobcron.runner import DEFAULT_LEASE_SECONDS, JobRunner, Limits
-from jobcron.runtime import Runtime
+from jobcron.outcome import Failed, NotStarted, outcome_of, poisoned
+from jobcron.runner import JobRunner
+from jobcron.source_runner import Limits, SourceRunner
 
 POLL_SECONDS = 0.5
 """How exact the limits are."""
 
 
-@implementer(IJobRunner)
-class ProcessJobRunner:
-    """Runs the ready jobs of one source in child processes.
+class ProcessJobRunner(SourceRunner):
+    """Runs the ready jobs of one source in child processes; see `SourceRunner`."""
 
-    Args: as of `JobRunner`.
+    database: Database
 
-    Attributes:
-        completed: how many jobs completed, by class name.
-        incomplete: how many did not, by class name.
-    """
-
-    def __init__(
-        self,
-        source: Any,
-        database: Database,
-        *,
-        application: Application | None = None,
-        logger: logging.Logger | None = None,
-        limits: Limits | None = None,
-        errors: ErrorUtility = globalErrorUtility,
-    ) -> None:
-        self.source = source
-        self.database = database
-        self.application = application or Application()
-        self.logger = logger or logging.getLogger()
-        self.limits = limits or Limits()
-        self.reporter = Reporter(errors, self.logger)
-        self.completed: Counter[str] = Counter()
-        self.incomplete: Counter[str] = Counter()
-        self._companion = database.companion()
-        self._lease_seconds = seconds_of(getattr(source, "lease_duration", None)) or DEFAULT_LEASE_SECONDS
-        claimant = Claimant(worker_name(), self._lease_seconds)
+    def __init__(self, source: Any, database: Database, *, limits: Limits | None = None, **options: Any) -> None:
         # One at a time: what is claimed is run at once, by a child that is free.
-        self._feed = feed_for(source, database, claimant, 1, self.limits.crash_limit, self.logger)
+        limits = (limits or Limits())._replace(batch_size=1)
+        super().__init__(source, database, limits=limits, **options)
+        self._companion = database.companion()
         self._workers: list[Worker] = []
         self._stop_at: float | None = None
         self._from_keyboard = False
         self._trouble: Exception | None = None
         self._may_be_more = True
         self._is_over = False
-        self._runtime = Runtime(self.limits.max_runtime, self.limits.typical_seconds)
-        self._progress = terminal_progress()
-        self._observer = current_observer()
-
-    @property
-    def oops_ids(self) -> list[str]:
-        """The ids of the reports that this run made."""
-        return self.reporter.oops_ids
 
     @classmethod
     def for_source(
@@ -115,7 +73,7 @@ class ProcessJobRunner:
         database: TransactionSource,
         logger: logging.Logger | None = None,
         **options: Any,
-    ) -> Self | JobRunner:
+    ) -> SourceRunner:
         """Return a runner for the ready jobs of `source`; its ``runAll`` runs them.
 
         Inside a test's own transaction, which no other process sees, jobs run in this process, without limits.
@@ -123,19 +81,6 @@ class ProcessJobRunner:
         if not isinstance(database, Database):
             return JobRunner.for_source(source, database, logger, **options)
         return cls(source, database, logger=logger, **options)
-
-    @classmethod
-    def runFromSource(
-        cls,
-        source: Any,
-        database: TransactionSource,
-        logger: logging.Logger | None = None,
-        **options: Any,
-    ) -> Self | JobRunner:
-        """Run the ready jobs of `source`, and return the runner, which says what became of them."""
-        runner = cls.for_source(source, database, logger, **options)
-        runner.runAll()
-        return runner
 
     def runAll(self) -> None:
         """Run ready jobs until none is left, or the run is stopped by a signal.
@@ -278,7 +223,7 @@ class ProcessJobRunner:
         match message["kind"]:
             case "running":
                 if worker.attempt is not None:
-                    self._observer.job_started(worker.attempt)
+                    self.observer.job_started(worker.attempt)
             case "done":
                 self._hear_done(worker, message)
             case "trouble":
@@ -302,7 +247,7 @@ class ProcessJobRunner:
             raise BadMessage("expected the end of its job, which runs")
         self._job_ended(worker)
         if message["outcome"] is not None:
-            self._observer.job_ended(attempt, message["outcome"], message["seconds"] or 0.0)
+            self.observer.job_ended(attempt, message["outcome"], message["seconds"] or 0.0)
         (self.completed if is_completed else self.incomplete)[type(attempt.runnable).__name__] += 1
         self.reporter.oops_ids.extend(map(str, message["oops_ids"]))
         worker.is_done(failed=not is_completed)
@@ -311,7 +256,7 @@ class ProcessJobRunner:
         self._may_be_more = not self._is_over
         if worker.attempt is not None and worker.has_begun:
             self._runtime.took(time.monotonic() - worker.attempt.started)
-        self._progress.show(self.completed.total(), self.incomplete.total())
+        self._show_progress()
 
     def _renew(self, attempt: Attempt) -> LeaseLost | None:
         """Renew a lease; return the error where it is lost."""
@@ -347,12 +292,12 @@ class ProcessJobRunner:
         seconds = time.monotonic() - attempt.started
         if status is JobStatus.COMPLETED:
             self.completed[name] += 1
-            self._observer.job_ended(attempt, "completed", seconds)
+            self.observer.job_ended(attempt, "completed", seconds)
             return
         self.incomplete[name] += 1
         if status is not None and status is not JobStatus.RUNNING:
             self.logger.info("%s ended as %s before its process did.", attempt.name, status.title)
-            self._observer.job_ended(attempt, status.title.lower(), seconds)
+            self.observer.job_ended(attempt, status.title.lower(), seconds)
             return
         with closing(self.database.session()) as session:
             _, attempt.runnable = load_claimed(self.source, session, attempt.claim)
@@ -366,7 +311,7 @@ class ProcessJobRunner:
             session.rollback()  # the job may have looked at its rows, to say what its errors mean
             context = self.application.context
             outcome = set_aside_and_tell(self.database, self.reporter, attempt, outcome, context)
-        self._observer.job_ended(attempt, outcome.kind, seconds)
+        self.observer.job_ended(attempt, outcome.kind, seconds)
 
     @contextmanager
     def _signals(self) -> Iterator[int]:

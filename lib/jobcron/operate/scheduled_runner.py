@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import delete
-from sqlalchemy.orm import Session
 
 from jobcron.claim import Claim
 from jobcron.interfaces import JobStatus
@@ -25,9 +24,9 @@ def runner_with(*, stops: bool, deletes: bool) -> tuple[type[JobRunner], list[st
     class ScheduledJobRunner(JobRunner):
         """Runs the jobs of functions."""
 
-        def _run_one(self, session: Session, claim: Claim, runnable: Any) -> None:
+        def _run_one(self, claim: Claim, runnable: Any) -> None:
             completed = self.completed.total()
-            super()._run_one(session, claim, runnable)
+            super()._run_one(claim, runnable)
             if self.completed.total() > completed:
                 if deletes:
                     with self.database.begin() as connection:

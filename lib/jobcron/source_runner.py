@@ -1,0 +1,136 @@
+"""What all runners have: what they are given, and what became of their jobs."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections import Counter
+from typing import Any, NamedTuple
+
+from zope.interface import implementer
+
+from jobcron.application import Application
+from jobcron.claim import Claimant
+from jobcron.database import TransactionSource
+from jobcron.feed import Feed, feed_for
+from jobcron.interfaces import IJobRunner
+from jobcron.job import worker_name
+from jobcron.metrics import current_observer
+from jobcron.oops import ErrorUtility, globalErrorUtility
+from jobcron.outcome import seconds_of
+from jobcron.progress import terminal_progress
+from jobcron.report import Reporter
+from jobcron.runtime import Runtime
+
+DEFAULT_LEASE_SECONDS = 300.0
+
+
+class Limits(NamedTuple):
+    """What bounds a run; see ``configs/schema.conf``."""
+
+    batch_size: int = 100
+    crash_limit: int = 3
+    grace_seconds: float = 30.0
+    max_workers: int = 1
+    max_runtime: float | None = None
+    typical_seconds: float | None = None  # how long a job took in earlier runs
+
+
+@implementer(IJobRunner)
+class SourceRunner(ABC):
+    """Runs the ready jobs of one source.
+
+    Args:
+        source: the job class, or any object that provides `IJobSource`.
+        database: where the jobs are; an `AmbientDatabase` for tests.
+        application: entered around each job.
+        logger: told of what happens; the root logger by default.
+        limits: what bounds the run.
+        errors: makes and publishes the reports.
+
+    Attributes:
+        reporter: makes the reports, logs and mails.
+        observer: told of each job's start and end.
+        completed: how many jobs completed, by class name.
+        incomplete: how many did not, by class name.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        database: TransactionSource,
+        *,
+        application: Application | None = None,
+        logger: logging.Logger | None = None,
+        limits: Limits | None = None,
+        errors: ErrorUtility = globalErrorUtility,
+    ) -> None:
+        self.source = source
+        self.database = database
+        self.application = application or Application()
+        self.logger = logger or logging.getLogger()
+        self.limits = limits or Limits()
+        self.reporter = Reporter(errors, self.logger)
+        self.observer = current_observer()
+        self.completed: Counter[str] = Counter()
+        self.incomplete: Counter[str] = Counter()
+        self._lease_seconds = seconds_of(getattr(source, "lease_duration", None)) or DEFAULT_LEASE_SECONDS
+        self._feed = self._make_feed()
+        self._runtime = Runtime(self.limits.max_runtime, self.limits.typical_seconds)
+        self._progress = terminal_progress()
+
+    @property
+    def oops_ids(self) -> list[str]:
+        """The ids of the reports that this run made."""
+        return self.reporter.oops_ids
+
+    @classmethod
+    def for_source(
+        cls,
+        source: Any,
+        database: TransactionSource,
+        logger: logging.Logger | None = None,
+        **options: Any,
+    ) -> SourceRunner:
+        """Return a runner for the ready jobs of `source`; its ``runAll`` runs them.
+
+        Args:
+            source: see the class.
+            database: see the class.
+            logger: see the class.
+            options: as of the class.
+        """
+        return cls(source, database, logger=logger, **options)
+
+    @classmethod
+    def runFromSource(
+        cls,
+        source: Any,
+        database: TransactionSource,
+        logger: logging.Logger | None = None,
+        **options: Any,
+    ) -> SourceRunner:
+        """Run the ready jobs of `source`, and return the runner, which says what became of them.
+
+        Args: as of `for_source`.
+        """
+        runner = cls.for_source(source, database, logger, **options)
+        runner.runAll()
+        return runner
+
+    @abstractmethod
+    def runAll(self) -> None:
+        """Run ready jobs until none is left, or the run is stopped by a signal."""
+
+    def _make_feed(self) -> Feed:
+        return feed_for(
+            self.source,
+            self.database,
+            Claimant(worker_name(), self._lease_seconds),
+            self.limits.batch_size,
+            self.limits.crash_limit,
+            self.logger,
+        )
+
+    def _show_progress(self) -> None:
+        self._progress.show(self.completed.total(), self.incomplete.total())
