@@ -14,7 +14,7 @@ import fooapp
 from conftest import Instance
 from effort import noted_statements
 from fooapp import ActJob, DoFooJob, OwnReadyJob
-from jobcron import DatabaseUnavailable, JobStatus, claimed
+from jobcron import DatabaseUnavailable, JobStatus, claim, claimed
 
 WRITE = ("write", "effect")
 
@@ -197,6 +197,31 @@ def test_any_number_of_expired_jobs_ends_in_one_run_and_in_short_transactions(
     if instance.database.dialect == "postgresql":
         by_transaction = instance.query("SELECT count(*) FROM jobcron_event GROUP BY xmin ORDER BY 1")
         assert by_transaction == [(1,), (2,), (2,)]
+
+
+@pytest.mark.parametrize("job_class", [DoFooJob, OwnReadyJob])
+@pytest.mark.parametrize("runner_class", ["JobRunner", "ProcessJobRunner"])
+def test_a_run_that_is_told_to_stop_leaves_the_rest_of_many_expired_jobs_to_the_next(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, job_class: Any, runner_class: str
+) -> None:
+    monkeypatch.setattr(claimed, "EXPIRE_BATCH", 1)
+    expire = claim.expire
+
+    def stop_and_expire(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return expire(*arguments)
+
+    monkeypatch.setattr(claimed, "expire", stop_and_expire)
+    past = datetime.now(UTC) - timedelta(hours=1)
+    with instance.session() as session:
+        foos = [instance.foo(session) for _ in range(5)]
+        job_class.createMultiple(foos, session=session, expires_at=past)
+    name = "do_foo" if job_class is DoFooJob else "own_ready"
+    conf = instance.path / "jobcron.conf"
+    conf.write_text(conf.read_text().replace(f"[{name}]\n", f"[{name}]\nrunner_class: {runner_class}\n"))
+    instance.run(name)
+    statuses = [row.status for row in instance.rows()]
+    assert statuses == [JobStatus.EXPIRED] + [JobStatus.WAITING] * 4
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

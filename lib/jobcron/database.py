@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session
 
+from jobcron.connecting import CONNECT_ARGUMENTS, SERVERS_END
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.redact import is_secret
 from jobcron.sql import statement
@@ -32,6 +33,9 @@ BUSY_SECONDS = 30.0
 
 COMPANION_SECONDS = 0.25
 """How long one who must not wait long waits for a lock."""
+
+STOPPED_SECONDS = 10.0
+"""How long the server waits for the next statement of a short transaction of ours, whose process was stopped."""
 
 _PLAIN_NAMES = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
 
@@ -98,7 +102,7 @@ def make_engine(url: str, user: str | None = None, busy_seconds: float = BUSY_SE
         # Not in the event itself: after an error there SQLAlchemy would go on without any transaction.
         engine.dialect.do_begin = _begin_sqlite  # type: ignore[method-assign, assignment]
     else:
-        arguments = {"application_name": "jobcron", "connect_timeout": 10}
+        arguments = {"application_name": "jobcron", **CONNECT_ARGUMENTS}
         engine = create_engine(
             parsed,
             isolation_level="READ COMMITTED",
@@ -106,6 +110,7 @@ def make_engine(url: str, user: str | None = None, busy_seconds: float = BUSY_SE
             connect_args={k: v for k, v in arguments.items() if k not in parsed.query},
             **options,
         )
+        event.listen(engine, "connect", _set_up_postgresql)
     event.listen(engine, "handle_error", mark_interruption)
     return engine
 
@@ -125,6 +130,13 @@ def _set_up_sqlite(connection: sqlite3.Connection, record: object) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.close()
+
+
+def _set_up_postgresql(connection: Any, record: object) -> None:
+    autocommit, connection.autocommit = connection.autocommit, True  # one round trip
+    with connection.cursor() as cursor:
+        cursor.execute(SERVERS_END)
+    connection.autocommit = autocommit
 
 
 def _note_mode(connection: Connection) -> None:
@@ -205,7 +217,7 @@ class Database:
             connection = (self._writing if writing else self.engine).connect()
             transaction = connection.begin()
             if self._lock_seconds is not None:
-                wait_for_locks(connection, self._lock_seconds)
+                be_brief(connection, self._lock_seconds)
         except DBAPIError as error:
             if connection is not None:
                 connection.close()
@@ -286,11 +298,17 @@ class AmbientDatabase:
         """Do nothing: the connection is not ours."""
 
 
-def wait_for_locks(connection: Connection, seconds: float) -> None:
-    """Let this transaction wait at most so long for a lock; SQLite's one lock is taken when it begins."""
+def be_brief(connection: Connection, seconds: float) -> None:
+    """Let this transaction of our own wait at most so long for a lock, and keep nothing locked for long.
+
+    The server ends it where its process is stopped in the middle. SQLite's one lock is taken when it begins.
+    """
     if connection.dialect.name == "postgresql":
         # LOCAL: behind a pgbouncer the next transaction may be another client's.
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {seconds * 1000:.0f}")
+        connection.exec_driver_sql(
+            f"SET LOCAL lock_timeout = {seconds * 1000:.0f}; "
+            f"SET LOCAL idle_in_transaction_session_timeout = {STOPPED_SECONDS * 1000:.0f}"
+        )
 
 
 @cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -39,8 +40,13 @@ BATCH_GROWTH = 4
 class Feed(Protocol):
     """Hands out claimed jobs."""
 
-    def take(self, session: Session) -> list[Entry]:
-        """Return the next jobs, claimed and loaded; an empty list where none is ready."""
+    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Entry]:
+        """Return the next jobs, claimed and loaded; an empty list where none is ready.
+
+        Args:
+            session: where they work.
+            must_stop: tells whether the run was asked to stop: then the list may be empty early.
+        """
 
     def took(self, seconds: float) -> None:
         """Learn how long a job took."""
@@ -91,13 +97,13 @@ class TypeFeed:
     def forget(self) -> None:
         """Hold nothing: what was claimed is in the runner's hands."""
 
-    def take(self, session: Session) -> list[Entry]:
+    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Entry]:
         """See `Feed`: first the jobs whose process died, one at a time, then those that are ready."""
         session.expunge_all()
         self._grow()
         while True:
             entries = self._take_once(session)
-            if entries or not self._more_expired:
+            if entries or not self._more_expired or must_stop():
                 return entries
 
     def _take_once(self, session: Session) -> list[Entry]:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobcron.attempt import Attempt, lost
 from jobcron.claim import Claim
-from jobcron.database import TransactionSource, execute, wait_for_locks
+from jobcron.database import TransactionSource, be_brief, execute
 from jobcron.errors import DatabaseUnavailable
 from jobcron.history import record
 from jobcron.insistence import TRIES, persistently
@@ -163,7 +163,7 @@ def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
     """
 
     def look(connection: Connection) -> Any:
-        wait_for_locks(connection, SETTLE_SECONDS)
+        be_brief(connection, SETTLE_SECONDS)
         execute(connection, "fence", {"id": claim.id, "token": claim.token}).first()
         return _state(connection, claim)
 

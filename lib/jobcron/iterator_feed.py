@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -59,7 +60,7 @@ class IteratorFeed:
         self._found.clear()
         self._claimed_in_pass = True
 
-    def take(self, session: Session) -> list[Entry]:
+    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Entry]:
         """See `Feed`. Ready jobs are looked for again until a look finds none that can be claimed."""
         while True:
             if not self._found:
@@ -67,8 +68,8 @@ class IteratorFeed:
                     return []
                 self._claimed_in_pass = False
                 session.expunge_all()
-                poison = self._put_back_the_dead(session)
-                if poison:
+                poison = self._put_back_the_dead(session, must_stop)
+                if poison or must_stop():
                     self._claimed_in_pass = True
                     return poison
                 self._found.extend(self._ready(session))
@@ -132,14 +133,14 @@ class IteratorFeed:
         registry.remember(session.connection(), type_id, name)
         self._known_types.add(type_id)
 
-    def _put_back_the_dead(self, session: Session) -> list[Entry]:
+    def _put_back_the_dead(self, session: Session, must_stop: Callable[[], bool]) -> list[Entry]:
         """Return dead jobs to the queue, where the source finds them again; hand out those that are poison."""
         connection = session.connection()
         for number in registry.type_ids_of(connection, self._source):
-            while end_expired(connection, number, self._logger):
+            while end_expired(connection, number, self._logger) and not must_stop():
                 session.commit()
                 connection = session.connection()
-            while taken := reclaim(connection, number, self._claimant):
+            while not must_stop() and (taken := reclaim(connection, number, self._claimant)):
                 row = session.get_one(Job, taken[0].id, populate_existing=True)
                 record_taken_over(session, taken[0], self._source)
                 session.commit()

@@ -62,7 +62,7 @@ class JobRunner(SourceRunner):
         self._is_over = True
 
     def _drain(self) -> None:
-        while not (self._place.is_stopping or self._is_over):
+        while not (self._must_stop() or self._is_over):
             if not self._runtime.may_start():
                 self._runtime.tell(self.logger)
                 return
@@ -86,14 +86,9 @@ class JobRunner(SourceRunner):
     def _refill(self) -> Entry | None:
         """Take the next jobs, and return the first of them."""
         self._is_emptied, self._is_first = False, True
-        entries = self._take()
+        entries = self._take(self._place.session)
         self._backlog.extend(entries[1:])
         return entries[0] if entries else None
-
-    def _take(self) -> list[Entry]:
-        """Take the next jobs."""
-        session = self._place.session
-        return insist(session, "no more jobs could be claimed", lambda: self._feed.take(session))
 
     def _run_one(self, claim: Claim, runnable: Any) -> None:
         """Run one claimed job, and count it."""
@@ -150,6 +145,9 @@ class JobRunner(SourceRunner):
                 extra=TOLD,
             )
             return False
+
+    def _must_stop(self) -> bool:
+        return self._place.is_stopping
 
     def _let_go(self) -> None:
         """Return what is claimed: its rows are in the session no more."""

@@ -7,12 +7,15 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Any, NamedTuple
 
+from sqlalchemy.orm import Session
 from zope.interface import implementer
 
 from jobcron.application import Application
 from jobcron.claim import Claimant
+from jobcron.claimed import Entry
 from jobcron.database import TransactionSource
 from jobcron.feed import Feed, feed_for
+from jobcron.insistence import insist
 from jobcron.interfaces import IJobRunner
 from jobcron.job import worker_name
 from jobcron.metrics import current_observer
@@ -131,6 +134,15 @@ class SourceRunner(ABC):
             self.limits.crash_limit,
             self.logger,
         )
+
+    def _take(self, session: Session) -> list[Entry]:
+        """Claim the next jobs; none: none is ready, or the run was asked to stop."""
+        failure = "no more jobs could be claimed"
+        return insist(session, failure, lambda: self._feed.take(session, self._must_stop))
+
+    @abstractmethod
+    def _must_stop(self) -> bool:
+        """Tell whether the run was asked to stop."""
 
     def _show_progress(self) -> None:
         self._progress.show(self.completed.total(), self.incomplete.total())

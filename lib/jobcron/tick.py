@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 
+from jobcron.connecting import CONNECT_ARGUMENTS
 from jobcron.sql import statement
 
 TYPE_CHECKING = False
@@ -83,7 +84,7 @@ def _ask_postgresql(url: str, user: str | None, questions: list[dict[str, Any]])
         if user:
             arguments["user"] = user
             arguments.pop("password", None)  # it is the URL's user's
-        connection = psycopg2.connect(**{"connect_timeout": 10, **arguments})
+        connection = psycopg2.connect(**{**CONNECT_ARGUMENTS, **arguments})
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:

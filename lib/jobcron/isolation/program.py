@@ -31,7 +31,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -133,7 +133,7 @@ class HandedFeed:
     def forget(self) -> None:
         """Hold nothing."""
 
-    def take(self, session: Session) -> list[Entry]:
+    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Entry]:
         """See `Feed`: say what became of the last job, and wait for the next."""
         if self._pending is None:
             self.tell_done()

@@ -35,7 +35,6 @@ from jobcron.errors import (
     ProcessNotStarted,
 )
 from jobcron.finish import set_aside, settled, status_of
-from jobcron.insistence import insist
 from jobcron.instance import load_settings
 from jobcron.interfaces import JobStatus
 from jobcron.isolation.messages import BadMessage
@@ -109,7 +108,7 @@ class ProcessJobRunner(SourceRunner):
     def _hand_out(self, session: Session) -> bool:
         """Give each child that is free a job, as long as there are; tell whether any was given."""
         given = False
-        while self._may_be_more and self._trouble is None and self._stop_at is None:
+        while self._may_be_more and self._trouble is None and not self._must_stop():
             if not self._runtime.may_start():
                 self._runtime.tell(self.logger)
                 self._may_be_more, self._is_over = False, True
@@ -117,7 +116,7 @@ class ProcessJobRunner(SourceRunner):
             busy = [worker for worker in self._workers if worker.attempt]
             if len(busy) >= self.limits.max_workers:
                 break
-            attempt = self._take(session)
+            attempt = self._attempt(session)
             if attempt is None:
                 self._may_be_more = False
             elif attempt.counts[1] > self.limits.crash_limit:  # whoever loads it dies: see `TypeFeed`
@@ -141,15 +140,16 @@ class ProcessJobRunner(SourceRunner):
         except Exception as error:
             self._trouble = self._trouble or error
 
-    def _take(self, session: Session) -> Attempt | None:
+    def _attempt(self, session: Session) -> Attempt | None:
         """Claim the next job; None: there is none, or the run ends."""
         with self._ending_the_run():
-            for claim, runnable in insist(
-                session, "no more jobs could be claimed", lambda: self._feed.take(session)
-            ):
+            for claim, runnable in self._take(session):
                 limit = limit_of(runnable, "time_limit")
                 return Attempt(claim, runnable, session, self._lease_seconds, limit)
         return None
+
+    def _must_stop(self) -> bool:
+        return self._stop_at is not None
 
     def _worker_for(self, attempt: Attempt) -> Worker | None:
         """Return a child that is free; None: none can be started, the job went back, and the run ends."""
