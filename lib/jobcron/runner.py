@@ -26,7 +26,21 @@ from jobcron.workplace import Workplace, workplace
 
 
 class JobRunner(SourceRunner):
-    """Runs the ready jobs of one source, in this process; see `SourceRunner`."""
+    """Runs the ready jobs of one source, in this process.
+
+    Args:
+        source: the job class, or any object that provides `IJobSource`.
+        database: where the jobs are; an `AmbientDatabase` for tests.
+        application: entered around each job.
+        logger: told of what happens; the root logger by default.
+        limits: what bounds the run.
+        errors: makes and publishes the reports.
+
+    Attributes:
+        completed: how many jobs completed, by class name.
+        incomplete: how many did not, by class name.
+        oops_ids: the ids of the reports that this run made.
+    """
 
     _backlog: Backlog
     _place: Workplace

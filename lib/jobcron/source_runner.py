@@ -41,21 +41,11 @@ class Limits(NamedTuple):
 
 @implementer(IJobRunner)
 class SourceRunner(ABC):
-    """Runs the ready jobs of one source.
-
-    Args:
-        source: the job class, or any object that provides `IJobSource`.
-        database: where the jobs are; an `AmbientDatabase` for tests.
-        application: entered around each job.
-        logger: told of what happens; the root logger by default.
-        limits: what bounds the run.
-        errors: makes and publishes the reports.
+    """Runs the ready jobs of one source; see `JobRunner` for what it is given.
 
     Attributes:
         reporter: makes the reports, logs and mails.
         observer: told of each job's start and end.
-        completed: how many jobs completed, by class name.
-        incomplete: how many did not, by class name.
     """
 
     def __init__(

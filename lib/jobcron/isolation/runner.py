@@ -49,7 +49,10 @@ POLL_SECONDS = 0.5
 
 
 class ProcessJobRunner(SourceRunner):
-    """Runs the ready jobs of one source in child processes; see `SourceRunner`."""
+    """Runs the ready jobs of one source in child processes.
+
+    Args and attributes: as of `JobRunner`.
+    """
 
     database: Database
 
