@@ -194,10 +194,19 @@ class HarshJob(BaseRunnableJob):
         for child in [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]:
             child.wait()
 
+    def do_nap(self) -> None:
+        """Take a moment."""
+        time.sleep(0.5)
+
     def do_fork(self) -> None:
-        """Fork, and let both come back from here."""
+        """Fork, and let both come back from here, the copy when the next job runs."""
         if os.fork() == 0:
             time.sleep(0.2)
+
+    def do_fork_and_wait(self) -> None:
+        """Fork, and let both come back from here, the copy first."""
+        if os.fork() > 0:
+            time.sleep(0.5)
 
     def do_end_a_copy(self) -> None:
         """Fork, and end the copy as multiprocessing does."""

@@ -180,11 +180,15 @@ def test_what_a_job_prints_goes_to_the_log_and_never_to_standard_output(harsh: I
 
 @pytest.mark.feature("LP-24")
 @pytest.mark.parametrize("section", ["harsh", "in_process"])
-def test_a_copy_that_a_job_makes_of_its_process_commits_nothing(harsh: Instance, section: str) -> None:
-    job, after = make(harsh, "fork", "well")
-    harsh.command("run", section)
+@pytest.mark.parametrize("thing", ["fork", "fork_and_wait"])
+def test_a_copy_that_a_job_makes_of_its_process_commits_nothing(
+    harsh: Instance, section: str, thing: str
+) -> None:
+    job, after = make(harsh, thing, "nap")
+    _, log = harsh.command("run", section)
+    assert "Ran 2 HarshJob jobs." in log
+    assert "lost its lease" not in log
     assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2
-    time.sleep(0.3)  # the copy's turn
     assert sorted(job for (job,) in harsh.query("SELECT job FROM process")) == [job, after]
     said = [report["value"] for report in reports(harsh)]
     if section == "in_process":

@@ -66,3 +66,4 @@ def test_a_cut_at_any_commit_settles_what_became_of_it(proof: Proof, server: Pri
                 assert proof.verdict(since=first, crash_limit=10) == [], f"{kind}, COMMIT {number} cut {cut}"
         assert proxy.cuts >= 12
         assert "lost its lease" not in runs.log()  # nobody else was there to take it
+        assert "An action after the commit failed" not in runs.log()  # there was none
