@@ -181,9 +181,7 @@ def test_what_a_job_prints_goes_to_the_log_and_never_to_standard_output(harsh: I
 @pytest.mark.feature("LP-24")
 @pytest.mark.parametrize("section", ["harsh", "in_process"])
 @pytest.mark.parametrize("thing", ["fork", "fork_and_wait"])
-def test_a_copy_that_a_job_makes_of_its_process_commits_nothing(
-    harsh: Instance, section: str, thing: str
-) -> None:
+def test_a_copy_that_a_job_makes_of_its_process_commits_nothing(harsh: Instance, section: str, thing: str) -> None:
     job, after = make(harsh, thing, "nap")
     _, log = harsh.command("run", section)
     assert "Ran 2 HarshJob jobs." in log

@@ -193,3 +193,20 @@ def test_the_grace_ends_for_a_job_after_one_that_had_handlers_of_its_own(
     with soon():
         hasty.run("busy")
     assert [hasty.row(job).status for job in (first, second)] == [JobStatus.COMPLETED, JobStatus.WAITING]
+
+
+def test_a_time_limit_that_is_no_time_fails_its_job_and_ends_no_run(
+    hasty: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def clean_up(self: LimitedJob, error: BaseException) -> None:
+        self.act_write("cleaned up")
+
+    monkeypatch.setattr(LimitedJob, "afterFailure", clean_up, raising=False)
+    monkeypatch.setattr(LimitedJob, "time_limit", "soon")
+    jobs = [make(hasty, LimitedJob, ("write", "effect")) for _ in range(2)]
+    log = hasty.run("limited")
+    assert "2 LimitedJob jobs did not complete." in log
+    for job in jobs:
+        assert hasty.row(job).status is JobStatus.FAILED
+        assert "TypeError" in str(hasty.row(job).log)
+    assert [note for _, _, note in hasty.ledger()] == ["cleaned up"] * 2

@@ -19,6 +19,7 @@ from conftest import JOBCRON, Instance
 from fooapp import DoFooJob
 from jobcron import BaseRunnableJob, DirectoryError, Job, JobStatus, JobType, globalErrorUtility
 from jobcron.effects import effects_of
+from jobcron.oops import ErrorUtility
 from jobcron.operate.oops import show_reports
 from jobcron.publishers import DateDirectory
 
@@ -664,3 +665,26 @@ def test_a_message_of_the_surroundings_is_in_the_report(instance: Instance) -> N
         instance.run("act")
     variables = report_of(instance)["req_vars"]
     assert (variables["batch"], variables["password"]) == ("nightly", "***")
+
+
+@pytest.mark.feature("LP-26")
+def test_a_hook_that_fails_costs_no_report_and_ends_no_run(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure = ErrorUtility.configure
+
+    def with_hook(utility: ErrorUtility, *arguments: Any) -> None:
+        def fail(report: dict[str, Any], context: dict[str, Any]) -> None:
+            raise RuntimeError("the application's hook")
+
+        configure(utility, *arguments)
+        utility.config.on_create.append(fail)
+
+    monkeypatch.setattr(ErrorUtility, "configure", with_hook)
+    job, after = instance.act(("raise", "value")), instance.act(("write", "effect"))
+    instance.run("act")
+    report = report_of(instance)
+    assert instance.row(job).oops_id == report["id"]
+    assert report["reporter"] == "T-act"
+    assert report["req_vars"]["on_create"] == "failed: RuntimeError: the application's hook"
+    assert [instance.row(number).status for number in (job, after)] == [JobStatus.FAILED, JobStatus.COMPLETED]

@@ -109,8 +109,8 @@ class Attempt:
 
     def limit_to(self, seconds: float | None) -> None:
         """Let the job run so long at most, from now on; what interrupted it before counts no more."""
-        self.interrupted, self.time_limit = None, seconds
         self.deadline = None if seconds is None else time.monotonic() + seconds
+        self.interrupted, self.time_limit = None, seconds
 
     def cancel_statement(self) -> None:
         """Stop the statement that the job waits for, if it does; called by the keeper, from its own thread.
@@ -164,7 +164,8 @@ def lost(claim: Claim) -> LeaseLost:
 def fenced(session: Session) -> Iterator[None]:
     """Let what this session does be committed only while the job that runs in it is still ours, inside the block.
 
-    Every COMMIT that SQLAlchemy sends on its connection passes the fence, the session's own or not. One that is
+    Every COMMIT that SQLAlchemy sends on its connection passes the fence, the session's own or not, from the job's
+    first statement in the transaction on: a job begins with no transaction open. One that is
     sent as raw SQL passes none; the end of a savepoint needs none, nothing is committed by it. In a test's own
     transaction nothing is committed at all.
     """
@@ -172,7 +173,8 @@ def fenced(session: Session) -> Iterator[None]:
 
     def note_connection(session: Session, transaction: object, connection: Connection) -> None:
         attempt: Attempt | None = session.info.get(ATTEMPT)
-        if attempt is not None:
+        is_ours = connection.engine.pool is bind.engine.pool  # a job may lead the session to another database
+        if attempt is not None and is_ours:
             attempt.connection, attempt.trouble = connection, None
 
     def check(connection: Connection) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstanceState, Session
 
 from jobcron.claim import Claim, expire
 from jobcron.effects import effects_of
@@ -69,6 +69,38 @@ def load_claimed(source: Any, session: Session, claim: Claim) -> Entry:
         # This one row cannot be read. It must not be in the way of the others: it is taken, and fails.
         return claim, Unloadable(error)
     return claim, job or missing(source)
+
+
+def load_all(source: Any, session: Session, claims: list[Claim]) -> list[Entry]:
+    """Return claimed jobs, their rows loaded together; where one cannot be read, one by one.
+
+    Raises:
+        SQLAlchemyError: as of `load_claimed`.
+    """
+    if len(claims) > 1:
+        try:
+            jobs = source.load(session, [claim.id for claim in claims])
+            return [(claim, jobs.get(claim.id) or missing(source)) for claim in claims]
+        except SQLAlchemyError:
+            raise
+        except Exception:  # one of them cannot be read: it must not be in the way of the others
+            session.rollback()
+    return [load_claimed(source, session, claim) for claim in claims]
+
+
+def is_loaded(job: Any, session: Session) -> bool:
+    """Tell whether a job's rows are in the session, with what was read of them; asks the database nothing.
+
+    A job that ran before may have emptied the session: by a rollback, or `expunge_all`. What another one then
+    changes in its rows would be lost, and reading them would open a transaction.
+    """
+    # In this order: a context that is not whole would be asked for its row.
+    return all(_is_whole(getattr(job, name, None), session) for name in ("context", "job"))
+
+
+def _is_whole(row: Any, session: Session) -> bool:
+    state: InstanceState[Any] | None = inspect(row, raiseerr=False)
+    return not isinstance(state, InstanceState) or (state.session is session and not state.expired)
 
 
 def missing(source: Any) -> Unloadable:

@@ -1,7 +1,7 @@
 """Times in the database: one column type, and the database's own clock as an expression.
 
 Leases and due times are compared by one clock, the database's, whatever the clocks of the machines say
-(design.md, the life of a job, point 8).
+(docs/explanation/life-of-a-job.md).
 """
 
 from __future__ import annotations

@@ -246,7 +246,7 @@ class Database:
             writing: on SQLite each transaction takes the write lock when it begins; False: it reads only.
 
         What is loaded stays loaded after a commit: a job that works outside the database first holds no
-        transaction while it does (design.md, the life of a job, point 4).
+        transaction while it does (docs/explanation/life-of-a-job.md).
         """
         return self._session_class(self._writing if writing else self.engine, expire_on_commit=False)
 

@@ -1,4 +1,4 @@
-"""Values as the JSON of a job's row, and back: one encoding for what JSON lacks (design.md, Trust).
+"""Values as the JSON of a job's row, and back: one encoding for what JSON lacks (SECURITY.md).
 
 `encode` and `decode` carry the types below, each as an object with one key, for values that are declared as
 arguments:

@@ -43,15 +43,15 @@ class Executor:
     Args:
         runner: whose jobs they are; it knows the source, the application and the limits.
         place: where they work.
-        let_go: called when all that was loaded in the place's session is gone.
+        forget: called when what was loaded in the place's session has left it.
     """
 
-    def __init__(self, runner: SourceRunner, place: Workplace, let_go: Callable[[], None]) -> None:
+    def __init__(self, runner: SourceRunner, place: Workplace, forget: Callable[[], None]) -> None:
         self._runner = runner
         self._database = runner.database
         self._context = runner.application.context
         self._place = place
-        self._let_go = let_go
+        self._forget = forget
 
     def execute(self, attempt: Attempt) -> Outcome:
         """Run a job, write what became of it, and tell of it.
@@ -60,6 +60,8 @@ class Executor:
             DatabaseUnavailable: the database went away for good; the lease decides.
         """
         session = attempt.session
+        if session.in_transaction():
+            session.commit()  # it began for nobody, and no fence would watch it
         session.info[ATTEMPT] = attempt
         self._place.statements.clear()
         attempt.must_stop = lambda: self._place.is_stopping
@@ -136,7 +138,8 @@ class Executor:
     def _drop_connection(self, attempt: Attempt) -> None:
         """Close the connection of the session, and let go of all that was loaded in it."""
         attempt.session.invalidate()
-        self._let_go()
+        self._database.close()  # where no transaction was open, the connection is in the pool again
+        self._forget()
 
     def _outcome(self, error: BaseException, attempt: Attempt) -> Outcome:
         is_stopped = any(isinstance(e, Interrupted | KeyboardInterrupt) for e in members_of(error))
@@ -165,11 +168,11 @@ class Executor:
         if not cleans_up(attempt, outcome):
             return
         logger = self._runner.logger
-        attempt.limit_to(attempt.time_limit or CLEAN_UP_SECONDS)
         try:
+            attempt.limit_to(attempt.time_limit or CLEAN_UP_SECONDS)
             with self._watched(attempt):
                 let_clean_up(attempt, outcome, self._context, logger)
-        except RAISED_ANYWHERE as error:
+        except BaseException as error:  # an interruption; or a limit that makes no sense
             logger.warning("%s did not do what it does after a failure: %s", attempt.name, error)
         if attempt.interrupted is not None:
             self._drop_connection(attempt)

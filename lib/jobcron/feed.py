@@ -12,11 +12,11 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from jobcron.claim import Claim, Claimant, claim, reclaim
-from jobcron.claimed import Bare, Entry, end_expired, load_claimed, missing, record_taken_over
+from jobcron.claimed import Bare, Entry, Unloadable, end_expired, load_all, record_taken_over
 from jobcron.database import TransactionSource
 from jobcron.errors import DatabaseUnavailable
 from jobcron.finish import set_aside
@@ -153,16 +153,10 @@ class TypeFeed:
     def _loaded(self, session: Session, claims: list[Claim]) -> list[Entry]:
         if len(claims) == 1 and self._is_poison_to_load(session, claims[0]):
             return [(claims[0], Bare(session.get_one(Job, claims[0].id)))]
-        if len(claims) > 1:
-            try:
-                jobs = self._source.load(session, [c.id for c in claims])
-                return [(c, jobs.get(c.id) or missing(self._source)) for c in claims]
-            except SQLAlchemyError:
-                raise
-            except Exception:  # one of them cannot be read: it must not be in the way of the others
-                session.rollback()
-                self._batch, self._seconds = 1, None
-        return [load_claimed(self._source, session, c) for c in claims]
+        entries = load_all(self._source, session, claims)
+        if any(isinstance(job, Unloadable) for _, job in entries):
+            self._batch, self._seconds = 1, None  # there may be more like this one
+        return entries
 
     def _is_poison_to_load(self, session: Session, claim: Claim) -> bool:
         """Tell whether a job died again when it was to be stopped for its deaths: then loading it is deadly."""

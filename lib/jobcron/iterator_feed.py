@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, object_session
 
 from jobcron import registry
-from jobcron.claim import Claimant, claim_one, reclaim
-from jobcron.claimed import Bare, Entry, Unloadable, end_expired, record_taken_over
+from jobcron.claim import Claim, Claimant, claim_one, reclaim
+from jobcron.claimed import Bare, Entry, Unloadable, end_expired, load_claimed, record_taken_over
 from jobcron.database import TransactionSource
 from jobcron.errors import ConfigurationError
 from jobcron.finish import set_aside
@@ -21,6 +21,15 @@ from jobcron.metrics import current_observer
 from jobcron.outcome import NotStarted
 from jobcron.registry import SourceName, dotted_name
 from jobcron.sessions import use_session
+
+
+class Found(NamedTuple):
+    """A job as the source yielded it: a rollback empties its row, which can then not be asked for its number."""
+
+    number: int
+    type_id: int
+    row: Job
+    job: Any
 
 
 class IteratorFeed:
@@ -47,7 +56,7 @@ class IteratorFeed:
         self._claimant = claimant
         self._crash_limit = crash_limit
         self._logger = logger
-        self._found: deque[tuple[int, int, Any]] = deque()
+        self._found: deque[Found] = deque()
         self._claimed_in_pass = True
         self._known_types: set[int] = set()
         self._observer = current_observer()
@@ -75,23 +84,22 @@ class IteratorFeed:
                 self._found.extend(self._ready(session))
                 if not self._found:
                     return []
-            number, type_id, job = self._found.popleft()
-            claims = claim_one(session.connection(), number, self._claimant)
+            found = self._found.popleft()
+            claims = claim_one(session.connection(), found.number, self._claimant)
             if not claims:
                 session.rollback()
                 continue
-            self._remember_type(session, type_id)
-            runnable = self._refreshed(session, number, job)
+            self._remember_type(session, found.type_id)
+            runnable = self._refreshed(session, claims[0], found)
             session.commit()
             self._claimed_in_pass = True
             return [(claims[0], runnable)]
 
-    def _ready(self, session: Session) -> list[tuple[int, int, Any]]:
-        # Read whole, in a short transaction: no cursor stays open while jobs run. The numbers are kept: a rollback
-        # empties the rows, and one that was deleted meanwhile cannot even be asked for its number.
+    def _ready(self, session: Session) -> list[Found]:
+        # Read whole, in a short transaction: no cursor stays open while jobs run.
         with use_session(session):
             rows = ((self._row_of(job, session), job) for job in self._source.iterReady())
-            found = [(row.id, row.type_id, job) for row, job in rows]
+            found = [Found(row.id, row.type_id, row, job) for row, job in rows]
         session.commit()
         return found
 
@@ -110,20 +118,22 @@ class IteratorFeed:
             )
         return row
 
-    def _refreshed(self, session: Session, number: int, job: Any) -> Any:
+    def _refreshed(self, session: Session, claim: Claim, found: Found) -> Any:
         """Read again, in the claim's transaction, what the pass read long ago: `acquire` counts on it."""
+        if object_session(found.row) is not session:  # a job that ran since has emptied the session
+            return load_claimed(self._source, session, claim)[1]
         load = getattr(self._source, "load", None)
         try:
             if load is not None:
-                load(session, [number])
+                load(session, [claim.id])
             else:
                 session.expire_all()
-                session.refresh(job.job)
+                session.refresh(found.row)
         except SQLAlchemyError:
             raise
         except Exception as error:  # as in `load_claimed`: this one is taken, and fails
             return Unloadable(error)
-        return job
+        return found.job
 
     def _remember_type(self, session: Session, type_id: int) -> None:
         """Note which types the source hands out: a job of theirs that died is then known to be its."""

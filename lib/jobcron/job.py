@@ -62,7 +62,7 @@ MOVES: dict[JobStatus, frozenset[JobStatus]] = {
     E: frozenset({W, C}),
     B: frozenset({W, X, E}),
 }
-"""The legal moves by hand (design.md, Data). The database refuses all others, whoever writes."""
+"""The legal moves by hand (docs/reference/statuses.md). The database refuses all others, whoever writes."""
 
 STATUS_OF = {int(status): status for status in JobStatus}
 

@@ -88,10 +88,16 @@ class Backlog:
             returned, self._has_returned = self._has_returned, False
             return returned
 
-    def numbers(self) -> list[int]:
-        """Return the numbers of the jobs; some may be taken by the other thread a moment later."""
+    def replace(self, entries: Iterable[tuple[Claim, Any]]) -> None:
+        """Take jobs that were loaded again for those that wait; what went back meanwhile stays gone."""
+        loaded = {claim.id: job for claim, job in entries}
         with self._lock:
-            return [claim.id for claim, _ in self._waiting]
+            self._waiting = deque((claim, loaded.get(claim.id, job)) for claim, job in self._waiting)
+
+    def entries(self) -> list[tuple[Claim, Any]]:
+        """Return the jobs; some may be taken by the other thread a moment later."""
+        with self._lock:
+            return list(self._waiting)
 
     def __len__(self) -> int:
         return len(self._waiting)

@@ -9,6 +9,7 @@ import traceback
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -84,7 +85,13 @@ class ErrorUtility:
             self._messages.pop()
 
     def make_report(
-        self, error: BaseException, oops_id: str, variables: list[tuple[str, object]], **more: Any
+        self,
+        error: BaseException,
+        oops_id: str,
+        variables: list[tuple[str, object]],
+        *,
+        hooked: bool = True,
+        **more: Any,
     ) -> dict[str, Any]:
         """Return a report of an error, not published yet.
 
@@ -92,9 +99,10 @@ class ErrorUtility:
             error: what happened, with its traceback, causes and contexts.
             oops_id: the report's id.
             variables: names and values to show.
+            hooked: whether the application's hooks (`config.on_create`) have a part in it.
             more: further entries, such as ``duration`` and ``timeline``.
         """
-        report: dict[str, Any] = self.config.create({})
+        report: dict[str, Any] = self.config.create({}) if hooked else deepcopy(self.config.template)
         report.setdefault("time", datetime.now(UTC))
         shown = [(k, v) for message in self._messages for k, v in message.items()]
         report.update(

@@ -1,4 +1,4 @@
-"""What became of an attempt, as values; and which error leads to which (design.md, the table of outcomes).
+"""What became of an attempt, as values; and which error leads to which (LP-19 to LP-22).
 
 Nothing here touches a database or a clock: `finish` applies what is decided here.
 """

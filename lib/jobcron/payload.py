@@ -1,4 +1,4 @@
-"""What a job's row may hold as data: plain JSON within limits (design.md, Trust)."""
+"""What a job's row may hold as data: plain JSON within limits (SECURITY.md)."""
 
 from __future__ import annotations
 

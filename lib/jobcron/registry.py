@@ -1,7 +1,7 @@
 """Which class a job type belongs to, and what the database knows of it.
 
-A name read from a row is only ever looked up here: nothing is imported because a row says so (design.md,
-Trust).
+A name read from a row is only ever looked up here: nothing is imported because a row says so
+(SECURITY.md).
 """
 
 from __future__ import annotations

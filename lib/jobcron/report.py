@@ -47,11 +47,7 @@ class Reporter:
             history: it is on standard error already. Its id is None where a filter dropped it.
         """
         oops_id = job_oops_id(self.utility.prefix, attempt.claim, attempt.uuid)
-        try:
-            report = self.utility.make_report(error, oops_id, variables, **more)
-        except BaseException as failure:  # of what the job says of itself; the error is reported all the same
-            said = [("variables", f"could not be shown: {type(failure).__name__}")]
-            report = self.utility.make_report(error, oops_id, [*said], **more)
+        report = self._report_of(error, oops_id, variables, more)
         try:
             if self.utility.publish(report) is None:
                 report["id"] = None
@@ -64,6 +60,20 @@ class Reporter:
             return report, f"not published: {failure_text}\n{text}"
         self.oops_ids.append(oops_id)
         return report, None
+
+    def _report_of(
+        self, error: BaseException, oops_id: str, variables: list[tuple[str, object]], more: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return a report, with less in it where what the job or the application adds cannot be had."""
+        try:
+            return self.utility.make_report(error, oops_id, variables, **more)
+        except BaseException as failure:
+            said: list[tuple[str, object]] = [("variables", f"could not be shown: {self.in_a_line(failure)}")]
+        try:
+            return self.utility.make_report(error, oops_id, said, **more)
+        except BaseException as failure:
+            said.append(("on_create", f"failed: {self.in_a_line(failure)}"))
+            return self.utility.make_report(error, oops_id, said, hooked=False, **more)
 
     def error_text(self, error: BaseException | None) -> str | None:
         """Return what the row's ``log`` says of an error: its traceback, without secrets."""

@@ -1,4 +1,4 @@
-"""The loop: claim, run, outcome, finish.
+"""The loop over ready jobs: claim some, run each, until there are no more.
 
 One `JobRunner` runs the ready jobs of one source in this process, one after the other.
 """
@@ -6,14 +6,14 @@ One `JobRunner` runs the ready jobs of one source in this process, one after the
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.attempt import Attempt
 from jobcron.claim import Claim
-from jobcron.claimed import Entry, Unloadable
+from jobcron.claimed import Entry, Unloadable, is_loaded, load_all
 from jobcron.errors import DatabaseUnavailable
 from jobcron.execution import Executor
 from jobcron.insistence import insist
@@ -46,7 +46,6 @@ class JobRunner(SourceRunner):
     _place: Workplace
     _executor: Executor
     _is_first = True
-    _is_emptied = False
     _is_over = False
 
     def runAll(self) -> None:
@@ -66,6 +65,8 @@ class JobRunner(SourceRunner):
                     self._drain()
             finally:
                 self._progress.close()
+                with suppress(Exception):  # on SQLite what goes back would wait for what it holds
+                    self._place.session.rollback()
                 self._give_back()
         # Only now: until here a signal was noted, from here on it is raised.
         if self._place.keeper is not None and self._place.keeper.interruptions.from_keyboard:
@@ -85,9 +86,9 @@ class JobRunner(SourceRunner):
                 if self._backlog.has_returned() or self._backlog:
                     continue  # what the keeper had in its hands a moment ago may be ready
                 return
+            if not is_loaded(entry[1], self._place.session):
+                entry = self._load_again(entry)
             claim, runnable = entry
-            if self._is_emptied:
-                self._load_again(entry)
             if self._is_first or time.monotonic() < claim.taken + self._lease_seconds / 3:
                 self._run_one(claim, runnable)
             else:
@@ -99,7 +100,7 @@ class JobRunner(SourceRunner):
 
     def _refill(self) -> Entry | None:
         """Take the next jobs, and return the first of them."""
-        self._is_emptied, self._is_first = False, True
+        self._is_first = True
         entries = self._take(self._place.session)
         self._backlog.extend(entries[1:])
         return entries[0] if entries else None
@@ -109,8 +110,6 @@ class JobRunner(SourceRunner):
         attempt = Attempt(claim, runnable, self._place.session, self._lease_seconds)
         outcome = self._executor.execute(attempt)
         is_completed = isinstance(outcome, Completed)
-        # A completed one is written by now where its commit's answer was lost, and the session rolled back.
-        self._is_emptied |= attempt.is_written or not is_completed
         (self.completed if is_completed else self.incomplete)[type(runnable).__name__] += 1
         seconds = time.monotonic() - attempt.started
         self._feed.took(seconds)
@@ -121,29 +120,27 @@ class JobRunner(SourceRunner):
             if isinstance(error, KeyboardInterrupt) and self._place.keeper is None:
                 raise error  # in a test's transaction; elsewhere a pressed key ends the run in `runAll`
 
-    def _load_again(self, entry: Entry) -> None:
-        """Load what a rollback emptied, so that this job and those behind it begin without a transaction.
+    def _load_again(self, entry: Entry) -> Entry:
+        """Load what an earlier job has emptied or thrown out of the session, for this job and those behind it.
 
         Raises:
             DatabaseUnavailable: the database went away; the job is among those that go back.
         """
         session = self._place.session
-        numbers = [entry[0].id, *self._backlog.numbers()]
+        claims = [claim for claim, job in (entry, *self._backlog.entries()) if not isinstance(job, Unloadable)]
 
-        def load() -> None:
-            self.source.load(session, numbers)
-            session.commit()
+        def load() -> list[Entry]:
+            entries = load_all(self.source, session, claims)
+            session.commit()  # each job begins its own transaction
+            return entries
 
-        if isinstance(entry[1], Unloadable):
-            return
         try:
-            insist(session, f"job {entry[0].id} could not be loaded again", load)
-            self._is_emptied = False
-        except DatabaseUnavailable:
+            first, *others = insist(session, f"job {entry[0].id} could not be loaded again", load)
+        except BaseException:
             self._backlog.extend([entry])
             raise
-        except Exception as error:  # a job meets it when it first looks at its rows: those before it run
-            self.logger.debug("Claimed jobs could not be loaded at once: %s", first_line(error))
+        self._backlog.replace(others)
+        return first
 
     def _give_back(self) -> bool:
         """Return what is claimed and not started; False: it could not be, and the leases decide."""
@@ -163,10 +160,5 @@ class JobRunner(SourceRunner):
     def _must_stop(self) -> bool:
         return self._place.is_stopping
 
-    def _let_go(self) -> None:
-        """Return what is claimed: its rows are in the session no more."""
-        self._give_back()
-        self._feed.forget()
-
     def _make_executor(self, place: Workplace) -> Executor:
-        return Executor(self, place, self._let_go)
+        return Executor(self, place, self._feed.forget)

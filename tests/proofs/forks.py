@@ -33,8 +33,8 @@ from jobcron import JobCronScript, insistence, jobrun, keeper, operate, tick  # 
 PACKAGE = Path(jobrun.__file__).parent
 
 STAGES = (
-    "script", "lock", "tick", "jobrun", "workplace", "runner", "execution", "feed", "iterator_feed", "claimed",
-    "claim", "attempt", "finish", "insistence", "outcome", "history",
+    "script", "lock", "tick", "jobrun", "workplace", "source_runner", "runner", "execution", "feed",
+    "iterator_feed", "claimed", "claim", "attempt", "finish", "insistence", "outcome", "history",
     "aftermath", "report", "oops", "publishers", "directory", "activity", "notify", "failure",
     "isolation/runner", "isolation/worker", "isolation/child", "isolation/messages",
     "isolation/processes", "steps/job", "steps/running",

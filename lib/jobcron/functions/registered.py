@@ -1,4 +1,4 @@
-"""The functions that rows may name: those that code or configuration registered, no others (design.md, Trust)."""
+"""The functions that rows may name: those that code or configuration registered, no others (SECURITY.md)."""
 
 from __future__ import annotations
 

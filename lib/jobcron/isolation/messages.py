@@ -22,6 +22,7 @@ KINDS: dict[str, Shape] = {
     "ready": {},
     "started": {},
     "running": {},
+    "over": {"cleans_up": bool},
     "done": {
         "is_completed": bool,
         "oops_ids": list,

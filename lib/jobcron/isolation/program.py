@@ -12,10 +12,10 @@ interpreter writes where it was when a signal killed it. The first message is th
 ``crash_limit``, ``grace_seconds``        see ``configs/schema.conf``
 
 Then come jobs, ``{"run": [number, token, time of the claim]}``, one after the other, and ``{"stop": true}`` before
-each signal that asks the child to stop. What the child says is in `jobcron.isolation.messages`: ``ready``,
-``started``, ``running`` and, for each job, ``done`` with what became of it; ``log`` for each record of its log;
-and ``trouble`` where it cannot go on. After a job that did not complete it ends: the next one gets a process that
-is fresh.
+each signal that asks the child to stop. What the child says is in `jobcron.isolation.messages`: ``ready``; of each
+job that it has ``started`` or is ``running``, that its ``run`` is ``over``, and ``done`` with what became of it;
+``log`` for each record of its log; and ``trouble`` where it cannot go on. After a job that did not complete it
+ends: the next one gets a process that is fresh.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from jobcron.claimed import Entry, Unloadable, load_claimed
 from jobcron.database import Database
 from jobcron.errors import UserMistake
 from jobcron.execution import Executor
+from jobcron.failure import cleans_up
 from jobcron.feed import Feed
 from jobcron.imports import ImportsForGood
 from jobcron.instance import load_settings, presented
@@ -54,11 +55,14 @@ from jobcron.logs import StandardError
 from jobcron.metrics import Event, JobEnded, JobStarted, Observer
 from jobcron.notify import post
 from jobcron.oops import globalErrorUtility
+from jobcron.outcome import Outcome
 from jobcron.runner import JobRunner
 from jobcron.source_runner import Limits
 from jobcron.workplace import Workplace
 
 PR_SET_PDEATHSIG = 1
+
+INTERRUPTING = {signal.SIGTERM, signal.SIGINT, signal.SIGURG}
 
 STOP_SECONDS = 1.0
 """How much later than a signal the parent's word may come that it asked for it."""
@@ -81,9 +85,15 @@ class Line:
     def say(self, kind: str, **message: Any) -> None:
         """Tell the parent; where it is gone, nobody."""
         line = json.dumps({"kind": kind, **message}).encode() + b"\n"
-        if not self._is_cut:  # else the lock may be held by a thread that is not in this copy
+        if self._is_cut:  # the lock may be held by a thread that is not in this copy
+            return
+        # What interrupts a job is not to interrupt this: half a line would be taken for nonsense.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTING)
+        try:
             with self._lock, suppress(OSError):
                 self._socket.sendall(line)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     @property
     def is_whole(self) -> bool:
@@ -189,7 +199,7 @@ class ChildRunner(JobRunner):
         return self.handed
 
     def _make_executor(self, place: Workplace) -> Executor:
-        return ChildExecutor(self.handed.line, self, place, self._let_go)
+        return ChildExecutor(self.handed.line, self, place, self._feed.forget)
 
     def _drain(self) -> None:
         self.handed.line.say("ready")  # the source's own context is entered, and signals are heard
@@ -202,6 +212,14 @@ class ChildExecutor(Executor):
     def __init__(self, line: Line, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._line = line
+
+    def _run(self, attempt: Attempt) -> None:
+        super()._run(attempt)
+        self._line.say("over", cleans_up=False)
+
+    def _let_clean_up(self, attempt: Attempt, outcome: Outcome) -> None:
+        self._line.say("over", cleans_up=cleans_up(attempt, outcome))
+        super()._let_clean_up(attempt, outcome)
 
     def _is_asked_to_stop(self) -> bool:
         """See `Executor`; no signal that the job has sent itself, or the parent would claim it for ever."""

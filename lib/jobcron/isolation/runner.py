@@ -33,6 +33,7 @@ from jobcron.errors import (
     LeaseLost,
     ProcessDied,
     ProcessNotStarted,
+    TimeLimitExceeded,
 )
 from jobcron.finish import set_aside, settled, status_of
 from jobcron.instance import load_settings
@@ -217,10 +218,20 @@ class ProcessJobRunner(SourceRunner):
         reason = worker.exceeded(now)
         if self._stop_at is not None and now >= self._stop_at:
             reason = Interrupted("the run was stopped")
-        if reason is None and worker.attempt is not None and now >= worker.attempt.renew_at:
-            reason = self._renew(worker.attempt)
-        if reason is not None:
+        attempt = None if worker.is_winding_up else worker.attempt
+        if reason is None and attempt is not None and now >= attempt.renew_at:
+            reason = self._renew(attempt)
+        if isinstance(reason, LeaseLost | TimeLimitExceeded) and self._has_ended(worker):
+            worker.wind_up()
+        elif reason is not None:
             self._bury(worker, reason)
+
+    def _has_ended(self, worker: Worker) -> bool:
+        """Tell whether the end of a child's job is written: it has no lease then, and may do what follows."""
+        if worker.attempt is None or not worker.is_over:  # one that runs was ended by somebody's hand
+            return False
+        status = status_of(self.database, worker.attempt.claim)
+        return status is not None and status is not JobStatus.RUNNING
 
     def _hear(self, worker: Worker, message: dict[str, Any]) -> None:
         match message["kind"]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from jobcron.attempt import Attempt
 from jobcron.errors import MemoryLimitExceeded, OutputLimitExceeded, ProcessDied, TimeLimitExceeded
+from jobcron.failure import CLEAN_UP_SECONDS
 from jobcron.isolation.child import Child
 from jobcron.isolation.memory import memory_of
 from jobcron.isolation.messages import BadMessage
@@ -61,6 +62,8 @@ class Worker:
         is_ready: whether the child has imported the application, and hears signals.
         has_begun: whether it has begun with the job.
         has_worked: whether it has begun with any.
+        is_over: whether the job's ``run`` has ended, as the child says.
+        is_winding_up: whether the job's row has ended as well, and the child does what follows that.
     """
 
     def __init__(self, order: dict[str, Any], logger: logging.Logger) -> None:
@@ -70,6 +73,12 @@ class Worker:
         self.is_ready = False
         self.has_begun = False
         self.has_worked = False
+        self.is_over = False
+        self.is_winding_up = False
+        self._is_cleaning_up = False
+        self._limited_from: float | None = None
+        self._time_limit: float | None = None
+        self._to_send: signal.Signals | None = None
         self._end_by: float | None = self._start_by()
         self._is_leaving = False
         self._memory_limit: float | None = None
@@ -98,6 +107,8 @@ class Worker:
         self._memory_limit = limit_of(job, "memory_limit") or limit_of(source, "memory_limit")
         self._output_limit = limit_of(job, "output_limit") or OUTPUT_LIMIT
         self.attempt, self.has_begun, self._shown = attempt, False, 0
+        self.is_over = self.is_winding_up = self._is_cleaning_up = False
+        self._limited_from, self._time_limit = None, attempt.time_limit
         self._end_by = self._start_by()
         self._child.hand(*attempt.claim)
 
@@ -115,11 +126,15 @@ class Worker:
                 case "ready":
                     self.is_ready = True
                     self._end_by = self._start_by() if self.attempt is not None else None
+                    if self._to_send is not None:
+                        self.signal(self._to_send)
                 case "started":
                     self.has_begun = self.has_worked = True
                     self._end_by = None
                     if self.attempt is not None:
-                        self.attempt.started = time.monotonic()
+                        self.attempt.started = self._limited_from = time.monotonic()
+                case "over":
+                    self._note_the_end(message["cleans_up"])
                 case _:
                     yield message
 
@@ -133,6 +148,20 @@ class Worker:
         if failed or left:
             self.let_go()
 
+    def wind_up(self) -> None:
+        """Let the child do what follows its job's end, which is written: actions after the commit, mail."""
+        self.is_winding_up, self._time_limit = True, None
+        self._end_by = time.monotonic() + CLEAN_UP_SECONDS
+
+    def _note_the_end(self, cleans_up: bool) -> None:
+        """Note that ``run`` has ended; cleaning up after a failure has a time limit of its own, once."""
+        if self.attempt is None or not self.has_begun:
+            return
+        self.is_over = True
+        if cleans_up and not self._is_cleaning_up:
+            self._is_cleaning_up, self._limited_from = True, time.monotonic()
+            self._time_limit = self.attempt.time_limit or CLEAN_UP_SECONDS
+
     def let_go(self) -> None:
         """Tell the child that there is nothing more to do."""
         self._is_leaving = True
@@ -142,12 +171,12 @@ class Worker:
     def exceeded(self, now: float) -> BaseException | None:
         """Return the error of the limit that is exceeded, or None."""
         if self._end_by is not None and now >= self._end_by:
-            return ProcessDied("it did not do so in time")
+            return ProcessDied("it did not do so in time")  # to begin, to leave, or to do what follows a job's end
         attempt = self.attempt
         if attempt is None or not self.has_begun:
             return None
-        limit = attempt.time_limit
-        if limit is not None and now >= attempt.started + limit + KILL_SECONDS:
+        limit, begun = self._time_limit, self._limited_from
+        if limit is not None and begun is not None and now >= begun + limit + KILL_SECONDS:
             text = f"the job ran longer than {limit:g} seconds, and its process was killed"
             return self._with_output(TimeLimitExceeded(text))
         if self._child.printed > self._output_limit:
@@ -180,10 +209,11 @@ class Worker:
         return f"{error}\n{self._child.last_words()}".strip()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the child, unless it is still importing and would die by it.
+        """Send a signal to the child; one that is still importing, and would die by it, gets it after that.
 
         It is told first, so that it knows ours from those that its job sends.
         """
+        self._to_send = number
         if self.is_ready:
             self._child.send({"stop": True})
             self._child.signal(number)

@@ -1,8 +1,8 @@
 """The statements that are written by hand, one per file, for both databases.
 
 A file is ``NAME.sql``, or ``NAME.postgresql.sql`` and ``NAME.sqlite.sql`` where the databases need different
-statements. Two words stand for what only the database can say, its clock (reliability promise: leases and
-due times never use a machine's clock):
+statements. Two words stand for what only the database can say, its clock (leases and due times never
+use a machine's):
 
 ``@now``
     the present time;

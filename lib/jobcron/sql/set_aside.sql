@@ -1,6 +1,6 @@
 -- Every end of an attempt but success, in a transaction of its own after the job's was rolled back.
 -- :ended is 1 for a status at which a job's life ends, :delay is the seconds until the next attempt.
--- :uncounted is 1 where the attempt does not count (design.md, the table of outcomes).
+-- :uncounted is 1 where the attempt does not count (see jobcron.outcome).
 UPDATE jobcron_job
 SET status = :status,
     date_finished = CASE :ended WHEN 1 THEN @now END,
