@@ -261,10 +261,10 @@ BUGS = (
         ("tests/test_life_of_a_job.py", "waits_for_its_delay"),
     ),
     Bug(
-        "the worst priority first", "feed.py",
-        "                jobs = self._source.load(session, [c.id for c in claims])\n",
-        "                claims = claims[::-1]\n"
-        "                jobs = self._source.load(session, [c.id for c in claims])\n",
+        "the worst priority first", "claimed.py",
+        "            jobs = source.load(session, [claim.id for claim in claims])\n",
+        "            claims = claims[::-1]\n"
+        "            jobs = source.load(session, [claim.id for claim in claims])\n",
         ("tests/test_races.py", "in_order_of_priority"),
     ),
     Bug(
@@ -318,7 +318,7 @@ BUGS = (
     ),
     Bug(
         "the parent renews nothing", "isolation/runner.py",
-        "now >= worker.attempt.renew_at", "now < 0",
+        "now >= attempt.renew_at", "now < 0",
         ("tests/test_isolate.py", "parent_renews"),
     ),
     Bug(

@@ -205,26 +205,40 @@ class ProcessJobRunner(SourceRunner):
     def _attend(self, worker: Worker) -> None:
         """Hear what a child says, look whether it lives, and enforce its limits."""
         has_ended = worker.has_ended  # first: what it said before that is there to be read
+        if not self._listen(worker):
+            return
+        if has_ended:
+            self._bury(worker, worker.cause_of_death())
+            return
+        # Twice: its job may have ended in between, and it has said so before.
+        if self._reason_to_end(worker) is None or not self._listen(worker):
+            return
+        reason = self._reason_to_end(worker)
+        if isinstance(reason, LeaseLost | TimeLimitExceeded) and self._has_ended(worker):
+            worker.wind_up()
+        elif reason is not None:
+            self._bury(worker, reason)
+
+    def _listen(self, worker: Worker) -> bool:
+        """Hear what a child says; False: it was nonsense, and the child is no more."""
         try:
             for message in worker.messages():
                 self._hear(worker, message)
         except BadMessage as error:
             self._bury(worker, worker.misunderstood(error))
-            return
-        if has_ended:
-            self._bury(worker, worker.cause_of_death())
-            return
+            return False
+        return True
+
+    def _reason_to_end(self, worker: Worker) -> BaseException | None:
+        """Return why a child has to be ended, or None; renew the lease of its job where that is due."""
         now = time.monotonic()
-        reason = worker.exceeded(now)
         if self._stop_at is not None and now >= self._stop_at:
-            reason = Interrupted("the run was stopped")
+            return Interrupted("the run was stopped")
         attempt = None if worker.is_winding_up else worker.attempt
+        reason = worker.exceeded(now)
         if reason is None and attempt is not None and now >= attempt.renew_at:
             reason = self._renew(attempt)
-        if isinstance(reason, LeaseLost | TimeLimitExceeded) and self._has_ended(worker):
-            worker.wind_up()
-        elif reason is not None:
-            self._bury(worker, reason)
+        return reason
 
     def _has_ended(self, worker: Worker) -> bool:
         """Tell whether the end of a child's job is written: it has no lease then, and may do what follows."""
