@@ -159,6 +159,12 @@ class HarshJob(BaseRunnableJob):
         os.write(socket_to_the_parent(), json.dumps(message).encode() + b"\n")
         time.sleep(600)
 
+    def do_say_it_starts_again(self) -> None:
+        """Tell the parent each second that this job starts only now."""
+        for _ in range(600):
+            os.write(socket_to_the_parent(), b'{"kind": "started"}\n')
+            time.sleep(1)
+
     def do_log_from_copies(self) -> None:
         """Log long lines from several copies of this process, and from threads of it, at the same time."""
         with multiprocessing.get_context("fork").Pool(3) as copies, ThreadPool(3) as threads:

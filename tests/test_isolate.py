@@ -96,6 +96,7 @@ def is_alive(number: int) -> bool:
         ("say_nonsense", "ProcessDied", "expected a message, got b'{"),
         ("say_too_much", "ProcessDied", "expected a message of at most"),
         ("say_it_is_done", "ProcessDied", "expected the end of its job, which runs"),
+        ("say_it_starts_again", "ProcessDied", "expected a job to start once"),
         ("close_everything", "ProcessDied", "left with status 70"),
         ("print", "OutputLimitExceeded", "printed more than 1048576 bytes"),
         ("take_memory", "MemoryError", ""),

@@ -45,7 +45,6 @@ class JobRunner(SourceRunner):
     _backlog: Backlog
     _place: Workplace
     _executor: Executor
-    _is_first = True
     _is_over = False
 
     def runAll(self) -> None:
@@ -81,26 +80,26 @@ class JobRunner(SourceRunner):
             if not self._runtime.may_start():
                 self._runtime.tell(self.logger)
                 return
-            entry = self._backlog.next() or self._refill()
+            entry = self._backlog.next()
+            is_fresh = entry is None  # claimed and loaded just now
+            entry = entry or self._refill()
             if entry is None:
                 if self._backlog.has_returned() or self._backlog:
                     continue  # what the keeper had in its hands a moment ago may be ready
                 return
-            if not is_loaded(entry[1], self._place.session):
+            if not is_fresh and not is_loaded(entry[1], self._place.session):
                 entry = self._load_again(entry)
             claim, runnable = entry
-            if self._is_first or time.monotonic() < claim.taken + self._lease_seconds / 3:
+            if is_fresh or time.monotonic() < claim.taken + self._lease_seconds / 3:
                 self._run_one(claim, runnable)
             else:
                 # The jobs before it took long: it goes back, and is claimed again under a fresh lease.
                 self._backlog.extend([entry])
                 if not self._give_back():
                     raise DatabaseUnavailable("claimed jobs could not be given back; they wait for their leases")
-            self._is_first = False
 
     def _refill(self) -> Entry | None:
         """Take the next jobs, and return the first of them."""
-        self._is_first = True
         entries = self._take(self._place.session)
         self._backlog.extend(entries[1:])
         return entries[0] if entries else None

@@ -129,6 +129,8 @@ class Worker:
                     if self._to_send is not None:
                         self.signal(self._to_send)
                 case "started":
+                    if self.has_begun:
+                        raise BadMessage("expected a job to start once, got that it has started again")
                     self.has_begun = self.has_worked = True
                     self._end_by = None
                     if self.attempt is not None:
@@ -141,6 +143,7 @@ class Worker:
     def is_done(self, *, failed: bool) -> None:
         """Note that the job has ended, and been written; a child whose job failed leaves."""
         attempt, self.attempt = self.attempt, None
+        self._end_by = None
         left = self._child.started()
         if left and attempt is not None:
             self._logger.warning("%s left %s processes behind, which are killed.", attempt.name, len(left))
