@@ -13,6 +13,7 @@ import pytest
 
 from conftest import Instance, wait_until
 from jobcron import BaseRunnableJob, JobStatus, JobType, after_commit
+from jobcron.isolation import worker
 from processes import started
 
 SECTIONS = """
@@ -134,6 +135,21 @@ def test_what_a_completed_job_does_after_its_commit_is_not_cut_by_its_lease_or_i
     assert "Ran 1 TellingJob jobs." in log
     assert ends.row(job).status is JobStatus.COMPLETED
     assert ends.oopses() == []
+
+
+@pytest.mark.feature("LP-24")
+def test_what_takes_too_long_after_its_commit_is_ended_and_told_and_the_job_is_completed(
+    ends: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "CLEAN_UP_SECONDS", 0.5)
+    path = tmp_path / "told"
+    with ends.session() as session:
+        job = TellingJob.create(path=str(path), session=session).id
+    log = ends.run("telling")
+    assert path.read_text().split() == ["begun"]
+    assert f"TellingJob (ID {job}) ended as Completed before its process did: it did not do so in time" in log
+    assert "Ran 1 TellingJob jobs." in log
+    assert ends.row(job).status is JobStatus.COMPLETED
 
 
 @pytest.mark.feature("LP-24")

@@ -61,7 +61,7 @@ class Executor:
         """
         session = attempt.session
         if session.in_transaction():
-            session.commit()  # it began for nobody, and no fence would watch it
+            session.rollback()  # it began for nobody, and no fence would watch it
         session.info[ATTEMPT] = attempt
         self._place.statements.clear()
         attempt.must_stop = lambda: self._place.is_stopping

@@ -318,13 +318,14 @@ class ProcessJobRunner(SourceRunner):
         status = settled(self.database, attempt.claim)
         name = type(attempt.runnable).__name__
         seconds = time.monotonic() - attempt.started
+        if status is not None and status is not JobStatus.RUNNING:
+            self.logger.info("%s ended as %s before its process did: %s", attempt.name, status.title, error)
         if status is JobStatus.COMPLETED:
             self.completed[name] += 1
             self.observer.job_ended(attempt, "completed", seconds)
             return
         self.incomplete[name] += 1
         if status is not None and status is not JobStatus.RUNNING:
-            self.logger.info("%s ended as %s before its process did.", attempt.name, status.title)
             self.observer.job_ended(attempt, status.title.lower(), seconds)
             return
         with closing(self.database.session()) as session:
