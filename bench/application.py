@@ -7,8 +7,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from bench import TARGET_ID
 from jobcron import BaseRunnableJob, Database, FamilyRow, JobType, job_type_column
-from jobcron.operate.upgrade import upgrade_schema
-from jobcron.registry import registered_sources, sync
+from jobcron.database.upgrade import upgrade_schema
+from jobcron.jobs.known_types import registered_sources, sync
 
 
 class Base(DeclarativeBase):

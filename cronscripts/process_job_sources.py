@@ -13,7 +13,7 @@ python=$here/../.venv/bin/python
 exec "$python" "$script" "$@"
 '''
 # fmt: on
-from jobcron.groups.script import ProcessJobSources
+from jobcron.scripts.groups import ProcessJobSources
 
 if __name__ == "__main__":
     ProcessJobSources().lock_and_run()

@@ -12,7 +12,7 @@ python=$here/../.venv/bin/python
 exec "$python" "$script" "$@"
 '''
 # fmt: on
-from jobcron.operate.prune import PruneJobs
+from jobcron.scripts.prune import PruneJobs
 
 if __name__ == "__main__":
     PruneJobs().lock_and_run()

@@ -12,7 +12,7 @@ python=$here/../.venv/bin/python
 exec "$python" "$script" "$@"
 '''
 # fmt: on
-from jobcron.script import JobCronScript
+from jobcron.scripts.job_script import JobCronScript
 
 if __name__ == "__main__":
     JobCronScript(commandline_config=True).lock_and_run()

@@ -24,12 +24,13 @@ from zope.interface import Interface
 from zope.interface.interface import InterfaceClass, Method
 
 import jobcron
-from jobcron import encoding, errors, interfaces, payload, testing
-from jobcron.config import INSTANCE, TEMPLATE, Key, read_schema
-from jobcron.datatypes import CONVERTERS
-from jobcron.draft import JOB_VALUES
+from jobcron import errors, interfaces, testing
 from jobcron.interfaces import JobStatus
-from jobcron.settings import SCHEMA
+from jobcron.jobs.arguments import encoding, json_data
+from jobcron.jobs.draft import JOB_VALUES
+from jobcron.settings.datatypes import CONVERTERS
+from jobcron.settings.reading import INSTANCE, TEMPLATE, Key, read_schema
+from jobcron.settings.settings import SCHEMA
 
 _MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
@@ -223,16 +224,27 @@ def encodings() -> str:
 
 def limits() -> str:
     """Return how large a job's data may be."""
-    return f"All of a job's data may take {payload.MAX_BYTES:,} bytes as JSON, {payload.MAX_LEVELS} levels deep.\n"
+    size, levels = json_data.MAX_BYTES, json_data.MAX_LEVELS
+    return f"All of a job's data may take {size:,} bytes as JSON, {levels} levels deep.\n"
 
 
 # Public names
 
 GROUPS = {
-    "Jobs and their families": ("runnable", "family", "job", "source", "tables"),
+    "Jobs and their families": ("jobs.runnable", "jobs.family", "jobs.job", "jobs.source", "database.tables"),
     "Interfaces": ("interfaces",),
-    "Running": ("script", "runner", "isolation.runner", "alarm", "metrics", "database", "sessions", "instance"),
-    "Mail and reports": ("notify", "oops"),
+    "Running": (
+        "scripts.cron_script",
+        "scripts.job_script",
+        "runner.job_runner",
+        "runner.isolated.runner",
+        "reports.alarm",
+        "reports.metric_events",
+        "database.database",
+        "database.sessions",
+        "settings.instance",
+    ),
+    "Mail and reports": ("database.after_commit", "reports.mail", "reports.oops"),
     "Errors": ("errors",),
 }
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from generate_text import Incomplete, same, subclasses, table
 
 import jobcron
-from jobcron import outcome
 from jobcron.interfaces import JobStatus
-from jobcron.job import MOVES
+from jobcron.jobs.status import MOVES
+from jobcron.queue import outcome
 
 PACKAGE = Path(jobcron.__file__).parent
 
@@ -51,7 +51,7 @@ CAUSES = {
 
 def rule_of_the_database() -> str:
     """Return the condition of the trigger that guards the moves, from the newest migration that has it."""
-    for path in sorted((PACKAGE / "schema" / "versions").glob("*.py"), reverse=True):
+    for path in sorted((PACKAGE / "database" / "schema" / "versions").glob("*.py"), reverse=True):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LEGAL_MOVE":
                 return str(ast.literal_eval(node.value))

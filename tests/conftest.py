@@ -21,8 +21,8 @@ from sqlalchemy.orm import Session
 import fooapp
 import stepping
 from jobcron import Database, Job
-from jobcron.operate.grant import Grants
-from jobcron.roles import OWN_FILE, read_roles
+from jobcron.commands._grant import Grants
+from jobcron.database.roles import OWN_FILE, read_roles
 from jobcron.testing import database_session, run_script, run_waiting
 from jobcron.testing.server import PrivatePostgreSQL
 from nursery import Forked, Nursery

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from sqlalchemy import Engine, event
 
-from jobcron.sql import statement
+from jobcron.database.sql import statement
 
 if TYPE_CHECKING:
     from conftest import Instance

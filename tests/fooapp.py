@@ -136,7 +136,7 @@ class NotNow(Exception):
 
 
 class Deadlock(Exception):
-    """Marked as `jobcron.database` marks errors of its engines that say so."""
+    """Marked as `jobcron.database.database` marks errors of its engines that say so."""
 
     jobcron_interruption = "a deadlock"
 

@@ -16,7 +16,8 @@ from sqlalchemy import text
 
 import fooapp
 from fooapp import ActJob, Ledger
-from jobcron import Database, JobType, keeper
+from jobcron import Database, JobType
+from jobcron.runner import _keeper
 
 POLL_SECONDS = 0.05
 GIVE_BACK_SECONDS = 0.4
@@ -143,5 +144,5 @@ class OwnOrderJob(BusyJob):
 def register_in_a_hurry() -> None:
     """Register what fooapp registers, and make this process's keeper look often."""
     fooapp.register()
-    keeper.POLL_SECONDS = POLL_SECONDS
-    keeper.GIVE_BACK_SECONDS = GIVE_BACK_SECONDS
+    _keeper.POLL_SECONDS = POLL_SECONDS
+    _keeper.GIVE_BACK_SECONDS = GIVE_BACK_SECONDS

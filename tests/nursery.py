@@ -21,7 +21,7 @@ from typing import IO, Any, Self
 import standin
 
 PYTHON = """#!/bin/sh
-if [ "$1 $2 $3" = "-P -m jobcron.groups.member" ]; then
+if [ "$1 $2 $3" = "-P -m jobcron.scripts._member" ]; then
     shift
     exec {stand_in} "$@"
 fi

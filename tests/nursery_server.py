@@ -30,7 +30,12 @@ from sqlalchemy.orm import configure_mappers
 
 import jobcron
 
-NOT_IMPORTED = ("jobcron.jobrun", "jobcron.operate.check", "jobcron.groups.member", "jobcron.testing")
+NOT_IMPORTED = (
+    "jobcron.scripts._section_run",
+    "jobcron.commands._check",
+    "jobcron.scripts._member",
+    "jobcron.testing",
+)
 
 
 def serve(listener: socket.socket, lifeline: socket.socket) -> None:
@@ -116,7 +121,7 @@ def import_all() -> None:
     for found in pkgutil.walk_packages(jobcron.__path__, "jobcron."):
         if not found.name.startswith(NOT_IMPORTED) and not found.name.endswith(".__main__"):
             importlib.import_module(found.name)
-    assert "jobcron.jobrun" not in sys.modules
+    assert "jobcron.scripts._section_run" not in sys.modules
     configure_mappers()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import atexit
 import sys
 
-from jobcron.operate import main
+from jobcron.commands.main import main
 
 if __name__ == "__main__":
-    atexit.register(lambda: print("jobcron.jobrun" in sys.modules))
+    atexit.register(lambda: print("jobcron.scripts._section_run" in sys.modules))
     sys.exit(main())

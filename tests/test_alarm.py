@@ -15,8 +15,9 @@ from oops_datedir_repo import DateDirRepo, serializer
 
 import alarmapp
 from conftest import Instance
-from jobcron import JobStatus, bson_reports
-from jobcron.alarm import MAX_PER_PLACE
+from jobcron import JobStatus
+from jobcron.reports import bson
+from jobcron.reports.alarm import MAX_PER_PLACE
 
 SECTIONS = """
 [logging]
@@ -226,7 +227,7 @@ def test_a_report_of_datedir_is_shown_by_its_id_and_kept_as_long_as_a_job_names_
     )
 )
 def test_whatever_a_job_tells_fits_in_a_report_of_datedir(value: Any) -> None:
-    told = bson_reports.decode(bson_reports.encode({"time": datetime.now(UTC), "req_vars": {"told": value}}))
+    told = bson.decode(bson.encode({"time": datetime.now(UTC), "req_vars": {"told": value}}))
     assert told["time"].startswith("20")
     assert "told" in told["req_vars"]
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import inspect
 
 from conftest import Instance, run_jobcron
-from jobcron.schema_version import VERSION_TABLE
+from jobcron.database.version import VERSION_TABLE
 from jobcron.testing.server import PrivatePostgreSQL
 
 MODEL = """

@@ -75,7 +75,7 @@ def test_a_whole_process_with_a_wrong_clock_leaves_the_rows_right(
         "time_machine.travel(now, tick=True).start()\n"
     )
     good, bad = instance.act(("write", "done")), instance.act(("raise", "value"))
-    command = [sys.executable, "-m", "jobcron.operate", "run", "act", "--config", str(instance.path)]
+    command = [sys.executable, "-m", "jobcron.commands", "run", "act", "--config", str(instance.path)]
     done = subprocess.run(command, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"{datetime.now(UTC) + shift:%Y-%m-%d} " in done.stderr  # the clock was wrong indeed

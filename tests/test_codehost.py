@@ -28,7 +28,7 @@ from codehost.summary import print_summary
 from conftest import ROOT
 from jobcron import Database, IRunnableJob, RetryableJobError, load_settings
 from jobcron.functions import FunctionJob
-from jobcron.notify import post
+from jobcron.reports.mail import post
 from jobcron.testing import outbox
 from jobcron.testing.server import PrivatePostgreSQL
 

@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from jobcron import ConfigurationError
-from jobcron.instance import load_settings
-from jobcron.settings import COMPILED_NAME, CONFIGS, Settings
+from jobcron.settings._compiled import COMPILED_NAME
+from jobcron.settings.instance import load_settings
+from jobcron.settings.settings import CONFIGS, Settings
 
 GOOD = "[jobcron]\ndatabase_url: sqlite:///foo.db\nstate_dir: state\n"
 JOBS = "[do_foo]\nsource_interface: fooapp.IDoFooJobSource\n"

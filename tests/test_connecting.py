@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from conftest import Instance
-from jobcron import database as database_module
-from jobcron.database import Database
+from jobcron.database import statements
+from jobcron.database.database import Database
 from jobcron.errors import DatabaseUnavailable
 from jobcron.testing.server import PrivatePostgreSQL
 
@@ -60,7 +60,7 @@ def test_what_a_url_says_of_keepalives_is_kept(jobcron_server: PrivatePostgreSQL
 def test_a_keeper_that_is_stopped_in_the_middle_of_a_renewal_keeps_no_row_locked(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "STOPPED_SECONDS", 0.2)
+    monkeypatch.setattr(statements, "STOPPED_SECONDS", 0.2)
     job = instance.act(("write", "effect"))
     mine = text("SELECT id FROM jobcron_job WHERE id = :job FOR UPDATE").bindparams(job=job)
 

@@ -309,10 +309,10 @@ def test_only_those_who_have_a_control_file_pay_for_it(instance: Instance) -> No
         ]
         loaded[where] = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     without, with_file = loaded.values()
-    assert "jobcron.tick" in without
+    assert "jobcron.queue.tick" in without
     assert "configparser" not in without
-    assert "jobcron.control" not in without
+    assert "jobcron.scripts.control" not in without
     assert "configparser" in with_file
     for text in (without, with_file):
-        for heavy in ("urllib.request", "logging", "sqlalchemy", "jobcron.ending", "cProfile"):
+        for heavy in ("urllib.request", "logging", "sqlalchemy", "jobcron.scripts._endings", "cProfile"):
             assert f" {heavy}\n" not in text

@@ -17,7 +17,8 @@ from aiosmtpd.controller import Controller
 from conftest import Instance
 from fooapp import Deadlock, NotNow, UserError
 from jobcron import BaseRunnableJob, JobStatus, JobType, LeaseLost, RetryableJobError, SuspendJobException, send
-from jobcron.notify import after_commit, new_mail
+from jobcron.database.after_commit import after_commit
+from jobcron.reports.mail import new_mail
 
 SECTIONS = """
 [erring]

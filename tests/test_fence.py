@@ -18,7 +18,7 @@ from conftest import Instance
 from fooapp import ActJob
 from hastyapp import BusyJob
 from jobcron import Database, JobStatus
-from jobcron.database import IMMEDIATE
+from jobcron.database._engine import IMMEDIATE
 from processes import configure, make
 
 WRITE = ("write", "effect")

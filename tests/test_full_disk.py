@@ -18,7 +18,7 @@ import resource, runpy, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
 sys.argv[0] = "jobcron"
-runpy.run_module("jobcron.operate", run_name="__main__")
+runpy.run_module("jobcron.commands", run_name="__main__")
 """
 
 

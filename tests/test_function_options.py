@@ -15,7 +15,7 @@ import functionapp as typed_app
 from conftest import FUNCTIONS, Instance
 from jobcron import InvalidJobData, JobStatus
 from jobcron.functions import FunctionJob, job, job_as_parameter, register, related_action, schedule_job
-from jobcron.functions.options import Options
+from jobcron.functions._options import Options
 
 app: Any = typed_app
 loose: Any = job

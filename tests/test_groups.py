@@ -15,8 +15,8 @@ import pytest
 from conftest import JOBCRON, ROOT, Instance, wait_until
 from fooapp import DoFooJob
 from jobcron import JobStatus, load_settings
-from jobcron.groups import script as groups_script
-from jobcron.groups.script import ProcessJobSources
+from jobcron.scripts import groups as groups_script
+from jobcron.scripts.groups import ProcessJobSources
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

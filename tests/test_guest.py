@@ -44,9 +44,10 @@ from jobcron import (
     NoSession,
     SchemaMismatch,
     load_settings,
-    payload,
     share_session,
 )
+from jobcron.jobs import known_types
+from jobcron.jobs.arguments import json_data
 from jobcron.testing import BufferLogger, database_session, use_session
 
 SECTIONS = "\n".join(
@@ -487,7 +488,7 @@ def test_a_target_of_another_database_is_refused(guest: Instance, tmp_path: Path
 
 def test_a_session_with_several_databases_makes_its_jobs_in_ours(guest: Instance, tmp_path: Path) -> None:
     elsewhere = create_engine(f"sqlite:///{tmp_path / 'elsewhere.db'}")
-    from jobcron.tables import Base as Ours
+    from jobcron.database.tables import Base as Ours
 
     with Session(binds={Ours: guest.database.engine, guestapp.Base: elsewhere}) as session:
         EverythingJob.create(session=session)
@@ -559,7 +560,6 @@ def test_sharing_a_session_needs_a_running_job(database_url: str) -> None:
 
 
 def test_types_that_no_class_has_are_listed_and_their_jobs_left_alone(instance: Instance) -> None:
-    from jobcron import registry
 
     job = instance.act()
     instance.query(
@@ -575,7 +575,7 @@ def test_types_that_no_class_has_are_listed_and_their_jobs_left_alone(instance: 
         "INSERT INTO foo_job (job, job_type, foo_id) SELECT max(job.id), 99, max(foo.id) FROM jobcron_job job, foo"
     )
     with instance.database.begin() as connection:
-        assert registry.unclaimed(connection) == [("foo_job.REMOVED", "1"), ("other.THING", "1")]
+        assert known_types.unclaimed(connection) == [("foo_job.REMOVED", "1"), ("other.THING", "1")]
     log = instance.run("act")
     assert "1 pending jobs of the type foo_job.REMOVED, which no class of this application has." in log
     assert "other.THING" not in log  # another family, perhaps of another application
@@ -615,9 +615,9 @@ def test_a_section_with_jobs_in_every_minute_is_told_of_types_without_a_class_on
 
 
 def test_json_is_what_both_databases_keep() -> None:
-    payload.check({"a": [1, 1.5, None, True, "ü", 1 << 70]}, "data")
+    json_data.check({"a": [1, 1.5, None, True, "ü", 1 << 70]}, "data")
     with pytest.raises(InvalidJobData, match="expected data to be JSON"):
-        payload.check(b"bytes", "data")
+        json_data.check(b"bytes", "data")
 
 
 @pytest.mark.parametrize("how", ["remove", "close"])

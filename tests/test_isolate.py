@@ -18,9 +18,9 @@ import pytest
 import harshapp
 from conftest import Instance, wait_until
 from jobcron import DatabaseUnavailable, JobCronScript, JobStatus
-from jobcron.claim import claim
 from jobcron.errors import ProcessNotStarted
-from jobcron.isolation.child import Child
+from jobcron.queue.claim import claim
+from jobcron.runner.isolated._child import Child
 from jobcron.testing import BufferLogger, use_session
 
 SECTIONS = """
@@ -452,13 +452,13 @@ def test_trouble_of_the_parent_s_ends_the_run_when_the_jobs_that_run_have_ended(
         raise DatabaseUnavailable("away for lunch")
 
     def claim_once(*arguments: Any) -> Any:
-        monkeypatch.setattr("jobcron.feed.claim", refuse)
+        monkeypatch.setattr("jobcron.queue.type_feed.claim", refuse)
         return claim(*arguments)
 
     if lacking == "claim":
-        monkeypatch.setattr("jobcron.feed.claim", claim_once)
+        monkeypatch.setattr("jobcron.queue.type_feed.claim", claim_once)
     else:
-        monkeypatch.setattr("jobcron.isolation.runner.settled", refuse)
+        monkeypatch.setattr("jobcron.runner.isolated.runner.settled", refuse)
     with pytest.raises(DatabaseUnavailable, match="away for lunch"):
         harsh.run("harsh")
     assert harsh.row(slow).status is JobStatus.COMPLETED
@@ -479,7 +479,7 @@ def be_twofaced(instance: Instance, in_the_child: str) -> str:
         "def refuse():\n    raise RuntimeError('not in a child')\n"
         "def refuse_for_the_database(*arguments):\n    error = OperationalError('', {}, Exception())\n"
         "    error.jobcron_interruption = 'the database went for lunch'\n    raise error\n"
-        f"if 'jobcron.isolation' in sys.orig_argv:\n    {in_the_child}\n"
+        f"if 'jobcron.runner.isolated' in sys.orig_argv:\n    {in_the_child}\n"
     )
     conf = instance.path / "jobcron.conf"
     well = conf.read_text()

@@ -13,7 +13,7 @@ import pytest
 
 from conftest import Instance, wait_until
 from jobcron import BaseRunnableJob, JobStatus, JobType, after_commit
-from jobcron.isolation import worker
+from jobcron.runner.isolated import _slot
 from processes import started
 
 SECTIONS = """
@@ -141,7 +141,7 @@ def test_what_a_completed_job_does_after_its_commit_is_not_cut_by_its_lease_or_i
 def test_what_takes_too_long_after_its_commit_is_ended_and_told_and_the_job_is_completed(
     ends: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "CLEAN_UP_SECONDS", 0.5)
+    monkeypatch.setattr(_slot, "CLEAN_UP_SECONDS", 0.5)
     path = tmp_path / "told"
     with ends.session() as session:
         job = TellingJob.create(path=str(path), session=session).id
@@ -174,7 +174,7 @@ def test_a_run_that_is_stopped_while_its_child_imports_the_application_begins_no
 
 def _import_slowly() -> None:
     path = Path(os.environ.get(SLOW_IMPORT, "/nowhere"))
-    if path.exists() and "jobcron.isolation" in Path("/proc/self/cmdline").read_text(encoding="utf-8"):
+    if path.exists() and "jobcron.runner.isolated" in Path("/proc/self/cmdline").read_text(encoding="utf-8"):
         path.write_text("it has begun")
         while path.exists():
             time.sleep(0.05)

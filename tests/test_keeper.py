@@ -16,8 +16,10 @@ from sqlalchemy import select
 import hastyapp
 from conftest import Instance, wait_until
 from hastyapp import BriefJob, BusyJob, LimitedJob
-from jobcron import Job, JobRunner, JobStatus, feed, keeper
-from jobcron.clock import database_now
+from jobcron import Job, JobRunner, JobStatus
+from jobcron.database.clock import database_now
+from jobcron.queue import type_feed
+from jobcron.runner import _keeper
 from jobcron.testing import BufferLogger
 from processes import Gate, configure, is_as_never_claimed, make, seen, started
 
@@ -27,8 +29,8 @@ WRITE = ("write", "effect")
 @pytest.fixture
 def hasty(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
     """Return an instance whose keepers are in a hurry, also in this process."""
-    monkeypatch.setattr(keeper, "POLL_SECONDS", hastyapp.POLL_SECONDS)
-    monkeypatch.setattr(keeper, "GIVE_BACK_SECONDS", hastyapp.GIVE_BACK_SECONDS)
+    monkeypatch.setattr(_keeper, "POLL_SECONDS", hastyapp.POLL_SECONDS)
+    monkeypatch.setattr(_keeper, "GIVE_BACK_SECONDS", hastyapp.GIVE_BACK_SECONDS)
     configure(instance, in_a_hurry=True)
     return instance
 
@@ -189,7 +191,7 @@ def test_a_job_beyond_its_time_limit_fails_with_a_report_and_the_others_go_on(
     instance: Instance, endless_wait: tuple[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(instance)
-    monkeypatch.setattr(keeper, "POLL_SECONDS", hastyapp.POLL_SECONDS)
+    monkeypatch.setattr(_keeper, "POLL_SECONDS", hastyapp.POLL_SECONDS)
     quick = [make(instance, LimitedJob, WRITE) for _ in range(2)]
     endless = make(instance, LimitedJob, WRITE, endless_wait)
     rest = [make(instance, LimitedJob, WRITE) for _ in range(3)]
@@ -256,7 +258,7 @@ def test_no_job_of_a_long_batch_starts_under_a_lease_that_is_nearly_over(
         time.sleep(0.2)  # not slow by itself: no give-back by the keeper
 
     monkeypatch.setattr(BriefJob, "run", run)
-    monkeypatch.setattr(feed, "BATCH_SECONDS", 100.0)  # claim many, whatever they take
+    monkeypatch.setattr(type_feed, "BATCH_SECONDS", 100.0)  # claim many, whatever they take
     jobs = [make(hasty, BriefJob) for _ in range(16)]
     hasty.run("brief")
     assert [hasty.row(job).crash_count for job in jobs] == [0] * 16

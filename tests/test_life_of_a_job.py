@@ -14,7 +14,8 @@ import fooapp
 from conftest import Instance
 from effort import noted_statements
 from fooapp import ActJob, DoFooJob, OwnReadyJob
-from jobcron import DatabaseUnavailable, JobStatus, claim, claimed
+from jobcron import DatabaseUnavailable, JobStatus
+from jobcron.queue import claim, loading
 
 WRITE = ("write", "effect")
 
@@ -184,7 +185,7 @@ def test_an_expired_job_is_never_started(instance: Instance) -> None:
 def test_any_number_of_expired_jobs_ends_in_one_run_and_in_short_transactions(
     instance: Instance, monkeypatch: pytest.MonkeyPatch, job_class: Any
 ) -> None:
-    monkeypatch.setattr(claimed, "EXPIRE_BATCH", 2)
+    monkeypatch.setattr(loading, "EXPIRE_BATCH", 2)
     past = datetime.now(UTC) - timedelta(hours=1)
     with instance.session() as session:
         foos = [instance.foo(session) for _ in range(5)]
@@ -204,14 +205,14 @@ def test_any_number_of_expired_jobs_ends_in_one_run_and_in_short_transactions(
 def test_a_run_that_is_told_to_stop_leaves_the_rest_of_many_expired_jobs_to_the_next(
     instance: Instance, monkeypatch: pytest.MonkeyPatch, job_class: Any, runner_class: str
 ) -> None:
-    monkeypatch.setattr(claimed, "EXPIRE_BATCH", 1)
+    monkeypatch.setattr(loading, "EXPIRE_BATCH", 1)
     expire = claim.expire
 
     def stop_and_expire(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return expire(*arguments)
 
-    monkeypatch.setattr(claimed, "expire", stop_and_expire)
+    monkeypatch.setattr(loading, "expire", stop_and_expire)
     past = datetime.now(UTC) - timedelta(hours=1)
     with instance.session() as session:
         foos = [instance.foo(session) for _ in range(5)]

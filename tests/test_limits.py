@@ -18,8 +18,9 @@ import hastyapp
 from conftest import Instance, wait_until
 from fooapp import Ledger
 from hastyapp import BriefJob, BusyJob, LimitedJob
-from jobcron import Job, JobStatus, keeper
-from jobcron.interruption import Interruptions
+from jobcron import Job, JobStatus
+from jobcron.runner import _keeper
+from jobcron.runner._signals import Interruptions
 from processes import configure, make
 
 ENDLESS_SECONDS = 20.0
@@ -33,8 +34,8 @@ Run = Callable[[Any], None]
 @pytest.fixture
 def hasty(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
     """Return an instance whose keepers are in a hurry."""
-    monkeypatch.setattr(keeper, "POLL_SECONDS", hastyapp.POLL_SECONDS)
-    monkeypatch.setattr(keeper, "GIVE_BACK_SECONDS", hastyapp.GIVE_BACK_SECONDS)
+    monkeypatch.setattr(_keeper, "POLL_SECONDS", hastyapp.POLL_SECONDS)
+    monkeypatch.setattr(_keeper, "GIVE_BACK_SECONDS", hastyapp.GIVE_BACK_SECONDS)
     configure(instance, "grace_seconds: 0.2s", in_a_hurry=True)
     return instance
 
@@ -82,9 +83,9 @@ def test_a_time_limit_does_not_wait_for_a_keeper_that_hangs_in_the_database(
     hasty: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     over = threading.Event()
-    monkeypatch.setattr(keeper, "renew", lambda *args: over.wait(ENDLESS_SECONDS))
+    monkeypatch.setattr(_keeper, "renew", lambda *args: over.wait(ENDLESS_SECONDS))
     job = make(hasty, LimitedJob, ("progress", 50), ("sleep", ENDLESS_SECONDS))
-    monkeypatch.setattr(keeper, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(_keeper, "STOP_SECONDS", 0.1)
     with soon():
         hasty.run("limited")
     over.set()
@@ -142,7 +143,7 @@ def test_a_job_that_swallows_its_time_limit_fails_whatever_comes_after(
             wait_until(lambda: len(calls) > 1, "a second word of the keeper's")
 
     monkeypatch.setattr(Interruptions, "post", post_once)
-    monkeypatch.setattr(keeper, "INTERRUPT_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(_keeper, "INTERRUPT_AGAIN_SECONDS", 0.1)
     monkeypatch.setattr(LimitedJob, "run", run)
     job = make(hasty, LimitedJob)
     hasty.run("limited")

@@ -20,7 +20,7 @@ import pytest
 
 from conftest import Instance, wait_until
 from jobcron import BaseRunnableJob, DirectoryError, Job, JobType, LockHeld
-from jobcron.lock import RunLock
+from jobcron.scripts._lock import RunLock
 
 LOCK_SECTIONS = """
 [act]

@@ -14,7 +14,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from jobcron import ConfigurationError, new_mail, send
-from jobcron.notify import post
+from jobcron.reports.mail import post
 
 PASSWORD = "p@ss:w/ord%"
 QUOTED = "p%40ss%3Aw%2Ford%25"

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 import fooapp
 from conftest import Instance, wait_until
 from jobcron import Job, JobCronScript, JobEnded, JobStarted, JobStatus, JobTakenOver, ReadyCounted, RunEnded
-from jobcron.textfile import Family, exposition, parse
+from jobcron.reports._prometheus_text import Family, exposition, parse
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

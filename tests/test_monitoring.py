@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from conftest import Instance, wait_until
-from jobcron.schedule import longest_pause
+from jobcron.settings.cron_schedule import longest_pause
 
 SECTIONS = """
 [act]

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from conftest import Instance
 from jobcron import DuplicateJob, InvalidTransition, Job, JobStatus, LeaseHeld, NoSession
-from jobcron.tables import Event
+from jobcron.database.tables import Event
 from jobcron.testing import JobFactory
 
 W, R, C, F, S, X, E, B = JobStatus

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from conftest import Instance
 from fooapp import ActJob, Ledger, OwnReadyJob
 from jobcron import JobRunner, JobStatus
-from jobcron.keeper import Backlog
+from jobcron.runner._backlog import Backlog
 from jobcron.testing import BufferLogger
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

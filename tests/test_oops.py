@@ -18,10 +18,10 @@ import pytest
 from conftest import JOBCRON, Instance
 from fooapp import DoFooJob
 from jobcron import BaseRunnableJob, DirectoryError, Job, JobStatus, JobType, globalErrorUtility
-from jobcron.effects import effects_of
-from jobcron.oops import ErrorUtility
-from jobcron.operate.oops import show_reports
-from jobcron.publishers import DateDirectory
+from jobcron.commands._oops import show_reports
+from jobcron.queue.loading import effects_of
+from jobcron.reports._publishers import DateDirectory
+from jobcron.reports.oops import ErrorUtility
 
 SECTIONS = """
 [act]

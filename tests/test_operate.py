@@ -13,8 +13,8 @@ import pytest
 
 from conftest import JOBCRON, Instance, run_jobcron
 from jobcron import JobStatus, load_settings
-from jobcron.operate.init import configuration
-from jobcron.schema_version import REVISION
+from jobcron.commands._init import configuration
+from jobcron.database.version import REVISION
 from jobcron.testing import run_script
 from jobcron.testing.server import PrivatePostgreSQL
 
@@ -118,8 +118,8 @@ def in_its_own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_every_key_of_the_schema_is_in_the_configuration_that_init_writes() -> None:
-    from jobcron.config import read_schema
-    from jobcron.settings import SCHEMA
+    from jobcron.settings.reading import read_schema
+    from jobcron.settings.settings import SCHEMA
 
     text = configuration(None, None)
     for keys in read_schema(Path(SCHEMA).read_text()).values():
@@ -423,14 +423,14 @@ def test_a_log_file_that_cannot_be_opened_stops_the_run_before_any_job(instance:
 def test_a_full_disk_while_logging_does_not_stop_a_run(instance: Instance, tmp_path: Path, name: str) -> None:
     jobs = [instance.act(("write", "done")), instance.act(("raise", "value")), instance.act(("write", "done"))]
     code = (
-        "import os, sys, jobcron.logs as logs\n"
+        "import os, sys, jobcron.reports.logs as logs\n"
         "write = os.write\n"
         "def full(descriptor, data):\n"
         "    if os.readlink(f'/proc/self/fd/{descriptor}').endswith('full.log'):\n"
         "        raise OSError(28, 'No space left on device')\n"
         "    return write(descriptor, data)\n"
         "os.write = full\n"
-        "from jobcron.operate import main\n"
+        "from jobcron.commands.main import main\n"
         "sys.exit(main())\n"
     )
     log = "full.log" if name != "standard error" else "good.log"
@@ -624,7 +624,7 @@ def test_a_full_disk_does_not_stop_a_run_that_cannot_say_so(instance: Instance, 
         "import os, sys\n"
         "os.O_NOFOLLOW = 0\n"
         "os.lstat = os.stat\n"
-        "from jobcron.operate import main\n"
+        "from jobcron.commands.main import main\n"
         "sys.exit(main())\n"
     )
     shell = f'exec "$@" 2>{"/dev/full" if place == "full" else "&-"}'
@@ -642,7 +642,7 @@ def test_half_a_line_in_the_log_file_is_told_as_well(instance: Instance) -> None
     code = (
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "from jobcron.logs import add_log_file, set_up_log\n"
+        "from jobcron.reports.logs import add_log_file, set_up_log\n"
         "logger = set_up_log(40, True)\n"
         "add_log_file(20, sys.argv[1], '--log-file')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (40, 40))\n"

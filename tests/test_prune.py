@@ -14,9 +14,10 @@ import pytest
 import functionapp
 from conftest import JOBCRON, ROOT, SECTIONS, Instance, wait_until
 from effort import noted_statements
-from jobcron import JobStatus, windows
-from jobcron.instance import load_settings
-from jobcron.prune import Pruner
+from jobcron import JobStatus
+from jobcron.database import walk
+from jobcron.scripts._pruner import Pruner
+from jobcron.settings.instance import load_settings
 from jobcron.testing import JobFactory, run_script
 
 ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED)
@@ -147,7 +148,7 @@ def test_a_job_that_rows_of_the_application_need_stays_and_the_others_go(instanc
 def test_the_last_run_of_each_section_is_looked_for_once(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windows, "WINDOW", 2)
+    monkeypatch.setattr(walk, "WINDOW", 2)
     old = "'2001-01-01 00:00:00.000000'" + "::timestamptz" * (instance.database.dialect == "postgresql")
     columns = "name, hostname, date_started, date_completed, completed, incomplete, oopses"
     for name in ("act", "do_foo") * 4:

@@ -8,7 +8,7 @@ import pytest
 
 from conftest import Instance
 from jobcron import BaseRunnableJob, JobStatus, JobType
-from jobcron.job import Job
+from jobcron.jobs.job import Job
 
 
 class Refused(Exception):

@@ -807,7 +807,7 @@ def test_a_script_looks_for_no_garbage_in_what_it_imported_and_a_test_s_process_
 ) -> None:
     script = tmp_path / "act.py"
     script.write_text(
-        f"#!{sys.executable}\nimport atexit, gc, sys\nfrom jobcron.script import JobCronScript\n"
+        f"#!{sys.executable}\nimport atexit, gc, sys\nfrom jobcron.scripts.job_script import JobCronScript\n"
         "def seen(name): return any(thing is vars(sys.modules[name]) for thing in gc.get_objects())\n"
         "atexit.register(lambda: print(*map(seen, ('sqlalchemy', 'fooapp')), gc.get_threshold()[0]))\n"
         "JobCronScript(commandline_config=True).lock_and_run()\n"

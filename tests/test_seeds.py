@@ -17,7 +17,7 @@ from zope.interface.verify import verifyObject
 
 from conftest import TESTS, Instance
 from jobcron import IJob, IJobSource, IRunnableJob, JobCronScript, JobStatus
-from jobcron.operate.grant import grant
+from jobcron.commands._grant import grant
 from jobcron.testing import DevNullLogger, run_script
 from seedapp.interfaces.foojob import FooJobType, IDoFooJob, IDoFooJobSource, IFooJob
 from seedapp.model.dofoojob import DoFooJob

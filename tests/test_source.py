@@ -36,9 +36,9 @@ from jobcron import (
     JobStatus,
     NoSession,
     UnknownJobType,
-    registry,
 )
-from jobcron.family import EnumItem, title_of
+from jobcron.jobs import registry
+from jobcron.jobs.family import EnumItem, title_of
 from jobcron.testing import JobFactory
 
 
@@ -271,7 +271,7 @@ def test_a_type_may_have_no_table_of_its_own(session: Session) -> None:
 
 @pytest.mark.feature("LP-05")
 def test_a_source_made_by_hand_runs_too(instance: Instance) -> None:
-    from jobcron.sessions import use_session
+    from jobcron.database.sessions import use_session
 
     with instance.session() as session, use_session(session):
         good = HandmadeSource().create(instance.foo(session)).job.id
@@ -286,7 +286,7 @@ def test_a_source_made_by_hand_runs_too(instance: Instance) -> None:
 
 @pytest.mark.feature("LP-05")
 def test_a_dead_job_of_a_source_made_by_hand_runs_again(instance: Instance) -> None:
-    from jobcron.sessions import use_session
+    from jobcron.database.sessions import use_session
 
     with instance.session() as session, use_session(session):
         first = HandmadeSource().create(instance.foo(session)).job.id

@@ -15,7 +15,7 @@ import stepsapp
 from conftest import Instance, wait_until
 from effort import effort_of, noted_statements
 from jobcron import DefinitionChanged, InvalidJobData, JobStatus, UnknownJobType
-from jobcron.sessions import use_session
+from jobcron.database.sessions import use_session
 from jobcron.steps import State, create, job_class, queues
 from stepping import look, make, notes
 

@@ -8,8 +8,8 @@ import pytest
 
 from conftest import Instance
 from effort import noted_statements
-from jobcron import windows
-from jobcron.steps.old import delete_old
+from jobcron.database import walk
+from jobcron.steps.delete_old import delete_old
 from stepping import look, make
 
 DEEP = '{"a": ' + "[" * 50_000 + "]" * 50_000 + "}"
@@ -106,7 +106,7 @@ def test_old_jobs_that_have_ended_are_deleted_and_no_others(steps: Instance) -> 
 def test_jobs_that_stay_are_passed_once_however_many_are_deleted(
     steps: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windows, "WINDOW", 2)
+    monkeypatch.setattr(walk, "WINDOW", 2)
     stay = [make(steps, "plain", run_after=datetime.now(UTC) + timedelta(hours=1)) for _ in range(4)]
     for _ in range(6):
         make(steps, "plain")

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 import stepsapp
 from conftest import Instance
-from jobcron import IncompleteJobType, registry
+from jobcron import IncompleteJobType
+from jobcron.jobs import registry
 from jobcron.steps import StepsJob, create, define, job_class
 from stepping import look, make, notes
 

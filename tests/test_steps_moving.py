@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from conftest import Instance
-from jobcron.database import make_engine
+from jobcron.database._engine import make_engine
 from stepping import look, notes
 
 TABLES = {

@@ -16,11 +16,23 @@ import pytest
 from conftest import JOBCRON, TESTS, Instance
 from effort import effort, effort_of, noted_statements
 from fooapp import DoFooJob, OwnReadyJob
-from jobcron import JobStatus, registry, tick
-from jobcron.operate.check import check_config
-from jobcron.operate.check_runs import check_runs
+from jobcron import JobStatus
+from jobcron.commands._check import check_config
+from jobcron.commands._check_runs import check_runs
+from jobcron.jobs import registry
+from jobcron.queue import tick
 
-HEAVY = ("sqlalchemy", "zope", "lazr", "alembic", "oops", "logging", "fooapp", "jobcron.jobrun", "jobcron.config")
+HEAVY = (
+    "sqlalchemy",
+    "zope",
+    "lazr",
+    "alembic",
+    "oops",
+    "logging",
+    "fooapp",
+    "jobcron.scripts._section_run",
+    "jobcron.settings.reading",
+)
 
 MANY = 20_000
 
@@ -38,7 +50,7 @@ def imports_of(instance: Instance, section: str, expect: int = 0, *options: str)
     assert done.returncode == expect, done.stderr[-2000:]
     assert done.stdout == ""
     found = set(re.findall(r"^import time: +\d+ \| +\d+ \| +(\S+)$", done.stderr, re.MULTILINE))
-    assert "jobcron.script" in found
+    assert "jobcron.scripts.cron_script" in found
     return {heavy for heavy in HEAVY if any(m == heavy or m.startswith(f"{heavy}.") for m in found)}
 
 

@@ -14,9 +14,11 @@ from sqlalchemy.exc import DBAPIError
 from conftest import Instance
 from fooapp import ActJob
 from hastyapp import BriefJob
-from jobcron import DatabaseUnavailable, JobRunner, JobStatus, feed, outcome, runner
-from jobcron.claim import Claim
-from jobcron.finish import settled
+from jobcron import DatabaseUnavailable, JobRunner, JobStatus
+from jobcron.jobs.lease import Claim
+from jobcron.queue import error_rules, type_feed
+from jobcron.queue.finish import settled
+from jobcron.runner import job_runner
 from jobcron.testing import BufferLogger
 from processes import configure, end_leases, make
 
@@ -37,7 +39,7 @@ def make_due(instance: Instance) -> None:
 def test_a_job_that_always_loses_its_connection_fails_in_the_end(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outcome, "MAX_DATABASE_INTERRUPTIONS", 2)
+    monkeypatch.setattr(error_rules, "MAX_DATABASE_INTERRUPTIONS", 2)
     job = instance.act(("sql", END_OWN_CONNECTION))
     pauses = []
     for _ in range(3):
@@ -182,8 +184,8 @@ def test_a_run_ends_where_jobs_that_waited_too_long_cannot_go_back(
         raise DatabaseUnavailable("away")
 
     configure(instance, in_a_hurry=True)
-    monkeypatch.setattr(feed, "BATCH_SECONDS", 100.0)
-    monkeypatch.setattr(runner, "give_back", refuse)
+    monkeypatch.setattr(type_feed, "BATCH_SECONDS", 100.0)
+    monkeypatch.setattr(job_runner, "give_back", refuse)
     for _ in range(10):
         make(instance, BriefJob, ("sleep", 0.2))
     with pytest.raises(DatabaseUnavailable, match="could not be given back"):

@@ -16,17 +16,17 @@ from sqlalchemy import inspect
 
 from conftest import JOBCRON, Instance
 from jobcron import JobStatus
-from jobcron.operate.upgrade import upgrade_schema
-from jobcron.schema_version import REVISION, VERSION_TABLE
-from jobcron.settings import PACKAGE
-from jobcron.tables import Base
+from jobcron.database.tables import Base
+from jobcron.database.upgrade import upgrade_schema
+from jobcron.database.version import REVISION, VERSION_TABLE
+from jobcron.settings.settings import PACKAGE
 from jobcron.testing.server import PrivatePostgreSQL
 
 
 def upgrade_to(instance: Instance, revision: str) -> None:
     """Make the tables as they were at a revision."""
     config = Config()
-    config.set_main_option("script_location", f"{PACKAGE}/schema")
+    config.set_main_option("script_location", f"{PACKAGE}/database/schema")
     with instance.database.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
@@ -121,7 +121,7 @@ def test_an_upgrade_keeps_the_jobs_that_are_there(empty: Instance) -> None:
 
 
 def test_every_migration_but_the_first_says_how_far_back_code_may_be() -> None:
-    for revision in ScriptDirectory(f"{PACKAGE}/schema").walk_revisions():
+    for revision in ScriptDirectory(f"{PACKAGE}/database/schema").walk_revisions():
         if revision.revision != "0001":
             assert "0001" <= revision.module.OLDEST_CODE <= revision.revision
 
@@ -134,7 +134,7 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(empty: Instance) -> None:
 
 
 def test_the_code_knows_the_newest_migration() -> None:
-    assert ScriptDirectory(f"{PACKAGE}/schema").get_heads() == [REVISION]
+    assert ScriptDirectory(f"{PACKAGE}/database/schema").get_heads() == [REVISION]
 
 
 def test_the_tables_are_what_the_classes_say(instance: Instance) -> None:

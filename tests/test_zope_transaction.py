@@ -12,7 +12,7 @@ from sqlalchemy import text
 from conftest import Instance
 from fooapp import ActJob, Ledger
 from jobcron import BaseRunnableJob, ConfigurationError, Database, JobStatus, JobType, load_settings
-from jobcron.sessions import current_session
+from jobcron.database.sessions import current_session
 
 C, F, W, X = JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.WAITING, JobStatus.CANCELLED
 
@@ -244,7 +244,7 @@ def test_without_the_package_the_configuration_says_what_is_missing(
 ) -> None:
     make(zope, "raw")
     monkeypatch.setitem(sys.modules, "transaction", None)
-    monkeypatch.delitem(sys.modules, "jobcron.zope_transaction", raising=False)
+    monkeypatch.delitem(sys.modules, "jobcron.database.zope", raising=False)
     with pytest.raises(ConfigurationError, match=r"key transactions: .* jobcron\[zope\]"):
         zope.run("transact")
 

@@ -11,7 +11,7 @@ import sys
 
 from bench.floors.bare import Bare, connect
 from bench.stopwatch import time_work
-from jobcron.sql import statement
+from jobcron.database.sql import statement
 
 BATCH = 100
 LEASE_SECONDS = 300.0

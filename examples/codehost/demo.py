@@ -17,7 +17,7 @@ from codehost.proposals import COMMITS_NEEDED, fetch_mirrors, propose
 from codehost.sample import sample_repository
 from codehost.summary import print_summary
 from jobcron import Database, Job, JobStatus
-from jobcron.settings import Settings
+from jobcron.settings.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECTIONS = ("generate_diff", "functions", "calculate_heat", "import_history")

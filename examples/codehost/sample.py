@@ -26,15 +26,17 @@ def _build(path: Path) -> None:
     """Commit a few files at a time; each is begun in one commit and finished in the next."""
     git("init", "--quiet", "--template=", "--initial-branch=main", str(path))
     repository = GitRepository(path)
-    files = sorted(Path(jobcron.__file__).parent.glob("[a-z]*.py"))
+    package = Path(jobcron.__file__).parent
+    files = [file.relative_to(package) for file in sorted(package.glob("*/[a-z]*.py"))]
     bounds = [len(files) * number // COMMITS for number in range(COMMITS + 1)]
     begun: list[Path] = []
     for number in range(COMMITS):
         for file in begun:
-            shutil.copyfile(file, path / file.name)
+            shutil.copyfile(package / file, path / file)
         begun = files[bounds[number] : bounds[number + 1]]
         for file in begun:
-            (path / file.name).write_text(_beginning(file.read_text("utf-8")), "utf-8")
+            (path / file).parent.mkdir(exist_ok=True)
+            (path / file).write_text(_beginning((package / file).read_text("utf-8")), "utf-8")
         repository.git("add", "--all")
         title = f"Begin {', '.join(file.name for file in begun)}"
         repository.git("commit", "--quiet", f"--message={title}", **_signature(number))

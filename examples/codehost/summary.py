@@ -16,7 +16,7 @@ from codehost.model import MergeProposal, Repository
 from codehost.proposals import proposals_of
 from codehost.review import mail_key, mail_reviewers
 from jobcron import Job, JobStatus
-from jobcron.settings import Settings
+from jobcron.settings.settings import Settings
 
 HEADINGS = ("Proposal", "Commits", "Files", "+", "-", "Diff job", "Attempts", "Mail", "OOPS")
 NUMBERS = ("Files", "+", "-", "Attempts")

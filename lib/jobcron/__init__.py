@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import sys
 
-__version__ = "0.1.0"
+from jobcron._version import __version__ as __version__
 
 TYPE_CHECKING = False  # as typing has it, whose import would be a tenth of a tick
 
 if TYPE_CHECKING:
-    from jobcron.alarm import disable_oops_handler as disable_oops_handler
-    from jobcron.database import Database as Database
+    from jobcron.database.after_commit import after_commit as after_commit
+    from jobcron.database.database import Database as Database
+    from jobcron.database.sessions import current_session as current_session
+    from jobcron.database.sessions import share_session as share_session
+    from jobcron.database.tables import include_object as include_object
     from jobcron.errors import ConfigurationError as ConfigurationError
     from jobcron.errors import CrashLimitReached as CrashLimitReached
     from jobcron.errors import DatabaseUnavailable as DatabaseUnavailable
@@ -44,41 +47,39 @@ if TYPE_CHECKING:
     from jobcron.errors import UnknownFunction as UnknownFunction
     from jobcron.errors import UnknownJobType as UnknownJobType
     from jobcron.errors import UserMistake as UserMistake
-    from jobcron.family import FamilyRow as FamilyRow
-    from jobcron.family import JobType as JobType
-    from jobcron.family import job_type_column as job_type_column
-    from jobcron.family import render_item as render_item
-    from jobcron.instance import load_settings as load_settings
     from jobcron.interfaces import IJob as IJob
     from jobcron.interfaces import IJobRunner as IJobRunner
     from jobcron.interfaces import IJobSource as IJobSource
     from jobcron.interfaces import IRunnableJob as IRunnableJob
     from jobcron.interfaces import JobStatus as JobStatus
-    from jobcron.isolation.runner import ProcessJobRunner as ProcessJobRunner
-    from jobcron.isolation.runner import TwistedJobRunner as TwistedJobRunner
-    from jobcron.job import Job as Job
-    from jobcron.metrics import JobEnded as JobEnded
-    from jobcron.metrics import JobStarted as JobStarted
-    from jobcron.metrics import JobTakenOver as JobTakenOver
-    from jobcron.metrics import ReadyCounted as ReadyCounted
-    from jobcron.metrics import RunEnded as RunEnded
-    from jobcron.notify import after_commit as after_commit
-    from jobcron.notify import new_mail as new_mail
-    from jobcron.notify import send as send
-    from jobcron.oops import globalErrorUtility as globalErrorUtility
-    from jobcron.runnable import BaseRunnableJob as BaseRunnableJob
-    from jobcron.runner import JobRunner as JobRunner
-    from jobcron.script import CronScript as CronScript
-    from jobcron.script import JobCronScript as JobCronScript
-    from jobcron.sessions import current_session as current_session
-    from jobcron.sessions import share_session as share_session
-    from jobcron.source import new_job as new_job
-    from jobcron.tables import include_object as include_object
+    from jobcron.jobs.family import FamilyRow as FamilyRow
+    from jobcron.jobs.family import JobType as JobType
+    from jobcron.jobs.family import job_type_column as job_type_column
+    from jobcron.jobs.family import render_item as render_item
+    from jobcron.jobs.job import Job as Job
+    from jobcron.jobs.runnable import BaseRunnableJob as BaseRunnableJob
+    from jobcron.jobs.source import new_job as new_job
+    from jobcron.reports.alarm import disable_oops_handler as disable_oops_handler
+    from jobcron.reports.mail import new_mail as new_mail
+    from jobcron.reports.mail import send as send
+    from jobcron.reports.metric_events import JobEnded as JobEnded
+    from jobcron.reports.metric_events import JobStarted as JobStarted
+    from jobcron.reports.metric_events import JobTakenOver as JobTakenOver
+    from jobcron.reports.metric_events import ReadyCounted as ReadyCounted
+    from jobcron.reports.metric_events import RunEnded as RunEnded
+    from jobcron.reports.oops import globalErrorUtility as globalErrorUtility
+    from jobcron.runner.isolated.runner import ProcessJobRunner as ProcessJobRunner
+    from jobcron.runner.isolated.runner import TwistedJobRunner as TwistedJobRunner
+    from jobcron.runner.job_runner import JobRunner as JobRunner
+    from jobcron.scripts.cron_script import CronScript as CronScript
+    from jobcron.scripts.job_script import JobCronScript as JobCronScript
+    from jobcron.settings.instance import load_settings as load_settings
 
 _HOMES = {
-    "alarm": ("disable_oops_handler",),
-    "database": ("Database",),
-    "sessions": ("current_session", "share_session"),
+    "database.after_commit": ("after_commit",),
+    "database.database": ("Database",),
+    "database.sessions": ("current_session", "share_session"),
+    "database.tables": ("include_object",),
     "errors": (
         "ConfigurationError",
         "CrashLimitReached",
@@ -110,19 +111,20 @@ _HOMES = {
         "UnknownJobType",
         "UserMistake",
     ),
-    "family": ("FamilyRow", "JobType", "job_type_column", "render_item"),
-    "instance": ("load_settings",),
     "interfaces": ("IJob", "IJobRunner", "IJobSource", "IRunnableJob", "JobStatus"),
-    "isolation.runner": ("ProcessJobRunner", "TwistedJobRunner"),
-    "job": ("Job",),
-    "metrics": ("JobEnded", "JobStarted", "JobTakenOver", "ReadyCounted", "RunEnded"),
-    "notify": ("after_commit", "new_mail", "send"),
-    "oops": ("globalErrorUtility",),
-    "runnable": ("BaseRunnableJob",),
-    "runner": ("JobRunner",),
-    "script": ("CronScript", "JobCronScript"),
-    "source": ("new_job",),
-    "tables": ("include_object",),
+    "jobs.family": ("FamilyRow", "JobType", "job_type_column", "render_item"),
+    "jobs.job": ("Job",),
+    "jobs.runnable": ("BaseRunnableJob",),
+    "jobs.source": ("new_job",),
+    "reports.alarm": ("disable_oops_handler",),
+    "reports.mail": ("new_mail", "send"),
+    "reports.metric_events": ("JobEnded", "JobStarted", "JobTakenOver", "ReadyCounted", "RunEnded"),
+    "reports.oops": ("globalErrorUtility",),
+    "runner.isolated.runner": ("ProcessJobRunner", "TwistedJobRunner"),
+    "runner.job_runner": ("JobRunner",),
+    "scripts.cron_script": ("CronScript",),
+    "scripts.job_script": ("JobCronScript",),
+    "settings.instance": ("load_settings",),
 }
 
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -9,7 +9,9 @@ Names and meanings are those of Launchpad's Job System (features LP-02 to LP-05)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
+from typing import Protocol
 
 from zope.interface import Attribute, Interface
 from zope.schema import Bool, Choice, Datetime, Int, Text, TextLine
@@ -159,3 +161,32 @@ class IJobRunner(Interface):
 
     def runAll() -> None:
         """Run ready jobs until none is left."""
+
+
+class RunningAttempt(Protocol):
+    """What a runnable job knows of the attempt in which it runs: its ``attempt``, None outside a run.
+
+    Attributes:
+        progress: per cent done, as the job says.
+        counts: attempt_count, crash_count and max_retries when the attempt began.
+        interrupted: what stopped the job, or None.
+    """
+
+    progress: int | None
+    counts: tuple[int, int, int | None]
+    interrupted: BaseException | None
+
+    @property
+    def token(self) -> int:
+        """The fencing token: each claim of a job has a greater one."""
+
+    @property
+    def must_stop(self) -> Callable[[], bool]:
+        """Tells whether somebody asked the run to stop: a job that can stop in between does."""
+
+    def checkpoint(self) -> None:
+        """Commit what was done, if the job is still ours, and renew the lease.
+
+        Raises:
+            LeaseLost: the job is not ours any more; nothing was committed.
+        """

@@ -27,18 +27,25 @@ from typing import Any
 
 from sqlalchemy.orm import configure_mappers
 
+import jobcron
 import proofapp
-from jobcron import JobCronScript, insistence, jobrun, keeper, operate, tick  # noqa: F401
+from jobcron import JobCronScript
+from jobcron.commands import main as commands  # noqa: F401
+from jobcron.database import retry
+from jobcron.queue import tick  # noqa: F401
 
-PACKAGE = Path(jobrun.__file__).parent
+PACKAGE = Path(jobcron.__file__).parent
 
 STAGES = (
-    "script", "lock", "tick", "jobrun", "workplace", "source_runner", "runner", "execution", "feed",
-    "iterator_feed", "claimed", "claim", "attempt", "finish", "insistence", "outcome", "history",
-    "aftermath", "report", "oops", "publishers", "directory", "activity", "notify", "failure",
-    "isolation/runner", "isolation/worker", "isolation/child", "isolation/messages",
-    "isolation/processes", "steps/job", "steps/running",
-    "functions/calls", "functions/registered",
+    "database/after_commit", "database/retry", "database/runs", "functions/calls", "functions/registered",
+    "jobs/history", "jobs/lease", "queue/claim", "queue/error_rules", "queue/feed", "queue/finish",
+    "queue/loading", "queue/outcome", "queue/_source_feed", "queue/tick", "queue/type_feed", "reports/mail",
+    "reports/oops", "reports/_publishers", "runner/attempt", "runner/_completion", "runner/_context",
+    "runner/_executor", "runner/_failure", "runner/_fence", "runner/isolated/_child",
+    "runner/isolated/_descendants", "runner/isolated/_messages", "runner/isolated/runner",
+    "runner/isolated/_slot", "runner/job_runner", "runner/source_runner", "runner/_telling",
+    "scripts/cron_script", "scripts/job_script", "scripts/_lock", "scripts/options", "scripts/order",
+    "scripts/_section_run", "settings/directories", "steps/_job", "steps/_running",
 )  # fmt: skip
 """The modules whose lines count: those that a job flows through."""
 
@@ -89,7 +96,7 @@ class Faults:
     def _wrapped(self, call: Any) -> Any:
         def wrapper(*arguments: Any, **options: Any) -> Any:
             caller = Path(sys._getframe(1).f_code.co_filename)
-            if caller.is_relative_to(PACKAGE) and caller.stem != "keeper":  # whose pipe is no file
+            if caller.is_relative_to(PACKAGE) and caller.stem != "_keeper":  # whose pipe is no file
                 self.calls += 1
                 if self.at and (self.calls == self.at or (self.is_lasting and self.calls > self.at)):
                     raise OSError(self.number, os.strerror(self.number))
@@ -104,8 +111,8 @@ def run(instance: str, order: dict[str, Any], answer: int) -> None:
     os.environ["JOBCRON_CONFIG"] = instance
     if "url" in order:
         os.environ["JOBCRON_DATABASE_URL"] = order["url"]
-        insistence.PAUSE_SECONDS = 0.01
-        insistence.PAUSES = (0.01, 0.01, None)
+        retry.PAUSE_SECONDS = 0.01
+        retry.PAUSES = (0.01, 0.01, None)
     sys.argv = ["jobcron run", order.get("section", "work"), *order.get("options", ())]
     deadline = Deadline(order.get("die_at", 0))
     status = 0

@@ -79,7 +79,7 @@ class ProofJobType(JobType):
 def token_of(job: BaseRunnableJob) -> int:
     """Return the token under which this attempt has the job; the row may have that of whoever took it over."""
     assert job.attempt is not None
-    return job.attempt.claim.token
+    return job.attempt.token
 
 
 class ProofJob(BaseRunnableJob):

@@ -11,8 +11,8 @@ from sqlalchemy import text
 import checker
 from actors import Actor, Step, interleavings, play
 from jobcron import Database
-from jobcron.claim import Claimant, claim, reclaim
-from jobcron.database import execute
+from jobcron.database.statements import execute
+from jobcron.queue.claim import Claimant, claim, reclaim
 from proving import IS_CHAOS, Proof
 
 ENDLESS, OVER = 300.0, 0.0

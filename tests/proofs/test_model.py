@@ -13,11 +13,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy.exc import DBAPIError
 
 from jobcron import DuplicateJob, InvalidTransition, Job, JobStatus, RetryableJobError
-from jobcron.attempt import Attempt
-from jobcron.claim import Claim, Claimant, claim, expire, reclaim
 from jobcron.errors import LeaseLost
-from jobcron.finish import complete, set_aside
-from jobcron.outcome import Failed, NotStarted, Outcome, Retry, Stopped, Suspended
+from jobcron.jobs.lease import Claim
+from jobcron.queue.claim import Claimant, claim, expire, reclaim
+from jobcron.queue.finish import set_aside
+from jobcron.queue.outcome import Failed, NotStarted, Outcome, Retry, Stopped, Suspended
+from jobcron.runner._completion import complete
+from jobcron.runner.attempt import Attempt
 from proofapp import ProofJob
 from proving import IS_CHAOS, Proof
 

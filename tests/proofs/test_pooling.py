@@ -161,7 +161,7 @@ def test_the_tables_are_made_through_a_pooler(proof: Proof, pooled: str, server:
     server.create_database(name)
     url = str(make_url(pooled).set(database=name).render_as_string(hide_password=False))
     done = subprocess.run(
-        [sys.executable, "-m", "jobcron.operate", "--config", str(proof.path / "instance"), "upgrade"],
+        [sys.executable, "-m", "jobcron.commands", "--config", str(proof.path / "instance"), "upgrade"],
         env={**os.environ, "JOBCRON_DATABASE_URL": url},
         capture_output=True,
         text=True,

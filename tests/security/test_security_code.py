@@ -16,7 +16,7 @@ import fooapp
 import jobcron
 from conftest import Instance
 from jobcron import InvalidJobData, Job, JobStatus
-from jobcron.encoding import as_reference
+from jobcron.jobs.arguments.encoding import as_reference
 
 PACKAGE = Path(jobcron.__file__).parent
 
@@ -26,12 +26,13 @@ FORBIDDEN_CALLS = {"eval", "exec", "compile", "os.system", "os.popen", "marshal.
 IMPORTS_BY_NAME = {
     # Each takes the name from the configuration, from the parent's order, or from this package itself.
     "__init__.py",
-    "application.py",
-    "callables.py",
-    "isolation/program.py",
-    "jobrun.py",
-    "steps/configured.py",
-    "steps/tasks.py",
+    "queue/sources.py",
+    "runner/application.py",
+    "settings/named.py",
+    "runner/isolated/_program.py",
+    "scripts/order.py",
+    "steps/definitions.py",
+    "steps/_tasks.py",
     "testing/__init__.py",
 }
 
@@ -109,12 +110,12 @@ def test_a_name_in_a_row_is_looked_up_without_running_any_code(monkeypatch: pyte
     module.lazy = Lazy()
     monkeypatch.setitem(sys.modules, "lazyapp", module)
     before = set(sys.modules)
-    for name in ("lazyapp.anything.x", "lazyapp.lazy", "lazyapp.lazy.danger", "jobcron.isolation.runner.X"):
+    for name in ("lazyapp.anything.x", "lazyapp.lazy", "lazyapp.lazy.danger", "jobcron.runner.isolated.runner.X"):
         with pytest.raises(InvalidJobData, match="to be imported by the application"):
             as_reference([name, [1]])
     assert ran == []
     assert set(sys.modules) == before
-    assert as_reference(["jobcron.job.Job", [1]]).mapped is Job
+    assert as_reference(["jobcron.jobs.job.Job", [1]]).mapped is Job
 
 
 @pytest.mark.feature("LP-08")

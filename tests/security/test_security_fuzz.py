@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobcron import ConfigurationError, InvalidJobData
-from jobcron.config import read
-from jobcron.encoding import decode, encode
-from jobcron.logs import Formatter
-from jobcron.payload import check
-from jobcron.redact import HIDDEN, Redactor, storable
-from jobcron.settings import SECTION_NAME, Settings
+from jobcron.jobs.arguments.encoding import decode, encode
+from jobcron.jobs.arguments.json_data import check
+from jobcron.reports.logs import Formatter
+from jobcron.settings.reading import read
+from jobcron.settings.secrets import HIDDEN, Redactor, storable
+from jobcron.settings.settings import SECTION_NAME, Settings
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 100_000 if os.environ.get("JOBCRON_CHAOS") else 2_000))
 

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from conftest import JOBCRON, Instance
-from jobcron import ConfigurationError, load_settings, outage
-from jobcron.control import Control
-from jobcron.lock import RunLock
-from jobcron.operate.check import check_config
-from jobcron.operate.init import init
-from jobcron.operate.upgrade import upgrade
-from jobcron.profiling import open_profile
-from jobcron.roles import read_roles
+from jobcron import ConfigurationError, load_settings
+from jobcron.commands._check import check_config
+from jobcron.commands._init import init
+from jobcron.commands._upgrade import upgrade
+from jobcron.database.roles import read_roles
+from jobcron.scripts import _outage
+from jobcron.scripts._lock import RunLock
+from jobcron.scripts._profiling import open_profile
+from jobcron.scripts.control import Control
 
 NOBODY = 65534
 
@@ -204,8 +205,8 @@ def test_no_outage_is_noted_through_a_link_that_was_planted(instance: Instance) 
     away = f"sqlite:///{instance.path}/no/such/folder/x.db"
     for name in ("act.outage", f"act.outage.{os.getpid()}"):  # the second one is where it is written first
         (instance.state / name).symlink_to(victim)
-    assert outage.reason_of(str(instance.state / "act.outage")) is None
-    assert outage.begin(str(instance.state / "act.outage"), "away")
+    assert _outage.reason_of(str(instance.state / "act.outage")) is None
+    assert _outage.begin(str(instance.state / "act.outage"), "away")
     assert victim.read_text() == "precious"
     status, err = leave(instance, "run", "act", extra_env={"JOBCRON_DATABASE_URL": away})
     assert status == 1

@@ -11,7 +11,7 @@ from codehost.history import History
 from codehost.model import Repository
 from conftest import ROOT, SECTIONS, TESTS, Instance
 from jobcron import Database, JobStatus, load_settings
-from jobcron.roles import rights_of, roles_of
+from jobcron.database.roles import rights_of, roles_of
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 

@@ -15,11 +15,11 @@ from sqlalchemy.engine import make_url
 import fooapp
 from conftest import JOBCRON, Instance, wait_until
 from jobcron import ConfigurationError, Database, JobStatus, load_settings, new_mail, send
-from jobcron.control import Control
-from jobcron.notify import Outbox, post
-from jobcron.operate.check import check_config
-from jobcron.operate.init import init
-from jobcron.redact import Redactor, hide
+from jobcron.commands._check import check_config
+from jobcron.commands._init import init
+from jobcron.reports.mail import Outbox, post
+from jobcron.scripts.control import Control
+from jobcron.settings.secrets import Redactor, hide
 from telltale import TelltaleJob
 
 KNOWN = {

@@ -20,8 +20,8 @@ from test_security_secrets import command_lines, files_below
 import fooapp
 from conftest import JOBCRON, Instance, wait_until
 from jobcron import JobStatus
-from jobcron.instance import load_settings
-from jobcron.redact import Redactor
+from jobcron.settings.instance import load_settings
+from jobcron.settings.secrets import Redactor
 
 CANARIES = {
     "password": "c4naryOfTheUrl",

@@ -13,13 +13,13 @@
 A section with ``source_interface: jobcron.functions.FunctionJob``, or the key ``functions``, runs them.
 """
 
+from jobcron.functions._decorators import job, job_as_parameter, related_action
+from jobcron.functions._delay import DelayableFunction, Delayed, identity_exact
+from jobcron.functions._schedule import schedule_job
+from jobcron.functions._state import FunctionState
 from jobcron.functions.calls import FunctionJob
 from jobcron.functions.configured import register_configured
-from jobcron.functions.decorators import job, job_as_parameter, related_action
-from jobcron.functions.delay import DelayableFunction, Delayed, identity_exact
 from jobcron.functions.registered import register
-from jobcron.functions.schedule import schedule_job
-from jobcron.functions.state import FunctionState
 
 __all__ = [
     "DelayableFunction",

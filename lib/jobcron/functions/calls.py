@@ -9,19 +9,19 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Self
 from uuid import UUID
 
-from jobcron.draft import session_to_use
+from jobcron.database.sessions import AnySession, session_for
 from jobcron.errors import InvalidJobData, NothingToDoJob, UnknownFunction
-from jobcron.family import JobType
-from jobcron.functions.moments import later, moment_of, offset_of
-from jobcron.functions.options import stored_retries
+from jobcron.functions._options import stored_retries
+from jobcron.functions._state import FunctionState, state_of
+from jobcron.functions._times import later, moment_of, offset_of
 from jobcron.functions.registered import Function, find, registered_function
-from jobcron.functions.state import FunctionState, state_of
 from jobcron.interfaces import JobStatus
-from jobcron.job import Job
-from jobcron.payload import is_text, shown
-from jobcron.redact import cut, storable
-from jobcron.runnable import BaseRunnableJob
-from jobcron.sessions import AnySession, session_for
+from jobcron.jobs.arguments.json_data import is_text, shown
+from jobcron.jobs.draft import session_to_use
+from jobcron.jobs.family import JobType
+from jobcron.jobs.job import Job
+from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.settings.secrets import cut, storable
 
 MAX_RESULT = 10_000
 """The longest text of a result that is kept."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from jobcron.callables import find_callable
 from jobcron.errors import ConfigurationError, InvalidJobData
 from jobcron.functions.registered import register
-from jobcron.instance import load_settings
-from jobcron.settings import Settings
+from jobcron.settings.instance import load_settings
+from jobcron.settings.named import find_callable
+from jobcron.settings.settings import Settings
 
 
 def register_configured(settings: Settings | None = None) -> None:

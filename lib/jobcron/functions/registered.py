@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobcron import encoding, payload
 from jobcron.errors import InvalidJobData, UnknownFunction
-from jobcron.functions.options import ONCE, Options
+from jobcron.functions._options import ONCE, Options
+from jobcron.jobs.arguments import encoding, json_data
 
 JOB_PARAMETER = "__jobcron_job_as_parameter__"
 
 RELATED_ACTION = "__jobcron_related_action__"
 
-MAX_LEVELS = payload.MAX_LEVELS - 2
+MAX_LEVELS = json_data.MAX_LEVELS - 2
 """Of one argument: a row keeps all of them in a list, or an object, of its data."""
 
 _UNKNOWN = (
@@ -93,7 +93,7 @@ class Function:
             raise InvalidJobData(f"expected arguments that {self.name} takes, got others: {error}") from error
         for name, value in list(bound.items())[len(leading) :]:
             what = f"{name} of {self.name}"
-            payload.check(encoding.encode(value, what, MAX_LEVELS), what)
+            json_data.check(encoding.encode(value, what, MAX_LEVELS), what)
 
 
 _functions: dict[str, Function] = {}
@@ -141,7 +141,7 @@ def check_function(call: Any) -> None:
         InvalidJobData: it cannot.
     """
     if not callable(call) or not hasattr(call, "__qualname__"):
-        raise InvalidJobData(f"expected a function, got {payload.shown(call)}")
+        raise InvalidJobData(f"expected a function, got {json_data.shown(call)}")
     name = f"{call.__module__}.{call.__qualname__}"
     runs_later = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
     if any(is_one(call) for is_one in runs_later):

@@ -15,14 +15,14 @@ from sqlalchemy import Connection, Select, func, select, union_all
 from sqlalchemy.orm import Session, defer
 from zope.interface import implementer
 
-from jobcron.clock import database_now
+from jobcron.database.clock import database_now
+from jobcron.database.sessions import current_session
+from jobcron.database.tables import JobTypeRow
 from jobcron.interfaces import IJobSource, JobStatus
-from jobcron.job import START_ORDER, Job, is_ready
-from jobcron.runnable import BaseRunnableJob
-from jobcron.sessions import current_session
-from jobcron.steps.configured import FAMILY, job_classes
-from jobcron.steps.job import StepsJob
-from jobcron.tables import JobTypeRow
+from jobcron.jobs.job import START_ORDER, Job, is_ready
+from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.steps._job import StepsJob
+from jobcron.steps.definitions import FAMILY, job_classes
 
 PASS = 100
 """At most so many jobs are looked at before the queue is looked at again."""

@@ -7,8 +7,8 @@ from typing import Any as _Any
 
 
 def __getattr__(name: str) -> _Any:
-    from jobcron.instance import load_settings
-    from jobcron.steps.configured import job_class
+    from jobcron.settings.instance import load_settings
+    from jobcron.steps.definitions import job_class
 
     settings = None if name.startswith("__") else load_settings()
     section = settings and settings.sections.get(name)

@@ -8,15 +8,15 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, object_session
 
-from jobcron import registry
-from jobcron.draft import key_of, session_to_use
+from jobcron.database.sessions import AnySession
+from jobcron.database.tables import JobTypeRow
 from jobcron.errors import InvalidJobData
-from jobcron.instance import load_settings
 from jobcron.interfaces import JobStatus
-from jobcron.job import Job
-from jobcron.script import JobCronScript
-from jobcron.sessions import AnySession
-from jobcron.tables import JobTypeRow
+from jobcron.jobs import registry
+from jobcron.jobs.draft import key_of, session_to_use
+from jobcron.jobs.job import Job
+from jobcron.scripts.job_script import JobCronScript
+from jobcron.settings.instance import load_settings
 from jobcron.testing.loggers import BufferLogger
 
 SHOWN_JOBS = 20

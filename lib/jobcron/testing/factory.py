@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from jobcron import sessions
-from jobcron.clock import database_now
+from jobcron.database import sessions
+from jobcron.database.clock import database_now
 from jobcron.interfaces import JobStatus
-from jobcron.job import ENDED, Job
-from jobcron.notify import Outbox, post
-from jobcron.source import new_job
+from jobcron.jobs.job import Job
+from jobcron.jobs.source import new_job
+from jobcron.jobs.status import ENDED
+from jobcron.reports.mail import Outbox, post
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from jobcron.logs import FORMAT, Formatter
+from jobcron.reports.logs import FORMAT, Formatter
 
 
 class DevNullLogger(logging.Logger):

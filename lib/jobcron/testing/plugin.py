@@ -196,7 +196,7 @@ def job_session(jobcron_url: str, jobcron_instance: Path) -> Iterator[Session]:
 
 def _make_tables(url: str, make_own_tables: MakeTables) -> None:
     from jobcron import Database
-    from jobcron.operate.upgrade import upgrade_schema
+    from jobcron.database.upgrade import upgrade_schema
 
     database = Database(url)
     with database.begin() as connection:

@@ -1,0 +1,1 @@
+"""The ``jobcron`` command, one file a subcommand; `main` finds and starts it."""

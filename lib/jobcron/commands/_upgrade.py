@@ -1,0 +1,47 @@
+"""``jobcron upgrade``: create jobcron's tables, or bring them up to date."""
+
+from __future__ import annotations
+
+import os
+
+from jobcron.commands._output import say
+from jobcron.database.database import Database
+from jobcron.database.upgrade import upgrade_schema
+from jobcron.database.version import REVISION
+from jobcron.jobs import known_types
+from jobcron.runner.application import load_application
+from jobcron.settings.directories import private_directory
+from jobcron.settings.instance import load_settings
+
+
+def upgrade(config: str | None) -> int:
+    """Upgrade the instance's database and tell what was done; return the exit status.
+
+    Args:
+        config: as of ``--config``.
+
+    Raises:
+        UserMistake: the configuration or the database is not as it should be.
+    """
+    settings = load_settings(config)
+    application_is_there = settings.application is not None
+    if application_is_there:
+        load_application(settings)
+    database = Database(settings.database_url, origin=settings.database_origin)
+    if database.dialect == "sqlite":
+        _make_folder(database.engine.url.database or "", settings.database_origin)
+    try:
+        with database.begin() as connection:
+            before = upgrade_schema(connection, database.describe())
+            known_types.sync(connection, known_types.registered_sources(settings.source_names()))
+    finally:
+        database.close()
+    done = "is up to date" if before == REVISION else f"was upgraded from {before or 'nothing'}"
+    say(f"{database.describe()}: the schema {done} (version {REVISION})")
+    return 0
+
+
+def _make_folder(path: str, origin: str) -> None:
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):  # one that is there may be shared, as its owner likes
+        private_directory(folder, f"{origin}: the folder of the database")

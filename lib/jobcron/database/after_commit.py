@@ -1,0 +1,66 @@
+"""Actions that follow a commit: nothing leaves the process where the transaction does not commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import event
+from sqlalchemy.orm import Session, SessionTransaction
+
+_ACTIONS = "jobcron_after_commit"
+
+ON_FAILED_ACTION = "jobcron_on_failed_action"
+"""In a session's info: told of errors of its actions, instead of the one who commits."""
+
+
+class _Actions:
+    """What waits for the commits of one session: actions, each with the savepoint that it belongs to.
+
+    Decided when a transaction ends, however it ends: `Session.close` and `invalidate` fire no ``after_rollback``.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[SessionTransaction | None, Callable[[], None]]] = []
+        self.committed: SessionTransaction | None = None
+
+    def note_commit(self, session: Session) -> None:
+        """Remember which transaction was committed; a savepoint, where there is one."""
+        self.committed = session.get_nested_transaction() or session.get_transaction()
+
+    def end(self, session: Session, transaction: SessionTransaction) -> None:
+        """Do, hand on or drop the actions of a transaction that ended."""
+        committed, self.committed = self.committed is transaction, None
+        if transaction.parent is not None:
+            # What was asked for in a savepoint shares its fate, then that of the transaction around it.
+            outer = transaction.parent
+            self.waiting = [
+                (outer if owner is transaction else owner, action)
+                for owner, action in self.waiting
+                if owner is not transaction or committed
+            ]
+            return
+        actions, self.waiting = self.waiting, []
+        for _, action in actions if committed else []:
+            try:
+                action()
+            except (Exception, SystemExit) as error:
+                failed: Callable[[BaseException], None] | None = session.info.get(ON_FAILED_ACTION)
+                if failed is None:
+                    raise
+                failed(error)
+
+
+def after_commit(session: Session, action: Callable[[], None]) -> None:
+    """Do `action` once the session's transaction is committed, and never if it is rolled back.
+
+    In a savepoint, the action goes with it if it is rolled back. An error of the action is raised in the one who
+    committed, whose transaction stands; in a runner it is logged.
+    """
+    actions: _Actions | None = session.info.get(_ACTIONS)
+    if actions is None:
+        actions = session.info[_ACTIONS] = _Actions()
+        event.listen(session, "after_commit", actions.note_commit)
+        event.listen(session, "after_transaction_end", actions.end)
+    if not session.in_transaction():
+        session.begin()  # the one whose end decides; it reaches the database with the first statement
+    actions.waiting.append((session.get_nested_transaction(), action))

@@ -1,0 +1,140 @@
+"""What each database role may do, as ``security.cfg`` files say it (LP-13)."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+from typing import NamedTuple
+
+from jobcron.errors import ConfigurationError
+from jobcron.settings.settings import PACKAGE, SECTION_NAME, Settings
+from jobcron.settings.trust import distrust
+
+VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
+OWN_FILE = os.path.join(PACKAGE, "database", "schema", "security.cfg")
+
+_TABLE = re.compile(r"[A-Za-z_]\w{0,62}(\.[A-Za-z_]\w{0,62})?", re.ASCII)
+
+
+class Right(NamedTuple):
+    """What a role may do with one table.
+
+    Attributes:
+        table: with its schema, where that is not the default one.
+        verbs: of `VERBS`.
+        place: where it is said, for messages.
+    """
+
+    table: str
+    verbs: frozenset[str]
+    place: str
+
+
+class Role(NamedTuple):
+    """A database role.
+
+    Attributes:
+        name: of the role.
+        may_log_in: whether it is a user.
+        groups: whose rights it has as well.
+        rights: its own.
+        place: where it is said, for messages.
+    """
+
+    name: str
+    may_log_in: bool
+    groups: tuple[str, ...]
+    rights: tuple[Right, ...]
+    place: str
+
+
+def roles_of(settings: Settings) -> dict[str, Role]:
+    """Return jobcron's own roles and those of the instance's application, by name.
+
+    Raises:
+        ConfigurationError: a file cannot be read, or something in it is wrong.
+    """
+    return read_roles([OWN_FILE, *([settings.security_cfg] if settings.security_cfg else [])])
+
+
+def read_roles(paths: list[str]) -> dict[str, Role]:
+    """Return the roles of several files, by name.
+
+    Raises:
+        ConfigurationError: a file cannot be read, or something in it is wrong.
+    """
+    roles: dict[str, Role] = {}
+    for path in paths:
+        for role in _read(path):
+            if role.name in roles:
+                raise ConfigurationError(f"{role.place}: expected another name, {roles[role.name].place} has it")
+            roles[role.name] = role
+    for role in roles.values():
+        for group in role.groups:
+            if group not in roles or roles[group].may_log_in:
+                known = ", ".join(sorted(name for name, other in roles.items() if not other.may_log_in))
+                raise ConfigurationError(f"{role.place}, key groups: expected groups of {known}; got: {group}")
+    _check_circles(roles)
+    return roles
+
+
+def rights_of(roles: dict[str, Role], name: str) -> dict[str, frozenset[str]]:
+    """Return all that a role may do, by table, its groups' rights included."""
+    role = roles[name]
+    found = {right.table: right.verbs for right in role.rights}
+    for group in role.groups:
+        for table, verbs in rights_of(roles, group).items():
+            found[table] = found.get(table, frozenset()) | verbs
+    return found
+
+
+def _read(path: str) -> list[Role]:
+    parser = configparser.RawConfigParser(
+        delimiters=("=",), comment_prefixes=("#",), default_section="", interpolation=None
+    )
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        if reason := distrust(path):
+            raise ConfigurationError(f"{path}: {reason}")
+        with open(path, encoding="utf-8") as file:
+            parser.read_file(file)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: {' '.join(str(error).split())}") from error
+    return [_role(path, name, dict(parser[name])) for name in parser.sections()]
+
+
+def _role(path: str, name: str, values: dict[str, str]) -> Role:
+    place = f"{path}: section [{name}]"
+    if not SECTION_NAME.fullmatch(name):
+        raise ConfigurationError(f"{place}: expected a letter, then letters, digits, _ and -, 64 at most")
+    kind = values.pop("type", "")
+    if kind not in ("user", "group"):
+        raise ConfigurationError(f"{place}, key type: expected user or group, got: {kind or 'nothing'}")
+    groups = tuple(filter(None, (group.strip() for group in values.pop("groups", "").split(","))))
+    return Role(name, kind == "user", groups, tuple(_right(place, *item) for item in values.items()), place)
+
+
+def _right(place: str, table: str, text: str) -> Right:
+    place = f"{place}, key {table}"
+    if not _TABLE.fullmatch(table):
+        raise ConfigurationError(f"{place}: expected the name of a table, or schema.table")
+    verbs = {verb.strip().upper() for verb in text.split(",")}
+    if not verbs <= {*VERBS}:
+        raise ConfigurationError(f"{place}: expected some of {', '.join(VERBS)}, got: {text}")
+    return Right(table, frozenset(verbs), place)
+
+
+def _check_circles(roles: dict[str, Role]) -> None:
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        if name in above:
+            circle = " in ".join((*above, name))
+            raise ConfigurationError(f"{roles[name].place}, key groups: a group cannot be in itself: {circle}")
+        for group in roles[name].groups:
+            visit(group, (*above, name))
+
+    for name in roles:
+        visit(name, ())

@@ -1,0 +1,143 @@
+"""``@job``, ``@related_action`` and ``@job_as_parameter``, in any order (OCQ-01, OCQ-06, DJF-04)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, Generic, Protocol, TypeVar, overload
+
+from sqlalchemy.orm import Session
+
+from jobcron.errors import InvalidJobData
+from jobcron.functions._delay import RESERVED, DelayableFunction, P, Q, R
+from jobcron.functions._options import Wait, options_of
+from jobcron.functions.registered import JOB_PARAMETER, RELATED_ACTION, check_function, plain, register
+
+J = TypeVar("J")
+
+Decorated = TypeVar("Decorated")
+
+
+class TakesJob(Generic[P, Q, R]):
+    """What type checkers know of a function whose first argument is the job; it is the function itself."""
+
+    __name__: str
+    __qualname__: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function, with a job or what stands for one."""
+        raise NotImplementedError
+
+
+class Anything:
+    """What a first parameter takes that is annotated with Any, or not at all; no session is one."""
+
+
+class JobDecorator(Protocol):
+    """What `job` with options returns."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, call: TakesJob[P, Q, R], /
+    ) -> DelayableFunction[P, Q, R]: ...
+
+    @overload
+    def __call__(self, call: Callable[Concatenate[Anything, ...], R], /) -> DelayableFunction[..., ..., R]: ...
+
+    @overload
+    def __call__(
+        self, call: Callable[Concatenate[Session, Q], R], /
+    ) -> DelayableFunction[Concatenate[Session, Q], Q, R]: ...
+
+    @overload
+    def __call__(self, call: Callable[Q, R], /) -> DelayableFunction[Q, Q, R]: ...
+
+
+@overload
+def job(call: TakesJob[P, Q, R], /) -> DelayableFunction[P, Q, R]: ...  # type: ignore[overload-overlap]
+
+
+@overload
+def job(call: Callable[Concatenate[Anything, ...], R], /) -> DelayableFunction[..., ..., R]: ...
+
+
+@overload
+def job(call: Callable[Concatenate[Session, Q], R], /) -> DelayableFunction[Concatenate[Session, Q], Q, R]: ...
+
+
+@overload
+def job(call: Callable[Q, R], /) -> DelayableFunction[Q, Q, R]: ...
+
+
+@overload
+def job(
+    *,
+    priority: int = ...,
+    max_retries: int = ...,
+    retry_pattern: Mapping[int, Wait] = ...,
+    description: str | None = ...,
+    database_only: bool = ...,
+    name: str | None = ...,
+) -> JobDecorator: ...
+
+
+def job(call: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+    """Let a function be delayed (OCQ-01); with options, or without parentheses.
+
+    Args:
+        call: the function.
+        name: under which rows know it, without white space; by default its dotted name.
+        options: `Options`.
+
+    Raises:
+        InvalidJobData: an option is unknown or wrong; the function has a parameter whose name `delay` needs, no
+            name of its own, or is none that a job can call.
+    """
+
+    def decorate(function: Any) -> Any:
+        function = plain(function)
+        check_function(function)
+        own = function.__qualname__
+        first = 1 if getattr(function, JOB_PARAMETER, False) else 0
+        parameters = list(inspect.signature(function).parameters)
+        taken = [n for place, n in enumerate(parameters) if n in RESERVED and (n != "session" or place > first)]
+        if taken:
+            raise InvalidJobData(
+                f"expected the parameters of {own} not to have the names of delay's own, "
+                f"{', '.join(RESERVED)}; got {', '.join(taken)}"
+            )
+        return DelayableFunction(register(function, name, options_of(own, options)))
+
+    return decorate if call is None else decorate(call)
+
+
+def related_action(action: Callable[..., Any], **keywords: Any) -> Callable[[Decorated], Decorated]:
+    """Attach what leads from a job of a function to what it is about: a record, an address (OCQ-06).
+
+    Args:
+        action: called with the session, the job and `keywords`.
+        keywords: handed on.
+    """
+
+    def decorate(function: Decorated) -> Decorated:
+        setattr(plain(function), RELATED_ACTION, (action, keywords))
+        return function
+
+    return decorate
+
+
+# Below @job it says more: mypy takes no parameter off those of a class.
+@overload
+def job_as_parameter(  # type: ignore[overload-overlap]
+    call: DelayableFunction[P, Q, R],
+) -> DelayableFunction[P, ..., R]: ...
+
+
+@overload
+def job_as_parameter(call: Callable[Concatenate[J, Q], R]) -> TakesJob[Concatenate[J, Q], Q, R]: ...
+
+
+def job_as_parameter(call: Any) -> Any:
+    """Let a function get the job that calls it as its first argument (DJF-04)."""
+    setattr(plain(call), JOB_PARAMETER, True)
+    return call

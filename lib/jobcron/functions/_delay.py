@@ -1,0 +1,180 @@
+"""``.delay``: the connector's way (OCQ-01, OCQ-02, OCQ-09)."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from sqlalchemy.orm import Session, scoped_session
+
+from jobcron.database.sessions import AnySession, session_for
+from jobcron.errors import InvalidJobData
+from jobcron.functions._options import stored_retries
+from jobcron.functions._times import moment_of
+from jobcron.functions.calls import FunctionJob
+from jobcron.functions.registered import Function
+from jobcron.jobs.arguments.encoding import encode
+from jobcron.jobs.arguments.json_data import is_text, shown
+from jobcron.jobs.arguments.row_values import MAX_KEY_BYTES
+
+P = ParamSpec("P")
+"""Parameters of a function."""
+
+Q = ParamSpec("Q")
+"""Those of them that its jobs keep: not the running job, nor a first session."""
+
+R = TypeVar("R")
+
+Identity = str | Callable[["Function", tuple[Any, ...], Mapping[str, Any]], str]
+"""An identity key, or what makes one of a function, its positional arguments and its keyword arguments."""
+
+RESERVED = ("priority", "eta", "max_retries", "description", "identity_key", "requester", "session")
+"""Keyword arguments of `delay` itself: no function may have parameters of these names, but for a first session."""
+
+
+class DelayableFunction(Generic[P, Q, R]):
+    """A function that can be called, or delayed.
+
+    Args:
+        function: registered.
+    """
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+        functools.update_wrapper(self, function.call)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function, now and here."""
+        result: R = self.function.call(*args, **kwargs)
+        return result
+
+    @overload
+    def delay(self, *args: Q.args, **kwargs: Q.kwargs) -> str: ...
+
+    @overload
+    def delay(self, session: AnySession, /, *args: Q.args, **kwargs: Q.kwargs) -> str: ...
+
+    def delay(self, *args: Any, **kwargs: Any) -> str:  # type: ignore[misc]
+        """Make a job that calls the function, in the caller's transaction, and return its uuid.
+
+        A session that goes before the function's own arguments is the caller's. Besides these it takes `RESERVED`
+        ones, which type checkers know of by `options`.
+
+        Raises:
+            InvalidJobData: the arguments are not the function's, or cannot be stored; the message says which.
+            NoSession: there is none.
+        """
+        given: dict[str, Any] = {name: kwargs.pop(name) for name in RESERVED if name in kwargs}
+        return self.options(**given).delay(*args, **kwargs)
+
+    def unique_key(self, identity_key: str) -> str:
+        """Return an identity key as the rows of this function's jobs have it: to find them by `Job.unique_key`."""
+        return stored_key(self.function, identity_key, (), {})
+
+    def options(
+        self,
+        *,
+        priority: int | None = None,
+        eta: datetime | timedelta | float | None = None,
+        max_retries: int | None = None,
+        description: str | None = None,
+        identity_key: Identity | None = None,
+        requester: str | None = None,
+        session: AnySession | None = None,
+    ) -> Delayed[Q]:
+        """Return what makes a job with these values.
+
+        Args:
+            priority: 0 first; by default the function's.
+            eta: not before this time, or so many seconds from now.
+            max_retries: how often it is run at most; 0: for ever.
+            description: for people.
+            identity_key: where a job of the function with an equal key has not started yet, that one is returned.
+            requester: who asks for it.
+            session: of the caller; by default the ambient one.
+        """
+        values = self.function.options.row_values()
+        values["description"] = description or self.function.description
+        values["requester"] = requester
+        if priority is not None:
+            values["priority"] = priority
+        if max_retries is not None:
+            values["max_retries"] = stored_retries(max_retries)
+        return Delayed(self.function, values, eta, identity_key, session)
+
+
+@dataclass(frozen=True)
+class Delayed(Generic[Q]):
+    """A function and how its job is to be: see `DelayableFunction.options`.
+
+    Attributes:
+        values: of the job's row.
+    """
+
+    function: Function
+    values: dict[str, Any]
+    eta: datetime | timedelta | float | None
+    identity_key: Identity | None
+    session: AnySession | None
+
+    @overload
+    def delay(self, *args: Q.args, **kwargs: Q.kwargs) -> str: ...
+
+    @overload
+    def delay(self, session: AnySession, /, *args: Q.args, **kwargs: Q.kwargs) -> str: ...
+
+    def delay(self, *args: Any, **kwargs: Any) -> str:  # type: ignore[misc]
+        """Make the job, and return its uuid: see `DelayableFunction.delay`."""
+        first = None
+        if args and isinstance(args[0], Session | scoped_session):  # no row could keep it
+            first, *args = args  # type: ignore[assignment]
+        arguments = tuple(args)
+        session = session_for(self.session, first)
+        session.flush()  # arguments may be new
+        self.function.check_call(arguments, kwargs)
+        called = {"function": self.function.name, "arguments": list(arguments), "keywords": dict(kwargs)}
+        values = {**called, **self.values}
+        if self.eta is not None:
+            values["scheduled_start"] = moment_of(session, self.eta)
+        if self.identity_key is None:
+            return str(FunctionJob.create(session=session, **values).uuid)
+        key = stored_key(self.function, self.identity_key, arguments, kwargs)
+        return str(FunctionJob.acquire(session=session, unique_key=key, **values).uuid)
+
+
+def stored_key(
+    function: Function, identity: Identity, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> str:
+    """Return an identity key as rows have it: with the function's name before it, or where it is long, its hash.
+
+    Raises:
+        InvalidJobData: it is no key, or what should make it does not take what it is given.
+    """
+    key = identity
+    if callable(key):
+        try:
+            inspect.signature(key).bind(function, arguments, keywords)
+        except TypeError as error:
+            raise InvalidJobData(
+                f"expected identity_key of {function.name} to take the function, a tuple of its arguments and a "
+                f"dict of its keyword arguments, got another signature ({error}): there is no job yet"
+            ) from error
+        key = key(function, arguments, keywords)
+    if not is_text(key) or not key:
+        raise InvalidJobData(f"expected identity_key of {function.name} to be text, not empty, got {shown(key)}")
+    stored = f"{function.name}:{key}"
+    if len(stored.encode()) <= MAX_KEY_BYTES:
+        return stored
+    return f"{function.name}:sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def identity_exact(function: Function, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> str:
+    """Return a key that is the same for equal calls of one function (OCQ-09)."""
+    call = [function.name, encode(list(arguments), "arguments"), encode(dict(keywords), "keywords")]
+    return hashlib.sha256(json.dumps(call, sort_keys=True).encode()).hexdigest()

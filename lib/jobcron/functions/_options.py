@@ -1,0 +1,121 @@
+"""What a function's jobs have unless `delay` says otherwise, checked when it is decorated (OCQ-02, OCQ-04)."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from typing import Any
+
+from jobcron.errors import InvalidJobData
+from jobcron.jobs.arguments.json_data import shown
+from jobcron.jobs.arguments.row_values import check_row_values
+
+DEFAULT_MAX_RETRIES = 5
+"""Of the connector: five runs (OCQ-02)."""
+
+MAX_WAIT_SECONDS = 3e8
+"""About ten years: what every database's times can hold."""
+
+Wait = float | tuple[float, float]
+"""Seconds; or the least and the most of them, between which each wait is drawn, as in today's queue_job."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a function's jobs have unless `delay` says otherwise.
+
+    Attributes:
+        priority: 0 first (OCQ-02).
+        max_retries: how often it is run at most; 0: for ever.
+        retry_pattern: seconds until the next run, by the number of runs from which on they count (OCQ-04).
+        description: for people; by default the first line of the docstring.
+        database_only: the function does nothing outside its job's database.
+    """
+
+    priority: int = 10
+    max_retries: int = DEFAULT_MAX_RETRIES
+    retry_pattern: Mapping[int, Wait] = field(default_factory=dict)
+    description: str | None = None
+    database_only: bool = False
+
+    def row_values(self) -> dict[str, Any]:
+        """Return what the row of a job has of them."""
+        return {"priority": self.priority, "max_retries": stored_retries(self.max_retries)}
+
+    def wait(self, runs: int) -> timedelta | None:
+        """Return how long to wait after so many runs; None: the pattern does not say."""
+        reached = [number for number in self.retry_pattern if number <= runs]
+        if not reached:
+            return None
+        seconds = self.retry_pattern[max(reached)]
+        if not isinstance(seconds, int | float):
+            seconds = random.uniform(*seconds)
+        return timedelta(seconds=seconds)
+
+
+ONCE = Options(max_retries=1)
+"""Of functions that were registered without options: django-future runs a job once."""
+
+
+def options_of(name: str, given: Mapping[str, Any]) -> Options:
+    """Return the options that were given for a function, checked.
+
+    Args:
+        name: the function's, for messages.
+        given: by name.
+
+    Raises:
+        InvalidJobData: one is unknown, or does not fit.
+    """
+    known = [option.name for option in fields(Options)]
+    unknown = sorted(given.keys() - set(known))
+    if unknown:
+        raise InvalidJobData(f"expected options that @job has, {', '.join(known)}, got {', '.join(unknown)}")
+    options = Options(**given)
+    if options.priority is None:  # which a row's values may be: what is not given
+        raise InvalidJobData(f"expected priority of {name} to be a whole number, got None")
+    check_row_values(name, {"description": options.description, **options.row_values()})
+    if not isinstance(options.database_only, bool):
+        raise InvalidJobData(
+            f"expected database_only of {name} to be True or False, got {options.database_only!r}"
+        )
+    _check_pattern(name, options.retry_pattern)
+    return options
+
+
+def stored_retries(runs: int) -> int | None:
+    """Return the retries after the first run, as rows have them; 0 runs are any number (OCQ-02).
+
+    Raises:
+        InvalidJobData: it is no number of runs.
+    """
+    if isinstance(runs, bool) or not isinstance(runs, int) or runs < 0:
+        raise InvalidJobData(f"expected max_retries to be a whole number, 0 or greater, got {shown(runs)}")
+    return None if runs == 0 else runs - 1
+
+
+def _check_pattern(name: str, pattern: Any) -> None:
+    if not isinstance(pattern, Mapping):
+        raise InvalidJobData(f"expected retry_pattern of {name} to be a dict, got {shown(pattern)}")
+    for runs, wait in pattern.items():
+        if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
+            raise InvalidJobData(
+                f"expected the keys of retry_pattern of {name} to be numbers of runs, from 1 on, got {shown(runs)}"
+            )
+        if not (_is_wait(wait) or (_is_pair(wait) and wait[0] <= wait[1])):
+            raise InvalidJobData(
+                f"expected retry_pattern[{runs}] of {name} to be seconds, or a pair of the least and the most of "
+                f"them, got {shown(wait)}"
+            )
+
+
+def _is_pair(wait: Any) -> bool:
+    return isinstance(wait, tuple | list) and len(wait) == 2 and all(map(_is_wait, wait))
+
+
+def _is_wait(wait: Any) -> bool:
+    is_number = isinstance(wait, int | float) and not isinstance(wait, bool)
+    return is_number and math.isfinite(wait) and 0 <= wait <= MAX_WAIT_SECONDS

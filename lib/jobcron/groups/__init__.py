@@ -1,1 +1,0 @@
-"""Several sections in one script (LP-17): `script` chooses them, `children` runs each as a `member`."""

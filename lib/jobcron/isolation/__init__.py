@@ -1,5 +1,0 @@
-"""Jobs in processes of their own (LP-24).
-
-`runner` claims the jobs and hands each to a `worker`, which holds a `child` process and its limits; `program` is
-what that process runs; `memory` measures and bounds what it takes.
-"""

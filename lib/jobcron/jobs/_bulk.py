@@ -1,0 +1,110 @@
+"""Many jobs at once, in few statements (LP-34)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import insert, inspect
+from sqlalchemy.orm import RelationshipProperty, Session
+from sqlalchemy.sql.elements import Null
+
+from jobcron.database.sessions import AnySession, session_for
+from jobcron.errors import InvalidJobData
+from jobcron.jobs import known_types
+from jobcron.jobs.draft import Draft, draft, session_to_use
+from jobcron.jobs.job import Job
+
+
+def drafts_of(
+    owner: Any, jobs: Iterable[Any], session: AnySession | None, common: dict[str, Any]
+) -> tuple[Session, list[Draft]]:
+    """Return the session in which jobs are made, and what their rows will hold; nothing is written but what waits.
+
+    Args:
+        owner: their class.
+        jobs: for each its target, or a dict of what `create` takes.
+        session: the caller's; None: as for `create`.
+        common: values for all of them.
+
+    Raises:
+        InvalidJobData: one of them does not fit; the message says which.
+        NoSession: there is none.
+    """
+    asked = []
+    used = None if session is None else session_for(session)
+    for number, job in enumerate(jobs, 1):
+        values = {**common, **job} if isinstance(job, Mapping) else {**common, "target": job}
+        target = values.pop("target", None)
+        try:
+            used = session_to_use(used, target)
+        except InvalidJobData as error:
+            raise _of_job(number, error) from error
+        asked.append((target, values))
+    used = used or session_for()
+    used.flush()  # the targets may be new
+    drafts = []
+    for number, (target, values) in enumerate(asked, 1):
+        try:
+            drafts.append(draft(owner, target, values))
+        except InvalidJobData as error:
+            raise _of_job(number, error) from error
+    return used, drafts
+
+
+def _of_job(number: int, error: InvalidJobData) -> InvalidJobData:
+    return InvalidJobData(f"job {number}: {error}")
+
+
+def insert_drafts(session: Session, owner: Any, drafts: list[Draft]) -> list[int]:
+    """Insert the rows of jobs, and return their numbers in the same order."""
+    if not drafts:
+        return []
+    number = known_types.type_id(session, owner.type_name)
+    rows = [{"type_id": number, "uuid": uuid4(), **_written(made.job)} for made in drafts]
+    # render_nulls: None stands here for NULL, not for a column's default. The order in which rows come back is
+    # nobody's promise, and asking for it would cost SQLite a statement for each row.
+    inserted = session.execute(
+        insert(Job).returning(Job.uuid, Job.id), rows, execution_options={"render_nulls": True}
+    )
+    numbers_by_uuid = {row.uuid: row.id for row in inserted}
+    numbers = [numbers_by_uuid[row["uuid"]] for row in rows]
+    if owner.has_family:
+        family = owner.context_class
+        session.execute(
+            insert(family),
+            [
+                {"id": job, "job_type": owner.class_job_type, **_columns(family, made.family)}
+                for job, made in zip(numbers, drafts, strict=True)
+            ],
+        )
+    return numbers
+
+
+def _written(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what is written of a shared row: None is the column's default, as where an object is made."""
+    return {
+        name: None if isinstance(value, Null) else value for name, value in values.items() if value is not None
+    }
+
+
+def _columns(family: type[Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Return a family's values with relationships replaced by their foreign keys.
+
+    Raises:
+        InvalidJobData: a relationship leads to several objects.
+    """
+    mapper = inspect(family)
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        attribute = mapper.attrs[name]
+        if not isinstance(attribute, RelationshipProperty):
+            found[name] = value
+            continue
+        if attribute.uselist or not attribute.local_remote_pairs:
+            raise InvalidJobData(f"expected {family.__name__}.{name} to be given to create(), one by one")
+        for local, remote in attribute.local_remote_pairs:
+            key = attribute.mapper.get_property_by_column(remote).key
+            found[mapper.get_property_by_column(local).key] = None if value is None else getattr(value, key)
+    return found

@@ -1,0 +1,243 @@
+"""The arguments that a job class declares: checked when a job is created, kept on its row, read as attributes.
+
+A class declares them by annotations, an interface that it implements by fields of zope.schema::
+
+    class SendWelcome(BaseRunnableJob):
+        class_job_type = MailType.WELCOME
+        target: User          # what the job is about
+        template: str
+        copies: int = 1
+
+Those that the family's table has a column or relationship for are kept there, all others in the job's JSON data,
+encoded as `payload` says. What is read is a copy: assign to the attribute to change it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+from copy import deepcopy
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+
+from sqlalchemy import inspect as mapping_of
+from zope.interface import implementedBy
+from zope.schema import getFieldsInOrder
+from zope.schema.interfaces import ValidationError
+
+from jobcron.errors import IncompleteJobType, InvalidJobData
+from jobcron.jobs.arguments.encoding import decode, encode
+from jobcron.jobs.arguments.json_data import cut_repr
+
+TARGET = "target"
+
+# As dataclasses do: an annotation may be a text that cannot be evaluated yet.
+_NOT_AN_ARGUMENT = re.compile(r"\s*(\w+\.)*(ClassVar|Final|InitVar)\b")
+
+_BOUNDS = ("min", "max", "min_length", "max_length")
+
+
+class Missing:
+    """Stands for a default that there is none of."""
+
+
+class Argument:
+    """One declared argument, and the attribute that reads and sets it.
+
+    Args:
+        name: the argument's.
+        default: its default, or `Missing`.
+        field: the field of zope.schema that declares it, or None where only an annotation does.
+    """
+
+    def __init__(self, name: str, default: Any = Missing, field: Any = None) -> None:
+        self.name = name
+        self.default = default
+        self.field = field
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a job cannot be created without it."""
+        return self.default is Missing
+
+    def __get__(self, job: Any, owner: type[Any]) -> Any:
+        """Return the job's value; of the class, the default."""
+        if job is None:
+            if self.default is Missing:
+                raise AttributeError(f"{owner.__name__}.{self.name} is an argument of its jobs, without a default")
+            return self.default
+        if in_family(owner, self.name):
+            return getattr(job.context, self.name)
+        data = job.metadata
+        if self.name in data:
+            return decode(data[self.name], job.session)
+        if self.default is Missing:
+            raise AttributeError(f"expected {self.name} in the data of {job!r}, it is not there")
+        return deepcopy(self.default)
+
+    def __set__(self, job: Any, value: Any) -> None:
+        """Check a value and set it."""
+        owner = type(job)
+        self.check(owner, value)
+        if in_family(owner, self.name):
+            setattr(job.context, self.name, value)
+        else:
+            job.metadata[self.name] = encode(value, f"{owner.__name__}.{self.name}")
+
+    def check(self, owner: Any, value: Any) -> None:
+        """Check a value for this argument.
+
+        Raises:
+            InvalidJobData: it does not fit; the message names the argument, what was expected and the value.
+        """
+        if self.field is not None:
+            _check_field(owner, self.name, self.field, value)
+        hints = owner.declared().hints
+        if self.name in hints:
+            check_annotation(owner, self.name, hints[self.name], value)
+
+
+def _check_field(owner: type[Any], name: str, field: Any, value: Any) -> None:
+    try:
+        field.bind(None).validate(value)
+    except ValidationError as error:
+        bounds = [f"{b} {getattr(field, b)}" for b in _BOUNDS if getattr(field, b, None) is not None]
+        expected = ", ".join([type(field).__name__, *bounds])
+        reason = type(error).__doc__ or type(error).__name__
+        raise InvalidJobData(
+            f"expected {name} of {owner.__name__} to be {expected}, got {cut_repr(value)}: {reason}"
+        ) from error
+
+
+def check_annotation(owner: type[Any], name: str, annotation: Any, value: Any) -> None:
+    """Check a value against an annotation.
+
+    Raises:
+        InvalidJobData: it does not fit.
+    """
+    from typeguard import CollectionCheckStrategy, ForwardRefPolicy, TypeCheckError, check_type
+
+    try:
+        check_type(
+            value,
+            annotation,
+            forward_ref_policy=ForwardRefPolicy.IGNORE,
+            collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS,
+        )
+    except TypeCheckError as error:
+        raise InvalidJobData(
+            f"expected {name} of {owner.__name__} to be {_written(annotation)}, got {cut_repr(value)}: {error}"
+        ) from error
+
+
+def _written(annotation: Any) -> str:
+    """Return an annotation as people write it."""
+    is_annotated = get_origin(annotation) is Annotated
+    return inspect.formatannotation(get_args(annotation)[0] if is_annotated else annotation)
+
+
+class Declared(NamedTuple):
+    """What a class declares.
+
+    Attributes:
+        arguments: by name.
+        target: the class of what its jobs are about, `object` for any; None where it declares none.
+        target_is_optional: whether a job may have no target.
+        hints: the annotations, evaluated.
+    """
+
+    arguments: dict[str, Argument]
+    target: type[Any] | None
+    target_is_optional: bool
+    hints: dict[str, Any]
+
+
+def in_family(owner: Any, name: str) -> bool:
+    """Tell whether the family's table keeps an argument."""
+    return name in owner.family_names()
+
+
+def install_annotations(owner: Any) -> None:
+    """Make what the body of a new class of jobs annotates its arguments.
+
+    Raises:
+        IncompleteJobType: one has a name under which every job has something else.
+    """
+    for name, annotation in inspect.get_annotations(owner).items():
+        if name in owner.delegated_names:
+            raise IncompleteJobType(
+                f"expected the arguments of {owner.__module__}.{owner.__qualname__} to have names of their own, "
+                f"got {name}, which every job has"
+            )
+        text = annotation if isinstance(annotation, str) else str(get_origin(annotation) or annotation)
+        if name.startswith("_") or name in owner.reserved_names or _NOT_AN_ARGUMENT.match(text):
+            continue
+        setattr(owner, name, Argument(name, owner.__dict__.get(name, Missing)))
+
+
+def declared_by(owner: Any) -> Declared:
+    """Return what a class of jobs declares.
+
+    Raises:
+        InvalidJobData: an annotation cannot be understood.
+    """
+    install_fields(owner)
+    every = {name: inspect.getattr_static(owner, name) for name in dir(owner)}
+    arguments = {name: found for name, found in every.items() if isinstance(found, Argument)}
+    hints = hints_of(owner)
+    return Declared(arguments, *_target_class(owner, hints.get(TARGET)), hints)
+
+
+def install_fields(owner: Any) -> None:
+    """Make the fields of a class's interfaces its arguments; interfaces are declared once the class is made.
+
+    What is a property of the class already is no argument.
+    """
+    if owner.__dict__.get("has_fields"):
+        return
+    owner.has_fields = True
+    for interface in implementedBy(owner):  # type: ignore[no-untyped-call]
+        for name, field in getFieldsInOrder(interface):
+            known = inspect.getattr_static(owner, name, None)
+            if known is None or isinstance(known, Argument):
+                default = field.default if known is None or known.default is Missing else known.default
+                if default is None and field.required:
+                    default = Missing
+                setattr(owner, name, Argument(name, default, field))
+
+
+def hints_of(owner: Any) -> dict[str, Any]:
+    """Return the annotations of a class of jobs and its bases, evaluated.
+
+    Raises:
+        InvalidJobData: one of them cannot be.
+    """
+    found: dict[str, Any] = {}
+    for base in reversed(owner.__mro__):
+        if not getattr(base, "reserved_names", None) or base.__dict__.get("reserved_names"):
+            continue  # ours, or no class of jobs
+        try:
+            found.update(inspect.get_annotations(base, eval_str=True))
+        except Exception as error:  # whatever evaluating somebody's text raises
+            raise InvalidJobData(
+                f"expected the annotations of {base.__module__}.{base.__qualname__} to name what its module "
+                f"has at run time, got {type(error).__name__}: {error}"
+            ) from error
+    return found
+
+
+def _target_class(owner: Any, annotation: Any) -> tuple[type[Any] | None, bool]:
+    if annotation is None:
+        return None, True
+    is_union = get_origin(annotation) in (Union, types.UnionType)
+    options = list(get_args(annotation)) if is_union else [annotation]
+    classes = [option for option in options if option is not type(None)]
+    optional = len(classes) < len(options)
+    if classes in ([Any], [object]):
+        return object, optional
+    if len(classes) == 1 and isinstance(classes[0], type) and mapping_of(classes[0], raiseerr=False) is not None:
+        return classes[0], optional
+    raise InvalidJobData(
+        f"expected target of {owner.__name__} to be annotated with a mapped class or, for any, with object, "
+        f"got {_written(annotation)}"
+    )

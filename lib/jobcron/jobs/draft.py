@@ -1,0 +1,193 @@
+"""What a new job's rows will hold, checked before anything is written (LP-08)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from sqlalchemy import inspect, null
+from sqlalchemy.orm import Session, object_session
+
+from jobcron.database.sessions import AnySession, session_for
+from jobcron.errors import InvalidJobData
+from jobcron.jobs.arguments import encoding, json_data
+from jobcron.jobs.arguments.declared import TARGET, Declared, check_annotation, in_family
+from jobcron.jobs.arguments.row_values import check_row_values
+from jobcron.jobs.family import target_name
+from jobcron.jobs.job import Job
+from jobcron.jobs.registry import dotted_name
+from jobcron.settings.database_url import describe_url
+
+JOB_VALUES = frozenset(
+    {
+        "scheduled_start",
+        "expires_at",
+        "priority",
+        "max_retries",
+        "requester",
+        "description",
+        "unique_key",
+        "queue_name",
+        "json_data",
+    }
+)
+"""What `create` and `acquire` put on the shared row; every other name is an argument or a column of the family."""
+
+
+class Draft(NamedTuple):
+    """The values of a job that is not made yet.
+
+    Attributes:
+        job: those of the shared row.
+        family: those of the family's row.
+    """
+
+    job: dict[str, Any]
+    family: dict[str, Any]
+
+
+def session_to_use(session: AnySession | None, target: Any) -> Session:
+    """Return the session in which a job about `target` is made: the one given, the target's, or the ambient one.
+
+    Raises:
+        InvalidJobData: the target is in another session, in none, or in another database.
+        NoSession: there is none.
+    """
+    if target is None:
+        return session_for(session)
+    state = inspect(target, raiseerr=False)
+    if state is None or not hasattr(state, "identity"):
+        raise InvalidJobData(f"expected a mapped object as the job's target, got {json_data.shown(target)}")
+    own = object_session(target)
+    used = session_for(session, own)
+    if own is None:
+        raise InvalidJobData(
+            f"expected the target {json_data.cut_repr(target)} to be in a session, it is in none: add it to "
+            "yours, or load it there"
+        )
+    if own is not used:
+        raise InvalidJobData(
+            f"expected the target {json_data.cut_repr(target)} to be in the session in which its job is made, "
+            "it is in another one: load it in this one, or leave out session="
+        )
+    mine, theirs = used.get_bind(inspect(Job)).engine, used.get_bind(state.mapper).engine
+    if mine.url != theirs.url:
+        raise InvalidJobData(
+            f"expected the target {json_data.cut_repr(target)} to be in the database of the jobs, "
+            f"{describe_url(mine.url)}, it is in {describe_url(theirs.url)}"
+        )
+    return used
+
+
+def draft(owner: Any, target: Any, values: dict[str, Any]) -> Draft:
+    """Return the rows' values of a new job.
+
+    Args:
+        owner: its class.
+        target: what it is about, or None.
+        values: as given to `create`.
+
+    Raises:
+        InvalidJobData: a value is unknown, missing, or does not fit.
+    """
+    data = values.pop("metadata", values.pop("json_data", None))
+    given = {name: values.pop(name) for name in JOB_VALUES & values.keys()}
+    # None is what is not given, save of retries, which it lets be any number.
+    given = {name: value for name, value in given.items() if value is not None or name == "max_retries"}
+    job = {**owner.job_defaults, **given}
+    check_row_values(owner.__name__, job)
+    if job.get("max_retries", 0) is None:
+        job["max_retries"] = null()  # for ever, not the column's default
+    declared: Declared = owner.declared()
+    family = _family_values(owner, target, values, declared)
+    _check_target(owner, target, declared)
+    data = {**({} if data is None else _as_dict(owner, data)), **_arguments(owner, declared, values, family)}
+    json_data.check(data, f"metadata of {owner.__name__}", owner.max_data_bytes, owner.max_data_levels)
+    job["json_data"] = data
+    if target is not None and not owner.has_family:
+        job["target_type"], job["target_id"] = type_of(target), key_of(target)
+    return Draft(job, family)
+
+
+def _as_dict(owner: Any, data: Any) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise InvalidJobData(f"expected metadata of {owner.__name__} to be a dict, got {json_data.shown(data)}")
+    return data
+
+
+def _family_values(owner: Any, target: Any, values: dict[str, Any], declared: Declared) -> dict[str, Any]:
+    """Take the family's values out of `values`, and refuse what nothing is known of."""
+    unknown = values.keys() - owner.family_names() - declared.arguments.keys()
+    if unknown:
+        names = {
+            "the shared row": JOB_VALUES,
+            "the family": owner.family_names(),
+            "the class's arguments": declared.arguments,
+        }
+        expected = "; ".join(f"of {where}: {', '.join(sorted(known))}" for where, known in names.items() if known)
+        raise InvalidJobData(
+            f"expected names that {owner.__name__} knows ({expected}), got {', '.join(sorted(unknown))}"
+        )
+    family = {name: values.pop(name) for name in owner.family_names() & values.keys()}
+    if target is not None and owner.has_family:
+        family[target_name(owner.context_class)] = target
+    return family
+
+
+def _check_target(owner: Any, target: Any, declared: Declared) -> None:
+    if target is None:
+        if not declared.target_is_optional and not owner.has_family:
+            raise InvalidJobData(f"expected a target for {owner.__name__}, got none")
+        return
+    if declared.target is not None:
+        check_annotation(owner, TARGET, declared.hints[TARGET], target)
+    elif not owner.has_family:
+        raise InvalidJobData(
+            f"expected {owner.__name__} to say what its jobs are about, by an annotation such as "
+            f"target: {type(target).__name__}, or to get no target; got {json_data.cut_repr(target)}"
+        )
+
+
+def _arguments(owner: Any, declared: Declared, values: dict[str, Any], family: dict[str, Any]) -> dict[str, Any]:
+    """Check the arguments, wherever they are kept, and return those that the job's data keeps, encoded."""
+    data = {}
+    for name, argument in declared.arguments.items():
+        given = family if in_family(owner, name) else values
+        if name in given:
+            argument.check(owner, given[name])
+        elif argument.is_required and not _is_given_as_key(owner, name, family):
+            raise InvalidJobData(f"expected {name} for {owner.__name__}, got none")
+        if name in values:
+            data[name] = encoding.encode(values[name], f"{name} of {owner.__name__}", owner.max_data_levels)
+    return data
+
+
+def _is_given_as_key(owner: Any, name: str, family: dict[str, Any]) -> bool:
+    """Tell whether a relationship is given by its foreign key instead."""
+    if not in_family(owner, name):
+        return False
+    attribute = inspect(owner.context_class).attrs[name]
+    columns = {
+        inspect(owner.context_class).get_property_by_column(c).key for c in getattr(attribute, "local_columns", ())
+    }
+    return bool(columns) and columns <= family.keys()
+
+
+def type_of(target: Any) -> str:
+    """Return the name of an object's class: of the one that its hierarchy of mapped classes begins with.
+
+    Raises:
+        InvalidJobData: it is not in the database.
+    """
+    return dotted_name(encoding.reference_to(target, "the target").mapped)
+
+
+def key_of(target: Any) -> str:
+    """Return the text of an object's primary key.
+
+    Raises:
+        InvalidJobData: it is not in the database.
+    """
+    key = encoding.reference_to(target, "the target").key
+    parts = [encoding.encode(part, "the target's key") for part in key]
+    return json.dumps(parts[0] if len(parts) == 1 else parts)

@@ -1,0 +1,177 @@
+"""Single-table polymorphism: a family of job types shares one table around the shared `Job` row (LP-06).
+
+A family table lives in the application's own metadata::
+
+    class FooJobType(JobType):
+        DO_FOO = 0, "Do foo"
+
+    class FooJob(FamilyRow, Base):
+        __tablename__ = "foo_job"
+        job_type: Mapped[FooJobType] = job_type_column(FooJobType)
+        foo_id: Mapped[int] = mapped_column(ForeignKey("foo.id"))
+        foo: Mapped[Foo] = relationship()
+
+No ``polymorphic_on``: the registry maps types to classes, so that a row of an unknown type breaks no load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+from sqlalchemy import Dialect, ForeignKey, Integer, Text, inspect
+from sqlalchemy.orm import (
+    Mapped,
+    RelationshipDirection,
+    RelationshipProperty,
+    declared_attr,
+    mapped_column,
+    relationship,
+)
+from sqlalchemy.types import TypeDecorator
+
+from jobcron.errors import InvalidJobData
+from jobcron.jobs.job import Job
+
+
+class JobType(Enum):
+    """Base of the enums of job types: each member a value and a title.
+
+    A ``DBEnumeratedType`` of lazr.enum or any standard enum serves as well.
+    """
+
+    title: str
+
+    def __new__(cls, value: int, title: str = "") -> JobType:
+        """Make one type.
+
+        Args:
+            value: what the family table stores.
+            title: what people read; the name in words where it is not given.
+        """
+        member = object.__new__(cls)
+        member._value_ = value
+        member.title = title
+        return member
+
+    def __init__(self, *args: object) -> None:
+        if not self.title:
+            self.title = title_of(self)
+
+
+def title_of(item: Any) -> str:
+    """Return the title of an enum's item: its own where it has one, else its name in words."""
+    title = getattr(item, "title", None)
+    if isinstance(title, str) and title:
+        return title
+    return str(item.name).replace("_", " ").capitalize()
+
+
+class EnumItem(TypeDecorator[Any]):
+    """An item of an enum, stored by its value; a value that the enum lacks is read as it is.
+
+    Args:
+        enum: a standard enum, or one of lazr.enum; a migration may leave it out.
+    """
+
+    impl = Integer
+    cache_ok = True
+
+    def __init__(self, enum: Iterable[Any] = ()) -> None:
+        super().__init__()
+        items = list(getattr(enum, "items", enum))
+        self.enum = enum
+        self._items = {item.value: item for item in items}
+        if any(isinstance(value, str) for value in self._items):
+            self.impl = Text()  # type: ignore[assignment]
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Return what the driver is given."""
+        return getattr(value, "value", value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Return what the application sees."""
+        return self._items.get(value, value)
+
+
+def render_item(kind: str, thing: Any, autogen_context: Any) -> str | Literal[False]:
+    """Write the type of a family's ``job_type`` column into an application's migrations as what it is in SQL.
+
+    For ``context.configure(render_item=jobcron.render_item)`` in the application's own ``env.py`` of Alembic.
+    """
+    if kind == "type" and isinstance(thing, EnumItem):
+        return f"sa.{type(thing.impl).__name__}()"
+    return False
+
+
+def job_type_column(enum: Iterable[Any]) -> Any:
+    """Return the column of a family table that says which type of the family a job has."""
+    return mapped_column(EnumItem(enum), nullable=False)
+
+
+class FamilyRow:
+    """Mixin for family tables: the job's number as primary key, and the shared row as ``job``.
+
+    What the row's many-to-one relationships lead to is loaded when the job is claimed. What those lead to in turn
+    is not, and would be read, in a transaction that stays open, when the job first asks for it: a job that works
+    outside the database first should have it loaded too, by ``relationship(lazy="joined")`` on the target.
+
+    The primary key is called ``id`` here and ``job`` in SQL.
+    """
+
+    __tablename__: Any
+    job_type: Any
+
+    target_name: ClassVar[str | None] = None
+    """The relationship that leads to what the job is about; needed only where there are several."""
+
+    @declared_attr
+    def id(cls) -> Mapped[int]:
+        """Return the column of the job's number; it goes with its job."""
+        job_id = Job.__table__.c.id
+        return mapped_column("job", ForeignKey(job_id, ondelete="CASCADE"), primary_key=True)
+
+    @declared_attr
+    def job(cls) -> Mapped[Job]:
+        """Return the relationship to the shared row."""
+        return relationship(Job)
+
+
+def many_to_one(row_class: type[Any]) -> list[RelationshipProperty[Any]]:
+    """Return the relationships of a family that lead to one object each, the shared row left out."""
+    return [
+        r
+        for r in inspect(row_class).relationships
+        if r.direction is RelationshipDirection.MANYTOONE and r.key != "job"
+    ]
+
+
+@cache
+def names_of(row_class: type[Any]) -> frozenset[str]:
+    """Return the names of what a family's table keeps of a job, besides its number and its type."""
+    return frozenset(attribute.key for attribute in inspect(row_class).attrs) - {"id", "job", "job_type"}
+
+
+def target_name(row_class: type[Any]) -> str:
+    """Return the name of the relationship to what the family's jobs are about.
+
+    Raises:
+        InvalidJobData: there is none, or there are several and the family does not say which.
+    """
+    if row_class.target_name:
+        return str(row_class.target_name)
+    family: Any = row_class  # to mypy a class is not always hashable
+    return _only_target(family)
+
+
+@cache
+def _only_target(row_class: type[Any]) -> str:
+    names = [r.key for r in many_to_one(row_class)]
+    if len(names) != 1:
+        raise InvalidJobData(
+            f"expected {row_class.__name__} to have one many-to-one relationship besides job, or to say "
+            f"which one is the target by target_name, got {', '.join(names) or 'none'}"
+        )
+    return names[0]

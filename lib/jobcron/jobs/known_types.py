@@ -1,0 +1,220 @@
+"""The rows of job types: their numbers, and the names of their sources, kept in step with the code."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, Engine, delete, event, select
+from sqlalchemy import inspect as inspect_mapping
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session, SessionTransaction
+
+from jobcron.database.statements import execute
+from jobcron.database.tables import JobSourceRow, JobTypeRow, jobs_connection
+from jobcron.errors import SchemaMismatch
+from jobcron.jobs.registry import SourceName, _classes, dotted_name, source_names
+from jobcron.settings.database_url import describe_url
+
+PENDING_LIMIT = 1000
+"""So many jobs of a type that no class has are counted, at most."""
+
+# Numbers of types that are committed, by engine: see `type_id`.
+_committed: WeakKeyDictionary[Engine, dict[str, int]] = WeakKeyDictionary()
+
+
+def type_id(session: Session, name: str) -> int:
+    """Return the number of a job type in the session's database; a new type gets one.
+
+    Numbers are kept only once they are committed for good: one that is rolled back, with a test's
+    transaction for instance, would point to no row.
+    """
+    engine = session.get_bind(inspect_mapping(JobTypeRow)).engine
+    known = _committed.setdefault(engine, {}).get(name)
+    if known is not None:
+        return known
+    pending: dict[str, int] = session.info.setdefault("jobcron_type_ids", {})
+    if name not in pending:
+        connection = jobs_connection(session)
+        if not inspect_mapping(connection).has_table(JobTypeRow.__tablename__):
+            raise SchemaMismatch(
+                f"expected jobcron's tables in the session's database, {describe_url(engine.url)}, found "
+                "none: run `jobcron upgrade` for it, or give a session of the database that has them"
+            )
+        pending[name] = _find_or_insert(connection, name)
+        _keep_when_committed(session, connection, engine)
+    return pending[name]
+
+
+def _find_or_insert(connection: Connection, name: str) -> int:
+    find = select(JobTypeRow.id).where(JobTypeRow.name == name)
+    found = connection.scalar(find)
+    if found is None:
+        insert = _insert(connection)(JobTypeRow.__table__).values(name=name)
+        connection.execute(insert.on_conflict_do_nothing(index_elements=["name"]))
+        found = connection.scalars(find).one()
+    return found
+
+
+def _insert(connection: Connection) -> Any:
+    return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+
+
+def _keep_when_committed(session: Session, connection: Connection, engine: Engine) -> None:
+    if session.info.setdefault("jobcron_type_ids_watched", False):
+        return
+    session.info["jobcron_type_ids_watched"] = True
+
+    def keep(session: Session) -> None:
+        # Inside a savepoint, or in a transaction that somebody outside began, nothing is final yet.
+        if session.get_nested_transaction() is None and not session_connection_busy(session):
+            _committed.setdefault(engine, {}).update(session.info.get("jobcron_type_ids", {}))
+
+    def session_connection_busy(session: Session) -> bool:
+        bind = session.get_bind(inspect_mapping(JobTypeRow))
+        return isinstance(bind, Connection) and bind.in_transaction()
+
+    def forget(session: Session, transaction: SessionTransaction) -> None:
+        if transaction.parent is None or transaction.nested:  # else it is only a flush that has ended
+            session.info.pop("jobcron_type_ids", None)
+
+    event.listen(session, "after_commit", keep)
+    # The end of a transaction, however it ends: close() and invalidate() fire no after_rollback.
+    event.listen(session, "after_transaction_end", forget)
+
+
+Sources = list[tuple[str, list[SourceName]]]
+
+
+def registered_sources(asked_for: Iterable[str] = ()) -> Sources:
+    """Return the types of this process and the names of their sources, in name order.
+
+    The order keeps two that write them at once from deadlocking.
+
+    Args:
+        asked_for: the names by which sections ask for sources. A package that hands on what its modules define
+            gives it one more name; such a one is found where its package is imported already.
+    """
+    more = _other_names(asked_for)
+    found = []
+    for type_name, job_class in _classes.items():
+        names = source_names(job_class)
+        names += [SourceName(other, known.own_iter_ready) for known in names for other in more[known.name]]
+        found.append((type_name, sorted(names)))
+    return sorted(found)
+
+
+def _other_names(asked_for: Iterable[str]) -> defaultdict[str, list[str]]:
+    """Return those of the names that are not the things' own, by what is their own."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for name in asked_for:
+        module, _, attribute = name.rpartition(".")
+        thing = vars(sys.modules[module]).get(attribute) if module in sys.modules else None
+        if thing is not None and dotted_name(thing) != name:
+            found[dotted_name(thing)].append(name)
+    return found
+
+
+def is_known(connection: Connection, sources: Sources) -> bool:
+    """Tell whether the database knows these types and sources as they are; only reads."""
+    numbers = _numbers(connection)
+    known = _known(connection)
+    wanted = {(numbers.get(type_name), name) for type_name, names in sources for name in names}
+    return wanted <= known and not _stale(known, wanted)
+
+
+def sync(connection: Connection, sources: Sources) -> None:
+    """Bring what the database knows of job types and their sources up to date.
+
+    Args:
+        connection: in a short transaction of its own.
+        sources: as of `registered_sources`.
+    """
+    numbers, known = _numbers(connection), _known(connection)
+    wanted: set[tuple[int | None, SourceName]] = set()
+    for type_name, names in sources:
+        number = numbers.get(type_name) or _find_or_insert(connection, type_name)
+        for name in names:
+            wanted.add((number, name))
+            if (number, name) not in known:
+                remember(connection, number, name)
+    for number, name in sorted(_stale(known, wanted)):
+        connection.execute(
+            delete(JobSourceRow).where(JobSourceRow.name == name.name, JobSourceRow.type_id == number)
+        )
+
+
+def _numbers(connection: Connection) -> dict[str, int]:
+    return {name: number for number, name in connection.execute(select(JobTypeRow.id, JobTypeRow.name))}
+
+
+def _known(connection: Connection) -> set[tuple[int | None, SourceName]]:
+    rows = connection.execute(select(JobSourceRow.type_id, JobSourceRow.name, JobSourceRow.own_iter_ready))
+    return {(number, SourceName(name, own)) for number, name, own in rows}
+
+
+def _stale(
+    known: set[tuple[int | None, SourceName]], wanted: set[tuple[int | None, SourceName]]
+) -> set[tuple[int, SourceName]]:
+    """Return what is known of these sources' names and not true any more: a type was renamed, for instance.
+
+    A source with an ``iterReady`` of its own may hand out jobs of any type.
+    """
+    names = {name.name for _, name in wanted if not name.own_iter_ready}
+    pairs = {(number, name.name) for number, name in wanted}
+    return {
+        (number, name)
+        for number, name in known
+        if number is not None and name.name in names and (number, name.name) not in pairs
+    }
+
+
+def unclaimed(connection: Connection, family: str | None = None) -> list[tuple[str, str]]:
+    """Return the types that no class of this process has, and in words how many of their jobs have not ended.
+
+    Such jobs are in nobody's way: they wait until code that knows them runs again. Types that a source with an
+    ``iterReady`` of its own has handed out are known to that source.
+
+    Args:
+        connection: only read.
+        family: only the types of this family.
+    """
+    of_sources = select(JobSourceRow.type_id).where(JobSourceRow.own_iter_ready)
+    types = (
+        select(JobTypeRow.id, JobTypeRow.name).where(JobTypeRow.id.not_in(of_sources)).order_by(JobTypeRow.name)
+    )
+    if family is not None:
+        types = types.where(JobTypeRow.name.startswith(f"{family}.", autoescape=True))
+    found = []
+    for number, name in connection.execute(types).all():
+        if name not in _classes:
+            parameters = {"type": number, "limit": PENDING_LIMIT}
+            pending = execute(connection, "count_pending", parameters).scalar_one()
+            if pending:
+                found.append((name, f"{pending} or more" if pending == PENDING_LIMIT else str(pending)))
+    return found
+
+
+def type_ids_of(connection: Connection, source: Any) -> list[int]:
+    """Return the numbers of the types whose jobs this source has handed out."""
+    return list(
+        connection.scalars(
+            select(JobSourceRow.type_id)
+            .where(JobSourceRow.name == dotted_name(source))
+            .order_by(JobSourceRow.type_id)
+        )
+    )
+
+
+def remember(connection: Connection, number: int, source: SourceName) -> None:
+    """Note that a source hands out jobs of a type."""
+    insert = _insert(connection)(JobSourceRow.__table__)
+    insert = insert.values(name=source.name, type=number, own_iter_ready=source.own_iter_ready)
+    connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=["name", "type"], set_={"own_iter_ready": insert.excluded.own_iter_ready}
+        )
+    )

@@ -1,0 +1,131 @@
+"""Which class a job type belongs to, and what the database knows of it.
+
+A name read from a row is only ever looked up here: nothing is imported because a row says so
+(SECURITY.md).
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, NamedTuple
+
+from zope.component import getGlobalSiteManager
+from zope.interface import directlyProvidedBy, providedBy
+from zope.interface.interfaces import IInterface
+
+from jobcron.errors import ConfigurationError, DuplicateJobType, UnknownJobType
+from jobcron.interfaces import IJobSource
+
+_classes: dict[str, type[Any]] = {}
+
+
+class SourceName(NamedTuple):
+    """A dotted name of a source, and whether the source finds its ready jobs in its own way."""
+
+    name: str
+    own_iter_ready: bool
+
+
+def register(name: str, job_class: type[Any]) -> None:
+    """Make `job_class` the class of the job type called `name`.
+
+    A class with the same dotted name replaces the earlier one: its module was loaded again.
+
+    Raises:
+        DuplicateJobType: another class has this type (LP-06).
+    """
+    known = _classes.get(name)
+    if known is not None and dotted_name(known) != dotted_name(job_class):
+        raise DuplicateJobType(
+            f"expected one class for the job type {name}, got two: "
+            f"{dotted_name(known)} and {dotted_name(job_class)}"
+        )
+    _classes[name] = job_class
+
+
+def class_of(name: str) -> type[Any]:
+    """Return the class of a job type.
+
+    Raises:
+        UnknownJobType: no class of this process claims the type.
+    """
+    try:
+        return _classes[name]
+    except KeyError:
+        raise UnknownJobType(
+            f"expected a class with the job type {name}, found none in this process: is the module "
+            "that defines it imported by the application?"
+        ) from None
+
+
+def registered() -> dict[str, type[Any]]:
+    """Return all job types of this process, with their classes."""
+    return dict(_classes)
+
+
+def dotted_name(thing: Any) -> str:
+    """Return the dotted name of a class, an interface or the class of an object."""
+    if IInterface.providedBy(thing):
+        return f"{thing.__module__}.{thing.__name__}"
+    if not inspect.isclass(thing):
+        thing = type(thing)
+    return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def source_interfaces(source: Any) -> list[Any]:
+    """Return the interfaces of its own kind under which a source may be asked for."""
+    return [interface for interface in providedBy(source) if interface.extends(IJobSource)]
+
+
+def address_of(source: Any) -> str:
+    """Return the ``module:name`` by which another process finds a source: its own, or that of an interface of its.
+
+    Raises:
+        ConfigurationError: it is no class, and has no interface of its own.
+    """
+    interfaces = [source] if isinstance(source, type) else source_interfaces(source)
+    if not interfaces:
+        raise ConfigurationError(
+            f"expected the source {dotted_name(source)} to be a class, or to provide an interface under which a "
+            "process of isolated jobs can find it"
+        )
+    found = interfaces[0]
+    return f"{found.__module__}:{getattr(found, '__qualname__', None) or found.__name__}"
+
+
+def source_names(source: Any) -> list[SourceName]:
+    """Return every dotted name under which a source may be asked for: its own, its interfaces'."""
+    own = getattr(source, "finds_ready_jobs_itself", True)
+    names = [dotted_name(source), *map(dotted_name, source_interfaces(source))]
+    return [SourceName(name, bool(own)) for name in names]
+
+
+class SourceClass(type):
+    """Makes a class of jobs the utility of the source interfaces that it is declared to provide (LP-07).
+
+    ``@provider(IDoFooJobSource)`` sets ``__provides__`` once the class is made; from then on
+    ``getUtility(IDoFooJobSource)`` returns the class.
+    """
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "__provides__" and getattr(cls, "class_job_type", None) is not None:
+            for interface in directlyProvidedBy(cls):
+                if interface.extends(IJobSource):
+                    _provide(cls, interface)
+
+
+_shared: set[Any] = set()
+
+
+def _provide(cls: type[Any], interface: Any) -> None:
+    site = getGlobalSiteManager()
+    other = site.queryUtility(interface)
+    if interface in _shared:
+        return
+    if other is None or dotted_name(other) == dotted_name(cls):
+        site.registerUtility(cls, interface)
+    else:
+        # Several classes share the interface of their family: it stands for none of them.
+        _shared.add(interface)
+        site.unregisterUtility(other, interface)

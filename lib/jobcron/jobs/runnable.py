@@ -1,0 +1,284 @@
+"""The base class of job types: what a small class inherits to be a runnable job (LP-04)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy.orm import Session, object_session
+from zope.interface import implementer, provider
+
+from jobcron.errors import IncompleteJobType, NoSession
+from jobcron.interfaces import IJob, IJobSource, IRunnableJob, JobStatus, RunningAttempt
+from jobcron.jobs._target import Target
+from jobcron.jobs.arguments.declared import install_fields
+from jobcron.jobs.draft import JOB_VALUES
+from jobcron.jobs.family import FamilyRow, target_name, title_of
+from jobcron.jobs.job import Job
+from jobcron.jobs.source import BaseRunnableJobSource, Row
+
+
+class Delegated:
+    """An attribute that the shared row has."""
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type[Any]) -> Any:
+        """Return the row's value, or this descriptor where it is asked of the class."""
+        return self if instance is None else getattr(instance.job, self.name)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        """Set the row's value; what the runner alone writes is refused by the row."""
+        setattr(instance.job, self.name, value)
+
+
+def delegated() -> Any:
+    """Return a `Delegated`, for any declared type."""
+    return Delegated()
+
+
+def _target() -> Any:
+    """Return the attribute that says what a job is about, for any declared type."""
+    return Target()
+
+
+@implementer(IRunnableJob, IJob)
+@provider(IJobSource)
+class BaseRunnableJob(BaseRunnableJobSource[Row]):
+    """A job type: subclass it, name the family as parameter, set ``class_job_type``, write ``run``.
+
+    Without a family the job has no table but the shared one: what it needs is declared as arguments (see
+    `jobcron.jobs.arguments.declared`), and what it is about as ``target``.
+
+    ``job.context`` is the family row, ``job.job`` the shared row. Two objects with the same class and row are
+    equal; they are two objects all the same: a method patched on one is not patched on the other.
+    """
+
+    user_error_types: ClassVar[tuple[type[BaseException], ...]] = ()
+    """Errors that are the user's: FAILED without a report, the message mailed (LP-20)."""
+
+    retry_error_types: ClassVar[tuple[type[BaseException], ...]] = ()
+    """Errors after which the job is tried again, besides `RetryableJobError` (LP-21)."""
+
+    lease_duration: ClassVar[timedelta] = timedelta(minutes=5)
+    """How long a claim lasts; it is renewed while the job runs."""
+
+    retry_delay: ClassVar[timedelta] = timedelta(minutes=10)
+    """How long a job waits before it is tried again."""
+
+    retry_backoff: ClassVar[float] = 1.0
+    """By how much the delay grows with each attempt: 2.0 doubles it."""
+
+    retry_delay_limit: ClassVar[timedelta] = timedelta(days=1)
+    """The longest that the delay grows to."""
+
+    retry_jitter: ClassVar[float] = 0.0
+    """By what part of the delay it may be longer, at random: 0.2 is up to a fifth. Jobs that failed together, when
+    a service was down for instance, do not come back all at once then."""
+
+    database_only: ClassVar[bool] = False
+    """Whether jobs do nothing outside their database. Then all that an attempt did is undone when it fails, and
+    reports and histories say so; else they name the job's `uuid`, the idempotency key of what was done outside."""
+
+    time_limit: ClassVar[timedelta | None] = None
+    """How long a job may run; None: as long as it likes."""
+
+    id: int = delegated()
+    uuid: UUID = delegated()
+    status: JobStatus = delegated()
+    priority: int = delegated()
+    date_created: datetime = delegated()
+    scheduled_start: datetime = delegated()
+    expires_at: datetime | None = delegated()
+    date_started: datetime | None = delegated()
+    date_finished: datetime | None = delegated()
+    lease_expires: datetime | None = delegated()
+    attempt_count: int = delegated()
+    crash_count: int = delegated()
+    max_retries: int | None = delegated()
+    requester: str | None = delegated()
+    description: str | None = delegated()
+    log: str | None = delegated()
+    oops_id: str | None = delegated()
+    is_pending: bool = delegated()
+    is_runnable: bool = delegated()
+
+    target: Any = _target()
+    """What the job is about: what the family's relationship leads to, or the object that the shared row names."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a job type that cannot be run.
+
+        Raises:
+            IncompleteJobType: it has no ``run``.
+        """
+        if cls.class_job_type is not None and cls.run is BaseRunnableJob.run:
+            raise IncompleteJobType(
+                f"expected {cls.__module__}.{cls.__qualname__}, whose job type is {cls.class_job_type}, to have a "
+                "method run, it has none"
+            )
+        super().__init_subclass__(**kwargs)
+
+    def __init__(self, context: Row) -> None:
+        install_fields(type(self))  # a process that only runs jobs never asks what their class declares
+        self.context = context
+        self.attempt: RunningAttempt | None = None
+        self.loaded: list[Any] = []
+
+    @property
+    def job(self) -> Job:
+        """The shared row."""
+        return self.context if isinstance(self.context, Job) else self.context.job
+
+    @job.setter
+    def job(self, value: Job) -> None:
+        raise AttributeError("a job's shared row cannot be replaced")
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The job's JSON data; assign or change its keys, changes are saved with the transaction."""
+        return self.job.json_data
+
+    @metadata.setter
+    def metadata(self, value: dict[str, Any]) -> None:
+        self.job.json_data = value
+
+    @property
+    def session(self) -> Session:
+        """The session that the job's objects are in: while it runs, its own transaction.
+
+        Raises:
+            NoSession: the objects are in none.
+        """
+        session = object_session(self.context)
+        if session is None:
+            raise NoSession(f"expected {self!r} to be in a session, found it in none")
+        return session
+
+    @property
+    def progress(self) -> int | None:
+        """Per cent done. While the job runs, what is set is written by the keeper, not by the job."""
+        return self.attempt.progress if self.attempt else self.job.progress
+
+    @progress.setter
+    def progress(self, value: int | None) -> None:
+        if value is not None and not (isinstance(value, int) and 0 <= value <= 100):
+            raise ValueError(f"expected progress to be a whole number from 0 to 100, or None, got {value!r}")
+        if self.attempt:
+            self.attempt.progress = value
+        else:
+            self.job.progress = value
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.job.id == other.job.id
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.job.id))
+
+    def __repr__(self) -> str:
+        about = ""
+        if isinstance(self.context, FamilyRow):
+            about = f" for {getattr(self.context, target_name(type(self.context)), None)!r}"
+        elif self.job.target_type is not None:
+            about = f" for {self.job.target_type} {self.job.target_id}"
+        return f"<{title_of(self.class_job_type)} job {self.job.id}{about}>"
+
+    def run(self) -> object:
+        """Do the work. See `IRunnableJob`."""
+        raise NotImplementedError(f"{type(self).__name__} has no run()")
+
+    def checkpoint(self) -> None:
+        """Commit what was done so far, renew the lease, and go on; after a crash the job starts from the top.
+
+        Outside a runner the work is only flushed.
+
+        Raises:
+            LeaseLost: the job is somebody else's meanwhile; nothing was committed.
+        """
+        if self.attempt:
+            self.attempt.checkpoint()
+        else:
+            self.session.flush()
+
+    def getOopsVars(self) -> list[tuple[str, object]]:
+        """Return what a report shows of the job; families extend it by ``super()`` (LP-11)."""
+        shown: list[tuple[str, object]] = [
+            ("job_id", self.job.id),
+            ("job_type", self.type_name),
+            ("job_uuid", str(self.job.uuid)),
+            ("attempt_count", self.job.attempt_count),
+        ]
+        if self.job.target_type is not None:
+            shown.append(("target", f"{self.job.target_type} {self.job.target_id}"))
+        return shown
+
+    def getOperationDescription(self) -> str:
+        """Return what the job does, to follow "error while"."""
+        return "unspecified operation"
+
+    def getOopsRecipients(self) -> list[str]:
+        """Return whom to tell of an OOPS: those of user errors, unless the class says otherwise."""
+        return self.getErrorRecipients()
+
+    def getErrorRecipients(self) -> list[str]:
+        """Return whom to tell of a user error: nobody, unless the class says otherwise."""
+        return []
+
+    def notifyOops(self, oops: dict[str, object]) -> None:
+        """Mail the recipients that the job failed; see `IRunnableJob`."""
+        from jobcron.reports.mail import oops_mail, send
+
+        send(self.getOopsRecipients(), oops_mail(self.getOperationDescription(), oops))
+
+    def notifyUserError(self, e: BaseException) -> None:
+        """Mail the recipients what was wrong; see `IRunnableJob`."""
+        from jobcron.reports.mail import send, user_error_mail
+
+        send(self.getErrorRecipients(), user_error_mail(self.getOperationDescription(), e))
+
+    def acquireLease(self, duration: float | None = None) -> None:
+        """Take the lease, for the type's ``lease_duration`` by default. See `IJob`."""
+        seconds = self.lease_duration.total_seconds() if duration is None else duration
+        self.job.acquireLease(seconds)
+
+    def getTimeout(self) -> int:
+        """See `IJob`."""
+        return self.job.getTimeout()
+
+    def start(self, manage_transaction: bool = False) -> None:
+        """See `IJob`."""
+        self.job.start(manage_transaction)
+
+    def complete(self, manage_transaction: bool = False) -> None:
+        """See `IJob`."""
+        self.job.complete(manage_transaction)
+
+    def fail(self, manage_transaction: bool = False) -> None:
+        """See `IJob`."""
+        self.job.fail(manage_transaction)
+
+    def queue(self, manage_transaction: bool = False, abort_transaction: bool = False) -> None:
+        """See `IJob`."""
+        self.job.queue(manage_transaction, abort_transaction)
+
+    def suspend(self, manage_transaction: bool = False) -> None:
+        """See `IJob`."""
+        self.job.suspend(manage_transaction)
+
+    def resume(self) -> None:
+        """See `IJob`."""
+        self.job.resume()
+
+    def cancel(self, manage_transaction: bool = False) -> None:
+        """See `IJob`."""
+        self.job.cancel(manage_transaction)
+
+
+BaseRunnableJob.reserved_names = frozenset(dir(BaseRunnableJob)) | {"context", "loaded", "attempt"}
+BaseRunnableJob.delegated_names = frozenset(
+    name
+    for name, found in vars(BaseRunnableJob).items()
+    if isinstance(found, Delegated) and name not in (*JOB_VALUES, "priority", "max_retries")
+)

@@ -1,0 +1,316 @@
+"""Making jobs and finding those that are ready: the class of a job type is also its source (LP-07 to LP-10)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar, Generic, Self, get_args, get_origin
+
+from sqlalchemy import ColumnElement, Select, and_, inspect, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session, contains_eager, joinedload
+from typing_extensions import TypeVar
+
+from jobcron.database.sessions import AnySession, session_for
+from jobcron.database.tables import JobTypeRow
+from jobcron.errors import InvalidJobData
+from jobcron.jobs import known_types, registry
+from jobcron.jobs._bulk import drafts_of, insert_drafts
+from jobcron.jobs._target import load_referred
+from jobcron.jobs.arguments.declared import Declared, declared_by, install_annotations
+from jobcron.jobs.arguments.json_data import MAX_BYTES, MAX_LEVELS, allow
+from jobcron.jobs.draft import draft, key_of, session_to_use, type_of
+from jobcron.jobs.family import FamilyRow, many_to_one, names_of, target_name
+from jobcron.jobs.job import START_ORDER, Job, is_ready
+from jobcron.jobs.registry import SourceClass
+from jobcron.jobs.status import NOT_STARTED
+
+Row = TypeVar("Row", bound=Job | FamilyRow, default=Job)
+
+
+class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
+    """What a class of jobs needs to be their source.
+
+    ``class DoFooJob(BaseRunnableJob[FooJob])`` names its family table by the parameter; without one the job has
+    no table but the shared row.
+    """
+
+    class_job_type: ClassVar[Any] = None
+    """The item of the family's enum; classes without one are bases and are not registered."""
+
+    context_class: ClassVar[type[Any]] = Job
+    """The mapped class of the family; set from the class's parameter."""
+
+    has_family: ClassVar[bool] = False
+    """Whether the jobs have a row in a family's table besides the shared one."""
+
+    type_name: ClassVar[str]
+    """``family.TYPE``: what the database calls the type."""
+
+    memory_limit: ClassVar[int | None] = None
+    """Bytes that a job may use in an isolated runner, its process included; None: as many as there are."""
+
+    output_limit: ClassVar[int] = 10 * 2**20
+    """Bytes that a job may print in an isolated runner."""
+
+    finds_ready_jobs_itself: ClassVar[bool] = False
+    """Whether the class has an ``iterReady`` of its own."""
+
+    job_defaults: ClassVar[dict[str, Any]] = {}
+    """Values of the shared row that the class sets as attributes, such as ``max_retries = 5``."""
+
+    max_data_bytes: ClassVar[int] = MAX_BYTES
+    """The most that the job's data may take, as JSON."""
+
+    max_data_levels: ClassVar[int] = MAX_LEVELS
+    """How deep arrays and objects may be inside each other in the job's data."""
+
+    reserved_names: ClassVar[frozenset[str]] = frozenset()
+    """Names that every job has: annotating one declares no argument."""
+
+    delegated_names: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that are the shared row's, which alone can set them."""
+
+    has_fields: ClassVar[bool] = False
+    """Whether the fields of the class's interfaces are its arguments already."""
+
+    _declared: ClassVar[Declared | None] = None
+
+    context: Row
+    job: Any
+
+    def __init__(self, context: Row) -> None:
+        raise NotImplementedError
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Take the family from the parameter, and register the class if it has a type.
+
+        Raises:
+            DuplicateJobType: another class has the type.
+        """
+        super().__init_subclass__(**kwargs)
+        cls._declared = None
+        allow(cls.max_data_bytes, cls.max_data_levels)
+        if cls.reserved_names:
+            install_annotations(cls)
+        for base in cls.__dict__.get("__orig_bases__", ()):
+            origin = get_origin(base)
+            if isinstance(origin, type) and issubclass(origin, BaseRunnableJobSource):
+                (argument,) = get_args(base)
+                if isinstance(argument, type):
+                    cls.context_class = argument
+        cls.has_family = cls.context_class is not Job
+        named = {k: cls.__dict__[k] for k in ("max_retries", "priority") if k in cls.__dict__}
+        own = {k: v for k, v in named.items() if v is None or isinstance(v, int)}
+        for name in own:
+            delattr(cls, name)  # so that an instance shows its row's value
+        cls.job_defaults = {**cls.job_defaults, **own}
+        ready = BaseRunnableJobSource.iterReady.__func__  # type: ignore[attr-defined]
+        cls.finds_ready_jobs_itself = getattr(cls.iterReady, "__func__", None) is not ready
+        if cls.class_job_type is not None:
+            enum = type(cls.class_job_type)
+            enum_name = getattr(getattr(cls.class_job_type, "enum", enum), "__name__", enum.__name__)
+            family = cls.context_class.__tablename__ if cls.has_family else enum_name
+            cls.type_name = f"{family}.{cls.class_job_type.name}"
+            registry.register(cls.type_name, cls)
+
+    @staticmethod
+    def contextManager() -> AbstractContextManager[Any]:
+        """Return the context manager entered around a run; this one does nothing."""
+        return nullcontext()
+
+    @classmethod
+    def create(cls, target: Any = None, *, session: AnySession | None = None, **values: Any) -> Self:
+        """Make a job, in the caller's transaction (LP-08).
+
+        Args:
+            target: what the job is about; None for a type without a target.
+            session: the caller's; by default the target's, then the ambient one.
+            values: the class's arguments, values of the shared row (`JOB_VALUES`, and ``metadata`` for
+                ``json_data``) and of the family's other columns.
+
+        Raises:
+            InvalidJobData: a value is unknown, missing or does not fit, or the target is elsewhere.
+            NoSession: no session can be found.
+            SchemaMismatch: the session's database has no tables of jobcron's.
+        """
+        used = session_to_use(session, target)
+        used.flush()  # the target may be new
+        made = draft(cls, target, values)
+        job = Job(type_id=known_types.type_id(used, cls.type_name), **made.job)
+        return cls._with_context(used, job, made.family)
+
+    @classmethod
+    def createMultiple(cls, jobs: Iterable[Any], *, session: AnySession | None = None, **values: Any) -> list[int]:
+        """Make many jobs in a few statements, in the caller's transaction, and return their numbers (LP-34).
+
+        Each is checked as `create` checks it before any of them is written. The numbers are in the order of
+        `jobs`; `get` returns the job of a number.
+
+        Args:
+            jobs: for each its target, or a dict of what `create` takes, ``target`` included.
+            session: as for `create`.
+            values: as for `create`, for all of them; what a job has of its own goes before.
+
+        Raises:
+            InvalidJobData: one of them does not fit; the message says which.
+            NoSession: no session can be found.
+            SchemaMismatch: the session's database has no tables of jobcron's.
+        """
+        used, drafts = drafts_of(cls, jobs, session, values)
+        return insert_drafts(used, cls, drafts)
+
+    @classmethod
+    def acquire(cls, target: Any = None, *, session: AnySession | None = None, **values: Any) -> Self:
+        """Return the job for this target that has not started, or make one (LP-09).
+
+        Under any number of concurrent callers there is one. The row found is locked, so that it does not start
+        before the caller commits. A RUNNING job may have read the old state already, so then a new one is made.
+
+        Args:
+            target: what the job is about.
+            session: as for `create`.
+            values: as for `create`; used only for a new job. ``unique_key`` replaces the target's key.
+
+        Raises:
+            InvalidJobData: as for `create`; or there is neither a target nor a key.
+        """
+        used = session_to_use(session, target)
+        used.flush()
+        made = draft(cls, target, values)
+        if "unique_key" not in made.job:
+            about = made.family.get(target_name(cls.context_class)) if cls.has_family else target
+            if about is None:
+                raise InvalidJobData(f"expected a target or unique_key for {cls.__name__}.acquire(), got neither")
+            made.job["unique_key"] = key_of(about)
+            waiting = cls._waiting_for(used, about)
+            if waiting is not None:
+                return waiting
+        mark = uuid.uuid4()
+        number = known_types.type_id(used, cls.type_name)
+        insert = (sqlite if used.get_bind(inspect(Job)).dialect.name == "sqlite" else postgresql).insert
+        upsert = insert(Job).values(uuid=mark, type_id=number, **made.job)
+        upsert = upsert.on_conflict_do_update(
+            index_elements=["type", "unique_key"],
+            index_where=text("status IN (0, 4, 7)"),
+            set_={"unique_key": upsert.excluded.unique_key},
+        )
+        job = used.scalars(upsert.returning(Job), execution_options={"populate_existing": True}).one()
+        if job.uuid == mark:
+            return cls._with_context(used, job, made.family)
+        return cls.get(job.id, session=used)
+
+    @classmethod
+    def get(cls, job_id: int, *, session: AnySession | None = None) -> Self:
+        """Return the job of this type with this number.
+
+        Raises:
+            LookupError: there is none.
+        """
+        row = session_for(session).scalars(cls._select().where(Job.id == job_id)).unique().one_or_none()
+        if row is None:
+            raise LookupError(f"expected a job {cls.type_name} with the number {job_id}, found none")
+        return cls(row)
+
+    @classmethod
+    def iterReady(cls, *, session: AnySession | None = None) -> Iterator[Self]:
+        """Iterate over the jobs that are waiting, due and unleased, in the order in which they start (LP-10)."""
+        ready = cls._select().where(is_ready()).order_by(*START_ORDER)
+        for row in session_for(session).scalars(ready).unique():
+            yield cls(row)
+
+    @classmethod
+    def about(cls, target: Any, *, session: AnySession | None = None) -> Iterator[Self]:
+        """Iterate over the jobs of this type about `target`, whatever their status, the newest first.
+
+        Args:
+            target: a mapped object that is in the database.
+            session: as for `create`.
+        """
+        used = session_to_use(session, target)
+        used.flush()
+        for row in used.scalars(cls._select().where(cls._is_about(target)).order_by(Job.id.desc())).unique():
+            yield cls(row)
+
+    @classmethod
+    def load(cls, session: Session, job_ids: list[int]) -> dict[int, Self]:
+        """Return claimed jobs by number, their rows and what they refer to loaded afresh.
+
+        What a family refers to comes with its rows; targets and arguments that are mapped objects, of which the
+        shared row has only the keys, come in one query for each class.
+        """
+        rows = session.scalars(
+            cls._select().where(Job.id.in_(job_ids)), execution_options={"populate_existing": True}
+        ).unique()
+        jobs = {job.job.id: job for job in map(cls, rows)}
+        load_referred(session, jobs.values())
+        return jobs
+
+    @classmethod
+    def declared(cls) -> Declared:
+        """Return the arguments and the target that the class declares (see `jobcron.jobs.arguments.declared`)."""
+        if cls._declared is None:
+            cls._declared = declared_by(cls)
+        return cls._declared
+
+    @classmethod
+    def family_names(cls) -> frozenset[str]:
+        """Return the names of what the family's table keeps of a job."""
+        if not cls.has_family:
+            return frozenset()
+        family: Any = cls.context_class
+        return names_of(family)
+
+    @classmethod
+    def _select(cls) -> Select[Any]:
+        number = select(JobTypeRow.id).where(JobTypeRow.name == cls.type_name)
+        of_type = Job.type_id == number.scalar_subquery()
+        if not cls.has_family:
+            return select(Job).where(of_type)
+        family = cls.context_class
+        targets = [joinedload(getattr(family, r.key)) for r in many_to_one(family)]
+        return select(family).join(family.job).where(of_type).options(contains_eager(family.job), *targets)
+
+    @classmethod
+    def _with_context(cls, session: Session, job: Job, values: dict[str, Any]) -> Self:
+        session.add(job)
+        row: Any = job
+        if cls.has_family:
+            row = cls.context_class(job_type=cls.class_job_type, job=job, **values)
+            session.add(row)
+        session.flush()
+        return cls(row)
+
+    @classmethod
+    def _is_about(cls, target: Any) -> ColumnElement[bool]:
+        if cls.has_family:
+            is_target: ColumnElement[bool] = getattr(cls.context_class, target_name(cls.context_class)) == target
+            return is_target
+        return and_(Job.target_type == type_of(target), Job.target_id == key_of(target))
+
+    @classmethod
+    def _waiting_for(cls, session: Session, about: Any) -> Self | None:
+        """Return a job that `create` made for the target, which has no key to be found by."""
+        row = session.scalars(
+            cls._select()
+            .where(cls._is_about(about), Job.unique_key.is_(None), Job.status.in_(NOT_STARTED))
+            .order_by(Job.id)
+            .limit(1)
+            .with_for_update(key_share=True, of=Job)
+        ).first()
+        return None if row is None else cls(row)
+
+
+def new_job(session: Session, type_name: str, **values: Any) -> Job:
+    """Make a shared row for a job whose class is none of ours: see `IJobSource`.
+
+    Args:
+        session: the caller's.
+        type_name: ``family.TYPE``.
+        values: of the row.
+    """
+    job = Job(type_id=known_types.type_id(session, type_name), **values)
+    session.add(job)
+    session.flush()
+    return job

@@ -1,7 +1,0 @@
-"""``python -m jobcron.operate``."""
-
-import sys
-
-from jobcron.operate import main
-
-sys.exit(main())

@@ -1,0 +1,165 @@
+"""The jobs that a source finds itself, by an ``iterReady`` of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, object_session
+
+from jobcron.database.database import TransactionSource
+from jobcron.database.sessions import use_session
+from jobcron.errors import ConfigurationError
+from jobcron.jobs import known_types
+from jobcron.jobs.job import Job
+from jobcron.jobs.lease import Claim
+from jobcron.jobs.registry import SourceName, dotted_name
+from jobcron.queue.claim import Claimant, claim_one, reclaim
+from jobcron.queue.finish import set_aside
+from jobcron.queue.loading import Bare, Entry, Unloadable, end_expired, load_claimed, record_taken_over
+from jobcron.queue.outcome import NotStarted
+from jobcron.reports.metrics import current_observer
+
+
+class Found(NamedTuple):
+    """A job as the source yielded it: a rollback empties its row, which can then not be asked for its number."""
+
+    number: int
+    type_id: int
+    row: Job
+    job: Any
+
+
+class IteratorFeed:
+    """The jobs that a source's own ``iterReady`` yields, each claimed by its number just before it runs.
+
+    Args:
+        source: any object with ``iterReady``.
+        database: where dead jobs are put back.
+        claimant: who claims.
+        crash_limit: at so many deaths a job is handed to the runner as one that is poison.
+        logger: told of jobs that were put back.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        database: TransactionSource,
+        claimant: Claimant,
+        crash_limit: int,
+        logger: logging.Logger,
+    ) -> None:
+        self._source = source
+        self._database = database
+        self._claimant = claimant
+        self._crash_limit = crash_limit
+        self._logger = logger
+        self._found: deque[Found] = deque()
+        self._claimed_in_pass = True
+        self._known_types: set[int] = set()
+        self._observer = current_observer()
+
+    def took(self, seconds: float) -> None:
+        """Learn nothing: jobs are claimed one by one."""
+
+    def forget(self) -> None:
+        """Look for the ready jobs again."""
+        self._found.clear()
+        self._claimed_in_pass = True
+
+    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Entry]:
+        """See `Feed`. Ready jobs are looked for again until a look finds none that can be claimed."""
+        while True:
+            if not self._found:
+                if not self._claimed_in_pass:
+                    return []
+                self._claimed_in_pass = False
+                session.expunge_all()
+                poison = self._put_back_the_dead(session, must_stop)
+                if poison or must_stop():
+                    self._claimed_in_pass = True
+                    return poison
+                self._found.extend(self._ready(session))
+                if not self._found:
+                    return []
+            found = self._found.popleft()
+            claims = claim_one(session.connection(), found.number, self._claimant)
+            if not claims:
+                session.rollback()
+                continue
+            self._remember_type(session, found.type_id)
+            runnable = self._refreshed(session, claims[0], found)
+            session.commit()
+            self._claimed_in_pass = True
+            return [(claims[0], runnable)]
+
+    def _ready(self, session: Session) -> list[Found]:
+        # Read whole, in a short transaction: no cursor stays open while jobs run.
+        with use_session(session):
+            rows = ((self._row_of(job, session), job) for job in self._source.iterReady())
+            found = [Found(row.id, row.type_id, row, job) for row, job in rows]
+        session.commit()
+        return found
+
+    def _row_of(self, job: Any, session: Session) -> Job:
+        row = getattr(job, "job", None)
+        if not isinstance(row, Job):
+            raise ConfigurationError(
+                f"expected the jobs of {dotted_name(self._source)} to have a jobcron.Job as .job, "
+                f"got {type(row).__name__}"
+            )
+        if object_session(row) is not session:
+            raise ConfigurationError(
+                f"expected iterReady of {dotted_name(self._source)} to read its jobs in "
+                "jobcron.current_session(), got a job of another session: its work would not be committed "
+                "together with its status"
+            )
+        return row
+
+    def _refreshed(self, session: Session, claim: Claim, found: Found) -> Any:
+        """Read again, in the claim's transaction, what the pass read long ago: `acquire` counts on it."""
+        if object_session(found.row) is not session:  # a job that ran since has emptied the session
+            return load_claimed(self._source, session, claim)[1]
+        load = getattr(self._source, "load", None)
+        try:
+            if load is not None:
+                load(session, [claim.id])
+            else:
+                session.expire_all()
+                session.refresh(found.row)
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # as in `load_claimed`: this one is taken, and fails
+            return Unloadable(error)
+        return found.job
+
+    def _remember_type(self, session: Session, type_id: int) -> None:
+        """Note which types the source hands out: a job of theirs that died is then known to be its."""
+        if type_id in self._known_types:
+            return
+        name = SourceName(dotted_name(self._source), True)
+        known_types.remember(session.connection(), type_id, name)
+        self._known_types.add(type_id)
+
+    def _put_back_the_dead(self, session: Session, must_stop: Callable[[], bool]) -> list[Entry]:
+        """Return dead jobs to the queue, where the source finds them again; hand out those that are poison."""
+        connection = session.connection()
+        for number in known_types.type_ids_of(connection, self._source):
+            while end_expired(connection, number, self._logger) and not must_stop():
+                session.commit()
+                connection = session.connection()
+            while not must_stop() and (taken := reclaim(connection, number, self._claimant)):
+                row = session.get_one(Job, taken[0].id, populate_existing=True)
+                record_taken_over(session, taken[0], self._source)
+                session.commit()
+                self._logger.info("Job %s was left behind by its runner.", row.id)
+                self._observer.job_taken_over(row.id)
+                if row.crash_count >= self._crash_limit:
+                    return [(taken[0], Bare(row))]
+                set_aside(self._database, taken[0], NotStarted())
+                connection = session.connection()
+        session.commit()
+        return []

@@ -1,0 +1,135 @@
+"""The end of an attempt: applies an outcome, fenced by the lease token.
+
+Success is the last statement of the job's own transaction. Everything else is one transaction of its own, after
+the job's was rolled back.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
+
+from jobcron.database.database import TransactionSource
+from jobcron.database.retry import TRIES, persistently
+from jobcron.database.statements import be_brief, execute
+from jobcron.database.trouble import NO_LOCK, interruption_of
+from jobcron.errors import DatabaseUnavailable
+from jobcron.interfaces import JobStatus
+from jobcron.jobs.history import record
+from jobcron.jobs.job import Job, twin_of
+from jobcron.jobs.lease import Claim
+from jobcron.jobs.status import ENDED, NOT_STARTED
+from jobcron.queue.outcome import NotStarted, Outcome, Superseded
+
+SETTLE_SECONDS = 1.0
+"""How long what a dead process has left in the database is waited for, twice."""
+
+
+def set_aside(
+    database: TransactionSource,
+    claim: Claim,
+    outcome: Outcome,
+    *,
+    progress: int | None = None,
+    log: str | None = None,
+    oops_id: str | None = None,
+    tries: int = TRIES,
+) -> Outcome | None:
+    """Write how an attempt ended, in a transaction of its own.
+
+    Tries again when the connection is lost or a job with the same key comes in between; the fence makes a second
+    write of the same outcome harmless.
+
+    Returns:
+        The outcome written: the one given, or Superseded. None: the job is not ours any more.
+
+    Raises:
+        DatabaseUnavailable: the database cannot be reached; the lease decides.
+    """
+    return persistently(
+        database,
+        str(claim),
+        lambda connection: _write(connection, claim, outcome, progress, log, oops_id),
+        tries,
+    )
+
+
+def _write(
+    connection: Connection,
+    claim: Claim,
+    outcome: Outcome,
+    progress: int | None,
+    log: str | None,
+    oops_id: str | None,
+) -> Outcome | None:
+    counted = outcome.counted
+    if outcome.status in NOT_STARTED:
+        twin = twin_of(connection, claim.id)
+        if twin is not None:
+            why = "" if counted else f"{outcome.kind}, "  # its count tells nobody that it had begun
+            outcome = Superseded(outcome.error, f"{why}superseded by {twin}")
+    parameters = {
+        "id": claim.id,
+        "token": claim.token,
+        "status": int(outcome.status),
+        "ended": int(outcome.status in ENDED),
+        "delayed": int(outcome.delay is not None),
+        "delay": outcome.delay,
+        "uncounted": int(not counted),
+        "progress": progress,
+        "log": log,
+        "oops_id": oops_id,
+    }
+    if execute(connection, "set_aside", parameters).rowcount != 1:
+        # A write whose COMMIT got no answer may have arrived all the same.
+        row = _state(connection, claim)
+        return outcome if row == (outcome.status, claim.token) else None
+    if not isinstance(outcome, NotStarted):
+        record(connection, claim, outcome.kind, outcome.detail, oops_id)
+    return outcome
+
+
+def _state(connection: Connection, claim: Claim) -> Any:
+    row = connection.execute(select(Job._status, Job.lease_token).where(Job.id == claim.id)).first()
+    return None if row is None else tuple(row)
+
+
+def still_ours(database: TransactionSource, claim: Claim) -> bool:
+    """Tell whether the job was ours a moment ago: to report no failure of a job that was lost before."""
+    state = persistently(database, str(claim), lambda connection: _state(connection, claim))
+    return bool(state == (JobStatus.RUNNING, claim.token))
+
+
+def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
+    """Return the status of a job whose process has ended, once nothing of that process is under way any more.
+
+    The fence waits a while for a COMMIT that the database has got and not yet carried out, or for a statement that
+    it still works at.
+
+    Returns:
+        None: the job is not ours any more; or the dead process's transaction is still open, and the lease decides.
+    """
+
+    def look(connection: Connection) -> Any:
+        be_brief(connection, SETTLE_SECONDS)
+        execute(connection, "fence", {"id": claim.id, "token": claim.token}).first()
+        return _state(connection, claim)
+
+    try:
+        state = persistently(database, str(claim), look, tries=2)
+    except DatabaseUnavailable as error:
+        if interruption_of(error) != NO_LOCK:
+            raise
+        return None
+    return state[0] if state is not None and state[1] == claim.token else None
+
+
+def status_of(database: TransactionSource, claim: Claim) -> JobStatus | None:
+    """Return the status that a job has now, whatever is under way; None: it is not ours any more, or who knows."""
+    with suppress(DBAPIError, DatabaseUnavailable), database.begin(writing=False) as connection:
+        state = _state(connection, claim)
+        return state[0] if state is not None and state[1] == claim.token else None
+    return None

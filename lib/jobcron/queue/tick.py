@@ -1,0 +1,102 @@
+"""May there be anything to do? One statement for each section, over a bare driver connection.
+
+This is what a cron script pays when nothing is ready, which is nearly always: no ORM, no zope, no application.
+Whatever is unusual, a missing table or a database that does not answer included, is a "yes": the full path meets
+it again and says what is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from jobcron.database.connection_options import CONNECT_ARGUMENTS
+from jobcron.database.sql import statement
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any
+
+ANSWER_SECONDS = 10
+"""Somebody may hold a lock on the tables, as a migration does: a tick waits for it as long as for a connection."""
+
+_PARAMETER = re.compile(r"(?<!:):(\w+)")
+
+
+def may_have_work(url: str, user: str | None, source: str, run_name: str, interval: float) -> bool:
+    """Tell whether the full path has to be taken.
+
+    Args:
+        url: the database's.
+        user: the section's role, or None.
+        source: the source's dotted name.
+        run_name: the name of the script's run rows.
+        interval: the ``activity_interval``, in seconds.
+    """
+    return bool(with_work(url, user, {run_name: source}, interval))
+
+
+def with_work(url: str, user: str | None, sources: dict[str, str], interval: float) -> set[str]:
+    """Return for which runs the full path has to be taken; all are asked for over one connection.
+
+    Args:
+        url: the database's.
+        user: their role, or None.
+        sources: the sources' dotted names, by the name of the run.
+        interval: the ``activity_interval``, in seconds.
+    """
+    questions = [
+        {"source": source, "run_name": name, "minus_activity_interval": -interval}
+        for name, source in sources.items()
+    ]
+    rows = None
+    if url.startswith("sqlite:///") and "?" not in url:
+        rows = _ask_sqlite(url.removeprefix("sqlite:///"), questions)
+    elif url.startswith(("postgres:", "postgresql:", "postgresql+psycopg2:")):
+        rows = _ask_postgresql(url, user, questions)
+    if rows is None:
+        return set(sources)
+    return {name for name, (known, due, ready) in zip(sources, rows, strict=True) if not known or due or ready}
+
+
+def _ask_sqlite(path: str, questions: list[dict[str, Any]]) -> list[Any] | None:
+    import sqlite3
+
+    if not os.path.exists(path):
+        return None  # connecting would make it
+    try:
+        connection = sqlite3.connect(path, timeout=5)
+        try:
+            return [connection.execute(statement("tick", "sqlite"), q).fetchone() for q in questions]
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return None
+
+
+def _ask_postgresql(url: str, user: str | None, questions: list[dict[str, Any]]) -> list[Any] | None:
+    import psycopg2
+    from psycopg2.extensions import parse_dsn
+
+    try:
+        arguments = parse_dsn("postgresql:" + url.partition(":")[2])
+        if user:
+            arguments["user"] = user
+            arguments.pop("password", None)  # it is the URL's user's
+        connection = psycopg2.connect(**{**CONNECT_ARGUMENTS, **arguments})
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                text = _PARAMETER.sub(r"%(\1)s", statement("tick", "postgresql"))
+                # Both go as one text, and so as one transaction: the limit ends with it, also behind a pooler.
+                text = f"SET LOCAL statement_timeout = '{ANSWER_SECONDS}s'; {text}"
+                rows = []
+                for question in questions:
+                    cursor.execute(text, question)
+                    rows.append(cursor.fetchone())
+                return rows
+        finally:
+            connection.close()
+    except psycopg2.Error:
+        return None

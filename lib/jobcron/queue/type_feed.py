@@ -1,0 +1,149 @@
+"""The jobs of one source, claimed in batches: taken over first, then what is ready."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from jobcron.database.database import TransactionSource
+from jobcron.database.tables import JobTypeRow
+from jobcron.errors import DatabaseUnavailable
+from jobcron.jobs.job import Job
+from jobcron.jobs.lease import Claim
+from jobcron.queue.claim import Claimant, claim, reclaim
+from jobcron.queue.finish import set_aside
+from jobcron.queue.loading import Bare, Entry, Unloadable, end_expired, load_all, record_taken_over
+from jobcron.queue.outcome import NotStarted
+from jobcron.reports.metrics import current_observer
+
+RECLAIM_SECONDS = 30.0
+"""How often a long run looks for leases that are past and jobs that have expired."""
+
+BATCH_SECONDS = 1.0
+"""How much work is claimed at once, as far as the last jobs tell."""
+
+BATCH_GROWTH = 4
+"""A batch is at most so many times as large as the one before: one job tells little."""
+
+
+class TypeFeed:
+    """The jobs of one class, claimed in batches by their type.
+
+    Args:
+        source: the class.
+        database: where jobs that cannot be loaded are put back.
+        claimant: who claims.
+        batch_size: at most so many at once.
+        crash_limit: a job that died more often is handed to the runner, as one that is poison, unloaded.
+        logger: told of jobs that expired or were taken over.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        database: TransactionSource,
+        claimant: Claimant,
+        batch_size: int,
+        crash_limit: int,
+        logger: logging.Logger,
+    ) -> None:
+        self._source = source
+        self._database = database
+        self._claimant = claimant
+        self._largest = batch_size
+        self._crash_limit = crash_limit
+        self._reclaimed: Claim | None = None
+        self._batch = 1
+        self._seconds: float | None = None
+        self._type_id: int | None = None
+        self._look_back_at = 0.0
+        self._more_expired = False
+        self._observer = current_observer()
+        self._logger = logger
+
+    def took(self, seconds: float) -> None:
+        """Let the next batches hold about `BATCH_SECONDS` of work."""
+        self._seconds = smoothed(self._seconds, seconds)
+
+    def forget(self) -> None:
+        """Hold nothing: what was claimed is in the runner's hands."""
+
+    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Entry]:
+        """See `Feed`: first the jobs whose process died, one at a time, then those that are ready."""
+        session.expunge_all()
+        self._grow()
+        while True:
+            entries = self._take_once(session)
+            if entries or not self._more_expired or must_stop():
+                return entries
+
+    def _take_once(self, session: Session) -> list[Entry]:
+        """Take, which ends a bounded number of expired jobs on the way, and load what was taken."""
+        claims: list[Claim] = []
+        try:
+            claims = self._taken(session)
+            session.commit()  # first: a job that kills the process which loads it has died, and that is counted
+            if self._reclaimed is not None:
+                self._logger.info("Job %s was left behind by its runner: taken over.", self._reclaimed.id)
+                self._observer.job_taken_over(self._reclaimed.id)
+            entries = self._loaded(session, claims)
+            if self._reclaimed is not None:
+                record_taken_over(session, *entries[0])
+            session.commit()
+        except Exception:
+            session.rollback()
+            with suppress(DBAPIError, DatabaseUnavailable):  # then the leases decide
+                for unread in claims:
+                    set_aside(self._database, unread, NotStarted())
+            raise
+        return entries
+
+    def _grow(self) -> None:
+        wanted = self._largest if not self._seconds else int(BATCH_SECONDS / self._seconds)
+        if self._seconds is not None:
+            self._batch = max(1, min(self._batch * BATCH_GROWTH, self._largest, wanted))
+
+    def _taken(self, session: Session) -> list[Claim]:
+        connection = session.connection()
+        if self._type_id is None:
+            name = self._source.type_name
+            self._type_id = connection.scalar(select(JobTypeRow.id).where(JobTypeRow.name == name))
+            if self._type_id is None:
+                return []
+        claims: list[Claim] = []
+        if time.monotonic() >= self._look_back_at:
+            self._more_expired = end_expired(connection, self._type_id, self._logger)
+            claims = reclaim(connection, self._type_id, self._claimant)
+            if not claims and not self._more_expired:
+                self._look_back_at = time.monotonic() + RECLAIM_SECONDS
+        self._reclaimed = claims[0] if claims else None
+        if not claims:
+            claims = claim(connection, self._type_id, self._batch, self._claimant)
+        return claims
+
+    def _loaded(self, session: Session, claims: list[Claim]) -> list[Entry]:
+        if len(claims) == 1 and self._is_poison_to_load(session, claims[0]):
+            return [(claims[0], Bare(session.get_one(Job, claims[0].id)))]
+        entries = load_all(self._source, session, claims)
+        if any(isinstance(job, Unloadable) for _, job in entries):
+            self._batch, self._seconds = 1, None  # there may be more like this one
+        return entries
+
+    def _is_poison_to_load(self, session: Session, claim: Claim) -> bool:
+        """Tell whether a job died again when it was to be stopped for its deaths: then loading it is deadly."""
+        if claim != self._reclaimed:
+            return False
+        crashes = session.scalar(select(Job.crash_count).where(Job.id == claim.id))
+        return (crashes or 0) > self._crash_limit
+
+
+def smoothed(known: float | None, seconds: float) -> float:
+    """Return how long a job takes by what was known before and the last one; older ones count less and less."""
+    return seconds if known is None else 0.7 * known + 0.3 * seconds

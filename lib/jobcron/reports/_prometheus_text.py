@@ -1,0 +1,141 @@
+"""Files in the text format that Prometheus reads, for node_exporter's textfile collector.
+
+A run adds to the counters that it finds in its file, so these live in the file alone. One that is lost, or was
+written by another version, begins anew at 0, as Prometheus allows.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import NamedTuple
+
+from jobcron._version import __version__
+
+Labels = tuple[tuple[str, str], ...]
+
+Samples = dict[tuple[str, Labels], float]
+"""Values, by the sample's name and labels."""
+
+HEADER = f"# jobcron {__version__}\n"
+
+MAX_BYTES = 4 * 1024 * 1024
+
+_PARTS = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
+_LINE = re.compile(r"(?P<name>\w+)\{(?P<labels>.*)\} (?P<value>\S+)")
+_LABEL = re.compile(r'(?P<name>\w+)="(?P<value>(?:[^"\\]|\\.)*)"(?:,|$)')
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n"}
+_MEANINGS = {escaped: plain for plain, escaped in _ESCAPES.items()}
+_SPECIAL = re.compile(r'[\\"\n]')
+_ESCAPED = re.compile(r'\\[\\"n]')
+
+
+class Family(NamedTuple):
+    """A metric: its name, its type ("counter", "gauge", "histogram" or "summary"), and what it says."""
+
+    name: str
+    kind: str
+    text: str
+
+    @property
+    def parts(self) -> list[str]:
+        """The names of its samples."""
+        return [self.name + ending for ending in _PARTS.get(self.kind, ("",))]
+
+
+def exposition(families: Iterable[Family], samples: Samples) -> str:
+    """Return the content of a file."""
+    lines = [HEADER]
+    for family in families:
+        found = [key for key in samples if key[0] in family.parts]
+        if found:
+            lines.append(f"# HELP {family.name} {family.text}\n# TYPE {family.name} {family.kind}\n")
+            found.sort(key=lambda key: _order(family, *key))
+            lines += [_line(*key, samples[key]) for key in found]
+    return "".join(lines)
+
+
+def _order(family: Family, name: str, labels: Labels) -> tuple[list[tuple[str, str]], int, float]:
+    """Keep the samples of one histogram together, its buckets in the order of their bounds."""
+    others = [label for label in labels if label[0] != "le"]
+    return others, family.parts.index(name), float(dict(labels).get("le", 0))
+
+
+def _line(name: str, labels: Labels, value: float) -> str:
+    shown = ",".join(f'{key}="{_SPECIAL.sub(lambda found: _ESCAPES[found[0]], text)}"' for key, text in labels)
+    number = str(int(value)) if value.is_integer() else repr(value)
+    return f"{name}{{{shown}}} {number}\n"
+
+
+def parse(text: str) -> Samples:
+    """Return the samples of a file that `exposition` made; none where another version made it.
+
+    Raises:
+        ValueError: it is no such file.
+    """
+    if text and not text.startswith("# jobcron "):
+        raise ValueError("its first line is not one of jobcron's")
+    if not text.startswith(HEADER):
+        return {}
+    samples: Samples = {}
+    for line in text.removesuffix("\n").split("\n"):
+        if line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        value = float(match["value"]) if match else math.nan
+        if match is None or not math.isfinite(value):
+            raise ValueError(f"a line cannot be read: {line[:100]!r}")
+        labels = tuple((label["name"], _unescaped(label["value"])) for label in _LABEL.finditer(match["labels"]))
+        samples[match["name"], labels] = value
+    return samples
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(lambda found: _MEANINGS[found[0]], text)
+
+
+def read(path: str) -> str:
+    """Return what a file of ours says; nothing where there is none, or where it is somebody else's.
+
+    Raises:
+        OSError: it cannot be read, or is a link.
+        ValueError: it is too long, or no text.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return ""
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode):
+            return ""
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it is longer than {MAX_BYTES} bytes")
+    return content.decode()
+
+
+def write(path: str, text: str) -> None:
+    """Put a file in its place, whole or not at all; everybody may read it.
+
+    It is not synced: the last run is all that a crash of the machine can take.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    # The collector reads what ends in .prom; nobody can have made this name before us.
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(descriptor, 0o644)
+        os.rename(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise

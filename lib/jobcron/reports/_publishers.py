@@ -1,0 +1,157 @@
+"""Where OOPS reports go: files of our own, python-oops' date directory, or what the configuration names (LP-25).
+
+Our own publisher keeps causes, never merges two reports, and writes files that people and ``jq`` can read:
+``error_dir/YYYY-MM-DD/OOPS-…``, JSON, one report each. It also writes the date directory: oops-datedir-repo itself
+names a file by what is in it, so that the id on a job's row would lead to none.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from jobcron.errors import ConfigurationError
+from jobcron.reports import bson
+from jobcron.settings.directories import private_directory, sync_folder
+from jobcron.settings.named import find_callable
+from jobcron.settings.secrets import storable
+from jobcron.settings.settings import Settings
+
+Publisher = Callable[[dict[str, Any]], list[str]]
+
+
+class DateDirectory:
+    """A publisher that writes each report to a file of its own, in a folder per day.
+
+    Args:
+        root: the folder of all reports; made if need be, for this user alone.
+        what: what the folder is, for messages.
+        encode: returns a report as its file has it; None: as JSON.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        what: str = "the OOPS directory",
+        encode: Callable[[dict[str, Any]], bytes] | None = None,
+    ) -> None:
+        self.root = Path(root)
+        self.what = what
+        self.encode = encode or _as_json
+
+    def __call__(self, report: dict[str, Any]) -> list[str]:
+        """Write a report; one with the same id that is there already is left as it is.
+
+        Raises:
+            OSError, DirectoryError: it could not be written.
+        """
+        day = report["time"].strftime("%Y-%m-%d")
+        private_directory(self.root, self.what)
+        folder = self.root / day
+        private_directory(folder, self.what)
+        path = folder / report["id"]
+        content = self.encode(report)
+        # The file appears whole or not at all: link() fails where the name is taken.
+        temporary = folder / f".{report['id']}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        descriptor = os.open(temporary, flags, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(temporary, path)
+        finally:
+            temporary.unlink()
+        sync_folder(folder)
+        return [report["id"]]
+
+
+def _as_json(report: dict[str, Any]) -> bytes:
+    """Return the report with its traceback as a list of lines: JSON has no line breaks in texts."""
+    shown = dict(report)
+    shown["time"] = report["time"].isoformat()
+    shown["tb_text"] = str(report.get("tb_text", "")).splitlines()
+    return storable(json.dumps(shown, indent=2, ensure_ascii=False, default=str) + "\n").encode()
+
+
+class Publishers:
+    """The publishers that a configuration names: each gets every report.
+
+    Args:
+        names: ``files``, ``datedir``, or ``module:callable``.
+        root: the folder of reports in files.
+        what: what the folder is, for messages.
+        place: where the names stand, for messages.
+    """
+
+    def __init__(self, names: list[str], root: str, what: str, place: str) -> None:
+        self._names, self._root, self._what, self._place = names, root, what, place
+        self._found: list[Publisher] | None = None
+
+    def check(self) -> list[Publisher]:
+        """Return the publishers; they are looked for once the application's folders are known.
+
+        Raises:
+            ConfigurationError: one is not there.
+        """
+        if self._found is None:
+            self._found = [self._find(name) for name in self._names]
+        return self._found
+
+    def __call__(self, report: dict[str, Any]) -> list[str]:
+        """Hand a report to every publisher; one that fails is logged as long as another took it.
+
+        Raises:
+            Exception: nobody took it.
+        """
+        ids: list[str] = []
+        failures: list[tuple[str, Exception]] = []
+        for name, publisher in zip(self._names, self.check(), strict=True):
+            try:
+                ids += publisher(dict(report)) or []
+            except Exception as error:
+                failures.append((name, error))
+        if failures and not ids:
+            raise failures[0][1]
+        for name, failure in failures:
+            # The report is published: that one publisher failed is no second one.
+            logging.getLogger().error(
+                "The OOPS %s was not published by %s: %s: %s",
+                report["id"],
+                name,
+                type(failure).__name__,
+                failure,
+                extra={"oops_id": report["id"]},
+            )
+        return ids
+
+    def _find(self, name: str) -> Publisher:
+        if name == "files":
+            return DateDirectory(self._root, self._what)
+        if name == "datedir":
+            try:
+                bson.bson_library()
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{self._place}: {error}") from error
+            return DateDirectory(self._root, self._what, bson.encode)
+        publisher: Publisher = find_callable(name, self._place)
+        return publisher
+
+
+def publishers_of(settings: Settings, root: str, what: str) -> Publishers:
+    """Return the publishers of an instance.
+
+    Args:
+        settings: the instance's.
+        root: the folder of reports in files.
+        what: what the folder is, for messages.
+    """
+    return Publishers(settings.oops_publishers, root, what, settings.place("oops_publishers"))

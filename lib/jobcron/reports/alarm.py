@@ -1,0 +1,119 @@
+"""Warnings of a cron script become OOPS reports, unless they are one already (LP-26)."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from jobcron.reports.logs import complain
+from jobcron.reports.oops import globalErrorUtility
+from jobcron.settings.settings import LEVELS, Settings
+
+MAX_PER_PLACE = 10
+"""How many reports one line of code may cause in a run: a loop of warnings must not fill the disk."""
+
+
+HANDLED = "handled_traceback"
+"""The attribute of a record from another process with the traceback of the error that was being handled there."""
+
+
+class LoggedWarning(Exception):
+    """What was logged, as an error that can be reported."""
+
+
+class Alarm(logging.Handler):
+    """What `disable_oops_handler` takes off a logger; in a child it stands for the parent's handler."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Do nothing."""
+
+
+class OopsHandler(Alarm):
+    """Makes a report of each record, with the error that it carries or that is being handled.
+
+    A record with an ``oops_id`` (``logger.warning("…", extra={"oops_id": None})``) is not reported.
+
+    Args:
+        level: nothing below is reported.
+        script_name: for the report.
+        configure: called before the first report, where nobody has configured the reports yet.
+    """
+
+    def __init__(self, level: int, script_name: str, configure: Callable[[], None]) -> None:
+        super().__init__(level)
+        self._script_name = script_name
+        self._configure = configure
+        self._places: Counter[tuple[str, int]] = Counter()
+        self._is_reporting = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Report a record; where that fails, say so on standard error."""
+        if hasattr(record, "oops_id") or self._is_reporting:
+            return
+        place = (record.pathname, record.lineno)
+        self._places[place] += 1
+        if self._places[place] > MAX_PER_PLACE:
+            return
+        self._is_reporting = True
+        try:
+            if globalErrorUtility.error_dir is None:
+                self._configure()
+            report = globalErrorUtility.raising(_error_of(record), {"script_name": self._script_name})
+            if report is not None:
+                extra = {"oops_id": report["id"]}
+                logging.getLogger(record.name).info("%s", report["id"], extra=extra)
+        except Exception as error:
+            text = globalErrorUtility.redactor.text(f"{type(error).__name__}: {error}")
+            complain(f"jobcron: no OOPS report could be made of a warning: {text}")
+        finally:
+            self._is_reporting = False
+
+
+def set_alarm(logger: logging.Logger, settings: Settings, script_name: str) -> None:
+    """Let warnings of a script become reports, from the configured level on, however little of them is shown.
+
+    Args:
+        logger: the script's.
+        settings: with an ``oops_level``.
+        script_name: for the reports.
+    """
+    level = LEVELS[settings.oops_level or "CRITICAL"]
+    logger.setLevel(min(level, logger.level))  # the other handlers have levels of their own
+    logger.addHandler(OopsHandler(level, script_name, lambda: globalErrorUtility.configure(settings=settings)))
+
+
+def _error_of(record: logging.LogRecord) -> BaseException:
+    """Return the error of a record, which says what was logged."""
+    logged = f"{record.levelname}: {record.getMessage()}"
+    error = (record.exc_info or sys.exc_info())[1]
+    shown = LoggedWarning(logged)
+    if text := getattr(record, HANDLED, None):
+        shown.add_note(text)
+    if error is None:
+        return shown
+    shown.__cause__ = error
+    traceback: TracebackType | None = error.__traceback__
+    return shown.with_traceback(traceback)
+
+
+def is_alarming(logger: logging.Logger) -> bool:
+    """Tell whether records of a logger make reports."""
+    return any(isinstance(handler, Alarm) for handler in logger.handlers)
+
+
+@contextmanager
+def disable_oops_handler(logger: logging.Logger) -> Iterator[None]:
+    """Let records of a logger make no reports inside the block."""
+    handlers: list[Any] = [handler for handler in logger.handlers if isinstance(handler, Alarm)]
+    for handler in handlers:
+        logger.removeHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            logger.addHandler(handler)

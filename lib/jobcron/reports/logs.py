@@ -1,0 +1,222 @@
+"""The log of scripts: standard error and, where asked for, a file; Launchpad's format, UTC (LP-16).
+
+A log that cannot be written, on a full disk for instance, never stops a run.
+"""
+
+from __future__ import annotations
+
+import copy
+import errno
+import logging
+import os
+import sys
+import time
+from contextlib import nullcontext
+
+from jobcron.settings.directories import append_to, open_log
+from jobcron.settings.secrets import redactor
+
+FORMAT = "%(levelname)-7s %(message)s"
+TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+
+TOLD = {"oops_id": None}
+"""``extra`` of a record that makes no report (`alarm`): it says all there is, or its report is made."""
+
+_HIDDEN = (
+    *range(0x20),  # control characters: a terminal obeys them
+    *range(0x7F, 0xA0),
+    0x00AD,  # marks, separators and the like that change what is seen without being seen
+    0x061C,
+    *range(0x200B, 0x2010),
+    *range(0x2028, 0x202F),
+    *range(0x2060, 0x2070),
+    0xFEFF,
+    *range(0xE0000, 0xE0080),
+)
+_ESCAPES = {
+    c: f"\\x{c:02x}" if c < 0x100 else f"\\u{c:04x}" if c < 0x10000 else f"\\U{c:08x}"
+    for c in _HIDDEN
+    if chr(c) not in "\n\t"
+}
+
+
+def visible(text: str) -> str:
+    """Return `text` with characters that a terminal obeys, or does not show, written as escapes."""
+    return text.translate(_ESCAPES)
+
+
+class Formatter(logging.Formatter):
+    """Formats a record in UTC, with control characters made visible: a job's fields may hold any.
+
+    What is logged comes from jobs and libraries as well: secrets are hidden here, whoever said them.
+    """
+
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's text, without secrets."""
+        return visible(redactor().text(super().format(_in_one_line(record))))
+
+
+def _in_one_line(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a record whose arguments begin no line, unless its text does: they could look like other records."""
+    text = str(record.msg)
+    if not record.args or "\n" in text or "\n" not in (message := record.getMessage()):
+        return record
+    flat = copy.copy(record)
+    flat.msg, flat.args = message.replace("\n", "\\n"), None
+    return flat
+
+
+def complain(text: str) -> None:
+    """Say something on standard error, without secrets, as long as that takes it."""
+    if sys.stderr is None:  # closed by whoever started this: print() would take standard output instead
+        return
+    try:
+        print(visible(redactor().text(text)), file=sys.stderr, flush=True)
+    except (OSError, ValueError):  # ValueError: somebody has closed it
+        _give_up_standard_error()
+
+
+def somebody_looks() -> bool:
+    """Tell whether standard error is a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _give_up_standard_error() -> None:
+    """Let what is said from now on go nowhere: what is left over would change the exit status."""
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+class StandardError(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes records to standard error, as long as that takes them, and on a terminal a line of status below."""
+
+    _status = ""
+
+    def is_terminal(self) -> bool:
+        """Tell whether what is written is seen at once, on a terminal that can clear a line."""
+        terminal = os.environ.get("TERM", "dumb")
+        return self.stream is not None and self.stream.isatty() and terminal != "dumb"
+
+    def show_status(self, text: str) -> None:
+        """Show a line in the place of the one before; an empty one takes it away. For terminals only."""
+        with self.lock or nullcontext():
+            if text or self._status:
+                self._write_status(text)
+            self._status = text
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record above the line of status."""
+        if self._status:
+            self._write_status("")
+        super().emit(record)
+        if self._status:
+            self._write_status(self._status)
+
+    def _write_status(self, text: str) -> None:
+        # The cursor stays at the beginning of the line: whatever else is printed writes over it.
+        try:
+            width = os.get_terminal_size(self.stream.fileno()).columns or 80
+            self.stream.write(f"\x1b[K{visible(text)[: width - 1]}\r")
+            self.stream.flush()
+        except OSError:
+            _give_up_standard_error()
+            self.stream = sys.stderr
+            self._status = ""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Give standard error up where it cannot be written."""
+        if isinstance(sys.exc_info()[1], OSError):
+            _give_up_standard_error()
+            self.stream = sys.stderr
+        else:
+            super().handleError(record)
+
+
+class LogFile(logging.Handler):
+    """Appends records to a file, each in one write; the file may be renamed or removed meanwhile (logrotate).
+
+    Args:
+        path: of the file; its folder is made if need be, for this user alone.
+        what: the option that names it, for messages.
+
+    Raises:
+        DirectoryError: it cannot be opened.
+    """
+
+    def __init__(self, path: str, what: str) -> None:
+        self.path = os.path.abspath(path)
+        self._is_told = False
+        self._descriptor = open_log(self.path, what)
+        super().__init__()  # last: from here on it is closed at the end of the process
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; where that fails, say so once on standard error."""
+        try:
+            line = f"{self.format(record)}\n".encode(errors="backslashreplace")
+            self._follow()
+            if os.write(self._descriptor, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # what the next write would have said
+        except OSError as error:
+            if not self._is_told:
+                self._is_told = True
+                complain(f"jobcron: the log file {self.path} cannot be written: {error.strerror}")
+        except Exception:
+            self.handleError(record)
+
+    def _follow(self) -> None:
+        """Open the file again where the path leads to another one meanwhile."""
+        try:
+            is_same = os.path.samestat(os.fstat(self._descriptor), os.lstat(self.path))
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            descriptor = append_to(self.path)
+            os.close(self._descriptor)
+            self._descriptor = descriptor
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        super().close()
+
+
+def set_up_log(level: int, with_time: bool) -> logging.Logger:
+    """Send the log to standard error, and return the root logger.
+
+    Args:
+        level: nothing below is shown.
+        with_time: whether lines begin with date and time; the testrunner instance leaves them out.
+    """
+    text = f"%(asctime)s {FORMAT}" if with_time else FORMAT
+    handler = StandardError(sys.stderr)
+    handler.setFormatter(Formatter(text, TIME_FORMAT))
+    handler.setLevel(level)
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(handler)
+    root.setLevel(level)
+    return root
+
+
+def add_log_file(level: int, path: str, what: str) -> None:
+    """Send the log to a file as well, with date and time.
+
+    Args:
+        level: nothing below is written there.
+        path: of the file.
+        what: the option that names it, for messages.
+
+    Raises:
+        DirectoryError: it cannot be opened.
+    """
+    handler = LogFile(path, what)
+    handler.setFormatter(Formatter(f"%(asctime)s {FORMAT}", TIME_FORMAT))
+    handler.setLevel(level)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(min(level, root.level))

@@ -1,0 +1,208 @@
+"""Mail to people: of failures, of user errors, and of jobs themselves.
+
+Nothing leaves before the transaction that it tells of is committed: see `after_commit`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import smtplib
+import ssl
+import uuid
+from email.errors import InvalidHeaderDefect
+from email.headerregistry import HeaderRegistry
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from jobcron.errors import ConfigurationError, DirectoryError
+from jobcron.reports.logs import visible
+from jobcron.reports.oops import message_of
+from jobcron.settings.directories import private_directory
+from jobcron.settings.secrets import cut, redactor, storable
+
+MAX_SUBJECT = 200
+"""The longest subject; longer ones take time that grows faster than they do."""
+
+MAX_ADDRESS = 500
+
+_HEADERS = HeaderRegistry()
+_LOCAL_NAME = re.compile(r"[\w.+-]{1,64}")
+
+
+class Transport(Protocol):
+    """Takes a mail that is complete, and raises if it cannot."""
+
+    def __call__(self, message: EmailMessage) -> None:
+        """Deliver one mail."""
+
+
+class Outbox(list[EmailMessage]):
+    """Keeps mail in memory: for tests."""
+
+    def __call__(self, message: EmailMessage) -> None:
+        """Keep one mail."""
+        self.append(message)
+
+
+class MailDirectory:
+    """Writes each mail to a file of its own; one with the same Message-ID is written once.
+
+    Args:
+        path: the directory; made if need be.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __call__(self, message: EmailMessage) -> None:
+        """Write one mail."""
+        private_directory(self.path, "the mail directory")
+        name = "".join(c if c.isalnum() or c in "-_.@" else "_" for c in message["Message-ID"])
+        path = os.path.join(self.path, f"{name.strip('_')}.eml")
+        temporary = os.path.join(self.path, f".{uuid.uuid4().hex}.tmp")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        try:
+            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
+                file.write(message.as_bytes())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError as error:
+            raise DirectoryError(f"the mail {path} cannot be written: {error.strerror}") from error
+
+
+class Smtp:
+    """Hands each mail to an SMTP server.
+
+    Args:
+        url: ``smtp://[user:password@]host[:port]``; STARTTLS is used where the server offers it. With
+            a password it is a must, and so is a valid certificate.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = urlsplit(url)
+
+    def __call__(self, message: EmailMessage) -> None:
+        """Send one mail; errors of smtplib that are not the configuration's are raised as they are.
+
+        Raises:
+            ConfigurationError: the server does not prove who it is, or refuses user and password.
+        """
+        host, port = self._url.hostname or "localhost", self._url.port or 25
+        try:
+            self._send(message, host, port)
+        except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError, ssl.SSLError) as error:
+            raise ConfigurationError(
+                f"section [jobcron], key mail: expected {host}:{port} to prove who it is and to take the user and "
+                f"the password, got: {type(error).__name__}: {error}"
+            ) from error
+
+    def _send(self, message: EmailMessage, host: str, port: int) -> None:
+        with smtplib.SMTP(host, port, timeout=30) as smtp:
+            smtp.ehlo()
+            if self._url.username:
+                # A password goes only to a server that proves who it is.
+                smtp.starttls(context=ssl.create_default_context())
+            elif smtp.has_extn("starttls"):
+                smtp.starttls()
+            if self._url.username:
+                smtp.login(unquote(self._url.username), unquote(self._url.password or ""))
+            smtp.send_message(message)
+
+
+def discard(message: EmailMessage) -> None:
+    """Deliver nowhere: no mail is configured."""
+
+
+class Post:
+    """Where mail goes in this process.
+
+    Attributes:
+        transport: delivers a mail.
+        sender: the address that mail comes from.
+    """
+
+    def __init__(self) -> None:
+        self.transport: Transport = discard
+        self.sender = "jobcron@localhost"
+
+    def configure(self, mail: str | None, sender: str) -> None:
+        """Set transport and sender as a configuration says (keys ``mail`` and ``mail_from``)."""
+        self.sender = sender
+        if mail is None:
+            self.transport = discard
+        elif mail.startswith("file:"):
+            self.transport = MailDirectory(mail.removeprefix("file:"))
+        else:
+            self.transport = Smtp(mail)
+
+
+post = Post()
+
+
+def new_mail(subject: str, body: str, message_id: str | None = None) -> EmailMessage:
+    """Return a mail without recipients, and without the secrets of the configuration and the environment.
+
+    What merely looks like a secret stays: a mail may well be there to bring one, a link with a token for instance.
+
+    Args:
+        subject: in one line; line breaks become spaces; a long one loses its middle.
+        body: plain text.
+        message_id: the same for each attempt where the mail is a job's work, so that a mail that is sent twice is
+            seen as one; by default a new one.
+    """
+    message = EmailMessage()
+    known = redactor().known
+    message["Subject"] = visible(storable(cut(" ".join(known(subject).split()), MAX_SUBJECT)))
+    message["From"] = post.sender
+    message["Date"] = formatdate()
+    message["Message-ID"] = message_id or make_msgid(domain="jobcron")
+    message.set_content(storable(known(body)))
+    return message
+
+
+def send(recipients: list[str], message: EmailMessage) -> None:
+    """Deliver a mail now; without recipients, not at all.
+
+    Raises:
+        ValueError: one of the recipients is not the address of one: nobody gets the mail.
+    """
+    if recipients:
+        del message["To"]  # of an earlier attempt to send it
+        message["To"] = ", ".join(map(_checked, recipients))
+        post.transport(message)
+
+
+def _checked(recipient: str) -> str:
+    """Return an address, once it is known to be no list of them."""
+    if _LOCAL_NAME.fullmatch(recipient):
+        return recipient
+    if len(recipient) <= MAX_ADDRESS:  # before it is read: that takes time
+        found: Any = _HEADERS("To", recipient)
+        is_clear = not any(isinstance(defect, InvalidHeaderDefect) for defect in found.defects)
+        if is_clear and len(found.addresses) == 1 and found.groups[0].display_name is None:
+            return recipient
+    raise ValueError(f"expected the address of one recipient, got {cut(repr(recipient), MAX_ADDRESS)}")
+
+
+def oops_mail(operation: str, oops: dict[str, object]) -> EmailMessage:
+    """Return the mail that tells of an OOPS."""
+    operation = redactor().text(operation)
+    return new_mail(
+        f"A job failed: {operation}",
+        f"An error happened during the following operation: {operation}.\n\n"
+        f"Its report is {oops['id']}. It will be looked at; nothing needs to be done.\n",
+        message_id=f"<{oops['id']}@jobcron>",
+    )
+
+
+def user_error_mail(operation: str, error: BaseException) -> EmailMessage:
+    """Return the mail that tells a user what was wrong."""
+    operation, message = redactor().text(operation), redactor().value(message_of(error))
+    return new_mail(
+        f"Error while {operation}",
+        f"An error happened during the following operation: {operation}.\n\n{message}\n",
+    )

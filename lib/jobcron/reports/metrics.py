@@ -1,0 +1,171 @@
+"""What happens to jobs, told to those who measure: a file for Prometheus, and a hook of the application (LP-33).
+
+The runners tell the `Observer` of the run; it never fails, whatever those who listen do.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from jobcron.errors import DirectoryError
+from jobcron.reports._metrics_file import Tally
+from jobcron.reports.logs import TOLD
+from jobcron.reports.metric_events import JobEnded, JobStarted, JobTakenOver, ReadyCounted, RunEnded
+from jobcron.settings.named import find_callable
+from jobcron.settings.settings import Settings
+
+Event = JobStarted | JobEnded | JobTakenOver | ReadyCounted | RunEnded
+
+Listener = Callable[[Event], object]
+
+
+class Observer:
+    """Tells listeners what happens in a run.
+
+    A listener that fails is logged once, and told of what follows all the same.
+
+    Args:
+        section: the section's name.
+        listeners: who is told, by the words for it in the log.
+        logger: told of those that fail.
+    """
+
+    def __init__(self, section: str, listeners: dict[str, Listener], logger: logging.Logger) -> None:
+        self._section = section
+        self._listeners = listeners
+        self._logger = logger
+        self._failed: set[str] = set()
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
+
+    def job_started(self, job_class: str, job_id: int, waited: float | None) -> None:
+        """Tell that an attempt begins; see `JobStarted`."""
+        self._tell(JobStarted(self._section, job_class, job_id, waited))
+
+    def job_ended(self, job_class: str, job_id: int, outcome: str, seconds: float) -> None:
+        """Tell that an attempt has ended.
+
+        Args:
+            job_class: the name of the job's class.
+            job_id: the job's number.
+            outcome: the word for it in the job's history.
+            seconds: how long it took.
+        """
+        word = outcome.replace(" ", "_")
+        self._tell(JobEnded(self._section, job_class, job_id, word, seconds))
+
+    def job_taken_over(self, job_id: int) -> None:
+        """Tell that a job was left behind by its process, and is ours now."""
+        self._tell(JobTakenOver(self._section, job_id))
+
+    def ready_counted(self, ready: int, oldest_seconds: float) -> None:
+        """Tell how many jobs are ready, and for how long the oldest of them has been."""
+        self._tell(ReadyCounted(self._section, ready, oldest_seconds))
+
+    def run_ended(self, seconds: float, succeeded: bool) -> None:
+        """Tell that the run ends."""
+        self._tell(RunEnded(self._section, seconds, succeeded))
+
+    def _tell(self, event: Event) -> None:
+        for name, listener in self._listeners.items():
+            try:
+                listener(event)
+            except (Exception, SystemExit) as error:
+                if name not in self._failed:
+                    self._failed.add(name)
+                    self._logger.warning("%s failed: %s: %s", name, type(error).__name__, error, extra=TOLD)
+
+
+NOBODY = Observer("", {}, logging.getLogger())
+
+_observer: ContextVar[Observer] = ContextVar("jobcron_observer", default=NOBODY)
+
+
+def current_observer() -> Observer:
+    """Return the observer of the run that this is."""
+    return _observer.get()
+
+
+@contextmanager
+def observed(settings: Settings, section: str, started: float, logger: logging.Logger) -> Iterator[Observer]:
+    """Let those whom an instance names be told of the run inside the block, and of its end.
+
+    Args:
+        settings: the instance's.
+        section: the section's name.
+        started: when the script began, by the monotonic clock.
+        logger: the script's.
+
+    Raises:
+        ConfigurationError: the hook is not there.
+    """
+    observer = Observer(section, _listeners(settings, section, logger), logger)
+    token = _observer.set(observer)
+    succeeded = False
+    try:
+        yield observer
+        succeeded = True
+    finally:
+        _observer.reset(token)
+        observer.run_ended(time.monotonic() - started, succeeded)
+
+
+def find_hook(settings: Settings) -> Listener | None:
+    """Return the hook that an instance names, or None.
+
+    Raises:
+        ConfigurationError: it is not there.
+    """
+    if settings.metrics_hook is None:
+        return None
+    hook: Listener = find_callable(settings.metrics_hook, settings.place("metrics_hook"))
+    return hook
+
+
+def _listeners(settings: Settings, section: str, logger: logging.Logger) -> dict[str, Listener]:
+    listeners: dict[str, Listener] = {}
+    hook = find_hook(settings)
+    if hook is not None:
+        listeners[f"The metrics_hook {settings.metrics_hook}"] = hook
+    if settings.metrics_dir is not None:
+        what = f"{settings.place('metrics_dir')}: the directory"
+        tally = Tally(settings.metrics_dir, what, section)
+        listeners[f"The file {tally.path}"] = _File(tally, logger)
+    return listeners
+
+
+class _File:
+    """Keeps the tally of a run, and writes it to its file at the end."""
+
+    def __init__(self, tally: Tally, logger: logging.Logger) -> None:
+        self._tally, self._logger = tally, logger
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case JobStarted():
+                self._tally.started(event.job_class, event.waited)
+            case JobEnded():
+                self._tally.ended(event.job_class, event.outcome, event.seconds)
+            case JobTakenOver():
+                self._tally.taken_over()
+            case ReadyCounted():
+                self._tally.ready(event.ready, event.oldest_seconds)
+            case RunEnded():
+                self._tally.run_ended(event.seconds, event.succeeded)
+                self._write()
+
+    def _write(self) -> None:
+        try:
+            problem = self._tally.write()
+        except (OSError, DirectoryError) as error:
+            self._logger.warning("The metrics of this run could not be written: %s", error, extra=TOLD)
+            return
+        if problem:
+            self._logger.warning("The counters of %s begin anew: %s", self._tally.path, problem, extra=TOLD)

@@ -1,0 +1,166 @@
+"""OOPS reports: what failed, where, and with what (LP-25).
+
+Reports are made with python-oops; where they go is the publishers' (`jobcron.reports._publishers`).
+"""
+
+from __future__ import annotations
+
+import traceback
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import Any
+
+import oops as python_oops
+
+from jobcron.errors import ConfigurationError, DirectoryError
+from jobcron.reports._publishers import Publishers, publishers_of
+from jobcron.settings.secrets import Redactor, cut, hide, printed
+
+MAX_TEXT = 100_000
+
+
+class ErrorUtility:
+    """Makes reports and publishes them; one per process (`globalErrorUtility`).
+
+    Attributes:
+        config: the python-oops configuration; add publishers, hooks and filters there.
+        redactor: hides secrets in all that is published.
+    """
+
+    def __init__(self) -> None:
+        self.config = python_oops.Config()
+        self.redactor = Redactor()
+        self.error_dir: str | None = None
+        self.prefix = ""
+        self.section_name: str | None = None
+        self._publishers: Publishers | None = None
+        self._messages: list[dict[str, object]] = []
+
+    def configure(self, section_name: str | None = None, settings: Any = None) -> None:
+        """Take prefix and directory from the configuration, those of a section where it has its own (LP-26).
+
+        Args:
+            section_name: the section; None: those of ``[jobcron]``.
+            settings: the settings; None: those of the instance that `load_settings` finds.
+
+        Raises:
+            ConfigurationError: no such section.
+        """
+        from jobcron.settings.instance import load_settings
+
+        settings = settings or load_settings()
+        section = settings.section(section_name) if section_name else None
+        self.section_name = section_name
+        self.prefix = (section and section.oops_prefix) or settings.oops_prefix
+        self.error_dir = (section and section.error_dir) or settings.error_dir
+        self.config = python_oops.Config()
+        reporter = self.prefix + (f"-{section_name}" if section_name else "")
+        self.config.template["reporter"] = reporter
+        place = settings.place("error_dir")
+        if section and section.error_dir:
+            place = f"{settings.path}: section [{section.name}], key error_dir"
+        self._publishers = publishers_of(settings, str(self.error_dir), f"{place}: the OOPS directory")
+        self.config.publisher = self._publishers
+        self.redactor = hide(settings.secrets())
+
+    def check(self) -> None:
+        """Check that the publishers that the configuration names are there.
+
+        Raises:
+            ConfigurationError: one is not.
+        """
+        if self._publishers is not None:
+            self._publishers.check()
+
+    @contextmanager
+    def oopsMessage(self, message: dict[str, object]) -> Iterator[None]:
+        """Let reports made inside the block carry `message` among their variables."""
+        self._messages.append(message)
+        try:
+            yield
+        finally:
+            self._messages.pop()
+
+    def make_report(
+        self,
+        error: BaseException,
+        oops_id: str,
+        variables: list[tuple[str, object]],
+        *,
+        hooked: bool = True,
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Return a report of an error, not published yet.
+
+        Args:
+            error: what happened, with its traceback, causes and contexts.
+            oops_id: the report's id.
+            variables: names and values to show.
+            hooked: whether the application's hooks (`config.on_create`) have a part in it.
+            more: further entries, such as ``duration`` and ``timeline``.
+        """
+        report: dict[str, Any] = self.config.create({}) if hooked else deepcopy(self.config.template)
+        report.setdefault("time", datetime.now(UTC))
+        shown = [(k, v) for message in self._messages for k, v in message.items()]
+        report.update(
+            type=type(error).__name__,
+            value=cut(self.redactor.text(message_of(error)), MAX_TEXT),
+            tb_text=cut(self.redactor.text(traceback_of(error)), MAX_TEXT),
+            req_vars=self.redactor.value(dict((*shown, *variables))),
+            **{k: self.redactor.value(v) for k, v in more.items()},
+        )
+        report["id"] = oops_id
+        return report
+
+    def publish(self, report: dict[str, Any]) -> str | None:
+        """Publish a report and return its id, or None where a filter dropped it.
+
+        Raises:
+            Exception: what the publishers raised; nothing is swallowed.
+        """
+        if self.config.publisher is None and not self.config.publishers:
+            raise ConfigurationError("expected a publisher of OOPS reports, none is configured")
+        oops_id = report["id"]
+        ids = self.config.publish(report)
+        if ids is None:
+            return None
+        if not ids:
+            raise DirectoryError(f"no publisher took the OOPS report {oops_id}")
+        report["id"] = oops_id
+        return str(oops_id)
+
+    def raising(self, info: Any = None, request: Any = None) -> dict[str, Any] | None:
+        """Report an error that belongs to no job, and return the report (LP-26).
+
+        Args:
+            info: as of `sys.exc_info()`, or an exception.
+            request: an object with ``items()``: further variables.
+        """
+        error = info[1] if isinstance(info, tuple) else info
+        variables = list(request.items()) if request is not None else []
+        moment = f"{datetime.now(UTC):%H%M%S}-{uuid.uuid4().hex[:8]}"
+        report = self.make_report(error, f"OOPS-{self.prefix}-{moment}", variables)
+        return report if self.publish(report) else None
+
+
+globalErrorUtility = ErrorUtility()
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return the traceback of an error with its causes, whatever its ``__str__`` does."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except BaseException as failure:  # `sys.exit` in a ``__str__`` as well
+        lines = traceback.format_tb(error.__traceback__)
+        return "".join([*lines, f"{printed(error)} (its traceback failed: {printed(failure)})\n"])
+
+
+def message_of(error: BaseException) -> str:
+    """Return an error's message, whatever its ``__str__`` does."""
+    try:
+        return str(error)
+    except BaseException:  # `sys.exit` as well
+        return printed(error)

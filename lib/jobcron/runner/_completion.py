@@ -1,0 +1,65 @@
+"""Complete a job in its own transaction, and find out what a COMMIT without an answer did."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import DBAPIError
+
+from jobcron.database.database import TransactionSource
+from jobcron.database.retry import persistently
+from jobcron.database.statements import execute
+from jobcron.database.trouble import is_lost, mark_refusal
+from jobcron.interfaces import JobStatus
+from jobcron.jobs.lease import Claim, lost
+from jobcron.queue.finish import _state, set_aside
+from jobcron.queue.outcome import Completed, Outcome, Stopped
+from jobcron.runner.attempt import Attempt
+
+
+def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
+    """Commit a job's work together with COMPLETED, or nothing of it.
+
+    Returns:
+        Completed; or, where the connection was lost and the work was not committed, Stopped, which is written.
+
+    Raises:
+        LeaseLost: the job is not ours any more.
+        DatabaseUnavailable: nobody knows whether it is committed; the lease decides.
+        Exception: the database refused the work, by a constraint for instance.
+    """
+    session = attempt.session
+    try:
+        completed = execute(session.connection(), "complete", attempt.parameters)
+    except DBAPIError as error:
+        mark_refusal(error)
+        raise
+    if completed.rowcount != 1:
+        raise lost(attempt.claim)
+    attempt.finishing = attempt.commit_begun = True
+    try:
+        session.commit()
+    except DBAPIError as error:
+        if not is_lost(error):
+            raise
+        session.rollback()  # of a transaction that is over, or will be: the session serves the next job
+        outcome = _settle(database, attempt.claim, error)
+        attempt.is_written = True
+        return outcome
+    finally:
+        attempt.finishing = False  # what the job does after a COMMIT that was refused passes the fence again
+    return Completed()
+
+
+def _settle(database: TransactionSource, claim: Claim, error: DBAPIError) -> Outcome:
+    """Find out what became of a COMMIT that got no answer.
+
+    The row still RUNNING under our token is given back by a fenced write, not merely seen: the COMMIT may still
+    be on its way, and the write waits for it or shuts it out.
+    """
+    stopped = Stopped(error, "the connection was lost while committing", 1.0)
+    written = set_aside(database, claim, stopped)
+    if written is not None:
+        return written
+    row = persistently(database, str(claim), lambda connection: _state(connection, claim))
+    if row is not None and row == (JobStatus.COMPLETED, claim.token):
+        return Completed(detail="the answer to the commit was lost")
+    raise lost(claim)

@@ -1,0 +1,203 @@
+"""The keeper: two threads with a connection of their own that look after the job that runs.
+
+One interrupts a job that lost its lease, passed its time limit, or outlived the grace after SIGTERM: it never
+waits for the database. The other renews the lease, writes the progress, and gives back claimed jobs that wait
+behind a slow one. Its connection is opened only when there is something to write: short jobs never pay for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from sqlalchemy.exc import DBAPIError
+
+from jobcron.database.database import TransactionSource
+from jobcron.errors import DatabaseUnavailable, Interrupted, TimeLimitExceeded
+from jobcron.jobs.history import record
+from jobcron.jobs.lease import lost
+from jobcron.runner._backlog import Backlog, give_back
+from jobcron.runner._renewal import renew, retry_soon
+from jobcron.runner._signals import Interruptions
+from jobcron.runner.attempt import Attempt
+
+GIVE_BACK_SECONDS = 5.0
+"""A job that runs longer than this is slow: what was claimed behind it goes back to the queue."""
+
+POLL_SECONDS = 1.0
+"""How exact the keeper is."""
+
+
+INTERRUPT_AGAIN_SECONDS = 5.0
+"""How long an interrupted job has for its own cleaning up."""
+
+CLOSE = b"\0"
+
+STOP_SECONDS = 5.0
+"""How long the end of a run waits for a keeper that hangs in the database."""
+
+
+class Keeper:
+    """Looks after one job after the other, until it is stopped.
+
+    Args:
+        open_database: opens the keeper's own connection, when it is first needed.
+        backlog: what is claimed and not started.
+        grace_seconds: how long a job may go on after SIGTERM.
+        logger: told of renewals that did not go through.
+    """
+
+    def __init__(
+        self,
+        open_database: Callable[[], TransactionSource],
+        backlog: Backlog,
+        grace_seconds: float,
+        logger: logging.Logger,
+    ) -> None:
+        self._open_database = open_database
+        self._database: TransactionSource | None = None
+        self._backlog = backlog
+        self._grace_seconds = grace_seconds
+        self._logger = logger
+        self._mailbox, self._letters = os.pipe()
+        os.set_blocking(self._letters, False)
+        self._attempt: Attempt | None = None
+        self._written_progress: int | None = None
+        self._stop_at: float | None = None
+        self._told_stopping: Attempt | None = None
+        self._interrupt_at = 0.0
+        self.interruptions = Interruptions(self._letters)
+        self._lost: Attempt | None = None
+        self._turn = threading.Event()
+        self._is_over = False
+        self._threads = (
+            threading.Thread(target=self._keep, name="jobcron keeper", daemon=True),
+            threading.Thread(target=self._write, name="jobcron keeper's writer", daemon=True),
+        )
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop the threads and close the connection."""
+        os.write(self._letters, CLOSE)
+        self._is_over = True
+        self._turn.set()
+        for thread in self._threads:
+            thread.join(timeout=STOP_SECONDS)
+        if not self._threads[0].is_alive():
+            os.close(self._mailbox)
+            os.close(self._letters)
+        if self._database is not None:
+            self._database.close()
+
+    def watch(self, attempt: Attempt | None) -> None:
+        """Look after this attempt from now on; None: after none."""
+        self._attempt = attempt
+
+    def _keep(self) -> None:
+        watched: Attempt | None = None
+        while self._read_mail(POLL_SECONDS):
+            attempt = self._attempt
+            if attempt is None:
+                continue
+            if attempt is not watched:
+                watched, self._interrupt_at = attempt, 0.0
+            self._keep_limits(attempt, time.monotonic())
+            self._turn.set()
+
+    def _write(self) -> None:
+        """Do what is to be done in the database: whoever keeps the limits never waits for that."""
+        written: Attempt | None = None
+        while self._turn.wait() and not self._is_over:
+            self._turn.clear()
+            attempt = self._attempt
+            if attempt is None:
+                continue
+            if attempt is not written:
+                written, self._written_progress = attempt, None
+            try:
+                self._look_after(attempt, time.monotonic())
+            except Exception as error:
+                expected = isinstance(error, DBAPIError | DatabaseUnavailable)
+                level = logging.DEBUG if expected else logging.WARNING
+                self._logger.log(level, "Job %s could not be looked after now: %s", attempt.claim.id, error)
+
+    def _read_mail(self, seconds: float) -> bool:
+        """Wait for signals at most so long, and note those that ask to stop; False: the keeper's work is over."""
+        if not select.select([self._mailbox], [], [], seconds)[0]:
+            return True
+        letters = os.read(self._mailbox, 1000)
+        for letter in letters:
+            if letter in (signal.SIGTERM, signal.SIGINT):
+                # The second one does not wait for the grace.
+                grace = 0.0 if self._stop_at is not None else self._grace_seconds
+                self._stop_at = time.monotonic() + grace
+        return CLOSE not in letters
+
+    def _keep_limits(self, attempt: Attempt, now: float) -> None:
+        if self._stop_at is not None and now >= self._stop_at:
+            self._interrupt(attempt, Interrupted("the run was stopped"))
+        if _is_overdue(attempt, now):
+            self._interrupt(attempt, TimeLimitExceeded(f"the job ran longer than {attempt.time_limit:g} seconds"))
+        if self._lost is attempt:
+            self._interrupt(attempt, lost(attempt.claim))
+
+    def _look_after(self, attempt: Attempt, now: float) -> None:
+        progress_is_new = attempt.progress != self._written_progress
+        if not _is_overdue(attempt, now) and (now >= attempt.renew_at or progress_is_new):
+            self._renew(attempt)
+        if self._stop_at is not None and now < self._stop_at and self._told_stopping is not attempt:
+            self._tell_stopping(attempt)
+        if self._backlog and (now >= attempt.started + GIVE_BACK_SECONDS or self._stop_at):
+            give_back(self._connected(), self._backlog, 1, lambda: self._attempt is attempt)
+
+    def _tell_stopping(self, attempt: Attempt) -> None:
+        """Let a job's history say that its process was asked to end, where its class wants that."""
+        if getattr(attempt.runnable, "tells_stopping", False):
+            with self._connected().begin() as connection:
+                record(connection, attempt.claim, "stopping", None)
+        self._told_stopping = attempt
+
+    def _renew(self, attempt: Attempt) -> None:
+        progress = attempt.progress
+        try:
+            is_ours = renew(self._connected(), attempt)
+        except Exception:
+            retry_soon(attempt)
+            raise
+        self._written_progress = progress
+        if not is_ours:
+            self._lost = attempt
+
+    def _interrupt(self, attempt: Attempt, error: BaseException) -> None:
+        """Raise `error` in the job; again only after a while, for one that swallows it."""
+        now = time.monotonic()
+        if now < self._interrupt_at:
+            return
+        before = attempt.interrupted
+        attempt.interrupted = before or error  # before the signal: whoever meets its effects finds the cause
+        if not self.interruptions.post(attempt, error):
+            attempt.interrupted = before
+        else:
+            self._interrupt_at = now + INTERRUPT_AGAIN_SECONDS
+            try:
+                attempt.cancel_statement()
+            except Exception as failure:
+                self._logger.debug("The statement of job %s could not be stopped: %s", attempt.claim.id, failure)
+
+    def _connected(self) -> TransactionSource:
+        if self._database is None:
+            self._database = self._open_database()
+        return self._database
+
+
+def _is_overdue(attempt: Attempt, now: float) -> bool:
+    return attempt.deadline is not None and now >= attempt.deadline

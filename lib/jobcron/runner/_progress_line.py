@@ -1,0 +1,44 @@
+"""How far a long run is, in one line that is written over: for a person at a terminal, never for cron."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from jobcron.reports.logs import StandardError
+
+INTERVAL_SECONDS = 1.0
+
+
+class Progress:
+    """Shows how many jobs were run, about once a second; the first time after a second.
+
+    Args:
+        handler: writes to the terminal; None: nobody looks.
+    """
+
+    def __init__(self, handler: StandardError | None) -> None:
+        self._handler = handler
+        self._began = self._shown = time.monotonic()
+
+    def show(self, completed: int, incomplete: int) -> None:
+        """Show the counts, if it is time."""
+        now = time.monotonic()
+        if self._handler is None or now < self._shown + INTERVAL_SECONDS:
+            return
+        self._shown = now
+        rate = (completed + incomplete) / (now - self._began)
+        self._handler.show_status(f"{completed} jobs completed, {incomplete} did not, {rate:.1f} a second")
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self._handler is not None:
+            self._handler.show_status("")
+
+
+def terminal_progress() -> Progress:
+    """Return what shows the progress of this process: on the terminal to which its log goes, if it does."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, StandardError) and handler.level <= logging.INFO and handler.is_terminal():
+            return Progress(handler)
+    return Progress(None)

@@ -1,0 +1,94 @@
+"""The application: the module that registers its job classes, and where its sources are found."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from jobcron.errors import ConfigurationError
+from jobcron.queue.sources import _import
+from jobcron.settings.instance import presented
+from jobcron.settings.settings import Settings
+
+
+class Application:
+    """The application, imported.
+
+    Args:
+        around_job: called at once, for what it registers; where it returns a context manager it is called again
+            for each job, and that is entered around the job. None: nothing is around a job.
+    """
+
+    def __init__(self, around_job: Callable[[], Any] | None = None) -> None:
+        self._around_job = around_job
+        self._first = around_job() if around_job else None
+        if not isinstance(self._first, AbstractContextManager):
+            self._around_job = None
+
+    def context(self) -> AbstractContextManager[Any]:
+        """Return the context manager for one job."""
+        if self._around_job is None:
+            return nullcontext()
+        context: AbstractContextManager[Any] = self._first or self._around_job()
+        self._first = None
+        return context
+
+
+def load_application(settings: Settings) -> Application:
+    """Import the application that the configuration names.
+
+    Raises:
+        ConfigurationError: it cannot be imported.
+    """
+    with presented(settings):
+        application = _loaded(settings)
+        if any(section.tasks is not None for section in settings.sections.values()):
+            from jobcron.steps.definitions import define_configured
+
+            define_configured(settings)
+        if any(section.functions is not None for section in settings.sections.values()):
+            from jobcron.functions.configured import register_configured
+
+            register_configured(settings)
+        return application
+
+
+def _loaded(settings: Settings) -> Application:
+    for folder in reversed(settings.python_path or []):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+    if settings.application is None:
+        return Application()
+    module_name, _, callable_name = settings.application.partition(":")
+    place = f"{settings.path}: section [jobcron], key application"
+    module = _import(module_name, place)
+    if not callable_name:
+        return Application()
+    around_job = getattr(module, callable_name, None)
+    if not callable(around_job):
+        raise ConfigurationError(
+            f"{place}: expected {callable_name} in {module_name} to be a callable, found none"
+        )
+    return Application(around_job)
+
+
+def session_class_of(settings: Settings) -> type[Session]:
+    """Return the class of the sessions in which jobs run.
+
+    Raises:
+        ConfigurationError: what it needs is not installed.
+    """
+    if settings.transactions != "zope":
+        return Session
+    try:
+        from jobcron.database.zope import TransactionSession
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{settings.place('transactions')}: expected the package transaction for zope, got: {error}; "
+            "it comes with the extra jobcron[zope]"
+        ) from error
+    return TransactionSession

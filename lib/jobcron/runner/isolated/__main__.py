@@ -1,0 +1,13 @@
+"""A child process that runs jobs: ``python -m jobcron.runner.isolated PARENT SOCKET FILE``."""
+
+from __future__ import annotations
+
+import sys
+
+from jobcron.runner.garbage import ImportsForGood
+
+with ImportsForGood(is_ours=__name__ == "__main__"):
+    from jobcron.runner.isolated._program import main
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))

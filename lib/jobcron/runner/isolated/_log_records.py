@@ -1,0 +1,72 @@
+"""The log of a child, which is its parent's: records go over the socket, and are the same there (LP-16, LP-26)."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from jobcron.reports.alarm import HANDLED, is_alarming
+from jobcron.reports.logs import TOLD
+from jobcron.reports.oops import traceback_of
+from jobcron.settings.secrets import cut
+
+MAX_TEXT = 100_000
+"""The longest message, and the longest traceback; see `jobcron.runner.isolated._messages.MAX_BYTES`."""
+
+MAX_NAME = 1000
+
+
+class ToParent(logging.Handler):
+    """Hands each record to the parent.
+
+    Args:
+        say: tells the parent a message.
+    """
+
+    def __init__(self, say: Callable[..., None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand over a record, and the error that it carries or that is being handled."""
+        try:
+            error = (record.exc_info or sys.exc_info())[1]
+            message = {
+                "text": cut(record.getMessage(), MAX_TEXT),
+                "name": cut(record.name, MAX_NAME),
+                "level": record.levelno,
+                "path": cut(record.pathname, MAX_NAME),
+                "line": record.lineno,
+                "function": record.funcName,
+                "traceback": error and cut(traceback_of(error), MAX_TEXT),
+                "is_shown": bool(record.exc_info),
+                "stack": record.stack_info and cut(record.stack_info, MAX_TEXT),
+                "is_told": hasattr(record, "oops_id") or not is_alarming(logging.getLogger()),
+            }
+        except Exception:
+            self.handleError(record)
+        else:
+            self._say("log", **message)
+
+
+def record_of(message: dict[str, Any]) -> logging.LogRecord:
+    """Return the record of a message of a child's log."""
+    record = logging.LogRecord(
+        message["name"],
+        message["level"],
+        message["path"],
+        message["line"],
+        message["text"],
+        (),
+        None,
+        message["function"],
+        message["stack"],
+    )
+    setattr(record, HANDLED, message["traceback"])
+    if message["is_shown"]:
+        record.exc_text = (message["traceback"] or "").rstrip("\n")
+    if message["is_told"]:
+        vars(record).update(TOLD)
+    return record

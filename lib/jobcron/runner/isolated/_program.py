@@ -1,0 +1,120 @@
+"""The program of a child process that runs jobs; see `jobcron.runner.isolated.__main__`.
+
+The parent's number, and descriptors: of a socket to it (`child`), and of a file to which the interpreter writes
+where it was when a signal killed it. The first message is the order:
+
+``path``          where modules are found, as in the parent
+``config``        the configuration file
+``database_url``, ``user``, ``origin``    the database, the role, and where they are named
+``section``       whose prefix and directory reports have, or null
+``source``        the dotted name of the source, or of an interface that it provides
+``level``         of the log
+``crash_limit``, ``grace_seconds``        see ``configs/schema.conf``
+
+Then come jobs, ``{"run": [number, token, time of the claim]}``, one after the other, and ``{"stop": true}``
+before each signal that asks the child to stop. What the child says is in `messages`: ``ready``; of each job
+that it has ``started`` or is ``running``, that its ``run`` is ``over``, and ``done`` with what became of it;
+``log`` for each record of its log; and ``trouble`` where it cannot go on. After a job that did not complete it
+ends: the next one gets a process that is fresh.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import importlib
+import logging
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import Any
+
+from jobcron.database.database import Database
+from jobcron.errors import UserMistake
+from jobcron.queue.sources import source_of
+from jobcron.reports.alarm import Alarm
+from jobcron.reports.logs import StandardError
+from jobcron.reports.mail import post
+from jobcron.reports.oops import globalErrorUtility
+from jobcron.runner.application import load_application, session_class_of
+from jobcron.runner.garbage import ImportsForGood
+from jobcron.runner.isolated._child_runner import ChildRunner
+from jobcron.runner.isolated._line import Line
+from jobcron.runner.isolated._log_records import ToParent
+from jobcron.runner.isolated._memory import offer_to_the_kernel
+from jobcron.runner.source_runner import Limits
+from jobcron.settings.instance import load_settings, presented
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(parent: int, descriptor: int, last_words: int) -> int:
+    """Run what the parent hands over, until there is no more; return the exit status."""
+    die_with_the_parent(parent)
+    os.set_inheritable(last_words, False)
+    faulthandler.enable(last_words, all_threads=False)
+    offer_to_the_kernel()
+    line = Line(descriptor)
+    order = line.hear()
+    if order is None:
+        return 0
+    logger = logging.getLogger()
+    handler = ToParent(line.say)
+    logger.addHandler(handler)
+    logger.addHandler(Alarm())
+    logger.setLevel(order["level"])
+    os.register_at_fork(after_in_child=lambda: _part(line, logger, handler))
+    try:
+        _work(line, order, logger)
+    except UserMistake as error:
+        line.say("trouble", text=str(error), status=error.exit_status)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 1  # the parent knows
+    return 0
+
+
+def _work(line: Line, order: dict[str, Any], logger: logging.Logger) -> None:
+    sys.path[:] = order["path"]
+    settings = load_settings(order["config"])._replace(database_url=order["database_url"])
+    with presented(settings):
+        globalErrorUtility.configure(order["section"], settings)
+        with ImportsForGood(is_ours=True):
+            application = load_application(settings)
+        module, _, name = order["source"].partition(":")
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+        source = source_of(found, "the source of an isolated run", settings)
+        post.configure(settings.mail, settings.mail_from)
+        database = Database(
+            order["database_url"],
+            order["user"],
+            origin=order["origin"],
+            session_class=session_class_of(settings),
+        )
+        limits = Limits(1, order["crash_limit"], order["grace_seconds"])
+        try:
+            runner = ChildRunner(line, source, database, application=application, logger=logger, limits=limits)
+            try:
+                runner.runAll()
+            finally:
+                runner.handed.tell_done()  # a run that is stopped takes no next job
+        finally:
+            database.close()
+
+
+def _part(line: Line, logger: logging.Logger, handler: ToParent) -> None:
+    """Let a copy of this process log to its standard error, and not to the parent."""
+    line.cut()
+    logger.removeHandler(handler)
+    logger.addHandler(StandardError(sys.stderr))
+
+
+def die_with_the_parent(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent dies: nobody would look after it. Linux alone can."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    if os.getppid() != parent:
+        sys.exit(1)  # it is dead already

@@ -1,0 +1,180 @@
+"""Child processes side by side: so many at once, their standard error passed on, signals handed on (LP-17).
+
+One thread waits for all of them. Signals, the end of a child among them, wake it through a pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from jobcron.reports.logs import complain
+
+HANDED_ON = {signal.SIGTERM: signal.SIGTERM, signal.SIGINT: signal.SIGINT, signal.SIGHUP: signal.SIGTERM}
+"""What is handed on for each signal: a run would die of SIGHUP, and its job with it."""
+
+MAX_LINE = 1 << 16
+"""A line that is longer is passed on in parts."""
+
+MAX_READS = 100
+"""So many parts are more than any pipe holds."""
+
+
+class Start(NamedTuple):
+    """A child that is to be started.
+
+    Attributes:
+        name: its name.
+        command: the program and its arguments.
+        after: not before so many seconds have passed.
+    """
+
+    name: str
+    command: Sequence[str]
+    after: float = 0.0
+
+
+class Child:
+    """A child that runs.
+
+    It has a process group of its own, so that a signal from the keyboard reaches it once: handed on.
+    """
+
+    def __init__(self, start: Start) -> None:
+        self.name = start.name
+        self.process = subprocess.Popen(
+            start.command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, process_group=0
+        )
+        assert self.process.stderr is not None
+        self.descriptor = self.process.stderr.fileno()
+        os.set_blocking(self.descriptor, False)
+        self._rest = b""
+
+    def pass_on(self) -> bool:
+        """Write the lines that it has finished to our standard error; return whether there may be more."""
+        try:
+            read = os.read(self.descriptor, MAX_LINE)
+        except BlockingIOError:
+            return False
+        text = self._rest + read
+        end = len(text) if len(text) >= MAX_LINE else text.rfind(b"\n") + 1
+        self._rest = text[end:]
+        _write(text[:end])
+        return bool(read)
+
+    def close(self) -> int:
+        """Write what is left, and return the status; a process that it left behind may hold on to the pipe."""
+        for _ in range(MAX_READS):
+            if not self.pass_on():
+                break
+        _write(self._rest)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return self.process.wait()
+
+
+class Children:
+    """Runs children, `jobs` at once.
+
+    Args:
+        jobs: how many.
+
+    Attributes:
+        statuses: of those that ended, by name; negative: the signal that ended it.
+        unstartable: why children could not be started, by name.
+        received: the signals that were to be handed on; no child is started after one.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self.statuses: dict[str, int] = {}
+        self.unstartable: dict[str, str] = {}
+        self.received: list[int] = []
+        self._jobs = jobs
+        self._handed_on = 0
+        self._running: dict[int, Child] = {}
+        self._selector = selectors.DefaultSelector()
+
+    def run(self, starts: Sequence[Start]) -> None:
+        """Start the children and wait until all have ended."""
+        waiting = deque(sorted(starts, key=lambda start: start.after))
+        began = time.monotonic()
+        with self._woken_by_signals() as wakeup:
+            while self._running or (waiting and not self.received):
+                self._hand_on_signals()
+                self._start_due(waiting, began)
+                self._wait(wakeup, waiting, began)
+                self._reap()
+
+    def _start_due(self, waiting: deque[Start], began: float) -> None:
+        while waiting and not self.received and len(self._running) < self._jobs:
+            if time.monotonic() < began + waiting[0].after:
+                return
+            start = waiting.popleft()
+            try:
+                child = Child(start)
+            except OSError as error:
+                self.unstartable[start.name] = error.strerror or str(error)
+                continue
+            self._running[child.descriptor] = child
+            self._selector.register(child.descriptor, selectors.EVENT_READ)
+
+    def _wait(self, wakeup: int, waiting: deque[Start], began: float) -> None:
+        """Wait until a child says something or ends, the next one is due, or a signal comes."""
+        timeout = None
+        if waiting and not self.received and len(self._running) < self._jobs:
+            timeout = max(0.0, began + waiting[0].after - time.monotonic())
+        elif not self._running:
+            return
+        for key, _ in self._selector.select(timeout):
+            if key.fd == wakeup:
+                os.read(wakeup, MAX_LINE)
+            elif not self._running[key.fd].pass_on():
+                self._selector.unregister(key.fd)  # it closed its standard error; its end is told by a signal
+
+    def _reap(self) -> None:
+        for descriptor, child in list(self._running.items()):
+            if child.process.poll() is not None:
+                if descriptor in self._selector.get_map():
+                    self._selector.unregister(descriptor)
+                del self._running[descriptor]
+                self.statuses[child.name] = child.close()
+
+    def _hand_on_signals(self) -> None:
+        for number in self.received[self._handed_on :]:
+            self._handed_on += 1
+            for child in self._running.values():
+                child.process.send_signal(number)
+
+    @contextmanager
+    def _woken_by_signals(self) -> Iterator[int]:
+        """Note the signals inside the block, and let each write to a pipe, whose other end is returned."""
+
+        def note(number: int, frame: Any) -> None:
+            if number in HANDED_ON:
+                self.received.append(HANDED_ON[signal.Signals(number)])
+
+        reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        before = {number: signal.signal(number, note) for number in (*HANDED_ON, signal.SIGCHLD)}
+        wakeup_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        self._selector.register(reading, selectors.EVENT_READ)
+        try:
+            yield reading
+        finally:
+            signal.set_wakeup_fd(wakeup_before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._selector.close()
+            os.close(reading)
+            os.close(writing)
+
+
+def _write(text: bytes) -> None:
+    if text:
+        complain(text.decode(errors="backslashreplace").removesuffix("\n"))

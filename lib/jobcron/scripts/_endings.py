@@ -1,0 +1,96 @@
+"""How a script ends that could not do its work: the message, the report, the exit status (LP-12, LP-16)."""
+
+from __future__ import annotations
+
+import logging
+
+from jobcron.errors import DatabaseUnavailable, JobcronError, LockHeld, UserMistake
+from jobcron.reports.logs import TOLD, somebody_looks
+from jobcron.scripts import _outage
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    import argparse
+    from typing import Protocol
+
+    from jobcron.settings.settings import Settings
+
+    class EndingScript(Protocol):
+        """What is asked of a script that ends."""
+
+        lock_held_level: int
+
+        @property
+        def parser(self) -> argparse.ArgumentParser: ...
+
+        @property
+        def logger(self) -> logging.Logger: ...
+
+        @property
+        def settings(self) -> Settings: ...
+
+        @property
+        def outage_file(self) -> str: ...
+
+
+def status_of(script: EndingScript, error: Exception | KeyboardInterrupt) -> int:
+    """Tell what ended a script, make an OOPS of what is nobody's mistake, and return the exit status.
+
+    Args:
+        script: the script.
+        error: what ended it.
+    """
+    if isinstance(error, LockHeld):
+        _log(script).log(script.lock_held_level, "%s", error, extra=TOLD)
+        return error.exit_status
+    if isinstance(error, DatabaseUnavailable):
+        _log(script).log(_level_of_outage(script, error), "%s", error, extra=TOLD)
+        return error.exit_status
+    if isinstance(error, UserMistake):
+        _log(script).error("%s", error, extra=TOLD)
+        return error.exit_status
+    if isinstance(error, KeyboardInterrupt):
+        _log(script).error("Stopped from the keyboard", extra=TOLD)
+        return 1
+    _report(script, error)
+    return error.exit_status if isinstance(error, JobcronError) else 1
+
+
+def tell_return(script: EndingScript) -> None:
+    """Say that the database is there again."""
+    since = _outage.end(script.outage_file)
+    if since is not None:
+        script.logger.warning("The database is there again; it was away since %s", since, extra=TOLD)
+
+
+def _level_of_outage(script: EndingScript, error: DatabaseUnavailable) -> int:
+    """Return the level of a message that would come every minute: ERROR for what is news, or if somebody looks."""
+    is_news = _outage.begin(script.outage_file, str(error))
+    return logging.ERROR if is_news or somebody_looks() else logging.DEBUG
+
+
+def _log(script: EndingScript) -> logging.Logger:
+    """Return the log for what ends the script: a log file that cannot be opened hides no other mistake."""
+    try:
+        return script.logger
+    except UserMistake as error:
+        script.logger.error("%s", error, extra=TOLD)  # standard error is there by now
+        return script.logger
+
+
+def _report(script: EndingScript, error: Exception) -> None:
+    """Make an OOPS of an error outside any job; where that fails the log has it all."""
+    from jobcron.reports.oops import globalErrorUtility, traceback_of
+
+    text = globalErrorUtility.redactor.text(traceback_of(error))
+    _log(script).error("Unhandled exception\n%s", text.rstrip(), extra=TOLD)
+    try:
+        if globalErrorUtility.error_dir is None:
+            globalErrorUtility.configure(settings=script.settings)
+        report = globalErrorUtility.raising(error, {"script_name": script.parser.prog})
+    except Exception as failure:
+        script.logger.error("The OOPS report could not be made: %s", failure, extra=TOLD)
+        return
+    if report is not None:
+        script.logger.info("%s", report["id"], extra={"oops_id": report["id"]})

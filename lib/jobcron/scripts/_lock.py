@@ -1,0 +1,91 @@
+"""One run at a time per section, on this host (LP-18).
+
+The kernel's lock goes with its process, however that ends; the file stays and is no lock by itself. It is never
+removed: between unlink and unlock two processes could each hold "the" lock. The runners of other hosts are kept
+apart by leases.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import suppress
+
+from jobcron.errors import ConfigurationError, DirectoryError, LockHeld
+from jobcron.settings.directories import private_directory
+from jobcron.settings.settings import SECTION_NAME
+
+
+class RunLock:
+    """The lock of one section.
+
+    Args:
+        directory: of all locks; made if need be.
+        name: the section's.
+        what: what the directory is, for messages.
+
+    Raises:
+        ConfigurationError: the name is none that may meet a path.
+    """
+
+    def __init__(self, directory: str, name: str, what: str = "the lock directory") -> None:
+        if not SECTION_NAME.fullmatch(name):
+            raise ConfigurationError(
+                "expected a lock to be named by a letter, then letters, digits, _ and -, 64 at most, "
+                f"got {name!r}; a script takes the name of its program, or the one that it is given"
+            )
+        self.directory = directory
+        self.what = what
+        self.path = os.path.join(directory, f"{name}.lock")
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock and write who has it, which also marks the time of the run.
+
+        Raises:
+            LockHeld: another process has it.
+            DirectoryError: the file cannot be used.
+        """
+        private_directory(self.directory, self.what)
+        while True:
+            descriptor = self._open()
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
+                os.close(descriptor)
+                raise LockHeld(
+                    f"the lock {self.path} is held by {holder or 'a process that has not said who it is'}"
+                ) from None
+            if self._is_the_file(descriptor):
+                break
+            os.close(descriptor)  # somebody removed it by hand: what we locked is not the lock
+        self._descriptor = descriptor
+        # A child made by fork would share the lock and could outlive us.
+        os.register_at_fork(after_in_child=self.release)
+        who = f"process {os.getpid()} on {os.uname().nodename} since {time.strftime('%FT%TZ', time.gmtime())}\n"
+        with suppress(OSError):  # a full disk: the lock holds all the same, its holder has not said who it is
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, who.encode(), 0)
+
+    def release(self) -> None:
+        """Let the lock go; the file stays."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(self.path, flags, 0o600)
+        except OSError as error:
+            raise DirectoryError(
+                f"expected the lock file {self.path} to be a file that can be opened, got: {error.strerror}"
+            ) from error
+
+    def _is_the_file(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.lstat(self.path))
+        except FileNotFoundError:
+            return False

@@ -1,0 +1,228 @@
+"""Scripts for cron: options, log, lock, exit status (LP-12, LP-14 to LP-16, LP-18).
+
+Imports are late on purpose: a tick with nothing to do loads no ORM, no zope, no lazr.config, no application and
+no logging.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+import time
+
+from jobcron.errors import ConfigurationError
+from jobcron.scripts.options import CommandLine, log_file, profile_file
+from jobcron.settings import instance
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Sequence
+
+    from jobcron.settings.settings import Settings
+
+INFO, WARNING, LEVEL_STEP = 20, 30, 10
+
+DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
+"""Errors of the machine, which no option can mend."""
+
+
+class CronScript:
+    """A script that cron runs: parses options, takes a lock, does its work in `main`, leaves with a status.
+
+    Args:
+        name: of the script, in messages; by default that of the program.
+        test_args: arguments of a test, instead of the command line's.
+        logger: used instead of the log on standard error.
+
+    Attributes:
+        options: the parsed options.
+        args: the positional arguments.
+    """
+
+    description = ""
+    usage = "%(prog)s [options]"
+
+    takes_lock = True
+    """Whether there may be one run at a time only, by `lock_name`."""
+
+    lock_held_level = WARNING
+    """At which level a held lock is told: no error, a run may well last longer than cron waits."""
+
+    def __init__(
+        self,
+        name: str | None = None,
+        test_args: Sequence[str] | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self.started = time.monotonic()
+        self.in_test = test_args is not None
+        self._logger = logger
+        self._settings: Settings | None = None
+        program = name or os.path.basename(sys.argv[0])
+        self.parser = CommandLine(
+            prog=program,
+            usage=self.usage,
+            description=self.description or type(self).__doc__,
+            # A fixed width: asking the terminal's loads modules that only this would use.
+            formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
+        )
+        add = self.parser.add_argument
+        add("args", nargs="*", help=argparse.SUPPRESS)
+        add("--config", metavar="INSTANCE", help="an instance's directory, or its name in configs/")
+        add("-v", "--verbose", action="count", default=0, help="say more; may be repeated")
+        add("-q", "--quiet", action="count", default=0, help="say less; may be repeated")
+        add(
+            "--log-file",
+            metavar="LEVEL:FILE",
+            type=log_file,
+            help="append the log from LEVEL on to a file as well",
+        )
+        add(
+            "--profile",
+            metavar="FILE",
+            type=profile_file,
+            help="write where the time goes to a file, for python -m pstats",
+        )
+        self.add_my_options()
+        self.options = self.parser.parse_args(test_args)
+        self.args: list[str] = self.options.args
+
+    def add_my_options(self) -> None:
+        """Add options to `parser`; for subclasses."""
+
+    def main(self) -> int | None:
+        """Do the work; for subclasses. Return an exit status, or None for 0."""
+        raise NotImplementedError(f"{type(self).__name__} has no main()")
+
+    @property
+    def settings(self) -> Settings:
+        """The instance's settings.
+
+        Raises:
+            ConfigurationError: something is wrong with it.
+        """
+        if self._settings is None:
+            self._settings = instance.load_settings(self.options.config)
+        return self._settings
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The script's log; set up when it is first used."""
+        if self._logger is None:
+            from jobcron.reports.logs import add_log_file, set_up_log
+            from jobcron.settings.secrets import hide
+
+            hide(self._settings.secrets() if self._settings is not None else ())
+            level = max(1, INFO + LEVEL_STEP * (self.options.quiet - self.options.verbose))
+            with_time = self._settings is None or not self._settings.instance.startswith("testrunner")
+            self._logger = set_up_log(level, with_time)
+            if self.options.log_file is not None:
+                level, path = self.options.log_file
+                add_log_file(level, path, "--log-file")  # what it raises is logged on standard error
+            if self._settings is not None and self._settings.oops_level is not None:
+                from jobcron.reports.alarm import set_alarm
+
+                set_alarm(self._logger, self._settings, self.parser.prog)
+        return self._logger
+
+    @logger.setter
+    def logger(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    @property
+    def lock_name(self) -> str:
+        """The name of the lock, one run at a time for each, and of the script in the control file."""
+        return self.parser.prog.removesuffix(".py")
+
+    def lock_and_run(self) -> None:
+        """Take the lock, do `main`, and leave: with `SystemExit` where the status is not 0."""
+        status = self._guarded()
+        if status:
+            sys.exit(status)
+
+    def _guarded(self) -> int:
+        """Return the exit status; errors become messages, and reports where they are nobody's mistake."""
+        try:
+            from jobcron.settings.directories import private_directory
+
+            settings = self.settings
+            private_directory(settings.state_dir, f"{settings.place('state_dir')}: the state directory")
+            return self._run_alone(settings) if self.takes_lock else self._run(settings)
+        except (Exception, KeyboardInterrupt) as error:
+            from jobcron.scripts._endings import status_of
+
+            return status_of(self, error)
+
+    def _run_alone(self, settings: Settings) -> int:
+        """Take the lock and do the work under it."""
+        from jobcron.scripts._lock import RunLock
+
+        lock = RunLock(settings.lock_dir, self.lock_name, f"{settings.place('lock_dir')}: the lock directory")
+        lock.acquire()
+        try:
+            return self._run(settings)
+        finally:
+            lock.release()
+
+    def _run(self, settings: Settings) -> int:
+        """Do the work, unless the script is switched off."""
+        self._check_log_file()
+        if not self._is_enabled(settings):
+            return 0
+        with instance.presented(settings):
+            if self.options.profile is None:
+                status = self.main()
+            else:
+                from jobcron.scripts._profiling import profiled
+
+                status = profiled(self.main, self.options.profile, self.logger)
+        if os.path.lexists(self.outage_file):
+            from jobcron.scripts._endings import tell_return
+
+            tell_return(self)
+        return status or 0
+
+    def _check_log_file(self) -> None:
+        """Open the log file at once: the log is set up where there is something to say, perhaps in weeks.
+
+        Raises:
+            ConfigurationError: it cannot be opened, and nothing but the option is to blame.
+        """
+        if self.options.log_file is None or self._logger is not None:
+            return
+        from jobcron.errors import DirectoryError
+        from jobcron.settings.directories import open_log
+
+        try:
+            os.close(open_log(os.path.abspath(self.options.log_file[1]), "--log-file"))
+        except DirectoryError as error:
+            if getattr(error.__cause__, "errno", None) in DISK_TROUBLE:
+                return  # met again, with another status, where there is something to say
+            raise ConfigurationError(str(error)) from error
+
+    def _is_enabled(self, settings: Settings) -> bool:
+        """Ask the control file, and log what it says where that is of interest."""
+        if settings.cron_control is None:
+            return True
+        from jobcron.scripts.control import Control
+
+        verdict = Control(settings.cron_control).ask(self.lock_name)
+        if verdict.is_problem:
+            from jobcron.reports.logs import TOLD
+
+            self.logger.error("%s", verdict.reason, extra=TOLD)
+        elif not verdict.is_enabled:
+            self.logger.info("%s", verdict.reason)
+        elif self.options.verbose or (self.options.log_file and self.options.log_file[0] < INFO):
+            # else the log is not even set up
+            self.logger.debug("%s", verdict.reason)
+        return verdict.is_enabled
+
+    @property
+    def outage_file(self) -> str:
+        """The file that is there while the script finds its database away."""
+        return self.settings.outage_file(self.lock_name)

@@ -1,0 +1,127 @@
+"""What one run is to do: its section, its source, its runner and its limits."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from jobcron.database.database import AmbientDatabase, Database, TransactionSource
+from jobcron.database.runs import typical_seconds
+from jobcron.errors import ConfigurationError
+from jobcron.queue.sources import find_source, source_of
+from jobcron.runner.application import session_class_of
+from jobcron.runner.job_runner import JobRunner
+from jobcron.runner.source_runner import Limits
+from jobcron.settings.settings import Section, Settings
+
+
+class Order(NamedTuple):
+    """What a script wants to be run.
+
+    Attributes:
+        settings: the instance's.
+        section: the section.
+        wanted: the source's interface or class; None: what the section names.
+        runner_class: how; None: what the section names.
+        dbuser: the database role, or None.
+        logger: the script's.
+        started: when the script began, by the monotonic clock.
+        session: a test's own, to work in; None: a connection of its own.
+        imports_for_good: whether the process is a script's, and its first run; see `jobcron.runner.garbage`.
+    """
+
+    settings: Settings
+    section: Section
+    wanted: Any
+    runner_class: Any
+    dbuser: str | None
+    logger: logging.Logger
+    started: float
+    session: Session | None
+    imports_for_good: bool
+
+
+def _source(order: Order) -> Any:
+    if order.wanted is None:
+        return find_source(order.settings, order.section)
+    return source_of(order.wanted, "the script's source_interface", order.settings)
+
+
+def runner_class_of(settings: Settings, section: Section) -> Any:
+    """Return the runner that a section names.
+
+    Raises:
+        ConfigurationError: there is no such class, or it is no runner.
+    """
+    name = section.runner_class
+    if name == "JobRunner":
+        return JobRunner
+    if name in ("ProcessJobRunner", "TwistedJobRunner"):
+        from jobcron.runner.isolated.runner import ProcessJobRunner
+
+        return ProcessJobRunner
+    place = f"{settings.path}: section [{section.name}], key runner_class"
+    module, _, attribute = name.rpartition(".")
+    found = None
+    with suppress(ImportError):
+        found = getattr(importlib.import_module(module), attribute, None) if module else None
+    if not hasattr(found, "for_source"):
+        raise ConfigurationError(
+            f"{place}: expected JobRunner, ProcessJobRunner or the dotted name of a class with for_source, "
+            f"got: {name}"
+        )
+    return found
+
+
+def limits_of(settings: Settings, section: Section) -> Limits:
+    """Return what bounds the runs of a section.
+
+    Raises:
+        ConfigurationError: it asks for more workers than the database can serve.
+    """
+    if section.max_workers > 1 and settings.database_url.startswith("sqlite"):
+        raise ConfigurationError(
+            f"{settings.path}: section [{section.name}], key max_workers: expected 1 for an SQLite database, "
+            f"where one job writes at a time, got: {section.max_workers}"
+        )
+    return Limits(
+        section.batch_size,
+        settings.crash_limit,
+        settings.grace_seconds,
+        section.max_workers,
+        section.max_runtime,
+    )
+
+
+def _with_history(limits: Limits, database: TransactionSource, section: Section) -> Limits:
+    """Return the limits with how long a job took in earlier runs, where that is of interest."""
+    if limits.max_runtime is None:
+        return limits
+    with database.begin(writing=False) as connection:
+        seconds = typical_seconds(connection, section.name)
+    # Of jobs that run side by side each takes longer than its share of the run.
+    return limits._replace(typical_seconds=None if seconds is None else seconds * limits.max_workers)
+
+
+def _open_database(order: Order) -> TransactionSource:
+    if order.session is not None:
+        return AmbientDatabase(order.session)
+    settings = order.settings
+    return Database(
+        settings.database_url,
+        order.dbuser,
+        origin=_origin(order),
+        session_class=session_class_of(settings),
+    )
+
+
+def _origin(order: Order) -> str:
+    """Return where the database, and the role in it if it has one of its own, are named, for messages."""
+    origin = order.settings.database_origin
+    if order.dbuser is None or not order.settings.database_url.startswith("postgres"):
+        return origin
+    return f"{origin} and {order.settings.path}: section [{order.section.name}], key dbuser, role {order.dbuser}"

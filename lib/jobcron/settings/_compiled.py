@@ -1,0 +1,116 @@
+"""The compiled form of an instance, from which a tick reads in a millisecond."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from typing import Any
+
+from jobcron._version import __version__
+from jobcron.errors import ConfigurationError
+from jobcron.settings.settings import Section, Settings
+from jobcron.settings.trust import _is_ours, distrust
+
+COMPILED_NAME = "compiled-settings.json"
+
+_STATE_DIR = re.compile(r"^state_dir\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
+
+_EXTENDS = re.compile(r"^extends\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
+
+
+def _read_text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _state_dir_of(path: str) -> str | None:
+    """Return the state directory as the text names it; the checks are done where it is read in earnest."""
+    for _ in range(10):
+        text = _read_text(path)
+        here = os.path.dirname(path)
+        found = _STATE_DIR.search(text)
+        if found:
+            return os.path.normpath(os.path.join(here, found[1]))
+        base = _EXTENDS.search(text)
+        if not base:
+            return None
+        path = os.path.join(here, base[1])
+    return None
+
+
+def read_compiled(path: str) -> Settings | None:
+    """Return the settings kept from an earlier run, or None where they are not to be trusted."""
+    try:
+        state_dir = _state_dir_of(path)
+        content = _kept(state_dir) if state_dir is not None else None
+        if content is None:
+            return None
+        if content["version"] != __version__ or path not in content["texts"]:
+            return None
+        if any(_read_text(p) != text for p, text in content["texts"].items()):
+            return None
+        if any(distrust(p) for p in content["texts"]):
+            return None
+        values = content["settings"]
+        values["sections"] = {k: Section(**v) for k, v in values["sections"].items()}
+        settings = Settings(**values)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None  # whatever is wrong, reading in earnest finds it and says it
+    return settings if settings.path == path and settings.state_dir == state_dir else None
+
+
+def _kept(state_dir: str) -> Any:
+    """Return what is kept in a state directory, or None where somebody else may have written it.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    if not _is_ours(os.stat(state_dir), 0o022):
+        return None
+    # O_NONBLOCK: a pipe that nobody writes to is no wait without end.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(os.path.join(state_dir, COMPILED_NAME), flags), encoding="utf-8") as file:
+        status = os.fstat(file.fileno())
+        return json.load(file) if stat.S_ISREG(status.st_mode) and _is_ours(status, 0o077) else None
+
+
+def check_alone(settings: Settings) -> None:
+    """Check that no other instance keeps its state in the same directory: locks would be taken for each other's.
+
+    One with the same database is the same instance, in another place: a new release of an application, say.
+
+    Raises:
+        ConfigurationError: another instance does.
+    """
+    try:
+        kept = _kept(settings.state_dir)["settings"]
+        other, url = kept["path"], kept["database_url"]
+        is_there = other != settings.path and _state_dir_of(other) == settings.state_dir
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return
+    if is_there and url != settings.database_url:
+        raise ConfigurationError(
+            f"{settings.place('state_dir')}: expected a directory of this instance's own, "
+            f"got {settings.state_dir}, which is also that of {other}, with another "
+            f"database; if that one is not used any more, remove {os.path.join(settings.state_dir, COMPILED_NAME)}"
+        )
+
+
+def write_compiled(settings: Settings, texts: dict[str, str]) -> None:
+    """Keep the settings for the next run; what cannot be written is simply not kept."""
+    values: dict[str, Any] = settings._asdict()
+    values["sections"] = {k: v._asdict() for k, v in settings.sections.items()}
+    content = {"version": __version__, "texts": texts, "settings": values}
+    path = os.path.join(settings.state_dir, COMPILED_NAME)
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        if not _is_ours(os.stat(settings.state_dir), 0o022):
+            return
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
+            json.dump(content, file)
+        os.rename(temporary, path)
+    except (OSError, ValueError):
+        return

@@ -1,0 +1,90 @@
+"""Finding an instance of the configuration and reading it, at the least possible cost."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import contextmanager
+
+from jobcron.errors import ConfigurationError
+from jobcron.settings._compiled import check_alone, read_compiled, write_compiled
+from jobcron.settings.settings import CONFIGS, Settings
+
+CONFIG_VARIABLE = "JOBCRON_CONFIG"
+DATABASE_VARIABLE = "JOBCRON_DATABASE_URL"
+FILE_NAME = "jobcron.conf"
+
+# SQLAlchemy 2.1 takes the plain names for another driver: an application may hand the URL on to it.
+_PLAIN_SCHEME = re.compile(r"^postgres(ql)?:")
+
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_present: Settings | None = None
+
+
+@contextmanager
+def presented(settings: Settings) -> Iterator[None]:
+    """Let these be the settings that `load_settings` returns by default, inside the block: those of a script."""
+    global _present
+    before, _present = _present, settings
+    try:
+        yield
+    finally:
+        _present = before
+
+
+def load_settings(config: str | None = None) -> Settings:
+    """Return the settings of an instance.
+
+    Args:
+        config: a name or a path, as of ``--config``; None: that of the script that runs in this process, else
+            of JOBCRON_CONFIG, else the checkout's development instance.
+
+    Raises:
+        ConfigurationError: no such instance, something in it is wrong, or another one shares its state directory.
+    """
+    if config is None and _present is not None:
+        return _present
+    path = find(config)
+    settings = read_compiled(path)
+    if settings is None:
+        from jobcron.settings.reading import read
+
+        settings, texts = read(path)
+        check_alone(settings)
+        write_compiled(settings, texts)
+    url = os.environ.get(DATABASE_VARIABLE)
+    if url:
+        url = _PLAIN_SCHEME.sub("postgresql+psycopg2:", url)
+        settings = settings._replace(database_url=url, database_origin=DATABASE_VARIABLE)
+    return settings
+
+
+def find(config: str | None = None) -> str:
+    """Return the path of the configuration file that `load` would read.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    wanted, origin = config, "--config"
+    if not wanted:
+        wanted, origin = os.environ.get(CONFIG_VARIABLE), CONFIG_VARIABLE
+    if not wanted:
+        if not os.path.islink(CONFIGS):  # a wheel's configs/ is a folder; a checkout's is a link
+            raise ConfigurationError(
+                f"expected {CONFIG_VARIABLE} or --config to name the directory of a {FILE_NAME}, neither is set"
+            )
+        wanted, origin = "development", "the checkout's default"
+    # A name is never looked up in the working directory, where anybody may have put a folder of that name.
+    folder = wanted if os.sep in wanted else os.path.join(os.path.realpath(CONFIGS), wanted)
+    path = folder if os.path.isfile(folder) else os.path.join(folder, FILE_NAME)
+    if not os.path.isfile(path):
+        raise ConfigurationError(
+            f"expected {origin} to be the path of a directory with a {FILE_NAME}, or a name in {CONFIGS}, "
+            f"got {wanted!r}: {path} is not there"
+        )
+    return os.path.realpath(path)

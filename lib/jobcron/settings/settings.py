@@ -1,0 +1,145 @@
+"""The settings of an instance, as frozen values, and their copy that is cheap to read.
+
+Reading a configuration with all its checks (`config`) costs more than a whole tick with nothing to do, so what
+it yields is kept in the state directory, beside the very texts that it was read from: it is used only while
+every one of these files still says the same, word for word, and only if nobody else can have written it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+from jobcron.errors import ConfigurationError
+
+ROOM = os.path.dirname(os.path.abspath(__file__))
+PACKAGE = os.path.dirname(ROOM)
+CONFIGS = os.path.join(ROOM, "configs")
+SCHEMA = os.path.join(CONFIGS, "schema.conf")
+
+SECTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+"""What the name of a section, a lock or a prefix may look like, before it meets a path."""
+
+LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
+"""As logging has them, whose import would be a good part of a tick."""
+_PASSWORDS = (
+    r"^[^/]*://[^:/@\[]*:([^@]*)@",  # as SQLAlchemy reads it
+    r"^[^/]*://[^:/@\[]*:(.*)@",  # with an @ in it that should have been %40
+    r"^[^/]*://[^:/@\[]*:(?!\d*(?:[/?]|$))([^@]*)$",  # without a host: what is no port
+    r"[?&](?:ssl)?password=([^&#]*)",
+)
+
+
+class Section(NamedTuple):
+    """A section of jobs. See ``configs/schema.conf`` for what the values mean."""
+
+    name: str
+    source_interface: str | None
+    dbuser: str | None
+    runner_class: str
+    max_workers: int
+    batch_size: int
+    schedule: str
+    crontab_group: str | None
+    max_runtime: float | None
+    oops_prefix: str | None
+    error_dir: str | None
+    keep_completed: float | None
+    keep_failed: float | None
+    keep_cancelled: float | None
+    keep_functions: dict[str, float | None] | None
+    alert_silence: list[float] | str | None
+    alert_waiting: list[float] | None
+    alert_failures: list[int] | None
+    functions: list[str] | None
+    tasks: list[str] | None
+    creation_hook: str | None
+    failure_hook: str | None
+    pre_task_hook: str | None
+    post_task_hook: str | None
+    queue: str | None
+
+
+class Settings(NamedTuple):
+    """An instance. See ``configs/schema.conf`` for what the values mean.
+
+    Attributes:
+        path: the configuration file.
+        database_origin: where ``database_url`` was read, for messages.
+        sections: the sections of jobs, by name.
+    """
+
+    path: str
+    database_url: str
+    database_origin: str
+    application: str | None
+    transactions: str
+    python_path: list[str] | None
+    state_dir: str
+    lock_dir: str
+    error_dir: str
+    oops_prefix: str
+    oops_publishers: list[str]
+    oops_level: str | None
+    mail: str | None
+    mail_from: str
+    activity_interval: float
+    grace_seconds: float
+    crash_limit: int
+    security_cfg: str | None
+    keep_completed: float | None
+    keep_failed: float | None
+    keep_cancelled: float | None
+    keep_events: float | None
+    keep_runs: float | None
+    keep_oopses: float | None
+    cron_control: str | None
+    metrics_dir: str | None
+    metrics_hook: str | None
+    sections: dict[str, Section]
+
+    def section(self, name: str) -> Section:
+        """Return a section of jobs.
+
+        Raises:
+            ConfigurationError: there is none of this name.
+        """
+        try:
+            return self.sections[name]
+        except KeyError:
+            known = ", ".join(sorted(self.sections)) or "none"
+            raise ConfigurationError(
+                f"{self.path}: expected a section [{name}], found none; the sections of jobs are: {known}"
+            ) from None
+
+    def source_names(self) -> list[str]:
+        """Return the names by which the sections ask for their sources."""
+        return [s.source_interface for s in self.sections.values() if s.source_interface is not None]
+
+    def place(self, key: str) -> str:
+        """Return where a key of the instance stands, for messages."""
+        return f"{self.path}: section [jobcron], key {key}"
+
+    def outage_file(self, name: str) -> str:
+        """Return the file that is there while the script or section `name` finds its database away."""
+        return os.path.join(self.state_dir, f"{name}.outage")
+
+    def report_directories(self) -> list[str]:
+        """Return the directories of OOPS reports: the instance's, and those that sections have of their own."""
+        own = [section.error_dir for section in self.sections.values() if section.error_dir]
+        return list(dict.fromkeys([self.error_dir, *own]))
+
+    @property
+    def instance(self) -> str:
+        """The instance's name: that of the configuration's directory."""
+        return os.path.basename(os.path.dirname(self.path))
+
+    def secrets(self) -> list[str]:
+        """Return the texts that no report, log or mail may show."""
+        from urllib.parse import unquote, unquote_plus
+
+        urls = (self.database_url, self.mail or "")
+        found = [password for url in urls for form in _PASSWORDS for password in re.findall(form, url)]
+        spellings = [text for p in found if p for text in (p, unquote(p), unquote_plus(p))]
+        return list(dict.fromkeys(spellings))

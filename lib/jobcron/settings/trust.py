@@ -1,0 +1,46 @@
+"""Refuse configuration that others may write: it is trusted as code is."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+
+def distrust(path: str) -> str | None:
+    """Return why a file is not to be trusted as code is, and what to do; None where it is.
+
+    It and its directory have to belong to root, to the user who runs this, or to the owner of this package, whose
+    code runs already; and not everybody may write the file, or replace it or a directory on the way to it.
+
+    Raises:
+        OSError: it is not there.
+    """
+    trusted = {0, os.geteuid(), os.stat(os.path.dirname(os.path.abspath(__file__))).st_uid}
+    named, real = os.path.abspath(path), os.path.realpath(path)
+    for place in (real, os.path.dirname(real)):
+        owner = os.stat(place).st_uid
+        if owner not in trusted:
+            return (
+                "expected a file and a directory of root's or of the user's who runs this, "
+                f"{place} belongs to the user {owner}: chown {os.geteuid()} {place}"
+            )
+    folders = {*_folders_of(named), *_folders_of(real)}
+    for place in (real, *sorted(folders, key=len, reverse=True)):
+        mode = os.stat(place).st_mode
+        if mode & stat.S_IWOTH and not (place in folders and mode & stat.S_ISVTX):
+            return (
+                "expected a file and a directory that not everybody may write, "
+                f"got one that everybody may write: chmod o-w {place}"
+            )
+    return None
+
+
+def _folders_of(path: str) -> list[str]:
+    found = [path]
+    while (folder := os.path.dirname(found[-1])) != found[-1]:
+        found.append(folder)
+    return found[1:]
+
+
+def _is_ours(status: os.stat_result, forbidden: int) -> bool:
+    return status.st_uid == os.geteuid() and not status.st_mode & forbidden

@@ -1,0 +1,83 @@
+"""Checks of a definition of jobs of several tasks, made when its class is (DBQ-01, DBQ-07)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jobcron.errors import IncompleteJobType, InvalidJobData
+from jobcron.jobs.arguments import json_data
+from jobcron.steps._tasks import laziness
+from jobcron.steps.values import queue, stored_priority
+
+HOOKS = ("creation_hook", "failure_hook", "pre_task_hook", "post_task_hook")
+
+
+def check_definition(definition: Any) -> None:
+    """Check the name, the tasks and the hooks of a class.
+
+    Raises:
+        IncompleteJobType: one is not as it should be; the message names the class.
+    """
+    what = f"{definition.__module__}.{definition.__qualname__}"
+    name, tasks = definition.name, definition.tasks
+    if not name or not isinstance(name, str) or len(name) > 100 or not name.isprintable():
+        raise IncompleteJobType(f"expected {what} to have a name of 1 to 100 printable characters, got {name!r}")
+    if not isinstance(tasks, Sequence) or isinstance(tasks, str | bytes):
+        raise IncompleteJobType(f"expected tasks of {what} to be a list, got {json_data.shown(tasks)}")
+    for task in tasks:
+        check_task(task, what)
+    for hook in HOOKS:
+        if (function := getattr(definition, hook)) is not None:
+            _check_function(function, f"{hook} of {what} to be a function or its dotted name")
+
+
+def check_task(task: Any, what: str) -> None:
+    """Check that a task of the class `what` is a function that a call runs, or a dotted name.
+
+    Raises:
+        IncompleteJobType: it is not.
+    """
+    expected = f"tasks of {what} to be functions or their dotted names"
+    _check_function(task, expected)
+    if not isinstance(task, str) and not hasattr(task, "__qualname__"):
+        raise IncompleteJobType(f"expected {expected}, got one without a name, {json_data.shown(task)}")
+
+
+def check_options(name: str, options: dict[str, Any], known: type) -> None:
+    """Check that a class has such attributes: what was misspelt would do nothing.
+
+    Raises:
+        IncompleteJobType: it has not.
+    """
+    if unknown := sorted(key for key in options if key.startswith("_") or not hasattr(known, key)):
+        raise IncompleteJobType(
+            f"expected options of {name} to be hooks ({', '.join(HOOKS)}) or other attributes that "
+            f"{known.__name__} has, such as max_retries, got {', '.join(unknown)}"
+        )
+
+
+def check_values(definition: Any) -> None:
+    """Check what the jobs of a class have unless something else is said: their queue, priority and retries.
+
+    Raises:
+        IncompleteJobType: one is not as it should be; the message names the class.
+    """
+    what, own = f"{definition.__module__}.{definition.__qualname__}", vars(definition)
+    try:
+        queue(definition.default_queue, f"default_queue of {what}")
+        if "priority" in own:
+            stored_priority(own["priority"], f"priority of {what}")
+    except InvalidJobData as error:
+        raise IncompleteJobType(str(error)) from error
+    retries = own.get("max_retries")
+    if retries is not None and (type(retries) is not int or retries < 0):
+        expected = f"expected max_retries of {what} to be a whole number, at least 0, or None"
+        raise IncompleteJobType(f"{expected}, got {json_data.shown(retries)}")
+
+
+def _check_function(function: Any, expected: str) -> None:
+    if not (callable(function) or (isinstance(function, str) and "." in function.strip("."))):
+        raise IncompleteJobType(f"expected {expected}, got {json_data.shown(function)}")
+    if lazy := laziness(function):
+        raise IncompleteJobType(f"expected {expected}, run by a call, got {lazy}: {json_data.cut_repr(function)}")

@@ -1,0 +1,372 @@
+"""The class of jobs of several tasks: how they are defined and made, and what a task sees of its job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple, Self
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from jobcron.database.sessions import AnySession
+from jobcron.database.tables import Event
+from jobcron.errors import ConfigurationError, IncompleteJobType
+from jobcron.interfaces import JobStatus
+from jobcron.jobs.arguments import json_data
+from jobcron.jobs.draft import session_to_use
+from jobcron.jobs.job import Job
+from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.steps import values as given
+from jobcron.steps._checks import HOOKS, check_definition, check_task, check_values
+from jobcron.steps._running import failed, run_hook, run_tasks
+from jobcron.steps._state import STOPPING_EVENT, State, state_of
+from jobcron.steps._tasks import AnyTask, Task, place_of, resolve, task_name
+
+WORKSPACE, STEP, NEXT_TASK = "workspace", "step", "next_task"
+"""What a job's JSON data keeps."""
+
+
+class steps(NamedTuple):
+    """The type of the jobs of one definition; the name of this class is the family's.
+
+    Attributes:
+        name: the definition's.
+        title: what people read.
+    """
+
+    name: str
+    title: str
+
+
+class StepsJob(BaseRunnableJob):
+    """A job of several tasks, each a function of the job (DBQ-01, DBQ-02).
+
+    A subclass names the definition and lists the tasks, functions or their dotted names::
+
+        class ImportCats(StepsJob):
+            name = "import_cats"
+            tasks = [fetch, store, "shop.cats.report"]
+
+    Or it lists none, and functions become its tasks by the decorator `task`, in their order. Hooks are methods,
+    functions or dotted names (DBQ-07).
+    """
+
+    name: ClassVar[str] = ""
+    """What the jobs are called: for `create`, for ``jobcron create_job``, and in the type ``steps.NAME``."""
+
+    tasks: ClassVar[Sequence[Task]] = ()
+    """Run in this order, each in a transaction of its own."""
+
+    default_queue: ClassVar[str] = "default"
+    """The queue of jobs that are made without one."""
+
+    defined_in: ClassVar[str] = ""
+    """Where the definition is, for messages; by default the class."""
+
+    creation_hook: ClassVar[Any] = None
+    """Called with the new job, in the creator's transaction; where it raises, the creator gets that and no job."""
+
+    failure_hook: ClassVar[Any] = None
+    """Called with the job and the exception when a task has failed, in a transaction of its own; what it raises is
+    logged."""
+
+    pre_task_hook: ClassVar[Any] = None
+    """Called with the job before each task, in the task's transaction; where it raises, the task has failed."""
+
+    post_task_hook: ClassVar[Any] = None
+    """Called with the job after each task, also after one that failed; what it raises is logged."""
+
+    tells_stopping: ClassVar[bool] = True
+    """Whether the job's history says when its process was asked to end."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make the class the job type ``steps.NAME``.
+
+        Raises:
+            IncompleteJobType: something of it is not as it should be.
+            DuplicateJobType: another class has the name.
+        """
+        if cls.name or cls.tasks:
+            check_definition(cls)
+            cls.class_job_type = steps(cls.name, cls.name.replace("_", " ").capitalize())
+            cls.defined_in = cls.__dict__.get("defined_in") or f"{cls.__module__}.{cls.__qualname__}"
+        check_values(cls)
+        if "priority" in cls.__dict__:
+            cls.priority = given.stored_priority(cls.priority)
+        super().__init_subclass__(**kwargs)
+
+    def __init__(self, context: Job) -> None:
+        super().__init__(context)
+        self.shown_state: State | None = None
+        self._workspace: dict[str, Any] | None = None
+
+    @classmethod
+    def task(cls, function: AnyTask) -> AnyTask:
+        """Make a function the next task of these jobs; a decorator, which returns the function as it is.
+
+        All of them stand in the module of the class: else their order would depend on which is imported first.
+
+        Raises:
+            IncompleteJobType: it is none that a call runs, or it is of another module.
+        """
+        check_task(function, cls.defined_in)
+        if function.__module__ != cls.__module__:
+            raise IncompleteJobType(
+                f"expected the functions that {cls.__name__}.task decorates to be in {cls.__module__}, got "
+                f"{task_name(function)}: let the definition list its tasks instead"
+            )
+        cls.tasks = [*cls.tasks, function]
+        return function
+
+    @classmethod
+    def task_names(cls) -> list[str]:
+        """Return the names of the tasks, as rows have them."""
+        return [task_name(task) for task in cls.tasks]
+
+    @classmethod
+    def check(cls) -> None:
+        """Check that each task and hook is there.
+
+        Raises:
+            ConfigurationError: one is not, or there is no task.
+        """
+        if not cls.tasks:
+            raise ConfigurationError(
+                f"{cls.defined_in}: expected tasks, found none: list them, or decorate functions with "
+                f"@{cls.__name__}.task"
+            )
+        for task in cls.tasks:
+            resolve(task, cls.defined_in)
+        for name in HOOKS:
+            if isinstance(hook := getattr(cls, name), str):
+                resolve(hook, f"{cls.defined_in}, {name}")
+
+    @classmethod
+    def create(
+        cls,
+        target: Any = None,
+        *,
+        session: AnySession | None = None,
+        workspace: dict[str, Any] | None = None,
+        priority: int | None = None,
+        run_after: datetime | None = None,
+        **values: Any,
+    ) -> Self:
+        """Make a job, in the caller's transaction, and call the creation hook.
+
+        Args:
+            target: as for other jobs.
+            session: as for other jobs.
+            workspace: what the tasks begin with: JSON.
+            priority: the highest is first; 0 where nothing is said.
+            run_after: not before this time.
+            values: ``queue_name``, and what other jobs take.
+
+        Raises:
+            InvalidJobData: a value does not fit.
+            IncompleteJobType: the definition has no tasks.
+            Exception: what the hook raises; the job is not made then.
+        """
+        values = cls._values(workspace, priority, run_after, values)
+        used = session_to_use(session, target)
+        with cls._savepoint(used):
+            job = super().create(target, session=used, **values)
+            job._begin()
+        return job
+
+    @classmethod
+    def createMultiple(cls, jobs: Iterable[Any], *, session: AnySession | None = None, **values: Any) -> list[int]:
+        """Make many jobs, all or none, and return their numbers; the creation hook is called for each.
+
+        Args:
+            jobs: for each a dict of what `create` takes, such as ``workspace``.
+            session: as for `create`.
+            values: as for `create`, for all of them.
+        """
+        used = session_to_use(session, None)
+        with used.begin_nested():
+            return [cls.create(session=used, **{**values, **job}).id for job in jobs]
+
+    @classmethod
+    def acquire(
+        cls,
+        target: Any = None,
+        *,
+        session: AnySession | None = None,
+        workspace: dict[str, Any] | None = None,
+        priority: int | None = None,
+        run_after: datetime | None = None,
+        **values: Any,
+    ) -> Self:
+        """Return the job that has not started, or make one: see `BaseRunnableJobSource.acquire` and `create`."""
+        values = cls._values(workspace, priority, run_after, values)
+        used = session_to_use(session, target)
+        with cls._savepoint(used):
+            job = super().acquire(target, session=used, **values)
+            if STEP not in job.metadata:
+                job._begin()
+        return job
+
+    @classmethod
+    def _savepoint(cls, session: Session) -> AbstractContextManager[Any]:
+        """Return what undoes the making of a job whose hook raises, and nothing else of the caller's."""
+        return nullcontext() if cls.creation_hook is None else session.begin_nested()
+
+    @classmethod
+    def _values(
+        cls,
+        workspace: dict[str, Any] | None,
+        priority: int | None,
+        run_after: datetime | None,
+        values: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Return what is written of a new job, in jobcron's own terms."""
+        if priority is not None:
+            values["priority"] = given.stored_priority(priority)
+        if run_after is not None:
+            values["scheduled_start"] = given.due(run_after)
+        values["queue_name"] = given.queue(values.get("queue_name", cls.default_queue))
+        values["metadata"] = {**values.get("metadata", {}), WORKSPACE: cls.checked(workspace)}
+        return values
+
+    @classmethod
+    def checked(cls, workspace: Any) -> dict[str, Any]:
+        """Return a workspace that can be kept; None is an empty one.
+
+        Raises:
+            InvalidJobData: it cannot.
+        """
+        what = f"the workspace of {cls.name}"
+        found = given.workspace(workspace, what)
+        json_data.check(found, what, cls.max_data_bytes, cls.max_data_levels - 1)
+        return found
+
+    def _begin(self) -> None:
+        """Let a new job begin with the first task."""
+        if not self.tasks:
+            raise IncompleteJobType(f"expected {self.defined_in} to have tasks, it has none")
+        self.keep(0)
+        run_hook(self, "creation_hook")
+        self.save()
+
+    @property
+    def workspace(self) -> dict[str, Any]:
+        """What the tasks share (DBQ-03). Changes by a task or hook are kept with its work; others by `save`."""
+        if self._workspace is None:
+            self._workspace = deepcopy(given.workspace(self.metadata.get(WORKSPACE), f"the workspace of {self!r}"))
+        return self._workspace
+
+    @workspace.setter
+    def workspace(self, value: dict[str, Any]) -> None:
+        self._workspace = value
+
+    def save(self) -> None:
+        """Keep what was changed of the workspace, in the session's transaction.
+
+        Raises:
+            InvalidJobData: it cannot be kept.
+        """
+        if self._workspace is not None:
+            self.metadata = {**self.metadata, WORKSPACE: deepcopy(self.checked(self._workspace))}
+            self.session.flush()
+
+    def keep(self, step: int) -> None:
+        """Keep how many tasks are done, and the workspace; the session writes it when it flushes."""
+        names = self.task_names()
+        self.metadata = {
+            **self.metadata,
+            WORKSPACE: deepcopy(self.checked(self.workspace)),
+            STEP: step,
+            NEXT_TASK: names[step] if step < len(names) else "",
+        }
+
+    def forget_workspace(self) -> None:
+        """Read the workspace from the row again."""
+        self._workspace = None
+
+    @property
+    def step(self) -> int:
+        """How many tasks are done; 0 also where the row has no number, since the name of the next one decides."""
+        found = self.metadata.get(STEP)
+        return found if isinstance(found, int) else 0
+
+    @property
+    def next_task(self) -> str:
+        """The name of the task that is run next, or runs now; empty when all are done.
+
+        It can be set, to let a job go on with another one of its tasks.
+        """
+        return str(self.metadata.get(NEXT_TASK, ""))
+
+    @next_task.setter
+    def next_task(self, name: str) -> None:
+        place = place_of(self.task_names(), self.step, name, repr(self))
+        self.metadata = {**self.metadata, STEP: place, NEXT_TASK: name}
+
+    @property
+    def state(self) -> State:
+        """See `State`."""
+        return self.shown_state or state_of(
+            self.status, self.step, self.status is JobStatus.RUNNING and self._stops
+        )
+
+    @property
+    def _stops(self) -> bool:
+        if self.attempt is not None:
+            return self.attempt.must_stop()
+        told = exists().where(
+            Event.job_id == self.id, Event.kind == STOPPING_EVENT, Event.lease_token == self.job.lease_token
+        )
+        return bool(self.session.scalar(select(told)))
+
+    @property
+    def created(self) -> datetime:
+        """When the job was made."""
+        return self.date_created
+
+    @property
+    def queue_name(self) -> str:
+        """The queue that the job is in."""
+        return self.job.queue_name
+
+    @property
+    def run_after(self) -> datetime:
+        """The time before which the job does not run."""
+        return self.job.scheduled_start
+
+    def run(self) -> None:
+        """Run the tasks that are left."""
+        run_tasks(self)
+
+    def afterFailure(self, error: BaseException) -> None:
+        """Call the hooks that follow a failure; see `jobcron.runner._failure`."""
+        failed(self, error)
+
+    def getOperationDescription(self) -> str:
+        """See `IRunnableJob`."""
+        return f"running {self.next_task or self.name}"
+
+    def getOopsVars(self) -> list[tuple[str, object]]:
+        """See `IRunnableJob`; the workspace may have secrets and is not shown."""
+        return [
+            *super().getOopsVars(),
+            ("job_name", self.name),
+            ("next_task", self.next_task),
+            ("step", self.step),
+        ]
+
+
+class _Priority:
+    """The priority as django-db-queue counts it: the highest is first."""
+
+    def __get__(self, job: StepsJob | None, owner: type[Any]) -> Any:
+        return self if job is None else given.DEFAULT_PRIORITY - job.job.priority
+
+    def __set__(self, job: StepsJob, value: int) -> None:
+        job.job.priority = given.stored_priority(value)
+
+
+StepsJob.priority = _Priority()  # type: ignore[assignment]

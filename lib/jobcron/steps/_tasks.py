@@ -1,0 +1,107 @@
+"""What tasks and hooks are called, and which function a name stands for.
+
+Names come from configuration and code alone. One that a row has is compared with these, and never imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from jobcron.errors import ConfigurationError, DefinitionChanged, IncompleteJobType
+from jobcron.jobs.arguments import json_data
+
+Task = Callable[[Any], object] | str
+"""A function that takes the job, or its dotted name."""
+
+AnyTask = TypeVar("AnyTask", bound=Callable[[Any], object])
+
+
+def task_name(task: Task) -> str:
+    """Return the dotted name of a task: what a job's row calls it."""
+    return task if isinstance(task, str) else f"{task.__module__}.{task.__qualname__}"
+
+
+def resolve(task: Task, place: str) -> Callable[..., object]:
+    """Return the function that a task or hook stands for.
+
+    Args:
+        task: as it was defined.
+        place: where, for messages.
+
+    Raises:
+        ConfigurationError: there is no such function, or a call would not run it.
+    """
+    if not isinstance(task, str):
+        return task
+    module_name, _, name = task.rpartition(".")
+    try:
+        module = importlib.import_module(module_name) if module_name else None
+    except (ImportError, SyntaxError) as error:
+        raise ConfigurationError(
+            f"{place}: expected the module of {task} to be importable, got {type(error).__name__}: {error}; is it "
+            "installed, or its folder in [jobcron] python_path?"
+        ) from error
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise ConfigurationError(f"{place}: expected {task} to be a function, found none")
+    if lazy := laziness(found):
+        raise ConfigurationError(f"{place}: expected {task} to be a function that a call runs, got {lazy}")
+    return found  # type: ignore[no-any-return]
+
+
+def laziness(function: Any) -> str | None:
+    """Return what a function is that only begins something when it is called; None for one that a call runs."""
+    if inspect.iscoroutinefunction(function):
+        return "async def"
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return "a function with yield"
+    return None
+
+
+def call(function: Callable[..., object], *arguments: Any) -> None:
+    """Call a task or a hook, and see that it ran.
+
+    Raises:
+        IncompleteJobType: it returned what somebody would still have to run.
+        Exception: what it raises.
+    """
+    found = function(*arguments)
+    if inspect.isawaitable(found) or inspect.isgenerator(found) or inspect.isasyncgen(found):
+        if inspect.iscoroutine(found):
+            found.close()  # or Python warns as well
+        raise IncompleteJobType(
+            f"expected {json_data.cut_repr(function)} to do its work when it is called, got "
+            f"{type(found).__name__}, which would still have to be run"
+        )
+
+
+def place_of(names: Sequence[str], step: int, wanted: str, what: str) -> int:
+    """Return the place of a job's next task among those of its definition.
+
+    The name decides; the number only where the name is there more than once. So tasks may be added and moved
+    while jobs are under way. A job without a next task begins with the first.
+
+    Args:
+        names: of the tasks.
+        step: how many tasks the job has done.
+        wanted: the name of its next task.
+        what: the job, for messages.
+
+    Raises:
+        DefinitionChanged: no such task is there any more, or it is not to be told which one.
+    """
+    if not wanted:
+        return 0
+    places = [number for number, name in enumerate(names) if name == wanted]
+    if step in places:
+        return step
+    if len(places) == 1:
+        return places[0]
+    found = "it is there more than once, and elsewhere" if places else "it is not there"
+    raise DefinitionChanged(
+        f"expected {wanted} among the tasks of {what}, as its task {step + 1}: {found}; the tasks are "
+        f"{', '.join(names)}. Put it back, or let the job begin with another one by setting its next_task"
+    )

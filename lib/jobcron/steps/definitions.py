@@ -1,0 +1,104 @@
+"""Definitions: those of the configuration, those of code, and which one a name means (DBQ-01).
+
+A section of jobs with the key ``tasks`` is a definition, and its name the jobs'.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from jobcron.errors import ConfigurationError, DuplicateJobType, IncompleteJobType
+from jobcron.jobs import registry
+from jobcron.settings.instance import load_settings
+from jobcron.settings.settings import Section, Settings
+from jobcron.steps._checks import HOOKS, check_options
+from jobcron.steps._job import StepsJob
+from jobcron.steps._tasks import Task
+
+FAMILY = "steps"
+
+SECTIONS = "jobcron.steps.sections"
+"""The module of which the classes of sections are attributes: a section's source."""
+
+
+def define(name: str, tasks: Sequence[Task] | None = None, **options: Any) -> type[StepsJob]:
+    """Define jobs of several tasks, and return their class.
+
+    Args:
+        name: of the jobs.
+        tasks: functions or their dotted names, in order; None: functions become tasks by the class's `task`.
+        options: hooks, and other attributes of the class, such as ``max_retries``.
+
+    Raises:
+        IncompleteJobType: something of it is not as it should be.
+        DuplicateJobType: another definition has the name.
+    """
+    if tasks is not None and not tasks:
+        raise IncompleteJobType(f"expected {name} to have tasks, it has none")
+    check_options(name, options, StepsJob)
+    module = sys._getframe(1).f_globals.get("__name__", "__main__")
+    attributes = {"__module__": module, **options}
+    return _make_class(name, () if tasks is None else tasks, attributes, re.sub(r"\W", "_", str(name)))
+
+
+def _make_class(name: str, tasks: Sequence[Task], attributes: dict[str, Any], class_name: str) -> type[StepsJob]:
+    made: type[StepsJob] = type(StepsJob)(class_name, (StepsJob,), {**attributes, "name": name, "tasks": tasks})  # type: ignore[misc]
+    return made
+
+
+def define_configured(settings: Settings) -> None:
+    """Make the classes of all sections that list tasks; their modules are imported when they are needed.
+
+    Raises:
+        ConfigurationError: code has defined such jobs as well.
+    """
+    for section in settings.sections.values():
+        if section.tasks is not None:
+            _class_of(settings, section)
+
+
+def _class_of(settings: Settings, section: Section) -> type[StepsJob]:
+    place = f"{settings.path}: section [{section.name}]"
+    attributes = {key: getattr(section, key) for key in HOOKS}
+    attributes["default_queue"] = section.queue or StepsJob.default_queue
+    attributes["__module__"], attributes["defined_in"] = SECTIONS, f"{place}, key tasks"
+    try:
+        return _make_class(section.name, section.tasks or (), attributes, section.name)
+    except (DuplicateJobType, IncompleteJobType) as error:
+        raise ConfigurationError(f"{place}, key tasks: {error}") from error
+
+
+def job_class(name: str, settings: Settings | None = None) -> type[StepsJob]:
+    """Return the class of the jobs called `name`.
+
+    Args:
+        name: of the definition.
+        settings: the instance's; None: those of the script that runs, or of JOBCRON_CONFIG.
+
+    Raises:
+        UnknownJobType: nothing is defined by this name.
+        ConfigurationError: the configuration cannot be read.
+    """
+    found = registry.registered().get(f"{FAMILY}.{name}")
+    if found is None:
+        define_configured(settings or load_settings())
+        found = registry.class_of(f"{FAMILY}.{name}")
+    return found
+
+
+def job_classes() -> dict[str, type[StepsJob]]:
+    """Return all definitions of this process, by name."""
+    return {c.name: c for c in registry.registered().values() if issubclass(c, StepsJob)}
+
+
+def create(name: str, **values: Any) -> Any:
+    """Make a job by the name of its definition: see `StepsJob.create`.
+
+    Raises:
+        UnknownJobType: nothing is defined by this name.
+        InvalidJobData: a value does not fit.
+    """
+    return job_class(name).create(**values)

@@ -1,0 +1,46 @@
+"""Deleting jobs that have ended (DBQ-06)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from jobcron.database.clock import age_in_seconds
+from jobcron.database.database import Database
+from jobcron.database.tables import JobTypeRow
+from jobcron.database.walk import windows
+from jobcron.interfaces import JobStatus
+from jobcron.jobs.job import Job
+from jobcron.steps.definitions import FAMILY
+
+GONE = (JobStatus.COMPLETED, JobStatus.FAILED)
+
+
+def delete_old(database: Database, hours: int) -> int:
+    """Delete the jobs in the states COMPLETE and FAILED that were made at least so many hours ago.
+
+    Args:
+        database: where they are; no transaction is longer than a window.
+        hours: by the database's clock.
+
+    Returns:
+        How many.
+    """
+    with database.begin(writing=False) as connection:
+        types = set(connection.scalars(select(JobTypeRow.id).where(JobTypeRow.name.startswith(f"{FAMILY}."))))
+    age = age_in_seconds(Job.date_created).label("age")
+    columns = (Job.id, Job.type_id.label("type"), Job._status.label("status"), age)
+
+    def is_old(row: Any) -> bool:
+        return row.age is not None and row.age >= 3600.0 * hours
+
+    deleted = 0
+    for rows in windows(database, Job, columns, is_old):
+        old = [r.id for r in rows if is_old(r) and r.type in types and r.status in GONE]
+        if old:
+            with database.begin() as connection:
+                # The status once more: a job that is put back to the queue at this moment stays.
+                ended = delete(Job).where(Job.id.in_(old), Job._status.in_(GONE))
+                deleted += connection.execute(ended).rowcount
+    return deleted

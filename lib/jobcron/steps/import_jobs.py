@@ -1,0 +1,201 @@
+"""Copying the waiting jobs of django-db-queue's table (DBQ-01 to DBQ-03, DBQ-08).
+
+A copy has the uuid of the original, by which a second run knows it. Nothing is written to the old table.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Text, cast, column, inspect, select, table, text
+from sqlalchemy.orm import Session
+
+from jobcron.database.database import Database
+from jobcron.database.tables import JobTypeRow
+from jobcron.errors import ConfigurationError, DatabaseUnavailable, InvalidJobData
+from jobcron.jobs import known_types
+from jobcron.jobs.draft import draft
+from jobcron.jobs.job import Job
+from jobcron.steps._job import NEXT_TASK, STEP, WORKSPACE, StepsJob
+from jobcron.steps.definitions import FAMILY, job_classes
+from jobcron.steps.values import queue, read_json, stored_priority
+
+TABLE = "django_dbq_job"
+
+WAITING = ("NEW", "READY")
+UNDER_WAY = ("PROCESSING", "STOPPING")
+
+NEEDED = {"id", "created", "name", "state", "next_task", "workspace", "queue_name"}
+
+IMPORT_LOCK = 0x6A6F6264
+"""Two imports at once wait for each other, on PostgreSQL; on SQLite one transaction writes at a time anyway."""
+
+
+@dataclass
+class Report:
+    """What was done with the rows of the table.
+
+    Attributes:
+        copied: how many jobs, by name.
+        known: how many had been copied before.
+        under_way: the ids, names and tasks of jobs that a worker has, or had when it was stopped.
+        ended: how many are at their end, and are not copied.
+        refused: what could not be copied, and why.
+    """
+
+    copied: Counter[str] = field(default_factory=Counter)
+    known: int = 0
+    under_way: list[str] = field(default_factory=list)
+    ended: int = 0
+    refused: list[str] = field(default_factory=list)
+
+    def lines(self, is_dry: bool) -> Iterator[str]:
+        """Return the report in lines."""
+        verb = "would be copied" if is_dry else "copied"
+        for name, count in sorted(self.copied.items()):
+            yield f"{name}: {count} {verb}"
+        yield f"{self.copied.total()} {verb}, {self.known} copied before, {self.ended} at their end and left"
+        for line in self.under_way:
+            yield f"left, a worker has it: {line} (--processing copies it)"
+        for line in self.refused:
+            yield f"NOT COPIED: {line}"
+
+
+def move(source_url: str, target: Database, *, is_dry: bool = False, with_processing: bool = False) -> Report:
+    """Copy jobs, in one transaction.
+
+    Args:
+        source_url: of the database that has the table.
+        target: the instance's.
+        is_dry: write nothing.
+        with_processing: also jobs that a worker has taken: it must not run any more.
+
+    Raises:
+        ConfigurationError: the URL, or the table there, is not as it should be.
+        DatabaseUnavailable: a database cannot be reached.
+    """
+    source = Database(source_url, origin="SOURCE_URL")
+    if source.dialect == "sqlite" and not os.path.isfile(source.engine.url.database or ""):
+        raise DatabaseUnavailable(f"SOURCE_URL: expected a database, there is none: {source.describe()}")
+    report = Report()
+    try:
+        with source.begin(writing=False) as reading, target.session(writing=not is_dry) as session:
+            if not is_dry and target.dialect == "postgresql":
+                session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": IMPORT_LOCK})
+            known = _known(session)
+            states = (*WAITING, *UNDER_WAY) if with_processing else WAITING
+            for row in _rows(reading, source.describe()):
+                _take(row, states, known, report, session, is_dry)
+            session.commit()
+    finally:
+        source.close()
+    return report
+
+
+def _known(session: Session) -> set[UUID]:
+    jobs = select(Job.uuid).join(JobTypeRow, Job.type_id == JobTypeRow.id)
+    return set(session.scalars(jobs.where(JobTypeRow.name.startswith(f"{FAMILY}."))))
+
+
+def _rows(connection: Connection, where: str) -> Iterator[dict[str, Any]]:
+    """Iterate over the rows, in the order in which the jobs were made; older versions of the table lack columns.
+
+    Columns are read as the database has them: the types are not the same in all versions of Django.
+    """
+    if not inspect(connection).has_table(TABLE):
+        raise ConfigurationError(f"SOURCE_URL: expected the table {TABLE} in {where}, found none")
+    found = {c["name"] for c in inspect(connection).get_columns(TABLE)}
+    if missing := NEEDED - found:
+        raise ConfigurationError(
+            f"SOURCE_URL: expected the table {TABLE} in {where} to be django-db-queue's, it lacks "
+            f"{', '.join(sorted(missing))}"
+        )
+    names = sorted(NEEDED | ({"priority", "run_after"} & found))
+    columns: dict[str, ColumnElement[Any]] = {name: column(name) for name in names}
+    if connection.dialect.name == "postgresql":
+        # The driver would read JSON itself, and one row that is nested too deeply would be the end of all.
+        columns["workspace"] = cast(column("workspace"), Text).label("workspace")
+    rows: Any = select(*columns.values()).select_from(table(TABLE))
+    for row in connection.execute(rows.order_by(column("created"), column("id"))):
+        yield dict(row._mapping)
+
+
+def _take(
+    row: dict[str, Any],
+    states: tuple[str, ...],
+    known: set[UUID],
+    report: Report,
+    session: Session,
+    is_dry: bool,
+) -> None:
+    """Copy a row, or note why not."""
+    shown = f"{row['id']} {row['name']} ({row['state']}, next task {row['next_task'] or 'none'})"
+    if row["state"] not in states and row["state"] in UNDER_WAY:
+        report.under_way.append(shown)
+    elif row["state"] not in states:
+        report.ended += 1
+    else:
+        try:
+            uuid = UUID(str(row["id"]))
+            if uuid in known:
+                report.known += 1
+                return
+            job = _job(row, uuid)
+        except (ValueError, InvalidJobData) as error:
+            report.refused.append(f"{shown}: {error}")
+            return
+        report.copied[row["name"]] += 1
+        if not is_dry:
+            job.type_id = known_types.type_id(session, f"{FAMILY}.{row['name']}")
+            session.add(job)
+            session.flush()
+
+
+def _job(row: dict[str, Any], uuid: UUID) -> Job:
+    """Return the copy of a row.
+
+    Raises:
+        ValueError: something of it does not fit.
+        InvalidJobData: its workspace does not.
+    """
+    found: type[StepsJob] | None = job_classes().get(row["name"])
+    if found is None:
+        raise ValueError("no section and no class defines jobs of this name")
+    names = found.task_names()
+    if row["next_task"] not in names:
+        raise ValueError(f"its next task is none of theirs, which are {', '.join(names)}")
+    created = _moment(row["created"])
+    workspace = row["workspace"]
+    data = {
+        WORKSPACE: found.checked(None if workspace is None else read_json(workspace)),
+        STEP: names.index(row["next_task"]),
+        NEXT_TASK: row["next_task"],
+    }
+    made = draft(
+        found,
+        None,
+        {
+            "metadata": data,
+            "queue_name": queue(row["queue_name"]),
+            "priority": stored_priority(row.get("priority") or 0),
+            # As there, the oldest of a priority is first.
+            "scheduled_start": created if row.get("run_after") is None else _moment(row["run_after"]),
+        },
+    )
+    return Job(uuid=uuid, date_created=created, **made.job)
+
+
+def _moment(value: Any) -> datetime:
+    """Return a time; where the table says none, the zone is UTC, as Django writes it to SQLite.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,85 @@
+"""What a new job of several tasks is given: checked, and in jobcron's own terms (DBQ-03, DBQ-06, DBQ-08)."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from jobcron.errors import InvalidJobData
+from jobcron.jobs.arguments import json_data
+from jobcron.settings.settings import SECTION_NAME
+
+DEFAULT_PRIORITY = 10
+"""What jobcron calls the priority that django-db-queue calls 0; the lowest is first here, the highest there."""
+
+MAX_PRIORITY = 1_000_000_000
+"""The database's whole numbers end a little further on."""
+
+
+def stored_priority(priority: Any, what: str = "priority") -> int:
+    """Return a priority as rows have it.
+
+    Raises:
+        InvalidJobData: it is none.
+    """
+    if type(priority) is not int or abs(priority) > MAX_PRIORITY:
+        raise InvalidJobData(
+            f"expected {what} to be a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}, "
+            f"got {json_data.shown(priority)}"
+        )
+    return DEFAULT_PRIORITY - priority
+
+
+def due(run_after: Any) -> datetime:
+    """Return the time before which a job does not run.
+
+    Raises:
+        InvalidJobData: it is no datetime with a time zone.
+    """
+    if not isinstance(run_after, datetime) or run_after.tzinfo is None:
+        raise InvalidJobData(
+            f"expected run_after to be a datetime with a time zone, got {json_data.shown(run_after)}"
+        )
+    return run_after
+
+
+def queue(name: Any, what: str = "queue_name") -> str:
+    """Return the name of a queue: one that the key ``queue`` of a section can have, or nothing could run its jobs.
+
+    Raises:
+        InvalidJobData: it is no such name.
+    """
+    if not isinstance(name, str) or not SECTION_NAME.fullmatch(name):
+        raise InvalidJobData(
+            f"expected {what} to be a letter, then letters, digits, _ and -, 64 at most, "
+            f"got {json_data.shown(name)}"
+        )
+    return name
+
+
+def workspace(value: Any, what: str) -> dict[str, Any]:
+    """Return a workspace; None is an empty one.
+
+    Raises:
+        InvalidJobData: it is no dict.
+    """
+    if value is not None and not isinstance(value, dict):
+        raise InvalidJobData(f"expected {what} to be a dict, got {json_data.shown(value)}")
+    return value or {}
+
+
+def read_json(text: str | bytes) -> Any:
+    """Return what JSON says.
+
+    Raises:
+        InvalidJobData: it is none, or nested too deeply to be read.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidJobData(f"expected JSON, got {json_data.cut_repr(text)}: {error}") from error
+    except RecursionError:
+        raise InvalidJobData(
+            f"expected JSON at most {json_data.MAX_LEVELS} levels deep, got {json_data.cut_repr(text)}"
+        ) from None
