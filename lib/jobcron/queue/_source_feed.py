@@ -16,12 +16,13 @@ from jobcron.errors import ConfigurationError
 from jobcron.jobs import known_types
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim
-from jobcron.jobs.registry import SourceName, dotted_name
+from jobcron.jobs.registry import SourceName
 from jobcron.queue.claim import Claimant, claim_one, reclaim
 from jobcron.queue.finish import set_aside
 from jobcron.queue.loading import Bare, Entry, Unloadable, end_expired, load_claimed, record_taken_over
 from jobcron.queue.outcome import NotStarted
 from jobcron.reports.metrics import current_observer
+from jobcron.settings.named import dotted_name
 
 
 class Found(NamedTuple):
