@@ -17,7 +17,7 @@ from jobcron.database.version import check_schema
 from jobcron.errors import ConfigurationError, InvalidJobData, UnknownJobType
 from jobcron.reports.logs import visible
 from jobcron.runner.application import load_application
-from jobcron.settings.instance import load_settings
+from jobcron.settings.instance import load_settings, presented
 from jobcron.settings.settings import Settings
 
 MAX_HOURS = 1_000_000
@@ -81,15 +81,16 @@ def _workspace(text: str) -> Any:
 def _opened(options: argparse.Namespace) -> Iterator[tuple[Settings, Database]]:
     """Yield the settings, and the database once its tables are known to fit; the application is imported."""
     settings = load_settings(options.config)
-    load_application(settings)
-    database = Database(settings.database_url, origin=settings.database_origin)
-    try:
-        with database.begin(writing=False) as connection:
-            where = f"{database.describe()} ({database.origin})"
-            check_schema(connection, where, logging.getLogger("jobcron"))
-        yield settings, database
-    finally:
-        database.close()
+    with presented(settings):
+        load_application(settings)
+        database = Database(settings.database_url, origin=settings.database_origin)
+        try:
+            with database.begin(writing=False) as connection:
+                where = f"{database.describe()} ({database.origin})"
+                check_schema(connection, where, logging.getLogger("jobcron"))
+            yield settings, database
+        finally:
+            database.close()
 
 
 def delete_old_jobs(options: argparse.Namespace) -> int:

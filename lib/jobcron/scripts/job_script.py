@@ -114,7 +114,7 @@ class JobCronScript(CronScript):
             session=ambient_session() if self.in_test else None,
             imports_for_good=is_ours,
         )
-        with instance.presented(self.settings):
+        with instance.presented(self.settings):  # again, since tests call main() directly
             runner = run_section(order)
         failed = runner.incomplete.total() > 0
         return 1 if failed and self.options.fail_on_job_failure else 0
