@@ -18,7 +18,7 @@ from jobcron.jobs.lease import Claim
 from jobcron.queue.error_rules import members_of
 from jobcron.queue.loading import Entry, Unloadable, is_loaded, load_all
 from jobcron.queue.outcome import Completed
-from jobcron.reports.logs import TOLD
+from jobcron.reports.logs import NO_OOPS
 from jobcron.runner._backlog import Backlog, give_back
 from jobcron.runner._context import Workplace, workplace
 from jobcron.runner._executor import Executor
@@ -153,7 +153,7 @@ class JobRunner(SourceRunner):
                 "%s claimed jobs wait for their leases to end: %s",
                 left,
                 first_line(error),
-                extra=TOLD,
+                extra=NO_OOPS,
             )
             return False
 

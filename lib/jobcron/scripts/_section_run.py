@@ -18,7 +18,7 @@ from jobcron.database.version import check_schema
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.jobs import known_types
 from jobcron.queue.ready_count import count_ready
-from jobcron.reports.logs import TOLD
+from jobcron.reports.logs import NO_OOPS
 from jobcron.reports.mail import Outbox, post
 from jobcron.reports.metrics import Observer, observed
 from jobcron.reports.oops import globalErrorUtility
@@ -119,7 +119,7 @@ def _tell_unclaimed(connection: Connection, logger: logging.Logger, source: Any)
             "%s pending jobs of the type %s, which no class of this application has.",
             pending,
             name,
-            extra=TOLD,
+            extra=NO_OOPS,
         )
     return bool(found)
 
@@ -138,7 +138,7 @@ def _record(database: TransactionSource, order: Order, runner: SourceRunner, tol
                 0.0 if told else order.settings.activity_interval,
             )
     except (DBAPIError, DatabaseUnavailable) as error:
-        order.logger.warning("The row of this run could not be written: %s", first_line(error), extra=TOLD)
+        order.logger.warning("The row of this run could not be written: %s", first_line(error), extra=NO_OOPS)
 
 
 def _observed(order: Order) -> AbstractContextManager[Observer]:
@@ -158,7 +158,7 @@ def _count_ready(database: TransactionSource, order: Order, source: Any, observe
             ready = count_ready(connection, dotted_name(source))
         observer.ready_counted(ready.count, ready.oldest_seconds)
     except (DBAPIError, DatabaseUnavailable) as error:
-        order.logger.warning("The ready jobs could not be counted: %s", first_line(error), extra=TOLD)
+        order.logger.warning("The ready jobs could not be counted: %s", first_line(error), extra=NO_OOPS)
 
 
 def _address_mail(database: TransactionSource, settings: Settings) -> None:

@@ -13,8 +13,8 @@ from jobcron.jobs.lease import Claim, lost
 from jobcron.queue.feed import Feed
 from jobcron.queue.loading import Entry, Unloadable, load_claimed
 from jobcron.queue.outcome import Outcome
-from jobcron.reports.metric_events import JobEnded, JobStarted
-from jobcron.reports.metrics import Event, Observer
+from jobcron.reports.metric_events import JobEnded, JobStarted, MetricEvent
+from jobcron.reports.metrics import Observer
 from jobcron.runner._context import Workplace
 from jobcron.runner._executor import Executor
 from jobcron.runner._failure import cleans_up
@@ -66,7 +66,7 @@ class HandedFeed:
         self.line.say("started")
         return [entry]
 
-    def note(self, event: Event) -> None:
+    def note(self, event: MetricEvent) -> None:
         """Say that a job is run; keep how it ended until that is said with all else that is known of it."""
         match event:
             case JobStarted():

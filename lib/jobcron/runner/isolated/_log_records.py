@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jobcron.reports.alarm import HANDLED, is_alarming
-from jobcron.reports.logs import TOLD
+from jobcron.reports.logs import NO_OOPS
 from jobcron.reports.oops import traceback_of
 from jobcron.settings.secrets import cut
 
@@ -68,5 +68,5 @@ def record_of(message: dict[str, Any]) -> logging.LogRecord:
     if message["is_shown"]:
         record.exc_text = (message["traceback"] or "").rstrip("\n")
     if message["is_told"]:
-        vars(record).update(TOLD)
+        vars(record).update(NO_OOPS)
     return record
