@@ -1,4 +1,4 @@
-"""What happens in a run, as values for those who measure."""
+"""The events that listeners of metrics receive."""
 
 from __future__ import annotations
 
