@@ -20,7 +20,7 @@ from fooapp import Ledger
 from hastyapp import BriefJob, BusyJob, LimitedJob
 from jobcron import Job, JobStatus
 from jobcron.runner import _keeper
-from jobcron.runner._signals import Interruptions
+from jobcron.runner.signals import Interruptions
 from processes import configure, make
 
 ENDLESS_SECONDS = 20.0
