@@ -20,7 +20,7 @@ from hastyapp import BriefJob, BusyJob, LimitedJob
 from instances import Instance, wait_until
 from jobcron import Job, JobStatus
 from jobcron.runner import _keeper
-from jobcron.runner._signals import Interruptions
+from jobcron.runner.signals import Interruptions
 from processes import configure, make
 
 ENDLESS_SECONDS = 20.0

@@ -31,7 +31,6 @@ class Order(NamedTuple):
         logger: the script's.
         started: when the script began, by the monotonic clock.
         session: a test's own, to work in; None: a connection of its own.
-        imports_for_good: whether the process is a script's, and its first run; see `jobcron.runner.garbage`.
     """
 
     settings: Settings
@@ -42,7 +41,6 @@ class Order(NamedTuple):
     logger: logging.Logger
     started: float
     session: Session | None
-    imports_for_good: bool
 
 
 def _source(order: Order) -> Any:

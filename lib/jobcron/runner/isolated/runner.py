@@ -44,6 +44,7 @@ from jobcron.runner.attempt import Attempt
 from jobcron.runner.isolated._messages import BadMessage
 from jobcron.runner.isolated._slot import KILL_SECONDS, Worker, limit_of
 from jobcron.runner.job_runner import JobRunner
+from jobcron.runner.signals import if_main_thread, readable_signals
 from jobcron.runner.source_runner import Limits, SourceRunner
 from jobcron.settings.instance import load_settings
 
@@ -95,7 +96,8 @@ class ProcessJobRunner(SourceRunner):
             Exception: the source could not say which jobs are ready.
             KeyboardInterrupt: after the jobs that ran were put back.
         """
-        with self._signals() as wakeup, closing(self.database.session()) as session:
+        handlers = if_main_thread({signal.SIGTERM: self._on_signal, signal.SIGINT: self._on_signal})
+        with readable_signals(handlers) as wakeup, closing(self.database.session()) as session:
             try:
                 while self._hand_out(session) or self._workers:
                     self._wait(wakeup)
@@ -345,26 +347,6 @@ class ProcessJobRunner(SourceRunner):
             context = self.application.context
             outcome = set_aside_and_tell(self.database, self.reporter, attempt, outcome, context)
         self.observer.job_ended(attempt.class_name, attempt.claim.id, outcome.kind, seconds)
-
-    @contextmanager
-    def _signals(self) -> Iterator[int]:
-        """Take over SIGTERM and SIGINT, where this is the main thread; yield what they make readable."""
-        reading, writing = os.pipe()
-        os.set_blocking(writing, False)
-        before: dict[signal.Signals, Any] = {}
-        with suppress(ValueError):  # not the main thread: then nobody can stop the run
-            for number in (signal.SIGTERM, signal.SIGINT):
-                before[number] = signal.signal(number, self._on_signal)
-        wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False) if before else -1
-        try:
-            yield reading
-        finally:
-            if before:
-                signal.set_wakeup_fd(wakeup)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            os.close(reading)
-            os.close(writing)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Hand a signal on; the children give their jobs the grace."""
