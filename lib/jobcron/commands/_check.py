@@ -28,6 +28,7 @@ from jobcron.functions.registered import find
 from jobcron.jobs import known_types, registry
 from jobcron.jobs.job import Job
 from jobcron.queue.sources import find_source
+from jobcron.queue.views import SourceView
 from jobcron.reports.logs import visible
 from jobcron.reports.metrics import find_hook
 from jobcron.reports.oops import globalErrorUtility
@@ -132,7 +133,7 @@ def _sections(settings: Settings) -> Iterator[Finding]:
 def _section(settings: Settings, section: Section) -> Iterator[Finding]:
     source = find_source(settings, section)
     runner = runner_class_of(settings, section)
-    if isinstance(source, type) and not callable(getattr(source, "run", None)):
+    if isinstance(source, type) and not SourceView(source).has_run:
         raise ConfigurationError(
             f"{settings.path}: section [{section.name}], key source_interface: expected the jobs of "
             f"{registry.dotted_name(source)} to have a method run, they have none"

@@ -198,13 +198,11 @@ def unclaimed(connection: Connection, family: str | None = None) -> list[tuple[s
     return found
 
 
-def type_ids_of(connection: Connection, source: Any) -> list[int]:
-    """Return the numbers of the types whose jobs this source has handed out."""
+def type_ids_of(connection: Connection, source_name: str) -> list[int]:
+    """Return the numbers of the types whose jobs the source of this dotted name has handed out."""
     return list(
         connection.scalars(
-            select(JobSourceRow.type_id)
-            .where(JobSourceRow.name == dotted_name(source))
-            .order_by(JobSourceRow.type_id)
+            select(JobSourceRow.type_id).where(JobSourceRow.name == source_name).order_by(JobSourceRow.type_id)
         )
     )
 

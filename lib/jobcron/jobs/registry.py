@@ -93,11 +93,14 @@ def address_of(source: Any) -> str:
     return f"{found.__module__}:{getattr(found, '__qualname__', None) or found.__name__}"
 
 
-def source_names(source: Any) -> list[SourceName]:
+def names_of(source: Any) -> list[str]:
     """Return every dotted name under which a source may be asked for: its own, its interfaces'."""
-    own = getattr(source, "finds_ready_jobs_itself", True)
-    names = [dotted_name(source), *map(dotted_name, source_interfaces(source))]
-    return [SourceName(name, bool(own)) for name in names]
+    return [dotted_name(source), *map(dotted_name, source_interfaces(source))]
+
+
+def source_names(job_class: Any) -> list[SourceName]:
+    """Return every dotted name under which a class of jobs may be asked for as a source."""
+    return [SourceName(name, job_class.finds_ready_jobs_itself) for name in names_of(job_class)]
 
 
 class SourceClass(type):
@@ -107,9 +110,11 @@ class SourceClass(type):
     ``getUtility(IDoFooJobSource)`` returns the class.
     """
 
+    class_job_type: Any = None  # of classes without one
+
     def __setattr__(cls, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name == "__provides__" and getattr(cls, "class_job_type", None) is not None:
+        if name == "__provides__" and cls.class_job_type is not None:
             for interface in directlyProvidedBy(cls):
                 if interface.extends(IJobSource):
                     _provide(cls, interface)

@@ -10,6 +10,7 @@ from zope.interface.interfaces import IInterface
 
 from jobcron.errors import ConfigurationError, DuplicateJobType, IncompleteJobType
 from jobcron.jobs import registry
+from jobcron.queue.views import SourceView
 from jobcron.settings.settings import Section, Settings
 
 
@@ -45,7 +46,7 @@ def source_of(found: Any, place: str, settings: Settings) -> Any:
         ConfigurationError: nobody provides the interface, or the class is no source.
     """
     if not IInterface.providedBy(found):
-        if not callable(getattr(found, "iterReady", None)):
+        if not SourceView(found).is_source:
             raise ConfigurationError(
                 f"{place}: expected an interface or a class with iterReady, got {registry.dotted_name(found)}"
             )

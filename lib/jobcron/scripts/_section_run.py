@@ -19,6 +19,7 @@ from jobcron.database.version import check_schema
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.jobs import known_types, registry
 from jobcron.queue.ready_count import count_ready
+from jobcron.queue.views import SourceView
 from jobcron.reports.logs import TOLD
 from jobcron.reports.mail import Outbox, post
 from jobcron.reports.metrics import Observer, observed
@@ -139,7 +140,7 @@ def _prepare(database: TransactionSource, order: Order, source: Any) -> bool:
 
 def _warn_of_unclaimed(connection: Connection, logger: logging.Logger, source: Any) -> bool:
     """Warn of types of the source's family that have pending jobs and no class; return whether there are any."""
-    family, _, _ = getattr(source, "type_name", "").rpartition(".")
+    family, _, _ = SourceView(source).type_name.rpartition(".")
     if not family:
         return False
     found = known_types.unclaimed(connection, family)
