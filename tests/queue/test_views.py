@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy.orm import Session
 from zope.interface import implementer
 
-from conftest import Instance
 from fooapp import ActJob
+from instances import Instance
 from jobcron import BaseRunnableJob, IRunnableJob
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS
 from jobcron.jobs.lease import Claim

@@ -21,8 +21,8 @@ from sqlalchemy.orm import InstanceState, Session
 from jobcron.database.sessions import use_session
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS, IRunnableJob, RunningAttempt
 from jobcron.jobs.job import Job
-from jobcron.jobs.registry import dotted_name
 from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.settings.named import dotted_name
 
 
 class Unloadable:
