@@ -33,7 +33,7 @@ class ScheduledRuns(Guard):
         self.failures: list[str] = []
 
     def for_source(
-        self, source: Any, database: TransactionSource, logger: logging.Logger | None = None, **options: Any
+        self, source: object, database: TransactionSource, logger: logging.Logger | None = None, **options: Any
     ) -> JobRunner:
         """Return a runner; see `JobRunner.for_source`."""
         self._runner = JobRunner(source, database, logger=logger, guard=self, **options)

@@ -51,7 +51,7 @@ class JobRunner(SourceRunner):
     _is_over = False
 
     def __init__(
-        self, source: Any, database: TransactionSource, *, guard: Guard | None = None, **options: Any
+        self, source: object, database: TransactionSource, *, guard: Guard | None = None, **options: Any
     ) -> None:
         super().__init__(source, database, **options)
         self._guard = guard or Guard()

@@ -106,7 +106,7 @@ class SourceRunner(ABC):
 
     def __init__(
         self,
-        source: Any,
+        source: object,
         database: TransactionSource,
         *,
         application: Application | None = None,
@@ -139,7 +139,7 @@ class SourceRunner(ABC):
     @classmethod
     def for_source(
         cls,
-        source: Any,
+        source: object,
         database: TransactionSource,
         logger: logging.Logger | None = None,
         **options: Any,
@@ -157,7 +157,7 @@ class SourceRunner(ABC):
     @classmethod
     def runFromSource(
         cls,
-        source: Any,
+        source: object,
         database: TransactionSource,
         logger: logging.Logger | None = None,
         **options: Any,

@@ -54,7 +54,9 @@ class ProcessJobRunner(SourceRunner):
 
     database: Database
 
-    def __init__(self, source: Any, database: Database, *, limits: Limits | None = None, **options: Any) -> None:
+    def __init__(
+        self, source: object, database: Database, *, limits: Limits | None = None, **options: Any
+    ) -> None:
         # One at a time: what is claimed is run at once, by a child that is free.
         limits = (limits or Limits())._replace(batch_size=1)
         super().__init__(source, database, limits=limits, **options)
@@ -70,7 +72,7 @@ class ProcessJobRunner(SourceRunner):
     @classmethod
     def for_source(
         cls,
-        source: Any,
+        source: object,
         database: TransactionSource,
         logger: logging.Logger | None = None,
         **options: Any,
