@@ -458,7 +458,7 @@ def test_trouble_of_the_parent_s_ends_the_run_when_the_jobs_that_run_have_ended(
     if lacking == "claim":
         monkeypatch.setattr("jobcron.queue.type_feed.claim", claim_once)
     else:
-        monkeypatch.setattr("jobcron.runner.isolated.runner.settled", refuse)
+        monkeypatch.setattr("jobcron.runner.isolated._deaths.settled", refuse)
     with pytest.raises(DatabaseUnavailable, match="away for lunch"):
         harsh.run("harsh")
     assert harsh.row(slow).status is JobStatus.COMPLETED
