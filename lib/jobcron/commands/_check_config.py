@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import socket
@@ -62,6 +63,15 @@ class Finding(NamedTuple):
     def __str__(self) -> str:
         word = "error" if self.status else "warning" if self.is_warning else "ok"
         return f"{word:<8} {visible(self.text.replace(chr(10), ' '))}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add nothing: the subcommand has no arguments."""
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Perform the subcommand, and return its exit status."""
+    return check_config(options.config)
 
 
 def check_config(config: str | None) -> int:
