@@ -47,7 +47,7 @@ chaos: ## run the proofs in their full size: hours (JOBCRON_SEED=n replays a sto
 zoo: ## put known faults back, one after the other, and show which proof catches each
 	@tools/environment.sh test
 	@tools/environment.sh server
-	.venv/bin/python tests/zoo.py $(ZOO_ARGS)
+	.venv/bin/python tests/proofs/zoo.py $(ZOO_ARGS)
 
 bench: ## measure against the floors, and print the ratios (BENCH_ARGS="--only P7")
 	@tools/environment.sh test

@@ -161,7 +161,7 @@ class Keeper:
 
     def _tell_stopping(self, attempt: Attempt) -> None:
         """Let a job's history say that its process was asked to end, where its class wants that."""
-        if getattr(attempt.runnable, "tells_stopping", False):
+        if attempt.job.tells_stopping:
             with self._connected().begin() as connection:
                 record(connection, attempt.claim, "stopping", None)
         self._told_stopping = attempt

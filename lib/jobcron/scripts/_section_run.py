@@ -17,8 +17,9 @@ from jobcron.database.runs import is_due, record_run
 from jobcron.database.trouble import first_line
 from jobcron.database.version import check_schema
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
-from jobcron.jobs import known_types, registry
+from jobcron.jobs import known_types
 from jobcron.queue.ready_count import count_ready
+from jobcron.queue.views import SourceView
 from jobcron.reports.logs import TOLD
 from jobcron.reports.mail import Outbox, post
 from jobcron.reports.metrics import Observer, observed
@@ -34,6 +35,7 @@ from jobcron.scripts.order import (
     limits_of,
     runner_class_of,
 )
+from jobcron.settings.named import dotted_name
 from jobcron.settings.settings import Section, Settings
 
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -139,7 +141,7 @@ def _prepare(database: TransactionSource, order: Order, source: Any) -> bool:
 
 def _warn_of_unclaimed(connection: Connection, logger: logging.Logger, source: Any) -> bool:
     """Warn of types of the source's family that have pending jobs and no class; return whether there are any."""
-    family, _, _ = getattr(source, "type_name", "").rpartition(".")
+    family, _, _ = SourceView(source).type_name.rpartition(".")
     if not family:
         return False
     found = known_types.unclaimed(connection, family)
@@ -184,7 +186,7 @@ def _count_ready(database: TransactionSource, order: Order, source: Any, observe
         return
     try:
         with database.begin(writing=False) as connection:
-            ready = count_ready(connection, registry.dotted_name(source))
+            ready = count_ready(connection, dotted_name(source))
         observer.ready_counted(ready.count, ready.oldest_seconds)
     except (DBAPIError, DatabaseUnavailable) as error:
         order.logger.warning("The ready jobs could not be counted: %s", first_line(error), extra=TOLD)

@@ -139,6 +139,6 @@ class JobCronScript(CronScript):
         wanted = self.source_interface
         if wanted is None:
             return self.section.source_interface
-        module = getattr(wanted, "__module__", None)
-        name = getattr(wanted, "__qualname__", None) or getattr(wanted, "__name__", None)
-        return f"{module}.{name}" if module and name else None
+        from jobcron.settings.named import dotted_name
+
+        return dotted_name(wanted)
