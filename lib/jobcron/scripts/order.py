@@ -63,6 +63,7 @@ def runner_class_of(settings: Settings, section: Section) -> Any:
         return ProcessJobRunner
     place = f"{settings.path}: section [{section.name}], key runner_class"
     expected = "a runner class with for_source (short names: JobRunner, ProcessJobRunner)"
+    # any object: what the section names, before it is known to be a runner
     return find_named(name, place, expected, lambda found: hasattr(found, "for_source"))
 
 
