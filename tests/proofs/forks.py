@@ -39,9 +39,9 @@ PACKAGE = Path(jobcron.__file__).parent
 STAGES = (
     "database/after_commit", "database/retry", "database/runs", "functions/calls", "functions/registered",
     "jobs/history", "jobs/lease", "queue/claim", "queue/error_rules", "queue/feed", "queue/finish",
-    "queue/loading", "queue/outcome", "queue/_source_feed", "queue/tick", "queue/type_feed", "reports/mail",
-    "reports/oops", "reports/_publishers", "runner/attempt", "runner/_completion", "runner/_context",
-    "runner/_executor", "runner/_failure", "runner/_fence", "runner/isolated/_child",
+    "queue/loading", "queue/outcome", "queue/_source_feed", "queue/tick", "queue/type_feed", "queue/views",
+    "reports/mail", "reports/oops", "reports/_publishers", "runner/attempt", "runner/_completion",
+    "runner/_context", "runner/_executor", "runner/_failure", "runner/_fence", "runner/isolated/_child",
     "runner/isolated/_descendants", "runner/isolated/_messages", "runner/isolated/runner",
     "runner/isolated/_slot", "runner/job_runner", "runner/source_runner", "runner/_telling",
     "scripts/cron_script", "scripts/job_script", "scripts/_lock", "scripts/options", "scripts/order",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import delete
 
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import Job
-from jobcron.jobs.lease import Claim
+from jobcron.queue.loading import Claimed
 from jobcron.runner.job_runner import JobRunner
 
 
@@ -24,9 +22,9 @@ def runner_with(*, stops: bool, deletes: bool) -> tuple[type[JobRunner], list[st
     class ScheduledJobRunner(JobRunner):
         """Runs the jobs of functions."""
 
-        def _run_one(self, claim: Claim, runnable: Any) -> None:
-            completed = self.completed.total()
-            super()._run_one(claim, runnable)
+        def _run_one(self, claimed: Claimed) -> None:
+            claim, completed = claimed.claim, self.completed.total()
+            super()._run_one(claimed)
             if self.completed.total() > completed:
                 if deletes:
                     with self.database.begin() as connection:

@@ -10,7 +10,14 @@ from sqlalchemy.orm import Session, object_session
 from zope.interface import implementer, provider
 
 from jobcron.errors import IncompleteJobType, NoSession
-from jobcron.interfaces import IJob, IJobSource, IRunnableJob, JobStatus, RunningAttempt
+from jobcron.interfaces import (
+    DEFAULT_LEASE_SECONDS,
+    IJob,
+    IJobSource,
+    IRunnableJob,
+    JobStatus,
+    RunningAttempt,
+)
 from jobcron.jobs._target import Target
 from jobcron.jobs.arguments.declared import install_fields
 from jobcron.jobs.draft import JOB_VALUES
@@ -62,7 +69,7 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
     retry_error_types: ClassVar[tuple[type[BaseException], ...]] = ()
     """Errors after which the job is tried again, besides `RetryableJobError` (LP-21)."""
 
-    lease_duration: ClassVar[timedelta] = timedelta(minutes=5)
+    lease_duration: ClassVar[timedelta] = timedelta(seconds=DEFAULT_LEASE_SECONDS)
     """How long a claim lasts; it is renewed while the job runs."""
 
     retry_delay: ClassVar[timedelta] = timedelta(minutes=10)

@@ -12,12 +12,10 @@ from jobcron.database.sessions import use_session
 from jobcron.database.tables import Event
 from jobcron.database.trouble import follows_trouble, interruption_of
 from jobcron.errors import DatabaseUnavailable, Interrupted, LeaseLost, TimeLimitExceeded
-from jobcron.interfaces import IRunnableJob, JobStatus
+from jobcron.interfaces import JobStatus
 from jobcron.jobs.lease import Claim
-from jobcron.jobs.runnable import BaseRunnableJob
-from jobcron.queue.error_rules import BOUNDED_INTERRUPTIONS, members_of, outcome_of, seconds_of
+from jobcron.queue.error_rules import BOUNDED_INTERRUPTIONS, members_of, outcome_of
 from jobcron.queue.finish import settled
-from jobcron.queue.loading import Unloadable
 from jobcron.queue.outcome import Completed, Failed, Outcome, poisoned
 from jobcron.runner._completion import complete
 from jobcron.runner._context import Workplace, clear_frames
@@ -58,8 +56,7 @@ class Executor:
         session.info[ATTEMPT] = attempt
         self._place.statements.clear()
         attempt.must_stop = lambda: self._place.is_stopping
-        if isinstance(attempt.runnable, BaseRunnableJob):
-            attempt.runnable.attempt = attempt
+        attempt.job.attach(attempt)
         outcome = self._attempt(attempt)
         session.info[ATTEMPT] = None
         if not isinstance(outcome, Completed):
@@ -73,7 +70,7 @@ class Executor:
         """Run the job and commit its work; whatever is raised becomes an outcome."""
         self._runner.logger.debug("Running %s in status Running", attempt.name)
         self._runner.observer.job_started(attempt.class_name, attempt.claim.id, attempt.waited)
-        crashes = attempt.counts[1]
+        crashes = attempt.counts.crashes
         if crashes >= self._runner.limits.crash_limit:
             return poisoned(crashes)
         try:
@@ -96,13 +93,12 @@ class Executor:
 
     def _run(self, attempt: Attempt) -> None:
         """Run the job, to the last of its statements; it is committed next."""
-        job = attempt.runnable
         if self._place.is_stopping:
             raise Interrupted("the run was stopped before the job began")
-        attempt.limit_to(seconds_of(getattr(job, "time_limit", None)))
+        attempt.limit_to(attempt.job.time_limit)
         with self._watched(attempt), use_session(attempt.session):
             with self._context():
-                attempt.run(job if isinstance(job, Unloadable) else IRunnableJob(job))
+                attempt.run()
             attempt.session.flush()  # what it has left to be written is its work too
         if attempt.interrupted is not None:
             raise attempt.interrupted  # the job swallowed it
@@ -125,7 +121,7 @@ class Executor:
             clear_frames(error)  # a connection that was just being opened is known to nobody else
         self._drop_connection(attempt)
         with suppress(Exception):  # for what is told of it; without, less is told
-            attempt.runnable = self._runner.source.load(session, [attempt.claim.id])[attempt.claim.id]
+            attempt.job = self._runner.source_view.load(session, [attempt.claim.id])[attempt.claim.id]
             session.commit()
 
     def _drop_connection(self, attempt: Attempt) -> None:
@@ -141,7 +137,7 @@ class Executor:
         interruptions = 0
         if interruption_of(error) is not None:
             interruptions = self._interruptions_of(attempt.claim)
-        return outcome_of(error, attempt.runnable, attempt.counts, interruptions)
+        return outcome_of(error, attempt.job, attempt.counts, interruptions)
 
     def _interruptions_of(self, claim: Claim) -> int:
         """Return how many deadlocks and the like there were in a row."""

@@ -107,15 +107,16 @@ def _variables(attempt: Attempt, context: Callable[[], AbstractContextManager[An
     known: list[tuple[str, object]] = [("job_id", attempt.claim.id)]
     effects: list[tuple[str, object]] = []
     try:
-        tell = getattr(attempt.runnable, "getOopsVars", None)
         with use_session(attempt.session), context():
-            effects = [("effects", effects_of(attempt.runnable, attempt.uuid))]
-            known = [(str(name), value) for name, value in tell()] if tell else known
+            effects = [("effects", effects_of(attempt.job.database_only, attempt.uuid))]
+            said = attempt.job.oops_variables()
+            known = known if said is None else said
     except BaseException as error:
         known.append(("getOopsVars", f"failed: {type(error).__name__}"))
     with suppress(DBAPIError):
         attempt.session.rollback()
     return [*known, *effects]
+
 
 CLEAN_UP_SECONDS = 60.0
 """How long a job that has no time limit may take for that."""
@@ -125,7 +126,7 @@ def cleans_up(attempt: Attempt, outcome: Outcome) -> bool:
     """Tell whether a job that ended so does something then."""
     if outcome.status is not JobStatus.FAILED or isinstance(outcome, PoisonStopped):
         return False
-    return getattr(attempt.runnable, "afterFailure", None) is not None
+    return attempt.job.failure_hook is not None
 
 
 def let_clean_up(
@@ -142,12 +143,14 @@ def let_clean_up(
         context: the application's, entered around it.
         logger: the run's.
     """
-    after_failure = attempt.runnable.afterFailure
+    hook = attempt.job.failure_hook
+    if hook is None:
+        return
     session = attempt.session
     session.info[ATTEMPT] = attempt
     try:
         with use_session(session), context():
-            after_failure(outcome.error)
+            hook(outcome.error)
         session.commit()
     except LeaseLost:
         pass  # the fence of the outcome finds that as well

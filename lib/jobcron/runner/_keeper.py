@@ -23,8 +23,8 @@ from jobcron.jobs.history import record
 from jobcron.jobs.lease import lost
 from jobcron.runner._backlog import Backlog, give_back
 from jobcron.runner._renewal import renew, retry_soon
-from jobcron.runner._signals import Interruptions
 from jobcron.runner.attempt import Attempt
+from jobcron.runner.signals import Interruptions
 
 GIVE_BACK_SECONDS = 5.0
 """A job that runs longer than this is slow: what was claimed behind it goes back to the queue."""
@@ -161,7 +161,7 @@ class Keeper:
 
     def _tell_stopping(self, attempt: Attempt) -> None:
         """Let a job's history say that its process was asked to end, where its class wants that."""
-        if getattr(attempt.runnable, "tells_stopping", False):
+        if attempt.job.tells_stopping:
             with self._connected().begin() as connection:
                 record(connection, attempt.claim, "stopping", None)
         self._told_stopping = attempt

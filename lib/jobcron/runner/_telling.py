@@ -133,11 +133,10 @@ class Reporter:
         Raises:
             Exception: whatever the job raises.
         """
-        job = attempt.runnable
-        if isinstance(outcome, UserError) and hasattr(job, "notifyUserError"):
-            job.notifyUserError(outcome.error)
-        elif report is not None and report["id"] and hasattr(job, "notifyOops"):
-            job.notifyOops(report)
+        if isinstance(outcome, UserError):
+            attempt.job.notify_user_error(outcome.error)
+        elif report is not None and report["id"]:
+            attempt.job.notify_oops(report)
 
     def tell_nobody_told(self, attempt: Attempt, failure: BaseException, reason: str | None) -> None:
         """Log that people could not be told; with a traceback, unless it was the database's trouble (`reason`)."""

@@ -14,7 +14,10 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from jobcron.database.statements import execute
-from jobcron.jobs.lease import Claim, lost
+from jobcron.jobs.job import Job
+from jobcron.jobs.lease import lost
+from jobcron.queue.error_rules import Counts
+from jobcron.queue.loading import Claimed
 from jobcron.runner._fence import check_fence
 
 COPY_STATUS = 70
@@ -26,13 +29,13 @@ class Attempt:
 
     Attributes:
         claim: the job's number and our lease token.
-        runnable: the object whose ``run`` is called.
+        job: what is run.
         session: the session in which the job works.
         lease_seconds: how long each renewal lasts.
         time_limit: seconds that the job may run, or None.
         progress: per cent done, as the job says; the keeper writes it.
         uuid: the job's.
-        counts: attempt_count, crash_count and max_retries when it began.
+        counts: of attempts, when it began.
         name: what logs call the job.
         waited: seconds that it was ready before it was taken, or None where nobody knows.
         statements: what it asked of the database, where it failed.
@@ -51,24 +54,20 @@ class Attempt:
 
     def __init__(
         self,
-        claim: Claim,
-        runnable: Any,
+        claimed: Claimed,
         session: Session,
         lease_seconds: float,
         time_limit: float | None = None,
     ) -> None:
-        row = getattr(runnable, "job", None)
+        claim, job = claimed
+        row = job.row
         # Plain values: the row's own are gone after a rollback, when they are needed.
-        self.uuid = getattr(row, "uuid", None) or uuid4()
-        self.counts = (
-            getattr(row, "attempt_count", 1),
-            getattr(row, "crash_count", 0),
-            getattr(row, "max_retries", 0),
-        )
-        self.waited = _waited(row) if self.counts[1] == 0 else None
-        self.name = f"{type(runnable).__name__} (ID {claim.id})"
+        self.uuid = uuid4() if row is None else row.uuid
+        self.counts = Counts() if row is None else Counts(row.attempt_count, row.crash_count, row.max_retries)
+        self.waited = None if row is None or self.counts.crashes else _waited(row)
+        self.name = f"{job.class_name} (ID {claim.id})"
         self.claim = claim
-        self.runnable = runnable
+        self.job = job
         self.session = session
         self.lease_seconds = lease_seconds
         self.time_limit = time_limit
@@ -94,21 +93,21 @@ class Attempt:
     @property
     def class_name(self) -> str:
         """The name of the job's class."""
-        return type(self.runnable).__name__
+        return self.job.class_name
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters that every fenced statement has."""
         return {"id": self.claim.id, "token": self.claim.token, "progress": self.progress}
 
-    def run(self, runnable: Any) -> None:
+    def run(self) -> None:
         """Run the job.
 
         A copy of this process that the job made by ``os.fork`` and let come back from ``run`` leaves at once: it
         shares our connection, and would commit the job a second time.
         """
         try:
-            runnable.run()
+            self.job.run()
         finally:
             if os.getpid() != self.process:
                 os._exit(COPY_STATUS)
@@ -117,6 +116,10 @@ class Attempt:
         """Let the job run so long at most, from now on; what interrupted it before counts no more."""
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.interrupted, self.time_limit = None, seconds
+
+    def start_counts_afresh(self) -> None:
+        """Count attempts from here on: what the job has committed so far is not done again."""
+        self.counts = Counts(max_retries=self.counts.max_retries)
 
     def cancel_statement(self) -> None:
         """Stop the statement that the job waits for, if it does; called by the keeper, from its own thread.
@@ -152,10 +155,8 @@ class Attempt:
         self.renew_at = time.monotonic() + self.lease_seconds / 3
 
 
-def _waited(row: Any) -> float | None:
+def _waited(row: Job) -> float | None:
     """Return how long a job was ready, by the database's clock."""
-    taken = getattr(row, "date_started", None)
-    if taken is None:
+    if row.date_started is None:
         return None
-    waited: float = (taken - max(row.date_created, row.scheduled_start)).total_seconds()
-    return max(0.0, waited)
+    return max(0.0, (row.date_started - max(row.date_created, row.scheduled_start)).total_seconds())

@@ -6,17 +6,15 @@ One `JobRunner` runs the ready jobs of one source in this process, one after the
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext, suppress
-from typing import Any
+from contextlib import suppress
 
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.retry import insist
 from jobcron.database.trouble import first_line
 from jobcron.errors import DatabaseUnavailable
-from jobcron.jobs.lease import Claim
 from jobcron.queue.error_rules import members_of
-from jobcron.queue.loading import Entry, Unloadable, is_loaded, load_all
+from jobcron.queue.loading import Claimed, load_all
 from jobcron.queue.outcome import Completed
 from jobcron.reports.logs import TOLD
 from jobcron.runner._backlog import Backlog, give_back
@@ -59,9 +57,8 @@ class JobRunner(SourceRunner):
         tell = self.reporter.tell_failed_action
         with workplace(self.database, self._backlog, self.limits.grace_seconds, self.logger, tell) as self._place:
             self._executor = self._make_executor(self._place)
-            context = getattr(self.source, "contextManager", nullcontext)
             try:
-                with context():
+                with self.source_view.context():
                     self._drain()
             finally:
                 self._progress.close()
@@ -88,29 +85,28 @@ class JobRunner(SourceRunner):
                 if self._backlog.has_returned() or self._backlog:
                     continue  # what the keeper had in its hands a moment ago may be ready
                 return
-            if not is_fresh and not is_loaded(entry[1], self._place.session):
+            if not is_fresh and not entry.job.is_loaded_in(self._place.session):
                 entry = self._load_again(entry)
-            claim, runnable = entry
-            if is_fresh or time.monotonic() < claim.taken + self._lease_seconds / 3:
-                self._run_one(claim, runnable)
+            if is_fresh or time.monotonic() < entry.claim.taken + self._lease_seconds / 3:
+                self._run_one(entry)
             else:
                 # The jobs before it took long: it goes back, and is claimed again under a fresh lease.
                 self._backlog.extend([entry])
                 if not self._give_back():
                     raise DatabaseUnavailable("claimed jobs could not be given back; they wait for their leases")
 
-    def _refill(self) -> Entry | None:
+    def _refill(self) -> Claimed | None:
         """Take the next jobs, and return the first of them."""
         entries = self._take(self._place.session)
         self._backlog.extend(entries[1:])
         return entries[0] if entries else None
 
-    def _run_one(self, claim: Claim, runnable: Any) -> None:
+    def _run_one(self, claimed: Claimed) -> None:
         """Run one claimed job, and count it."""
-        attempt = Attempt(claim, runnable, self._place.session, self._lease_seconds)
+        attempt = Attempt(claimed, self._place.session, self._lease_seconds)
         outcome = self._executor.execute(attempt)
         is_completed = isinstance(outcome, Completed)
-        (self.completed if is_completed else self.incomplete)[type(runnable).__name__] += 1
+        (self.completed if is_completed else self.incomplete)[attempt.class_name] += 1
         seconds = time.monotonic() - attempt.started
         self._feed.took(seconds)
         self._runtime.took(seconds)
@@ -120,22 +116,22 @@ class JobRunner(SourceRunner):
             if isinstance(error, KeyboardInterrupt) and self._place.keeper is None:
                 raise error  # in a test's transaction; elsewhere a pressed key ends the run in `runAll`
 
-    def _load_again(self, entry: Entry) -> Entry:
+    def _load_again(self, entry: Claimed) -> Claimed:
         """Load what an earlier job has emptied or thrown out of the session, for this job and those behind it.
 
         Raises:
             DatabaseUnavailable: the database went away; the job is among those that go back.
         """
         session = self._place.session
-        claims = [claim for claim, job in (entry, *self._backlog.entries()) if not isinstance(job, Unloadable)]
+        claims = [claim for claim, job in (entry, *self._backlog.entries()) if not job.is_unloadable]
 
-        def load() -> list[Entry]:
-            entries = load_all(self.source, session, claims)
+        def load() -> list[Claimed]:
+            entries = load_all(self.source_view, session, claims)
             session.commit()  # each job begins its own transaction
             return entries
 
         try:
-            first, *others = insist(session, f"job {entry[0].id} could not be loaded again", load)
+            first, *others = insist(session, f"{entry.claim} could not be loaded again", load)
         except BaseException:
             self._backlog.extend([entry])
             raise

@@ -15,17 +15,15 @@ from jobcron.database.retry import insist
 from jobcron.interfaces import IJobRunner
 from jobcron.jobs.hand_moves import worker_name
 from jobcron.queue.claim import Claimant
-from jobcron.queue.error_rules import seconds_of
 from jobcron.queue.feed import Feed, feed_for
-from jobcron.queue.loading import Entry
+from jobcron.queue.loading import Claimed, FeedOrder
+from jobcron.queue.views import SourceView
 from jobcron.reports.metrics import current_observer
 from jobcron.reports.oops import ErrorUtility, globalErrorUtility
 from jobcron.runner._progress_line import terminal_progress
 from jobcron.runner._telling import Reporter
 from jobcron.runner._time_budget import Runtime
 from jobcron.runner.application import Application
-
-DEFAULT_LEASE_SECONDS = 300.0
 
 
 class Limits(NamedTuple):
@@ -59,6 +57,7 @@ class SourceRunner(ABC):
         errors: ErrorUtility = globalErrorUtility,
     ) -> None:
         self.source = source
+        self.source_view = SourceView(source)
         self.database = database
         self.application = application or Application()
         self.logger = logger or logging.getLogger()
@@ -67,7 +66,7 @@ class SourceRunner(ABC):
         self.observer = current_observer()
         self.completed: Counter[str] = Counter()
         self.incomplete: Counter[str] = Counter()
-        self._lease_seconds = seconds_of(getattr(source, "lease_duration", None)) or DEFAULT_LEASE_SECONDS
+        self._lease_seconds = self.source_view.lease_seconds
         self._feed = self._make_feed()
         self._runtime = Runtime(self.limits.max_runtime, self.limits.typical_seconds)
         self._progress = terminal_progress()
@@ -116,16 +115,17 @@ class SourceRunner(ABC):
         """Run ready jobs until none is left, or the run is stopped by a signal."""
 
     def _make_feed(self) -> Feed:
-        return feed_for(
-            self.source,
+        order = FeedOrder(
+            self.source_view,
             self.database,
             Claimant(worker_name(), self._lease_seconds),
             self.limits.batch_size,
             self.limits.crash_limit,
             self.logger,
         )
+        return feed_for(order)
 
-    def _take(self, session: Session) -> list[Entry]:
+    def _take(self, session: Session) -> list[Claimed]:
         """Claim the next jobs; none: none is ready, or the run was asked to stop."""
         failure = "no more jobs could be claimed"
         return insist(session, failure, lambda: self._feed.take(session, self._must_stop))

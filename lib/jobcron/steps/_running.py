@@ -98,7 +98,7 @@ def _commit(job: TaskJob) -> None:
         return
     job.job.attempt_count, job.job.crash_count = 1, 0
     job.attempt.checkpoint()
-    job.attempt.counts = (1, 0, job.attempt.counts[2])
+    job.attempt.start_counts_afresh()
     if job.attempt.must_stop():
         raise Interrupted("the run was stopped between two tasks")
 

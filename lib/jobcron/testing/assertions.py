@@ -135,7 +135,7 @@ def _title(job: Any) -> str:
 def _section_of(job_class: Any) -> str:
     """Return the first section whose source is a class."""
     settings = load_settings()
-    names = {source.name for source in registry.source_names(job_class)}
+    names = set(registry.names_of(job_class))
     for section in settings.sections.values():
         if section.source_interface in names:
             return section.name

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from jobcron.jobs.lease import Claim, lost
 from jobcron.queue.feed import Feed
-from jobcron.queue.loading import Entry, Unloadable, load_claimed
+from jobcron.queue.loading import Claimed, load_claimed, unloadable
 from jobcron.queue.outcome import Outcome
 from jobcron.reports.metric_events import JobEnded, JobStarted
 from jobcron.reports.metrics import Event, Observer
@@ -48,7 +48,7 @@ class HandedFeed:
     def forget(self) -> None:
         """Hold nothing."""
 
-    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Entry]:
+    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
         """See `Feed`: say what became of the last job, and wait for the next."""
         if self._pending is None:
             self.tell_done()
@@ -57,12 +57,12 @@ class HandedFeed:
                 return []
             self._pending = Claim(*message["run"])
         session.expunge_all()
-        entry = load_claimed(self._runner.source, session, self._pending)
-        row = getattr(entry[1], "job", None)
+        entry = load_claimed(self._runner.source_view, session, self._pending)
+        row = entry.job.row
         if row is not None and row.lease_token != self._pending.token:
-            entry = (self._pending, Unloadable(lost(self._pending)))  # while this process was being started
+            entry = unloadable(self._pending, lost(self._pending))  # while this process was being started
         session.commit()
-        self._last, self._pending = entry[0].id, None
+        self._last, self._pending = entry.claim.id, None
         self.line.say("started")
         return [entry]
 
@@ -132,8 +132,7 @@ class ChildExecutor(Executor):
 
     @contextmanager
     def _watched(self, attempt: Attempt) -> Iterator[None]:
-        source = self._runner.source
-        limit = getattr(attempt.runnable, "memory_limit", None) or getattr(source, "memory_limit", None)
+        limit = attempt.job.memory_limit or self._runner.source_view.memory_limit
         with super()._watched(attempt), memory_limited(limit):
             try:
                 yield

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import time
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from jobcron.errors import MemoryLimitExceeded, OutputLimitExceeded, ProcessDied, TimeLimitExceeded
-from jobcron.queue.error_rules import seconds_of
+from jobcron.queue.views import ProcessLimits
 from jobcron.runner._failure import CLEAN_UP_SECONDS
 from jobcron.runner.attempt import Attempt
 from jobcron.runner.isolated._child import Child
@@ -26,8 +27,6 @@ KILL_SECONDS = 5.0
 END_SECONDS = 5.0
 """How long a child without a job may take to leave."""
 
-OUTPUT_LIMIT = 10 * 1024 * 1024
-
 MEMORY_SLACK = 16 * 1024 * 1024
 """A single process, whose stack does not count in its own limit, is to meet that, and MemoryError, first."""
 
@@ -36,18 +35,6 @@ SHOWN_LINES = 100
 
 
 Error = TypeVar("Error", bound=BaseException)
-
-
-def limit_of(thing: Any, name: str) -> float | None:
-    """Return a limit that a job or a source has, in seconds or bytes, or None.
-
-    What makes no sense, or cannot be asked for, is none here: the job fails by it in its own process.
-    """
-    try:
-        limit = seconds_of(getattr(thing, name, None))
-    except BaseException:  # `sys.exit` as well: nothing that a job says of itself ends the run
-        return None
-    return limit if isinstance(limit, int | float) else None
 
 
 class Worker:
@@ -81,8 +68,7 @@ class Worker:
         self._to_send: signal.Signals | None = None
         self._end_by: float | None = self._start_by()
         self._is_leaving = False
-        self._memory_limit: float | None = None
-        self._output_limit: float = OUTPUT_LIMIT
+        self._limits = ProcessLimits(None, None, math.inf)
         self._shown = 0
         self._line = b""
 
@@ -101,11 +87,9 @@ class Worker:
         """Whether the process has ended."""
         return self._child.status() is not None
 
-    def hand(self, attempt: Attempt, source: Any) -> None:
+    def hand(self, attempt: Attempt, limits: ProcessLimits) -> None:
         """Let the child run a job."""
-        job = attempt.runnable
-        self._memory_limit = limit_of(job, "memory_limit") or limit_of(source, "memory_limit")
-        self._output_limit = limit_of(job, "output_limit") or OUTPUT_LIMIT
+        self._limits = limits
         self.attempt, self.has_begun, self._shown = attempt, False, 0
         self.is_over = self.is_winding_up = self._is_cleaning_up = False
         self._limited_from, self._time_limit = None, attempt.time_limit
@@ -182,13 +166,13 @@ class Worker:
         if limit is not None and begun is not None and now >= begun + limit + KILL_SECONDS:
             text = f"the job ran longer than {limit:g} seconds, and its process was killed"
             return self._with_output(TimeLimitExceeded(text))
-        if self._child.printed > self._output_limit:
-            text = f"the job printed more than {self._output_limit} bytes, and its process was killed"
+        if self._child.printed > self._limits.output:
+            text = f"the job printed more than {self._limits.output} bytes, and its process was killed"
             return self._with_output(OutputLimitExceeded(text))
-        if self._memory_limit is not None:
-            memory = memory_of([self._child.number, *self._child.started()], self._memory_limit)
-            if memory > self._memory_limit + MEMORY_SLACK:
-                text = f"the job's processes had {memory} bytes in memory, more than {self._memory_limit}"
+        if self._limits.memory is not None:
+            memory = memory_of([self._child.number, *self._child.started()], self._limits.memory)
+            if memory > self._limits.memory + MEMORY_SLACK:
+                text = f"the job's processes had {memory} bytes in memory, more than {self._limits.memory}"
                 return self._with_output(MemoryLimitExceeded(f"{text}, and were killed"))
         return None
 
@@ -241,5 +225,5 @@ class Worker:
                 self._logger.info("FROM %s: %s", self._child.number, line[:2000].decode("utf-8", "replace"))
             self._shown += len(lines)
             self._line = self._line[-2000:]
-            if self._child.printed > self._output_limit:
+            if self._child.printed > self._limits.output:
                 return

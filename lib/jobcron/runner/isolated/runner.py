@@ -42,8 +42,9 @@ from jobcron.runner._failure import set_aside_and_tell
 from jobcron.runner._renewal import renew, retry_soon
 from jobcron.runner.attempt import Attempt
 from jobcron.runner.isolated._messages import BadMessage
-from jobcron.runner.isolated._slot import KILL_SECONDS, Worker, limit_of
+from jobcron.runner.isolated._slot import KILL_SECONDS, Worker
 from jobcron.runner.job_runner import JobRunner
+from jobcron.runner.signals import if_main_thread, readable_signals
 from jobcron.runner.source_runner import Limits, SourceRunner
 from jobcron.settings.instance import load_settings
 
@@ -95,7 +96,8 @@ class ProcessJobRunner(SourceRunner):
             Exception: the source could not say which jobs are ready.
             KeyboardInterrupt: after the jobs that ran were put back.
         """
-        with self._signals() as wakeup, closing(self.database.session()) as session:
+        handlers = if_main_thread({signal.SIGTERM: self._on_signal, signal.SIGINT: self._on_signal})
+        with readable_signals(handlers) as wakeup, closing(self.database.session()) as session:
             try:
                 while self._hand_out(session) or self._workers:
                     self._wait(wakeup)
@@ -125,10 +127,10 @@ class ProcessJobRunner(SourceRunner):
             attempt = self._attempt(session)
             if attempt is None:
                 self._may_be_more = False
-            elif attempt.counts[1] > self.limits.crash_limit:  # whoever loads it dies: see `TypeFeed`
+            elif attempt.counts.crashes > self.limits.crash_limit:  # whoever loads it dies: see `TypeFeed`
                 self._stop_poison(attempt)
             elif worker := self._worker_for(attempt):
-                worker.hand(attempt, self.source)
+                worker.hand(attempt, attempt.job.process_limits(self.source_view))
                 with suppress(DBAPIError):  # where a limit is read from rows, we would hold SQLite's only lock
                     session.rollback()
                 given = True
@@ -149,9 +151,9 @@ class ProcessJobRunner(SourceRunner):
     def _attempt(self, session: Session) -> Attempt | None:
         """Claim the next job; None: there is none, or the run ends."""
         with self._ending_the_run():
-            for claim, runnable in self._take(session):
-                limit = limit_of(runnable, "time_limit")
-                return Attempt(claim, runnable, session, self._lease_seconds, limit)
+            for claimed in self._take(session):
+                limit = claimed.job.process_limits(self.source_view).seconds
+                return Attempt(claimed, session, self._lease_seconds, limit)
         return None
 
     def _must_stop(self) -> bool:
@@ -173,8 +175,8 @@ class ProcessJobRunner(SourceRunner):
     def _stop_poison(self, attempt: Attempt) -> None:
         context = self.application.context
         with self._ending_the_run():
-            set_aside_and_tell(self.database, self.reporter, attempt, poisoned(attempt.counts[1]), context)
-        self.incomplete[type(attempt.runnable).__name__] += 1
+            set_aside_and_tell(self.database, self.reporter, attempt, poisoned(attempt.counts.crashes), context)
+        self.incomplete[attempt.class_name] += 1
 
     def _new_worker(self) -> Worker:
         order = {
@@ -280,7 +282,7 @@ class ProcessJobRunner(SourceRunner):
         if message["outcome"] is not None:
             seconds = message["seconds"] or 0.0
             self.observer.job_ended(attempt.class_name, attempt.claim.id, message["outcome"], seconds)
-        (self.completed if is_completed else self.incomplete)[type(attempt.runnable).__name__] += 1
+        (self.completed if is_completed else self.incomplete)[attempt.class_name] += 1
         self.reporter.oops_ids.extend(map(str, message["oops_ids"]))
         worker.is_done(failed=not is_completed)
 
@@ -320,7 +322,7 @@ class ProcessJobRunner(SourceRunner):
 
     def _settle(self, attempt: Attempt, error: BaseException) -> None:
         status = settled(self.database, attempt.claim)
-        name = type(attempt.runnable).__name__
+        name = attempt.class_name
         seconds = time.monotonic() - attempt.started
         if status is not None and status is not JobStatus.RUNNING:
             self.logger.info("%s ended as %s before its process did: %s", attempt.name, status.title, error)
@@ -333,38 +335,18 @@ class ProcessJobRunner(SourceRunner):
             self.observer.job_ended(attempt.class_name, attempt.claim.id, status.title.lower(), seconds)
             return
         with closing(self.database.session()) as session:
-            _, attempt.runnable = load_claimed(self.source, session, attempt.claim)
+            _, attempt.job = load_claimed(self.source_view, session, attempt.claim)
             attempt.session = session
             session.commit()
             reason = error if status else LeaseLost(str(error))
             try:
-                outcome = outcome_of(reason, attempt.runnable, attempt.counts, 0)
+                outcome = outcome_of(reason, attempt.job, attempt.counts, 0)
             except BaseException as nonsense:  # what the class says of its errors makes no sense
                 outcome = Failed(nonsense)
             session.rollback()  # the job may have looked at its rows, to say what its errors mean
             context = self.application.context
             outcome = set_aside_and_tell(self.database, self.reporter, attempt, outcome, context)
         self.observer.job_ended(attempt.class_name, attempt.claim.id, outcome.kind, seconds)
-
-    @contextmanager
-    def _signals(self) -> Iterator[int]:
-        """Take over SIGTERM and SIGINT, where this is the main thread; yield what they make readable."""
-        reading, writing = os.pipe()
-        os.set_blocking(writing, False)
-        before: dict[signal.Signals, Any] = {}
-        with suppress(ValueError):  # not the main thread: then nobody can stop the run
-            for number in (signal.SIGTERM, signal.SIGINT):
-                before[number] = signal.signal(number, self._on_signal)
-        wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False) if before else -1
-        try:
-            yield reading
-        finally:
-            if before:
-                signal.set_wakeup_fd(wakeup)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            os.close(reading)
-            os.close(writing)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Hand a signal on; the children give their jobs the grace."""
