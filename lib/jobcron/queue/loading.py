@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import InstanceState, Session
 
 from jobcron.database.sessions import use_session
-from jobcron.jobs.history import record, record_all
+from jobcron.jobs.history import EventKind, record, record_all
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim
 from jobcron.queue.claim import expire
@@ -48,7 +48,7 @@ def end_expired(connection: Connection, type_id: int, logger: logging.Logger) ->
     """Move jobs of a type that were not started in time to EXPIRED; tell whether there may be more."""
     expired = expire(connection, type_id, EXPIRE_BATCH)
     if expired:
-        record_all(connection, expired, "expired", None)
+        record_all(connection, expired, EventKind.EXPIRED, None)
         logger.info("%s jobs expired before they were started.", len(expired))
     return len(expired) == EXPIRE_BATCH
 
@@ -114,7 +114,7 @@ def missing(source: Any) -> Unloadable:
 def record_taken_over(session: Session, claim: Claim, job: Any) -> None:
     """Write to the history of a job that its process died, and what may be left of that attempt."""
     uuid = session.scalar(select(Job.uuid).where(Job.id == claim.id))
-    record(session.connection(), claim, "taken over", f"the lease was past; {effects_of(job, uuid)}")
+    record(session.connection(), claim, EventKind.TAKEN_OVER, f"the lease was past; {effects_of(job, uuid)}")
 
 
 def effects_of(job: Any, uuid: object) -> str:

@@ -93,9 +93,9 @@ def _tell_people(
                 reporter.tell_people(attempt, outcome, report)
             return
         except BaseException as failure:  # `sys.exit` as well: it ends neither job nor run
-            reason = interruption_of(failure)
-            if is_last or reason is None:
-                reporter.tell_nobody_told(attempt, failure, reason)
+            kind = interruption_of(failure)
+            if is_last or kind is None:
+                reporter.tell_nobody_told(attempt, failure, kind and kind.sentence)
                 return
         finally:
             with suppress(DBAPIError):  # the connection is gone; the session is closed by it all the same

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import TransactionSource
 from jobcron.errors import DatabaseUnavailable, Interrupted, TimeLimitExceeded
-from jobcron.jobs.history import record
+from jobcron.jobs.history import EventKind, record
 from jobcron.jobs.lease import lost
 from jobcron.runner._backlog import Backlog, give_back
 from jobcron.runner._renewal import renew, retry_soon
@@ -163,7 +163,7 @@ class Keeper:
         """Let a job's history say that its process was asked to end, where its class wants that."""
         if getattr(attempt.runnable, "tells_stopping", False):
             with self._connected().begin() as connection:
-                record(connection, attempt.claim, "stopping", None)
+                record(connection, attempt.claim, EventKind.STOPPING, None)
         self._told_stopping = attempt
 
     def _renew(self, attempt: Attempt) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import Database, TransactionSource
 from jobcron.database.runs import is_due, record_run
-from jobcron.database.trouble import first_line
+from jobcron.database.trouble import INSUFFICIENT_PRIVILEGE, first_line, sqlstate_of
 from jobcron.database.version import check_schema
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.jobs import known_types, registry
@@ -35,9 +35,6 @@ from jobcron.scripts.order import (
     runner_class_of,
 )
 from jobcron.settings.settings import Settings
-
-INSUFFICIENT_PRIVILEGE = "42501"
-"""PostgreSQL's code of a right that a role has not."""
 
 
 def run_section(order: Order) -> SourceRunner:
@@ -73,7 +70,7 @@ def run_section(order: Order) -> SourceRunner:
             _record(database, order, runner, told)
             _count_ready(database, order, source, observer)
     except DBAPIError as error:
-        if getattr(error.orig, "pgcode", None) != INSUFFICIENT_PRIVILEGE:
+        if sqlstate_of(error.orig) != INSUFFICIENT_PRIVILEGE:
             raise
         raise ConfigurationError(
             f"{_origin(order)}: expected a role that may use jobcron's tables, got: {first_line(error.orig)}; "

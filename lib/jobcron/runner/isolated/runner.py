@@ -33,6 +33,7 @@ from jobcron.errors import (
 )
 from jobcron.interfaces import JobStatus
 from jobcron.jobs import registry
+from jobcron.jobs.history import EventKind
 from jobcron.jobs.lease import lost
 from jobcron.queue.error_rules import outcome_of
 from jobcron.queue.finish import set_aside, settled, status_of
@@ -326,7 +327,7 @@ class ProcessJobRunner(SourceRunner):
             self.logger.info("%s ended as %s before its process did: %s", attempt.name, status.title, error)
         if status is JobStatus.COMPLETED:
             self.completed[name] += 1
-            self.observer.job_ended(attempt.class_name, attempt.claim.id, "completed", seconds)
+            self.observer.job_ended(attempt.class_name, attempt.claim.id, EventKind.COMPLETED, seconds)
             return
         self.incomplete[name] += 1
         if status is not None and status is not JobStatus.RUNNING:
