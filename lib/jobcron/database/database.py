@@ -115,11 +115,11 @@ class Database:
             with transaction:
                 yield connection
         except DBAPIError as error:
-            reason = trouble_of(error)
-            if reason is None:
+            kind = trouble_of(error)
+            if kind is None:
                 raise
             raise DatabaseUnavailable(
-                f"{self.origin}: the database {self.describe()} did not do what was asked: {reason}: "
+                f"{self.origin}: the database {self.describe()} did not do what was asked: {kind.sentence}: "
                 f"{first_line(error.orig)}"
             ) from error
         finally:
