@@ -255,8 +255,9 @@ BUGS = (
         ("tests/runner/test_death.py", "commit_without_an_answer and before"),
     ),
     Bug(
-        "reports through a link", "reports/_publishers.py",
-        "                os.link(temporary, path)\n", "                path.write_bytes(temporary.read_bytes())\n",
+        "reports through a link", "settings/directories.py",
+        "                os.link(temporary, path)\n",
+        "                with open(path, \"wb\") as file:\n                    file.write(content)\n",
         ("tests/reports/test_oops.py", "symbolic_link"),
     ),
     Bug(

@@ -30,6 +30,7 @@ from jobcron.runner.application import load_application
 from jobcron.scripts.control import Control
 from jobcron.scripts.groups import ProcessJobSources, groups_of
 from jobcron.scripts.order import runner_class_of
+from jobcron.settings.database_url import SQLITE, backend_of
 from jobcron.settings.directories import check_shared_directory, private_directory
 from jobcron.settings.instance import load_settings, presented
 from jobcron.settings.named import dotted_name
@@ -226,7 +227,7 @@ def _mail(settings: Settings) -> Iterator[Finding]:
 def _databases(settings: Settings, is_loaded: bool) -> Iterator[Finding]:
     users: dict[str | None, str] = {None: settings.database_origin}
     for section in settings.sections.values():
-        if section.dbuser and not settings.database_url.startswith("sqlite"):  # which has no roles
+        if section.dbuser and backend_of(settings.database_url) != SQLITE:  # which has no roles
             users.setdefault(section.dbuser, f"{settings.path}: section [{section.name}], key dbuser")
     for user, origin in users.items():
         yield from _guarded(settings, partial(check_database, user=user, origin=origin, is_loaded=is_loaded))

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from jobcron.commands._output import say
 from jobcron.errors import ConfigurationError, DirectoryError
-from jobcron.settings.database_url import has_password, parse_url
 from jobcron.settings.datatypes import CONVERTERS, Place
 from jobcron.settings.instance import FILE_NAME
 from jobcron.settings.reading import INSTANCE, read_schema
 from jobcron.settings.settings import SCHEMA
+from jobcron.settings.sqlalchemy_url import has_password, parse_url
 
 FIRST_JOB = "first_job"
 
