@@ -1,7 +1,7 @@
-"""Which class a job type belongs to, and what the database knows of it.
+"""The classes of this process by the names of their job types, and the names under which sources are asked for.
 
 A name read from a row is only ever looked up here: nothing is imported because a row says so
-(SECURITY.md).
+(SECURITY.md). What the database knows of types and sources is in `known_types`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from zope.interface.interfaces import IInterface
 from jobcron.errors import ConfigurationError, DuplicateJobType, UnknownJobType
 from jobcron.interfaces import IJobSource
 
+
+def dotted_name(thing: Any) -> str:
+    """Return the dotted name of a class, an interface or the class of an object."""
+    if IInterface.providedBy(thing):
+        return f"{thing.__module__}.{thing.__name__}"
+    if not inspect.isclass(thing):
+        thing = type(thing)
+    return f"{thing.__module__}.{thing.__qualname__}"
+
+
 _classes: dict[str, type[Any]] = {}
-
-
-class SourceName(NamedTuple):
-    """A dotted name of a source, and whether the source finds its ready jobs in its own way."""
-
-    name: str
-    own_iter_ready: bool
 
 
 def register(name: str, job_class: type[Any]) -> None:
@@ -63,13 +66,11 @@ def registered() -> dict[str, type[Any]]:
     return dict(_classes)
 
 
-def dotted_name(thing: Any) -> str:
-    """Return the dotted name of a class, an interface or the class of an object."""
-    if IInterface.providedBy(thing):
-        return f"{thing.__module__}.{thing.__name__}"
-    if not inspect.isclass(thing):
-        thing = type(thing)
-    return f"{thing.__module__}.{thing.__qualname__}"
+class SourceName(NamedTuple):
+    """A dotted name of a source, and whether the source finds its ready jobs in its own way."""
+
+    name: str
+    own_iter_ready: bool
 
 
 def source_interfaces(source: Any) -> list[Any]:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from jobcron.database.after_commit import ON_FAILED_ACTION
 from jobcron.database.database import Database, TransactionSource
+from jobcron.database.sessions import ON_FAILED_ACTION
 from jobcron.database.trouble import causes_of
 from jobcron.runner._backlog import Backlog
 from jobcron.runner._fence import fenced

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
-from jobcron.database.sessions import use_session
+from jobcron.database.sessions import ATTEMPT, use_session
 from jobcron.database.tables import Event
 from jobcron.database.trouble import follows_trouble, interruption_of
 from jobcron.errors import DatabaseUnavailable, Interrupted, LeaseLost, TimeLimitExceeded
@@ -23,7 +23,6 @@ from jobcron.queue.outcome import Completed, Failed, Outcome, poisoned
 from jobcron.runner._completion import complete
 from jobcron.runner._context import Workplace, clear_frames
 from jobcron.runner._failure import CLEAN_UP_SECONDS, cleans_up, let_clean_up, set_aside_and_tell
-from jobcron.runner._fence import ATTEMPT
 from jobcron.runner.attempt import Attempt
 from jobcron.runner.source_runner import SourceRunner
 
