@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import Database, TransactionSource
-from jobcron.database.runs import is_due, record_run
+from jobcron.database.runs import EndedRun, is_due, record_run
 from jobcron.database.trouble import INSUFFICIENT_PRIVILEGE, first_line, sqlstate_of
 from jobcron.database.version import check_schema
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
@@ -122,17 +122,16 @@ def _tell_unclaimed(connection: Connection, logger: logging.Logger, source: Any)
 
 def _record(database: TransactionSource, order: Order, runner: SourceRunner, told: bool) -> None:
     """Write the row of the run; where that fails the run has done its work all the same."""
+    ended = EndedRun(
+        order.section.name,
+        seconds=time.monotonic() - order.started,
+        completed=runner.completed.total(),
+        incomplete=runner.incomplete.total(),
+        oopses=len(runner.oops_ids),
+    )
     try:
         with database.begin() as connection:
-            record_run(
-                connection,
-                order.section.name,
-                time.monotonic() - order.started,
-                runner.completed.total(),
-                runner.incomplete.total(),
-                len(runner.oops_ids),
-                0.0 if told else order.settings.activity_interval,
-            )
+            record_run(connection, ended, 0.0 if told else order.settings.activity_interval)
     except (DBAPIError, DatabaseUnavailable) as error:
         order.logger.warning("The row of this run could not be written: %s", first_line(error), extra=TOLD)
 
