@@ -1,4 +1,4 @@
-"""The parts of the reference that tell of a job's life: statuses, moves of status, events."""
+"""Generate the parts of the reference about a job's life: statuses, moves of status, events."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ CAUSES = {
     (WAITING, CANCELLED): "`cancel()`",
     (WAITING, EXPIRED): "its `expires_at` is past",
     (WAITING, COMPLETED): "`complete()`",
-    (RUNNING, RUNNING): "its process died, and another run takes it over",
-    (RUNNING, WAITING): "a retry; an interruption; it was given back unstarted; `queue()`",
+    (RUNNING, RUNNING): "its process died, and another run takes the job over",
+    (RUNNING, WAITING): "a retry; an interruption; it was released before it started; `queue()`",
     (RUNNING, COMPLETED): "it returned, and its work was committed; `complete()`",
-    (RUNNING, FAILED): "it raised an error, or ran out of time, or its process died too often; `fail()`",
+    (RUNNING, FAILED): "it raised an error, or exceeded its time limit, or its process died too often; `fail()`",
     (RUNNING, SUSPENDED): "it raised `SuspendJobException`; `suspend()`",
-    (RUNNING, CANCELLED): "`cancel()`; it was to wait again, and another job with its key waits already",
+    (RUNNING, CANCELLED): "`cancel()`; it should wait again, but another job with its key is already waiting",
     (COMPLETED, WAITING): "`queue()`",
     (FAILED, WAITING): "`queue()`",
     (FAILED, COMPLETED): "`complete()`",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import Instance
 from fooapp import Deadlock
+from instances import Instance
 from jobcron import JobStatus
 from jobcron.database.trouble import Interruption, causes_of
 from jobcron.queue import error_rules

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from conftest import Instance
+from instances import Instance
 from jobcron import DatabaseUnavailable
 from jobcron.database.retry import insist, persistently
 from jobcron.database.trouble import Interruption

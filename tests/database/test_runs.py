@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import Instance
+from instances import Instance
 from jobcron.database.runs import EndedRun, is_due, record_run, typical_seconds
 
 NOTHING = EndedRun("shop", 1.0, completed=0, incomplete=0, oopses=0)

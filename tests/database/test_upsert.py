@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from conftest import Instance
+from instances import Instance
 from jobcron.database.tables import JobSourceRow, JobTypeRow
 from jobcron.database.upsert import insert_into
 

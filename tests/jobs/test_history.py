@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import jobcron
-from conftest import Instance
+from instances import Instance
 from jobcron.jobs.history import NOT_WRITTEN, EventKind, record
 from jobcron.jobs.lease import Claim
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobcron.functions._options import stored_retries
-from jobcron.functions._state import FunctionState, state_of
+from jobcron.functions._state import FunctionState
 from jobcron.interfaces import JobStatus
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class ConnectorNames:
     @property
     def state(self) -> FunctionState:
         """The state, as the connector calls it."""
-        return state_of(self.job.status)
+        return FunctionState.of(self.job.status)
 
     @property
     def func_name(self) -> str:

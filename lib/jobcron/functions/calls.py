@@ -13,7 +13,7 @@ from jobcron.database.sessions import AnySession, session_for
 from jobcron.errors import InvalidJobData, NothingToDoJob, UnknownFunction
 from jobcron.functions._connector_names import ConnectorNames
 from jobcron.functions._times import later, moment_of, offset_of
-from jobcron.functions.registered import Function, find, registered_function
+from jobcron.functions.registered import Function, function_named, registered_function
 from jobcron.jobs.arguments.json_data import is_text, shown
 from jobcron.jobs.draft import session_to_use
 from jobcron.jobs.family import JobType
@@ -58,7 +58,7 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
         Raises:
             UnknownFunction: nobody has registered it in this process.
         """
-        return find(str(self.function))
+        return function_named(str(self.function))
 
     def run(self) -> None:
         """Call the function; what it returns is kept as text, in the same transaction (DJF-07).
@@ -95,7 +95,7 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
     def database_only(self) -> bool:  # type: ignore[override]
         """Whether the function says that it does nothing outside its job's database."""
         with suppress(UnknownFunction):
-            return find(str(self.metadata.get("function"))).options.database_only
+            return function_named(str(self.metadata.get("function"))).options.database_only
         return False
 
     @classmethod

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, object_session
 from jobcron.database.clock import database_after, database_now
 from jobcron.database.tables import jobs_connection
 from jobcron.errors import DuplicateJob, InvalidTransition, LeaseHeld, NoSession
-from jobcron.interfaces import JobStatus
+from jobcron.interfaces import DEFAULT_LEASE_SECONDS, JobStatus
 from jobcron.jobs.history import EventKind, record
 from jobcron.jobs.lease import Claim
 from jobcron.jobs.status import MOVES
@@ -41,7 +41,7 @@ class HandMoves:
 
         def _twin(self) -> int | None: ...
 
-    def acquireLease(self, duration: float = 300) -> None:
+    def acquireLease(self, duration: float = DEFAULT_LEASE_SECONDS) -> None:
         """Take the lease for `duration` seconds; a waiting job is passed over by runners until it ends.
 
         Raises:

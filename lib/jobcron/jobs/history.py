@@ -31,28 +31,25 @@ class EventKind(StrEnum):
     COMPLETED = "completed", "`complete()` by hand. Plain success leaves no event."
     FAILED = "failed", "The attempt ended in an error; `oops_id` names the report. Or `fail()` by hand."
     USER_ERROR = "user error", "The attempt ended in one of `user_error_types`."
-    RETRY = "retry", "The attempt ended in an error that is tried again."
+    RETRY = "retry", "The attempt ended in an error that is retried."
     SUSPENDED = "suspended", "The job raised `SuspendJobException`. Or `suspend()` by hand."
-    CANCELLED = "cancelled", "`cancel()`; `detail` has the status before it."
+    CANCELLED = "cancelled", "`cancel()`; `detail` has the previous status."
     INTERRUPTED = (
         "interrupted",
         "The run was stopped, or the database was in trouble (`detail`). The attempt does not count.",
     )
-    STOPPING = (
-        "stopping",
-        "The process of a job of several tasks was asked to end; it does so after the task.",
-    )
+    STOPPING = "stopping", "The process of a job of several tasks was asked to end; it ends after the task."
     SUPERSEDED = (
         "superseded",
-        "The job was to wait again, and another job with its key waits already: it is CANCELLED.",
+        "The job should wait again, but another job with its key is already waiting: it is CANCELLED.",
     )
     TAKEN_OVER = (
         "taken over",
-        "The lease was past: the process of the attempt before died. A new attempt begins.",
+        "The lease had expired, because the process of the previous attempt died. A new attempt starts.",
     )
-    EXPIRED = "expired", "The job was not started before its `expires_at`."
-    REQUEUED = "requeued", "`queue()`; `detail` has the counts before it."
-    RESUMED = "resumed", "`resume()`; `detail` has the counts before it."
+    EXPIRED = "expired", "The job did not start before its `expires_at`."
+    REQUEUED = "requeued", "`queue()`; `detail` has the previous counts."
+    RESUMED = "resumed", "`resume()`; `detail` has the previous counts."
 
     GIVEN_BACK = "given back", "The job was claimed and not started. Leaves no event."
     LEASE_LOST = "lease lost", "The job is somebody else's, and so is its history. Leaves no event."

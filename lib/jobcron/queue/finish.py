@@ -7,7 +7,6 @@ the job's was rolled back.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
@@ -92,15 +91,15 @@ def _write(
     return outcome
 
 
-def _state(connection: Connection, claim: Claim) -> Any:
+def _state(connection: Connection, claim: Claim) -> tuple[JobStatus, int] | None:
     row = connection.execute(select(Job._status, Job.lease_token).where(Job.id == claim.id)).first()
-    return None if row is None else tuple(row)
+    return None if row is None else row._tuple()
 
 
 def still_ours(database: TransactionSource, claim: Claim) -> bool:
     """Tell whether the job was ours a moment ago: to report no failure of a job that was lost before."""
     state = persistently(database, str(claim), lambda connection: _state(connection, claim))
-    return bool(state == (JobStatus.RUNNING, claim.token))
+    return state == (JobStatus.RUNNING, claim.token)
 
 
 def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
@@ -113,7 +112,7 @@ def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
         None: the job is not ours any more; or the dead process's transaction is still open, and the lease decides.
     """
 
-    def look(connection: Connection) -> Any:
+    def look(connection: Connection) -> tuple[JobStatus, int] | None:
         be_brief(connection, SETTLE_SECONDS)
         execute(connection, "fence", {"id": claim.id, "token": claim.token}).first()
         return _state(connection, claim)
