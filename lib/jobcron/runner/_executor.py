@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
-from jobcron.database.sessions import use_session
+from jobcron.database.sessions import ATTEMPT, use_session
 from jobcron.database.tables import Event
 from jobcron.database.trouble import follows_trouble, interruption_of
 from jobcron.errors import DatabaseUnavailable, Interrupted, LeaseLost, TimeLimitExceeded
@@ -23,7 +23,6 @@ from jobcron.queue.finish import settled
 from jobcron.queue.outcome import Completed, Failed, Outcome, poisoned
 from jobcron.runner._completion import complete
 from jobcron.runner._context import RunContext, clear_frames
-from jobcron.runner._fence import ATTEMPT
 from jobcron.runner._telling import Ended
 from jobcron.runner.attempt import Attempt, Commit
 from jobcron.runner.failure import CLEAN_UP_SECONDS, FailureHandler, has_clean_up

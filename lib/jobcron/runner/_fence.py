@@ -10,11 +10,9 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.orm import Session
 
+from jobcron.database.sessions import ATTEMPT
 from jobcron.database.statements import execute
 from jobcron.jobs.lease import Claim, lost
-
-ATTEMPT = "jobcron_attempt"
-"""The key of a session's info under which the attempt is that works in it."""
 
 
 class Fenced(Protocol):
