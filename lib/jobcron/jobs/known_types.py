@@ -17,7 +17,6 @@ from jobcron.database.tables import JobSourceRow, JobTypeRow, jobs_connection
 from jobcron.database.upsert import insert_into
 from jobcron.errors import SchemaMismatch
 from jobcron.jobs.registry import SourceName, registered, source_names
-from jobcron.settings.database_url import describe_url
 from jobcron.settings.named import dotted_name
 from jobcron.settings.sqlalchemy_url import describe_url
 
