@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 import fooapp
-import stepping
+import steps_jobs
 from instances import FUNCTIONS, Instance
 from jobcron import Database
 from jobcron.commands._grant import Grants
@@ -75,7 +75,7 @@ def calling(instance: Instance) -> Instance:
 @pytest.fixture
 def steps(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
     """Return an instance with sections of jobs of several tasks."""
-    instance.configure(sections=stepping.SECTIONS)
+    instance.configure(sections=steps_jobs.SECTIONS)
     path = instance.path / "jobcron.conf"
     path.write_text(path.read_text().replace("fooapp:register", "stepsapp:register"))
     monkeypatch.setenv("JOBCRON_CONFIG", str(instance.path))
