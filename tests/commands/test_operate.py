@@ -259,11 +259,11 @@ def test_check_config_lists_every_problem_at_once(instance: Instance) -> None:
     out, _ = instance.command("check-config", expect=2)
     errors = [line for line in out.splitlines() if line.startswith("error")]
     for message in (
-        "section [missing], key source_interface: expected Nothing in fooapp, found no such name",
+        "section [missing], key source_interface: expected Nothing in fooapp to be an interface or",
         "section [nothing], key source_interface: expected the dotted name",
         "section [nobody], key source_interface: expected somebody to provide fooapp.INobodysSource",
         "expected the jobs of lonely.NoRun to have a method run, they have none",
-        "section [runner], key runner_class: expected JobRunner, ProcessJobRunner or the dotted name",
+        "section [runner], key runner_class: expected Foo in fooapp to be a runner class with for_source",
         "jobcron.conf cannot be written",
         "found 0001: run `jobcron upgrade`",
     ):

@@ -241,10 +241,10 @@ def test_a_section_names_functions_that_no_code_registers(calling: Instance) -> 
     calling.command("run", "functions")
     assert [row.status for row in calling.rows()] == [JobStatus.COMPLETED]
     for wrong, said in (
-        ("functionapp.missing", "expected missing in functionapp to be a callable, found none"),
+        ("functionapp.missing", "expected missing in functionapp to be a callable, found no such name"),
         ("functionapp.work_later", "which is async or a generator"),
         ("no_such_module.x", "expected the module no_such_module to be importable"),
-        ("functionless", "expected module.name, got: functionless"),
+        ("functionless", "(module.name or module:name) of a callable, got: functionless"),
         (
             "a.b\ntasks: a.b",
             "expected jobcron.functions.FunctionJob as source_interface, or none, got: tasks beside",

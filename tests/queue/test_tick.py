@@ -16,10 +16,10 @@ import pytest
 from fooapp import DoFooJob, OwnReadyJob
 from instances import Instance
 from jobcron import JobStatus
-from jobcron.commands._check import check_config
+from jobcron.commands._check_config import check_config
 from jobcron.commands._check_runs import check_runs
-from jobcron.jobs import registry
 from jobcron.queue import tick
+from jobcron.settings.named import dotted_name
 from paths import JOBCRON, TOOLS
 from query_cost import cost_of, noted_statements, statement_cost
 
@@ -264,7 +264,7 @@ def crowded(quiet: Instance) -> Instance:
 def test_jobs_that_are_not_due_are_not_waded_through(crowded: Instance) -> None:
     ((number,),) = crowded.query("SELECT id FROM jobcron_type WHERE name = 'foo_job.DO_FOO'")
     claimant = {"lease_seconds": 300.0, "claimed_by": "me"}
-    source = registry.dotted_name(DoFooJob)
+    source = dotted_name(DoFooJob)
     statements: dict[str, dict[str, Any]] = {
         "tick": {"source": source, "run_name": "do_foo", "minus_activity_interval": -600.0},
         "claim": {"type": number, "batch": 100, **claimant},

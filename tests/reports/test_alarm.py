@@ -237,7 +237,7 @@ def test_whatever_a_job_tells_fits_in_a_report_of_datedir(value: Any) -> None:
     ("names", "said"),
     [
         ("nowhere:publish", "expected the module nowhere to be importable"),
-        ("alarmapp:nothing", "expected nothing in alarmapp to be a callable, found none"),
+        ("alarmapp:nothing", "expected nothing in alarmapp to be a callable, found no such name"),
         ("files datedir", "expected files or datedir, not both"),
         ("sentry", "expected names of publishers: files, datedir, or module:callable, got: sentry"),
     ],

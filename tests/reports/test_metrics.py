@@ -418,7 +418,7 @@ def test_a_hook_that_fails_is_told_once_and_harms_nothing(metrics: Metrics, hook
     ("hook", "message"),
     [
         ("no_such_module:f", "expected the module no_such_module to be importable"),
-        ("test_metrics:heard.nothing", "expected heard.nothing in test_metrics to be a callable, found none"),
+        ("test_metrics:heard.nothing", "expected heard.nothing in test_metrics to be a callable, found no"),
         ("test_metrics", "expected module:callable, got: test_metrics"),
     ],
 )

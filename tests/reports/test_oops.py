@@ -168,7 +168,7 @@ def test_a_report_says_what_happened_where_and_with_what(instance: Instance) -> 
         "job_type": "foo_job.ACT",
         "job_uuid": str(row.uuid),
         "attempt_count": 1,
-        "effects": effects_of(None, row.uuid),
+        "effects": effects_of(False, row.uuid),
     }
     assert report["hostname"] == socket.gethostname()
     assert report["reporter"] == "T-act"

@@ -19,7 +19,7 @@ from fooapp import Ledger
 from instances import Instance, wait_until
 from jobcron import Job, JobStatus
 from jobcron.runner import _keeper
-from jobcron.runner._signals import Interruptions
+from jobcron.runner.signals import Interruptions
 from runner_processes import configure, make
 from shortleaseapp import BriefJob, BusyJob, LimitedJob
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 import fooapp
 from instances import Instance, wait_until
 from jobcron import ConfigurationError, Database, JobStatus, load_settings, new_mail, send
-from jobcron.commands._check import check_config
+from jobcron.commands._check_config import check_config
 from jobcron.commands._init import init
 from jobcron.reports.mail import Outbox, post
 from jobcron.scripts.control import Control

@@ -124,9 +124,9 @@ def test_jobs_that_stay_are_passed_once_however_many_are_deleted(
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("tasks: stepsapp.nothing", "key tasks: expected stepsapp.nothing to be a function, found none"),
-        ("tasks: nowhere.first", "key tasks: expected the module of nowhere.first to be importable"),
-        ("tasks: stepsapp.first\nfailure_hook: stepsapp.x", "failure_hook: expected stepsapp.x to be a function"),
+        ("tasks: stepsapp.nothing", "key tasks: expected nothing in stepsapp to be a function, found no"),
+        ("tasks: nowhere.first", "key tasks: expected the module nowhere to be importable"),
+        ("tasks: stepsapp.first\nfailure_hook: stepsapp.x", "failure_hook: expected x in stepsapp to be a"),
         ("tasks: a..b", "key tasks: expected a dotted name such as package.module.Name, got: a..b"),
         ("failure_hook: stepsapp.x", "key failure_hook: expected the key tasks beside it, got: none"),
         ("tasks: a.b\nsource_interface: c.d", "key tasks: expected no source_interface beside it, got: c.d"),

@@ -145,4 +145,4 @@ def test_check_config_finds_a_task_of_a_class_that_is_not_there(steps: Instance)
         text = text.replace(old, new)
     path.write_text(text)
     out, _ = steps.command("check-config", expect=2)
-    assert "brokenapp.broken: expected stepsapp.gone to be a function, found none" in out
+    assert "brokenapp.broken: expected gone in stepsapp to be a function, found no such name" in out

@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session, SessionTransaction
 from jobcron.database.statements import execute
 from jobcron.database.tables import JobSourceRow, JobTypeRow, jobs_connection
 from jobcron.errors import SchemaMismatch
-from jobcron.jobs.registry import SourceName, _classes, dotted_name, source_names
-from jobcron.settings.database_url import describe_url
+from jobcron.jobs.registry import SourceName, _classes, source_names
+from jobcron.settings.named import dotted_name
+from jobcron.settings.sqlalchemy_url import describe_url
 
 PENDING_LIMIT = 1000
 """So many jobs of a type that no class has are counted, at most."""
@@ -198,13 +199,11 @@ def unclaimed(connection: Connection, family: str | None = None) -> list[tuple[s
     return found
 
 
-def type_ids_of(connection: Connection, source: Any) -> list[int]:
-    """Return the numbers of the types whose jobs this source has handed out."""
+def type_ids_of(connection: Connection, source_name: str) -> list[int]:
+    """Return the numbers of the types whose jobs the source of this dotted name has handed out."""
     return list(
         connection.scalars(
-            select(JobSourceRow.type_id)
-            .where(JobSourceRow.name == dotted_name(source))
-            .order_by(JobSourceRow.type_id)
+            select(JobSourceRow.type_id).where(JobSourceRow.name == source_name).order_by(JobSourceRow.type_id)
         )
     )
 
