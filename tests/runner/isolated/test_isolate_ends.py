@@ -29,6 +29,7 @@ source_interface: lateapp.PlainJob
 runner_class: ProcessJobRunner
 """
 
+
 @pytest.fixture
 def ends(instance: Instance) -> Instance:
     """Return an instance with the jobs of `lateapp`."""
