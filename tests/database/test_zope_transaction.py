@@ -138,8 +138,7 @@ def zope(instance: Instance) -> Instance:
     VOTES.clear()
     instance.configure(
         "transactions: zope",
-        f"[transact]\nsource_interface: {__name__}.TransactJob\n"
-        "[act]\nsource_interface: fooapp.IActJobSource\n",
+        f"[transact]\nsource_interface: {__name__}.TransactJob\n[act]\nsource_interface: fooapp.IActJobSource\n",
     )
     return instance
 

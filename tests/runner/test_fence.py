@@ -15,11 +15,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from fooapp import ActJob
-from hastyapp import BusyJob
 from instances import Instance
 from jobcron import Database, JobStatus
 from jobcron.database._engine import IMMEDIATE
-from processes import configure, make
+from runner_processes import configure, make
+from shortleaseapp import BusyJob
 
 WRITE = ("write", "effect")
 

@@ -13,7 +13,7 @@ from instances import Instance, wait_until
 from jobcron import JobStatus
 from jobcron.runner.isolated import _slot
 from lateapp import SLOW_IMPORT, LateJob, PlainJob, TellingJob
-from processes import started
+from runner_processes import started
 
 SECTIONS = """
 [late]
@@ -28,6 +28,7 @@ runner_class: ProcessJobRunner
 source_interface: lateapp.PlainJob
 runner_class: ProcessJobRunner
 """
+
 
 @pytest.fixture
 def ends(instance: Instance) -> Instance:
