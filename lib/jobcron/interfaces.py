@@ -167,15 +167,15 @@ class IJobRunner(Interface):
 
 
 class RunningAttempt(Protocol):
-    """What a runnable job knows of the attempt in which it runs: its ``attempt``, None outside a run.
+    """What a runnable job knows of the attempt in which it runs: its ``attempt``, None outside a run."""
 
-    Attributes:
-        progress: per cent done, as the job says.
-        interrupted: what stopped the job, or None.
-    """
+    @property
+    def progress(self) -> int | None:
+        """Per cent done, as the job says."""
 
-    progress: int | None
-    interrupted: BaseException | None
+    @property
+    def interrupted(self) -> BaseException | None:
+        """What stopped the job, or None."""
 
     @property
     def token(self) -> int:
@@ -184,6 +184,9 @@ class RunningAttempt(Protocol):
     @property
     def must_stop(self) -> Callable[[], bool]:
         """Tells whether somebody asked the run to stop: a job that can stop in between does."""
+
+    def note_progress(self, percent: int | None) -> None:
+        """Note how far the job is; the keeper writes it."""
 
     def start_counts_afresh(self) -> None:
         """Count attempts from here on: what the job has committed so far is not done again."""

@@ -84,14 +84,15 @@ BUGS = (
     ),
     Bug(
         "status before the work", "runner/_executor.py",
-        "            self._run(attempt)\n            return complete(self._database, attempt)\n",
+        "            self._run(attempt)\n"
+        "            return self._failure.ended(complete(self._database, attempt))\n",
         "            from jobcron.database.statements import execute\n"
         "            with self._database.begin() as early:\n"
         '                execute(early, "complete", attempt.parameters)\n'
         "            self._run(attempt)\n"
-        "            attempt.finishing = True\n"
+        "            attempt.commit_begins()\n"
         "            attempt.session.commit()\n"
-        "            return Completed()\n",
+        "            return Ended(Completed())\n",
         (DEATHS, "any_line"), 400,
     ),
     Bug(
@@ -121,25 +122,28 @@ BUGS = (
         ("tests/scripts/test_lock.py", "symbolic_link"),
     ),
     Bug(
-        "reported twice", "runner/_failure.py",
-        '        oops_id, detail = report["id"], unpublished\n',
-        '        oops_id, detail = report["id"], unpublished\n'
-        '        reporter.utility.publish({**report, "id": report["id"][:-8] + "ffffffff"})\n',
+        "reported twice", "runner/failure.py",
+        "        report = self._report(attempt, ended)\n",
+        "        report = self._report(attempt, ended)\n"
+        "        if report is not None:\n"
+        '            again = {**report.content, "id": report.id[:-8] + "ffffffff"}\n'
+        "            self._reporter.utility.publish(again)\n",
         (DEATHS, "any_line"), 1,
     ),
     Bug(
-        "row before report", "runner/_failure.py",
-        "    if outcome.error is not None and outcome.reported:\n",
-        "    if outcome.error is not None and outcome.reported:\n"
-        "        from jobcron.runner._telling import job_oops_id\n"
-        "        early = job_oops_id(reporter.utility.prefix, attempt.claim, attempt.uuid)\n"
-        "        set_aside(database, attempt.claim, outcome, oops_id=early)\n",
+        "row before report", "runner/failure.py",
+        "        report = self._report(attempt, ended)\n",
+        "        if ended.outcome.reported:\n"
+        "            from jobcron.runner._telling import job_oops_id\n"
+        "            early = job_oops_id(self._reporter.utility.prefix, attempt.claim, attempt.facts.uuid)\n"
+        "            set_aside(self._database, attempt.claim, ended.outcome, oops_id=early)\n"
+        "        report = self._report(attempt, ended)\n",
         (DEATHS, "any_line"), 400,
     ),
     Bug(
         "an error is swallowed", "runner/_executor.py",
-        "                return self._outcome(cause, attempt)\n",
-        "                return Completed() if isinstance(cause, ValueError) else self._outcome(cause, attempt)\n",
+        "            return self._judge(attempt, cause)\n",
+        "            return Ended(Completed()) if type(cause) is ValueError else self._judge(attempt, cause)\n",
         (DEATHS, "any_line"), 1,
     ),
     Bug(
@@ -181,7 +185,7 @@ BUGS = (
     ),
     Bug(
         "commits pass no fence", "runner/_fence.py",
-        "if attempt is None or attempt.finishing or attempt.connection is not connection:", "if True:",
+        "if attempt is None or not attempt.needs_fence(connection):", "if True:",
         ("tests/runner/test_fence.py", "no_way_to_commit"),
     ),
     Bug(
@@ -195,7 +199,7 @@ BUGS = (
     ),
     Bug(
         "no fence after a refused commit", "runner/_completion.py",
-        "        attempt.finishing = False", "        pass",
+        "        attempt.commit_returned()", "        pass",
         ("tests/runner/test_fence.py", "commit_that_was_refused"),
     ),
     Bug(
@@ -210,12 +214,12 @@ BUGS = (
     ),
     Bug(
         "an interruption is erased", "runner/_keeper.py",
-        "            attempt.interrupted = before\n", "            attempt.interrupted = None\n",
+        "            attempt.clock.withdraw(error)\n", "            attempt.clock.interrupted = None\n",
         ("tests/runner/test_limits.py", "swallows_its_time_limit"),
     ),
     Bug(
         "a job ends its connections for ever", "queue/error_rules.py",
-        '    "the connection to the database was lost",\n', "",
+        "    Interruption.CONNECTION_LOST,\n", "",
         ("tests/database/test_trouble.py", "always_loses_its_connection"),
     ),
     Bug(
@@ -229,8 +233,8 @@ BUGS = (
         ("tests/queue/test_races.py", "superseded"),
     ),
     Bug(
-        "no renewal", "runner/_renewal.py",
-        'if execute(connection, "renew", parameters).rowcount == 1:', "if True:",
+        "no renewal", "runner/attempt.py",
+        "            if _renew(connection, attempt):\n", "            if True:\n",
         ("tests/runner/test_keeper.py", "longer_than_its_lease_is_not_taken"),
     ),
     Bug(
@@ -276,9 +280,9 @@ BUGS = (
     Bug(
         "what goes back has been counted", "queue/outcome.py",
         'class NotStarted(Outcome):\n    """The job was claimed and given back untouched; its history does not '
-        'mention it."""\n\n    status = JobStatus.WAITING\n    kind = "given back"\n    counted = False',
+        'mention it."""\n\n    status = JobStatus.WAITING\n    kind = EventKind.GIVEN_BACK\n    counted = False',
         'class NotStarted(Outcome):\n    """The job was claimed and given back untouched; its history does not '
-        'mention it."""\n\n    status = JobStatus.WAITING\n    kind = "given back"\n    counted = True',
+        'mention it."""\n\n    status = JobStatus.WAITING\n    kind = EventKind.GIVEN_BACK\n    counted = True',
         ("tests/runner/test_keeper.py", "given_back_and_another"),
     ),
     Bug(
@@ -318,12 +322,12 @@ BUGS = (
     ),
     Bug(
         "the parent renews nothing", "runner/isolated/runner.py",
-        "now >= attempt.renew_at", "now < 0",
+        "now >= attempt.clock.renew_at", "now < 0",
         ("tests/runner/isolated/test_isolate.py", "parent_renews"),
     ),
     Bug(
-        "a dead child's commit is overlooked", "runner/isolated/runner.py",
-        "if status is JobStatus.COMPLETED:", "if status is None:",
+        "a dead child's commit is overlooked", "runner/isolated/_deaths.py",
+        "status is not JobStatus.RUNNING:", "status is not JobStatus.COMPLETED:",
         ("tests/runner/isolated/test_isolate.py", "committed_before_its_process_died"),
     ),
 )  # fmt: skip

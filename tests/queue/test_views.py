@@ -186,8 +186,10 @@ def test_a_source_without_load_is_asked_job_by_job(instance: Instance) -> None:
     with instance.database.session() as session:
         found, broken, missing = load_all(source, session, [Claim(n, 1) for n in (1, 2, 3)])
     assert found.job.job is empty
-    assert isinstance(broken.job.job.error, ZeroDivisionError)
-    assert str(missing.job.job.error) == "its row in Finder is missing"
+    with pytest.raises(ZeroDivisionError, match="unreadable"):
+        broken.job.run()
+    with pytest.raises(LookupError, match="its row in Finder is missing"):
+        missing.job.run()
 
 
 def test_a_view_knows_the_row_and_whether_it_is_loaded(instance: Instance) -> None:

@@ -43,7 +43,7 @@ class RunScheduledJobs(JobCronScript):
 
     def main(self) -> int | None:
         """Run, by a runner that stops or removes as the options say."""
-        from jobcron.commands._scheduled_runner import runner_with
+        from jobcron.commands._scheduled_runner import ScheduledRuns
 
         if self.section.runner_class != "JobRunner":
             raise ConfigurationError(
@@ -51,12 +51,11 @@ class RunScheduledJobs(JobCronScript):
                 f"only one that `jobcron runscheduledjobs` has, got: {self.section.runner_class}; `jobcron run "
                 f"{self.section.name}` runs the section as it says"
             )
-        self.runner_class, told = runner_with(
-            stops=not self.options.ignore_errors, deletes=self.options.delete_completed
-        )
+        runs = ScheduledRuns(stops=not self.options.ignore_errors, deletes=self.options.delete_completed)
+        self.runner_class = runs
         try:
             status = super().main()
         finally:
-            for text in told:
+            for text in runs.failures:
                 self.logger.error("%s", text, extra={"oops_id": None})
-        return 1 if told else status
+        return 1 if runs.failures else status

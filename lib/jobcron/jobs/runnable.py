@@ -174,7 +174,7 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
         if value is not None and not (isinstance(value, int) and 0 <= value <= 100):
             raise ValueError(f"expected progress to be a whole number from 0 to 100, or None, got {value!r}")
         if self.attempt:
-            self.attempt.progress = value
+            self.attempt.note_progress(value)
         else:
             self.job.progress = value
 

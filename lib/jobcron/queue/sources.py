@@ -14,7 +14,7 @@ from jobcron.settings.named import dotted_name, find_named
 from jobcron.settings.settings import Section, Settings
 
 
-def find_source(settings: Settings, section: Section) -> Any:
+def find_source(settings: Settings, section: Section) -> object:
     """Return the source that a section names: the utility that provides an interface, or a class itself.
 
     Raises:
@@ -29,7 +29,7 @@ def find_source(settings: Settings, section: Section) -> Any:
     return source_of(found, place, settings)
 
 
-def source_of(found: Any, place: str, settings: Settings) -> Any:
+def source_of(found: object, place: str, settings: Settings) -> object:
     """Return the source that an interface or a class stands for.
 
     Args:
@@ -57,7 +57,7 @@ def source_of(found: Any, place: str, settings: Settings) -> Any:
     return source
 
 
-def _class_that_provides(interface: Any, place: str) -> Any:
+def _class_that_provides(interface: Any, place: str) -> object:
     classes = [c for c in registry.registered().values() if interface.providedBy(c)]
     if len(classes) > 1:
         names = ", ".join(sorted(map(dotted_name, classes)))

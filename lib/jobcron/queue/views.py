@@ -68,7 +68,7 @@ class RunnableView:
         job: the application's object, or a stand-in.
     """
 
-    def __init__(self, job: Any) -> None:
+    def __init__(self, job: object) -> None:
         self.job = job
 
     @property
@@ -176,8 +176,8 @@ class RunnableView:
             TypeError: the job is not runnable, nor can it be adapted to `IRunnableJob`.
             BaseException: whatever the job raises.
         """
-        is_stand_in = isinstance(self.job, Unloadable | Bare)
-        runnable = self.job if is_stand_in else IRunnableJob(self.job)
+        job = self.job
+        runnable = job if isinstance(job, Unloadable | Bare) else IRunnableJob(job)
         runnable.run()
 
     def oops_variables(self) -> list[tuple[str, object]] | None:
@@ -227,7 +227,7 @@ class SourceView:
         source: the job class, or the application's object.
     """
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: object) -> None:
         self.source = source
 
     @property
@@ -283,7 +283,7 @@ class SourceView:
 
     def ready(self) -> Iterable[RunnableView]:
         """Iterate over the jobs that the source says are ready."""
-        return map(RunnableView, self.source.iterReady())
+        return map(RunnableView, self._get("iterReady")())
 
     def load(self, session: Session, numbers: list[int]) -> dict[int, RunnableView]:
         """Return claimed jobs by number, without those that are not found.
@@ -292,10 +292,10 @@ class SourceView:
             Exception: whatever the source raises.
         """
         if self.loads_rows:
-            found: dict[int, Any] = self.source.load(session, numbers)
+            found: dict[int, object] = self._get("load")(session, numbers)
         else:  # a source that uses none of our classes: by convention it has get
             with use_session(session):
-                found = {number: self.source.get(number) for number in numbers}
+                found = {number: self._get("get")(number) for number in numbers}
         return {number: RunnableView(job) for number, job in found.items() if job is not None}
 
     def missing(self) -> RunnableView:
@@ -327,5 +327,5 @@ def _as_tuple(types: Any) -> tuple[type[BaseException], ...]:
 
 
 def _is_whole(row: object, session: Session) -> bool:
-    state: InstanceState[Any] | None = inspect(row, raiseerr=False)
+    state: object = inspect(row, raiseerr=False)
     return not isinstance(state, InstanceState) or (state.session is session and not state.expired)

@@ -175,7 +175,7 @@ class Interruptions:
         elif not first:
             error = Interrupted("a second SIGTERM")
         if error is not None:
-            self._running.interrupted = self._running.interrupted or error
+            self._running.clock.interrupt(error)
             raise error
 
 

@@ -7,16 +7,16 @@ import math
 import signal
 import time
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from jobcron.errors import MemoryLimitExceeded, OutputLimitExceeded, ProcessDied, TimeLimitExceeded
 from jobcron.queue.views import ProcessLimits
-from jobcron.runner._failure import CLEAN_UP_SECONDS
 from jobcron.runner.attempt import Attempt
-from jobcron.runner.isolated._child import Child
+from jobcron.runner.failure import CLEAN_UP_SECONDS
+from jobcron.runner.isolated._child import Child, Watched
 from jobcron.runner.isolated._log_records import record_of
 from jobcron.runner.isolated._memory import memory_of
-from jobcron.runner.isolated._messages import BadMessage
+from jobcron.runner.isolated._messages import BadMessage, Message
 
 START_SECONDS = 120.0
 """How long a child may take to import the application, and then to begin with a job."""
@@ -37,7 +37,7 @@ SHOWN_LINES = 100
 Error = TypeVar("Error", bound=BaseException)
 
 
-class Worker:
+class Slot:
     """A child process, with at most one job.
 
     Args:
@@ -53,7 +53,7 @@ class Worker:
         is_winding_up: whether the job's row has ended as well, and the child does what follows that.
     """
 
-    def __init__(self, order: dict[str, Any], logger: logging.Logger) -> None:
+    def __init__(self, order: Message, logger: logging.Logger) -> None:
         self._child = Child(order)
         self._logger = logger
         self.attempt: Attempt | None = None
@@ -73,7 +73,7 @@ class Worker:
         self._line = b""
 
     @property
-    def watched(self) -> list[Any]:
+    def watched(self) -> list[Watched]:
         """What becomes readable when there is something to attend to."""
         return self._child.watched
 
@@ -92,11 +92,11 @@ class Worker:
         self._limits = limits
         self.attempt, self.has_begun, self._shown = attempt, False, 0
         self.is_over = self.is_winding_up = self._is_cleaning_up = False
-        self._limited_from, self._time_limit = None, attempt.time_limit
+        self._limited_from, self._time_limit = None, attempt.clock.time_limit
         self._end_by = self._start_by()
         self._child.hand(*attempt.claim)
 
-    def messages(self) -> Iterator[dict[str, Any]]:
+    def messages(self) -> Iterator[Message]:
         """Yield what the child says of its jobs; what it logs goes to the log, and so does what is printed.
 
         Raises:
@@ -118,7 +118,7 @@ class Worker:
                     self.has_begun = self.has_worked = True
                     self._end_by = None
                     if self.attempt is not None:
-                        self.attempt.started = self._limited_from = time.monotonic()
+                        self._limited_from = self.attempt.clock.restart()
                 case "over":
                     self._note_the_end(message["cleans_up"])
                 case _:
@@ -135,6 +135,10 @@ class Worker:
         if failed or left:
             self.let_go()
 
+    def forget_job(self) -> None:
+        """Note that nobody knows what became of the job."""
+        self.attempt = None
+
     def wind_up(self) -> None:
         """Let the child do what follows its job's end, which is written: actions after the commit, mail."""
         self.is_winding_up, self._time_limit = True, None
@@ -147,7 +151,7 @@ class Worker:
         self.is_over = True
         if cleans_up and not self._is_cleaning_up:
             self._is_cleaning_up, self._limited_from = True, time.monotonic()
-            self._time_limit = self.attempt.time_limit or CLEAN_UP_SECONDS
+            self._time_limit = self.attempt.clock.time_limit or CLEAN_UP_SECONDS
 
     def let_go(self) -> None:
         """Tell the child that there is nothing more to do."""
