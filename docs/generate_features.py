@@ -1,7 +1,7 @@
-"""The part of the reference that tells which promise is kept, and which tests show it.
+"""Generate the page that says which promises are kept, and which tests show each.
 
-The promises are in ``features.toml``. A test says by ``@pytest.mark.feature("LP-07")`` which of them it shows. The
-marks are read from the source: nothing has to be imported, so that the page is built where the tests cannot run.
+The promises are in ``features.toml``. ``@pytest.mark.feature("LP-07")`` on a test says which of them it shows. The
+marks are read from the source: nothing has to be imported, so the page can be built where the tests cannot run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parts of the reference that tell of a job's life: statuses, moves of status, events."""
+"""Generate the parts of the reference about a job's life: statuses, moves of status, events."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ CAUSES = {
     (W, X): "`cancel()`",
     (W, E): "its `expires_at` is past",
     (W, C): "`complete()`",
-    (R, R): "its process died, and another run takes it over",
-    (R, W): "a retry; an interruption; it was given back unstarted; `queue()`",
+    (R, R): "its process died, and another run takes the job over",
+    (R, W): "a retry; an interruption; it was released before it started; `queue()`",
     (R, C): "it returned, and its work was committed; `complete()`",
-    (R, F): "it raised an error, or ran out of time, or its process died too often; `fail()`",
+    (R, F): "it raised an error, or exceeded its time limit, or its process died too often; `fail()`",
     (R, S): "it raised `SuspendJobException`; `suspend()`",
-    (R, X): "`cancel()`; it was to wait again, and another job with its key waits already",
+    (R, X): "`cancel()`; it should wait again, but another job with its key is already waiting",
     (C, W): "`queue()`",
     (F, W): "`queue()`",
     (F, C): "`complete()`",
@@ -100,16 +100,16 @@ KINDS = {
     "completed": "`complete()` by hand. Plain success leaves no event.",
     "failed": "The attempt ended in an error; `oops_id` names the report. Or `fail()` by hand.",
     "user error": "The attempt ended in one of `user_error_types`.",
-    "retry": "The attempt ended in an error that is tried again.",
+    "retry": "The attempt ended in an error that is retried.",
     "suspended": "The job raised `SuspendJobException`. Or `suspend()` by hand.",
-    "cancelled": "`cancel()`; `detail` has the status before it.",
+    "cancelled": "`cancel()`; `detail` has the previous status.",
     "interrupted": "The run was stopped, or the database was in trouble (`detail`). The attempt does not count.",
-    "stopping": "The process of a job of several tasks was asked to end; it does so after the task.",
-    "superseded": "The job was to wait again, and another job with its key waits already: it is CANCELLED.",
-    "taken over": "The lease was past: the process of the attempt before died. A new attempt begins.",
-    "expired": "The job was not started before its `expires_at`.",
-    "requeued": "`queue()`; `detail` has the counts before it.",
-    "resumed": "`resume()`; `detail` has the counts before it.",
+    "stopping": "The process of a job of several tasks was asked to end; it ends after the task.",
+    "superseded": "The job should wait again, but another job with its key is already waiting: it is CANCELLED.",
+    "taken over": "The lease had expired, because the process of the previous attempt died. A new attempt starts.",
+    "expired": "The job did not start before its `expires_at`.",
+    "requeued": "`queue()`; `detail` has the previous counts.",
+    "resumed": "`resume()`; `detail` has the previous counts.",
 }
 
 NOT_WRITTEN = {"given back", "lease lost"}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from conftest import Instance
 from fooapp import ActJob
+from instances import Instance
 from jobcron.database.trouble import mark_refusal
 from jobcron.errors import DatabaseUnavailable, Interrupted, LeaseLost, TimeLimitExceeded
 from jobcron.jobs.lease import Claim

@@ -38,6 +38,7 @@ from jobcron.scripts.groups import ProcessJobSources, groups_of
 from jobcron.scripts.order import runner_class_of
 from jobcron.settings.directories import check_shared_directory, private_directory
 from jobcron.settings.instance import load_settings, presented
+from jobcron.settings.named import dotted_name
 from jobcron.settings.reading import read
 from jobcron.settings.secrets import Redactor
 from jobcron.settings.settings import Section, Settings
@@ -106,7 +107,8 @@ def _guarded(settings: Settings, check: Callable[[Settings], Iterator[Finding]])
     except (Exception, SystemExit) as error:  # the application's, most likely: a run would end by it, too
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f"(in {last.filename}, line {last.lineno})"
-        found = Finding(f"unexpected {type(error).__name__}: {error} {place}", 1)
+        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+        found = Finding(f"unexpected {type(error).__name__}: {error} {place}{notes}", 1)
     else:
         return
     yield found._replace(text=Redactor(settings.secrets()).text(found.text))
@@ -136,12 +138,12 @@ def _section(settings: Settings, section: Section) -> Iterator[Finding]:
     if isinstance(source, type) and not SourceView(source).has_run:
         raise ConfigurationError(
             f"{settings.path}: section [{section.name}], key source_interface: expected the jobs of "
-            f"{registry.dotted_name(source)} to have a method run, they have none"
+            f"{dotted_name(source)} to have a method run, they have none"
         )
     if isinstance(source, type) and issubclass(source, StepsJob):
         source.check()
     yield Finding(
-        f"section {section.name}: {registry.dotted_name(source)}, run by {runner.__name__}, at {section.schedule}"
+        f"section {section.name}: {dotted_name(source)}, run by {runner.__name__}, at {section.schedule}"
     )
     yield from _kept_functions(settings, section, source)
 
@@ -150,8 +152,8 @@ def _kept_functions(settings: Settings, section: Section, source: Any) -> Iterat
     """Say what does nothing of ``keep_functions``: all of it in a section of other jobs, names that nobody has."""
     place = f"{settings.path}: section [{section.name}], key keep_functions"
     if section.keep_functions and not (isinstance(source, type) and issubclass(source, FunctionJob)):
-        expected = f"expected a section whose source is {registry.dotted_name(FunctionJob)}"
-        yield Finding(f"{place}: {expected}, got {registry.dotted_name(source)}: it does nothing", is_warning=True)
+        expected = f"expected a section whose source is {dotted_name(FunctionJob)}"
+        yield Finding(f"{place}: {expected}, got {dotted_name(source)}: it does nothing", is_warning=True)
         return
     for name in section.keep_functions or ():
         try:

@@ -15,8 +15,8 @@ from jobcron.jobs.arguments.declared import TARGET, Declared, check_annotation, 
 from jobcron.jobs.arguments.row_values import check_row_values
 from jobcron.jobs.family import target_name
 from jobcron.jobs.job import Job
-from jobcron.jobs.registry import dotted_name
 from jobcron.settings.database_url import describe_url
+from jobcron.settings.named import dotted_name
 
 JOB_VALUES = frozenset(
     {

@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session, SessionTransaction
 from jobcron.database.statements import execute
 from jobcron.database.tables import JobSourceRow, JobTypeRow, jobs_connection
 from jobcron.errors import SchemaMismatch
-from jobcron.jobs.registry import SourceName, _classes, dotted_name, source_names
+from jobcron.jobs.registry import SourceName, _classes, source_names
 from jobcron.settings.database_url import describe_url
+from jobcron.settings.named import dotted_name
 
 PENDING_LIMIT = 1000
 """So many jobs of a type that no class has are counted, at most."""

@@ -6,15 +6,14 @@ A name read from a row is only ever looked up here: nothing is imported because 
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, NamedTuple
 
 from zope.component import getGlobalSiteManager
 from zope.interface import directlyProvidedBy, providedBy
-from zope.interface.interfaces import IInterface
 
 from jobcron.errors import ConfigurationError, DuplicateJobType, UnknownJobType
 from jobcron.interfaces import IJobSource
+from jobcron.settings.named import dotted_name
 
 _classes: dict[str, type[Any]] = {}
 
@@ -61,15 +60,6 @@ def class_of(name: str) -> type[Any]:
 def registered() -> dict[str, type[Any]]:
     """Return all job types of this process, with their classes."""
     return dict(_classes)
-
-
-def dotted_name(thing: Any) -> str:
-    """Return the dotted name of a class, an interface or the class of an object."""
-    if IInterface.providedBy(thing):
-        return f"{thing.__module__}.{thing.__name__}"
-    if not inspect.isclass(thing):
-        thing = type(thing)
-    return f"{thing.__module__}.{thing.__qualname__}"
 
 
 def source_interfaces(source: Any) -> list[Any]:

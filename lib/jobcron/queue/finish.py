@@ -93,7 +93,7 @@ def _write(
 
 def _state(connection: Connection, claim: Claim) -> tuple[JobStatus, int] | None:
     row = connection.execute(select(Job._status, Job.lease_token).where(Job.id == claim.id)).first()
-    return None if row is None else row._tuple()
+    return None if row is None else (row[0], row[1])
 
 
 def still_ours(database: TransactionSource, claim: Claim) -> bool:

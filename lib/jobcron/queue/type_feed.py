@@ -14,11 +14,12 @@ from jobcron.database.tables import JobTypeRow
 from jobcron.errors import DatabaseUnavailable
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim
+from jobcron.queue._stand_ins import Bare
 from jobcron.queue.claim import claim, reclaim
 from jobcron.queue.finish import set_aside
 from jobcron.queue.loading import Claimed, FeedOrder, end_expired, load_all, record_taken_over
 from jobcron.queue.outcome import NotStarted
-from jobcron.queue.views import Bare, RunnableView
+from jobcron.queue.views import RunnableView
 from jobcron.reports.metrics import current_observer
 
 RECLAIM_SECONDS = 30.0

@@ -19,7 +19,7 @@ from typing import Any
 from jobcron.errors import ConfigurationError
 from jobcron.reports import bson
 from jobcron.settings.directories import private_directory, sync_folder
-from jobcron.settings.named import find_callable
+from jobcron.settings.named import find_named
 from jobcron.settings.secrets import storable
 from jobcron.settings.settings import Settings
 
@@ -142,7 +142,7 @@ class Publishers:
             except ConfigurationError as error:
                 raise ConfigurationError(f"{self._place}: {error}") from error
             return DateDirectory(self._root, self._what, bson.encode)
-        publisher: Publisher = find_callable(name, self._place)
+        publisher: Publisher = find_named(name, self._place)
         return publisher
 
 

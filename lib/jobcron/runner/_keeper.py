@@ -23,8 +23,8 @@ from jobcron.errors import DatabaseUnavailable, Interrupted, TimeLimitExceeded
 from jobcron.jobs.history import record
 from jobcron.jobs.lease import lost
 from jobcron.runner._backlog import Backlog, give_back
-from jobcron.runner._signals import Interruptions
 from jobcron.runner.attempt import Attempt, renew
+from jobcron.runner.signals import Interruptions
 
 GIVE_BACK_SECONDS = 5.0
 """A job that runs longer than this is slow: what was claimed behind it goes back to the queue."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -16,6 +14,7 @@ from jobcron.queue.sources import find_source, source_of
 from jobcron.runner.application import session_class_of
 from jobcron.runner.job_runner import JobRunner
 from jobcron.runner.source_runner import Limits
+from jobcron.settings.named import find_named
 from jobcron.settings.settings import Section, Settings
 
 
@@ -31,7 +30,6 @@ class Order(NamedTuple):
         logger: the script's.
         started: when the script began, by the monotonic clock.
         session: a test's own, to work in; None: a connection of its own.
-        imports_for_good: whether the process is a script's, and its first run; see `jobcron.runner.garbage`.
     """
 
     settings: Settings
@@ -42,7 +40,6 @@ class Order(NamedTuple):
     logger: logging.Logger
     started: float
     session: Session | None
-    imports_for_good: bool
 
 
 def _source(order: Order) -> Any:
@@ -55,7 +52,7 @@ def runner_class_of(settings: Settings, section: Section) -> Any:
     """Return the runner that a section names.
 
     Raises:
-        ConfigurationError: there is no such class, or it is no runner.
+        ConfigurationError: there is no such class, or it is no runner; see `find_named`.
     """
     name = section.runner_class
     if name == "JobRunner":
@@ -65,16 +62,8 @@ def runner_class_of(settings: Settings, section: Section) -> Any:
 
         return ProcessJobRunner
     place = f"{settings.path}: section [{section.name}], key runner_class"
-    module, _, attribute = name.rpartition(".")
-    found = None
-    with suppress(ImportError):
-        found = getattr(importlib.import_module(module), attribute, None) if module else None
-    if not hasattr(found, "for_source"):
-        raise ConfigurationError(
-            f"{place}: expected JobRunner, ProcessJobRunner or the dotted name of a class with for_source, "
-            f"got: {name}"
-        )
-    return found
+    expected = "a runner class with for_source (short names: JobRunner, ProcessJobRunner)"
+    return find_named(name, place, expected, lambda found: hasattr(found, "for_source"))
 
 
 def limits_of(settings: Settings, section: Section) -> Limits:

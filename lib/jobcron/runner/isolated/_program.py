@@ -22,13 +22,11 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
-import importlib
 import logging
 import os
 import signal
 import sys
 from contextlib import suppress
-from typing import Any
 
 from jobcron.database.database import Database
 from jobcron.errors import UserMistake
@@ -48,6 +46,7 @@ from jobcron.runner.isolated._messages import Message
 from jobcron.runner.job_runner import JobRunner
 from jobcron.runner.source_runner import Limits
 from jobcron.settings.instance import load_settings, presented
+from jobcron.settings.named import find_named
 
 PR_SET_PDEATHSIG = 1
 
@@ -85,11 +84,9 @@ def _work(line: Line, order: Message, logger: logging.Logger) -> None:
         globalErrorUtility.configure(order["section"], settings)
         with ImportsForGood(is_ours=True):
             application = load_application(settings)
-        module, _, name = order["source"].partition(":")
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-        source = source_of(found, "the source of an isolated run", settings)
+        asked_by = "the source of an isolated run"
+        found = find_named(order["source"], asked_by, "an interface or a job class", lambda found: True)
+        source = source_of(found, asked_by, settings)
         post.configure(settings.mail, settings.mail_from)
         database = Database(
             order["database_url"],

@@ -8,7 +8,6 @@ enforce on itself: the limits of time, memory and output. A child that lives wri
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -40,6 +39,7 @@ from jobcron.runner.isolated._messages import BadMessage, Message, order_of
 from jobcron.runner.isolated._slot import KILL_SECONDS, Slot
 from jobcron.runner.isolated._slots import Slots
 from jobcron.runner.job_runner import JobRunner
+from jobcron.runner.signals import if_main_thread, readable_signals
 from jobcron.runner.source_runner import Limits, SourceRunner
 
 POLL_SECONDS = 0.5
@@ -93,7 +93,8 @@ class ProcessJobRunner(SourceRunner):
             Exception: the source could not say which jobs are ready.
             KeyboardInterrupt: after the jobs that ran were put back.
         """
-        with self._signals() as wakeup, closing(self.database.session()) as session:
+        handlers = if_main_thread({signal.SIGTERM: self._on_signal, signal.SIGINT: self._on_signal})
+        with readable_signals(handlers) as wakeup, closing(self.database.session()) as session:
             try:
                 while self._hand_out(session) or self._slots:
                     self._slots.wait(wakeup, POLL_SECONDS)
@@ -284,26 +285,6 @@ class ProcessJobRunner(SourceRunner):
         kind = self._deaths.conclude(attempt, error)
         self.count(facts.class_name, is_completed=kind == Completed.kind)
         self.observer.job_ended(facts.class_name, facts.claim.id, kind, seconds)
-
-    @contextmanager
-    def _signals(self) -> Iterator[int]:
-        """Take over SIGTERM and SIGINT, where this is the main thread; yield what they make readable."""
-        reading, writing = os.pipe()
-        os.set_blocking(writing, False)
-        before: dict[signal.Signals, Any] = {}
-        with suppress(ValueError):  # not the main thread: then nobody can stop the run
-            for number in (signal.SIGTERM, signal.SIGINT):
-                before[number] = signal.signal(number, self._on_signal)
-        wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False) if before else -1
-        try:
-            yield reading
-        finally:
-            if before:
-                signal.set_wakeup_fd(wakeup)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            os.close(reading)
-            os.close(writing)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Hand a signal on; the children give their jobs the grace."""
