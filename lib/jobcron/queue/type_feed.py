@@ -122,11 +122,11 @@ class TypeFeed:
             self._batch, self._seconds = 1, None  # there may be more like this one
         return entries
 
-    def _is_poison_to_load(self, session: Session, claim: Claim) -> bool:
+    def _is_poison_to_load(self, session: Session, taken: Claim) -> bool:
         """Tell whether a job died again when it was to be stopped for its deaths: then loading it is deadly."""
-        if claim != self._reclaimed:
+        if taken != self._reclaimed:
             return False
-        crashes = session.scalar(select(Job.crash_count).where(Job.id == claim.id))
+        crashes = session.scalar(select(Job.crash_count).where(Job.id == taken.id))
         return (crashes or 0) > self._crash_limit
 
 
