@@ -34,6 +34,7 @@ from jobcron import (
     job_type_column,
     new_job,
 )
+from jobcron.database.trouble import Interruption
 
 
 class Base(DeclarativeBase):
@@ -136,9 +137,9 @@ class NotNow(Exception):
 
 
 class Deadlock(Exception):
-    """Marked as `jobcron.database.database` marks errors of its engines that say so."""
+    """Marked as `jobcron.database.trouble` marks errors of its engines that say so."""
 
-    jobcron_interruption = "a deadlock"
+    jobcron_interruption = Interruption.DEADLOCK
 
 
 class Unprintable(Exception):

@@ -10,7 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,13 +171,6 @@ def generate(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("generate")
 
 
-@pytest.fixture
-def event_kinds(generate: Any) -> Callable[[Path], set[str]]:
-    """Return what finds the kinds of events in a folder of modules."""
-    found: Callable[[Path], set[str]] = importlib.import_module("generate_moves").event_kinds
-    return found
-
-
 def test_every_generated_part_is_complete(generate: Any) -> None:
     for name, make in generate.PARTS.items():
         assert make().strip(), name
@@ -193,27 +186,6 @@ def test_the_reference_has_every_key_of_the_schema_with_its_comment(generate: An
     assert "### `database_url`\n\nThe database of the jobs: `sqlite:////absolute/path`" in text
     assert "### `crash_limit`\n\nA job whose process died this often is not run again." in text
     assert "Default: `3`." in text
-
-
-def test_every_kind_of_event_is_found_in_the_source(
-    event_kinds: Callable[[Path], set[str]], tmp_path: Path
-) -> None:
-    (tmp_path / "module.py").write_text(
-        "def f():\n    record(connection, claim, 'literal', None)\n    record_all(c, claims, kind='named')\n"
-    )
-    assert event_kinds(tmp_path) == {"literal", "named"}
-
-
-@pytest.mark.parametrize(
-    "statement",
-    ["record(c, claim, 'a' + b, None)", "c.execute(insert(Event), {})", "record(c, claim, kind, None)"],
-)
-def test_an_event_whose_kind_cannot_be_told_is_an_error(
-    event_kinds: Callable[[Path], set[str]], tmp_path: Path, statement: str
-) -> None:
-    (tmp_path / "module.py").write_text(f"def f():\n    {statement}\n")
-    with pytest.raises(Exception, match="kind of an event cannot be told|writes an event"):
-        event_kinds(tmp_path)
 
 
 def test_the_documentation_is_built_without_a_warning(tmp_path: Path) -> None:

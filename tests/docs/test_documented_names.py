@@ -52,6 +52,8 @@ def anchors() -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_every_path_that_a_page_names_is_there(page: Path) -> None:
     for name in PATH.findall(page.read_text()):
+        if "ROOM/" in name:  # any room
+            continue
         assert list(ROOT.glob(name.rstrip("/"))), f"{name} is not there"
 
 

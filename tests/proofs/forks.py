@@ -112,8 +112,9 @@ def run(instance: str, order: dict[str, Any], answer: int) -> None:
     os.environ["JOBCRON_CONFIG"] = instance
     if "url" in order:
         os.environ["JOBCRON_DATABASE_URL"] = order["url"]
-        retry.PAUSE_SECONDS = 0.01
-        retry.PAUSES = (0.01, 0.01, None)
+        for name in ("WHILE_CLAIMING", "WHILE_FINISHING"):
+            policy = getattr(retry, name)
+            setattr(retry, name, policy._replace(pauses=(0.01,) * len(policy.pauses)))
     sys.argv = ["jobcron run", order.get("section", "work"), *order.get("options", ())]
     deadline = Deadline(order.get("die_at", 0))
     status = 0

@@ -219,7 +219,7 @@ BUGS = (
     ),
     Bug(
         "a job ends its connections for ever", "queue/error_rules.py",
-        '    "the connection to the database was lost",\n', "",
+        "    Interruption.CONNECTION_LOST,\n", "",
         ("tests/database/test_trouble.py", "always_loses_its_connection"),
     ),
     Bug(
@@ -255,8 +255,9 @@ BUGS = (
         ("tests/runner/test_death.py", "commit_without_an_answer and before"),
     ),
     Bug(
-        "reports through a link", "reports/_publishers.py",
-        "                os.link(temporary, path)\n", "                path.write_bytes(temporary.read_bytes())\n",
+        "reports through a link", "settings/directories.py",
+        "                os.link(temporary, path)\n",
+        "                with open(path, \"wb\") as file:\n                    file.write(content)\n",
         ("tests/reports/test_oops.py", "symbolic_link"),
     ),
     Bug(
@@ -280,9 +281,9 @@ BUGS = (
     Bug(
         "what goes back has been counted", "queue/outcome.py",
         'class NotStarted(Outcome):\n    """The job was claimed and given back untouched; its history does not '
-        'mention it."""\n\n    status = JobStatus.WAITING\n    kind = "given back"\n    counted = False',
+        'mention it."""\n\n    status = JobStatus.WAITING\n    kind = EventKind.GIVEN_BACK\n    counted = False',
         'class NotStarted(Outcome):\n    """The job was claimed and given back untouched; its history does not '
-        'mention it."""\n\n    status = JobStatus.WAITING\n    kind = "given back"\n    counted = True',
+        'mention it."""\n\n    status = JobStatus.WAITING\n    kind = EventKind.GIVEN_BACK\n    counted = True',
         ("tests/runner/test_keeper.py", "given_back_and_another"),
     ),
     Bug(

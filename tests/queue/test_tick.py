@@ -17,7 +17,7 @@ from effort import effort, effort_of, noted_statements
 from fooapp import DoFooJob, OwnReadyJob
 from instances import Instance
 from jobcron import JobStatus
-from jobcron.commands._check import check_config
+from jobcron.commands._check_config import check_config
 from jobcron.commands._check_runs import check_runs
 from jobcron.queue import tick
 from jobcron.settings.named import dotted_name

@@ -621,10 +621,14 @@ def test_an_application_that_is_broken_is_a_crash_with_a_report(instance: Instan
 @on_sqlite
 def test_a_runner_class_that_is_not_to_be_had_is_refused(instance: Instance) -> None:
     job = do_foo(instance)
-    for name in ("NoSuchRunner", "no_such_module.Runner", "fooapp.Foo"):
+    for name, found in {
+        "NoSuchRunner": "got: NoSuchRunner",
+        "no_such_module.Runner": "found no module no_such_module",
+        "fooapp.Foo": "found the class fooapp.Foo",
+    }.items():
         instance.configure(sections=f"[do_foo]\nsource_interface: fooapp.IDoFooJobSource\nrunner_class: {name}\n")
         message = refused(instance, expect=2)
-        for part in (f"{instance.path}/jobcron.conf", "section [do_foo], key runner_class", f"got: {name}"):
+        for part in (f"{instance.path}/jobcron.conf", "section [do_foo], key runner_class", found):
             assert part in message
     untouched(instance, job)
 

@@ -12,7 +12,7 @@ import pytest
 
 from instances import Instance
 from jobcron import ConfigurationError, load_settings
-from jobcron.commands._check import check_config
+from jobcron.commands._check_config import check_config
 from jobcron.commands._init import init
 from jobcron.commands._upgrade import upgrade
 from jobcron.database.roles import read_roles

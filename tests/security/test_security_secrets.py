@@ -15,7 +15,7 @@ import fooapp
 from evidence import command_lines, files_below
 from instances import Instance, wait_until
 from jobcron import ConfigurationError, Database, JobStatus, load_settings, new_mail, send
-from jobcron.commands._check import check_config
+from jobcron.commands._check_config import check_config
 from jobcron.commands._init import init
 from jobcron.reports.mail import Outbox, post
 from jobcron.scripts.control import Control

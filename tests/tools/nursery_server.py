@@ -32,7 +32,7 @@ import jobcron
 
 NOT_IMPORTED = (
     "jobcron.scripts._section_run",
-    "jobcron.commands._check",
+    "jobcron.commands._check_config",
     "jobcron.scripts._member",
     "jobcron.testing",
 )

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 
 from jobcron.database.connection_options import CONNECT_ARGUMENTS, SERVERS_END
 from jobcron.database.trouble import mark_interruption
-from jobcron.settings.database_url import parse_url
+from jobcron.settings.sqlalchemy_url import parse_url
 
 IMMEDIATE = {"jobcron_begin": "IMMEDIATE"}
 """Execution options of transactions that will write. On SQLite they take the write lock when they begin:

@@ -19,7 +19,7 @@ from jobcron.database._engine import BUSY_SECONDS, IMMEDIATE, make_engine
 from jobcron.database.statements import be_brief
 from jobcron.database.trouble import first_line, trouble_of
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
-from jobcron.settings.database_url import describe_url
+from jobcron.settings.sqlalchemy_url import describe_url
 
 COMPANION_SECONDS = 0.25
 """How long one who must not wait long waits for a lock."""
@@ -115,11 +115,11 @@ class Database:
             with transaction:
                 yield connection
         except DBAPIError as error:
-            reason = trouble_of(error)
-            if reason is None:
+            kind = trouble_of(error)
+            if kind is None:
                 raise
             raise DatabaseUnavailable(
-                f"{self.origin}: the database {self.describe()} did not do what was asked: {reason}: "
+                f"{self.origin}: the database {self.describe()} did not do what was asked: {kind.sentence}: "
                 f"{first_line(error.orig)}"
             ) from error
         finally:

@@ -12,9 +12,9 @@ from uuid import UUID
 from jobcron.database.sessions import AnySession, session_for
 from jobcron.errors import InvalidJobData, NothingToDoJob, UnknownFunction
 from jobcron.functions._options import stored_retries
-from jobcron.functions._state import FunctionState, state_of
+from jobcron.functions._state import FunctionState
 from jobcron.functions._times import later, moment_of, offset_of
-from jobcron.functions.registered import Function, find, registered_function
+from jobcron.functions.registered import Function, function_named, registered_function
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.arguments.json_data import is_text, shown
 from jobcron.jobs.draft import session_to_use
@@ -60,7 +60,7 @@ class FunctionJob(BaseRunnableJob):
         Raises:
             UnknownFunction: nobody has registered it in this process.
         """
-        return find(str(self.function))
+        return function_named(str(self.function))
 
     def run(self) -> None:
         """Call the function; what it returns is kept as text, in the same transaction (DJF-07).
@@ -97,7 +97,7 @@ class FunctionJob(BaseRunnableJob):
     def database_only(self) -> bool:  # type: ignore[override]
         """Whether the function says that it does nothing outside its job's database."""
         with suppress(UnknownFunction):
-            return find(str(self.metadata.get("function"))).options.database_only
+            return function_named(str(self.metadata.get("function"))).options.database_only
         return False
 
     @classmethod
@@ -198,7 +198,7 @@ class FunctionJob(BaseRunnableJob):
     @property
     def state(self) -> FunctionState:
         """The state, as the connector calls it."""
-        return state_of(self.job.status)
+        return FunctionState.of(self.job.status)
 
     @property
     def func_name(self) -> str:

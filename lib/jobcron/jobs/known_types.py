@@ -17,8 +17,8 @@ from jobcron.database.statements import execute
 from jobcron.database.tables import JobSourceRow, JobTypeRow, jobs_connection
 from jobcron.errors import SchemaMismatch
 from jobcron.jobs.registry import SourceName, _classes, source_names
-from jobcron.settings.database_url import describe_url
 from jobcron.settings.named import dotted_name
+from jobcron.settings.sqlalchemy_url import describe_url
 
 PENDING_LIMIT = 1000
 """So many jobs of a type that no class has are counted, at most."""

@@ -187,6 +187,7 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
     def __repr__(self) -> str:
         about = ""
         if isinstance(self.context, FamilyRow):
+            # any object: the family's row
             about = f" for {getattr(self.context, target_name(type(self.context)), None)!r}"
         elif self.job.target_type is not None:
             about = f" for {self.job.target_type} {self.job.target_id}"

@@ -110,6 +110,7 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
         cls.finds_ready_jobs_itself = getattr(cls.iterReady, "__func__", None) is not ready
         if cls.class_job_type is not None:
             enum = type(cls.class_job_type)
+            # any object: an item of a standard enum or of lazr.enum
             enum_name = getattr(getattr(cls.class_job_type, "enum", enum), "__name__", enum.__name__)
             family = cls.context_class.__tablename__ if cls.has_family else enum_name
             cls.type_name = f"{family}.{cls.class_job_type.name}"

@@ -6,7 +6,7 @@ import math
 import random
 from typing import NamedTuple
 
-from jobcron.database.trouble import REFUSALS, interruption_of
+from jobcron.database.trouble import Interruption, interruption_of
 from jobcron.errors import (
     Interrupted,
     LeaseLost,
@@ -20,12 +20,15 @@ MAX_DATABASE_INTERRUPTIONS = 10
 """A job that meets one of `BOUNDED_INTERRUPTIONS` more often than this in a row has failed."""
 
 BOUNDED_INTERRUPTIONS = (
-    "a deadlock",
-    "a serialization failure",
-    "the database's disk was full",
-    "the database's disk failed",
-    "the connection to the database was lost",
-    *REFUSALS.values(),
+    Interruption.DEADLOCK,
+    Interruption.SERIALIZATION_FAILURE,
+    Interruption.DISK_FULL,
+    Interruption.DISK_FAILED,
+    Interruption.CONNECTION_LOST,
+    Interruption.LOCK_TIMEOUT,
+    Interruption.STATEMENT_TIMEOUT,
+    Interruption.READ_ONLY,
+    Interruption.MEMORY_FULL,
 )
 """What the job itself may bring about, each time that it runs."""
 
@@ -81,11 +84,11 @@ def outcome_of(error: BaseException, job: RunnableView, counts: Counts, interrup
         return Lost(error)
     if any(isinstance(e, Interrupted | KeyboardInterrupt) for e in errors):
         return Stopped(error)
-    reason = next(filter(None, map(interruption_of, (error, *errors))), None)
-    if reason is not None:
-        if reason in BOUNDED_INTERRUPTIONS and interruptions >= MAX_DATABASE_INTERRUPTIONS:
+    kind = next(filter(None, map(interruption_of, (error, *errors))), None)
+    if kind is not None:
+        if kind in BOUNDED_INTERRUPTIONS and interruptions >= MAX_DATABASE_INTERRUPTIONS:
             return Failed(error)
-        return Stopped(error, reason, back_off(interruptions))
+        return Stopped(error, kind.sentence, back_off(interruptions), kind)
     if all(isinstance(e, SuspendJobException) for e in errors):
         return Suspended(error)
     user = job.user_error_types

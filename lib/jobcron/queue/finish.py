@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from jobcron.database.database import TransactionSource
 from jobcron.database.retry import TRIES, persistently
 from jobcron.database.statements import be_brief, execute
-from jobcron.database.trouble import NO_LOCK, interruption_of
+from jobcron.database.trouble import Interruption, interruption_of
 from jobcron.errors import DatabaseUnavailable
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import record
@@ -87,7 +87,7 @@ def _write(
         row = _state(connection, claim)
         return outcome if row == (outcome.status, claim.token) else None
     if not isinstance(outcome, NotStarted):
-        record(connection, claim, outcome.kind, outcome.detail, oops_id)
+        record(connection, claim, outcome.kind, outcome.note, oops_id)
     return outcome
 
 
@@ -120,7 +120,7 @@ def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
     try:
         state = persistently(database, str(claim), look, tries=2)
     except DatabaseUnavailable as error:
-        if interruption_of(error) != NO_LOCK:
+        if interruption_of(error) is not Interruption.LOCK_TIMEOUT:
             raise
         return None
     return state[0] if state is not None and state[1] == claim.token else None

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from jobcron.database.database import TransactionSource
-from jobcron.jobs.history import record, record_all
+from jobcron.jobs.history import EventKind, record, record_all
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim
 from jobcron.queue._stand_ins import Unloadable
@@ -53,7 +53,7 @@ def end_expired(connection: Connection, type_id: int, logger: logging.Logger) ->
     """Move jobs of a type that were not started in time to EXPIRED; tell whether there may be more."""
     expired = expire(connection, type_id, EXPIRE_BATCH)
     if expired:
-        record_all(connection, expired, "expired", None)
+        record_all(connection, expired, EventKind.EXPIRED, None)
         logger.info("%s jobs expired before they were started.", len(expired))
     return len(expired) == EXPIRE_BATCH
 
@@ -106,7 +106,7 @@ def record_taken_over(session: Session, claim: Claim, taken: RunnableView | Sour
     """
     uuid = session.scalar(select(Job.uuid).where(Job.id == claim.id))
     effects = effects_of(taken.database_only, uuid)
-    record(session.connection(), claim, "taken over", f"the lease was past; {effects}")
+    record(session.connection(), claim, EventKind.TAKEN_OVER, f"the lease was past; {effects}")
 
 
 def effects_of(database_only: bool, uuid: object) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from jobcron.database.after_commit import ON_FAILED_ACTION
 from jobcron.database.database import TransactionSource
+from jobcron.database.trouble import causes_of
 from jobcron.queue.views import SourceView
 from jobcron.runner._backlog import Backlog
 from jobcron.runner._fence import fenced
@@ -75,9 +76,5 @@ def run_context(
 
 def clear_frames(error: BaseException) -> None:
     """Let go of what the frames of an error's traceback hold; the traceback's text stays as it is."""
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        traceback.clear_frames(current.__traceback__)
-        current = current.__cause__ or current.__context__
+    for link in causes_of(error):
+        traceback.clear_frames(link.__traceback__)

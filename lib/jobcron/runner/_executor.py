@@ -16,6 +16,7 @@ from jobcron.database.tables import Event
 from jobcron.database.trouble import follows_trouble, interruption_of
 from jobcron.errors import DatabaseUnavailable, Interrupted, LeaseLost, TimeLimitExceeded
 from jobcron.interfaces import JobStatus
+from jobcron.jobs.history import EventKind
 from jobcron.jobs.lease import Claim
 from jobcron.queue.error_rules import BOUNDED_INTERRUPTIONS, members_of, outcome_of
 from jobcron.queue.finish import settled
@@ -177,7 +178,7 @@ class Executor:
     def _interruptions_of(self, claim: Claim) -> int:
         """Return how many deadlocks and the like there were in a row."""
         mine = Event.job_id == claim.id
-        others = select(func.coalesce(func.max(Event.id), 0)).where(mine, Event.kind != "interrupted")
+        others = select(func.coalesce(func.max(Event.id), 0)).where(mine, Event.kind != EventKind.INTERRUPTED)
         count = select(func.count()).where(
             mine, Event.detail.in_(BOUNDED_INTERRUPTIONS), Event.id > others.scalar_subquery()
         )

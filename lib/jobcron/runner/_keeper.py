@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import TransactionSource
 from jobcron.errors import DatabaseUnavailable, Interrupted, TimeLimitExceeded
-from jobcron.jobs.history import record
+from jobcron.jobs.history import EventKind, record
 from jobcron.jobs.lease import lost
 from jobcron.runner._backlog import Backlog, give_back
 from jobcron.runner.attempt import Attempt, renew
@@ -214,7 +214,7 @@ class Keeper:
         """Write to a job's history that its process was asked to end, where its class wants that."""
         if attempt.job.tells_stopping:
             with self._connected().begin() as connection:
-                record(connection, attempt.claim, "stopping", None)
+                record(connection, attempt.claim, EventKind.STOPPING, None)
         self._told_stopping = attempt
 
     def _renew(self, attempt: Attempt) -> None:

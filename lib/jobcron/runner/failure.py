@@ -139,9 +139,9 @@ class FailureHandler:
                     self._reporter.tell_people(attempt, outcome, report)
                 return
             except BaseException as failure:  # `sys.exit` as well: it ends neither job nor run
-                reason = interruption_of(failure)
-                if is_last or reason is None:
-                    self._reporter.tell_nobody_told(attempt, failure, reason)
+                kind = interruption_of(failure)
+                if is_last or kind is None:
+                    self._reporter.tell_nobody_told(attempt, failure, kind and kind.sentence)
                     return
             finally:
                 _roll_back(attempt)

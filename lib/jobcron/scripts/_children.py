@@ -42,8 +42,8 @@ class Start(NamedTuple):
     after: float = 0.0
 
 
-class Child:
-    """A child that runs.
+class MemberProcess:
+    """A running child: the run of one section.
 
     It has a process group of its own, so that a signal from the keyboard reaches it once: handed on.
     """
@@ -99,7 +99,7 @@ class Children:
         self.received: list[int] = []
         self._jobs = jobs
         self._handed_on = 0
-        self._running: dict[int, Child] = {}
+        self._running: dict[int, MemberProcess] = {}
         self._selector = selectors.DefaultSelector()
 
     def run(self, starts: Sequence[Start]) -> None:
@@ -121,7 +121,7 @@ class Children:
                 return
             start = waiting.popleft()
             try:
-                child = Child(start)
+                child = MemberProcess(start)
             except OSError as error:
                 self.unstartable[start.name] = error.strerror or str(error)
                 continue

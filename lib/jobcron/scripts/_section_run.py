@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import Database, TransactionSource
 from jobcron.database.runs import is_due, record_run
-from jobcron.database.trouble import first_line
+from jobcron.database.trouble import INSUFFICIENT_PRIVILEGE, first_line, sqlstate_of
 from jobcron.database.version import check_schema
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.jobs import known_types
@@ -37,9 +37,6 @@ from jobcron.scripts.order import (
 )
 from jobcron.settings.named import dotted_name
 from jobcron.settings.settings import Section, Settings
-
-INSUFFICIENT_PRIVILEGE = "42501"
-"""PostgreSQL's code of a right that a role has not."""
 
 
 def import_application(settings: Settings, section: Section) -> Application:
@@ -94,7 +91,7 @@ def _opened_database(order: Order) -> Iterator[TransactionSource]:
     try:
         yield database
     except DBAPIError as error:
-        if getattr(error.orig, "pgcode", None) != INSUFFICIENT_PRIVILEGE:  # any object: an error of the driver
+        if sqlstate_of(error.orig) != INSUFFICIENT_PRIVILEGE:
             raise
         raise ConfigurationError(
             f"{_origin(order)}: expected a role that may use jobcron's tables, got: {first_line(error.orig)}; "

@@ -14,6 +14,7 @@ from jobcron.queue.sources import find_source, source_of
 from jobcron.runner.application import session_class_of
 from jobcron.runner.job_runner import JobRunner
 from jobcron.runner.source_runner import Limits
+from jobcron.settings.database_url import POSTGRESQL, SQLITE, backend_of
 from jobcron.settings.named import find_named
 from jobcron.settings.settings import Section, Settings
 
@@ -63,6 +64,7 @@ def runner_class_of(settings: Settings, section: Section) -> Any:
         return ProcessJobRunner
     place = f"{settings.path}: section [{section.name}], key runner_class"
     expected = "a runner class with for_source (short names: JobRunner, ProcessJobRunner)"
+    # any object: what the section names, before it is known to be a runner
     return find_named(name, place, expected, lambda found: hasattr(found, "for_source"))
 
 
@@ -72,7 +74,7 @@ def limits_of(settings: Settings, section: Section) -> Limits:
     Raises:
         ConfigurationError: it asks for more workers than the database can serve.
     """
-    if section.max_workers > 1 and settings.database_url.startswith("sqlite"):
+    if section.max_workers > 1 and backend_of(settings.database_url) == SQLITE:
         raise ConfigurationError(
             f"{settings.path}: section [{section.name}], key max_workers: expected 1 for an SQLite database, "
             f"where one job writes at a time, got: {section.max_workers}"
@@ -111,6 +113,6 @@ def _open_database(order: Order) -> TransactionSource:
 def _origin(order: Order) -> str:
     """Return where the database, and the role in it if it has one of its own, are named, for messages."""
     origin = order.settings.database_origin
-    if order.dbuser is None or not order.settings.database_url.startswith("postgres"):
+    if order.dbuser is None or backend_of(order.settings.database_url) != POSTGRESQL:
         return origin
     return f"{origin} and {order.settings.path}: section [{order.section.name}], key dbuser, role {order.dbuser}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -70,10 +69,3 @@ class PruneJobs(CronScript):
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._is_stopping = True
-
-
-def prune(arguments: list[str]) -> int:
-    """Remove what is old: the script is the same as ``prune_jobs.py``."""
-    sys.argv = ["jobcron prune", *arguments]
-    PruneJobs().lock_and_run()
-    return 0

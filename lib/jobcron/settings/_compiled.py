@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
+from contextlib import suppress
 from typing import Any
 
 from jobcron._version import __version__
 from jobcron.errors import ConfigurationError
+from jobcron.settings.directories import read_own, write_whole
 from jobcron.settings.settings import Section, Settings
 from jobcron.settings.trust import _is_ours, distrust
 
@@ -69,11 +70,8 @@ def _kept(state_dir: str) -> Any:
     """
     if not _is_ours(os.stat(state_dir), 0o022):
         return None
-    # O_NONBLOCK: a pipe that nobody writes to is no wait without end.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with os.fdopen(os.open(os.path.join(state_dir, COMPILED_NAME), flags), encoding="utf-8") as file:
-        status = os.fstat(file.fileno())
-        return json.load(file) if stat.S_ISREG(status.st_mode) and _is_ours(status, 0o077) else None
+    found = read_own(os.path.join(state_dir, COMPILED_NAME))
+    return json.loads(found[0]) if found and _is_ours(found[1], 0o077) else None
 
 
 def check_alone(settings: Settings) -> None:
@@ -103,14 +101,7 @@ def write_compiled(settings: Settings, texts: dict[str, str]) -> None:
     values: dict[str, Any] = settings._asdict()
     values["sections"] = {k: v._asdict() for k, v in settings.sections.items()}
     content = {"version": __version__, "texts": texts, "settings": values}
-    path = os.path.join(settings.state_dir, COMPILED_NAME)
-    temporary = f"{path}.{os.getpid()}"
-    try:
-        if not _is_ours(os.stat(settings.state_dir), 0o022):
-            return
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
-            json.dump(content, file)
-        os.rename(temporary, path)
-    except (OSError, ValueError):
-        return
+    with suppress(OSError, ValueError):
+        if _is_ours(os.stat(settings.state_dir), 0o022):
+            path = os.path.join(settings.state_dir, COMPILED_NAME)
+            write_whole(path, json.dumps(content).encode(), is_synced=False)

@@ -83,7 +83,7 @@ def _directories(text: str, place: Place) -> list[str]:
 
 
 def _url(text: str, place: Place) -> str:
-    from jobcron.settings.database_url import parse_url
+    from jobcron.settings.sqlalchemy_url import parse_url
 
     try:
         parsed = parse_url(text)

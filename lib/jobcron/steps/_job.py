@@ -17,12 +17,13 @@ from jobcron.errors import ConfigurationError, IncompleteJobType
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.arguments import json_data
 from jobcron.jobs.draft import session_to_use
+from jobcron.jobs.history import EventKind
 from jobcron.jobs.job import Job
 from jobcron.jobs.runnable import BaseRunnableJob
 from jobcron.steps import values as given
 from jobcron.steps._checks import HOOKS, check_definition, check_task, check_values
 from jobcron.steps._running import failed, run_hook, run_tasks
-from jobcron.steps._state import STOPPING_EVENT, State, state_of
+from jobcron.steps._state import State, state_of
 from jobcron.steps._tasks import AnyTask, Task, place_of, resolve, task_name
 
 WORKSPACE, STEP, NEXT_TASK = "workspace", "step", "next_task"
@@ -318,7 +319,7 @@ class StepsJob(BaseRunnableJob):
         if self.attempt is not None:
             return self.attempt.must_stop()
         told = exists().where(
-            Event.job_id == self.id, Event.kind == STOPPING_EVENT, Event.lease_token == self.job.lease_token
+            Event.job_id == self.id, Event.kind == EventKind.STOPPING, Event.lease_token == self.job.lease_token
         )
         return bool(self.session.scalar(select(told)))
 

@@ -118,7 +118,7 @@ def assert_failed(job: Any, error: str = "") -> None:
 
 def _assert_status(job: Any, status: JobStatus) -> Job:
     __tracebackhide__ = True
-    row: Job = getattr(job, "job", job)
+    row: Job = job if isinstance(job, Job) else job.job
     session = object_session(row)
     if session is not None:
         session.refresh(row)

@@ -393,7 +393,7 @@ def test_several_workers_are_refused_on_sqlite(harsh: Instance) -> None:
         ),
         (
             "harshapp.HarshJob.load = refuse_for_the_database",
-            ["no more jobs could be claimed: the database went for lunch"],
+            ["no more jobs could be claimed: the database was busy"],
         ),
     ],
     ids=["application", "context", "death", "database"],
@@ -476,9 +476,10 @@ def be_twofaced(instance: Instance, in_the_child: str) -> str:
     """Let the application do something else in child processes; return the configuration as it was."""
     (instance.path / "twofaced.py").write_text(
         "import os, sys\nimport harshapp\nfrom sqlalchemy.exc import OperationalError\n"
+        "from jobcron.database.trouble import Interruption\n"
         "def refuse():\n    raise RuntimeError('not in a child')\n"
         "def refuse_for_the_database(*arguments):\n    error = OperationalError('', {}, Exception())\n"
-        "    error.jobcron_interruption = 'the database went for lunch'\n    raise error\n"
+        "    error.jobcron_interruption = Interruption.BUSY\n    raise error\n"
         f"if 'jobcron.runner.isolated' in sys.orig_argv:\n    {in_the_child}\n"
     )
     conf = instance.path / "jobcron.conf"

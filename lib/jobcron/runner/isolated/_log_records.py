@@ -43,7 +43,7 @@ class ToParent(logging.Handler):
                 "traceback": error and cut(traceback_of(error), MAX_TEXT),
                 "is_shown": bool(record.exc_info),
                 "stack": record.stack_info and cut(record.stack_info, MAX_TEXT),
-                # any object: a log record with what its caller added
+                # any object: a record of the log
                 "is_told": hasattr(record, "oops_id") or not is_alarming(logging.getLogger()),
             }
         except Exception:

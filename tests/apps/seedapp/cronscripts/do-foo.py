@@ -2,7 +2,7 @@
 # Do Foo. The shell finds the checkout's Python, as in run_jobs.py: cron's python3 would not have our packages.
 # fmt: off
 ''':'
-python=${0%/*}/../../../.venv/bin/python
+python=${0%/*}/../../../../.venv/bin/python
 exec "$python" "$0" "$@"
 '''
 # fmt: on

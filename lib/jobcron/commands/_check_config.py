@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import logging
+import argparse
 import os
 import socket
 import stat
 import traceback
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError
 
+from jobcron.commands._check_database import check_database
 from jobcron.commands._crontab import group_schedule
-from jobcron.commands._output import say
-from jobcron.database.clock import database_now
-from jobcron.database.database import Database
+from jobcron.commands._output import Finding, say
 from jobcron.database.trouble import first_line
-from jobcron.database.version import VERSION_TABLE, check_schema
 from jobcron.errors import ConfigurationError, DirectoryError, UnknownFunction, UserMistake
 from jobcron.functions.calls import FunctionJob
-from jobcron.functions.registered import find
-from jobcron.jobs import known_types, registry
-from jobcron.jobs.job import Job
+from jobcron.functions.registered import function_named
+from jobcron.jobs import registry
 from jobcron.queue.sources import find_source
 from jobcron.queue.views import SourceView
-from jobcron.reports.logs import visible
 from jobcron.reports.metrics import find_hook
 from jobcron.reports.oops import globalErrorUtility
 from jobcron.runner.application import load_application
 from jobcron.scripts.control import Control
 from jobcron.scripts.groups import ProcessJobSources, groups_of
 from jobcron.scripts.order import runner_class_of
+from jobcron.settings.database_url import SQLITE, backend_of
 from jobcron.settings.directories import check_shared_directory, private_directory
 from jobcron.settings.instance import load_settings, presented
 from jobcron.settings.named import dotted_name
@@ -45,25 +40,15 @@ from jobcron.settings.settings import Section, Settings
 from jobcron.steps import StepsJob
 
 SMTP_SECONDS = 5
-CLOCK_SLACK = timedelta(minutes=1)
 
 
-class Finding(NamedTuple):
-    """What a check found.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add nothing: the subcommand has no arguments."""
 
-    Attributes:
-        text: in one line.
-        status: 0 where it is well or only worth knowing, else the exit status that it leads to.
-        is_warning: whether it is worth knowing.
-    """
 
-    text: str
-    status: int = 0
-    is_warning: bool = False
-
-    def __str__(self) -> str:
-        word = "error" if self.status else "warning" if self.is_warning else "ok"
-        return f"{word:<8} {visible(self.text.replace(chr(10), ' '))}"
+def perform(options: argparse.Namespace) -> int:
+    """Perform the subcommand, and return its exit status."""
+    return check_config(options.config)
 
 
 def check_config(config: str | None) -> int:
@@ -157,7 +142,7 @@ def _kept_functions(settings: Settings, section: Section, source: Any) -> Iterat
         return
     for name in section.keep_functions or ():
         try:
-            find(name)
+            function_named(name)
         except UnknownFunction as error:
             yield Finding(f"{place}: {error}", is_warning=True)
 
@@ -233,7 +218,7 @@ def _mail(settings: Settings) -> Iterator[Finding]:
         try:
             socket.create_connection(address, SMTP_SECONDS).close()
         except (OSError, UnicodeError) as error:  # UnicodeError: no name can be like this
-            reason = getattr(error, "strerror", None) or error
+            reason = getattr(error, "strerror", None) or error  # any object: not every error is the system's
             yield Finding(f"mail: {address[0]} port {address[1]} does not answer: {reason}", is_warning=True)
         else:
             yield Finding(f"mail: {address[0]} port {address[1]}")
@@ -242,52 +227,7 @@ def _mail(settings: Settings) -> Iterator[Finding]:
 def _databases(settings: Settings, is_loaded: bool) -> Iterator[Finding]:
     users: dict[str | None, str] = {None: settings.database_origin}
     for section in settings.sections.values():
-        if section.dbuser and not settings.database_url.startswith("sqlite"):  # which has no roles
+        if section.dbuser and backend_of(settings.database_url) != SQLITE:  # which has no roles
             users.setdefault(section.dbuser, f"{settings.path}: section [{section.name}], key dbuser")
     for user, origin in users.items():
-        yield from _guarded(settings, partial(_database, user=user, origin=origin, is_loaded=is_loaded))
-
-
-def _database(settings: Settings, user: str | None, origin: str, is_loaded: bool) -> Iterator[Finding]:
-    database = Database(settings.database_url, user, origin=origin)
-    path = database.engine.url.database or ""
-    if database.dialect == "sqlite" and not os.path.exists(path):
-        raise DirectoryError(f"{origin}: expected the database {path}, it is not there: run `jobcron upgrade`")
-    try:
-        with database.begin(writing=False) as connection:
-            check_schema(connection, f"{database.describe()} ({origin})", logging.getLogger("jobcron"))
-            version = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
-            yield Finding(f"database {database.describe()}: version {version} of the tables")
-            if user is None:
-                yield from _clock(connection)
-                if is_loaded:  # else nobody knows which types it would have
-                    yield from _unclaimed(connection)
-    finally:
-        database.close()
-
-
-def _clock(connection: Connection) -> Iterator[Finding]:
-    """Compare the clocks; SQLite's is this machine's, so there only the rows can tell."""
-    now = connection.scalar(select(database_now()))
-    newest = connection.scalar(select(Job.date_created).order_by(Job.id.desc()).limit(1))
-    if now is None:
-        return
-    ahead = timedelta(seconds=round((datetime.now(UTC) - now).total_seconds()))
-    if abs(ahead) > CLOCK_SLACK:
-        yield Finding(
-            f"clock: this machine's differs from the database's by {ahead}; jobs go by the database's",
-            is_warning=True,
-        )
-    if newest is not None and newest - now > CLOCK_SLACK:
-        yield Finding(
-            f"clock: a job was created at {newest:%Y-%m-%d %H:%M} UTC by the database's clock, now it says "
-            f"{now:%Y-%m-%d %H:%M}: it was set back, and jobs wait until then",
-            is_warning=True,
-        )
-
-
-def _unclaimed(connection: Connection) -> Iterator[Finding]:
-    for name, pending in known_types.unclaimed(connection):
-        yield Finding(
-            f"{pending} pending jobs of the type {name}, which no class of this application has", is_warning=True
-        )
+        yield from _guarded(settings, partial(check_database, user=user, origin=origin, is_loaded=is_loaded))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any
-
 from jobcron.errors import ConfigurationError
 from jobcron.scripts.job_script import JobCronScript
 
@@ -62,11 +59,3 @@ class RunScheduledJobs(JobCronScript):
             for text in runs.failures:
                 self.logger.error("%s", text, extra={"oops_id": None})
         return 1 if runs.failures else status
-
-
-def run_scheduled_jobs(arguments: list[str]) -> int:
-    """Run the ready jobs of functions."""
-    sys.argv = ["jobcron runscheduledjobs", *arguments]
-    script: Any = RunScheduledJobs()
-    script.lock_and_run()
-    return 0
