@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Instance
-from jobcron.commands._check import check_config
+from instances import Instance
+from jobcron.commands._check_config import check_config
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

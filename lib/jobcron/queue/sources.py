@@ -9,11 +9,12 @@ from zope.interface.interfaces import IInterface
 
 from jobcron.errors import ConfigurationError
 from jobcron.jobs import registry
+from jobcron.queue.views import SourceView
 from jobcron.settings.named import dotted_name, find_named
 from jobcron.settings.settings import Section, Settings
 
 
-def find_source(settings: Settings, section: Section) -> Any:
+def find_source(settings: Settings, section: Section) -> object:
     """Return the source that a section names: the utility that provides an interface, or a class itself.
 
     Raises:
@@ -28,7 +29,7 @@ def find_source(settings: Settings, section: Section) -> Any:
     return source_of(found, place, settings)
 
 
-def source_of(found: Any, place: str, settings: Settings) -> Any:
+def source_of(found: object, place: str, settings: Settings) -> object:
     """Return the source that an interface or a class stands for.
 
     Args:
@@ -40,7 +41,7 @@ def source_of(found: Any, place: str, settings: Settings) -> Any:
         ConfigurationError: nobody provides the interface, or the class is no source.
     """
     if not IInterface.providedBy(found):
-        if not callable(getattr(found, "iterReady", None)):
+        if not SourceView(found).is_source:
             raise ConfigurationError(
                 f"{place}: expected an interface or a class with iterReady, got {dotted_name(found)}"
             )
@@ -56,7 +57,7 @@ def source_of(found: Any, place: str, settings: Settings) -> Any:
     return source
 
 
-def _class_that_provides(interface: Any, place: str) -> Any:
+def _class_that_provides(interface: Any, place: str) -> object:
     classes = [c for c in registry.registered().values() if interface.providedBy(c)]
     if len(classes) > 1:
         names = ", ".join(sorted(map(dotted_name, classes)))

@@ -31,7 +31,6 @@ class Order(NamedTuple):
         logger: the script's.
         started: when the script began, by the monotonic clock.
         session: a test's own, to work in; None: a connection of its own.
-        imports_for_good: whether the process is a script's, and its first run; see `jobcron.runner.garbage`.
     """
 
     settings: Settings
@@ -42,7 +41,6 @@ class Order(NamedTuple):
     logger: logging.Logger
     started: float
     session: Session | None
-    imports_for_good: bool
 
 
 def _source(order: Order) -> Any:
@@ -66,6 +64,7 @@ def runner_class_of(settings: Settings, section: Section) -> Any:
         return ProcessJobRunner
     place = f"{settings.path}: section [{section.name}], key runner_class"
     expected = "a runner class with for_source (short names: JobRunner, ProcessJobRunner)"
+    # any object: what the section names, before it is known to be a runner
     return find_named(name, place, expected, lambda found: hasattr(found, "for_source"))
 
 
