@@ -529,7 +529,7 @@ def test_crontab_can_say_that_nothing_is_to_be_mailed(tmp_path: Path) -> None:
             "unexpected ValueError: ",
         ),
         ("def call(): raise SystemExit(3)", "crashing:call", "unexpected SystemExit: 3"),
-        ("raise ImportError('password=hunter2\\nsecond line')", "crashing", "got ImportError: "),
+        ("raise ImportError('password=hunter2\\nsecond line')", "crashing", "when it is imported: ImportError: "),
     ],
 )
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
