@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import TransactionSource
-from jobcron.database.retry import insist
+from jobcron.database.retry import retry_in_session
 from jobcron.database.trouble import first_line
 from jobcron.errors import DatabaseUnavailable
 from jobcron.queue.error_rules import members_of
@@ -160,7 +160,7 @@ class JobRunner(SourceRunner):
             return entries
 
         try:
-            first, *others = insist(session, f"{entry.claim} could not be loaded again", load)
+            first, *others = retry_in_session(session, f"{entry.claim} could not be loaded again", load)
         except BaseException:
             self._backlog.extend([entry])
             raise
