@@ -28,6 +28,5 @@ def opened_database(config: str | None) -> Iterator[tuple[Settings, Database]]:
         load_application(settings)
         with closing(Database(settings.database_url, origin=settings.database_origin)) as database:
             with database.begin(writing=False) as connection:
-                where = f"{database.describe()} ({database.origin})"
-                check_schema(connection, where, logging.getLogger("jobcron"))
+                check_schema(connection, database.where, logging.getLogger("jobcron"))
             yield settings, database

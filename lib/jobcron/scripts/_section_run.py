@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from jobcron.database.database import Database, TransactionSource
+from jobcron.database.database import TransactionSource
 from jobcron.database.runs import EndedRun, is_due, record_run
 from jobcron.database.trouble import INSUFFICIENT_PRIVILEGE, first_line, sqlstate_of
 from jobcron.database.version import check_schema
@@ -124,8 +124,8 @@ def _prepare(database: TransactionSource, order: Order, source: Any) -> bool:
     found_unclaimed = False
     sources = known_types.registered_sources(order.settings.source_names())
     with database.begin(writing=False) as connection:
-        if isinstance(database, Database):
-            check_schema(connection, f"{database.describe()} ({database.origin})", order.logger)
+        if not database.is_ambient:
+            check_schema(connection, database.where, order.logger)
         known = known_types.is_known(connection, sources)
         # Intervals of the clock: of a busy section a run is always recent, and one is the first in each of these.
         if is_due(connection, order.section.name, time.time() % order.settings.activity_interval):
