@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 import fooapp
 import guestapp
 import steps_jobs
-from guestapp import SECTIONS, Customer
+from fooapp import Foo
+from guestapp import Customer
 from instances import FUNCTIONS, Instance
 from jobcron import Database
 from jobcron.commands._grant import Grants
@@ -23,6 +24,7 @@ from jobcron.testing import database_session
 from jobcron.testing.server import PrivatePostgreSQL
 from paths import APPS
 from proving import Proof
+from runner_processes import Gate
 
 
 @pytest.fixture(autouse=True)
@@ -101,17 +103,12 @@ def proof(tmp_path: Path, database_url: str) -> Iterator[Proof]:
     proof.database.close()
 
 
-def pytest_collection_finish() -> None:
-    """Keep what was imported and collected out of all later searches for garbage: it stays."""
-    gc.freeze()
-
-
 @pytest.fixture
 def guest(instance: Instance) -> Instance:
     """Return an instance for the application."""
     with instance.database.begin() as connection:
         guestapp.Base.metadata.create_all(connection)
-    instance.configure(sections=SECTIONS)
+    instance.configure(sections=guestapp.SECTIONS)
     path = instance.path / "jobcron.conf"
     path.write_text(path.read_text().replace("fooapp:register", "guestapp"))
     return instance
@@ -134,3 +131,23 @@ def customer(guest_session: Session) -> Customer:
     guest_session.add(customer)
     guest_session.flush()
     return customer
+
+
+@pytest.fixture
+def foo(session: Session) -> Foo:
+    """Return a foo that nobody has committed."""
+    foo = Foo(name="foo")
+    session.add(foo)
+    session.flush()
+    return foo
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """Return a gate for one job."""
+    return Gate(tmp_path)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported and collected out of all later searches for garbage: it stays."""
+    gc.freeze()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pytest
+from sqlalchemy.orm import Session
 
 import guestapp
+from fooapp import DoFooJob, Foo
 from instances import Instance
 from jobcron import BaseRunnableJob, IncompleteJobType, JobStatus, JobType
 from jobcron.jobs.job import Job
@@ -121,3 +123,22 @@ def test_a_job_type_without_run_is_refused_when_its_class_is_made() -> None:
 
         class Nothing(BaseRunnableJob):
             class_job_type = guestapp.GuestJobType.LETTER
+
+
+@pytest.mark.feature("LP-11")
+def test_oops_vars_of_the_base_are_extended_by_the_family(session: Session, foo: Foo) -> None:
+    job = DoFooJob.create(foo)
+    oops_vars = job.getOopsVars()
+    assert ("job_id", job.job.id) in oops_vars
+    assert ("foo_id", foo.id) in oops_vars
+    assert ("foo_job_id", job.context.id) in oops_vars
+    assert ("foo_job_type", job.context.job_type.title) in oops_vars
+
+
+@pytest.mark.parametrize("progress", [-1, 101, "half", 2**40, 1.5])
+def test_progress_is_a_per_cent(session: Session, foo: Foo, progress: object) -> None:
+    job = DoFooJob.create(foo)
+    with pytest.raises(ValueError, match="from 0 to 100"):
+        job.progress = progress  # type: ignore[assignment]
+    job.progress = 100
+    assert job.job.progress == 100

@@ -60,7 +60,7 @@ BUGS = (
     Bug(
         "claims do not lock", "database/sql/claim.postgresql.sql",
         "        FOR NO KEY UPDATE SKIP LOCKED\n", "",
-        ("tests/queue/test_races.py", "four_runners"),
+        ("tests/queue/test_claim.py", "four_runners"),
     ),
     Bug(
         "lease by the client's clock", "database/sql/__init__.py",
@@ -174,7 +174,7 @@ BUGS = (
     Bug(
         "poison takes its neighbours along", "database/sql/claim.sqlite.sql",
         "WHERE place = 1 OR crashes = 0", "WHERE place > 0",
-        ("tests/queue/test_races.py", "claimed_alone"),
+        ("tests/queue/test_claim.py", "claimed_alone"),
     ),
     Bug(
         "a retry keeps its work", "runner/_executor.py",
@@ -225,12 +225,12 @@ BUGS = (
     Bug(
         "acquire returns what has started", "jobs/status.py",
         "NOT_STARTED = (W, S, B)", "NOT_STARTED = (W, R, S, B)",
-        ("tests/queue/test_source.py", "once_the_old_one_has_started"),
+        ("tests/jobs/test_source.py", "once_the_old_one_has_started"),
     ),
     Bug(
         "a retry fights its twin", "queue/finish.py",
         "        twin = twin_of(connection, claim.id)\n", "        twin = None\n",
-        ("tests/queue/test_races.py", "superseded"),
+        ("tests/queue/test_finish.py", "superseded"),
     ),
     Bug(
         "no renewal", "runner/attempt.py",
@@ -270,13 +270,13 @@ BUGS = (
         "            jobs = source.load(session, [claim.id for claim in claims])\n",
         "            claims = claims[::-1]\n"
         "            jobs = source.load(session, [claim.id for claim in claims])\n",
-        ("tests/queue/test_races.py", "in_order_of_priority"),
+        ("tests/queue/test_claim.py", "in_order_of_priority"),
     ),
     Bug(
         "a status that lies", "scripts/_endings.py",
         '_log(script).error("%s", error, extra=TOLD)\n        return error.exit_status\n',
         '_log(script).error("%s", error)\n        return 0\n',
-        ("tests/scripts/test_script.py", "another_version"),
+        ("tests/database/test_version.py", "another_version"),
     ),
     Bug(
         "what goes back has been counted", "queue/outcome.py",
@@ -314,7 +314,7 @@ BUGS = (
         "one stray type breaks the run", "jobs/registry.py",
         "        return _classes[name]\n    except KeyError:\n",
         "        return _classes[name]\n    except ZeroDivisionError:\n",
-        ("tests/queue/test_source.py", "type_without_a_class"),
+        ("tests/jobs/test_registry.py", "type_without_a_class"),
     ),
     Bug(
         "a forked copy goes on", "runner/attempt.py",

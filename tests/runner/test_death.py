@@ -26,12 +26,6 @@ KILLED = -signal.SIGKILL
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
-@pytest.fixture
-def gate(tmp_path: Path) -> Gate:
-    """Return a gate for one job."""
-    return Gate(tmp_path)
-
-
 def batch_behind(instance: Instance, *actions: tuple[str, Any], **values: Any) -> tuple[int, list[int]]:
     """Make a job, and five neighbours of which some are claimed together with it.
 

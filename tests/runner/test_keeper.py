@@ -35,12 +35,6 @@ def hasty(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
     return instance
 
 
-@pytest.fixture
-def gate(tmp_path: Path) -> Gate:
-    """Return a gate for one job."""
-    return Gate(tmp_path)
-
-
 def first_lease(instance: Instance, job: int) -> datetime:
     """Return when the lease ends that a job has now."""
     lease = seen(instance, job).lease_expires

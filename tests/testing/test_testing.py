@@ -82,15 +82,6 @@ def test_the_factory_makes_jobs_in_every_status_that_the_database_takes(
     assert (job.status, job.requester) == (status, "me")
 
 
-@pytest.fixture
-def foo(session: Session) -> Foo:
-    """Return a foo."""
-    foo = Foo()
-    session.add(foo)
-    session.flush()
-    return foo
-
-
 @pytest.mark.feature("LP-30")
 def test_waiting_jobs_are_of_one_class_about_one_target_and_in_order(session: Session, foo: Foo) -> None:
     other = Foo()

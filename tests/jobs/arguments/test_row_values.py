@@ -46,15 +46,6 @@ def acquire(foo: Foo, values: dict[str, Any]) -> None:
     DoFooJob.acquire(foo, **values)
 
 
-@pytest.fixture
-def foo(session: Session) -> Foo:
-    """Return what jobs are about."""
-    foo = Foo(name="foo")
-    session.add(foo)
-    session.flush()
-    return foo
-
-
 @pytest.mark.feature("LP-08")
 @pytest.mark.parametrize("make", [create, create_multiple, acquire])
 def test_a_value_that_its_column_cannot_hold_is_refused_by_name(

@@ -1,90 +1,19 @@
-"""The legal moves of a job's status: by hand, and as the database guards them, whoever writes."""
+"""Moves of a job's status by hand: which are legal, and whose transaction they are part of."""
 
 from __future__ import annotations
 
 import itertools
 
 import pytest
-from sqlalchemy import select
-from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.orm import Session
 
+from fooapp import ActJob
 from instances import Instance
-from jobcron import DuplicateJob, InvalidTransition, Job, JobStatus, LeaseHeld, NoSession
-from jobcron.database.tables import Event
+from jobcron import DuplicateJob, InvalidTransition, Job, JobStatus
 from jobcron.testing import JobFactory
+from moves import LEGAL
 
 W, R, C, F, S, X, E, B = JobStatus
-
-# As the design has them, written down once more: the code's own table is what is tested.
-LEGAL = {
-    W: {R, S, X, E, C},
-    R: {W, C, F, S, X},
-    C: {W},
-    F: {W, C},
-    S: {W, X, C},
-    X: {W, C},
-    E: {W, C},
-    B: {W, X, E},
-}
-MOVES = [pair for pair in itertools.product(JobStatus, repeat=2) if pair[0] is not pair[1]]
-
-
-@pytest.mark.feature("LP-02")
-def test_statuses_have_launchpads_values_and_texts_for_people() -> None:
-    assert [s.value for s in JobStatus] == list(range(8))
-    assert [s.name for s in JobStatus][:5] == ["WAITING", "RUNNING", "COMPLETED", "FAILED", "SUSPENDED"]
-    assert all(s.title == s.name.capitalize() and s.description.endswith(".") for s in JobStatus)
-
-
-@pytest.mark.feature("LP-02")
-def test_the_database_lets_legal_moves_pass_and_refuses_all_others(instance: Instance) -> None:
-    with instance.session() as session:
-        factory = JobFactory(session)
-        jobs = {pair: factory.makeJob(pair[0]).id for pair in MOVES}
-    passed = {pair for pair in MOVES if _move_in_sql(instance, jobs[pair], pair[1])}
-    assert passed == {(a, b) for a, targets in LEGAL.items() for b in targets}
-
-
-def _move_in_sql(instance: Instance, job: int, requested: JobStatus) -> bool:
-    finished = "date_created" if requested in (C, F, X, E) else "NULL"
-    leased = "lease_expires = date_created, lease_token = lease_token + 1," if requested is R else ""
-    try:
-        instance.query(
-            f"UPDATE jobcron_job SET {leased} date_finished = {finished}, status = :status WHERE id = :id",
-            id=job,
-            status=int(requested),
-        )
-    except IntegrityError:
-        return False
-    return True
-
-
-@pytest.mark.feature("LP-02")
-@pytest.mark.parametrize(
-    "change",
-    [
-        "lease_token = lease_token - 1",
-        "status = 8",
-        "status = 2",  # without date_finished
-        "lease_expires = NULL",
-        "attempt_count = -1",
-    ],
-)
-def test_the_database_refuses_a_running_row_that_makes_no_sense(instance: Instance, change: str) -> None:
-    with instance.session() as session:
-        job = JobFactory(session).makeJob(R).id
-    with pytest.raises(DatabaseError):
-        instance.query(f"UPDATE jobcron_job SET {change} WHERE id = {job}")
-    assert instance.row(job).status is R
-
-
-@pytest.mark.feature("LP-02")
-def test_a_claim_needs_a_greater_token_than_any_before(instance: Instance) -> None:
-    with instance.session() as session:
-        job = JobFactory(session).makeJob(W).id
-    with pytest.raises(IntegrityError):
-        instance.query(f"UPDATE jobcron_job SET status = 1, lease_expires = date_created WHERE id = {job}")
 
 
 @pytest.mark.feature("LP-03")
@@ -160,34 +89,6 @@ def test_manage_transaction_commits(instance: Instance) -> None:
     assert instance.row(number).status is R
 
 
-@pytest.mark.feature("LP-03")
-def test_a_lease_is_held_by_one_and_a_stale_one_is_free(session: Session) -> None:
-    job = JobFactory(session).makeJob()
-    job.acquireLease(-300)
-    assert job.getTimeout() == 0
-    job.acquireLease(60)
-    with pytest.raises(LeaseHeld, match=r"^Lease is already held\.$"):
-        job.acquireLease()
-    assert 55 <= job.getTimeout() <= 60
-    assert not job.is_runnable
-
-
-@pytest.mark.feature("LP-03")
-def test_is_runnable_asks_for_status_due_time_expiry_and_lease(session: Session) -> None:
-    job = JobFactory(session).makeJob()
-    assert job.is_runnable
-    assert job.is_pending
-    for change in ("scheduled_start", "expires_at"):
-        other = JobFactory(session).makeJob()
-        shift = 1 if change == "scheduled_start" else -1
-        setattr(other, change, other.date_created.replace(year=other.date_created.year + shift))
-        session.flush()
-        assert not other.is_runnable
-    job.suspend()
-    assert not job.is_runnable
-    assert job.is_pending
-
-
 @pytest.mark.feature("LP-22")
 def test_only_a_suspended_job_can_be_resumed(session: Session) -> None:
     job = JobFactory(session).makeJob(F)
@@ -223,32 +124,6 @@ def test_a_running_job_cannot_be_suspended_beside_another_with_its_key(session: 
     with pytest.raises(DuplicateJob, match=f"is suspended, found job {twin.id}, which has not started"):
         running.suspend()
     assert running.status is JobStatus.RUNNING
-
-
-def test_the_status_cannot_be_assigned(session: Session) -> None:
-    job = JobFactory(session).makeJob()
-    with pytest.raises(AttributeError):
-        job.status = C
-    assert session.scalars(select(Job).where(Job.status == W)).all() == [job]
-
-
-def test_what_people_do_is_in_the_jobs_history(session: Session) -> None:
-    factory = JobFactory(session)
-    waiting = [factory.makeJob() for _ in range(3)]
-    running = factory.makeJob(JobStatus.RUNNING)
-    waiting[0].suspend()
-    waiting[1].cancel()
-    waiting[2].complete()
-    running.fail()
-    found = {}
-    for event in session.scalars(select(Event)):
-        found[event.job_id] = (event.kind, event.detail, "@" in event.actor)
-    assert [found[job.id] for job in (*waiting, running)] == [
-        ("suspended", "was Waiting", True),
-        ("cancelled", "was Waiting", True),
-        ("completed", "was Waiting", True),
-        ("failed", "was Running", True),
-    ]
 
 
 BY_HAND = {"start": W, "complete": R, "fail": R, "suspend": W, "cancel": W, "queue": F, "resume": S}
@@ -348,15 +223,19 @@ def test_what_is_resumed_begins_afresh(instance: Instance) -> None:
     assert instance.events(number) == ["resumed"]
 
 
-@pytest.mark.feature("LP-02", "LP-03")
-@pytest.mark.parametrize("status", list(JobStatus), ids=lambda status: status.name)
-def test_pending_is_what_has_not_ended(session: Session, status: JobStatus) -> None:
-    assert JobFactory(session).makeJob(status).is_pending == (status in (W, R, S, B))
-
-
-@pytest.mark.feature("LP-03")
-def test_a_job_whose_session_is_closed_says_so(instance: Instance) -> None:
+@pytest.mark.feature("LP-09")
+def test_a_requeue_by_hand_that_finds_a_job_with_the_same_key_is_refused_and_names_it(instance: Instance) -> None:
     with instance.session() as session:
-        job = JobFactory(session).makeJob()
-    with pytest.raises(NoSession, match="expected <Job 1> to be in a session"):
-        job.suspend()
+        foo = instance.foo(session)
+        job = ActJob.acquire(foo, metadata={"do": [("raise", "value")]}, session=session).job.id
+    instance.run("act")
+    with instance.session() as session:
+        twin = ActJob.acquire(session.merge(foo), session=session).job.id
+    with instance.session() as session, pytest.raises(DuplicateJob, match=rf"found job {twin}\b"):
+        session.get_one(Job, job).queue()
+    assert instance.row(job).status is JobStatus.FAILED
+    instance.run("act")  # the twin completes, and is in nobody's way any more
+    with instance.session() as session:
+        session.get_one(Job, job).queue()
+    assert instance.row(job).status is JobStatus.WAITING
+    assert instance.events(job) == ["failed", "requeued"]
