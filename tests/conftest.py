@@ -16,12 +16,14 @@ import guestapp
 import steps_jobs
 from fooapp import Foo
 from guestapp import Customer
+from health_checks import SECTIONS
 from instances import FUNCTIONS, Instance
 from jobcron import Database
 from jobcron.commands._grant import Grants
 from jobcron.database.roles import OWN_FILE, read_roles
 from jobcron.testing import database_session
 from jobcron.testing.server import PrivatePostgreSQL
+from metrics_files import Metrics
 from paths import APPS
 from proving import Proof
 from runner_processes import Gate
@@ -151,3 +153,20 @@ def gate(tmp_path: Path) -> Gate:
 def pytest_collection_finish() -> None:
     """Keep what was imported and collected out of all later searches for garbage: it stays."""
     gc.freeze()
+
+
+@pytest.fixture
+def metrics(instance: Instance, tmp_path: Path) -> Metrics:
+    """Return an instance that writes metrics."""
+    folder = tmp_path / "textfile"
+    folder.mkdir()
+    return Metrics(instance, folder)
+
+
+@pytest.fixture
+def watched(instance: Instance) -> Instance:
+    """Return an instance whose two sections have run."""
+    instance.configure(sections=SECTIONS.format(act=""))
+    for section in ("act", "do_foo"):
+        instance.command("run", section)
+    return instance

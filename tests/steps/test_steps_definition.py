@@ -56,14 +56,14 @@ def test_a_class_with_a_name_gets_its_tasks_by_its_decorator_too() -> None:
 @pytest.mark.feature("DBQ-01")
 def test_a_definition_that_got_no_task_makes_no_job(session: Session) -> None:
     define("unfinished")
-    with pytest.raises(IncompleteJobType, match=r"expected test_steps_definition.unfinished to have tasks"):
+    with pytest.raises(IncompleteJobType, match=rf"expected {__name__}.unfinished to have tasks"):
         create("unfinished")
 
 
 WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: define("d", []), "expected d to have tasks, it has none"),
-    (lambda: define("d", "a.b"), r"tasks of test_steps_definition.d to be a list, got str: 'a.b'"),
-    (lambda: define("d", {work}), r"tasks of test_steps_definition.d to be a list, got set"),  # type: ignore[arg-type]
+    (lambda: define("d", "a.b"), rf"tasks of {__name__}.d to be a list, got str: 'a.b'"),
+    (lambda: define("d", {work}), rf"tasks of {__name__}.d to be a list, got set"),  # type: ignore[arg-type]
     (lambda: define("d", [5]), r"tasks of .*\.d to be functions or their dotted names, got int: 5"),  # type: ignore[list-item]
     (lambda: define("d", ["work"]), r"tasks of .*\.d to be functions or their dotted names, got str: 'work'"),
     (lambda: define("d", [stepsapp.lazy]), r"tasks of .*\.d .*, run by a call, got async def: <function lazy"),
