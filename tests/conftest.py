@@ -11,12 +11,13 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
+import erringapp
 import fooapp
 import guestapp
+import health_checks
 import steps_jobs
 from fooapp import Foo
 from guestapp import Customer
-from health_checks import SECTIONS
 from instances import FUNCTIONS, Instance
 from jobcron import Database
 from jobcron.commands._grant import Grants
@@ -150,11 +151,6 @@ def gate(tmp_path: Path) -> Gate:
     return Gate(tmp_path)
 
 
-def pytest_collection_finish() -> None:
-    """Keep what was imported and collected out of all later searches for garbage: it stays."""
-    gc.freeze()
-
-
 @pytest.fixture
 def metrics(instance: Instance, tmp_path: Path) -> Metrics:
     """Return an instance that writes metrics."""
@@ -166,7 +162,30 @@ def metrics(instance: Instance, tmp_path: Path) -> Metrics:
 @pytest.fixture
 def watched(instance: Instance) -> Instance:
     """Return an instance whose two sections have run."""
-    instance.configure(sections=SECTIONS.format(act=""))
+    instance.configure(sections=health_checks.SECTIONS.format(act=""))
     for section in ("act", "do_foo"):
         instance.command("run", section)
     return instance
+
+
+@pytest.fixture
+def erring(instance: Instance) -> Instance:
+    """Return an instance with the jobs of `erringapp`."""
+    instance.configure(sections=erringapp.SECTIONS)
+    return instance
+
+
+@pytest.fixture
+def quiet(instance: Instance) -> Instance:
+    """Return an instance whose sections have run a moment ago and have nothing to do."""
+    instance.state.mkdir(mode=0o700)  # so that the settings are compiled at once
+    for section in ("do_foo", "act"):
+        instance.run(section)
+    assert len(instance.query("SELECT name FROM jobcron_run")) == 2
+    instance.database.close()
+    return instance
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported and collected out of all later searches for garbage: it stays."""
+    gc.freeze()

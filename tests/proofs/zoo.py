@@ -169,7 +169,7 @@ BUGS = (
     Bug(
         "deaths are not counted", "database/sql/reclaim.sqlite.sql",
         "crash_count = crash_count + 1", "crash_count = crash_count",
-        ("tests/runner/test_death.py", "fails_at_the_third_death"),
+        ("tests/runner/test_crash_limit.py", "fails_at_the_third_death"),
     ),
     Bug(
         "poison takes its neighbours along", "database/sql/claim.sqlite.sql",
@@ -263,7 +263,7 @@ BUGS = (
     Bug(
         "due times are ignored", "database/sql/claim.sqlite.sql",
         "      AND job.scheduled_start <= @now\n", "",
-        ("tests/runner/test_life_of_a_job.py", "waits_for_its_delay"),
+        ("tests/queue/test_retry_backoff.py", "waits_for_its_delay"),
     ),
     Bug(
         "the worst priority first", "queue/loading.py",
@@ -319,17 +319,17 @@ BUGS = (
     Bug(
         "a forked copy goes on", "runner/attempt.py",
         "os._exit(COPY_STATUS)", "pass",
-        ("tests/runner/isolated/test_isolate.py", "copy_that_a_job_makes"),
+        ("tests/runner/isolated/test_child_processes.py", "copy_that_a_job_makes"),
     ),
     Bug(
         "the parent renews nothing", "runner/isolated/runner.py",
         "now >= attempt.clock.renew_at", "now < 0",
-        ("tests/runner/isolated/test_isolate.py", "parent_renews"),
+        ("tests/runner/isolated/test_parent.py", "parent_renews"),
     ),
     Bug(
         "a dead child's commit is overlooked", "runner/isolated/_deaths.py",
         "status is not JobStatus.RUNNING:", "status is not JobStatus.COMPLETED:",
-        ("tests/runner/isolated/test_isolate.py", "committed_before_its_process_died"),
+        ("tests/runner/isolated/test_runner.py", "committed_before_its_process_died"),
     ),
 )  # fmt: skip
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
-import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,66 +13,12 @@ from typing import Any
 import pytest
 
 import misbehavingapp
-from instances import Instance, wait_until
+from instances import Instance
+from isolated_jobs import configure, is_alive, make, processes, reports
 from jobcron import DatabaseUnavailable, JobCronScript, JobStatus
 from jobcron.errors import ProcessNotStarted
 from jobcron.queue.claim import claim
-from jobcron.runner.isolated._child import Child
 from jobcron.testing import BufferLogger, use_session
-
-SECTIONS = """
-[harsh]
-source_interface: misbehavingapp.HarshJob
-runner_class: ProcessJobRunner
-max_workers: {workers}
-
-[long]
-source_interface: misbehavingapp.LongJob
-runner_class: TwistedJobRunner
-
-[in_process]
-source_interface: misbehavingapp.HarshJob
-"""
-
-
-@pytest.fixture
-def harsh(instance: Instance) -> Instance:
-    """Return an instance with the jobs of `misbehavingapp`."""
-    configure(instance)
-    with instance.database.begin() as connection:
-        misbehavingapp.Base.metadata.create_all(connection)
-    return instance
-
-
-def configure(instance: Instance, workers: int = 1, lock_dir: Path | None = None) -> None:
-    """Write the configuration."""
-    more = f"lock_dir: {lock_dir}" if lock_dir else ""
-    instance.configure(more, SECTIONS.format(workers=workers))
-    path = instance.path / "jobcron.conf"
-    path.write_text(path.read_text().replace("fooapp:register", "misbehavingapp"))
-
-
-def make(instance: Instance, *things: str, **values: Any) -> list[int]:
-    """Commit a job for each thing to do, and return their numbers."""
-    with instance.session() as session:
-        return [misbehavingapp.HarshJob.create(do=thing, session=session, **values).id for thing in things]
-
-
-def processes(instance: Instance) -> dict[int, int]:
-    """Return the process of each job whose work was committed."""
-    return dict(instance.query("SELECT job, number FROM process ORDER BY id"))
-
-
-def reports(instance: Instance) -> list[dict[str, Any]]:
-    """Return what all reports say."""
-    return [json.loads(path.read_text()) for path in instance.oopses()]
-
-
-def is_alive(number: int) -> bool:
-    """Tell whether a process lives and is no zombie."""
-    with suppress(OSError):
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 @pytest.mark.feature("LP-24")
@@ -180,69 +123,6 @@ def test_what_a_job_prints_goes_to_the_log_and_never_to_standard_output(harsh: I
 
 
 @pytest.mark.feature("LP-24")
-@pytest.mark.parametrize("section", ["harsh", "in_process"])
-@pytest.mark.parametrize("thing", ["fork", "fork_and_wait"])
-def test_a_copy_that_a_job_makes_of_its_process_commits_nothing(harsh: Instance, section: str, thing: str) -> None:
-    job, after = make(harsh, thing, "nap")
-    _, log = harsh.command("run", section)
-    assert "Ran 2 HarshJob jobs." in log
-    assert "lost its lease" not in log
-    assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2
-    assert sorted(job for (job,) in harsh.query("SELECT job FROM process")) == [job, after]
-    said = [report["value"] for report in reports(harsh)]
-    if section == "in_process":
-        assert said == []
-    else:
-        assert [value for value in said if "left 1 processes behind" not in value] == []
-        assert len(said) <= 1
-
-
-@pytest.mark.feature("LP-24")
-@pytest.mark.parametrize("thing", ["leave_behind", "leave_in_a_session", "leave_an_orphan"])
-def test_what_a_job_leaves_behind_is_killed_wherever_it_has_gone(
-    harsh: Instance, tmp_path: Path, thing: str
-) -> None:
-    path = tmp_path / "left"
-    with subprocess.Popen(["sleep", "600"]) as of_the_application:
-        job, after = make(harsh, thing, "well", path=str(path))
-        err = harsh.run("harsh")
-        assert of_the_application.poll() is None
-        of_the_application.kill()
-    assert "left 1 processes behind, which are killed." in err
-    assert not is_alive(int(path.read_text()))
-    assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2
-
-
-@pytest.mark.feature("LP-24")
-def test_what_a_job_that_killed_its_process_had_started_is_killed(harsh: Instance, tmp_path: Path) -> None:
-    path = tmp_path / "left"
-    (job,) = make(harsh, "leave_an_orphan_and_die", path=str(path))
-    harsh.run("harsh")
-    assert not is_alive(int(path.read_text()))
-    assert harsh.row(job).status is JobStatus.FAILED
-
-
-@pytest.mark.feature("LP-24")
-def test_what_copies_of_the_process_log_is_not_mixed_with_what_it_says(harsh: Instance) -> None:
-    job, after = make(harsh, "log_from_copies", "well")
-    err = harsh.run("harsh")
-    assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2, err
-    assert len(set(processes(harsh).values())) == 1
-    lines = [line.rpartition(" ")[2] for line in err.splitlines()]
-    assert sorted(line[0] for line in lines if len(line) == 60_000) == sorted("abc" * 5)  # the threads'
-    assert err.count("FROM ") == 15  # the copies'
-
-
-@pytest.mark.feature("LP-24")
-@pytest.mark.parametrize("section", ["harsh", "in_process"])
-def test_a_signal_to_a_copy_that_a_job_makes_of_its_process_stops_no_run(harsh: Instance, section: str) -> None:
-    job, after = make(harsh, "end_a_copy", "well")
-    harsh.command("run", section)
-    assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2
-    assert harsh.events(job) == []
-
-
-@pytest.mark.feature("LP-24")
 def test_a_job_that_the_kernel_kills_because_memory_has_run_out_fails_and_the_others_are_run(
     harsh: Instance, memory_group: Path
 ) -> None:
@@ -273,90 +153,6 @@ def memory_group() -> Iterator[Path]:
                 finally:
                     path.rmdir()
     pytest.skip("no control group can be made here; a process that is sent SIGKILL stands for it")
-
-
-@pytest.mark.feature("LP-23", "LP-24")
-def test_the_parent_renews_the_lease_of_a_job_that_cannot_and_nobody_takes_it_over(
-    harsh: Instance, tmp_path: Path
-) -> None:
-    path = tmp_path / "began"
-    with harsh.session() as session:
-        job = misbehavingapp.LongJob.create(seconds=5, path=str(path), session=session).id
-    running = harsh.start("long")
-    wait_until(path.exists, "the job to begin")
-    configure(harsh, lock_dir=tmp_path / "second")  # another host has a lock directory of its own
-    while running.poll() is None:
-        harsh.command("run", "long")
-        time.sleep(0.3)
-    assert running.returncode == 0
-    row = harsh.row(job)
-    assert (row.status, row.attempt_count, row.lease_token) == (JobStatus.COMPLETED, 1, 1)
-    assert len(path.read_text().splitlines()) == 1
-
-
-@pytest.mark.feature("LP-23", "LP-24")
-def test_a_parent_that_was_stopped_past_the_lease_commits_nothing(harsh: Instance, tmp_path: Path) -> None:
-    path = tmp_path / "began"
-    with harsh.session() as session:
-        job = misbehavingapp.LongJob.create(seconds=2, path=str(path), session=session).id
-    running = harsh.start("long")
-    wait_until(lambda: path.exists() and path.read_text(), "the job to begin")
-    child = int(path.read_text())
-    running.send_signal(signal.SIGSTOP)
-    os.kill(child, signal.SIGSTOP)  # or it ends before it is taken over, where the machine is slow
-    harsh.end_lease(job)
-    configure(harsh, lock_dir=tmp_path / "second")  # another host has a lock directory of its own
-    second = harsh.start("long")
-    wait_until(lambda: harsh.row(job).lease_token == 2, "the job to be taken over")
-    os.kill(child, signal.SIGCONT)
-    running.send_signal(signal.SIGCONT)
-    _, err = running.communicate()
-    assert "lost its lease; nothing was committed." in err
-    assert "Ran 1 LongJob" not in err
-    _, err = second.communicate()
-    assert "Ran 1 LongJob jobs." in err
-    row = harsh.row(job)
-    assert (row.status, row.attempt_count, row.crash_count) == (JobStatus.COMPLETED, 2, 1)
-    assert reports(harsh) == []
-
-
-@pytest.mark.feature("LP-24")
-def test_sigterm_puts_the_job_back_and_ends_its_process(harsh: Instance, tmp_path: Path) -> None:
-    path = tmp_path / "began"
-    conf = harsh.path / "jobcron.conf"
-    conf.write_text(conf.read_text().replace("oops_prefix: T", "oops_prefix: T\ngrace_seconds: 0s"))
-    with harsh.session() as session:
-        job = misbehavingapp.LongJob.create(seconds=600, path=str(path), session=session).id
-        other = misbehavingapp.LongJob.create(seconds=0, path=str(path), session=session).id
-    running = harsh.start("long")
-    wait_until(lambda: path.exists() and path.read_text(), "the job to begin")
-    number = int(path.read_text())
-    running.send_signal(signal.SIGTERM)
-    assert running.wait(20) == 0  # it hangs in C code: after some seconds it is killed
-    assert [harsh.row(job).status, harsh.row(other).status] == [JobStatus.WAITING] * 2
-    assert harsh.row(job).attempt_count == 0
-    assert harsh.events(job) == ["interrupted"]
-    assert not is_alive(number)
-    assert reports(harsh) == []
-
-
-@pytest.mark.feature("LP-23", "LP-24")
-def test_a_killed_parent_takes_its_children_along_and_the_job_is_taken_over(
-    harsh: Instance, tmp_path: Path
-) -> None:
-    path = tmp_path / "began"
-    with harsh.session() as session:
-        job = misbehavingapp.LongJob.create(seconds=2, path=str(path), session=session).id
-    running = harsh.start("long")
-    wait_until(lambda: path.exists() and path.read_text(), "the job to begin")
-    running.kill()
-    running.wait()
-    number = int(path.read_text())
-    wait_until(lambda: not is_alive(number), "the child to die")
-    harsh.end_lease(job)
-    harsh.command("run", "long")
-    row = harsh.row(job)
-    assert (row.status, row.crash_count) == (JobStatus.COMPLETED, 1)
 
 
 @pytest.mark.feature("LP-24")
@@ -463,13 +259,6 @@ def test_trouble_of_the_parent_s_ends_the_run_when_the_jobs_that_run_have_ended(
         harsh.run("harsh")
     assert harsh.row(slow).status is JobStatus.COMPLETED
     assert harsh.row(other).status is status
-
-
-@pytest.mark.feature("LP-24")
-def test_a_signal_to_a_process_that_has_just_ended_is_none() -> None:
-    child = Child({})
-    child.end()
-    child.signal(signal.SIGTERM)
 
 
 def be_twofaced(instance: Instance, in_the_child: str) -> str:
