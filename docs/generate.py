@@ -27,9 +27,10 @@ from jobcron import errors, interfaces, testing
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.arguments import encoding, json_data
 from jobcron.jobs.draft import JOB_VALUES
+from jobcron.settings._syntax import TEMPLATE
 from jobcron.settings.datatypes import CONVERTERS
-from jobcron.settings.reading import INSTANCE, TEMPLATE, Key, read_schema
-from jobcron.settings.settings import SCHEMA
+from jobcron.settings.reading import Key, read_schema
+from jobcron.settings.settings import INSTANCE, SCHEMA
 
 _MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 

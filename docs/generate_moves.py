@@ -92,10 +92,6 @@ def statuses() -> str:
     return table(["number", "name", "title", "meaning"], rows)
 
 
-
-# Events
-
-
 def events() -> str:
     """Return every kind of event."""
     rows = [[f"`{kind}`", kind.description] for kind in EventKind if kind not in NOT_WRITTEN]

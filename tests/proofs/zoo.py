@@ -224,7 +224,7 @@ BUGS = (
     ),
     Bug(
         "acquire returns what has started", "jobs/status.py",
-        "NOT_STARTED = (W, S, B)", "NOT_STARTED = (W, R, S, B)",
+        "NOT_STARTED = (WAITING, SUSPENDED, BLOCKED)", "NOT_STARTED = (WAITING, RUNNING, SUSPENDED, BLOCKED)",
         ("tests/jobs/test_source.py", "once_the_old_one_has_started"),
     ),
     Bug(

@@ -13,8 +13,8 @@ from jobcron.commands._output import say
 from jobcron.errors import ConfigurationError, DirectoryError
 from jobcron.settings.datatypes import CONVERTERS, Place
 from jobcron.settings.instance import FILE_NAME
-from jobcron.settings.reading import INSTANCE, read_schema
-from jobcron.settings.settings import SCHEMA
+from jobcron.settings.reading import read_schema
+from jobcron.settings.settings import INSTANCE, SCHEMA
 from jobcron.settings.sqlalchemy_url import has_password, parse_url
 
 FIRST_JOB = "first_job"

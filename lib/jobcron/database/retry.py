@@ -22,11 +22,20 @@ class Policy(NamedTuple):
 
     Attributes:
         pauses: seconds before each new try.
-        at_once: errors after which it is tried again without a pause, besides the database's trouble.
+        troubles: errors after which it is tried again, besides those that are known as the database's trouble.
+        at_once: errors after which it is tried again without a pause.
     """
 
     pauses: tuple[float, ...]
+    troubles: tuple[type[Exception], ...] = ()
     at_once: tuple[type[Exception], ...] = ()
+
+    def trouble_of(self, error: Exception) -> str | None:
+        """Return what the database's trouble was, in words; None: the error is none to try again after."""
+        if isinstance(error, self.troubles):
+            return first_line(error)
+        kind = trouble_of(error)
+        return None if kind is None else kind.sentence
 
     def at_most(self, tries: int) -> Policy:
         """Return the policy for no more tries than these."""
@@ -38,7 +47,7 @@ TRIES = 5
 WHILE_CLAIMING = Policy((0.1, 1.0))
 """Of what a session does before jobs run: another run can do it as well."""
 
-WHILE_FINISHING = Policy((0.5,) * (TRIES - 1), at_once=(IntegrityError,))
+WHILE_FINISHING = Policy((0.5,) * (TRIES - 1), (DatabaseUnavailable,), at_once=(IntegrityError,))
 """Of what ends a job, which is worth more patience: a job with the same key may come in between."""
 
 
@@ -96,18 +105,10 @@ def _retry(policy: Policy, failure: str, work: Callable[[], Result]) -> Result:
             if pause is None:
                 raise
         except Exception as error:
-            trouble = _trouble(error)
+            trouble = policy.trouble_of(error)
             if trouble is None:
                 raise
             if pause is None:
                 raise DatabaseUnavailable(f"{failure}: {trouble}") from error
             time.sleep(pause)
     raise AssertionError("not reached: the last try returns or raises")
-
-
-def _trouble(error: Exception) -> str | None:
-    """Describe the database's trouble; None: the error is another's."""
-    if isinstance(error, DatabaseUnavailable):
-        return first_line(error)
-    kind = trouble_of(error)
-    return None if kind is None else kind.sentence

@@ -20,7 +20,7 @@ from jobcron.errors import DuplicateJob, InvalidTransition, LeaseHeld, NoSession
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS, JobStatus
 from jobcron.jobs.history import EventKind, record
 from jobcron.jobs.lease import Claim
-from jobcron.jobs.status import MOVES, C, F, R, S, W, X
+from jobcron.jobs.status import MOVES
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Mapped
@@ -73,7 +73,7 @@ class HandMoves:
         if self.getTimeout() == 0:
             self.acquireLease()
         self._move(
-            R,
+            JobStatus.RUNNING,
             manage_transaction,
             None,
             date_started=database_now(),
@@ -85,13 +85,25 @@ class HandMoves:
 
     def complete(self, manage_transaction: bool = False) -> None:
         """Move to COMPLETED."""
-        self._move(C, manage_transaction, EventKind.COMPLETED, date_finished=database_now(), lease_expires=None)
+        self._move(
+            JobStatus.COMPLETED,
+            manage_transaction,
+            EventKind.COMPLETED,
+            date_finished=database_now(),
+            lease_expires=None,
+        )
 
     def fail(self, manage_transaction: bool = False) -> None:
         """Move to FAILED; with `manage_transaction` what the transaction did before is undone."""
         if manage_transaction:
             self._session().rollback()
-        self._move(F, manage_transaction, EventKind.FAILED, date_finished=database_now(), lease_expires=None)
+        self._move(
+            JobStatus.FAILED,
+            manage_transaction,
+            EventKind.FAILED,
+            date_finished=database_now(),
+            lease_expires=None,
+        )
 
     def queue(self, manage_transaction: bool = False, abort_transaction: bool = False) -> None:
         """Move back to WAITING, afresh: no attempts, no crashes, no expiry. No move where it waits.
@@ -103,7 +115,7 @@ class HandMoves:
         """
         if abort_transaction:
             self._session().rollback()
-        if self.status is not W:
+        if self.status is not JobStatus.WAITING:
             self._requeue(EventKind.REQUEUED, manage_transaction)
         elif manage_transaction:
             self._session().commit()
@@ -114,9 +126,9 @@ class HandMoves:
         Raises:
             DuplicateJob: it ran, and another job with the same unique key has come that has not started yet.
         """
-        if self.status is R:
+        if self.status is JobStatus.RUNNING:
             self._refuse_twin("is suspended")
-        self._move(S, manage_transaction, EventKind.SUSPENDED, lease_expires=None)
+        self._move(JobStatus.SUSPENDED, manage_transaction, EventKind.SUSPENDED, lease_expires=None)
 
     def resume(self) -> None:
         """Move from SUSPENDED back to WAITING, afresh.
@@ -124,15 +136,15 @@ class HandMoves:
         Raises:
             InvalidTransition: the job is not suspended.
         """
-        if self.status is not S:
-            raise InvalidTransition(self.status, W)
+        if self.status is not JobStatus.SUSPENDED:
+            raise InvalidTransition(self.status, JobStatus.WAITING)
         self._requeue(EventKind.RESUMED, manage_transaction=False)
 
     def cancel(self, manage_transaction: bool = False) -> None:
         """Move to CANCELLED; a runner that has the job cannot commit it any more."""
-        counted = type(self).attempt_count - (1 if self.status is R else 0)
+        counted = type(self).attempt_count - (1 if self.status is JobStatus.RUNNING else 0)
         self._move(
-            X,
+            JobStatus.CANCELLED,
             manage_transaction,
             EventKind.CANCELLED,
             date_finished=database_now(),
@@ -145,7 +157,7 @@ class HandMoves:
         self._refuse_twin("waits again")
         detail = f"attempt_count was {self.attempt_count}, crash_count was {self.crash_count}"
         self._move(
-            W,
+            JobStatus.WAITING,
             False,
             None,
             date_finished=None,

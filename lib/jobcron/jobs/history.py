@@ -51,8 +51,8 @@ class EventKind(StrEnum):
     REQUEUED = "requeued", "`queue()`; `detail` has the previous counts."
     RESUMED = "resumed", "`resume()`; `detail` has the previous counts."
 
-    GIVEN_BACK = "given back", "The job was claimed and not started. Leaves no event."
-    LEASE_LOST = "lease lost", "The job is somebody else's, and so is its history. Leaves no event."
+    GIVEN_BACK = "given back", "The job was claimed and released before it started. Leaves no event."
+    LEASE_LOST = "lease lost", "The job belongs to another runner, which writes its history. Leaves no event."
 
 
 NOT_WRITTEN = frozenset({EventKind.GIVEN_BACK, EventKind.LEASE_LOST})

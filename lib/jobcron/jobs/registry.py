@@ -1,7 +1,7 @@
-"""Which class a job type belongs to, and what the database knows of it.
+"""The classes of this process by the names of their job types, and the names under which sources are asked for.
 
 A name read from a row is only ever looked up here: nothing is imported because a row says so
-(SECURITY.md).
+(SECURITY.md). What the database knows of types and sources is in `known_types`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,6 @@ from jobcron.interfaces import IJobSource
 from jobcron.settings.named import dotted_name
 
 _classes: dict[str, type[Any]] = {}
-
-
-class SourceName(NamedTuple):
-    """A dotted name of a source, and whether the source finds its ready jobs in its own way."""
-
-    name: str
-    own_iter_ready: bool
 
 
 def register(name: str, job_class: type[Any]) -> None:
@@ -60,6 +53,13 @@ def class_of(name: str) -> type[Any]:
 def registered() -> dict[str, type[Any]]:
     """Return all job types of this process, with their classes."""
     return dict(_classes)
+
+
+class SourceName(NamedTuple):
+    """A dotted name of a source, and whether the source finds its ready jobs in its own way."""
+
+    name: str
+    own_iter_ready: bool
 
 
 def source_interfaces(source: Any) -> list[Any]:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState, Session
@@ -22,29 +21,8 @@ from jobcron.database.sessions import use_session
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS, IRunnableJob, RunningAttempt
 from jobcron.jobs.job import Job
 from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.queue._stand_ins import Bare, Unloadable
 from jobcron.settings.named import dotted_name
-
-
-class Unloadable:
-    """Stands for a job whose rows could not be loaded: running it fails with that error."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-    def run(self) -> None:
-        """Raise the error."""
-        raise self.error
-
-
-class Bare:
-    """Stands for a job of which only the shared row is known."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-
-    def run(self) -> None:
-        """Refuse: nobody knows what to run."""
-        raise NotImplementedError(f"nobody knows how to run {self.job!r}")
 
 
 class ProcessLimits(NamedTuple):
@@ -61,7 +39,28 @@ class ProcessLimits(NamedTuple):
     output: float
 
 
-class RunnableView:
+class View:
+    """What a job and a source may both say."""
+
+    def __init__(self, thing: object) -> None:
+        self._thing = thing
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes that a job may use in an isolated runner, or None; a job's limit goes before its source's."""
+        limit: int | None = self._get("memory_limit")
+        return limit
+
+    @property
+    def database_only(self) -> bool:
+        """Whether a job does nothing outside its database."""
+        return self._get("database_only") is True
+
+    def _get(self, name: str, default: Any = None) -> Any:
+        return getattr(self._thing, name, default)
+
+
+class RunnableView(View):
     """A job that is run.
 
     Args:
@@ -69,6 +68,7 @@ class RunnableView:
     """
 
     def __init__(self, job: object) -> None:
+        super().__init__(job)
         self.job = job
 
     @property
@@ -88,20 +88,9 @@ class RunnableView:
         return row if isinstance(row, Job) else None
 
     @property
-    def uuid(self) -> UUID | None:
-        """The job's uuid, or None where its row is not known."""
-        return None if self.row is None else self.row.uuid
-
-    @property
     def time_limit(self) -> float | None:
         """Seconds that the job may run, or None."""
         return seconds_of(self._get("time_limit"))
-
-    @property
-    def memory_limit(self) -> int | None:
-        """Bytes that the job may use in an isolated runner; None: the source's limit."""
-        limit: int | None = self._get("memory_limit")
-        return limit
 
     @property
     def user_error_types(self) -> tuple[type[BaseException], ...]:
@@ -133,11 +122,6 @@ class RunnableView:
     def retry_jitter(self) -> float:
         """The part of the delay by which it may be longer, at random."""
         return float(self._get("retry_jitter", BaseRunnableJob.retry_jitter))
-
-    @property
-    def database_only(self) -> bool:
-        """Whether the job does nothing outside its database."""
-        return self._get("database_only") is True
 
     @property
     def tells_stopping(self) -> bool:
@@ -216,11 +200,8 @@ class RunnableView:
         # In this order: a context that is not whole would be asked for its row.
         return all(_is_whole(self._get(name), session) for name in ("context", "job"))
 
-    def _get(self, name: str, default: Any = None) -> Any:
-        return getattr(self.job, name, default)
 
-
-class SourceView:
+class SourceView(View):
     """A source of jobs.
 
     Args:
@@ -228,6 +209,7 @@ class SourceView:
     """
 
     def __init__(self, source: object) -> None:
+        super().__init__(source)
         self.source = source
 
     @property
@@ -265,17 +247,6 @@ class SourceView:
         """How long a claim of its jobs lasts."""
         return seconds_of(self._get("lease_duration")) or DEFAULT_LEASE_SECONDS
 
-    @property
-    def memory_limit(self) -> int | None:
-        """Bytes that each of its jobs may use in an isolated runner, or None."""
-        limit: int | None = self._get("memory_limit")
-        return limit
-
-    @property
-    def database_only(self) -> bool:
-        """Whether its jobs do nothing outside their database."""
-        return self._get("database_only") is True
-
     def context(self) -> AbstractContextManager[object]:
         """Return the context manager that is entered around a run."""
         context: AbstractContextManager[object] = self._get("contextManager", nullcontext)()
@@ -303,9 +274,6 @@ class SourceView:
         table = self._get("context_class", self.source)
         name = getattr(table, "__name__", type(self.source).__name__)
         return RunnableView(Unloadable(LookupError(f"its row in {name} is missing")))
-
-    def _get(self, name: str, default: Any = None) -> Any:
-        return getattr(self.source, name, default)
 
 
 def seconds_of(duration: timedelta | float | None) -> float | None:

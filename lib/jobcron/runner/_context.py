@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from jobcron.database.after_commit import ON_FAILED_ACTION
 from jobcron.database.database import TransactionSource
+from jobcron.database.sessions import ON_FAILED_ACTION
 from jobcron.database.trouble import causes_of
 from jobcron.queue.views import SourceView
 from jobcron.runner._backlog import Backlog

@@ -13,14 +13,13 @@ from dataclasses import replace
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import TransactionSource
-from jobcron.database.sessions import use_session
+from jobcron.database.sessions import ATTEMPT, use_session
 from jobcron.database.trouble import interruption_of
 from jobcron.errors import LeaseLost
 from jobcron.interfaces import JobStatus
 from jobcron.queue.finish import set_aside, still_ours
 from jobcron.queue.loading import effects_of
 from jobcron.queue.outcome import Lost, Outcome, PoisonStopped
-from jobcron.runner._fence import ATTEMPT
 from jobcron.runner._telling import Ended, Report, Reporter, Variables
 from jobcron.runner.attempt import Attempt, Commit
 

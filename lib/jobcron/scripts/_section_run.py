@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import Database, TransactionSource
-from jobcron.database.runs import is_due, record_run
+from jobcron.database.runs import EndedRun, is_due, record_run
 from jobcron.database.trouble import INSUFFICIENT_PRIVILEGE, first_line, sqlstate_of
 from jobcron.database.version import check_schema
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
@@ -154,17 +154,16 @@ def _warn_of_unclaimed(connection: Connection, logger: logging.Logger, source: A
 
 def _record(database: TransactionSource, order: Order, runner: SourceRunner, interval: float) -> None:
     """Write the row of the run; log it where that fails, since the run has done its work."""
+    ended = EndedRun(
+        order.section.name,
+        seconds=time.monotonic() - order.started,
+        completed=runner.completed.total(),
+        incomplete=runner.incomplete.total(),
+        oopses=len(runner.oops_ids),
+    )
     try:
         with database.begin() as connection:
-            record_run(
-                connection,
-                order.section.name,
-                time.monotonic() - order.started,
-                runner.completed.total(),
-                runner.incomplete.total(),
-                len(runner.oops_ids),
-                interval,
-            )
+            record_run(connection, ended, interval)
     except (DBAPIError, DatabaseUnavailable) as error:
         order.logger.warning("The row of this run could not be written: %s", first_line(error), extra=TOLD)
 

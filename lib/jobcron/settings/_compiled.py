@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from contextlib import suppress
 from typing import Any
 
 from jobcron._version import __version__
 from jobcron.errors import ConfigurationError
+from jobcron.settings._syntax import EXTENDS, META, entries, extended
 from jobcron.settings.directories import read_own, write_whole
-from jobcron.settings.settings import Section, Settings
+from jobcron.settings.settings import INSTANCE, Section, Settings
 from jobcron.settings.trust import _is_ours, distrust
 
 COMPILED_NAME = "compiled-settings.json"
-
-_STATE_DIR = re.compile(r"^state_dir\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
-
-_EXTENDS = re.compile(r"^extends\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
 
 
 def _read_text(path: str) -> str:
@@ -27,17 +23,22 @@ def _read_text(path: str) -> str:
 
 
 def _state_dir_of(path: str) -> str | None:
-    """Return the state directory as the text names it; the checks are done where it is read in earnest."""
+    """Return the state directory that a file names, or one that it extends; no more is read than up to there.
+
+    Raises:
+        OSError, ValueError, ConfigurationError: a file cannot be read.
+    """
+    current: str | None = path
     for _ in range(10):
-        text = _read_text(path)
-        here = os.path.dirname(path)
-        found = _STATE_DIR.search(text)
-        if found:
-            return os.path.normpath(os.path.join(here, found[1]))
-        base = _EXTENDS.search(text)
-        if not base:
-            return None
-        path = os.path.join(here, base[1])
+        base = None
+        if current is None:
+            break
+        for section, key, value, _line in entries(current, _read_text(current)):
+            if (section, key) == (INSTANCE, "state_dir"):
+                return os.path.normpath(os.path.join(os.path.dirname(current), value))
+            if (section, key) == (META, EXTENDS):
+                base = extended(current, value)
+        current = base
     return None
 
 
@@ -57,7 +58,7 @@ def read_compiled(path: str) -> Settings | None:
         values = content["settings"]
         values["sections"] = {k: Section(**v) for k, v in values["sections"].items()}
         settings = Settings(**values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigurationError):
         return None  # whatever is wrong, reading in earnest finds it and says it
     return settings if settings.path == path and settings.state_dir == state_dir else None
 
@@ -86,7 +87,7 @@ def check_alone(settings: Settings) -> None:
         kept = _kept(settings.state_dir)["settings"]
         other, url = kept["path"], kept["database_url"]
         is_there = other != settings.path and _state_dir_of(other) == settings.state_dir
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ConfigurationError):
         return
     if is_there and url != settings.database_url:
         raise ConfigurationError(

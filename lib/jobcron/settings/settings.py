@@ -19,6 +19,9 @@ PACKAGE = os.path.dirname(ROOM)
 CONFIGS = os.path.join(ROOM, "configs")
 SCHEMA = os.path.join(CONFIGS, "schema.conf")
 
+INSTANCE = "jobcron"
+"""The section of the instance itself."""
+
 SECTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 """What the name of a section, a lock or a prefix may look like, before it meets a path."""
 
@@ -114,7 +117,7 @@ class Settings(NamedTuple):
 
     def place(self, key: str) -> str:
         """Return where a key of the instance stands, for messages."""
-        return f"{self.path}: section [jobcron], key {key}"
+        return f"{self.path}: section [{INSTANCE}], key {key}"
 
     def outage_file(self, name: str) -> str:
         """Return the file that is there while the script or section `name` finds its database away."""
