@@ -198,4 +198,5 @@ def test_a_view_knows_the_rows_that_the_job_holds(instance: Instance) -> None:
         view = load_claimed(SourceView(ActJob), session, Claim(number, 1)).job
         assert view.row is not None
         assert view.row.id == number
-        assert view.rows() == [view.job.context, view.row]
+        job: Any = view.job
+        assert view.rows() == [job.context, view.row]
