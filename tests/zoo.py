@@ -282,9 +282,9 @@ BUGS = (
         ("tests/test_keeper.py", "given_back_and_another"),
     ),
     Bug(
-        "no transaction after a failed BEGIN", "database/_engine.py",
-        "        engine.dialect.do_begin = _begin_sqlite  # type: ignore[method-assign, assignment]\n",
-        '        event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))\n',
+        "no transaction after a failed BEGIN", "database/transactions.py",
+        "    engine.dialect.do_begin = _begin  # type: ignore[method-assign, assignment]\n",
+        '    event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))\n',
         (ORDERS, "two_runners and sqlite"),
     ),
     Bug(

@@ -17,7 +17,7 @@ from jobcron.functions._times import later, moment_of, offset_of
 from jobcron.functions.registered import Function, find, registered_function
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.arguments.json_data import is_text, shown
-from jobcron.jobs.draft import session_to_use
+from jobcron.jobs.draft import session_to_write
 from jobcron.jobs.family import JobType
 from jobcron.jobs.job import Job
 from jobcron.jobs.runnable import BaseRunnableJob
@@ -137,8 +137,7 @@ class FunctionJob(BaseRunnableJob):
             raise InvalidJobData(f"expected args of {called.name} to be a list or a tuple, got {shown(args)}")
         if not isinstance(kwargs, Mapping) or not all(map(is_text, kwargs)):
             raise InvalidJobData(f"expected kwargs of {called.name} to be a dict of names, got {shown(kwargs)}")
-        used = session_to_use(session, content_object)
-        used.flush()  # arguments may be new
+        used = session_to_write(session, content_object)
         called.check_call(tuple(args), kwargs, about=content_object)
         start = moment_of(used, offset_of(when))
         if expires is not None:

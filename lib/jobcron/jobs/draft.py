@@ -9,6 +9,7 @@ from sqlalchemy import inspect, null
 from sqlalchemy.orm import Session, object_session
 
 from jobcron.database.sessions import AnySession, session_for
+from jobcron.database.transactions import begin_writing
 from jobcron.errors import InvalidJobData
 from jobcron.jobs.arguments import encoding, json_data
 from jobcron.jobs.arguments.declared import TARGET, Declared, check_annotation, in_family
@@ -76,6 +77,19 @@ def session_to_use(session: AnySession | None, target: Any) -> Session:
             f"expected the target {json_data.cut_repr(target)} to be in the database of the jobs, "
             f"{describe_url(mine.url)}, it is in {describe_url(theirs.url)}"
         )
+    return used
+
+
+def session_to_write(session: AnySession | None, target: Any) -> Session:
+    """Return the session in which a job about `target` is made, ready to write: what waits there is flushed.
+
+    Raises:
+        InvalidJobData, NoSession: see `session_to_use`.
+        OperationalError, SchemaMismatch: see `begin_writing`.
+    """
+    used = session_to_use(session, target)
+    begin_writing(used)
+    used.flush()  # the target, or an argument, may be new
     return used
 
 

@@ -15,9 +15,8 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from jobcron.database.statements import execute
 from jobcron.database.tables import JobSourceRow, JobTypeRow, jobs_connection
-from jobcron.errors import SchemaMismatch
+from jobcron.database.transactions import no_tables
 from jobcron.jobs.registry import SourceName, _classes, dotted_name, source_names
-from jobcron.settings.database_url import describe_url
 
 PENDING_LIMIT = 1000
 """So many jobs of a type that no class has are counted, at most."""
@@ -40,10 +39,7 @@ def type_id(session: Session, name: str) -> int:
     if name not in pending:
         connection = jobs_connection(session)
         if not inspect_mapping(connection).has_table(JobTypeRow.__tablename__):
-            raise SchemaMismatch(
-                f"expected jobcron's tables in the session's database, {describe_url(engine.url)}, found "
-                "none: run `jobcron upgrade` for it, or give a session of the database that has them"
-            )
+            raise no_tables(engine)
         pending[name] = _find_or_insert(connection, name)
         _keep_when_committed(session, connection, engine)
     return pending[name]
