@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -169,3 +171,25 @@ def test_an_engine_of_another_database_is_left_as_it_is() -> None:
     before: Any = engine.dialect.do_begin
     assert prepare_engine(engine) is engine
     assert engine.dialect.do_begin == before
+
+
+def test_who_waits_for_the_lock_gets_it_within_milliseconds_of_its_release(instance: Instance) -> None:
+    """SQLite itself asks ten times a second where somebody has waited long, and so mostly comes too late."""
+    waited = []
+    for _ in range(5):
+        holder = sqlite3.connect(
+            str(instance.database.engine.url.database), isolation_level=None, check_same_thread=False
+        )
+        holder.execute("BEGIN IMMEDIATE")
+        released: list[float] = []
+
+        def release(holder: sqlite3.Connection = holder, released: list[float] = released) -> None:
+            released.append(time.monotonic())
+            holder.close()
+
+        timer = threading.Timer(0.34, release)
+        timer.start()
+        with instance.database.begin():
+            waited.append(time.monotonic() - released[0])
+        timer.join()
+    assert min(waited) < 0.04

@@ -11,13 +11,14 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+import creatorsapp
 import pytest
 from creatorsapp import Base, Thing
 from sqlalchemy import select
 
 from conftest import Instance
 
-HERE = Path(__file__).parent
+APPS = Path(creatorsapp.__file__).parent
 
 IS_FULL = bool(os.environ.get("JOBCRON_CHAOS"))
 
@@ -43,7 +44,7 @@ def shop(instance: Instance) -> Instance:
     instance.configure(sections=SECTIONS)
     path = instance.path / "jobcron.conf"
     text = path.read_text().replace("fooapp:register", "creatorsapp")
-    path.write_text(text.replace("python_path: ", f"python_path: {HERE} "))
+    path.write_text(text.replace("python_path: ", f"python_path: {APPS} "))
     Base.metadata.create_all(instance.database.engine)
     with instance.session() as session:
         session.add_all([Thing(), Thing(), Thing()])
@@ -52,12 +53,16 @@ def shop(instance: Instance) -> Instance:
 
 def handle_requests(kind: str, shop: Instance) -> Any:
     """Handle requests in a fresh process; return what it says of them."""
-    command = [sys.executable, str(HERE / "creators.py"), kind, str(CALLS), shop.url]
+    command = [sys.executable, str(APPS / "creators.py"), kind, str(CALLS), shop.url]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
 @pytest.mark.timeout(7200 if IS_FULL else 120)
-@pytest.mark.parametrize("kind", ["ours", "prepared", "plain"])
+@pytest.mark.parametrize(
+    ("database_url", "kind"),
+    [("sqlite", "ours"), ("sqlite", "prepared"), ("sqlite", "plain"), ("postgresql", "ours")],
+    indirect=["database_url"],
+)
 def test_no_creator_that_reads_first_fails_beside_others_and_a_runner(shop: Instance, kind: str) -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         creators = [pool.submit(handle_requests, kind, shop) for _ in range(PROCESSES)]
@@ -70,5 +75,5 @@ def test_no_creator_that_reads_first_fails_beside_others_and_a_runner(shop: Inst
     with shop.session() as session:
         assert sum(session.scalars(select(Thing.requests))) == PROCESSES * CALLS
     print(f"{len(seconds)} calls, p50 {quantiles(seconds)[1]:.3f} s, p99 {quantiles(seconds, n=100)[98]:.3f} s")
-    if IS_FULL:
+    if IS_FULL and kind != "plain":  # whose waiting is SQLite's own
         assert quantiles(seconds, n=100)[98] < 1

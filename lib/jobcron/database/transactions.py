@@ -6,6 +6,9 @@ committed. Waiting does not help, and the transaction cannot be repaired.
 
 from __future__ import annotations
 
+import random
+import sqlite3
+import time
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
@@ -23,7 +26,10 @@ READING = {"jobcron_begin": "DEFERRED"}
 """Execution options of transactions that only read. On SQLite they take no lock: they see the database as it was
 when they began, and wait for nobody."""
 
-_BEGIN = "jobcron_begin"
+PAUSE_SECONDS = 0.001, 0.005
+"""Between two tries to take SQLite's lock: the least and the most."""
+
+_BEGIN, _WAIT = "jobcron_begin", "jobcron_wait"
 
 _CURE = (
     "This transaction had read from SQLite before another one committed, so it can write nothing. Let the engine "
@@ -46,8 +52,8 @@ def prepare_engine(engine: Engine, busy_seconds: float = BUSY_SECONDS) -> Engine
     if engine.dialect.name != "sqlite":
         return engine
 
-    def set_up(connection: Any, record: object) -> None:
-        _wait_at_least(connection, busy_seconds)
+    def set_up(connection: Any, record: Any) -> None:
+        record.info[_WAIT] = _wait_at_least(connection, busy_seconds)
 
     event.listen(engine, "connect", set_up)
     event.listen(engine, "begin", _note_mode)
@@ -56,16 +62,19 @@ def prepare_engine(engine: Engine, busy_seconds: float = BUSY_SECONDS) -> Engine
     return engine
 
 
-def _wait_at_least(connection: Any, seconds: float) -> None:
+def _wait_at_least(connection: Any, seconds: float) -> float:
+    """Set up a new connection, and return how many seconds it waits for the lock."""
     if hasattr(connection, "autocommit"):  # since Python 3.12; False would begin by itself, without the lock
         connection.rollback()
         connection.autocommit = -1  # sqlite3.LEGACY_TRANSACTION_CONTROL
     connection.isolation_level = None  # BEGIN is ours to send: see _begin
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout")
-    if cursor.fetchone()[0] < seconds * 1000:
+    own = cursor.fetchone()[0] / 1000
+    if own < seconds:
         cursor.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
     cursor.close()
+    return float(max(own, seconds))
 
 
 def _note_mode(connection: Connection) -> None:
@@ -77,10 +86,38 @@ def _note_mode(connection: Connection) -> None:
 
 def _begin(connection: Any) -> None:
     mode = connection.info[_BEGIN]
-    if mode is not None:
-        cursor = connection.cursor()
+    if mode is None:
+        return
+    cursor = connection.cursor()
+    if mode == "IMMEDIATE" and isinstance(connection.driver_connection, sqlite3.Connection):
+        _take_lock(cursor, connection.info[_WAIT])
+    else:
         cursor.execute(f"BEGIN {mode}")
-        cursor.close()
+    cursor.close()
+
+
+def _take_lock(cursor: sqlite3.Cursor, seconds: float) -> None:
+    """Begin with the lock, asking for it every few milliseconds.
+
+    SQLite itself asks ever more rarely, up to ten times a second: who has waited long would get it last.
+    """
+    cursor.execute("PRAGMA busy_timeout = 0")
+    end = time.monotonic() + seconds
+    try:
+        while not _has_begun(cursor, is_last=time.monotonic() >= end):
+            time.sleep(random.uniform(*PAUSE_SECONDS))
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
+
+
+def _has_begun(cursor: sqlite3.Cursor, is_last: bool) -> bool:
+    try:
+        cursor.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if is_last or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 def begin_writing(session: Session) -> None:
