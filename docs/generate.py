@@ -1,8 +1,7 @@
-"""Makes the parts of the reference that follow from the code, as Markdown, so that they cannot be wrong.
+"""Generate the parts of the reference that follow from the code, as Markdown, so that they cannot be wrong.
 
-A page says ``<!-- generated: NAME -->`` where the text of the part is to stand; ``conf.py`` puts it there while
-Sphinx reads the page. Where the code has something that is not explained here, making its part fails, and with it
-the build.
+A page marks the place of a part by ``<!-- generated: NAME -->``; ``conf.py`` inserts the text while Sphinx reads
+the page. If the code has something that is not explained here, generating its part fails, and so does the build.
 """
 
 from __future__ import annotations
@@ -28,10 +27,12 @@ import jobcron
 from jobcron import errors, interfaces, testing
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.arguments import encoding, json_data
+from jobcron.jobs.arguments._scalars import READERS
 from jobcron.jobs.draft import JOB_VALUES
+from jobcron.settings._syntax import TEMPLATE
 from jobcron.settings.datatypes import CONVERTERS
-from jobcron.settings.reading import INSTANCE, TEMPLATE, Key, read_schema
-from jobcron.settings.settings import SCHEMA
+from jobcron.settings.reading import Key, read_schema
+from jobcron.settings.settings import INSTANCE, SCHEMA
 
 _MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
@@ -44,27 +45,27 @@ def fill(text: str) -> str:
 # Configuration
 
 DATATYPES = {
-    "string": "a text",
+    "string": "text",
     "name": "a name: a letter, then letters, digits, `_` and `-`, 64 at most",
     "dotted_name": "a dotted name such as `package.module.Name`",
     "dotted_names": "dotted names such as `package.module.name`, separated by spaces",
-    "names_and_durations": "names, each with a duration such as `2d` or `none` behind it, separated by spaces",
+    "names_and_durations": "names, each followed by a duration such as `2d`, or `none`, separated by spaces",
     "dotted_name_and_callable": "a module, or `module:callable`",
     "callable": "`module:callable`",
-    "directory": "a directory; a relative path begins at the directory of the file that says it",
+    "directory": "a directory; a relative path starts at the directory of the configuration file",
     "directories": "directories, separated by spaces",
     "url": "a URL",
     "mail": "`none`, `file:DIRECTORY` or `smtp://…`",
-    "file_or_url": "a path, or a `file:`, `http:` or `https:` URL; a relative path begins at the directory of the "
-    "file that says it",
-    "duration": "a time such as `30s`, `10m`, `1h30m` or `2d`",
+    "file_or_url": "a path, or a `file:`, `http:` or `https:` URL; a relative path starts at the directory of the "
+    "configuration file",
+    "duration": "a duration such as `30s`, `10m`, `1h30m` or `2d`",
     "count": "a whole number, at least 1",
     "transactions": "`sqlalchemy` or `zope`",
     "cron_schedule": "five fields as in a crontab, or `@hourly`, `@daily` and the like",
-    "two_durations": "two times, for a warning and for what is critical, such as `30m 2h`",
-    "two_counts": "two numbers, for a warning and for what is critical, such as `10 100`",
-    "silence": "`auto`, or two times, for a warning and for what is critical",
-    "file": "a path, from the configuration's folder",
+    "two_durations": "two durations, for warning and critical, such as `30m 2h`",
+    "two_counts": "two numbers, for warning and critical, such as `10 100`",
+    "silence": "`auto`, or two durations, for warning and critical",
+    "file": "a path; a relative path starts at the directory of the configuration file",
     "publishers": "`files`, `datedir` and `module:callable`, separated by spaces",
     "level": "`DEBUG`, `INFO`, `WARNING`, `ERROR`, `CRITICAL` or `none`",
 }
@@ -122,7 +123,7 @@ def _interface(interface: Any) -> str:
     parts = [f"## {interface.getName()}\n", *(f"{plain(part)}\n" for part in interface.getDoc().split("\n\n"))]
     if attributes:
         rows = [[f"`{item.getName()}`", _title(item), _manner(item)] for item in attributes]
-        parts.append(table(["attribute", "what it is", ""], rows))
+        parts.append(table(["attribute", "meaning", ""], rows))
     for item in items:
         if isinstance(item, Method):
             parts.append(_method(item))
@@ -147,11 +148,11 @@ def _manner(item: Any) -> str:
 # Exit statuses
 
 STATUSES = {
-    0: "The run did its work, or there was none. Also when jobs failed: that is told by their rows and reports.",
-    1: "It could not do its work: the database, the tables, a directory, a crash. With `--fail-on-job-failure`, "
-    "also when a job did not complete.",
+    0: "The run did its work, or there was none. Also if jobs failed: their rows and reports show that.",
+    1: "The run could not do its work: the database, the tables, a directory, a crash. With "
+    "`--fail-on-job-failure`, also if a job did not complete.",
     2: "The command line or the configuration is wrong.",
-    3: "Another run of the same section goes on.",
+    3: "Another run of the same section is in progress.",
 }
 
 
@@ -174,19 +175,19 @@ def error_classes() -> str:
         if isinstance(error, type) and error.__module__ == errors.__name__:
             first = (error.__doc__ or "").split("\n\n")[0]
             rows.append([f"`{error.__name__}`", f"`{error.__mro__[1].__name__}`", plain(first)])
-    return table(["error", "is a", "when"], rows)
+    return table(["error", "is a", "meaning"], rows)
 
 
 # Arguments
 
 JOB_VALUE_TEXTS = {
-    "scheduled_start": "not to be started before this time",
-    "expires_at": "not to be started after this time",
-    "priority": "lowest first; 10 where nothing is said",
-    "max_retries": "how often to try again; None for ever; 0 where nothing is said",
+    "scheduled_start": "the job does not start before this time",
+    "expires_at": "the job does not start after this time",
+    "priority": "lowest first; 10 by default",
+    "max_retries": "how many retries are allowed; None for ever; 0 by default",
     "requester": "who asked for the job",
-    "description": "what it is about, for people",
-    "unique_key": "of two jobs of a type with the same key, only one waits",
+    "description": "what the job is about, for people",
+    "unique_key": "of several jobs of a type with the same key, only one can be waiting",
     "queue_name": "the name of a queue, for your own use",
     "json_data": "the same as `metadata`: a dict of plain JSON, and tuples",
 }
@@ -212,7 +213,7 @@ EXAMPLES: dict[str, Any] = {
 def job_values() -> str:
     """Return the values of the shared row that can be given to a new job."""
     same("values of jobs", set(JOB_VALUES), set(JOB_VALUE_TEXTS))
-    return table(["name", "what it is"], [[f"`{name}`", text] for name, text in JOB_VALUE_TEXTS.items()])
+    return table(["name", "meaning"], [[f"`{name}`", text] for name, text in JOB_VALUE_TEXTS.items()])
 
 
 def encodings() -> str:
@@ -220,7 +221,7 @@ def encodings() -> str:
     encoded = {name: encoding.encode(value, name) for name, value in EXAMPLES.items()}
     shown = {mark for value in encoded.values() for mark in value}
     same("encodings", set(re.findall(r'``\{"(\$\w+)"', encoding.__doc__ or "")), shown | {"$object"})
-    same("encodings that are read", {*encoding.READERS, *encoding._MAKERS}, shown - {"$enum", "$flag", "$dict"})
+    same("encodings that are read", {*READERS, *encoding._MAKERS}, shown - {"$enum", "$flag", "$dict"})
     rows = [[name, f"`{json.dumps(value)}`"] for name, value in encoded.items()]
     return table(["type", "written as"], rows + MAPPED)
 
@@ -228,7 +229,7 @@ def encodings() -> str:
 def limits() -> str:
     """Return how large a job's data may be."""
     size, levels = json_data.MAX_BYTES, json_data.MAX_LEVELS
-    return f"All of a job's data may take {size:,} bytes as JSON, {levels} levels deep.\n"
+    return f"A job's data may have up to {size:,} bytes as JSON, and {levels} levels.\n"
 
 
 # Public names

@@ -1,7 +1,7 @@
-"""The part of the reference that tells which promise is kept, and which tests show it.
+"""Generate the page that says which promises are kept, and which tests show each.
 
-The promises are in ``features.toml``. A test says by ``@pytest.mark.feature("LP-07")`` which of them it shows. The
-marks are read from the source: nothing has to be imported, so that the page is built where the tests cannot run.
+The promises are in ``features.toml``. ``@pytest.mark.feature("LP-07")`` on a test says which of them it shows. The
+marks are read from the source: nothing has to be imported, so the page can be built where the tests cannot run.
 """
 
 from __future__ import annotations
@@ -112,10 +112,19 @@ def features() -> str:
     tests = tests_of((row for rows in systems.values() for row in rows), marked_tests())
     parts = []
     for title, rows in systems.items():
-        cells = [[row.id, row.text, _status(row, tests[row.id]), str(len(tests[row.id]) or "")] for row in rows]
+        cells = [
+            [_link(row.id, tests[row.id]), row.text, _status(row, tests[row.id]), str(len(tests[row.id]) or "")]
+            for row in rows
+        ]
         parts += [f"## {title}\n", table(["id", "promise", "status", "tests"], cells)]
         parts += [_details(row.id, tests[row.id]) for row in rows if tests[row.id]]
     return "\n".join(parts)
+
+
+def _link(number: str, tests: list[Shown]) -> str:
+    """Return an id that is not broken at its hyphen, and leads to its tests if there are any."""
+    unbroken = number.replace("-", "\u2011")
+    return f"[{unbroken}](#{number.lower()})" if tests else unbroken
 
 
 def _status(row: Promise, tests: list[Shown]) -> str:

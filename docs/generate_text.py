@@ -1,4 +1,4 @@
-"""What the generated parts of the reference are written with."""
+"""Helpers that write the generated parts of the reference as Markdown."""
 
 from __future__ import annotations
 

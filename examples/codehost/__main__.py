@@ -13,7 +13,7 @@ from jobcron import UserMistake, load_settings
 
 
 def main() -> int:
-    """Run the demonstration and return its exit status; mistakes are told without a traceback."""
+    """Run the demonstration and return its exit status; print user mistakes without a traceback."""
     parser = argparse.ArgumentParser(
         prog="codehost", description="Propose merges in a git repository, and run the jobs that follow."
     )
@@ -22,7 +22,7 @@ def main() -> int:
     )
     path = parser.parse_args().repository
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # titles may have what the terminal has not
+        sys.stdout.reconfigure(errors="replace")  # titles may have characters that the terminal lacks
     try:
         demo.run(load_settings(), path and path.resolve())
     except demo.NotARepository as error:

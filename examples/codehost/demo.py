@@ -1,4 +1,4 @@
-"""The demonstration: what a site, its crontab and a slow mirror do, in a few seconds."""
+"""The demonstration: a site, its crontab and a slow mirror, in a few seconds."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ RETRY_DUE_SECONDS = 30.0
 
 
 class NotARepository(Exception):
-    """There is no git repository where somebody said that there is one."""
+    """The given path is not a git repository."""
 
 
 class CommandFailed(Exception):
-    """A command left with a status other than 0; it has said why.
+    """A command failed with a status other than 0; it has printed why.
 
     Attributes:
         status: the status.
@@ -42,7 +42,7 @@ class CommandFailed(Exception):
 
 
 def run(settings: Settings, path: Path | None) -> None:
-    """Propose merges, run the jobs, and print what became of them.
+    """Propose merges, run the jobs, and print the results.
 
     Args:
         settings: the instance.
@@ -79,7 +79,7 @@ def run(settings: Settings, path: Path | None) -> None:
 
 
 def _own_folder(settings: Settings) -> Path:
-    """Return the folder where the site keeps its own files; it is made where it is not there yet."""
+    """Return the folder for the site's own files; create it if necessary."""
     state = Path(settings.state_dir)
     for folder in (state, state / "codehost"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -110,13 +110,13 @@ def choose_repository(path: Path | None, state: Path) -> GitRepository:
 
 
 def tick() -> None:
-    """Run the scripts as a crontab does: each section in a process of its own."""
+    """Run the scripts as a crontab does: each section in its own process."""
     for section in SECTIONS:
         command("cronscripts/run_jobs.py", section)
 
 
 def command(program: str, *arguments: str) -> None:
-    """Run a program of the checkout; all that it says goes to standard error.
+    """Run a program of the checkout, with all of its output on standard error.
 
     Raises:
         CommandFailed: it left with a status other than 0.
@@ -128,7 +128,7 @@ def command(program: str, *arguments: str) -> None:
 
 
 def retry_is_waiting(database: Database) -> bool:
-    """Tell whether a diff waits still, although the scripts have run: to be tried again."""
+    """Return whether a diff still waits for a retry after the scripts have run."""
     waiting = (
         select(MergeProposalJob)
         .join(MergeProposalJob.job)
@@ -139,7 +139,7 @@ def retry_is_waiting(database: Database) -> bool:
 
 
 def wait_until_due(database: Database) -> None:
-    """Wait until a diff may be tried again."""
+    """Wait until the retry of a diff is due."""
     end = time.monotonic() + RETRY_DUE_SECONDS
     while time.monotonic() < end:
         with database.session() as session:

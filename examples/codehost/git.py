@@ -1,4 +1,4 @@
-"""Running git: no shell, a limit on time, and the same answer whoever runs it."""
+"""Run git: without a shell, with a time limit, and with the same result for every user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 TIMEOUT_SECONDS = 60
 MAX_TEXT = 1_000_000
 
-# Neither the settings of the person who runs this nor the variables of a git hook that runs it may show.
+# The result must not depend on the user's settings, nor on the variables of a git hook.
 SETTINGS = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -20,7 +20,7 @@ SETTINGS = {
 
 
 class GitError(Exception):
-    """Git could not do what it was asked to do.
+    """Git failed.
 
     Attributes:
         status: that with which it left; None where it could not be run.
@@ -40,7 +40,7 @@ class Commit(NamedTuple):
 
 
 class Diff(NamedTuple):
-    """What lies between two commits."""
+    """The difference between two commits."""
 
     text: str
     files_changed: int
@@ -49,7 +49,7 @@ class Diff(NamedTuple):
 
 
 def git(*arguments: str, folder: Path | None = None, **variables: str) -> str:
-    """Run git and return what it wrote.
+    """Run git and return its output.
 
     Args:
         arguments: of git.
@@ -91,13 +91,13 @@ class GitRepository:
 
     def git(self, *arguments: str, **variables: str) -> str:
         """Run git in this repository; see `git`."""
-        # Git finds it, so that it can refuse one of another user, whose settings may run anything; it does not
-        # search the folders above.
+        # Let git find the repository, so that it can refuse one of another user, whose settings may run anything.
+        # It does not search the parent folders.
         variables["GIT_CEILING_DIRECTORIES"] = str(self.path.parent)
         return git(*arguments, folder=self.path, **variables)
 
     def commits(self, count: int) -> list[Commit]:
-        """Return the latest commits of the main line, the youngest first; none where nothing is committed.
+        """Return the latest commits of the main line, newest first; none if nothing is committed.
 
         Raises:
             GitError: there is no repository here.
@@ -125,15 +125,15 @@ class GitRepository:
         shown = self.git("diff-tree", *options, target, source, "--")
         statistics, _, text = shown.partition("\n\n")
         changes = [line.split("\t") for line in statistics.split("\n") if line]
-        # A file that is not text has "-" in the place of its counts.
+        # A binary file has "-" instead of its counts.
         counts = [(int(i), int(d)) for i, d, *_ in changes if i != "-"]
         return Diff(text[:MAX_TEXT], len(changes), sum(i for i, _ in counts), sum(d for _, d in counts))
 
     def copy(self, commit: str, path: Path) -> None:
-        """Make a bare repository at `path` that has `commit` and all before it."""
+        """Create a bare repository at `path` with `commit` and its ancestors."""
         unfinished = path.with_suffix(".unfinished")
         git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(unfinished))
-        # Pushed, since git clones no other user's repository. None of its hooks or submodules has a part in it.
+        # A push, because git clones no other user's repository. Its hooks and submodules are not involved.
         self.git(
             "push",
             "--quiet",

@@ -1,4 +1,4 @@
-"""Importing a repository's history, as a job of three tasks: functions that share a workspace.
+"""Import a repository's history, as a job of three tasks: functions that share a workspace.
 
 The configuration lists them in the section ``[import_history]``: that is all it takes to define such jobs.
 """
@@ -29,7 +29,7 @@ class ImportedCommit(Base):
 
 
 class History(Base):
-    """What is told of a repository's history."""
+    """A summary of a repository's history."""
 
     __tablename__ = "repository_history"
 
@@ -39,19 +39,19 @@ class History(Base):
 
 
 def import_history(session: Session, repository: Repository) -> None:
-    """Make a job that imports the history of a repository; the caller commits."""
+    """Create a job that imports the history of a repository; the caller commits."""
     workspace = {"repository": repository.id, "path": repository.path}
     create("import_history", workspace=workspace, session=session)
 
 
 def scan(job: StepsJob) -> None:
-    """Ask git: nothing is read from the database, so no transaction is open meanwhile."""
+    """Query git: the database is not used, so no transaction is open meanwhile."""
     commits = GitRepository(Path(job.workspace["path"])).commits(MAX_COMMITS)
     job.workspace["commits"] = [list(commit) for commit in commits]
 
 
 def store(job: StepsJob) -> None:
-    """Store what is new; this commits together with the step, so a crash stores nothing twice."""
+    """Store the new commits; this commits together with the step, so a crash stores nothing twice."""
     repository = job.workspace["repository"]
     of_repository = select(ImportedCommit.commit).where(ImportedCommit.repository_id == repository)
     known = set(job.session.scalars(of_repository))
@@ -61,7 +61,7 @@ def store(job: StepsJob) -> None:
 
 
 def summarise(job: StepsJob) -> None:
-    """Count what is stored."""
+    """Count the stored commits."""
     repository = job.workspace["repository"]
     counts = select(func.count(), func.count(ImportedCommit.author.distinct())).where(
         ImportedCommit.repository_id == repository

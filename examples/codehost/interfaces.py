@@ -1,4 +1,4 @@
-"""What the site promises of its job sources: the rest of it knows these, and no job class."""
+"""The interfaces of the site's job sources: the rest of the site knows these, and no job class."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from jobcron import IJobSource
 
 
 class IGenerateDiffJobSource(IJobSource):
-    """Makes and finds the jobs that generate preview diffs."""
+    """Creates and finds the jobs that generate preview diffs."""
 
     def acquire(merge_proposal: object) -> object:
-        """Return the job that will generate this proposal's diff; it is made if none waits already."""
+        """Return the job that will generate this proposal's diff; create it if none is waiting."""
 
 
 class ICalculateHeatJobSource(IJobSource):
-    """Makes and finds the jobs that calculate the heat of repositories."""
+    """Creates and finds the jobs that calculate the heat of repositories."""
 
     def acquire(repository: object) -> object:
-        """Return the job that will calculate this repository's heat; it is made if none waits already."""
+        """Return the job that will calculate this repository's heat; create it if none is waiting."""

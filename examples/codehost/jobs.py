@@ -17,11 +17,11 @@ from jobcron import BaseRunnableJob, FamilyRow, JobType, job_type_column
 
 
 class RepositoryNotReady(Exception):
-    """The repository is known to the site, but has not arrived on this machine yet."""
+    """The site knows the repository, but it has not arrived on this machine yet."""
 
 
 class MergeProposalJobType(JobType):
-    """What can be done about a merge proposal."""
+    """The types of jobs about a merge proposal."""
 
     GENERATE_DIFF = 1, "Generate the preview diff"
 
@@ -37,7 +37,7 @@ class MergeProposalJob(FamilyRow, Base):
 
 
 class MergeProposalJobDerived(BaseRunnableJob[MergeProposalJob]):
-    """What the jobs about merge proposals have in common."""
+    """The base class of jobs about merge proposals."""
 
     def getOopsVars(self) -> list[tuple[str, object]]:
         """See `IRunnableJob`."""
@@ -71,10 +71,10 @@ class GenerateDiffJob(MergeProposalJobDerived):
     def run(self) -> None:
         """See `IRunnableJob`."""
         proposal = self.context.merge_proposal
-        # git first: a job's transaction begins with its first statement, and until then nobody waits for it.
+        # Run git first: a job's transaction begins with its first statement, and until then nobody waits for it.
         diff = self._repository().diff(proposal.target_commit, proposal.source_commit)
         proposal.preview_diff = PreviewDiff(**diff._asdict())
-        # What follows from the diff is committed together with it, or not at all.
+        # The follow-up jobs are committed together with the diff, or not at all.
         request_review(self.session, proposal)
         CalculateHeatJob.acquire(proposal.repository)
 
@@ -90,7 +90,7 @@ class GenerateDiffJob(MergeProposalJobDerived):
 
 
 class RepositoryJobType(JobType):
-    """What can be done about a repository."""
+    """The types of jobs about a repository."""
 
     CALCULATE_HEAT = 1, "Calculate the heat"
 

@@ -1,4 +1,4 @@
-"""The site's own tables: nothing in them knows of jobs."""
+"""The site's own tables, which know nothing of jobs."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Repository(Base):
 
     @property
     def reviewers(self) -> list[str]:
-        """The addresses of those who review; of a reserved domain, so that nobody real is ever mailed."""
+        """The addresses of the reviewers, in a reserved domain, so that no real person is ever mailed."""
         return ["reviewers@codehost.example.com"]
 
 
 class MergeProposal(Base):
-    """The wish to merge a commit into another.
+    """A proposal to merge one commit into another.
 
     Attributes:
         source_commit: what shall be merged.
@@ -60,7 +60,7 @@ class MergeProposal(Base):
     author: Mapped[str]
     date_created: Mapped[date] = mapped_column(default=date.today)
 
-    # Joined: a job has its proposal at hand when it starts, and so the repository too, without a query.
+    # Joined: when a job starts, its proposal is loaded, and the repository with it, without another query.
     repository: Mapped[Repository] = relationship(lazy="joined", innerjoin=True)
     preview_diff: Mapped[PreviewDiff | None] = relationship(
         back_populates="merge_proposal", cascade="all, delete-orphan"
@@ -68,12 +68,12 @@ class MergeProposal(Base):
 
 
 class PreviewDiff(Base):
-    """What a merge would change; one per proposal, a new one takes the place of the old."""
+    """What a merge would change. Each proposal has one; a new one replaces the old one."""
 
     __tablename__ = "preview_diff"
 
     merge_proposal_id: Mapped[int] = mapped_column(ForeignKey("merge_proposal.id"), primary_key=True)
-    # Deferred: it may be large, and who wants the numbers does not want it.
+    # Deferred: it may be large, and code that needs only the numbers does not need it.
     text: Mapped[str] = mapped_column(deferred=True)
     files_changed: Mapped[int]
     insertions: Mapped[int]
@@ -83,10 +83,10 @@ class PreviewDiff(Base):
 
     @property
     def statistics(self) -> str:
-        """How much is changed, in words."""
+        """The size of the change, in words."""
         return f"files changed: {self.files_changed}, insertions: {self.insertions}, deletions: {self.deletions}"
 
     def heat(self, today: date) -> float:
-        """Return what this diff adds to its repository's heat: more for a larger and for a younger one."""
+        """Return what this diff adds to its repository's heat: more if it is larger, and more if it is newer."""
         age_days = (today - self.merge_proposal.date_created).days
         return log2(1 + self.insertions + self.deletions) / 2 ** (age_days / HEAT_HALVES_DAYS)

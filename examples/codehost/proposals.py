@@ -1,4 +1,4 @@
-"""What the demonstration works on: merge proposals between commits of a real repository."""
+"""The data of the demonstration: merge proposals between commits of a real repository."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ COMMITS_NEEDED = 12
 PROPOSALS = 12
 
 MISSING_COMMIT = "deadbeef" * 5
-"""The name of a commit that no repository has."""
+"""The id of a commit that no repository has."""
 
 
 def propose(session: Session, git: GitRepository, mirrors: Path) -> tuple[Repository, int]:
-    """Propose to merge what was committed since the last time.
+    """Propose to merge the commits since the last time.
 
     Args:
         session: where proposals and their jobs are made; the caller commits.
@@ -49,7 +49,7 @@ def propose(session: Session, git: GitRepository, mirrors: Path) -> tuple[Reposi
 
 
 def _pairs(commits: list[Commit]) -> list[tuple[Commit, Commit]]:
-    """Return what to merge: (target, source), each commit into the one before it, the oldest first."""
+    """Return pairs (target, source): each commit is merged into the one before it, oldest first."""
     oldest_first = commits[::-1]
     pairs = list(pairwise(oldest_first))
     if len(pairs) < PROPOSALS:
@@ -69,7 +69,7 @@ def _proposal(repository: Repository, target: Commit, source: Commit) -> MergePr
 
 
 def _awkward(repository: Repository, mirrors: Path, target: Commit, source: Commit) -> list[MergeProposal]:
-    """Return one proposal whose diff must fail, and one whose diff succeeds only when its mirror is there."""
+    """Return a proposal whose diff must fail, and one whose diff succeeds only when its mirror exists."""
     path = mirrors / f"{repository.name}-{uuid4().hex[:8]}.git"
     mirror = Repository(path=str(path), name=f"{repository.name} (mirror)", mirror_of=repository)
     deleted = Commit(MISSING_COMMIT, source.author, "Merge a branch that was deleted")
@@ -78,7 +78,7 @@ def _awkward(repository: Repository, mirrors: Path, target: Commit, source: Comm
 
 
 def proposals_of(session: Session, repository: Repository) -> list[MergeProposal]:
-    """Return the proposals of a repository and its mirrors, in the order in which they were made."""
+    """Return the proposals of a repository and its mirrors, in order of creation."""
     proposals = (
         select(MergeProposal)
         .join(MergeProposal.repository)
@@ -89,7 +89,7 @@ def proposals_of(session: Session, repository: Repository) -> list[MergeProposal
 
 
 def fetch_mirrors(session: Session, repository: Repository) -> None:
-    """Make the mirrors of a repository that have not arrived yet."""
+    """Create the mirrors of a repository that have not arrived yet."""
     for proposal in proposals_of(session, repository):
         path = Path(proposal.repository.path)
         if proposal.repository.mirror_of_id is not None and not path.exists():

@@ -1,4 +1,4 @@
-"""Mailing reviewers, as a job that is a function.
+"""Mail reviewers, as a job that is a function.
 
 The section ``[functions]`` of the configuration runs it, and every other function that is decorated so.
 """
@@ -13,7 +13,7 @@ from jobcron.functions import job
 
 
 def request_review(session: Session, proposal: MergeProposal) -> None:
-    """Make a job that mails the reviewers of a proposal, if none waits already; the caller commits."""
+    """Create a job that mails the reviewers of a proposal, if none is waiting; the caller commits."""
     mail_reviewers.options(identity_key=mail_key(proposal)).delay(session, proposal.id)
 
 
@@ -22,7 +22,7 @@ def mail_key(proposal: MergeProposal) -> str:
     return f"review of proposal {proposal.id}"
 
 
-# A mail server that is away is asked again after ten seconds, from the third time on after ten minutes.
+# If the mail server is unavailable, retry after ten seconds, and from the third time on after ten minutes.
 @job(retry_pattern={1: 10, 3: 600}, max_retries=6)
 def mail_reviewers(session: Session, number: int) -> str:
     """Mail the reviewers of a merge proposal."""
@@ -36,14 +36,14 @@ def mail_reviewers(session: Session, number: int) -> str:
         f"    {proposal.target_commit}\n\n"
         f"of {proposal.repository.name}.\n\n"
         f"{diff.statistics if diff else 'There is no diff yet.'}\n",
-        # If this attempt dies between sending and commit, the next one sends recognisably the same mail.
+        # If this attempt dies between sending and commit, the next one sends a mail that is recognisably the same.
         message_id=f"<proposal-{proposal.id}.{proposal.source_commit[:12]}@codehost.example.com>",
     )
     recipients = proposal.repository.reviewers
-    # All was only read: this ends the transaction, so that nobody waits while the mail is delivered.
+    # Only reads so far: end the transaction, so that nobody waits for it while the mail is delivered.
     session.commit()
     try:
         send(recipients, mail)
-    except OSError as error:  # the mail server is away, or refuses: smtplib's errors are of these
+    except OSError as error:  # the mail server is unavailable, or refuses: smtplib's errors are OSErrors
         raise RetryableJobError(f"the mail was not taken: {error}") from error
     return f"mailed {', '.join(recipients)}"

@@ -1,4 +1,4 @@
-"""A small repository built from jobcron's own files, for where there is no history to propose merges of."""
+"""A small repository built from jobcron's own files, for checkouts without a history."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AUTHORS = ("Ada Example", "Ben Example", "Cleo Example")
 
 
 def sample_repository(path: Path) -> GitRepository:
-    """Return the sample repository at `path`; it is built where it is not there yet."""
+    """Return the sample repository at `path`; build it if it does not exist yet."""
     if not path.exists():
         unfinished = path.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -23,7 +23,7 @@ def sample_repository(path: Path) -> GitRepository:
 
 
 def _build(path: Path) -> None:
-    """Commit a few files at a time; each is begun in one commit and finished in the next."""
+    """Commit a few files at a time: half of each in one commit, the rest in the next."""
     git("init", "--quiet", "--template=", "--initial-branch=main", str(path))
     repository = GitRepository(path)
     package = Path(jobcron.__file__).parent
@@ -48,7 +48,7 @@ def _beginning(text: str) -> str:
 
 
 def _signature(number: int) -> dict[str, str]:
-    """Return who commits and when, the same in every build."""
+    """Return the author and the time of a commit, the same in every build."""
     signature = {
         "NAME": AUTHORS[number % len(AUTHORS)],
         "EMAIL": "developers@codehost.example.com",

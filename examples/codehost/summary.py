@@ -1,4 +1,4 @@
-"""What the demonstration prints at its end."""
+"""The summary that the demonstration prints at its end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHORTEST_TITLE = 20
 
 
 def print_summary(session: Session, settings: Settings, repository: Repository, new: int) -> None:
-    """Print what became of the proposals of a repository, and where to look next.
+    """Print the state of the proposals of a repository, and where to look next.
 
     Args:
         session: from which to read.
@@ -75,7 +75,7 @@ def _line(proposal: MergeProposal, diff_job: Job, mail_job: Job | None) -> Seque
     changes = (diff.files_changed, diff.insertions, diff.deletions) if diff else ("", "", "")
     mail = "" if mail_job is None else mail_job.status.title
     return (
-        # Titles are whatever somebody committed: nothing in them may move the cursor.
+        # Anybody may have written a title: control characters in it must not reach the terminal.
         "".join(c if c.isprintable() else " " for c in proposal.title),
         f"{proposal.target_commit[:7]}..{proposal.source_commit[:7]}",
         *map(str, changes),
@@ -87,7 +87,7 @@ def _line(proposal: MergeProposal, diff_job: Job, mail_job: Job | None) -> Seque
 
 
 def _places(session: Session, settings: Settings, jobs: dict[int, Job]) -> list[tuple[str, object]]:
-    """Return what there is to look at, and where."""
+    """Return things to look at, and their places."""
     reports = Path(settings.section("generate_diff").error_dir or settings.error_dir)
     oopses = [path for job in jobs.values() if job.oops_id for path in reports.glob(f"*/{job.oops_id}")]
     mail = urlsplit(settings.mail or "file:nowhere, none is configured")
@@ -101,7 +101,7 @@ def _places(session: Session, settings: Settings, jobs: dict[int, Job]) -> list[
 
 
 def _print_table(lines: Sequence[Sequence[str]]) -> None:
-    """Print the proposals, their titles cut so that all fits the terminal; numbers stand at the right."""
+    """Print the proposals, with titles cut to fit the terminal, and numbers aligned to the right."""
     widths = [max(map(len, column)) for column in zip(HEADINGS, *lines, strict=True)]
     too_much = sum(widths) + 2 * len(widths) - shutil.get_terminal_size((120, 24)).columns
     widths[0] = max(SHORTEST_TITLE, widths[0] - max(0, too_much))

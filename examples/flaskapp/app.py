@@ -1,4 +1,4 @@
-"""The application factory, and the desk's own commands."""
+"""The application factory, and the order desk's commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def create_app() -> Flask:
     app.config.from_mapping(
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         INVOICES=Path(settings.state_dir, "invoices"),
-        SERVER_NAME="localhost:5000",  # a job has no request to take the host of its links from
+        SERVER_NAME="localhost:5000",  # a job has no request that could tell the host of its links
     )
     db.init_app(app)
     with app.app_context():
@@ -40,14 +40,14 @@ def create_app() -> Flask:
 @click.command("init-db")
 @with_appcontext
 def init_db() -> None:
-    """Create the desk's tables; jobcron's have to be there (`jobcron upgrade`)."""
+    """Create the desk's tables; jobcron's tables must exist (`jobcron upgrade`)."""
     db.create_all()
 
 
 @click.command("nightly")
 @with_appcontext
 def nightly() -> None:
-    """Make the job of the coming night, if there is none: the first one. Each makes the next one itself."""
+    """Create the job of the coming night if there is none. After that, each job creates the next one."""
     job = RecalculateTurnover.acquire_after(datetime.now(UTC))
     db.session.commit()
     click.echo(f"Job {job.id} will recalculate the turnover at {job.scheduled_start:%Y-%m-%d %H:%M} UTC.")

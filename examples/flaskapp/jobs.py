@@ -1,4 +1,4 @@
-"""The desk's jobs: one with a table of the desk's own, one whose data is on jobcron's row, and one about nothing.
+"""The desk's jobs: one with its own table, one whose data is on jobcron's row, and one without data.
 
 Cron runs each of them with the application's context around it, and ``db.session`` is then the job's own session:
 see worker.py.
@@ -18,27 +18,27 @@ from jobcron import BaseRunnableJob, JobType, new_mail, send
 
 
 class DeskJobType(JobType):
-    """The types of jobs without a table: their data is on jobcron's row, so that a new one needs no migration."""
+    """The types of jobs without a table: their data is on jobcron's row, so a new type needs no migration."""
 
     SEND_LETTER = 1, "Send a letter"
     RECALCULATE_TURNOVER = 2, "Recalculate the customers' turnover"
 
 
 class WriteInvoice(BaseRunnableJob[OrderJob]):
-    """Write the invoice of an order, and have it announced."""
+    """Write the invoice of an order, and create the job that announces it."""
 
     class_job_type = OrderJobType.WRITE_INVOICE
 
     def run(self) -> None:
         """See `IRunnableJob`."""
         order = self.context.order
-        # A file is not rolled back. This one is the job's own: a second attempt writes it again, and nobody reads
-        # it before the commit that names it.
+        # A file is not rolled back. But only this job writes this one: a second attempt overwrites it, and nobody
+        # reads it before the commit that names it.
         path = Path(current_app.config["INVOICES"], f"{order.id}-{self.id}.html")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(render_template("invoice.html", order=order), encoding="utf-8")
         order.invoice = path.name
-        # Committed together with the invoice and this job's end, or not at all.
+        # Committed together with the invoice and this job's status, or not at all.
         SendLetter.create(order.customer, template="invoice", order=order)
 
     def getOperationDescription(self) -> str:
@@ -47,10 +47,10 @@ class WriteInvoice(BaseRunnableJob[OrderJob]):
 
 
 class SendLetter(BaseRunnableJob):
-    """Mail a customer. What is annotated here is what `create` takes, checks and keeps."""
+    """Mail a customer. `create` takes, checks and stores what is annotated here."""
 
     class_job_type = DeskJobType.SEND_LETTER
-    retry_error_types = (OSError,)  # a mail server that is away, or refuses: smtplib's errors are of these
+    retry_error_types = (OSError,)  # a mail server that is unavailable, or refuses: smtplib's errors are OSErrors
     max_retries = 5
 
     target: Customer
@@ -72,22 +72,22 @@ class SendLetter(BaseRunnableJob):
 
 
 class RecalculateTurnover(BaseRunnableJob):
-    """Recalculate what customers are worth. Each night's job makes the next one's, `flask nightly` the first."""
+    """Recalculate the turnover of customers. Each night's job creates the next; `flask nightly` the first."""
 
     class_job_type = DeskJobType.RECALCULATE_TURNOVER
 
     @classmethod
     def acquire_after(cls, moment: datetime) -> Self:
-        """Return the job of the night that follows a moment; it is made if there is none yet."""
+        """Return the job of the night after a moment; create it if there is none yet."""
         night = night_after(moment)
-        # A key for each night: this night's job, put back to be tried again, is not in the way of the next one's.
+        # A key for each night, so that a retry of this night's job does not prevent the next one.
         return cls.acquire(unique_key=f"night of {night:%Y-%m-%d}", scheduled_start=night, session=db.session)
 
     def run(self) -> None:
         """See `IRunnableJob`."""
-        # After the time that was planned as well, since this machine's clock may be behind the database's.
+        # Not before the planned time either: this machine's clock may be behind the database's.
         self.acquire_after(max(self.scheduled_start, datetime.now(UTC)))
-        # Commits the next night's job before the work begins: a night that fails is not the last one.
+        # Commit the next night's job before the work begins: if this night fails, the next one runs all the same.
         self.checkpoint()
         recalculate_turnover(date.today())
 

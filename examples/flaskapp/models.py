@@ -1,4 +1,4 @@
-"""The desk's tables. The family table of its jobs is one of them: it is the desk's, and jobcron only knows it."""
+"""The desk's tables. The family table of its jobs is one of them: it belongs to the desk, not to jobcron."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobcron import FamilyRow, JobType, job_type_column
 
 
 class Base(DeclarativeBase):
-    """The base of the desk's tables. jobcron's are not among them: they live beside them in the same database."""
+    """The base of the desk's tables. jobcron's tables are not among them, but beside them in the same database."""
 
 
 db = SQLAlchemy(model_class=Base)
@@ -25,7 +25,7 @@ else:
 
 
 class Customer(Model):
-    """Somebody who orders.
+    """A customer.
 
     Attributes:
         turnover: what the orders of the last year are worth, in cents, as of last night.
@@ -40,7 +40,7 @@ class Customer(Model):
 
 
 class Order(Model):
-    """What somebody ordered.
+    """An order of a customer.
 
     Attributes:
         invoice: the name of the invoice's file; None until it is written.
@@ -58,7 +58,7 @@ class Order(Model):
 
     @property
     def total(self) -> int:
-        """What the order is worth, in cents."""
+        """The value of the order, in cents."""
         return sum(line.quantity * line.price for line in self.lines)
 
 
@@ -80,13 +80,13 @@ class OrderLine(Model):
 
 
 class OrderJobType(JobType):
-    """What can be done about an order."""
+    """The types of jobs about an order."""
 
     WRITE_INVOICE = 1, "Write the invoice"
 
 
 class OrderJob(FamilyRow, Model):
-    """A job about an order: the desk's part of it. Its other part, with the status, is jobcron's."""
+    """The desk's row of a job about an order. The shared row, with the status, is jobcron's."""
 
     __tablename__ = "order_job"
 

@@ -1,4 +1,4 @@
-"""What customers are worth. Like most of the desk this uses ``db.session``, and knows nothing of jobs."""
+"""The turnover of customers. Like most of the desk this uses ``db.session``, and knows nothing of jobs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ YEAR = timedelta(days=365)
 
 
 def recalculate_turnover(today: date) -> None:
-    """Calculate every customer's turnover anew; the caller commits."""
+    """Recalculate every customer's turnover; the caller commits."""
     worth = (
         select(func.coalesce(func.sum(OrderLine.quantity * OrderLine.price), 0))
         .join(Order, OrderLine.order_id == Order.id)

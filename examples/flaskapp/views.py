@@ -1,4 +1,4 @@
-"""The desk's requests. Jobs are made in the request's own transaction: if that is rolled back, there is no job."""
+"""The desk's views. They create jobs in the request's own transaction: if that is rolled back, there is no job."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def take_no_lock() -> None:
 
 @desk.post("/customers")
 def add_customer() -> ResponseReturnValue:
-    """Add a customer, who gets a letter of welcome."""
+    """Add a customer, and create the job that welcomes them."""
     customer = Customer(name=request.form["name"], email=request.form["email"])
     db.session.add(customer)
-    # `create` is for a job of its own, each time: the customer is in db.session, so that is where the job is made.
+    # `create` always creates a new job. The customer is in db.session, so the job is created there.
     SendLetter.create(customer, template="welcome")
     db.session.commit()
     return {"customer": customer.id}, 201
@@ -55,8 +55,8 @@ def _add_line(order: Order) -> ResponseReturnValue:
             price=form.get("price", type=int),
         )
     )
-    # `acquire` is for work that is wanted once, however often it is asked for: a job for this order that has not
-    # started yet will see the new line too. One that runs may not; then a new one is made.
+    # `acquire` is for work that is needed once, however often it is requested. A job for this order that has not
+    # started yet will see the new line too. One that is running may not, so then a new one is created.
     job = WriteInvoice.acquire(order)
     db.session.commit()
     return {"order": order.id, "job": job.id}, 201
@@ -80,5 +80,5 @@ def show_order(number: int) -> ResponseReturnValue:
 
 @desk.errorhandler(IntegrityError)
 def refuse(error: IntegrityError) -> ResponseReturnValue:
-    """Say that the tables did not take what was sent. Flask-SQLAlchemy rolls back when the request ends."""
+    """Answer that the tables refused the data. Flask-SQLAlchemy rolls back when the request ends."""
     return {"error": str(error.orig)}, 409

@@ -1,4 +1,4 @@
-"""What is around each job when cron runs it: ``application`` in instance/jobcron.conf names `around_job`."""
+"""The context of each job when cron runs it: ``application`` in instance/jobcron.conf names `around_job`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobcron import share_session
 
 @cache
 def application() -> Flask:
-    """Return the application of this process, made for the first job."""
+    """Return the application of this process; create it for the first job."""
     return create_app()
 
 

@@ -52,6 +52,9 @@ class JobStatus(IntEnum):
     BLOCKED = 7, "Blocked", "The job waits for other jobs."
 
 
+DEFAULT_LEASE_SECONDS = 300.0
+"""How long a lease lasts where nobody says otherwise."""
+
 STATUS_VOCABULARY = SimpleVocabulary([SimpleVocabulary.createTerm(s, s.name, s.title) for s in JobStatus])
 
 
@@ -79,7 +82,7 @@ class IJob(Interface):
     is_pending = Bool(title="Not at its end yet: waiting, running, suspended or blocked.")
     is_runnable = Bool(title="Waiting, due, not expired and not leased.")
 
-    def acquireLease(duration: float = 300) -> None:
+    def acquireLease(duration: float = DEFAULT_LEASE_SECONDS) -> None:
         """Take the lease for `duration` seconds; raise `LeaseHeld` where somebody else has it."""
 
     def getTimeout() -> int:
@@ -164,17 +167,15 @@ class IJobRunner(Interface):
 
 
 class RunningAttempt(Protocol):
-    """What a runnable job knows of the attempt in which it runs: its ``attempt``, None outside a run.
+    """What a runnable job knows of the attempt in which it runs: its ``attempt``, None outside a run."""
 
-    Attributes:
-        progress: per cent done, as the job says.
-        counts: attempt_count, crash_count and max_retries when the attempt began.
-        interrupted: what stopped the job, or None.
-    """
+    @property
+    def progress(self) -> int | None:
+        """Per cent done, as the job says."""
 
-    progress: int | None
-    counts: tuple[int, int, int | None]
-    interrupted: BaseException | None
+    @property
+    def interrupted(self) -> BaseException | None:
+        """What stopped the job, or None."""
 
     @property
     def token(self) -> int:
@@ -183,6 +184,12 @@ class RunningAttempt(Protocol):
     @property
     def must_stop(self) -> Callable[[], bool]:
         """Tells whether somebody asked the run to stop: a job that can stop in between does."""
+
+    def note_progress(self, percent: int | None) -> None:
+        """Note how far the job is; the keeper writes it."""
+
+    def start_counts_afresh(self) -> None:
+        """Count attempts from here on: what the job has committed so far is not done again."""
 
     def checkpoint(self) -> None:
         """Commit what was done, if the job is still ours, and renew the lease.

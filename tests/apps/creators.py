@@ -10,10 +10,10 @@ import sys
 import time
 from typing import Any
 
-from creatorsapp import Counting, Thing, TouchJob, nothing
 from sqlalchemy import Engine, create_engine, func, select, update
 from sqlalchemy.orm import Session
 
+from creatorsapp import Counting, Thing, TouchJob, nothing
 from jobcron import Database, Job, prepare_engine
 
 

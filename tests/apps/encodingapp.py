@@ -7,6 +7,7 @@ from typing import Any
 
 from jobcron import BaseRunnableJob, JobType
 from jobcron.functions import FunctionJob
+from jobcron.steps import StepsJob
 
 
 class Colour(Enum):
@@ -73,3 +74,10 @@ def call_of(row: Any) -> Any:
 
 def count(job: Any) -> None:
     """Do nothing."""
+
+
+class Chain(StepsJob):
+    """A job of one task."""
+
+    name = "chain_of_encoding"
+    tasks = ["encodingapp.count"]

@@ -14,9 +14,9 @@ from sqlalchemy import Engine, create_engine, event, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from conftest import Instance
 from fooapp import DoFooJob, Foo
 from functionapp import export
+from instances import Instance
 from jobcron import Job, SchemaMismatch, new_job, prepare_engine
 from jobcron.steps import StepsJob
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-import creatorsapp
 import pytest
-from creatorsapp import Base, Thing
 from sqlalchemy import select
 
-from conftest import Instance
+import creatorsapp
+from creatorsapp import Base, Thing
+from instances import Instance
 
 APPS = Path(creatorsapp.__file__).parent
 

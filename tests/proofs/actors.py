@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from jobcron import Database
+from jobcron.database.trouble import Interruption, interruption_of
 
 Step = Callable[["Actor"], None]
 
@@ -71,7 +72,7 @@ class Actor:
                 step(self)
                 self.done += 1
             except DBAPIError as error:
-                if getattr(error, "jobcron_interruption", None) != "the database was busy":
+                if interruption_of(error) is not Interruption.BUSY:
                     self.error, self.done = error, len(self.steps)
                 # else the step is tried again at its next turn: SQLite's way to wait for a lock
             except BaseException as error:

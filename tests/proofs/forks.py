@@ -37,15 +37,17 @@ from jobcron.queue import tick  # noqa: F401
 PACKAGE = Path(jobcron.__file__).parent
 
 STAGES = (
-    "database/after_commit", "database/retry", "database/runs", "functions/calls", "functions/registered",
+    "database/after_commit", "database/retry", "database/runs", "functions/calls",
+    "functions/_connector_names", "functions/registered",
     "jobs/history", "jobs/lease", "queue/claim", "queue/error_rules", "queue/feed", "queue/finish",
-    "queue/loading", "queue/outcome", "queue/_source_feed", "queue/tick", "queue/type_feed", "reports/mail",
-    "reports/oops", "reports/_publishers", "runner/attempt", "runner/_completion", "runner/_context",
-    "runner/_executor", "runner/_failure", "runner/_fence", "runner/isolated/_child",
-    "runner/isolated/_descendants", "runner/isolated/_messages", "runner/isolated/runner",
-    "runner/isolated/_slot", "runner/job_runner", "runner/source_runner", "runner/_telling",
+    "queue/loading", "queue/outcome", "queue/_source_feed", "queue/tick", "queue/type_feed", "queue/views",
+    "reports/mail", "reports/oops", "reports/_publishers", "runner/attempt", "runner/_clock", "runner/_completion",
+    "runner/_context", "runner/_executor", "runner/failure", "runner/_fence", "runner/isolated/_child",
+    "runner/isolated/_deaths", "runner/isolated/_descendants", "runner/isolated/_messages",
+    "runner/isolated/runner", "runner/isolated/_slot", "runner/isolated/_slots", "runner/job_runner",
+    "runner/source_runner", "runner/_telling",
     "scripts/cron_script", "scripts/job_script", "scripts/_lock", "scripts/options", "scripts/order",
-    "scripts/_section_run", "settings/directories", "steps/_job", "steps/_running",
+    "scripts/_section_run", "settings/directories", "steps/_job", "steps/_running", "steps/_workspace",
 )  # fmt: skip
 """The modules whose lines count: those that a job flows through."""
 
@@ -111,8 +113,9 @@ def run(instance: str, order: dict[str, Any], answer: int) -> None:
     os.environ["JOBCRON_CONFIG"] = instance
     if "url" in order:
         os.environ["JOBCRON_DATABASE_URL"] = order["url"]
-        retry.PAUSE_SECONDS = 0.01
-        retry.PAUSES = (0.01, 0.01, None)
+        for name in ("WHILE_CLAIMING", "WHILE_FINISHING"):
+            policy = getattr(retry, name)
+            setattr(retry, name, policy._replace(pauses=(0.01,) * len(policy.pauses)))
     sys.argv = ["jobcron run", order.get("section", "work"), *order.get("options", ())]
     deadline = Deadline(order.get("die_at", 0))
     status = 0

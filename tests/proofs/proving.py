@@ -24,6 +24,11 @@ IS_CHAOS = bool(os.environ.get("JOBCRON_CHAOS"))
 
 DUE_SECONDS = 5.0 if IS_CHAOS else 0.2
 
+JOBS = ("ledger", "bank", "failing", "checkpoint", "retried", "user", "unique", "ledger")
+
+SAMPLE = int(os.environ.get("PROOF_SAMPLE", 35))
+"""Deaths for each database; with those of jobs of three tasks 100 in all in ``make test``."""
+
 
 class Proof:
     """An instance with the jobs of the proofs.
@@ -141,3 +146,42 @@ class Runs:
     def log(self) -> str:
         """Return what all runs have logged."""
         return self._log.read_text()
+
+
+def drain(proof: Proof, runs: Runs, **order: Any) -> None:
+    """Let runners that do not die do what is left, as cron would when leases have ended.
+
+    Args:
+        proof: whose jobs.
+        runs: that run them.
+        order: more of `Runs.run`'s.
+    """
+    for _ in range(20):
+        proof.end_leases()
+        proof.make_due()
+        assert runs.run(**order)["status"] == 0, runs.log()
+        if proof.is_drained():
+            return
+    raise AssertionError("jobs are left")
+
+
+def forget_state(proof: Proof) -> None:
+    """Let the next run make its state anew: kept settings and lock files."""
+    for path in (proof.path / "instance" / "state").rglob("*"):
+        if path.is_file():
+            path.unlink()
+
+
+def unpublished_aside(proof: Proof, found: list[str]) -> list[str]:
+    """Leave out reports that are not files because no file could be written: then the history has all of it."""
+    kept = []
+    for violation in found:
+        job = violation.partition(": job ")[2].partition(" ")[0]
+        if violation.startswith("i5_") and violation.endswith("is not there"):
+            rows = proof.query(
+                "SELECT detail FROM jobcron_event WHERE job = :job AND kind = 'failed'", job=int(job)
+            )
+            if any(detail.startswith("not published: ") and "this kind fails" in detail for (detail,) in rows):
+                continue
+        kept.append(violation)
+    return kept

@@ -10,8 +10,7 @@ from sqlalchemy.engine import make_url
 
 from cutting_proxy import Cut, CuttingProxy
 from jobcron.testing.server import PrivatePostgreSQL
-from proving import IS_CHAOS, Proof, Runs
-from test_deaths import JOBS, drain
+from proving import IS_CHAOS, JOBS, Proof, Runs, drain
 
 SAMPLE = int(os.environ.get("PROOF_SAMPLE", 10))
 """Cuts of each kind; in ``make test`` 40 in all."""

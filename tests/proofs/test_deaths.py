@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-from typing import Any
 
 import pytest
 
-from proving import IS_CHAOS, Proof, Runs
+from proving import IS_CHAOS, JOBS, SAMPLE, Proof, Runs, drain
 
-JOBS = ("ledger", "bank", "failing", "checkpoint", "retried", "user", "unique", "ledger")
 FUNCTIONS = ("function", "function_failing", "function_retried", "function_unique", "function")
-
-SAMPLE = int(os.environ.get("PROOF_SAMPLE", 35))
-"""Deaths for each database; with those of jobs of three tasks 100 in all in ``make test``."""
-
 
 ISOLATED_SAMPLE = 200 if IS_CHAOS else min(6, SAMPLE)
 """Deaths of the parent of isolated jobs: each run starts a process of its own, which takes its time."""
-
-
-def drain(proof: Proof, runs: Runs, **order: Any) -> None:
-    """Let runners that do not die do what is left, as cron would when leases have ended.
-
-    Args:
-        proof: whose jobs.
-        runs: that run them.
-        order: more of `Runs.run`'s.
-    """
-    for _ in range(20):
-        proof.end_leases()
-        proof.make_due()
-        assert runs.run(**order)["status"] == 0, runs.log()
-        if proof.is_drained():
-            return
-    raise AssertionError("jobs are left")
 
 
 def lines_of_a_run(proof: Proof, runs: Runs, jobs: tuple[str, ...], section: str) -> int:

@@ -17,9 +17,7 @@ from sqlalchemy.engine import make_url
 
 from jobcron.testing.programs import server_account
 from jobcron.testing.server import PrivatePostgreSQL
-from proving import IS_CHAOS, Proof, Runs
-from test_deaths import JOBS, drain
-from test_faults import forget_state, unpublished_aside
+from proving import IS_CHAOS, JOBS, Proof, Runs, drain, forget_state, unpublished_aside
 
 PAGE = 4096
 

@@ -6,17 +6,9 @@ import errno
 
 import pytest
 
-from proving import IS_CHAOS, Proof, Runs
-from test_deaths import JOBS, drain
+from proving import IS_CHAOS, JOBS, Proof, Runs, drain, forget_state, unpublished_aside
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EMFILE)
-
-
-def forget_state(proof: Proof) -> None:
-    """Let the next run make its state anew: kept settings and lock files."""
-    for path in (proof.path / "instance" / "state").rglob("*"):
-        if path.is_file():
-            path.unlink()
 
 
 @pytest.mark.feature("LP-18", "LP-19", "LP-25")
@@ -45,18 +37,3 @@ def test_a_file_that_fails_costs_no_job_and_no_report(proof: Proof, lasting: boo
                 drain(proof, runs)
                 found = unpublished_aside(proof, proof.verdict(since=first, crash_limit=10))
                 assert found == [], f"{found}\n{where}"
-
-
-def unpublished_aside(proof: Proof, found: list[str]) -> list[str]:
-    """Leave out reports that are not files because no file could be written: then the history has all of it."""
-    kept = []
-    for violation in found:
-        job = violation.partition(": job ")[2].partition(" ")[0]
-        if violation.startswith("i5_") and violation.endswith("is not there"):
-            rows = proof.query(
-                "SELECT detail FROM jobcron_event WHERE job = :job AND kind = 'failed'", job=int(job)
-            )
-            if any(detail.startswith("not published: ") and "this kind fails" in detail for (detail,) in rows):
-                continue
-        kept.append(violation)
-    return kept

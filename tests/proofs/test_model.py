@@ -17,7 +17,9 @@ from jobcron.errors import LeaseLost
 from jobcron.jobs.lease import Claim
 from jobcron.queue.claim import Claimant, claim, expire, reclaim
 from jobcron.queue.finish import set_aside
+from jobcron.queue.loading import Claimed
 from jobcron.queue.outcome import Failed, NotStarted, Outcome, Retry, Stopped, Suspended
+from jobcron.queue.views import RunnableView
 from jobcron.runner._completion import complete
 from jobcron.runner.attempt import Attempt
 from proofapp import ProofJob
@@ -191,7 +193,7 @@ class Machine(RuleBasedStateMachine):
         model = data.draw(st.sampled_from(sorted(self.model.values(), key=lambda m: m.number)))
         token = model.token - is_stale
         session = self.proof.database.session()
-        attempt = Attempt(Claim(model.number, token, 0.0), object(), session, 300.0)
+        attempt = Attempt(Claimed(Claim(model.number, token, 0.0), RunnableView(object())), session, 300.0)
         is_ours = model.status is R and not is_stale
         try:
             complete(self.proof.database, attempt)

@@ -22,8 +22,7 @@ from sqlalchemy.engine import make_url
 from jobcron.testing.programs import server_account
 from jobcron.testing.server import PrivatePostgreSQL
 from proofapp import LEASE_VARIABLE
-from proving import HERE, IS_CHAOS, Proof, Runs
-from test_deaths import JOBS, drain
+from proving import HERE, IS_CHAOS, JOBS, Proof, Runs, drain
 
 POOL_SIZE = 2
 

@@ -13,8 +13,7 @@ import pytest
 import checker
 import proofapp
 from checker import COMPLETED, FAILED, Evidence
-from proving import IS_CHAOS, Proof, Runs
-from test_deaths import SAMPLE, drain
+from proving import IS_CHAOS, SAMPLE, Proof, Runs, drain
 
 WORKS, FAILS = ["task 1", "task 2", "task 3"], ["task 1"]
 

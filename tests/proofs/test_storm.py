@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from conftest import nursery
+from instances import nursery
 from jobcron import DatabaseUnavailable
 from jobcron.testing.server import PrivatePostgreSQL
 from nursery import Forked

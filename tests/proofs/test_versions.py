@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from paths import ROOT
 from proofapp import LEASE_VARIABLE
 from proving import HERE, IS_CHAOS, Proof
 
@@ -46,7 +46,7 @@ def old_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(code: Path | None) -> dict[str, str]:
     """Return the environment of a process with the old code, or with this one."""
     found = {**os.environ, LEASE_VARIABLE: "5"}
-    folders = [HERE, HERE.parent] if code is None else [code, HERE, HERE.parent]
+    folders = [HERE] if code is None else [code, HERE]
     found["PYTHONPATH"] = os.pathsep.join(map(str, folders))
     return found
 

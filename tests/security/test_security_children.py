@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Instance, wait_until
+from instances import Instance, wait_until
 from jobcron import JobStatus
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 import fooapp
 import jobcron
-from conftest import Instance
+from instances import Instance
 from jobcron import InvalidJobData, Job, JobStatus
 from jobcron.jobs.arguments.encoding import as_reference
 

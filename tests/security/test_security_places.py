@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import JOBCRON, Instance
+from instances import Instance
 from jobcron import ConfigurationError, load_settings
-from jobcron.commands._check import check_config
+from jobcron.commands._check_config import check_config
 from jobcron.commands._init import init
 from jobcron.commands._upgrade import upgrade
 from jobcron.database.roles import read_roles
@@ -20,6 +20,7 @@ from jobcron.scripts import _outage
 from jobcron.scripts._lock import RunLock
 from jobcron.scripts._profiling import open_profile
 from jobcron.scripts.control import Control
+from paths import JOBCRON
 
 NOBODY = 65534
 

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 import fooapp
 from codehost.history import History
 from codehost.model import Repository
-from conftest import ROOT, SECTIONS, TESTS, Instance
+from instances import SECTIONS, Instance
 from jobcron import Database, JobStatus, load_settings
 from jobcron.database.roles import rights_of, roles_of
+from paths import APPS, ROOT
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -19,7 +20,7 @@ on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect
 @pytest.fixture
 def limited(instance: Instance) -> Instance:
     """Return an instance that names the file of roles."""
-    instance.configure(f"security_cfg: {TESTS / 'security.cfg'}")
+    instance.configure(f"security_cfg: {APPS / 'security.cfg'}")
     return instance
 
 
@@ -99,7 +100,7 @@ GROUPS = "SELECT roleid::regrole::text FROM pg_auth_members WHERE member = CAST(
 
 @pytest.mark.feature("LP-13")
 @on_postgresql
-@pytest.mark.parametrize("file", ["tests/security.cfg", "examples/codehost/security.cfg"])
+@pytest.mark.parametrize("file", ["tests/apps/security.cfg", "examples/codehost/security.cfg"])
 def test_every_role_may_do_with_every_table_what_the_files_say_and_nothing_else(
     instance: Instance, file: str
 ) -> None:

@@ -6,20 +6,21 @@ import json
 import os
 import stat
 import subprocess
-from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
 
 import fooapp
-from conftest import JOBCRON, Instance, wait_until
+from evidence import command_lines, files_below
+from instances import Instance, wait_until
 from jobcron import ConfigurationError, Database, JobStatus, load_settings, new_mail, send
-from jobcron.commands._check import check_config
+from jobcron.commands._check_config import check_config
 from jobcron.commands._init import init
 from jobcron.reports.mail import Outbox, post
 from jobcron.scripts.control import Control
 from jobcron.settings.secrets import Redactor, hide
+from paths import JOBCRON
 from telltale import TelltaleJob
 
 KNOWN = {
@@ -48,33 +49,6 @@ runner_class: {runner}
 """
 
 WAYS = ("raise", "hook", "cause", "user", "retry", "suspend", "sql", "log", "print")
-
-
-def command_lines(process: int) -> str:
-    """Return the command lines of a process and of all below it."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                if process in (int(folder.name), parent):
-                    found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-            except (OSError, ValueError):
-                continue
-    return "\n".join(found)
-
-
-def files_below(folder: Path) -> str:
-    """Return what all files say, mails as they are read; the configuration and the database left out."""
-    texts = []
-    for path in folder.rglob("*"):
-        if not path.is_file() or path.name in ("jobcron.conf", "compiled-settings.json") or ".db" in path.name:
-            continue
-        if path.suffix == ".eml":
-            mail = message_from_bytes(path.read_bytes(), policy=policy.default)
-            texts.append(f"{path}: {mail['Subject']}\n{mail.get_content()}")
-        texts.append(f"{path}: {path.read_bytes().decode(errors='replace')}")
-    return "\n".join(texts)
 
 
 def planted(instance: Instance, mail: str) -> dict[str, str]:

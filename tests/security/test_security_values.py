@@ -15,13 +15,14 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from sqlalchemy.engine import make_url
-from test_security_secrets import command_lines, files_below
 
 import fooapp
-from conftest import JOBCRON, Instance, wait_until
+from evidence import command_lines, files_below
+from instances import Instance, wait_until
 from jobcron import JobStatus
 from jobcron.settings.instance import load_settings
 from jobcron.settings.secrets import Redactor
+from paths import JOBCRON
 
 CANARIES = {
     "password": "c4naryOfTheUrl",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.commands._output import say
@@ -13,6 +15,16 @@ from jobcron.reports.logs import visible
 from jobcron.settings.instance import load_settings
 from jobcron.settings.secrets import Redactor
 from jobcron.settings.settings import Section, Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help="by default all")
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Perform the subcommand, and return its exit status."""
+    return check_runs(options.config, options.sections)
 
 
 def check_runs(config: str | None, names: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import sys
@@ -17,6 +18,16 @@ from jobcron.settings.settings import Section, Settings
 
 PRUNE_SCHEDULE = "17 3 * * *"
 """Once a day, at a time that few others choose."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.add_argument("--mail-to", metavar="ADDRESS", help="where cron mails errors; by default to the user")
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Perform the subcommand, and return its exit status."""
+    return crontab(options.config, options.mail_to)
 
 
 def crontab(config: str | None, mail_to: str | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,16 @@ from jobcron.database.roles import VERBS, Right, Role, roles_of
 from jobcron.database.trouble import first_line
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.settings.instance import load_settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.add_argument("--dry-run", action="store_true", help="only print the statements")
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Perform the subcommand, and return its exit status."""
+    return grant(options.config, options.dry_run)
 
 
 def grant(config: str | None, dry_run: bool) -> int:

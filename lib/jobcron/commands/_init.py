@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shlex
@@ -10,11 +11,11 @@ from pathlib import Path
 
 from jobcron.commands._output import say
 from jobcron.errors import ConfigurationError, DirectoryError
-from jobcron.settings.database_url import has_password, parse_url
 from jobcron.settings.datatypes import CONVERTERS, Place
 from jobcron.settings.instance import FILE_NAME
-from jobcron.settings.reading import INSTANCE, read_schema
-from jobcron.settings.settings import SCHEMA
+from jobcron.settings.reading import read_schema
+from jobcron.settings.settings import INSTANCE, SCHEMA
+from jobcron.settings.sqlalchemy_url import has_password, parse_url
 
 FIRST_JOB = "first_job"
 
@@ -71,6 +72,23 @@ if __name__ == "__main__":
 
 _DATATYPE = re.compile(r"# datatype: .*")
 _KEY = re.compile(r"(?P<key>\w+): (?P<default>.*)")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    add = parser.add_argument
+    add("directory", nargs="?", default="jobcron-instance", metavar="DIRECTORY")
+    add("--database-url", metavar="URL", help="by default an SQLite file in DIRECTORY")
+    add(
+        "--application",
+        metavar="MODULE[:CALLABLE]",
+        help="the module that has your job classes, instead of a first job",
+    )
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Perform the subcommand, and return its exit status."""
+    return init(options.directory, options.database_url, options.application)
 
 
 def init(directory: str, database_url: str | None, application: str | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import heapq
 import json
 import os
@@ -26,6 +27,17 @@ from jobcron.settings.settings import Settings
 OOPS_ID = re.compile(r"OOPS-[A-Za-z0-9_-]{1,200}")
 
 NEWEST = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.add_argument("oops_id", nargs="?", metavar="ID")
+    parser.add_argument("--json", action="store_true", help="as it was written")
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Perform the subcommand, and return its exit status."""
+    return show_reports(options.config, options.oops_id, options.json)
 
 
 def show_reports(config: str | None, oops_id: str | None, as_json: bool) -> int:

@@ -1,11 +1,31 @@
-"""What the subcommands say on standard output."""
+"""Standard output of the subcommands."""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import NamedTuple
 
 from jobcron.errors import DirectoryError
+from jobcron.reports.logs import visible
+
+
+class Finding(NamedTuple):
+    """What a check found.
+
+    Attributes:
+        text: in one line.
+        status: 0 where it is well or only worth knowing, else the exit status that it leads to.
+        is_warning: whether it is worth knowing.
+    """
+
+    text: str
+    status: int = 0
+    is_warning: bool = False
+
+    def __str__(self) -> str:
+        word = "error" if self.status else "warning" if self.is_warning else "ok"
+        return f"{word:<8} {visible(self.text.replace(chr(10), ' '))}"
 
 
 def say(text: str) -> None:

@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
+from jobcron.database.database import TransactionSource
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import Job
-from jobcron.jobs.lease import Claim
+from jobcron.queue.outcome import Completed
 from jobcron.runner.job_runner import JobRunner
+from jobcron.runner.source_runner import Guard, JobEnd
 
 
-def runner_with(*, stops: bool, deletes: bool) -> tuple[type[JobRunner], list[str]]:
-    """Return a class of runners, and the tracebacks of the failures that ended its runs.
+class ScheduledRuns(Guard):
+    """Makes runners of the jobs of functions, and looks at what becomes of each job.
 
     Args:
         stops: end the run at the first job that fails; one that is tried again later has not failed.
         deletes: remove each job that completes.
+
+    Attributes:
+        failures: the tracebacks of the failures that ended runs.
     """
-    told: list[str] = []
 
-    class ScheduledJobRunner(JobRunner):
-        """Runs the jobs of functions."""
+    def __init__(self, *, stops: bool, deletes: bool) -> None:
+        self._stops = stops
+        self._deletes = deletes
+        self._runner: JobRunner | None = None
+        self.failures: list[str] = []
 
-        def _run_one(self, claim: Claim, runnable: Any) -> None:
-            completed = self.completed.total()
-            super()._run_one(claim, runnable)
-            if self.completed.total() > completed:
-                if deletes:
-                    with self.database.begin() as connection:
-                        done = delete(Job).where(Job.id == claim.id, Job._status == JobStatus.COMPLETED)
-                        connection.execute(done)
-            elif stops:
-                with self.database.begin(writing=False) as connection:
-                    row = connection.execute(Job.__table__.select().where(Job.id == claim.id)).first()
-                if row is not None and row.status is JobStatus.FAILED:
-                    told.append(row.log or f"job {claim.id} failed")
-                    self.end()
+    def for_source(
+        self, source: object, database: TransactionSource, logger: logging.Logger | None = None, **options: Any
+    ) -> JobRunner:
+        """Return a runner; see `JobRunner.for_source`."""
+        self._runner = JobRunner(source, database, logger=logger, guard=self, **options)
+        return self._runner
 
-    return ScheduledJobRunner, told
+    def job_ended(self, end: JobEnd) -> None:
+        """Remove a job that completed, or end the run at one that failed."""
+        assert self._runner is not None
+        database, job_id = self._runner.database, end.claim.id
+        if isinstance(end.outcome, Completed):
+            if self._deletes:
+                with database.begin() as connection:
+                    done = delete(Job).where(Job.id == job_id, Job._status == JobStatus.COMPLETED)
+                    connection.execute(done)
+        elif self._stops:
+            with database.begin(writing=False) as connection:
+                row = connection.execute(select(Job._status, Job.log).where(Job.id == job_id)).first()
+            if row is not None and row[0] is JobStatus.FAILED:
+                self.failures.append(row.log or f"job {job_id} failed")
+                self._runner.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 
 from jobcron.commands._output import say
@@ -12,6 +13,15 @@ from jobcron.jobs import known_types
 from jobcron.runner.application import load_application
 from jobcron.settings.directories import private_directory
 from jobcron.settings.instance import load_settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add nothing: the subcommand has no arguments."""
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Perform the subcommand, and return its exit status."""
+    return upgrade(options.config)
 
 
 def upgrade(config: str | None) -> int:

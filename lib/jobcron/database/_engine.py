@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine, event
 from jobcron.database.connection_options import CONNECT_ARGUMENTS, SERVERS_END
 from jobcron.database.transactions import BUSY_SECONDS, prepare_engine
 from jobcron.database.trouble import mark_interruption
-from jobcron.settings.database_url import parse_url
+from jobcron.settings.sqlalchemy_url import parse_url
 
 
 def make_engine(url: str, user: str | None = None, busy_seconds: float = BUSY_SECONDS) -> Engine:

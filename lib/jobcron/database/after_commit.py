@@ -7,10 +7,7 @@ from collections.abc import Callable
 from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
-_ACTIONS = "jobcron_after_commit"
-
-ON_FAILED_ACTION = "jobcron_on_failed_action"
-"""In a session's info: told of errors of its actions, instead of the one who commits."""
+from jobcron.database.sessions import ACTIONS, ON_FAILED_ACTION
 
 
 class _Actions:
@@ -56,9 +53,9 @@ def after_commit(session: Session, action: Callable[[], None]) -> None:
     In a savepoint, the action goes with it if it is rolled back. An error of the action is raised in the one who
     committed, whose transaction stands; in a runner it is logged.
     """
-    actions: _Actions | None = session.info.get(_ACTIONS)
+    actions: _Actions | None = session.info.get(ACTIONS)
     if actions is None:
-        actions = session.info[_ACTIONS] = _Actions()
+        actions = session.info[ACTIONS] = _Actions()
         event.listen(session, "after_commit", actions.note_commit)
         event.listen(session, "after_transaction_end", actions.end)
     if not session.in_transaction():

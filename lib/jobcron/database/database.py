@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -20,22 +20,33 @@ from jobcron.database.statements import be_brief
 from jobcron.database.transactions import BUSY_SECONDS, READING
 from jobcron.database.trouble import first_line, trouble_of
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
-from jobcron.settings.database_url import describe_url
+from jobcron.settings.sqlalchemy_url import describe_url
 
 COMPANION_SECONDS = 0.25
 """How long one who must not wait long waits for a lock."""
 
 
 class TransactionSource(Protocol):
-    """What the runner needs of a database; `Database` and `AmbientDatabase` have it."""
+    """What the runner needs of a database; `Database` and `AmbientDatabase` have it.
+
+    Attributes:
+        dialect: the name of the SQL dialect.
+    """
 
     dialect: str
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine, or None inside a transaction of somebody else's."""
 
     def begin(self, *, writing: bool = True) -> Any:
         """Return a context manager: a short transaction of its own, as a Connection."""
 
     def session(self) -> Session:
         """Return a new session for running jobs in."""
+
+    def companion(self) -> TransactionSource:
+        """Return the same database for one who must not wait long."""
 
     @property
     def is_ambient(self) -> bool:
@@ -75,7 +86,7 @@ class Database:
         self._lock_seconds: float | None = None
         self.origin = origin
         try:
-            self.engine = make_engine(url, user, busy_seconds)
+            self.engine: Engine = make_engine(url, user, busy_seconds)
         except ConfigurationError as error:
             raise ConfigurationError(f"{origin}: {error}") from None
         self.dialect = self.engine.dialect.name
@@ -109,11 +120,11 @@ class Database:
             with transaction:
                 yield connection
         except DBAPIError as error:
-            reason = trouble_of(error)
-            if reason is None:
+            kind = trouble_of(error)
+            if kind is None:
                 raise
             raise DatabaseUnavailable(
-                f"{self.origin}: the database {self.describe()} did not do what was asked: {reason}: "
+                f"{self.origin}: the database {self.describe()} did not do what was asked: {kind.sentence}: "
                 f"{first_line(error.orig)}"
             ) from error
         finally:
@@ -153,6 +164,7 @@ class AmbientDatabase:
     """
 
     is_ambient = True
+    engine: Engine | None = None
 
     def __init__(self, session: Session) -> None:
         session.flush()
@@ -173,6 +185,10 @@ class AmbientDatabase:
     def session(self) -> Session:
         """Return a session of its own on the same connection; its commits release savepoints."""
         return Session(self._connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
+
+    def companion(self) -> AmbientDatabase:
+        """Return this: no other connection sees what it works in."""
+        return self
 
     def close(self) -> None:
         """Do nothing: the connection is not ours."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -13,34 +14,42 @@ REMEMBERED_RUNS = 10
 """So many runs tell how long a job takes."""
 
 
-def record_run(
-    connection: Connection,
-    name: str,
-    seconds: float,
-    completed: int,
-    incomplete: int,
-    oopses: int,
-    activity_interval: float,
-) -> None:
-    """Write the row of a run that just ended.
+class EndedRun(NamedTuple):
+    """A run that has just ended.
+
+    Attributes:
+        name: of the section.
+        seconds: how long it took.
+        completed: how many jobs completed.
+        incomplete: how many jobs it ran that did not.
+        oopses: how many reports it made.
+    """
+
+    name: str
+    seconds: float
+    completed: int
+    incomplete: int
+    oopses: int
+
+
+def record_run(connection: Connection, run: EndedRun, activity_interval: float) -> None:
+    """Write the row of a run.
 
     A run that found nothing is written only if there is no row younger than `activity_interval`.
 
     Args:
         connection: in a transaction.
-        name: of the section.
-        seconds: how long the run took.
-        completed, incomplete, oopses: how many jobs and reports there were.
+        run: ends now, by the database's clock.
         activity_interval: in seconds.
     """
     parameters = {
-        "name": name,
+        "name": run.name,
         "hostname": socket.gethostname(),
-        "minus_seconds": -seconds,
-        "completed": completed,
-        "incomplete": incomplete,
-        "oopses": oopses,
-        "always": int(completed + incomplete > 0),
+        "minus_seconds": -run.seconds,
+        "completed": run.completed,
+        "incomplete": run.incomplete,
+        "oopses": run.oopses,
+        "always": int(run.completed + run.incomplete > 0),
         "minus_activity_interval": -activity_interval,
     }
     execute(connection, "record_run", parameters)

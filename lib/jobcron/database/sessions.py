@@ -14,6 +14,23 @@ from jobcron.errors import NoSession
 AnySession = Session | scoped_session[Any]
 """A session, or what stands for one."""
 
+# What jobcron keeps in `Session.info`, by key.
+
+ATTEMPT = "jobcron_attempt"
+"""The attempt whose work is done in the session, or None."""
+
+ACTIONS = "jobcron_after_commit"
+"""What waits for the session's commit: see `after_commit`."""
+
+ON_FAILED_ACTION = "jobcron_on_failed_action"
+"""Called with the error of such an action, instead of raising it in the one who commits."""
+
+TYPE_IDS = "jobcron_type_ids"
+"""The numbers of job types by name, as the session's transaction sees them."""
+
+TYPE_IDS_WATCHED = "jobcron_type_ids_watched"
+"""Whether somebody looks after these at the end of a transaction."""
+
 _session: ContextVar[Session | None] = ContextVar("jobcron_session", default=None)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from jobcron.database.tables import JobTypeRow, jobs_connection
 from jobcron.errors import SchemaMismatch
-from jobcron.settings.database_url import describe_url
+from jobcron.settings.sqlalchemy_url import describe_url
 
 BUSY_SECONDS = 30.0
 """How long a statement waits for SQLite's write lock."""

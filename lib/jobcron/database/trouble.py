@@ -4,63 +4,123 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from enum import StrEnum
 
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
-_SQLITE_INTERRUPTIONS = {
-    sqlite3.SQLITE_BUSY: "the database was busy",
-    sqlite3.SQLITE_LOCKED: "the database was busy",
-    sqlite3.SQLITE_FULL: "the database's disk was full",
-    sqlite3.SQLITE_IOERR: "the database's disk failed",
+
+class Interruption(StrEnum):
+    """Why the database interrupted the work of a job or of the runner.
+
+    The values stand in the histories of jobs, where they are counted: never change one. What people read is
+    `sentence`.
+    """
+
+    sentence: str
+
+    def __new__(cls, value: str, sentence: str = "") -> Interruption:
+        """Make one kind.
+
+        Args:
+            value: the words that rows hold.
+            sentence: what people read; the value where it is not given.
+        """
+        kind = str.__new__(cls, value)
+        kind._value_ = value
+        kind.sentence = sentence or value
+        return kind
+
+    NO_CONNECTION = "no connection to the database could be made"
+    CONNECTION_LOST = "the connection to the database was lost"
+    BUSY = "the database was busy"
+    DISK_FULL = "the database's disk was full"
+    DISK_FAILED = "the database's disk failed"
+    DEADLOCK = "a deadlock"
+    SERIALIZATION_FAILURE = "a serialization failure"
+    LOCK_TIMEOUT = "a lock was not to be had in time", "a lock could not be taken in time"
+    STATEMENT_TIMEOUT = "a statement took longer than the database allows"
+    READ_ONLY = "the database takes no writes", "the database is read-only"
+    MEMORY_FULL = "the database's memory was full", "the database ran out of memory"
+
+
+_OF_SQLITE = {
+    sqlite3.SQLITE_BUSY: Interruption.BUSY,
+    sqlite3.SQLITE_LOCKED: Interruption.BUSY,
+    sqlite3.SQLITE_FULL: Interruption.DISK_FULL,
+    sqlite3.SQLITE_IOERR: Interruption.DISK_FAILED,
 }
 
-_POSTGRESQL_INTERRUPTIONS = {
-    "40P01": "a deadlock",
-    "40001": "a serialization failure",
-    "53100": "the database's disk was full",
-    "58030": "the database's disk failed",
+_OF_POSTGRESQL = {
+    "40P01": Interruption.DEADLOCK,
+    "40001": Interruption.SERIALIZATION_FAILURE,
+    "53100": Interruption.DISK_FULL,
+    "58030": Interruption.DISK_FAILED,
 }
 
-NO_LOCK = "a lock was not to be had in time"
-
-REFUSALS = {
-    "55P03": NO_LOCK,
-    "57014": "a statement took longer than the database allows",
-    "25006": "the database takes no writes",
-    "53200": "the database's memory was full",
+_REFUSALS = {
+    "55P03": Interruption.LOCK_TIMEOUT,
+    "57014": Interruption.STATEMENT_TIMEOUT,
+    "25006": Interruption.READ_ONLY,
+    "53200": Interruption.MEMORY_FULL,
 }
+"""What a server refuses for its settings or its state: trouble where the runner asked, a job's own affair."""
 
 IN_FAILED_TRANSACTION = "25P02"
+
+INSUFFICIENT_PRIVILEGE = "42501"
+
+
+def sqlstate_of(error: BaseException | None) -> str:
+    """Return the SQLSTATE of an error of PostgreSQL's driver; empty where it has none, as SQLite's."""
+    return getattr(error, "pgcode", None) or ""
+
+
+def _sqlite_code_of(error: sqlite3.Error) -> int:
+    """Return SQLite's primary code of an error; 0 where it has none: then it is the module's own."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
 
 
 def mark_interruption(context: ExceptionContext) -> None:
     """Note on an error of our own engine that it is the database's trouble, not the job's."""
+    kind = _kind_of(context)
+    if kind is not None and context.sqlalchemy_exception is not None:
+        _mark(context.sqlalchemy_exception, kind)
+
+
+def _kind_of(context: ExceptionContext) -> Interruption | None:
     error = context.original_exception
-    reason = None
     if context.is_disconnect:
-        reason = "the connection to the database was lost"
-    elif context.connection is None:
-        reason = "no connection to the database could be made"
-    elif isinstance(error, sqlite3.Error):
-        # Without a code the error is the module's own.
-        reason = _SQLITE_INTERRUPTIONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-    else:
-        reason = _POSTGRESQL_INTERRUPTIONS.get(getattr(error, "pgcode", None) or "")
-    if reason and context.sqlalchemy_exception is not None:
-        context.sqlalchemy_exception.jobcron_interruption = reason  # type: ignore[attr-defined]
+        return Interruption.CONNECTION_LOST
+    if context.connection is None:
+        return Interruption.NO_CONNECTION
+    if isinstance(error, sqlite3.Error):
+        return _OF_SQLITE.get(_sqlite_code_of(error))
+    return _OF_POSTGRESQL.get(sqlstate_of(error))
 
 
-def interruption_of(error: BaseException) -> str | None:
+def mark_refusal(error: DBAPIError) -> None:
+    """Note on an error of one of the runner's own statements that it is the database's trouble, if it is."""
+    kind = _REFUSALS.get(sqlstate_of(error.orig))
+    if kind is not None and interruption_of(error) is None:
+        _mark(error, kind)
+
+
+def _mark(error: BaseException, kind: Interruption) -> None:
+    error.jobcron_interruption = kind  # type: ignore[attr-defined]
+
+
+def interruption_of(error: BaseException) -> Interruption | None:
     """Return why the database interrupted the work that ended in `error`, or None if it did not.
 
     Only errors of our own engines count: a job that loses another database has failed.
     """
-    reasons = (getattr(link, "jobcron_interruption", None) for link in _chain(error))
-    return next((reason for reason in reasons if isinstance(reason, str)), None)
+    kinds = (getattr(link, "jobcron_interruption", None) for link in causes_of(error))
+    return next((kind for kind in kinds if isinstance(kind, Interruption)), None)
 
 
-def trouble_of(error: BaseException) -> str | None:
+def trouble_of(error: BaseException) -> Interruption | None:
     """Return why the database did not do what the runner itself asked, or None if that was the runner's fault.
 
     The runner's own statements are few and known to be right: what a server refuses for its settings or its state
@@ -71,35 +131,28 @@ def trouble_of(error: BaseException) -> str | None:
     return interruption_of(error)
 
 
-def mark_refusal(error: DBAPIError) -> None:
-    """Note on an error of one of the runner's own statements that it is the database's trouble, if it is."""
-    reason = REFUSALS.get(getattr(error.orig, "pgcode", None) or "")
-    if reason is not None and interruption_of(error) is None:
-        error.jobcron_interruption = reason  # type: ignore[attr-defined]
-
-
 def follows_trouble(error: BaseException) -> bool:
     """Tell whether an error only says that its transaction had failed before."""
     return any(
         isinstance(link, PendingRollbackError)
-        or (isinstance(link, DBAPIError) and getattr(link.orig, "pgcode", None) == IN_FAILED_TRANSACTION)
-        for link in _chain(error)
+        or (isinstance(link, DBAPIError) and sqlstate_of(link.orig) == IN_FAILED_TRANSACTION)
+        for link in causes_of(error)
     )
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what led to it."""
+def is_lost(error: DBAPIError) -> bool:
+    """Tell whether the connection went away, so that nobody knows what became of the statement."""
+    return error.connection_invalidated or interruption_of(error) is Interruption.CONNECTION_LOST
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, then what caused it, and so on; each once, also in a circle."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         yield current
         current = current.__cause__ or current.__context__
-
-
-def is_lost(error: DBAPIError) -> bool:
-    """Tell whether the connection went away, so that nobody knows what became of the statement."""
-    return error.connection_invalidated or interruption_of(error) == ("the connection to the database was lost")
 
 
 def first_line(error: object) -> str:

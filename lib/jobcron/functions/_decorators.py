@@ -98,7 +98,7 @@ def job(call: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
         function = plain(function)
         check_function(function)
         own = function.__qualname__
-        first = 1 if getattr(function, JOB_PARAMETER, False) else 0
+        first = 1 if getattr(function, JOB_PARAMETER, False) else 0  # any object: a function
         parameters = list(inspect.signature(function).parameters)
         taken = [n for place, n in enumerate(parameters) if n in RESERVED and (n != "session" or place > first)]
         if taken:

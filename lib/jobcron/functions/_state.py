@@ -16,6 +16,11 @@ class FunctionState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+    @classmethod
+    def of(cls, status: JobStatus) -> FunctionState:
+        """Return the state for a row's status; a job that waits, for whatever reason, is pending."""
+        return _STATES.get(status, cls.PENDING)
+
 
 _STATES = {
     JobStatus.RUNNING: FunctionState.STARTED,
@@ -24,8 +29,3 @@ _STATES = {
     JobStatus.CANCELLED: FunctionState.CANCELLED,
     JobStatus.EXPIRED: FunctionState.CANCELLED,
 }
-
-
-def state_of(status: JobStatus) -> FunctionState:
-    """Return the state of a row's status; what waits, in whatever way, is pending."""
-    return _STATES.get(status, FunctionState.PENDING)

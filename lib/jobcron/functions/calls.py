@@ -11,11 +11,9 @@ from uuid import UUID
 
 from jobcron.database.sessions import AnySession, session_for
 from jobcron.errors import InvalidJobData, NothingToDoJob, UnknownFunction
-from jobcron.functions._options import stored_retries
-from jobcron.functions._state import FunctionState, state_of
+from jobcron.functions._connector_names import ConnectorNames
 from jobcron.functions._times import later, moment_of, offset_of
-from jobcron.functions.registered import Function, find, registered_function
-from jobcron.interfaces import JobStatus
+from jobcron.functions.registered import Function, function_named, registered_function
 from jobcron.jobs.arguments.json_data import is_text, shown
 from jobcron.jobs.draft import session_to_write
 from jobcron.jobs.family import JobType
@@ -40,7 +38,7 @@ class FunctionJobType(JobType):
     CALL = 1, "Call a function"
 
 
-class FunctionJob(BaseRunnableJob):
+class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max_retries counts runs here
     """Calls a registered function with arguments that its row has.
 
     The target, where there is one, is the function's first argument (DJF-03).
@@ -60,7 +58,7 @@ class FunctionJob(BaseRunnableJob):
         Raises:
             UnknownFunction: nobody has registered it in this process.
         """
-        return find(str(self.function))
+        return function_named(str(self.function))
 
     def run(self) -> None:
         """Call the function; what it returns is kept as text, in the same transaction (DJF-07).
@@ -97,7 +95,7 @@ class FunctionJob(BaseRunnableJob):
     def database_only(self) -> bool:  # type: ignore[override]
         """Whether the function says that it does nothing outside its job's database."""
         with suppress(UnknownFunction):
-            return find(str(self.metadata.get("function"))).options.database_only
+            return function_named(str(self.metadata.get("function"))).options.database_only
         return False
 
     @classmethod
@@ -195,23 +193,6 @@ class FunctionJob(BaseRunnableJob):
         return action(self.session, self, **keywords)
 
     @property
-    def state(self) -> FunctionState:
-        """The state, as the connector calls it."""
-        return state_of(self.job.status)
-
-    @property
-    def func_name(self) -> str:
-        """The dotted name of the function."""
-        return self.function
-
-    @property
-    def func_string(self) -> str:
-        """The call, as code shows it."""
-        about = [] if self.job.target_type is None else [f"<{self.job.target_type} {self.job.target_id}>"]
-        keywords = (f"{name}={value!r}" for name, value in self.kwargs.items())
-        return f"{self.function}({', '.join([*about, *map(repr, self.args), *keywords])})"
-
-    @property
     def args(self) -> tuple[Any, ...]:
         """The positional arguments.
 
@@ -234,59 +215,6 @@ class FunctionJob(BaseRunnableJob):
         if not isinstance(found, dict) or not all(map(is_text, found)):
             raise InvalidJobData(f"expected keywords of job {self.job.id} to be an object, got {shown(found)}")
         return dict(found)
-
-    @property
-    def model(self) -> str | None:
-        """The kind of the object that it works on, where it has one: its content object's."""
-        return self.job.target_type
-
-    @property
-    def retry(self) -> int:
-        """How often it was run; deaths of its process do not count."""
-        return self.job.attempt_count - self.job.crash_count
-
-    @property
-    def max_retries(self) -> int:
-        """How often it is run at most, as the connector counts; 0: for ever. The row has one less: the retries."""
-        return 0 if self.job.max_retries is None else self.job.max_retries + 1
-
-    @max_retries.setter
-    def max_retries(self, runs: int) -> None:
-        self.job.max_retries = stored_retries(runs)
-
-    @property
-    def result(self) -> str | None:
-        """What the function returned, as text."""
-        return self.job.result
-
-    @property
-    def exc_info(self) -> str | None:
-        """The traceback of the last error; None where the job is done all the same."""
-        return None if self.job.status is JobStatus.COMPLETED else self.job.log
-
-    @property
-    def eta(self) -> datetime:
-        """Not before this time."""
-        return self.job.scheduled_start
-
-    @property
-    def date_enqueued(self) -> None:
-        """Never: no job is put into a queue besides its row."""
-
-    @property
-    def date_done(self) -> datetime | None:
-        """When it was done."""
-        return self.job.date_finished if self.job.status is JobStatus.COMPLETED else None
-
-    @property
-    def user(self) -> str | None:
-        """Who asked for it."""
-        return self.job.requester
-
-    @property
-    def worker(self) -> str | None:
-        """The process that has it, or had it last: ``host:number``."""
-        return self.job.claimed_by
 
     def getOperationDescription(self) -> str:
         """Return the description of the job."""

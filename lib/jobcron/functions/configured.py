@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobcron.errors import ConfigurationError, InvalidJobData
 from jobcron.functions.registered import register
 from jobcron.settings.instance import load_settings
-from jobcron.settings.named import find_callable
+from jobcron.settings.named import find_named
 from jobcron.settings.settings import Settings
 
 
@@ -24,10 +24,7 @@ def register_configured(settings: Settings | None = None) -> None:
     for section in settings.sections.values():
         place = f"{settings.path}: section [{section.name}], key functions"
         for name in section.functions or ():
-            module, _, attribute = name.rpartition(".")
-            if not module:
-                raise ConfigurationError(f"{place}: expected module.name, got: {name}")
             try:
-                register(find_callable(f"{module}:{attribute}", place), name)
+                register(find_named(name, place), name)
             except InvalidJobData as error:
                 raise ConfigurationError(f"{place}: {error}") from error

@@ -42,7 +42,7 @@ class Function:
     @property
     def takes_job(self) -> bool:
         """Whether the running job is its first argument (DJF-04)."""
-        return bool(getattr(self.call, JOB_PARAMETER, False))
+        return bool(getattr(self.call, JOB_PARAMETER, False))  # any object: a function
 
     @property
     def takes_session(self) -> bool:
@@ -53,7 +53,8 @@ class Function:
     @property
     def related(self) -> tuple[Callable[..., Any], dict[str, Any]] | None:
         """What `related_action` attached: a callable and its keyword arguments."""
-        found: tuple[Callable[..., Any], dict[str, Any]] | None = getattr(self.call, RELATED_ACTION, None)
+        found: tuple[Callable[..., Any], dict[str, Any]] | None
+        found = getattr(self.call, RELATED_ACTION, None)  # any object: a function
         return found
 
     @property
@@ -130,7 +131,7 @@ def register(call: Callable[..., Any], name: str | None = None, options: Options
 
 def plain(call: Any) -> Any:
     """Return the function itself of one that can be delayed."""
-    known = getattr(call, "function", None)
+    known = getattr(call, "function", None)  # any object: a function, or what stands for one
     return known.call if isinstance(known, Function) else call
 
 
@@ -179,8 +180,8 @@ def registered_function(function: Callable[..., Any] | str) -> Function:
         UnknownFunction: nobody has registered it.
     """
     if isinstance(function, str):
-        return find(function)
-    known = getattr(function, "function", None)
+        return function_named(function)
+    known = getattr(function, "function", None)  # any object: a function, or what stands for one
     if isinstance(known, Function):
         return known
     check_function(function)
@@ -189,10 +190,10 @@ def registered_function(function: Callable[..., Any] | str) -> Function:
     if "<" in name or function.__module__ == "builtins":
         raise InvalidJobData(f"expected a function of a module, that can be found by its name, got {name}")
     same = [found for found in _functions.values() if _place(found.call) == _place(function)]
-    return same[0] if same else find(name)
+    return same[0] if same else function_named(name)
 
 
-def find(name: str) -> Function:
+def function_named(name: str) -> Function:
     """Return the registered function of a name; nothing is imported for it.
 
     Raises:

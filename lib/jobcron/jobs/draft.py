@@ -17,8 +17,8 @@ from jobcron.jobs.arguments.exact import in_jsonb_order
 from jobcron.jobs.arguments.row_values import check_row_values
 from jobcron.jobs.family import target_name
 from jobcron.jobs.job import Job
-from jobcron.jobs.registry import dotted_name
-from jobcron.settings.database_url import describe_url
+from jobcron.settings.named import dotted_name
+from jobcron.settings.sqlalchemy_url import describe_url
 
 JOB_VALUES = frozenset(
     {
@@ -58,7 +58,7 @@ def session_to_use(session: AnySession | None, target: Any) -> Session:
     if target is None:
         return session_for(session)
     state = inspect(target, raiseerr=False)
-    if state is None or not hasattr(state, "identity"):
+    if state is None or not hasattr(state, "identity"):  # any object: what inspection finds
         raise InvalidJobData(f"expected a mapped object as the job's target, got {json_data.shown(target)}")
     own = object_session(target)
     used = session_for(session, own)
@@ -183,9 +183,8 @@ def _is_given_as_key(owner: Any, name: str, family: dict[str, Any]) -> bool:
     if not in_family(owner, name):
         return False
     attribute = inspect(owner.context_class).attrs[name]
-    columns = {
-        inspect(owner.context_class).get_property_by_column(c).key for c in getattr(attribute, "local_columns", ())
-    }
+    local = getattr(attribute, "local_columns", ())  # any object: a mapped attribute of any kind
+    columns = {inspect(owner.context_class).get_property_by_column(c).key for c in local}
     return bool(columns) and columns <= family.keys()
 
 

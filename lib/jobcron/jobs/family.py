@@ -63,7 +63,7 @@ class JobType(Enum):
 
 def title_of(item: Any) -> str:
     """Return the title of an enum's item: its own where it has one, else its name in words."""
-    title = getattr(item, "title", None)
+    title = getattr(item, "title", None)  # any object: an item of a standard enum or of lazr.enum
     if isinstance(title, str) and title:
         return title
     return str(item.name).replace("_", " ").capitalize()
@@ -81,7 +81,7 @@ class EnumItem(TypeDecorator[Any]):
 
     def __init__(self, enum: Iterable[Any] = ()) -> None:
         super().__init__()
-        items = list(getattr(enum, "items", enum))
+        items = list(getattr(enum, "items", enum))  # any object: a standard enum, or one of lazr.enum
         self.enum = enum
         self._items = {item.value: item for item in items}
         if any(isinstance(value, str) for value in self._items):
@@ -89,7 +89,7 @@ class EnumItem(TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         """Return what the driver is given."""
-        return getattr(value, "value", value)
+        return getattr(value, "value", value)  # any object: an item, or the value of one
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Return what the application sees."""

@@ -18,10 +18,10 @@ from jobcron.database.clock import database_after, database_now
 from jobcron.database.tables import jobs_connection
 from jobcron.database.transactions import begin_writing
 from jobcron.errors import DuplicateJob, InvalidTransition, LeaseHeld, NoSession
-from jobcron.interfaces import JobStatus
-from jobcron.jobs.history import record
+from jobcron.interfaces import DEFAULT_LEASE_SECONDS, JobStatus
+from jobcron.jobs.history import EventKind, record
 from jobcron.jobs.lease import Claim
-from jobcron.jobs.status import MOVES, C, F, R, S, W, X
+from jobcron.jobs.status import MOVES
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Mapped
@@ -42,7 +42,7 @@ class HandMoves:
 
         def _twin(self) -> int | None: ...
 
-    def acquireLease(self, duration: float = 300) -> None:
+    def acquireLease(self, duration: float = DEFAULT_LEASE_SECONDS) -> None:
         """Take the lease for `duration` seconds; a waiting job is passed over by runners until it ends.
 
         Raises:
@@ -74,7 +74,7 @@ class HandMoves:
         if self.getTimeout() == 0:
             self.acquireLease()
         self._move(
-            R,
+            JobStatus.RUNNING,
             manage_transaction,
             None,
             date_started=database_now(),
@@ -86,13 +86,25 @@ class HandMoves:
 
     def complete(self, manage_transaction: bool = False) -> None:
         """Move to COMPLETED."""
-        self._move(C, manage_transaction, "completed", date_finished=database_now(), lease_expires=None)
+        self._move(
+            JobStatus.COMPLETED,
+            manage_transaction,
+            EventKind.COMPLETED,
+            date_finished=database_now(),
+            lease_expires=None,
+        )
 
     def fail(self, manage_transaction: bool = False) -> None:
         """Move to FAILED; with `manage_transaction` what the transaction did before is undone."""
         if manage_transaction:
             self._session().rollback()
-        self._move(F, manage_transaction, "failed", date_finished=database_now(), lease_expires=None)
+        self._move(
+            JobStatus.FAILED,
+            manage_transaction,
+            EventKind.FAILED,
+            date_finished=database_now(),
+            lease_expires=None,
+        )
 
     def queue(self, manage_transaction: bool = False, abort_transaction: bool = False) -> None:
         """Move back to WAITING, afresh: no attempts, no crashes, no expiry. No move where it waits.
@@ -104,8 +116,8 @@ class HandMoves:
         """
         if abort_transaction:
             self._session().rollback()
-        if self.status is not W:
-            self._requeue("requeued", manage_transaction)
+        if self.status is not JobStatus.WAITING:
+            self._requeue(EventKind.REQUEUED, manage_transaction)
         elif manage_transaction:
             self._session().commit()
 
@@ -115,9 +127,9 @@ class HandMoves:
         Raises:
             DuplicateJob: it ran, and another job with the same unique key has come that has not started yet.
         """
-        if self.status is R:
+        if self.status is JobStatus.RUNNING:
             self._refuse_twin("is suspended")
-        self._move(S, manage_transaction, "suspended", lease_expires=None)
+        self._move(JobStatus.SUSPENDED, manage_transaction, EventKind.SUSPENDED, lease_expires=None)
 
     def resume(self) -> None:
         """Move from SUSPENDED back to WAITING, afresh.
@@ -125,28 +137,28 @@ class HandMoves:
         Raises:
             InvalidTransition: the job is not suspended.
         """
-        if self.status is not S:
-            raise InvalidTransition(self.status, W)
-        self._requeue("resumed", manage_transaction=False)
+        if self.status is not JobStatus.SUSPENDED:
+            raise InvalidTransition(self.status, JobStatus.WAITING)
+        self._requeue(EventKind.RESUMED, manage_transaction=False)
 
     def cancel(self, manage_transaction: bool = False) -> None:
         """Move to CANCELLED; a runner that has the job cannot commit it any more."""
-        counted = type(self).attempt_count - (1 if self.status is R else 0)
+        counted = type(self).attempt_count - (1 if self.status is JobStatus.RUNNING else 0)
         self._move(
-            X,
+            JobStatus.CANCELLED,
             manage_transaction,
-            "cancelled",
+            EventKind.CANCELLED,
             date_finished=database_now(),
             lease_expires=None,
             attempt_count=counted,
         )
 
-    def _requeue(self, kind: str, manage_transaction: bool) -> None:
+    def _requeue(self, kind: EventKind, manage_transaction: bool) -> None:
         session = self._session()
         self._refuse_twin("waits again")
         detail = f"attempt_count was {self.attempt_count}, crash_count was {self.crash_count}"
         self._move(
-            W,
+            JobStatus.WAITING,
             False,
             None,
             date_finished=None,
@@ -174,13 +186,13 @@ class HandMoves:
                 f"{twin}, which has not started"
             )
 
-    def _move(self, requested: JobStatus, commit: bool, kind: str | None, **values: Any) -> None:
+    def _move(self, requested: JobStatus, commit: bool, kind: EventKind | None, **values: Any) -> None:
         """Move to another status if the row still has the one that this object shows.
 
         Args:
             requested: the status.
             commit: whether to commit.
-            kind: the word for the job's history; None: no event, or one that the caller writes.
+            kind: of the event in the job's history; None: no event, or one that the caller writes.
             values: of the row.
 
         Raises:
@@ -206,7 +218,7 @@ class HandMoves:
         if commit:
             session.commit()
 
-    def _note(self, kind: str, detail: str) -> None:
+    def _note(self, kind: EventKind, detail: str) -> None:
         """Write what somebody does by hand to the job's history."""
         claim = Claim(self.id, self.lease_token)
         record(jobs_connection(self._session()), claim, kind, detail, actor=operator_name())

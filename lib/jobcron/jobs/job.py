@@ -33,7 +33,7 @@ from jobcron.database.tables import Base, BigId, jobs_connection
 from jobcron.interfaces import IJob, JobStatus
 from jobcron.jobs.arguments.json_data import JobData
 from jobcron.jobs.hand_moves import HandMoves
-from jobcron.jobs.status import NOT_STARTED, PENDING, StatusType, W
+from jobcron.jobs.status import NOT_STARTED, PENDING, StatusType
 
 
 @implementer(IJob)
@@ -114,7 +114,7 @@ def is_ready() -> ColumnElement[bool]:
     """Return the condition that a job is waiting, due, not expired and not leased, by the database's clock."""
     now = database_now()
     return and_(
-        has_status(W),
+        has_status(JobStatus.WAITING),
         Job.scheduled_start <= now,
         or_(Job.lease_expires.is_(None), Job.lease_expires <= now),
         or_(Job.expires_at.is_(None), Job.expires_at > now),

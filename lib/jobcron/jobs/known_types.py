@@ -5,18 +5,19 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, delete, event, select
 from sqlalchemy import inspect as inspect_mapping
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, SessionTransaction
 
+from jobcron.database.sessions import TYPE_IDS, TYPE_IDS_WATCHED
 from jobcron.database.statements import execute
 from jobcron.database.tables import JobSourceRow, JobTypeRow, jobs_connection
 from jobcron.database.transactions import no_tables
-from jobcron.jobs.registry import SourceName, _classes, dotted_name, source_names
+from jobcron.database.upsert import insert_into
+from jobcron.jobs.registry import SourceName, registered, source_names
+from jobcron.settings.named import dotted_name
 
 PENDING_LIMIT = 1000
 """So many jobs of a type that no class has are counted, at most."""
@@ -35,7 +36,7 @@ def type_id(session: Session, name: str) -> int:
     known = _committed.setdefault(engine, {}).get(name)
     if known is not None:
         return known
-    pending: dict[str, int] = session.info.setdefault("jobcron_type_ids", {})
+    pending: dict[str, int] = session.info.setdefault(TYPE_IDS, {})
     if name not in pending:
         connection = jobs_connection(session)
         if not inspect_mapping(connection).has_table(JobTypeRow.__tablename__):
@@ -49,25 +50,21 @@ def _find_or_insert(connection: Connection, name: str) -> int:
     find = select(JobTypeRow.id).where(JobTypeRow.name == name)
     found = connection.scalar(find)
     if found is None:
-        insert = _insert(connection)(JobTypeRow.__table__).values(name=name)
+        insert = insert_into(JobTypeRow, connection).values(name=name)
         connection.execute(insert.on_conflict_do_nothing(index_elements=["name"]))
         found = connection.scalars(find).one()
     return found
 
 
-def _insert(connection: Connection) -> Any:
-    return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-
-
 def _keep_when_committed(session: Session, connection: Connection, engine: Engine) -> None:
-    if session.info.setdefault("jobcron_type_ids_watched", False):
+    if session.info.setdefault(TYPE_IDS_WATCHED, False):
         return
-    session.info["jobcron_type_ids_watched"] = True
+    session.info[TYPE_IDS_WATCHED] = True
 
     def keep(session: Session) -> None:
         # Inside a savepoint, or in a transaction that somebody outside began, nothing is final yet.
         if session.get_nested_transaction() is None and not session_connection_busy(session):
-            _committed.setdefault(engine, {}).update(session.info.get("jobcron_type_ids", {}))
+            _committed.setdefault(engine, {}).update(session.info.get(TYPE_IDS, {}))
 
     def session_connection_busy(session: Session) -> bool:
         bind = session.get_bind(inspect_mapping(JobTypeRow))
@@ -75,7 +72,7 @@ def _keep_when_committed(session: Session, connection: Connection, engine: Engin
 
     def forget(session: Session, transaction: SessionTransaction) -> None:
         if transaction.parent is None or transaction.nested:  # else it is only a flush that has ended
-            session.info.pop("jobcron_type_ids", None)
+            session.info.pop(TYPE_IDS, None)
 
     event.listen(session, "after_commit", keep)
     # The end of a transaction, however it ends: close() and invalidate() fire no after_rollback.
@@ -96,7 +93,7 @@ def registered_sources(asked_for: Iterable[str] = ()) -> Sources:
     """
     more = _other_names(asked_for)
     found = []
-    for type_name, job_class in _classes.items():
+    for type_name, job_class in registered().items():
         names = source_names(job_class)
         names += [SourceName(other, known.own_iter_ready) for known in names for other in more[known.name]]
         found.append((type_name, sorted(names)))
@@ -184,9 +181,9 @@ def unclaimed(connection: Connection, family: str | None = None) -> list[tuple[s
     )
     if family is not None:
         types = types.where(JobTypeRow.name.startswith(f"{family}.", autoescape=True))
-    found = []
+    classes, found = registered(), []
     for number, name in connection.execute(types).all():
-        if name not in _classes:
+        if name not in classes:
             parameters = {"type": number, "limit": PENDING_LIMIT}
             pending = execute(connection, "count_pending", parameters).scalar_one()
             if pending:
@@ -194,21 +191,19 @@ def unclaimed(connection: Connection, family: str | None = None) -> list[tuple[s
     return found
 
 
-def type_ids_of(connection: Connection, source: Any) -> list[int]:
-    """Return the numbers of the types whose jobs this source has handed out."""
+def type_ids_of(connection: Connection, source_name: str) -> list[int]:
+    """Return the numbers of the types whose jobs the source of this dotted name has handed out."""
     return list(
         connection.scalars(
-            select(JobSourceRow.type_id)
-            .where(JobSourceRow.name == dotted_name(source))
-            .order_by(JobSourceRow.type_id)
+            select(JobSourceRow.type_id).where(JobSourceRow.name == source_name).order_by(JobSourceRow.type_id)
         )
     )
 
 
 def remember(connection: Connection, number: int, source: SourceName) -> None:
     """Note that a source hands out jobs of a type."""
-    insert = _insert(connection)(JobSourceRow.__table__)
-    insert = insert.values(name=source.name, type=number, own_iter_ready=source.own_iter_ready)
+    insert = insert_into(JobSourceRow, connection)
+    insert = insert.values(name=source.name, type_id=number, own_iter_ready=source.own_iter_ready)
     connection.execute(
         insert.on_conflict_do_update(
             index_elements=["name", "type"], set_={"own_iter_ready": insert.excluded.own_iter_ready}

@@ -1,29 +1,21 @@
-"""Which class a job type belongs to, and what the database knows of it.
+"""The classes of this process by the names of their job types, and the names under which sources are asked for.
 
 A name read from a row is only ever looked up here: nothing is imported because a row says so
-(SECURITY.md).
+(SECURITY.md). What the database knows of types and sources is in `known_types`.
 """
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, NamedTuple
 
 from zope.component import getGlobalSiteManager
 from zope.interface import directlyProvidedBy, providedBy
-from zope.interface.interfaces import IInterface
 
 from jobcron.errors import ConfigurationError, DuplicateJobType, UnknownJobType
 from jobcron.interfaces import IJobSource
+from jobcron.settings.named import dotted_name
 
 _classes: dict[str, type[Any]] = {}
-
-
-class SourceName(NamedTuple):
-    """A dotted name of a source, and whether the source finds its ready jobs in its own way."""
-
-    name: str
-    own_iter_ready: bool
 
 
 def register(name: str, job_class: type[Any]) -> None:
@@ -63,13 +55,11 @@ def registered() -> dict[str, type[Any]]:
     return dict(_classes)
 
 
-def dotted_name(thing: Any) -> str:
-    """Return the dotted name of a class, an interface or the class of an object."""
-    if IInterface.providedBy(thing):
-        return f"{thing.__module__}.{thing.__name__}"
-    if not inspect.isclass(thing):
-        thing = type(thing)
-    return f"{thing.__module__}.{thing.__qualname__}"
+class SourceName(NamedTuple):
+    """A dotted name of a source, and whether the source finds its ready jobs in its own way."""
+
+    name: str
+    own_iter_ready: bool
 
 
 def source_interfaces(source: Any) -> list[Any]:
@@ -93,11 +83,14 @@ def address_of(source: Any) -> str:
     return f"{found.__module__}:{getattr(found, '__qualname__', None) or found.__name__}"
 
 
-def source_names(source: Any) -> list[SourceName]:
+def names_of(source: Any) -> list[str]:
     """Return every dotted name under which a source may be asked for: its own, its interfaces'."""
-    own = getattr(source, "finds_ready_jobs_itself", True)
-    names = [dotted_name(source), *map(dotted_name, source_interfaces(source))]
-    return [SourceName(name, bool(own)) for name in names]
+    return [dotted_name(source), *map(dotted_name, source_interfaces(source))]
+
+
+def source_names(job_class: Any) -> list[SourceName]:
+    """Return every dotted name under which a class of jobs may be asked for as a source."""
+    return [SourceName(name, job_class.finds_ready_jobs_itself) for name in names_of(job_class)]
 
 
 class SourceClass(type):
@@ -107,9 +100,11 @@ class SourceClass(type):
     ``getUtility(IDoFooJobSource)`` returns the class.
     """
 
+    class_job_type: Any = None  # of classes without one
+
     def __setattr__(cls, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name == "__provides__" and getattr(cls, "class_job_type", None) is not None:
+        if name == "__provides__" and cls.class_job_type is not None:
             for interface in directlyProvidedBy(cls):
                 if interface.extends(IJobSource):
                     _provide(cls, interface)

@@ -10,7 +10,14 @@ from sqlalchemy.orm import Session, object_session
 from zope.interface import implementer, provider
 
 from jobcron.errors import IncompleteJobType, NoSession
-from jobcron.interfaces import IJob, IJobSource, IRunnableJob, JobStatus, RunningAttempt
+from jobcron.interfaces import (
+    DEFAULT_LEASE_SECONDS,
+    IJob,
+    IJobSource,
+    IRunnableJob,
+    JobStatus,
+    RunningAttempt,
+)
 from jobcron.jobs._target import Target
 from jobcron.jobs.arguments.declared import install_fields
 from jobcron.jobs.draft import JOB_VALUES
@@ -62,7 +69,7 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
     retry_error_types: ClassVar[tuple[type[BaseException], ...]] = ()
     """Errors after which the job is tried again, besides `RetryableJobError` (LP-21)."""
 
-    lease_duration: ClassVar[timedelta] = timedelta(minutes=5)
+    lease_duration: ClassVar[timedelta] = timedelta(seconds=DEFAULT_LEASE_SECONDS)
     """How long a claim lasts; it is renewed while the job runs."""
 
     retry_delay: ClassVar[timedelta] = timedelta(minutes=10)
@@ -167,7 +174,7 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
         if value is not None and not (isinstance(value, int) and 0 <= value <= 100):
             raise ValueError(f"expected progress to be a whole number from 0 to 100, or None, got {value!r}")
         if self.attempt:
-            self.attempt.progress = value
+            self.attempt.note_progress(value)
         else:
             self.job.progress = value
 
@@ -180,6 +187,7 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
     def __repr__(self) -> str:
         about = ""
         if isinstance(self.context, FamilyRow):
+            # any object: the family's row
             about = f" for {getattr(self.context, target_name(type(self.context)), None)!r}"
         elif self.job.target_type is not None:
             about = f" for {self.job.target_type} {self.job.target_id}"

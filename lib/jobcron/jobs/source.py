@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Generic, Self, get_args, get_origin
 
-from sqlalchemy import ColumnElement, Select, and_, inspect, select, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.orm import Session, contains_eager, joinedload
 from typing_extensions import TypeVar
 
 from jobcron.database.sessions import AnySession, session_for
 from jobcron.database.tables import JobTypeRow
 from jobcron.database.transactions import begin_writing
-from jobcron.errors import InvalidJobData
 from jobcron.jobs import known_types, registry
+from jobcron.jobs._acquire import acquire
 from jobcron.jobs._bulk import drafts_of, insert_drafts
 from jobcron.jobs._target import load_referred
 from jobcron.jobs.arguments.declared import Declared, declared_by, install_annotations
@@ -25,7 +23,6 @@ from jobcron.jobs.draft import draft, key_of, session_to_use, session_to_write, 
 from jobcron.jobs.family import FamilyRow, many_to_one, names_of, target_name
 from jobcron.jobs.job import START_ORDER, Job, is_ready
 from jobcron.jobs.registry import SourceClass
-from jobcron.jobs.status import NOT_STARTED
 
 Row = TypeVar("Row", bound=Job | FamilyRow, default=Job)
 
@@ -111,6 +108,7 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
         cls.finds_ready_jobs_itself = getattr(cls.iterReady, "__func__", None) is not ready
         if cls.class_job_type is not None:
             enum = type(cls.class_job_type)
+            # any object: an item of a standard enum or of lazr.enum
             enum_name = getattr(getattr(cls.class_job_type, "enum", enum), "__name__", enum.__name__)
             family = cls.context_class.__tablename__ if cls.has_family else enum_name
             cls.type_name = f"{family}.{cls.class_job_type.name}"
@@ -177,28 +175,8 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
             InvalidJobData: as for `create`; or there is neither a target nor a key.
         """
         used = session_to_write(session, target)
-        made = draft(cls, target, values)
-        if "unique_key" not in made.job:
-            about = made.family.get(target_name(cls.context_class)) if cls.has_family else target
-            if about is None:
-                raise InvalidJobData(f"expected a target or unique_key for {cls.__name__}.acquire(), got neither")
-            made.job["unique_key"] = key_of(about)
-            waiting = cls._waiting_for(used, about)
-            if waiting is not None:
-                return waiting
-        mark = uuid.uuid4()
-        number = known_types.type_id(used, cls.type_name)
-        insert = (sqlite if used.get_bind(inspect(Job)).dialect.name == "sqlite" else postgresql).insert
-        upsert = insert(Job).values(uuid=mark, type_id=number, **made.job)
-        upsert = upsert.on_conflict_do_update(
-            index_elements=["type", "unique_key"],
-            index_where=text("status IN (0, 4, 7)"),
-            set_={"unique_key": upsert.excluded.unique_key},
-        )
-        job = used.scalars(upsert.returning(Job), execution_options={"populate_existing": True}).one()
-        if job.uuid == mark:
-            return cls._with_context(used, job, made.family)
-        return cls.get(job.id, session=used)
+        job: Self = acquire(cls, used, target, draft(cls, target, values))
+        return job
 
     @classmethod
     def get(cls, job_id: int, *, session: AnySession | None = None) -> Self:
@@ -287,18 +265,6 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
             is_target: ColumnElement[bool] = getattr(cls.context_class, target_name(cls.context_class)) == target
             return is_target
         return and_(Job.target_type == type_of(target), Job.target_id == key_of(target))
-
-    @classmethod
-    def _waiting_for(cls, session: Session, about: Any) -> Self | None:
-        """Return a job that `create` made for the target, which has no key to be found by."""
-        row = session.scalars(
-            cls._select()
-            .where(cls._is_about(about), Job.unique_key.is_(None), Job.status.in_(NOT_STARTED))
-            .order_by(Job.id)
-            .limit(1)
-            .with_for_update(key_share=True, of=Job)
-        ).first()
-        return None if row is None else cls(row)
 
 
 def new_job(session: Session, type_name: str, **values: Any) -> Job:

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    Dialect,
-)
+from sqlalchemy import Dialect
 from sqlalchemy.types import SmallInteger, TypeDecorator
 
 from jobcron.interfaces import JobStatus
 
-W, R, C, F, S = (
-    JobStatus.WAITING,
-    JobStatus.RUNNING,
-    JobStatus.COMPLETED,
-    JobStatus.FAILED,
-    JobStatus.SUSPENDED,
-)
-X, E, B = JobStatus.CANCELLED, JobStatus.EXPIRED, JobStatus.BLOCKED
+WAITING, RUNNING, COMPLETED, FAILED, SUSPENDED, CANCELLED, EXPIRED, BLOCKED = JobStatus
 
 MOVES: dict[JobStatus, frozenset[JobStatus]] = {
-    W: frozenset({R, S, X, E, C}),
-    R: frozenset({W, C, F, S, X}),
-    C: frozenset({W}),
-    F: frozenset({W, C}),
-    S: frozenset({W, X, C}),
-    X: frozenset({W, C}),
-    E: frozenset({W, C}),
-    B: frozenset({W, X, E}),
+    WAITING: frozenset({RUNNING, SUSPENDED, CANCELLED, EXPIRED, COMPLETED}),
+    RUNNING: frozenset({WAITING, COMPLETED, FAILED, SUSPENDED, CANCELLED}),
+    COMPLETED: frozenset({WAITING}),
+    FAILED: frozenset({WAITING, COMPLETED}),
+    SUSPENDED: frozenset({WAITING, CANCELLED, COMPLETED}),
+    CANCELLED: frozenset({WAITING, COMPLETED}),
+    EXPIRED: frozenset({WAITING, COMPLETED}),
+    BLOCKED: frozenset({WAITING, CANCELLED, EXPIRED}),
 }
 """The legal moves by hand (docs/reference/statuses.md). The database refuses all others, whoever writes."""
 
 STATUS_OF = {int(status): status for status in JobStatus}
 
-NOT_STARTED = (W, S, B)
+NOT_STARTED = (WAITING, SUSPENDED, BLOCKED)
 """A job in one of these has not read the state that it will work on: its unique key is taken."""
 
-ENDED = (C, F, X, E)
+ENDED = (COMPLETED, FAILED, CANCELLED, EXPIRED)
 
-PENDING = (W, R, S, B)
+PENDING = (WAITING, RUNNING, SUSPENDED, BLOCKED)
 
 
 class StatusType(TypeDecorator[JobStatus]):

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, object_session
 
-from jobcron.database.database import TransactionSource
 from jobcron.database.sessions import use_session
 from jobcron.errors import ConfigurationError
 from jobcron.jobs import known_types
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim
-from jobcron.jobs.registry import SourceName, dotted_name
-from jobcron.queue.claim import Claimant, claim_one, reclaim
+from jobcron.jobs.registry import SourceName
+from jobcron.queue.claim import claim_one, reclaim
 from jobcron.queue.finish import set_aside
-from jobcron.queue.loading import Bare, Entry, Unloadable, end_expired, load_claimed, record_taken_over
+from jobcron.queue.loading import Claimed, FeedOrder, end_expired, load_claimed, record_taken_over, unloadable
 from jobcron.queue.outcome import NotStarted
+from jobcron.queue.views import Bare, RunnableView
 from jobcron.reports.metrics import current_observer
 
 
@@ -30,33 +29,22 @@ class Found(NamedTuple):
     number: int
     type_id: int
     row: Job
-    job: Any
+    job: RunnableView
 
 
 class IteratorFeed:
     """The jobs that a source's own ``iterReady`` yields, each claimed by its number just before it runs.
 
     Args:
-        source: any object with ``iterReady``.
-        database: where dead jobs are put back.
-        claimant: who claims.
-        crash_limit: at so many deaths a job is handed to the runner as one that is poison.
-        logger: told of jobs that were put back.
+        order: the source is any object with ``iterReady``.
     """
 
-    def __init__(
-        self,
-        source: Any,
-        database: TransactionSource,
-        claimant: Claimant,
-        crash_limit: int,
-        logger: logging.Logger,
-    ) -> None:
-        self._source = source
-        self._database = database
-        self._claimant = claimant
-        self._crash_limit = crash_limit
-        self._logger = logger
+    def __init__(self, order: FeedOrder) -> None:
+        self._source = order.source
+        self._database = order.database
+        self._claimant = order.claimant
+        self._crash_limit = order.crash_limit
+        self._logger = order.logger
         self._found: deque[Found] = deque()
         self._claimed_in_pass = True
         self._known_types: set[int] = set()
@@ -70,7 +58,7 @@ class IteratorFeed:
         self._found.clear()
         self._claimed_in_pass = True
 
-    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Entry]:
+    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
         """See `Feed`. Ready jobs are looked for again until a look finds none that can be claimed."""
         while True:
             if not self._found:
@@ -91,63 +79,62 @@ class IteratorFeed:
                 session.rollback()
                 continue
             self._remember_type(session, found.type_id)
-            runnable = self._refreshed(session, claims[0], found)
+            claimed = self._refreshed(session, claims[0], found)
             session.commit()
             self._claimed_in_pass = True
-            return [(claims[0], runnable)]
+            return [claimed]
 
     def _ready(self, session: Session) -> list[Found]:
         # Read whole, in a short transaction: no cursor stays open while jobs run.
         with use_session(session):
-            rows = ((self._row_of(job, session), job) for job in self._source.iterReady())
+            rows = ((self._row_of(job, session), job) for job in self._source.ready())
             found = [Found(row.id, row.type_id, row, job) for row, job in rows]
         session.commit()
         return found
 
-    def _row_of(self, job: Any, session: Session) -> Job:
-        row = getattr(job, "job", None)
-        if not isinstance(row, Job):
+    def _row_of(self, job: RunnableView, session: Session) -> Job:
+        row = job.row
+        if row is None:
             raise ConfigurationError(
-                f"expected the jobs of {dotted_name(self._source)} to have a jobcron.Job as .job, "
-                f"got {type(row).__name__}"
+                f"expected the jobs of {self._source.name} to have a jobcron.Job as .job, "
+                f"got a {job.class_name} without one"
             )
         if object_session(row) is not session:
             raise ConfigurationError(
-                f"expected iterReady of {dotted_name(self._source)} to read its jobs in "
+                f"expected iterReady of {self._source.name} to read its jobs in "
                 "jobcron.current_session(), got a job of another session: its work would not be committed "
                 "together with its status"
             )
         return row
 
-    def _refreshed(self, session: Session, claim: Claim, found: Found) -> Any:
+    def _refreshed(self, session: Session, claim: Claim, found: Found) -> Claimed:
         """Read again, in the claim's transaction, what the pass read long ago: `acquire` counts on it."""
         if object_session(found.row) is not session:  # a job that ran since has emptied the session
-            return load_claimed(self._source, session, claim)[1]
-        load = getattr(self._source, "load", None)
+            return load_claimed(self._source, session, claim)
         try:
-            if load is not None:
-                load(session, [claim.id])
+            if self._source.loads_rows:
+                self._source.load(session, [claim.id])
             else:
                 session.expire_all()
                 session.refresh(found.row)
         except SQLAlchemyError:
             raise
         except Exception as error:  # as in `load_claimed`: this one is taken, and fails
-            return Unloadable(error)
-        return found.job
+            return unloadable(claim, error)
+        return Claimed(claim, found.job)
 
     def _remember_type(self, session: Session, type_id: int) -> None:
         """Note which types the source hands out: a job of theirs that died is then known to be its."""
         if type_id in self._known_types:
             return
-        name = SourceName(dotted_name(self._source), True)
+        name = SourceName(self._source.name, True)
         known_types.remember(session.connection(), type_id, name)
         self._known_types.add(type_id)
 
-    def _put_back_the_dead(self, session: Session, must_stop: Callable[[], bool]) -> list[Entry]:
+    def _put_back_the_dead(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
         """Return dead jobs to the queue, where the source finds them again; hand out those that are poison."""
         connection = session.connection()
-        for number in known_types.type_ids_of(connection, self._source):
+        for number in known_types.type_ids_of(connection, self._source.name):
             while end_expired(connection, number, self._logger) and not must_stop():
                 session.commit()
                 connection = session.connection()
@@ -158,7 +145,7 @@ class IteratorFeed:
                 self._logger.info("Job %s was left behind by its runner.", row.id)
                 self._observer.job_taken_over(row.id)
                 if row.crash_count >= self._crash_limit:
-                    return [(taken[0], Bare(row))]
+                    return [Claimed(taken[0], RunnableView(Bare(row)))]
                 set_aside(self._database, taken[0], NotStarted())
                 connection = session.connection()
         session.commit()

@@ -5,23 +5,20 @@ A feed hands out jobs that are claimed and loaded; the transaction in which it d
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from jobcron.database.database import TransactionSource
 from jobcron.queue._source_feed import IteratorFeed
-from jobcron.queue.claim import Claimant
-from jobcron.queue.loading import Entry
+from jobcron.queue.loading import Claimed, FeedOrder
 from jobcron.queue.type_feed import TypeFeed
 
 
 class Feed(Protocol):
     """Hands out claimed jobs."""
 
-    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Entry]:
+    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
         """Return the next jobs, claimed and loaded; an empty list where none is ready.
 
         Args:
@@ -36,15 +33,6 @@ class Feed(Protocol):
         """Let go of objects that were loaded: their session was closed."""
 
 
-def feed_for(
-    source: Any,
-    database: TransactionSource,
-    claimant: Claimant,
-    batch_size: int,
-    crash_limit: int,
-    logger: logging.Logger,
-) -> Feed:
+def feed_for(order: FeedOrder) -> Feed:
     """Return the feed that suits a source."""
-    if getattr(source, "finds_ready_jobs_itself", True):
-        return IteratorFeed(source, database, claimant, crash_limit, logger)
-    return TypeFeed(source, database, claimant, batch_size, crash_limit, logger)
+    return IteratorFeed(order) if order.source.finds_ready_jobs_itself else TypeFeed(order)

@@ -7,7 +7,6 @@ the job's was rolled back.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
@@ -15,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from jobcron.database.database import TransactionSource
 from jobcron.database.retry import TRIES, persistently
 from jobcron.database.statements import be_brief, execute
-from jobcron.database.trouble import NO_LOCK, interruption_of
+from jobcron.database.trouble import Interruption, interruption_of
 from jobcron.errors import DatabaseUnavailable
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import record
@@ -88,19 +87,19 @@ def _write(
         row = _state(connection, claim)
         return outcome if row == (outcome.status, claim.token) else None
     if not isinstance(outcome, NotStarted):
-        record(connection, claim, outcome.kind, outcome.detail, oops_id)
+        record(connection, claim, outcome.kind, outcome.note, oops_id)
     return outcome
 
 
-def _state(connection: Connection, claim: Claim) -> Any:
+def _state(connection: Connection, claim: Claim) -> tuple[JobStatus, int] | None:
     row = connection.execute(select(Job._status, Job.lease_token).where(Job.id == claim.id)).first()
-    return None if row is None else tuple(row)
+    return None if row is None else row._tuple()
 
 
 def still_ours(database: TransactionSource, claim: Claim) -> bool:
     """Tell whether the job was ours a moment ago: to report no failure of a job that was lost before."""
     state = persistently(database, str(claim), lambda connection: _state(connection, claim))
-    return bool(state == (JobStatus.RUNNING, claim.token))
+    return state == (JobStatus.RUNNING, claim.token)
 
 
 def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
@@ -113,7 +112,7 @@ def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
         None: the job is not ours any more; or the dead process's transaction is still open, and the lease decides.
     """
 
-    def look(connection: Connection) -> Any:
+    def look(connection: Connection) -> tuple[JobStatus, int] | None:
         be_brief(connection, SETTLE_SECONDS)
         execute(connection, "fence", {"id": claim.id, "token": claim.token}).first()
         return _state(connection, claim)
@@ -121,7 +120,7 @@ def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
     try:
         state = persistently(database, str(claim), look, tries=2)
     except DatabaseUnavailable as error:
-        if interruption_of(error) != NO_LOCK:
+        if interruption_of(error) is not Interruption.LOCK_TIMEOUT:
             raise
         return None
     return state[0] if state is not None and state[1] == claim.token else None

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jobcron.errors import (
-    CrashLimitReached,
-)
+from jobcron.database.trouble import Interruption
+from jobcron.errors import CrashLimitReached
 from jobcron.interfaces import JobStatus
+from jobcron.jobs.history import EventKind
 
 
 @dataclass(frozen=True)
@@ -20,36 +20,43 @@ class Outcome:
 
     Attributes:
         status: the job's new status.
-        kind: the word for the job's history.
+        kind: of the event in the job's history.
         counted: whether the attempt counts.
         error: what ended it.
+        reported: whether it makes an OOPS report.
         detail: what happened, in words.
         delay: seconds until the job may run again; None: as it was scheduled.
-        reported: whether it makes an OOPS report.
+        interruption: what the database did that ended the attempt, if it did.
     """
 
     status: ClassVar[JobStatus]
-    kind: ClassVar[str]
+    kind: ClassVar[EventKind]
     counted: ClassVar[bool] = True
     reported: ClassVar[bool] = False
 
     error: BaseException | None = None
     detail: str | None = None
     delay: float | None = None
+    interruption: Interruption | None = None
+
+    @property
+    def note(self) -> str | None:
+        """What the job's history keeps as the detail: an interruption's own words, by which these are counted."""
+        return self.detail if self.interruption is None else self.interruption.value
 
 
 class Completed(Outcome):
     """The job returned, and its work is committed with its status."""
 
     status = JobStatus.COMPLETED
-    kind = "completed"
+    kind = EventKind.COMPLETED
 
 
 class Failed(Outcome):
     """An error that nobody handles; it is reported."""
 
     status = JobStatus.FAILED
-    kind = "failed"
+    kind = EventKind.FAILED
     reported = True
 
 
@@ -57,14 +64,14 @@ class UserError(Outcome):
     """An error that is the user's to hear of."""
 
     status = JobStatus.FAILED
-    kind = "user error"
+    kind = EventKind.USER_ERROR
 
 
 class Retry(Outcome):
     """An error that may pass."""
 
     status = JobStatus.WAITING
-    kind = "retry"
+    kind = EventKind.RETRY
 
 
 class Postponed(Retry):
@@ -77,14 +84,14 @@ class Suspended(Outcome):
     """The job asked to be put aside."""
 
     status = JobStatus.SUSPENDED
-    kind = "suspended"
+    kind = EventKind.SUSPENDED
 
 
 class Stopped(Outcome):
     """The runner, the machine or the database stopped the attempt: it does not count."""
 
     status = JobStatus.WAITING
-    kind = "interrupted"
+    kind = EventKind.INTERRUPTED
     counted = False
 
 
@@ -92,7 +99,7 @@ class NotStarted(Outcome):
     """The job was claimed and given back untouched; its history does not mention it."""
 
     status = JobStatus.WAITING
-    kind = "given back"
+    kind = EventKind.GIVEN_BACK
     counted = False
 
 
@@ -100,7 +107,7 @@ class Superseded(Outcome):
     """A job with the same unique key came while this one ran: that one does the work."""
 
     status = JobStatus.CANCELLED
-    kind = "superseded"
+    kind = EventKind.SUPERSEDED
 
 
 class PoisonStopped(Failed):
@@ -120,4 +127,4 @@ class Lost(Outcome):
     """The job is somebody else's: there is nothing to write."""
 
     status = JobStatus.RUNNING
-    kind = "lease lost"
+    kind = EventKind.LEASE_LOST

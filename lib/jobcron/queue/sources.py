@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from zope.component import getGlobalSiteManager, queryUtility
 from zope.interface.interfaces import IInterface
 
-from jobcron.errors import ConfigurationError, DuplicateJobType, IncompleteJobType
+from jobcron.errors import ConfigurationError
 from jobcron.jobs import registry
+from jobcron.queue.views import SourceView
+from jobcron.settings.named import dotted_name, find_named
 from jobcron.settings.settings import Section, Settings
 
 
-def find_source(settings: Settings, section: Section) -> Any:
+def find_source(settings: Settings, section: Section) -> object:
     """Return the source that a section names: the utility that provides an interface, or a class itself.
 
     Raises:
@@ -24,16 +25,11 @@ def find_source(settings: Settings, section: Section) -> Any:
         raise ConfigurationError(
             f"{place}: expected the dotted name of a source interface or of a job class, got nothing"
         )
-    module_name, _, name = section.source_interface.rpartition(".")
-    if not module_name:
-        raise ConfigurationError(f"{place}: expected module.Name, got: {section.source_interface}")
-    found = getattr(_import(module_name, place), name, None)
-    if found is None:
-        raise ConfigurationError(f"{place}: expected {name} in {module_name}, found no such name")
+    found = find_named(section.source_interface, place, "an interface or a job class", lambda found: True)
     return source_of(found, place, settings)
 
 
-def source_of(found: Any, place: str, settings: Settings) -> Any:
+def source_of(found: object, place: str, settings: Settings) -> object:
     """Return the source that an interface or a class stands for.
 
     Args:
@@ -45,9 +41,9 @@ def source_of(found: Any, place: str, settings: Settings) -> Any:
         ConfigurationError: nobody provides the interface, or the class is no source.
     """
     if not IInterface.providedBy(found):
-        if not callable(getattr(found, "iterReady", None)):
+        if not SourceView(found).is_source:
             raise ConfigurationError(
-                f"{place}: expected an interface or a class with iterReady, got {registry.dotted_name(found)}"
+                f"{place}: expected an interface or a class with iterReady, got {dotted_name(found)}"
             )
         return found
     exact = getGlobalSiteManager().utilities.registered((), found, "")
@@ -55,32 +51,18 @@ def source_of(found: Any, place: str, settings: Settings) -> Any:
     if source is None:
         application = settings.application or "none"
         raise ConfigurationError(
-            f"{place}: expected somebody to provide {registry.dotted_name(found)}, found nobody; the job "
+            f"{place}: expected somebody to provide {dotted_name(found)}, found nobody; the job "
             f"classes are registered by the module that [jobcron] application names (now: {application})"
         )
     return source
 
 
-def _class_that_provides(interface: Any, place: str) -> Any:
+def _class_that_provides(interface: Any, place: str) -> object:
     classes = [c for c in registry.registered().values() if interface.providedBy(c)]
     if len(classes) > 1:
-        names = ", ".join(sorted(map(registry.dotted_name, classes)))
+        names = ", ".join(sorted(map(dotted_name, classes)))
         raise ConfigurationError(
-            f"{place}: expected one source of {registry.dotted_name(interface)}, found several: {names}; "
+            f"{place}: expected one source of {dotted_name(interface)}, found several: {names}; "
             "register one with zope.component.provideUtility"
         )
     return classes[0] if classes else None
-
-
-def _import(module_name: str, place: str) -> Any:
-    try:
-        return importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"{place}: expected the module {module_name} to be importable, got: {error}; is it installed, "
-            "or its folder in [jobcron] python_path?"
-        ) from error
-    except (ImportError, SyntaxError, SystemExit, DuplicateJobType, IncompleteJobType) as error:
-        raise ConfigurationError(
-            f"{place}: expected the module {module_name} to be importable, got {type(error).__name__}: {error}"
-        ) from error

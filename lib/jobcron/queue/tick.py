@@ -12,6 +12,7 @@ import re
 
 from jobcron.database.connection_options import CONNECT_ARGUMENTS
 from jobcron.database.sql import statement
+from jobcron.settings.database_url import POSTGRESQL, backend_of, libpq_url, sqlite_path
 
 TYPE_CHECKING = False
 
@@ -51,9 +52,9 @@ def with_work(url: str, user: str | None, sources: dict[str, str], interval: flo
         for name, source in sources.items()
     ]
     rows = None
-    if url.startswith("sqlite:///") and "?" not in url:
-        rows = _ask_sqlite(url.removeprefix("sqlite:///"), questions)
-    elif url.startswith(("postgres:", "postgresql:", "postgresql+psycopg2:")):
+    if path := sqlite_path(url):
+        rows = _ask_sqlite(path, questions)
+    elif backend_of(url) == POSTGRESQL:
         rows = _ask_postgresql(url, user, questions)
     if rows is None:
         return set(sources)
@@ -80,7 +81,7 @@ def _ask_postgresql(url: str, user: str | None, questions: list[dict[str, Any]])
     from psycopg2.extensions import parse_dsn
 
     try:
-        arguments = parse_dsn("postgresql:" + url.partition(":")[2])
+        arguments = parse_dsn(libpq_url(url))
         if user:
             arguments["user"] = user
             arguments.pop("password", None)  # it is the URL's user's

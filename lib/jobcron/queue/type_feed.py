@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from jobcron.database.database import TransactionSource
 from jobcron.database.tables import JobTypeRow
 from jobcron.errors import DatabaseUnavailable
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim
-from jobcron.queue.claim import Claimant, claim, reclaim
+from jobcron.queue.claim import claim, reclaim
 from jobcron.queue.finish import set_aside
-from jobcron.queue.loading import Bare, Entry, Unloadable, end_expired, load_all, record_taken_over
+from jobcron.queue.loading import Claimed, FeedOrder, end_expired, load_all, record_taken_over
 from jobcron.queue.outcome import NotStarted
+from jobcron.queue.views import Bare, RunnableView
 from jobcron.reports.metrics import current_observer
 
 RECLAIM_SECONDS = 30.0
@@ -37,28 +35,16 @@ class TypeFeed:
     """The jobs of one class, claimed in batches by their type.
 
     Args:
-        source: the class.
-        database: where jobs that cannot be loaded are put back.
-        claimant: who claims.
-        batch_size: at most so many at once.
-        crash_limit: a job that died more often is handed to the runner, as one that is poison, unloaded.
-        logger: told of jobs that expired or were taken over.
+        order: the source is a class; jobs that died more often than `crash_limit` come unloaded.
     """
 
-    def __init__(
-        self,
-        source: Any,
-        database: TransactionSource,
-        claimant: Claimant,
-        batch_size: int,
-        crash_limit: int,
-        logger: logging.Logger,
-    ) -> None:
-        self._source = source
-        self._database = database
-        self._claimant = claimant
-        self._largest = batch_size
-        self._crash_limit = crash_limit
+    def __init__(self, order: FeedOrder) -> None:
+        self._source = order.source
+        self._database = order.database
+        self._claimant = order.claimant
+        self._largest = order.batch_size
+        self._crash_limit = order.crash_limit
+        self._logger = order.logger
         self._reclaimed: Claim | None = None
         self._batch = 1
         self._seconds: float | None = None
@@ -66,7 +52,6 @@ class TypeFeed:
         self._look_back_at = 0.0
         self._more_expired = False
         self._observer = current_observer()
-        self._logger = logger
 
     def took(self, seconds: float) -> None:
         """Let the next batches hold about `BATCH_SECONDS` of work."""
@@ -75,7 +60,7 @@ class TypeFeed:
     def forget(self) -> None:
         """Hold nothing: what was claimed is in the runner's hands."""
 
-    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Entry]:
+    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
         """See `Feed`: first the jobs whose process died, one at a time, then those that are ready."""
         session.expunge_all()
         self._grow()
@@ -84,7 +69,7 @@ class TypeFeed:
             if entries or not self._more_expired or must_stop():
                 return entries
 
-    def _take_once(self, session: Session) -> list[Entry]:
+    def _take_once(self, session: Session) -> list[Claimed]:
         """Take, which ends a bounded number of expired jobs on the way, and load what was taken."""
         claims: list[Claim] = []
         try:
@@ -128,11 +113,11 @@ class TypeFeed:
             claims = claim(connection, self._type_id, self._batch, self._claimant)
         return claims
 
-    def _loaded(self, session: Session, claims: list[Claim]) -> list[Entry]:
+    def _loaded(self, session: Session, claims: list[Claim]) -> list[Claimed]:
         if len(claims) == 1 and self._is_poison_to_load(session, claims[0]):
-            return [(claims[0], Bare(session.get_one(Job, claims[0].id)))]
+            return [Claimed(claims[0], RunnableView(Bare(session.get_one(Job, claims[0].id))))]
         entries = load_all(self._source, session, claims)
-        if any(isinstance(job, Unloadable) for _, job in entries):
+        if any(entry.job.is_unloadable for entry in entries):
             self._batch, self._seconds = 1, None  # there may be more like this one
         return entries
 

@@ -7,15 +7,12 @@ written by another version, begins anew at 0, as Prometheus allows.
 from __future__ import annotations
 
 import math
-import os
 import re
-import stat
-import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import NamedTuple
 
 from jobcron._version import __version__
+from jobcron.settings.directories import read_own, write_whole
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -107,14 +104,10 @@ def read(path: str) -> str:
         ValueError: it is too long, or no text.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        found = read_own(path, MAX_BYTES + 1)
     except FileNotFoundError:
         return ""
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode):
-            return ""
-        content = file.read(MAX_BYTES + 1)
+    content = found[0] if found else b""
     if len(content) > MAX_BYTES:
         raise ValueError(f"it is longer than {MAX_BYTES} bytes")
     return content.decode()
@@ -128,14 +121,4 @@ def write(path: str, text: str) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    # The collector reads what ends in .prom; nobody can have made this name before us.
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            os.fchmod(descriptor, 0o644)
-        os.rename(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
+    write_whole(path, text.encode(), is_synced=False, mode=0o644)

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from jobcron.errors import ConfigurationError
 from jobcron.reports import bson
-from jobcron.settings.directories import private_directory, sync_folder
-from jobcron.settings.named import find_callable
+from jobcron.settings.directories import private_directory, write_whole
+from jobcron.settings.named import find_named
 from jobcron.settings.secrets import storable
 from jobcron.settings.settings import Settings
 
@@ -55,22 +52,7 @@ class DateDirectory:
         private_directory(self.root, self.what)
         folder = self.root / day
         private_directory(folder, self.what)
-        path = folder / report["id"]
-        content = self.encode(report)
-        # The file appears whole or not at all: link() fails where the name is taken.
-        temporary = folder / f".{report['id']}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        descriptor = os.open(temporary, flags, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            with suppress(FileExistsError):
-                os.link(temporary, path)
-        finally:
-            temporary.unlink()
-        sync_folder(folder)
+        write_whole(folder / report["id"], self.encode(report), replaces=False)
         return [report["id"]]
 
 
@@ -142,7 +124,7 @@ class Publishers:
             except ConfigurationError as error:
                 raise ConfigurationError(f"{self._place}: {error}") from error
             return DateDirectory(self._root, self._what, bson.encode)
-        publisher: Publisher = find_callable(name, self._place)
+        publisher: Publisher = find_named(name, self._place)
         return publisher
 
 

@@ -9,7 +9,6 @@ import os
 import re
 import smtplib
 import ssl
-import uuid
 from email.errors import InvalidHeaderDefect
 from email.headerregistry import HeaderRegistry
 from email.message import EmailMessage
@@ -20,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from jobcron.errors import ConfigurationError, DirectoryError
 from jobcron.reports.logs import visible
 from jobcron.reports.oops import message_of
-from jobcron.settings.directories import private_directory
+from jobcron.settings.directories import private_directory, write_whole
 from jobcron.settings.secrets import cut, redactor, storable
 
 MAX_SUBJECT = 200
@@ -62,14 +61,8 @@ class MailDirectory:
         private_directory(self.path, "the mail directory")
         name = "".join(c if c.isalnum() or c in "-_.@" else "_" for c in message["Message-ID"])
         path = os.path.join(self.path, f"{name.strip('_')}.eml")
-        temporary = os.path.join(self.path, f".{uuid.uuid4().hex}.tmp")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         try:
-            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
-                file.write(message.as_bytes())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            write_whole(path, message.as_bytes())
         except OSError as error:
             raise DirectoryError(f"the mail {path} cannot be written: {error.strerror}") from error
 

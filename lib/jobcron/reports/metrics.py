@@ -15,7 +15,7 @@ from jobcron.errors import DirectoryError
 from jobcron.reports._metrics_file import Tally
 from jobcron.reports.logs import TOLD
 from jobcron.reports.metric_events import JobEnded, JobStarted, JobTakenOver, ReadyCounted, RunEnded
-from jobcron.settings.named import find_callable
+from jobcron.settings.named import find_named
 from jobcron.settings.settings import Settings
 
 Event = JobStarted | JobEnded | JobTakenOver | ReadyCounted | RunEnded
@@ -125,7 +125,7 @@ def find_hook(settings: Settings) -> Listener | None:
     """
     if settings.metrics_hook is None:
         return None
-    hook: Listener = find_callable(settings.metrics_hook, settings.place("metrics_hook"))
+    hook: Listener = find_named(settings.metrics_hook, settings.place("metrics_hook"))
     return hook
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from jobcron.database.database import TransactionSource
 from jobcron.database.retry import TRIES
 from jobcron.jobs.lease import Claim
 from jobcron.queue.finish import set_aside
+from jobcron.queue.loading import Claimed
 from jobcron.queue.outcome import NotStarted
 
 
@@ -21,14 +21,14 @@ class Backlog:
         self._lock = threading.Lock()
         self._going_back = threading.Lock()
         self._has_returned = False
-        self._waiting: deque[tuple[Claim, Any]] = deque()
+        self._waiting: deque[Claimed] = deque()
 
-    def extend(self, entries: Iterable[tuple[Claim, Any]]) -> None:
+    def extend(self, entries: Iterable[Claimed]) -> None:
         """Add claimed jobs at the end."""
         with self._lock:
             self._waiting.extend(entries)
 
-    def next(self) -> tuple[Claim, Any] | None:
+    def next(self) -> Claimed | None:
         """Take the first, or None."""
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
@@ -41,7 +41,7 @@ class Backlog:
                     return False
                 entry = self._waiting.pop()
             try:
-                write(entry[0])
+                write(entry.claim)
             except BaseException:
                 self.extend([entry])
                 raise
@@ -54,13 +54,13 @@ class Backlog:
             returned, self._has_returned = self._has_returned, False
             return returned
 
-    def replace(self, entries: Iterable[tuple[Claim, Any]]) -> None:
+    def replace(self, entries: Iterable[Claimed]) -> None:
         """Take jobs that were loaded again for those that wait; what went back meanwhile stays gone."""
         loaded = {claim.id: job for claim, job in entries}
         with self._lock:
-            self._waiting = deque((claim, loaded.get(claim.id, job)) for claim, job in self._waiting)
+            self._waiting = deque(Claimed(claim, loaded.get(claim.id, job)) for claim, job in self._waiting)
 
-    def entries(self) -> list[tuple[Claim, Any]]:
+    def entries(self) -> list[Claimed]:
         """Return the jobs; some may be taken by the other thread a moment later."""
         with self._lock:
             return list(self._waiting)

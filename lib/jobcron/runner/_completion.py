@@ -34,22 +34,22 @@ def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
         raise
     if completed.rowcount != 1:
         raise lost(attempt.claim)
-    attempt.finishing = attempt.commit_begun = True
+    attempt.commit_begins()
     try:
         session.commit()
     except DBAPIError as error:
         if not is_lost(error):
             raise
         session.rollback()  # of a transaction that is over, or will be: the session serves the next job
-        outcome = _settle(database, attempt.claim, error)
-        attempt.is_written = True
+        outcome = _find_out(database, attempt.claim, error)
+        attempt.outcome_is_written()
         return outcome
     finally:
-        attempt.finishing = False  # what the job does after a COMMIT that was refused passes the fence again
+        attempt.commit_returned()  # what the job does after a COMMIT that was refused passes the fence again
     return Completed()
 
 
-def _settle(database: TransactionSource, claim: Claim, error: DBAPIError) -> Outcome:
+def _find_out(database: TransactionSource, claim: Claim, error: DBAPIError) -> Outcome:
     """Find out what became of a COMMIT that got no answer.
 
     The row still RUNNING under our token is given back by a fenced write, not merely seen: the COMMIT may still

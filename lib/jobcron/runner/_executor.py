@@ -1,4 +1,7 @@
-"""One claimed job, from its beginning to what became of it: run, commit or undo, clean up, tell."""
+"""One claimed job, from its beginning to what became of it.
+
+Run and commit; where that did not succeed: clean up, report, write, tell.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,22 @@ from contextlib import contextmanager, suppress
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
-from jobcron.database.sessions import use_session
+from jobcron.database.sessions import ATTEMPT, use_session
 from jobcron.database.tables import Event
 from jobcron.database.trouble import follows_trouble, interruption_of
 from jobcron.errors import DatabaseUnavailable, Interrupted, LeaseLost, TimeLimitExceeded
-from jobcron.interfaces import IRunnableJob, JobStatus
+from jobcron.interfaces import JobStatus
+from jobcron.jobs.history import EventKind
 from jobcron.jobs.lease import Claim
-from jobcron.jobs.runnable import BaseRunnableJob
-from jobcron.queue.error_rules import BOUNDED_INTERRUPTIONS, members_of, outcome_of, seconds_of
+from jobcron.queue.error_rules import BOUNDED_INTERRUPTIONS, members_of, outcome_of
 from jobcron.queue.finish import settled
-from jobcron.queue.loading import Unloadable
 from jobcron.queue.outcome import Completed, Failed, Outcome, poisoned
 from jobcron.runner._completion import complete
-from jobcron.runner._context import Workplace, clear_frames
-from jobcron.runner._failure import CLEAN_UP_SECONDS, cleans_up, let_clean_up, set_aside_and_tell
-from jobcron.runner._fence import ATTEMPT
-from jobcron.runner.attempt import Attempt
-from jobcron.runner.source_runner import SourceRunner
+from jobcron.runner._context import RunContext, clear_frames
+from jobcron.runner._telling import Ended
+from jobcron.runner.attempt import Attempt, Commit
+from jobcron.runner.failure import CLEAN_UP_SECONDS, FailureHandler, has_clean_up
+from jobcron.runner.source_runner import Guard
 
 # Raised between any two instructions, inside the database driver too: the connection cannot be trusted after them.
 RAISED_ANYWHERE = (Interrupted, KeyboardInterrupt, LeaseLost, TimeLimitExceeded)
@@ -34,16 +36,26 @@ class Executor:
     """Runs claimed jobs in this process, one at a time, and writes what became of each.
 
     Args:
-        runner: whose jobs they are; it knows the source, the application and the limits.
-        place: where they work.
-        forget: called when what was loaded in the place's session has left it.
+        context: what the jobs work with.
+        failure: does what follows an attempt that did not succeed.
+        guard: what else watches over the jobs.
+        crash_limit: a job whose process died so often has failed, and is not run.
+        forget: called when what was loaded in the context's session has left it.
     """
 
-    def __init__(self, runner: SourceRunner, place: Workplace, forget: Callable[[], None]) -> None:
-        self._runner = runner
-        self._database = runner.database
-        self._context = runner.application.context
-        self._place = place
+    def __init__(
+        self,
+        context: RunContext,
+        failure: FailureHandler,
+        guard: Guard,
+        crash_limit: int,
+        forget: Callable[[], None],
+    ) -> None:
+        self._context = context
+        self._database = context.database
+        self._failure = failure
+        self._guard = guard
+        self._crash_limit = crash_limit
         self._forget = forget
 
     def execute(self, attempt: Attempt) -> Outcome:
@@ -52,65 +64,77 @@ class Executor:
         Raises:
             DatabaseUnavailable: the database went away for good; the lease decides.
         """
+        self._begin(attempt)
+        ended = self._run_and_commit(attempt)
+        if isinstance(ended.outcome, Completed):
+            if attempt.interrupted is not None:
+                self._drop_connection(attempt)  # the keeper's word came too late, and must not hit the next job
+            return ended.outcome
+        self._clean_up(attempt, ended.outcome)
+        return self._failure.conclude(attempt, ended)
+
+    def _begin(self, attempt: Attempt) -> None:
+        """Open the fence for the job's transactions."""
         session = attempt.session
         if session.in_transaction():
             session.rollback()  # it began for nobody, and no fence would watch it
         session.info[ATTEMPT] = attempt
-        self._place.statements.clear()
-        attempt.must_stop = lambda: self._place.is_stopping
-        if isinstance(attempt.runnable, BaseRunnableJob):
-            attempt.runnable.attempt = attempt
-        outcome = self._attempt(attempt)
-        session.info[ATTEMPT] = None
-        if not isinstance(outcome, Completed):
-            self._let_clean_up(attempt, outcome)
-            return set_aside_and_tell(self._database, self._runner.reporter, attempt, outcome, self._context)
-        if attempt.interrupted is not None:
-            self._drop_connection(attempt)  # the keeper's word came too late, and must not hit the next job
-        return outcome
+        self._context.statements.clear()
+        attempt.job.attach(attempt)
+        self._context.logger.debug("Running %s in status Running", attempt.name)
 
-    def _attempt(self, attempt: Attempt) -> Outcome:
-        """Run the job and commit its work; whatever is raised becomes an outcome."""
-        self._runner.logger.debug("Running %s in status Running", attempt.name)
-        self._runner.observer.job_started(attempt.class_name, attempt.claim.id, attempt.waited)
-        crashes = attempt.counts[1]
-        if crashes >= self._runner.limits.crash_limit:
-            return poisoned(crashes)
+    def _run_and_commit(self, attempt: Attempt) -> Ended:
+        """Run the job and commit its work; whatever is raised becomes an outcome, and the work is undone."""
+        crashes = attempt.counts.crashes
         try:
+            if crashes >= self._crash_limit:
+                return self._failure.ended(poisoned(crashes))
             self._run(attempt)
-            return complete(self._database, attempt)
+            return self._failure.ended(complete(self._database, attempt))
         except BaseException as raised:
             cause = _cause(attempt, raised)
             self._undo(attempt, raised, cause)
-            if attempt.commit_begun and settled(self._database, attempt.claim) is JobStatus.COMPLETED:
-                self._runner.reporter.tell_failed_action(cause)  # of what listens to commits: the commit stands
-                attempt.is_written = True
-                return Completed()
-            try:
-                return self._outcome(cause, attempt)
-            except BaseException as error:  # what the class says of its errors makes no sense
-                return Failed(error)
-            finally:
-                with suppress(DBAPIError):  # it may have looked at its rows, and would hold SQLite's only lock
-                    attempt.session.rollback()
+            if self._is_committed(attempt):
+                self._failure.action_failed(cause)  # of what listens to commits: the commit stands
+                return Ended(Completed())
+            return self._judge(attempt, cause)
+        finally:
+            attempt.session.info[ATTEMPT] = None
 
     def _run(self, attempt: Attempt) -> None:
         """Run the job, to the last of its statements; it is committed next."""
-        job = attempt.runnable
-        if self._place.is_stopping:
+        if self._context.keeper.is_stopping:
             raise Interrupted("the run was stopped before the job began")
-        attempt.limit_to(seconds_of(getattr(job, "time_limit", None)))
+        attempt.clock.limit_to(attempt.job.time_limit)
         with self._watched(attempt), use_session(attempt.session):
-            with self._context():
-                attempt.run(job if isinstance(job, Unloadable) else IRunnableJob(job))
+            with self._context.around_job():
+                attempt.run()
             attempt.session.flush()  # what it has left to be written is its work too
         if attempt.interrupted is not None:
             raise attempt.interrupted  # the job swallowed it
+        self._guard.job_returned(cleans_up=False)
+
+    def _is_committed(self, attempt: Attempt) -> bool:
+        """Tell whether the work of a job that raised is committed all the same."""
+        if attempt.commit is Commit.NOT_TRIED or settled(self._database, attempt.claim) is not JobStatus.COMPLETED:
+            return False
+        attempt.outcome_is_written()
+        return True
+
+    def _judge(self, attempt: Attempt, cause: BaseException) -> Ended:
+        """Return what the error that ended an attempt means, with its text."""
+        try:
+            return self._failure.ended(self._outcome(cause, attempt))
+        except BaseException as error:  # what the class says of its errors makes no sense
+            return self._failure.ended(Failed(error))
+        finally:
+            with suppress(DBAPIError):  # it may have looked at its rows, and would hold SQLite's only lock
+                attempt.session.rollback()
 
     def _undo(self, attempt: Attempt, *errors: BaseException) -> None:
         """Roll back what the job did, and leave the session fit for the next one."""
         session = attempt.session
-        attempt.statements = self._place.statements.entries()
+        attempt.failed(self._context.statements.entries())
         session.info[ATTEMPT] = None
         members = (member for error in errors for member in members_of(error))
         anywhere = any(isinstance(member, RAISED_ANYWHERE) for member in members)
@@ -125,7 +149,8 @@ class Executor:
             clear_frames(error)  # a connection that was just being opened is known to nobody else
         self._drop_connection(attempt)
         with suppress(Exception):  # for what is told of it; without, less is told
-            attempt.runnable = self._runner.source.load(session, [attempt.claim.id])[attempt.claim.id]
+            jobs = self._context.source.load(session, [attempt.claim.id])
+            attempt.loaded_again(jobs[attempt.claim.id], session)
             session.commit()
 
     def _drop_connection(self, attempt: Attempt) -> None:
@@ -136,17 +161,22 @@ class Executor:
 
     def _outcome(self, error: BaseException, attempt: Attempt) -> Outcome:
         is_stopped = any(isinstance(e, Interrupted | KeyboardInterrupt) for e in members_of(error))
-        if is_stopped and not self._is_asked_to_stop():
+        if is_stopped and not self._may_be_stopped():
             return Failed(error)  # the job raised it
         interruptions = 0
         if interruption_of(error) is not None:
             interruptions = self._interruptions_of(attempt.claim)
-        return outcome_of(error, attempt.runnable, attempt.counts, interruptions)
+        return outcome_of(error, attempt.job, attempt.counts, interruptions)
+
+    def _may_be_stopped(self) -> bool:
+        """Tell whether a signal asked the run to stop; where no keeper hears signals, one may have."""
+        keeper = self._context.keeper
+        return (keeper.is_stopping or not keeper.hears_signals) and self._guard.confirms_stop()
 
     def _interruptions_of(self, claim: Claim) -> int:
         """Return how many deadlocks and the like there were in a row."""
         mine = Event.job_id == claim.id
-        others = select(func.coalesce(func.max(Event.id), 0)).where(mine, Event.kind != "interrupted")
+        others = select(func.coalesce(func.max(Event.id), 0)).where(mine, Event.kind != EventKind.INTERRUPTED)
         count = select(func.count()).where(
             mine, Event.detail.in_(BOUNDED_INTERRUPTIONS), Event.id > others.scalar_subquery()
         )
@@ -156,37 +186,27 @@ class Executor:
         except (DBAPIError, DatabaseUnavailable):
             return 0
 
-    def _let_clean_up(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Let a job that has failed do what it does then, for as long as it may run."""
-        if not cleans_up(attempt, outcome):
+    def _clean_up(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Call the failure hook of a job that has failed, for as long as it may run."""
+        cleans_up = has_clean_up(attempt, outcome)
+        self._guard.job_returned(cleans_up=cleans_up)
+        if not cleans_up:
             return
-        logger = self._runner.logger
         try:
-            attempt.limit_to(attempt.time_limit or CLEAN_UP_SECONDS)
+            attempt.clock.limit_to(attempt.clock.time_limit or CLEAN_UP_SECONDS)
             with self._watched(attempt):
-                let_clean_up(attempt, outcome, self._context, logger)
+                self._failure.clean_up(attempt, outcome)
         except BaseException as error:  # an interruption; or a limit that makes no sense
-            logger.warning("%s did not do what it does after a failure: %s", attempt.name, error)
+            text = "%s did not do what it does after a failure: %s"
+            self._context.logger.warning(text, attempt.name, error)
         if attempt.interrupted is not None:
             self._drop_connection(attempt)
 
-    def _is_asked_to_stop(self) -> bool:
-        """Tell whether a signal asked for it; in a test's transaction, where no keeper looks, one may have."""
-        return self._place.keeper is None or self._place.is_stopping
-
     @contextmanager
     def _watched(self, attempt: Attempt) -> Iterator[None]:
-        """Let the keeper look after the attempt, and interrupt it, inside the block."""
-        keeper = self._place.keeper
-        if keeper is None:
+        """Have keeper and guard look after the attempt, inside the block."""
+        with self._context.keeper.watching(attempt), self._guard.around(attempt.job):
             yield
-            return
-        keeper.watch(attempt)
-        try:
-            with keeper.interruptions.running(attempt):
-                yield
-        finally:
-            keeper.watch(None)
 
 
 def _cause(attempt: Attempt, raised: BaseException) -> BaseException:

@@ -4,43 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.orm import Session
 
+from jobcron.database.sessions import ATTEMPT
 from jobcron.database.statements import execute
-from jobcron.database.trouble import interruption_of
 from jobcron.jobs.lease import Claim, lost
-
-ATTEMPT = "jobcron_attempt"
-"""The key of a session's info under which the attempt is that works in it."""
 
 
 class Fenced(Protocol):
-    """What the fence knows of an attempt.
-
-    Attributes:
-        claim: what it holds.
-        parameters: those of every fenced statement.
-        finishing: whether its last statement, which was fenced itself, is done.
-        connection: that of its last transaction.
-        trouble: the error with which the database first interrupted the transaction that is open.
-    """
-
-    claim: Claim
-    finishing: bool
-    connection: Connection | None
-    trouble: BaseException | None
+    """What the fence knows of an attempt."""
 
     @property
-    def parameters(self) -> dict[str, Any]: ...
+    def claim(self) -> Claim:
+        """What it holds."""
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The parameters of every fenced statement."""
+
+    def needs_fence(self, connection: Connection) -> bool:
+        """Tell whether a COMMIT on this connection commits the job's work, and is not fenced already."""
+
+    def transaction_began(self, connection: Connection) -> None:
+        """Note the connection of the job's transaction."""
+
+    def transaction_failed(self, connection: Connection | None, error: BaseException) -> None:
+        """Note the first trouble of the database in the job's transaction."""
 
 
 @contextmanager
 def fenced(session: Session) -> Iterator[None]:
-    """Let what this session does be committed only while the job that runs in it is still ours, inside the block.
+    """Refuse every COMMIT of this session's work once the job that runs in it is not ours, inside the block.
 
     Every COMMIT that SQLAlchemy sends on its connection passes the fence, the session's own or not, from the job's
     first statement in the transaction on: a job begins with no transaction open. One that is
@@ -53,12 +51,12 @@ def fenced(session: Session) -> Iterator[None]:
         attempt: Fenced | None = session.info.get(ATTEMPT)
         is_ours = connection.engine.pool is bind.engine.pool  # a job may lead the session to another database
         if attempt is not None and is_ours:
-            attempt.connection, attempt.trouble = connection, None
+            attempt.transaction_began(connection)
 
     def check(connection: Connection) -> None:
         attempt: Fenced | None = session.info.get(ATTEMPT)
-        # `finishing`: the last statement was itself fenced, and the row is no longer RUNNING.
-        if attempt is None or attempt.finishing or attempt.connection is not connection:
+        # After COMPLETED, which was fenced itself, the row is no longer RUNNING.
+        if attempt is None or not attempt.needs_fence(connection):
             return
         try:
             check_fence(connection, attempt)
@@ -71,10 +69,8 @@ def fenced(session: Session) -> Iterator[None]:
     def note_trouble(context: ExceptionContext) -> None:
         attempt: Fenced | None = session.info.get(ATTEMPT)
         error = context.sqlalchemy_exception
-        if attempt is None or error is None or context.connection is not attempt.connection:
-            return
-        if attempt.trouble is None and interruption_of(error) is not None:
-            attempt.trouble = error
+        if attempt is not None and error is not None:
+            attempt.transaction_failed(context.connection, error)
 
     event.listen(session, "after_begin", note_connection)
     if not isinstance(bind, Engine):

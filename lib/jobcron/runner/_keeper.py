@@ -13,18 +13,18 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import TransactionSource
 from jobcron.errors import DatabaseUnavailable, Interrupted, TimeLimitExceeded
-from jobcron.jobs.history import record
+from jobcron.jobs.history import EventKind, record
 from jobcron.jobs.lease import lost
 from jobcron.runner._backlog import Backlog, give_back
-from jobcron.runner._renewal import renew, retry_soon
-from jobcron.runner._signals import Interruptions
-from jobcron.runner.attempt import Attempt
+from jobcron.runner.attempt import Attempt, renew
+from jobcron.runner.signals import Interruptions
 
 GIVE_BACK_SECONDS = 5.0
 """A job that runs longer than this is slow: what was claimed behind it goes back to the queue."""
@@ -42,8 +42,34 @@ STOP_SECONDS = 5.0
 """How long the end of a run waits for a keeper that hangs in the database."""
 
 
+class NoKeeper:
+    """Stands for a keeper where none can work: in a transaction of a test's own, which no other connection sees.
+
+    Attributes:
+        hears_signals: whether signals come to it; else one may have asked the run to stop, unheard.
+        is_stopping: whether the run was asked to stop.
+        from_keyboard: whether somebody pressed Ctrl-C.
+    """
+
+    hears_signals = False
+    is_stopping = False
+    from_keyboard = False
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Do nothing."""
+        yield
+
+    @contextmanager
+    def watching(self, attempt: Attempt) -> Iterator[None]:
+        """Do nothing."""
+        yield
+
+
 class Keeper:
     """Looks after one job after the other, until it is stopped.
+
+    Attributes: as of `NoKeeper`.
 
     Args:
         open_database: opens the keeper's own connection, when it is first needed.
@@ -71,7 +97,7 @@ class Keeper:
         self._stop_at: float | None = None
         self._told_stopping: Attempt | None = None
         self._interrupt_at = 0.0
-        self.interruptions = Interruptions(self._letters)
+        self._interruptions = Interruptions(self._letters)
         self._lost: Attempt | None = None
         self._turn = threading.Event()
         self._is_over = False
@@ -80,12 +106,40 @@ class Keeper:
             threading.Thread(target=self._write, name="jobcron keeper's writer", daemon=True),
         )
 
-    def start(self) -> None:
-        """Start the threads."""
+    hears_signals = True
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the run was asked to stop."""
+        return self._interruptions.stopping
+
+    @property
+    def from_keyboard(self) -> bool:
+        """Whether somebody pressed Ctrl-C."""
+        return self._interruptions.from_keyboard
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Hear signals, and look after what is watched, inside the block."""
         for thread in self._threads:
             thread.start()
+        try:
+            with self._interruptions:
+                yield
+        finally:
+            self._stop()  # after the signals were given back: until then they are written to its pipe
 
-    def stop(self) -> None:
+    @contextmanager
+    def watching(self, attempt: Attempt) -> Iterator[None]:
+        """Look after an attempt, and interrupt it where that is due, inside the block."""
+        self._attempt = attempt
+        try:
+            with self._interruptions.running(attempt):
+                yield
+        finally:
+            self._attempt = None
+
+    def _stop(self) -> None:
         """Stop the threads and close the connection."""
         os.write(self._letters, CLOSE)
         self._is_over = True
@@ -97,10 +151,6 @@ class Keeper:
             os.close(self._letters)
         if self._database is not None:
             self._database.close()
-
-    def watch(self, attempt: Attempt | None) -> None:
-        """Look after this attempt from now on; None: after none."""
-        self._attempt = attempt
 
     def _keep(self) -> None:
         watched: Attempt | None = None
@@ -145,34 +195,31 @@ class Keeper:
     def _keep_limits(self, attempt: Attempt, now: float) -> None:
         if self._stop_at is not None and now >= self._stop_at:
             self._interrupt(attempt, Interrupted("the run was stopped"))
-        if _is_overdue(attempt, now):
-            self._interrupt(attempt, TimeLimitExceeded(f"the job ran longer than {attempt.time_limit:g} seconds"))
+        if attempt.clock.is_overdue(now):
+            seconds = attempt.clock.time_limit
+            self._interrupt(attempt, TimeLimitExceeded(f"the job ran longer than {seconds:g} seconds"))
         if self._lost is attempt:
             self._interrupt(attempt, lost(attempt.claim))
 
     def _look_after(self, attempt: Attempt, now: float) -> None:
-        progress_is_new = attempt.progress != self._written_progress
-        if not _is_overdue(attempt, now) and (now >= attempt.renew_at or progress_is_new):
+        clock, progress_is_new = attempt.clock, attempt.progress != self._written_progress
+        if not clock.is_overdue(now) and (now >= clock.renew_at or progress_is_new):
             self._renew(attempt)
         if self._stop_at is not None and now < self._stop_at and self._told_stopping is not attempt:
             self._tell_stopping(attempt)
-        if self._backlog and (now >= attempt.started + GIVE_BACK_SECONDS or self._stop_at):
+        if self._backlog and (now >= clock.started + GIVE_BACK_SECONDS or self._stop_at):
             give_back(self._connected(), self._backlog, 1, lambda: self._attempt is attempt)
 
     def _tell_stopping(self, attempt: Attempt) -> None:
-        """Let a job's history say that its process was asked to end, where its class wants that."""
-        if getattr(attempt.runnable, "tells_stopping", False):
+        """Write to a job's history that its process was asked to end, where its class wants that."""
+        if attempt.job.tells_stopping:
             with self._connected().begin() as connection:
-                record(connection, attempt.claim, "stopping", None)
+                record(connection, attempt.claim, EventKind.STOPPING, None)
         self._told_stopping = attempt
 
     def _renew(self, attempt: Attempt) -> None:
         progress = attempt.progress
-        try:
-            is_ours = renew(self._connected(), attempt)
-        except Exception:
-            retry_soon(attempt)
-            raise
+        is_ours = renew(self._connected(), attempt)
         self._written_progress = progress
         if not is_ours:
             self._lost = attempt
@@ -182,10 +229,9 @@ class Keeper:
         now = time.monotonic()
         if now < self._interrupt_at:
             return
-        before = attempt.interrupted
-        attempt.interrupted = before or error  # before the signal: whoever meets its effects finds the cause
-        if not self.interruptions.post(attempt, error):
-            attempt.interrupted = before
+        attempt.clock.interrupt(error)  # before the signal: whoever meets its effects finds the cause
+        if not self._interruptions.post(attempt, error):
+            attempt.clock.withdraw(error)
         else:
             self._interrupt_at = now + INTERRUPT_AGAIN_SECONDS
             try:
@@ -197,7 +243,3 @@ class Keeper:
         if self._database is None:
             self._database = self._open_database()
         return self._database
-
-
-def _is_overdue(attempt: Attempt, now: float) -> bool:
-    return attempt.deadline is not None and now >= attempt.deadline

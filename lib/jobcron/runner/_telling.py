@@ -1,24 +1,55 @@
-"""Telling of an attempt that did not succeed: the OOPS, the log, the mail."""
+"""Tell of an attempt that did not succeed: the OOPS, the log, the mail."""
 
 from __future__ import annotations
 
 import json
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobcron.errors import UserMistake
 from jobcron.jobs.lease import Claim
 from jobcron.queue.outcome import Failed, Lost, Outcome, Retry, Stopped, Suspended, UserError
+from jobcron.reports.error_text import ErrorText
 from jobcron.reports.logs import complain
-from jobcron.reports.oops import ErrorUtility, message_of, traceback_of
+from jobcron.reports.oops import ErrorUtility
 from jobcron.runner.attempt import Attempt
-from jobcron.settings.secrets import cut, storable
+from jobcron.settings.secrets import storable
 
-MAX_LOG = 20_000
-"""The longest traceback on a job's row."""
+Variables = list[tuple[str, object]]
 
-MAX_LINE = 2_000
-"""The longest error in a line of the log, and in an event."""
+
+class Ended(NamedTuple):
+    """How an attempt ended, and the text of the error that ended it, if one did."""
+
+    outcome: Outcome
+    text: ErrorText | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why the attempt ended, in one line."""
+        if self.outcome.detail or self.text is None:
+            return self.outcome.detail or ""
+        if isinstance(self.outcome, Stopped):
+            return self.text.line or "stopped from the keyboard"
+        return str(self.text)
+
+
+class Report(NamedTuple):
+    """A report that was made.
+
+    Attributes:
+        content: the report; its ``id`` is None where a filter dropped it.
+        unpublished: where no publisher took it, its whole text, which then belongs on the job's history.
+    """
+
+    content: dict[str, Any]
+    unpublished: str | None = None
+
+    @property
+    def id(self) -> str | None:
+        """The report's id, or None where a filter dropped the report."""
+        oops_id: str | None = self.content["id"]
+        return oops_id
 
 
 class Reporter:
@@ -37,76 +68,50 @@ class Reporter:
         self.logger = logger
         self.oops_ids: list[str] = []
 
-    def publish(
-        self, attempt: Attempt, error: BaseException, variables: list[tuple[str, object]], **more: Any
-    ) -> tuple[dict[str, Any], str | None]:
-        """Publish the report of a failed attempt.
+    def text_of(self, error: BaseException) -> ErrorText:
+        """Return what may be said of an error."""
+        return ErrorText.of(error, self.utility.redactor)
 
-        Returns:
-            The report; and, where no publisher took it, its whole text, which then belongs on the job's
-            history: it is on standard error already. Its id is None where a filter dropped it.
-        """
-        oops_id = job_oops_id(self.utility.prefix, attempt.claim, attempt.uuid)
-        report = self._report_of(error, oops_id, variables, more)
+    def publish(self, attempt: Attempt, error: BaseException, variables: Variables) -> Report:
+        """Publish the report of a failed attempt; one that no publisher takes goes to standard error."""
+        oops_id = job_oops_id(self.utility.prefix, attempt.claim, attempt.facts.uuid)
+        report = self._report_of(attempt, error, oops_id, variables)
         try:
             if self.utility.publish(report) is None:
                 report["id"] = None
-                return report, None
+                return Report(report)
         except BaseException as failure:
-            text = storable(json.dumps(report, default=str))
-            failure_text = self.in_a_line(failure)
-            complain(f"OOPS {oops_id} could not be published ({failure_text}): {text}")
+            whole, reason = storable(json.dumps(report, default=str)), self.text_of(failure)
+            complain(f"OOPS {oops_id} could not be published ({reason}): {whole}")
             self.oops_ids.append(oops_id)
-            return report, f"not published: {failure_text}\n{text}"
+            return Report(report, f"not published: {reason}\n{whole}")
         self.oops_ids.append(oops_id)
-        return report, None
+        return Report(report)
 
     def _report_of(
-        self, error: BaseException, oops_id: str, variables: list[tuple[str, object]], more: dict[str, Any]
+        self, attempt: Attempt, error: BaseException, oops_id: str, variables: Variables
     ) -> dict[str, Any]:
         """Return a report, with less in it where what the job or the application adds cannot be had."""
+        make = self.utility.make_report
+        more: dict[str, Any] = {"duration": round(attempt.clock.elapsed, 3), "timeline": attempt.statements}
         try:
-            return self.utility.make_report(error, oops_id, variables, **more)
+            return make(error, oops_id, variables, **more)
         except BaseException as failure:
-            said: list[tuple[str, object]] = [("variables", f"could not be shown: {self.in_a_line(failure)}")]
+            said: Variables = [("variables", f"could not be shown: {self.text_of(failure)}")]
         try:
-            return self.utility.make_report(error, oops_id, said, **more)
+            return make(error, oops_id, said, **more)
         except BaseException as failure:
-            said.append(("on_create", f"failed: {self.in_a_line(failure)}"))
-            return self.utility.make_report(error, oops_id, said, hooked=False, **more)
-
-    def error_text(self, error: BaseException | None) -> str | None:
-        """Return what the row's ``log`` says of an error: its traceback, without secrets."""
-        if error is None:
-            return None
-        return cut(storable(self.utility.redactor.text(traceback_of(error))), MAX_LOG)
-
-    def in_a_line(self, error: BaseException | None) -> str:
-        """Return an error's type and message in one line, without secrets."""
-        if error is None:
-            return ""
-        message, kind = self.message(error), type(error).__name__
-        return f"{kind}: {message}" if message else kind
-
-    def reason(self, outcome: Outcome) -> str:
-        """Return why an attempt ended, in one line, without secrets."""
-        if outcome.detail is None and isinstance(outcome, Stopped) and outcome.error is not None:
-            return self.message(outcome.error) or "stopped from the keyboard"
-        return outcome.detail or self.in_a_line(outcome.error)
-
-    def message(self, error: BaseException) -> str:
-        """Return an error's message in one line, without secrets."""
-        text = self.utility.redactor.text(message_of(error))
-        return cut(storable(" ".join(text.split())), MAX_LINE)
+            said.append(("on_create", f"failed: {self.text_of(failure)}"))
+            return make(error, oops_id, said, hooked=False, **more)
 
     def tell_failed_action(self, error: BaseException) -> None:
         """Log the error of an action after a commit."""
-        self.logger.error("An action after the commit failed; the commit stands:\n%s", self.error_text(error))
+        text = self.text_of(error).traceback
+        self.logger.error("An action after the commit failed; the commit stands:\n%s", text)
 
-    def tell_log(self, attempt: Attempt, outcome: Outcome, oops_id: str | None) -> None:
+    def tell_log(self, attempt: Attempt, ended: Ended, oops_id: str | None) -> None:
         """Log how an attempt ended."""
-        job, error = attempt.name, outcome.error
-        text = self.in_a_line(error)
+        job, text, outcome = attempt.name, str(ended.text or ""), ended.outcome
         match outcome:
             case Failed():
                 # The record carries the id: it is the outcome of a job, not a second report.
@@ -119,32 +124,31 @@ class Reporter:
             case Suspended():
                 self.logger.info("%s suspended itself.", job)
             case Lost():
-                self.logger.warning(
-                    "%s lost its lease; nothing was committed.", job, extra={"oops_id": oops_id or ""}
-                )
+                extra = {"oops_id": oops_id or ""}
+                self.logger.warning("%s lost its lease; nothing was committed.", job, extra=extra)
             case Stopped():
-                self.logger.info("%s was interrupted: %s.", job, self.reason(outcome))
+                self.logger.info("%s was interrupted: %s.", job, ended.reason)
             case _:
                 self.logger.info("%s: %s: %s.", job, outcome.kind, outcome.detail)
 
-    def tell_people(self, attempt: Attempt, outcome: Outcome, report: dict[str, Any] | None) -> None:
-        """Let the job mail whom it names.
+    def tell_people(self, attempt: Attempt, outcome: Outcome, report: Report | None) -> None:
+        """Call the job's own methods, which mail whom it names.
 
         Raises:
             Exception: whatever the job raises.
         """
-        job = attempt.runnable
-        if isinstance(outcome, UserError) and hasattr(job, "notifyUserError"):
-            job.notifyUserError(outcome.error)
-        elif report is not None and report["id"] and hasattr(job, "notifyOops"):
-            job.notifyOops(report)
+        if isinstance(outcome, UserError):
+            attempt.job.notify_user_error(outcome.error)
+        elif report is not None and report.id:
+            attempt.job.notify_oops(report.content)
 
     def tell_nobody_told(self, attempt: Attempt, failure: BaseException, reason: str | None) -> None:
         """Log that people could not be told; with a traceback, unless it was the database's trouble (`reason`)."""
+        said = self.text_of(failure)
         if isinstance(failure, UserMistake):  # which says all there is
-            reason = self.message(failure)
+            reason = said.line
         extra = {"oops_id": None} if reason else {}
-        text = f" {reason}" if reason else f"\n{self.error_text(failure)}"
+        text = f" {reason}" if reason else f"\n{said.traceback}"
         self.logger.error("Nobody could be told that %s failed:%s", attempt.name, text, extra=extra)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
@@ -54,10 +53,10 @@ class Timeline:
             for begun, ended, text in self._statements
         ]
 
-    def _before(self, connection: Connection, cursor: Any, statement: str, *args: Any) -> None:
+    def _before(self, connection: Connection, cursor: object, statement: str, *args: object) -> None:
         self._open = (time.monotonic(), statement)
 
-    def _after(self, connection: Connection, cursor: Any, statement: str, *args: Any) -> None:
+    def _after(self, connection: Connection, cursor: object, statement: str, *args: object) -> None:
         self._end_statement()
 
     def _end_statement(self) -> None:

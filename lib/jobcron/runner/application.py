@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from jobcron.errors import ConfigurationError
-from jobcron.queue.sources import _import
 from jobcron.settings.instance import presented
+from jobcron.settings.named import find_named, import_module
 from jobcron.settings.settings import Settings
 
 
@@ -64,16 +64,11 @@ def _loaded(settings: Settings) -> Application:
     if settings.application is None:
         return Application()
     module_name, _, callable_name = settings.application.partition(":")
-    place = f"{settings.path}: section [jobcron], key application"
-    module = _import(module_name, place)
+    place = settings.place("application")
     if not callable_name:
+        import_module(module_name, place)
         return Application()
-    around_job = getattr(module, callable_name, None)
-    if not callable(around_job):
-        raise ConfigurationError(
-            f"{place}: expected {callable_name} in {module_name} to be a callable, found none"
-        )
-    return Application(around_job)
+    return Application(find_named(settings.application, place))
 
 
 def session_class_of(settings: Settings) -> type[Session]:

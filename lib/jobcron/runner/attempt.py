@@ -1,90 +1,123 @@
-"""One attempt at one job: the lease under which it runs, and the fence that its commits pass."""
+"""One attempt at one job: its facts, its clock, the state of its commit."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
-from uuid import uuid4
+from dataclasses import dataclass
+from enum import Enum, auto
+from uuid import UUID, uuid4
 
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
+from jobcron.database.database import TransactionSource
 from jobcron.database.statements import execute
+from jobcron.database.trouble import interruption_of
+from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim, lost
+from jobcron.queue.error_rules import Counts
+from jobcron.queue.finish import still_ours
+from jobcron.queue.loading import Claimed
+from jobcron.queue.views import RunnableView
+from jobcron.runner._clock import Clock
 from jobcron.runner._fence import check_fence
 
 COPY_STATUS = 70
-"""What a forked copy of a runner leaves with: EX_SOFTWARE of sysexits.h."""
+"""The exit status of a forked copy of a runner: EX_SOFTWARE of sysexits.h."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What does not change while a job runs. Plain values: the row's own are gone after a rollback.
+
+    Attributes:
+        claim: the job's number and our lease token.
+        uuid: the job's.
+        class_name: the name of the job's class.
+        waited: seconds that the job was ready before it was claimed; None where nobody knows.
+        lease_seconds: how long each renewal lasts.
+        process: the number of the process that made the attempt.
+    """
+
+    claim: Claim
+    uuid: UUID
+    class_name: str
+    waited: float | None
+    lease_seconds: float
+    process: int
+
+    @property
+    def name(self) -> str:
+        """What logs call the job."""
+        return f"{self.class_name} (ID {self.claim.id})"
+
+
+class Commit(Enum):
+    """How far the COMMIT of a job's work is."""
+
+    NOT_TRIED = auto()
+    UNDER_WAY = auto()
+    """The last statement, which was fenced itself, is done: this COMMIT passes no fence."""
+    TRIED = auto()
+    """The COMMIT returned, or raised: then the row tells. Any later one passes the fence again."""
+    WRITTEN = auto()
+    """The job's outcome is in the database."""
 
 
 class Attempt:
     """A job while it runs.
 
-    Attributes:
-        claim: the job's number and our lease token.
-        runnable: the object whose ``run`` is called.
+    Args:
+        claimed: the job.
         session: the session in which the job works.
         lease_seconds: how long each renewal lasts.
         time_limit: seconds that the job may run, or None.
-        progress: per cent done, as the job says; the keeper writes it.
-        uuid: the job's.
-        counts: attempt_count, crash_count and max_retries when it began.
-        name: what logs call the job.
-        waited: seconds that it was ready before it was taken, or None where nobody knows.
-        statements: what it asked of the database, where it failed.
-        must_stop: tells whether somebody asked the run to stop: a job that can stop in between does.
-        interrupted: what it was first interrupted with, by the keeper or a signal.
-        trouble: the error with which the database first interrupted the transaction that is open.
-        connection: that of its last transaction.
-        renew_at: when the lease is to be renewed, by the monotonic clock.
-        deadline: when it has run too long, by the monotonic clock.
-        is_written: whether its outcome is in the database already.
-        finishing: whether its last statement, which was fenced itself, is done: the commit asks no more.
-        commit_begun: whether the COMMIT after that was tried: whatever is raised then, the row tells.
-        process: the number of the process that runs it.
-        started: when it began, by the monotonic clock.
+        must_stop: tells whether the run was asked to stop.
+
+    Attributes:
+        facts, clock, commit: see the classes.
+        job: what is run.
+        session: the session in which the job works.
+        counts: of attempts, when this one began.
+        must_stop: tells whether the run was asked to stop: a job that can stop in between does.
+        trouble: the error with which the database first interrupted the open transaction, or None.
+        statements: what the job asked of the database, where it failed.
     """
 
     def __init__(
         self,
-        claim: Claim,
-        runnable: Any,
+        claimed: Claimed,
         session: Session,
         lease_seconds: float,
         time_limit: float | None = None,
+        must_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        row = getattr(runnable, "job", None)
-        # Plain values: the row's own are gone after a rollback, when they are needed.
-        self.uuid = getattr(row, "uuid", None) or uuid4()
-        self.counts = (
-            getattr(row, "attempt_count", 1),
-            getattr(row, "crash_count", 0),
-            getattr(row, "max_retries", 0),
-        )
-        self.waited = _waited(row) if self.counts[1] == 0 else None
-        self.name = f"{type(runnable).__name__} (ID {claim.id})"
-        self.claim = claim
-        self.runnable = runnable
+        claim, self.job = claimed
+        row = self.job.row
+        self.counts = Counts() if row is None else Counts(row.attempt_count, row.crash_count, row.max_retries)
+        waited = None if row is None or self.counts.crashes else _waited(row)
+        uuid = uuid4() if row is None else row.uuid
+        self.facts = Facts(claim, uuid, self.job.class_name, waited, lease_seconds, os.getpid())
+        self.clock = Clock(claim.taken, lease_seconds, time_limit)
+        self.commit = Commit.NOT_TRIED
         self.session = session
-        self.lease_seconds = lease_seconds
-        self.time_limit = time_limit
-        self.progress: int | None = None
-        self.process = os.getpid()
-        self.started = time.monotonic()
-        self.renew_at = claim.taken + lease_seconds / 3  # the lease began with the claim
-        self.deadline = None if time_limit is None else self.started + time_limit
-        self.is_written = False
-        self.finishing = False
-        self.commit_begun = False
-        self.interrupted: BaseException | None = None
+        self.must_stop = must_stop
         self.trouble: BaseException | None = None
-        self.connection: Connection | None = None
         self.statements: list[tuple[int, int, str, str]] = []
-        self.must_stop: Callable[[], bool] = lambda: False
+        self._connection: Connection | None = None
+
+    @property
+    def claim(self) -> Claim:
+        """The job's number and our lease token."""
+        return self.facts.claim
+
+    @property
+    def name(self) -> str:
+        """What logs call the job."""
+        return self.facts.name
 
     @property
     def token(self) -> int:
@@ -92,45 +125,41 @@ class Attempt:
         return self.claim.token
 
     @property
-    def class_name(self) -> str:
-        """The name of the job's class."""
-        return type(self.runnable).__name__
+    def progress(self) -> int | None:
+        """Per cent done, as the job says."""
+        return self.clock.progress
 
     @property
-    def parameters(self) -> dict[str, Any]:
-        """The parameters that every fenced statement has."""
-        return {"id": self.claim.id, "token": self.claim.token, "progress": self.progress}
+    def interrupted(self) -> BaseException | None:
+        """What stopped the job, or None."""
+        return self.clock.interrupted
 
-    def run(self, runnable: Any) -> None:
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The parameters of every fenced statement."""
+        return {"id": self.claim.id, "token": self.claim.token, "progress": self.clock.progress}
+
+    # What the job does.
+
+    def run(self) -> None:
         """Run the job.
 
         A copy of this process that the job made by ``os.fork`` and let come back from ``run`` leaves at once: it
         shares our connection, and would commit the job a second time.
         """
         try:
-            runnable.run()
+            self.job.run()
         finally:
-            if os.getpid() != self.process:
+            if os.getpid() != self.facts.process:
                 os._exit(COPY_STATUS)
 
-    def limit_to(self, seconds: float | None) -> None:
-        """Let the job run so long at most, from now on; what interrupted it before counts no more."""
-        self.deadline = None if seconds is None else time.monotonic() + seconds
-        self.interrupted, self.time_limit = None, seconds
+    def note_progress(self, percent: int | None) -> None:
+        """Note how far the job is; the keeper writes it."""
+        self.clock.progress = percent
 
-    def cancel_statement(self) -> None:
-        """Stop the statement that the job waits for, if it does; called by the keeper, from its own thread.
-
-        A signal reaches Python code only when the database driver returns.
-        """
-        driver = None
-        with suppress(Exception):  # no connection yet, or not any more: then there is nothing to stop
-            assert self.connection is not None
-            driver = self.connection.connection.driver_connection
-        if isinstance(driver, sqlite3.Connection):
-            driver.interrupt()
-        elif driver is not None:
-            driver.cancel()
+    def start_counts_afresh(self) -> None:
+        """Count attempts from here on: what the job has committed so far is not done again."""
+        self.counts = Counts(max_retries=self.counts.max_retries)
 
     def checkpoint(self) -> None:
         """Commit what was done, if the job is still ours, and renew the lease in the same transaction.
@@ -141,21 +170,93 @@ class Attempt:
         self.session.flush()
         # The fence first: it waits for whoever holds the row, the keeper for one, which a renewal passes over.
         check_fence(self.session.connection(), self)
-        renewed = execute(
-            self.session.connection(),
-            "renew",
-            {**self.parameters, "lease_seconds": self.lease_seconds},
-        )
-        if renewed.rowcount != 1:
+        if not _renew(self.session.connection(), self):
             raise lost(self.claim)
         self.session.commit()
-        self.renew_at = time.monotonic() + self.lease_seconds / 3
+        self.clock.renewed()
+
+    # What happens to it.
+
+    def transaction_began(self, connection: Connection) -> None:
+        """Note the connection of the job's transaction."""
+        self._connection, self.trouble = connection, None
+
+    def transaction_failed(self, connection: Connection | None, error: BaseException) -> None:
+        """Note the first trouble of the database in the job's transaction."""
+        if connection is self._connection and self.trouble is None and interruption_of(error) is not None:
+            self.trouble = error
+
+    def needs_fence(self, connection: Connection) -> bool:
+        """Tell whether a COMMIT on this connection commits the job's work, and is not fenced already."""
+        return self.commit is not Commit.UNDER_WAY and self._connection is connection
+
+    def commit_begins(self) -> None:
+        """Note that the COMMIT of the job's work follows; its last statement was fenced."""
+        self.commit = Commit.UNDER_WAY
+
+    def commit_returned(self) -> None:
+        """Note that the COMMIT is over, whatever came of it."""
+        if self.commit is Commit.UNDER_WAY:
+            self.commit = Commit.TRIED
+
+    def outcome_is_written(self) -> None:
+        """Note that the job's outcome is in the database."""
+        self.commit = Commit.WRITTEN
+
+    def failed(self, statements: list[tuple[int, int, str, str]]) -> None:
+        """Note what the job asked of the database before it failed."""
+        self.statements = statements
+
+    def loaded_again(self, job: RunnableView, session: Session) -> None:
+        """Use these for what follows the job's end: its own are gone."""
+        self.job, self.session = job, session
+
+    def cancel_statement(self) -> None:
+        """Stop the statement that the job waits for, if it does; called by the keeper, from its own thread.
+
+        A signal reaches Python code only when the database driver returns.
+        """
+        driver = None
+        with suppress(Exception):  # no connection yet, or not any more: then there is nothing to stop
+            assert self._connection is not None
+            driver = self._connection.connection.driver_connection
+        if isinstance(driver, sqlite3.Connection):
+            driver.interrupt()
+        elif driver is not None:
+            driver.cancel()
 
 
-def _waited(row: Any) -> float | None:
+def renew(database: TransactionSource, attempt: Attempt) -> bool:
+    """Renew the lease of a job that runs, and write its progress; return False if the job is not ours any more.
+
+    Args:
+        database: a connection that may wait a little only.
+        attempt: its clock learns when the next renewal is due.
+
+    Raises:
+        DBAPIError, DatabaseUnavailable: the renewal did not go through; it is due again soon.
+    """
+    attempt.clock.renewed()
+    try:
+        with database.begin() as connection:
+            if _renew(connection, attempt):
+                return True
+        if not still_ours(database, attempt.claim):
+            return False
+    except Exception:
+        attempt.clock.renewal_failed()
+        raise
+    attempt.clock.renewal_failed()  # held locked by the job's own transaction: nobody can take it over
+    return True
+
+
+def _renew(connection: Connection, attempt: Attempt) -> bool:
+    parameters = {**attempt.parameters, "lease_seconds": attempt.facts.lease_seconds}
+    return execute(connection, "renew", parameters).rowcount == 1
+
+
+def _waited(row: Job) -> float | None:
     """Return how long a job was ready, by the database's clock."""
-    taken = getattr(row, "date_started", None)
-    if taken is None:
+    if row.date_started is None:
         return None
-    waited: float = (taken - max(row.date_created, row.scheduled_start)).total_seconds()
-    return max(0.0, waited)
+    return max(0.0, (row.date_started - max(row.date_created, row.scheduled_start)).total_seconds())

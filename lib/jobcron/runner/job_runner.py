@@ -6,24 +6,24 @@ One `JobRunner` runs the ready jobs of one source in this process, one after the
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from jobcron.database.database import TransactionSource
 from jobcron.database.retry import insist
 from jobcron.database.trouble import first_line
 from jobcron.errors import DatabaseUnavailable
-from jobcron.jobs.lease import Claim
 from jobcron.queue.error_rules import members_of
-from jobcron.queue.loading import Entry, Unloadable, is_loaded, load_all
-from jobcron.queue.outcome import Completed
+from jobcron.queue.loading import Claimed, load_all
+from jobcron.queue.outcome import Completed, Outcome
 from jobcron.reports.logs import TOLD
 from jobcron.runner._backlog import Backlog, give_back
-from jobcron.runner._context import Workplace, workplace
+from jobcron.runner._context import RunContext, run_context
 from jobcron.runner._executor import Executor
 from jobcron.runner.attempt import Attempt
-from jobcron.runner.source_runner import SourceRunner
+from jobcron.runner.source_runner import Guard, JobEnd, SourceRunner
 
 
 class JobRunner(SourceRunner):
@@ -36,6 +36,8 @@ class JobRunner(SourceRunner):
         logger: told of what happens; the root logger by default.
         limits: what bounds the run.
         errors: makes and publishes the reports.
+        feed: hands out the jobs; by default what suits the source.
+        guard: accompanies the jobs.
 
     Attributes:
         completed: how many jobs completed, by class name.
@@ -44,9 +46,15 @@ class JobRunner(SourceRunner):
     """
 
     _backlog: Backlog
-    _place: Workplace
+    _context: RunContext
     _executor: Executor
     _is_over = False
+
+    def __init__(
+        self, source: object, database: TransactionSource, *, guard: Guard | None = None, **options: Any
+    ) -> None:
+        super().__init__(source, database, **options)
+        self._guard = guard or Guard()
 
     def runAll(self) -> None:
         """Run ready jobs until none is left, or the run is stopped by a signal.
@@ -56,20 +64,28 @@ class JobRunner(SourceRunner):
             KeyboardInterrupt: somebody pressed Ctrl-C; the job that ran was put back, or ended just then.
         """
         self._backlog = Backlog()
-        tell = self.reporter.tell_failed_action
-        with workplace(self.database, self._backlog, self.limits.grace_seconds, self.logger, tell) as self._place:
-            self._executor = self._make_executor(self._place)
-            context = getattr(self.source, "contextManager", nullcontext)
+        with run_context(
+            self.database,
+            self.source_view,
+            self.application.context,
+            self.logger,
+            backlog=self._backlog,
+            grace_seconds=self.limits.grace_seconds,
+            on_failed_action=self.reporter.tell_failed_action,
+        ) as self._context:
+            limit = self.limits.crash_limit
+            self._executor = Executor(self._context, self.failure, self._guard, limit, self.feed.forget)
             try:
-                with context():
+                with self.source_view.context():
+                    self._guard.run_begins()
                     self._drain()
             finally:
-                self._progress.close()
+                self.progress.close()
                 with suppress(Exception):  # on SQLite what goes back would wait for what it holds
-                    self._place.session.rollback()
+                    self._context.session.rollback()
                 self._give_back()
         # Only now: until here a signal was noted, from here on it is raised.
-        if self._place.keeper is not None and self._place.keeper.interruptions.from_keyboard:
+        if self._context.keeper.from_keyboard:
             raise KeyboardInterrupt
 
     def end(self) -> None:
@@ -78,8 +94,8 @@ class JobRunner(SourceRunner):
 
     def _drain(self) -> None:
         while not (self._must_stop() or self._is_over):
-            if not self._runtime.may_start():
-                self._runtime.tell(self.logger)
+            if not self.runtime.may_start():
+                self.runtime.tell(self.logger)
                 return
             entry = self._backlog.next()
             is_fresh = entry is None  # claimed and loaded just now
@@ -88,54 +104,63 @@ class JobRunner(SourceRunner):
                 if self._backlog.has_returned() or self._backlog:
                     continue  # what the keeper had in its hands a moment ago may be ready
                 return
-            if not is_fresh and not is_loaded(entry[1], self._place.session):
+            if not is_fresh and not entry.job.is_loaded_in(self._context.session):
                 entry = self._load_again(entry)
-            claim, runnable = entry
-            if is_fresh or time.monotonic() < claim.taken + self._lease_seconds / 3:
-                self._run_one(claim, runnable)
+            if is_fresh or time.monotonic() < entry.claim.taken + self.lease_seconds / 3:
+                self._run_one(entry)
             else:
                 # The jobs before it took long: it goes back, and is claimed again under a fresh lease.
                 self._backlog.extend([entry])
                 if not self._give_back():
                     raise DatabaseUnavailable("claimed jobs could not be given back; they wait for their leases")
 
-    def _refill(self) -> Entry | None:
+    def _refill(self) -> Claimed | None:
         """Take the next jobs, and return the first of them."""
-        entries = self._take(self._place.session)
+        entries = self.take(self._context.session, self._must_stop)
         self._backlog.extend(entries[1:])
         return entries[0] if entries else None
 
-    def _run_one(self, claim: Claim, runnable: Any) -> None:
+    def _run_one(self, claimed: Claimed) -> None:
         """Run one claimed job, and count it."""
-        attempt = Attempt(claim, runnable, self._place.session, self._lease_seconds)
+        session, known = self._context.session, len(self.oops_ids)
+        attempt = Attempt(claimed, session, self.lease_seconds, must_stop=self._must_stop)
+        facts = attempt.facts
+        self.observer.job_started(facts.class_name, facts.claim.id, facts.waited)
+        self._guard.job_begins()
         outcome = self._executor.execute(attempt)
-        is_completed = isinstance(outcome, Completed)
-        (self.completed if is_completed else self.incomplete)[type(runnable).__name__] += 1
-        seconds = time.monotonic() - attempt.started
-        self._feed.took(seconds)
-        self._runtime.took(seconds)
-        self.observer.job_ended(attempt.class_name, attempt.claim.id, outcome.kind, seconds)
-        self._show_progress()
-        for error in [] if outcome.error is None else members_of(outcome.error):
-            if isinstance(error, KeyboardInterrupt) and self._place.keeper is None:
-                raise error  # in a test's transaction; elsewhere a pressed key ends the run in `runAll`
+        self.count(facts.class_name, is_completed=isinstance(outcome, Completed))
+        seconds = attempt.clock.elapsed
+        self.feed.took(seconds)
+        self.runtime.took(seconds)
+        self.observer.job_ended(facts.class_name, facts.claim.id, outcome.kind, seconds)
+        self.show_progress()
+        self._guard.job_ended(JobEnd(facts.claim, outcome, seconds, self.oops_ids[known:]))
+        self._raise_pressed_key(outcome)
 
-    def _load_again(self, entry: Entry) -> Entry:
+    def _raise_pressed_key(self, outcome: Outcome) -> None:
+        """End the run for a key that was pressed where no keeper hears it; elsewhere `runAll` does."""
+        if self._context.keeper.hears_signals or outcome.error is None:
+            return
+        for error in members_of(outcome.error):
+            if isinstance(error, KeyboardInterrupt):
+                raise error
+
+    def _load_again(self, entry: Claimed) -> Claimed:
         """Load what an earlier job has emptied or thrown out of the session, for this job and those behind it.
 
         Raises:
             DatabaseUnavailable: the database went away; the job is among those that go back.
         """
-        session = self._place.session
-        claims = [claim for claim, job in (entry, *self._backlog.entries()) if not isinstance(job, Unloadable)]
+        session = self._context.session
+        claims = [claim for claim, job in (entry, *self._backlog.entries()) if not job.is_unloadable]
 
-        def load() -> list[Entry]:
-            entries = load_all(self.source, session, claims)
+        def load() -> list[Claimed]:
+            entries = load_all(self.source_view, session, claims)
             session.commit()  # each job begins its own transaction
             return entries
 
         try:
-            first, *others = insist(session, f"job {entry[0].id} could not be loaded again", load)
+            first, *others = insist(session, f"{entry.claim} could not be loaded again", load)
         except BaseException:
             self._backlog.extend([entry])
             raise
@@ -143,22 +168,14 @@ class JobRunner(SourceRunner):
         return first
 
     def _give_back(self) -> bool:
-        """Return what is claimed and not started; False: it could not be, and the leases decide."""
+        """Release unstarted jobs; return False if the database refused, and their leases decide."""
         try:
             give_back(self.database, self._backlog)
             return True
         except (DBAPIError, DatabaseUnavailable) as error:
-            left = len(self._backlog)
-            self.logger.warning(
-                "%s claimed jobs wait for their leases to end: %s",
-                left,
-                first_line(error),
-                extra=TOLD,
-            )
+            text, left = "%s claimed jobs wait for their leases to end: %s", len(self._backlog)
+            self.logger.warning(text, left, first_line(error), extra=TOLD)
             return False
 
     def _must_stop(self) -> bool:
-        return self._place.is_stopping
-
-    def _make_executor(self, place: Workplace) -> Executor:
-        return Executor(self, place, self._feed.forget)
+        return self._context.keeper.is_stopping

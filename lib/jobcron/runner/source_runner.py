@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -14,18 +16,19 @@ from jobcron.database.database import TransactionSource
 from jobcron.database.retry import insist
 from jobcron.interfaces import IJobRunner
 from jobcron.jobs.hand_moves import worker_name
+from jobcron.jobs.lease import Claim
 from jobcron.queue.claim import Claimant
-from jobcron.queue.error_rules import seconds_of
 from jobcron.queue.feed import Feed, feed_for
-from jobcron.queue.loading import Entry
+from jobcron.queue.loading import Claimed, FeedOrder
+from jobcron.queue.outcome import Outcome
+from jobcron.queue.views import RunnableView, SourceView
 from jobcron.reports.metrics import current_observer
 from jobcron.reports.oops import ErrorUtility, globalErrorUtility
 from jobcron.runner._progress_line import terminal_progress
 from jobcron.runner._telling import Reporter
 from jobcron.runner._time_budget import Runtime
 from jobcron.runner.application import Application
-
-DEFAULT_LEASE_SECONDS = 300.0
+from jobcron.runner.failure import FailureHandler
 
 
 class Limits(NamedTuple):
@@ -39,38 +42,94 @@ class Limits(NamedTuple):
     typical_seconds: float | None = None  # how long a job took in earlier runs
 
 
+class JobEnd(NamedTuple):
+    """What became of an attempt.
+
+    Attributes:
+        claim: the job's.
+        outcome: as it was written.
+        seconds: how long the attempt took.
+        oops_ids: the ids of its reports.
+    """
+
+    claim: Claim
+    outcome: Outcome
+    seconds: float
+    oops_ids: list[str]
+
+
+class Guard:
+    """What accompanies the jobs of a run besides its keeper; this one does nothing.
+
+    The process of isolated jobs has one, and so has ``jobcron runscheduledjobs``.
+    """
+
+    def run_begins(self) -> None:
+        """The source's own context is entered, and signals are heard."""
+
+    def job_begins(self) -> None:
+        """An attempt begins."""
+
+    def around(self, job: RunnableView) -> AbstractContextManager[object]:
+        """Return the context manager entered around the job's ``run``, and around its failure hook."""
+        return nullcontext()
+
+    def job_returned(self, *, cleans_up: bool) -> None:
+        """The job's ``run`` is over.
+
+        Args:
+            cleans_up: whether it has failed, and its failure hook is called next.
+        """
+
+    def confirms_stop(self) -> bool:
+        """Tell whether a signal that came asked the run to stop, and was not sent by the job itself."""
+        return True
+
+    def job_ended(self, end: JobEnd) -> None:
+        """What became of an attempt is written, and told."""
+
+
 @implementer(IJobRunner)
 class SourceRunner(ABC):
     """Runs the ready jobs of one source; see `JobRunner` for what it is given.
 
     Attributes:
         reporter: makes the reports, logs and mails.
+        failure: does what follows an attempt that did not succeed.
         observer: told of each job's start and end.
+        source_view: the source, with a default for all that it does not say.
+        lease_seconds: how long a claim lasts.
+        feed: hands out the jobs.
+        runtime: what is left of the run's time.
+        progress: shows how far the run is.
     """
 
     def __init__(
         self,
-        source: Any,
+        source: object,
         database: TransactionSource,
         *,
         application: Application | None = None,
         logger: logging.Logger | None = None,
         limits: Limits | None = None,
         errors: ErrorUtility = globalErrorUtility,
+        feed: Feed | None = None,
     ) -> None:
         self.source = source
+        self.source_view = SourceView(source)
         self.database = database
         self.application = application or Application()
         self.logger = logger or logging.getLogger()
         self.limits = limits or Limits()
         self.reporter = Reporter(errors, self.logger)
+        self.failure = FailureHandler(database, self.reporter, self.application.context)
         self.observer = current_observer()
         self.completed: Counter[str] = Counter()
         self.incomplete: Counter[str] = Counter()
-        self._lease_seconds = seconds_of(getattr(source, "lease_duration", None)) or DEFAULT_LEASE_SECONDS
-        self._feed = self._make_feed()
-        self._runtime = Runtime(self.limits.max_runtime, self.limits.typical_seconds)
-        self._progress = terminal_progress()
+        self.lease_seconds = self.source_view.lease_seconds
+        self.feed = feed or feed_for(self._feed_order())
+        self.runtime = Runtime(self.limits.max_runtime, self.limits.typical_seconds)
+        self.progress = terminal_progress()
 
     @property
     def oops_ids(self) -> list[str]:
@@ -80,7 +139,7 @@ class SourceRunner(ABC):
     @classmethod
     def for_source(
         cls,
-        source: Any,
+        source: object,
         database: TransactionSource,
         logger: logging.Logger | None = None,
         **options: Any,
@@ -98,7 +157,7 @@ class SourceRunner(ABC):
     @classmethod
     def runFromSource(
         cls,
-        source: Any,
+        source: object,
         database: TransactionSource,
         logger: logging.Logger | None = None,
         **options: Any,
@@ -115,24 +174,27 @@ class SourceRunner(ABC):
     def runAll(self) -> None:
         """Run ready jobs until none is left, or the run is stopped by a signal."""
 
-    def _make_feed(self) -> Feed:
-        return feed_for(
-            self.source,
-            self.database,
-            Claimant(worker_name(), self._lease_seconds),
-            self.limits.batch_size,
-            self.limits.crash_limit,
-            self.logger,
-        )
+    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
+        """Claim the next jobs; return none if none is ready, or the run was asked to stop.
 
-    def _take(self, session: Session) -> list[Entry]:
-        """Claim the next jobs; none: none is ready, or the run was asked to stop."""
+        Args:
+            session: where they work.
+            must_stop: tells whether the run was asked to stop.
+        """
         failure = "no more jobs could be claimed"
-        return insist(session, failure, lambda: self._feed.take(session, self._must_stop))
+        return insist(session, failure, lambda: self.feed.take(session, must_stop))
 
-    @abstractmethod
-    def _must_stop(self) -> bool:
-        """Tell whether the run was asked to stop."""
+    def count(self, class_name: str, *, is_completed: bool) -> None:
+        """Count a job that has ended."""
+        (self.completed if is_completed else self.incomplete)[class_name] += 1
 
-    def _show_progress(self) -> None:
-        self._progress.show(self.completed.total(), self.incomplete.total())
+    def show_progress(self) -> None:
+        """Show how many jobs have ended, to a person at a terminal."""
+        self.progress.show(self.completed.total(), self.incomplete.total())
+
+    def _feed_order(self) -> FeedOrder:
+        claimant = Claimant(worker_name(), self.lease_seconds)
+        limits = self.limits
+        return FeedOrder(
+            self.source_view, self.database, claimant, limits.batch_size, limits.crash_limit, self.logger
+        )

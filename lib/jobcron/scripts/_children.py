@@ -11,11 +11,12 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from types import FrameType
+from typing import NamedTuple
 
 from jobcron.reports.logs import complain
+from jobcron.runner.signals import readable_signals
 
 HANDED_ON = {signal.SIGTERM: signal.SIGTERM, signal.SIGINT: signal.SIGINT, signal.SIGHUP: signal.SIGTERM}
 """What is handed on for each signal: a run would die of SIGHUP, and its job with it."""
@@ -41,8 +42,8 @@ class Start(NamedTuple):
     after: float = 0.0
 
 
-class Child:
-    """A child that runs.
+class MemberProcess:
+    """A running child: the run of one section.
 
     It has a process group of its own, so that a signal from the keyboard reaches it once: handed on.
     """
@@ -98,14 +99,16 @@ class Children:
         self.received: list[int] = []
         self._jobs = jobs
         self._handed_on = 0
-        self._running: dict[int, Child] = {}
+        self._running: dict[int, MemberProcess] = {}
         self._selector = selectors.DefaultSelector()
 
     def run(self, starts: Sequence[Start]) -> None:
         """Start the children and wait until all have ended."""
         waiting = deque(sorted(starts, key=lambda start: start.after))
         began = time.monotonic()
-        with self._woken_by_signals() as wakeup:
+        handlers = dict.fromkeys((*HANDED_ON, signal.SIGCHLD), self._note)
+        with self._selector, readable_signals(handlers) as wakeup:
+            self._selector.register(wakeup, selectors.EVENT_READ)
             while self._running or (waiting and not self.received):
                 self._hand_on_signals()
                 self._start_due(waiting, began)
@@ -118,7 +121,7 @@ class Children:
                 return
             start = waiting.popleft()
             try:
-                child = Child(start)
+                child = MemberProcess(start)
             except OSError as error:
                 self.unstartable[start.name] = error.strerror or str(error)
                 continue
@@ -152,27 +155,9 @@ class Children:
             for child in self._running.values():
                 child.process.send_signal(number)
 
-    @contextmanager
-    def _woken_by_signals(self) -> Iterator[int]:
-        """Note the signals inside the block, and let each write to a pipe, whose other end is returned."""
-
-        def note(number: int, frame: Any) -> None:
-            if number in HANDED_ON:
-                self.received.append(HANDED_ON[signal.Signals(number)])
-
-        reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        before = {number: signal.signal(number, note) for number in (*HANDED_ON, signal.SIGCHLD)}
-        wakeup_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-        self._selector.register(reading, selectors.EVENT_READ)
-        try:
-            yield reading
-        finally:
-            signal.set_wakeup_fd(wakeup_before)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            self._selector.close()
-            os.close(reading)
-            os.close(writing)
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if number in HANDED_ON:
+            self.received.append(HANDED_ON[signal.Signals(number)])
 
 
 def _write(text: bytes) -> None:

@@ -1,4 +1,4 @@
-"""How a script ends that could not do its work: the message, the report, the exit status (LP-12, LP-16)."""
+"""How a script ends that could not do its work: message, report and exit status (LP-12, LP-16)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jobcron.settings.settings import Settings
 
     class EndingScript(Protocol):
-        """What is asked of a script that ends."""
+        """What the end of a script needs of it. Log and settings are made late, and may fail themselves."""
 
         lock_held_level: int
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
         def outage_file(self) -> str: ...
 
 
-def status_of(script: EndingScript, error: Exception | KeyboardInterrupt) -> int:
-    """Tell what ended a script, make an OOPS of what is nobody's mistake, and return the exit status.
+def exit_status_of(script: EndingScript, error: Exception | KeyboardInterrupt) -> int:
+    """Log the error that ended a script, make an OOPS unless it is a user's mistake, and return the exit status.
 
     Args:
         script: the script.
@@ -57,21 +57,21 @@ def status_of(script: EndingScript, error: Exception | KeyboardInterrupt) -> int
     return error.exit_status if isinstance(error, JobcronError) else 1
 
 
-def tell_return(script: EndingScript) -> None:
-    """Say that the database is there again."""
+def end_outage(script: EndingScript) -> None:
+    """Log that the database is available again, and forget the outage."""
     since = _outage.end(script.outage_file)
     if since is not None:
         script.logger.warning("The database is there again; it was away since %s", since, extra=TOLD)
 
 
 def _level_of_outage(script: EndingScript, error: DatabaseUnavailable) -> int:
-    """Return the level of a message that would come every minute: ERROR for what is news, or if somebody looks."""
+    """Return ERROR for a new outage, or on a terminal; else DEBUG, for cron would mail it every minute."""
     is_news = _outage.begin(script.outage_file, str(error))
     return logging.ERROR if is_news or somebody_looks() else logging.DEBUG
 
 
 def _log(script: EndingScript) -> logging.Logger:
-    """Return the log for what ends the script: a log file that cannot be opened hides no other mistake."""
+    """Return the script's log, also where its log file cannot be opened: that must not hide the other error."""
     try:
         return script.logger
     except UserMistake as error:
@@ -80,7 +80,7 @@ def _log(script: EndingScript) -> logging.Logger:
 
 
 def _report(script: EndingScript, error: Exception) -> None:
-    """Make an OOPS of an error outside any job; where that fails the log has it all."""
+    """Make an OOPS of an error outside any job; the log has its traceback in any case."""
     from jobcron.reports.oops import globalErrorUtility, traceback_of
 
     text = globalErrorUtility.redactor.text(traceback_of(error))

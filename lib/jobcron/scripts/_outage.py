@@ -7,9 +7,10 @@ file cannot be used, an outage is told each time.
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import suppress
 from datetime import UTC, datetime
+
+from jobcron.settings.directories import read_own, write_whole
 
 MAX_SIZE = 1 << 16
 
@@ -30,18 +31,9 @@ def begin(path: str, reason: str) -> bool:
     known = _read(path)
     if known is not None and known[0] == reason:
         return False
-    temporary = f"{path}.{os.getpid()}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    content = reason.encode(errors="backslashreplace")
     with suppress(OSError):
-        try:
-            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
-                file.write(reason.encode(errors="backslashreplace"))
-            if known is not None:
-                os.utime(temporary, (known[1], known[1]))
-            os.rename(temporary, path)
-        except OSError:
-            os.unlink(temporary)
-            raise
+        write_whole(path, content, is_synced=False, modified=None if known is None else known[1])
     return True
 
 
@@ -57,11 +49,7 @@ def end(path: str) -> str | None:
 
 def _read(path: str) -> tuple[str, float] | None:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-                return None
-            return file.read(MAX_SIZE).decode(errors="replace"), status.st_mtime
+        found = read_own(path, MAX_SIZE)
     except OSError:
         return None
+    return found and (found[0].decode(errors="replace"), found[1].st_mtime)

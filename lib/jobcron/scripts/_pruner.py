@@ -179,7 +179,7 @@ class Pruner:
         section = self._section_of(connection, number)
 
         def seconds(key: str) -> float | None:
-            own: float | None = getattr(section, key, None)
+            own: float | None = getattr(section, key) if section else None
             instances: float | None = getattr(self._settings, key)
             return instances if own is None else own
 

@@ -5,25 +5,26 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import Database, TransactionSource
-from jobcron.database.runs import is_due, record_run
-from jobcron.database.trouble import first_line
+from jobcron.database.runs import EndedRun, is_due, record_run
+from jobcron.database.trouble import INSUFFICIENT_PRIVILEGE, first_line, sqlstate_of
 from jobcron.database.version import check_schema
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
-from jobcron.jobs import known_types, registry
+from jobcron.jobs import known_types
 from jobcron.queue.ready_count import count_ready
+from jobcron.queue.views import SourceView
 from jobcron.reports.logs import TOLD
 from jobcron.reports.mail import Outbox, post
 from jobcron.reports.metrics import Observer, observed
 from jobcron.reports.oops import globalErrorUtility
-from jobcron.runner.application import load_application
-from jobcron.runner.garbage import ImportsForGood
+from jobcron.runner.application import Application, load_application
 from jobcron.runner.source_runner import SourceRunner
 from jobcron.scripts.order import (
     Order,
@@ -34,46 +35,63 @@ from jobcron.scripts.order import (
     limits_of,
     runner_class_of,
 )
-from jobcron.settings.settings import Settings
-
-INSUFFICIENT_PRIVILEGE = "42501"
-"""PostgreSQL's code of a right that a role has not."""
+from jobcron.settings.named import dotted_name
+from jobcron.settings.settings import Section, Settings
 
 
-def run_section(order: Order) -> SourceRunner:
-    """Run the ready jobs of a section, and return the runner, which knows what became of them.
+def import_application(settings: Settings, section: Section) -> Application:
+    """Import the application for a section's run, and check that reports can be written.
 
     Raises:
-        UserMistake: configuration, database or schema are not as they should be.
+        UserMistake: the application cannot be imported, or the place of the reports cannot be used.
+    """
+    globalErrorUtility.configure(section.name, settings)  # first: an import that fails is reported
+    application = load_application(settings)
+    globalErrorUtility.check()
+    return application
+
+
+def run_section(order: Order, application: Application) -> SourceRunner:
+    """Run the ready jobs of a section.
+
+    Args:
+        order: what to run.
+        application: the imported application, see `import_application`.
+
+    Returns:
+        The runner, which knows what became of the jobs.
+
+    Raises:
+        UserMistake: the configuration, the database or its schema is wrong.
     """
     settings, section = order.settings, order.section
-    globalErrorUtility.configure(section.name, settings)
-    with ImportsForGood(is_ours=order.imports_for_good):
-        application = load_application(settings)
-    globalErrorUtility.check()
     source = _source(order)
     runner_class = order.runner_class or runner_class_of(settings, section)
+    with _opened_database(order) as database, _observed(order) as observer:
+        found_unclaimed = _prepare(database, order, source)
+        _address_mail(database, settings)
+        limits = _with_history(limits_of(settings, section), database, section)
+        runner: SourceRunner = runner_class.for_source(
+            source, database, order.logger, application=application, limits=limits
+        )
+        # The row of a run that warned of jobs without a class marks that: it is written in any case.
+        _run(runner, database, order, record_interval=0.0 if found_unclaimed else settings.activity_interval)
+        _count_ready(database, order, source, observer)
+    return runner
+
+
+@contextmanager
+def _opened_database(order: Order) -> Iterator[TransactionSource]:
+    """Open the database of a run, and close it.
+
+    Raises:
+        ConfigurationError: the run's role lacks rights.
+    """
     database = _open_database(order)
     try:
-        with _observed(order) as observer:
-            told = _prepare(database, order, source)
-            _address_mail(database, settings)
-            limits = _with_history(limits_of(settings, section), database, section)
-            runner: SourceRunner = runner_class.for_source(
-                source, database, order.logger, application=application, limits=limits
-            )
-            try:
-                runner.runAll()
-            except BaseException:
-                if runner.completed or runner.incomplete:  # a run that could do nothing is no sign of life
-                    _tell_counts(order.logger, runner)
-                    _record(database, order, runner, told)
-                raise
-            _tell_counts(order.logger, runner)
-            _record(database, order, runner, told)
-            _count_ready(database, order, source, observer)
+        yield database
     except DBAPIError as error:
-        if getattr(error.orig, "pgcode", None) != INSUFFICIENT_PRIVILEGE:
+        if sqlstate_of(error.orig) != INSUFFICIENT_PRIVILEGE:
             raise
         raise ConfigurationError(
             f"{_origin(order)}: expected a role that may use jobcron's tables, got: {first_line(error.orig)}; "
@@ -83,16 +101,27 @@ def run_section(order: Order) -> SourceRunner:
         database.close()
         if order.session is not None:
             order.session.expire_all()
-    return runner
+
+
+def _run(runner: SourceRunner, database: TransactionSource, order: Order, record_interval: float) -> None:
+    """Run the jobs; log and record how many were run, also when an error ends the run."""
+    is_over = False
+    try:
+        runner.runAll()
+        is_over = True
+    finally:
+        if is_over or runner.completed or runner.incomplete:  # a run that could do nothing is no sign of life
+            _log_counts(order.logger, runner)
+            _record(database, order, runner, record_interval)
 
 
 def _prepare(database: TransactionSource, order: Order, source: Any) -> bool:
-    """Check the tables, and tell the database of the job types of this process; writes only what is new.
+    """Check the tables, and register the job types of this process in the database; write only what is new.
 
     Returns:
-        Whether jobs without a class were told: the run's row is then written in any case, as the mark of that.
+        Whether there are pending jobs without a class, of which the log warned.
     """
-    told = False
+    found_unclaimed = False
     sources = known_types.registered_sources(order.settings.source_names())
     with database.begin(writing=False) as connection:
         if isinstance(database, Database):
@@ -100,16 +129,16 @@ def _prepare(database: TransactionSource, order: Order, source: Any) -> bool:
         known = known_types.is_known(connection, sources)
         # Intervals of the clock: of a busy section a run is always recent, and one is the first in each of these.
         if is_due(connection, order.section.name, time.time() % order.settings.activity_interval):
-            told = _tell_unclaimed(connection, order.logger, source)
+            found_unclaimed = _warn_of_unclaimed(connection, order.logger, source)
     if not known:
         with database.begin() as connection:
             known_types.sync(connection, sources)
-    return told
+    return found_unclaimed
 
 
-def _tell_unclaimed(connection: Connection, logger: logging.Logger, source: Any) -> bool:
-    """Say which types of the source's family have jobs and no class: they are left alone until one has them."""
-    family, _, _ = getattr(source, "type_name", "").rpartition(".")
+def _warn_of_unclaimed(connection: Connection, logger: logging.Logger, source: Any) -> bool:
+    """Warn of types of the source's family that have pending jobs and no class; return whether there are any."""
+    family, _, _ = SourceView(source).type_name.rpartition(".")
     if not family:
         return False
     found = known_types.unclaimed(connection, family)
@@ -123,25 +152,24 @@ def _tell_unclaimed(connection: Connection, logger: logging.Logger, source: Any)
     return bool(found)
 
 
-def _record(database: TransactionSource, order: Order, runner: SourceRunner, told: bool) -> None:
-    """Write the row of the run; where that fails the run has done its work all the same."""
+def _record(database: TransactionSource, order: Order, runner: SourceRunner, interval: float) -> None:
+    """Write the row of the run; log it where that fails, since the run has done its work."""
+    ended = EndedRun(
+        order.section.name,
+        seconds=time.monotonic() - order.started,
+        completed=runner.completed.total(),
+        incomplete=runner.incomplete.total(),
+        oopses=len(runner.oops_ids),
+    )
     try:
         with database.begin() as connection:
-            record_run(
-                connection,
-                order.section.name,
-                time.monotonic() - order.started,
-                runner.completed.total(),
-                runner.incomplete.total(),
-                len(runner.oops_ids),
-                0.0 if told else order.settings.activity_interval,
-            )
+            record_run(connection, ended, interval)
     except (DBAPIError, DatabaseUnavailable) as error:
         order.logger.warning("The row of this run could not be written: %s", first_line(error), extra=TOLD)
 
 
 def _observed(order: Order) -> AbstractContextManager[Observer]:
-    """Return the context manager in which the instance's metrics are kept; a test's own runs are no news."""
+    """Return a context manager that keeps the instance's metrics; runs in a test's transaction have none."""
     settings = order.settings
     if order.session is not None:
         settings = settings._replace(metrics_dir=None, metrics_hook=None)
@@ -149,12 +177,12 @@ def _observed(order: Order) -> AbstractContextManager[Observer]:
 
 
 def _count_ready(database: TransactionSource, order: Order, source: Any, observer: Observer) -> None:
-    """Tell how many jobs are left; where nobody listens the database is not asked."""
+    """Report how many jobs are left; do not query the database where nobody listens."""
     if not observer.is_heard:
         return
     try:
         with database.begin(writing=False) as connection:
-            ready = count_ready(connection, registry.dotted_name(source))
+            ready = count_ready(connection, dotted_name(source))
         observer.ready_counted(ready.count, ready.oldest_seconds)
     except (DBAPIError, DatabaseUnavailable) as error:
         order.logger.warning("The ready jobs could not be counted: %s", first_line(error), extra=TOLD)
@@ -168,7 +196,7 @@ def _address_mail(database: TransactionSource, settings: Settings) -> None:
         post.configure(settings.mail, settings.mail_from)
 
 
-def _tell_counts(logger: logging.Logger, runner: SourceRunner) -> None:
+def _log_counts(logger: logging.Logger, runner: SourceRunner) -> None:
     counts: tuple[tuple[Counter[str], str], ...] = (
         (runner.completed, "Ran %d %s jobs."),
         (runner.incomplete, "%d %s jobs did not complete."),

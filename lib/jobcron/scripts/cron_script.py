@@ -153,9 +153,9 @@ class CronScript:
             private_directory(settings.state_dir, f"{settings.place('state_dir')}: the state directory")
             return self._run_alone(settings) if self.takes_lock else self._run(settings)
         except (Exception, KeyboardInterrupt) as error:
-            from jobcron.scripts._endings import status_of
+            from jobcron.scripts._endings import exit_status_of
 
-            return status_of(self, error)
+            return exit_status_of(self, error)
 
     def _run_alone(self, settings: Settings) -> int:
         """Take the lock and do the work under it."""
@@ -181,9 +181,9 @@ class CronScript:
 
                 status = profiled(self.main, self.options.profile, self.logger)
         if os.path.lexists(self.outage_file):
-            from jobcron.scripts._endings import tell_return
+            from jobcron.scripts._endings import end_outage
 
-            tell_return(self)
+            end_outage(self)
         return status or 0
 
     def _check_log_file(self) -> None:
@@ -200,7 +200,7 @@ class CronScript:
         try:
             os.close(open_log(os.path.abspath(self.options.log_file[1]), "--log-file"))
         except DirectoryError as error:
-            if getattr(error.__cause__, "errno", None) in DISK_TROUBLE:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_TROUBLE:
                 return  # met again, with another status, where there is something to say
             raise ConfigurationError(str(error)) from error
 

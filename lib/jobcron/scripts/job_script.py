@@ -97,25 +97,24 @@ class JobCronScript(CronScript):
         from jobcron.runner.garbage import ImportsForGood
 
         is_first = "jobcron.scripts._section_run" not in sys.modules  # a process may run a script again and again
-        is_ours = is_first and not self.in_test
-        with ImportsForGood(is_ours=is_ours):
-            from jobcron.database.sessions import ambient_session
-            from jobcron.scripts._section_run import run_section
-            from jobcron.scripts.order import Order
-
-        order = Order(
-            settings=self.settings,
-            section=self.section,
-            wanted=self.source_interface,
-            runner_class=self.runner_class,
-            dbuser=self.dbuser,
-            logger=self.logger,
-            started=self.started,
-            session=ambient_session() if self.in_test else None,
-            imports_for_good=is_ours,
-        )
         with instance.presented(self.settings):
-            runner = run_section(order)
+            with ImportsForGood(is_ours=is_first and not self.in_test):
+                from jobcron.database.sessions import ambient_session
+                from jobcron.scripts._section_run import import_application, run_section
+                from jobcron.scripts.order import Order
+
+                order = Order(
+                    settings=self.settings,
+                    section=self.section,
+                    wanted=self.source_interface,
+                    runner_class=self.runner_class,
+                    dbuser=self.dbuser,
+                    logger=self.logger,
+                    started=self.started,
+                    session=ambient_session() if self.in_test else None,
+                )
+                application = import_application(order.settings, order.section)
+            runner = run_section(order, application)
         failed = runner.incomplete.total() > 0
         return 1 if failed and self.options.fail_on_job_failure else 0
 
@@ -140,6 +139,6 @@ class JobCronScript(CronScript):
         wanted = self.source_interface
         if wanted is None:
             return self.section.source_interface
-        module = getattr(wanted, "__module__", None)
-        name = getattr(wanted, "__qualname__", None) or getattr(wanted, "__name__", None)
-        return f"{module}.{name}" if module and name else None
+        from jobcron.settings.named import dotted_name
+
+        return dotted_name(wanted)

@@ -34,8 +34,9 @@ def profile_file(path: str) -> ProfileFile:
     try:
         return open_profile(path)
     except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
         raise argparse.ArgumentTypeError(
-            f"expected a file that can be written, got: {path!r}: {getattr(error, 'strerror', None) or error}"
+            f"expected a file that can be written, got: {path!r}: {reason}"
         ) from error
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -16,6 +14,8 @@ from jobcron.queue.sources import find_source, source_of
 from jobcron.runner.application import session_class_of
 from jobcron.runner.job_runner import JobRunner
 from jobcron.runner.source_runner import Limits
+from jobcron.settings.database_url import POSTGRESQL, SQLITE, backend_of
+from jobcron.settings.named import find_named
 from jobcron.settings.settings import Section, Settings
 
 
@@ -31,7 +31,6 @@ class Order(NamedTuple):
         logger: the script's.
         started: when the script began, by the monotonic clock.
         session: a test's own, to work in; None: a connection of its own.
-        imports_for_good: whether the process is a script's, and its first run; see `jobcron.runner.garbage`.
     """
 
     settings: Settings
@@ -42,7 +41,6 @@ class Order(NamedTuple):
     logger: logging.Logger
     started: float
     session: Session | None
-    imports_for_good: bool
 
 
 def _source(order: Order) -> Any:
@@ -55,7 +53,7 @@ def runner_class_of(settings: Settings, section: Section) -> Any:
     """Return the runner that a section names.
 
     Raises:
-        ConfigurationError: there is no such class, or it is no runner.
+        ConfigurationError: there is no such class, or it is no runner; see `find_named`.
     """
     name = section.runner_class
     if name == "JobRunner":
@@ -65,16 +63,9 @@ def runner_class_of(settings: Settings, section: Section) -> Any:
 
         return ProcessJobRunner
     place = f"{settings.path}: section [{section.name}], key runner_class"
-    module, _, attribute = name.rpartition(".")
-    found = None
-    with suppress(ImportError):
-        found = getattr(importlib.import_module(module), attribute, None) if module else None
-    if not hasattr(found, "for_source"):
-        raise ConfigurationError(
-            f"{place}: expected JobRunner, ProcessJobRunner or the dotted name of a class with for_source, "
-            f"got: {name}"
-        )
-    return found
+    expected = "a runner class with for_source (short names: JobRunner, ProcessJobRunner)"
+    # any object: what the section names, before it is known to be a runner
+    return find_named(name, place, expected, lambda found: hasattr(found, "for_source"))
 
 
 def limits_of(settings: Settings, section: Section) -> Limits:
@@ -83,7 +74,7 @@ def limits_of(settings: Settings, section: Section) -> Limits:
     Raises:
         ConfigurationError: it asks for more workers than the database can serve.
     """
-    if section.max_workers > 1 and settings.database_url.startswith("sqlite"):
+    if section.max_workers > 1 and backend_of(settings.database_url) == SQLITE:
         raise ConfigurationError(
             f"{settings.path}: section [{section.name}], key max_workers: expected 1 for an SQLite database, "
             f"where one job writes at a time, got: {section.max_workers}"
@@ -122,6 +113,6 @@ def _open_database(order: Order) -> TransactionSource:
 def _origin(order: Order) -> str:
     """Return where the database, and the role in it if it has one of its own, are named, for messages."""
     origin = order.settings.database_origin
-    if order.dbuser is None or not order.settings.database_url.startswith("postgres"):
+    if order.dbuser is None or backend_of(order.settings.database_url) != POSTGRESQL:
         return origin
     return f"{origin} and {order.settings.path}: section [{order.section.name}], key dbuser, role {order.dbuser}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from types import FrameType
 
+from jobcron.runner.signals import SignalHandlers
 from jobcron.scripts.cron_script import CronScript
 
 
@@ -38,9 +39,8 @@ class PruneJobs(CronScript):
         from jobcron.scripts._pruner import Pruner
 
         settings = self.settings
-        before = signal.signal(signal.SIGTERM, self._stop)
         database = Database(settings.database_url, origin=settings.database_origin)
-        try:
+        with SignalHandlers({signal.SIGTERM: self._stop}), closing(database):
             with database.begin(writing=False) as connection:
                 check_schema(connection, f"{database.describe()} ({database.origin})", self.logger)
             dry_run: bool = self.options.dry_run
@@ -49,9 +49,6 @@ class PruneJobs(CronScript):
                 from jobcron.scripts._pruner import reports_named_by_jobs
 
                 self._prune_reports(settings.keep_oopses, reports_named_by_jobs(database))
-        finally:
-            database.close()
-            signal.signal(signal.SIGTERM, before)
         if self._is_stopping:
             self.logger.info("Stopped by SIGTERM; the next run goes on.")
         return 0
@@ -72,10 +69,3 @@ class PruneJobs(CronScript):
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._is_stopping = True
-
-
-def prune(arguments: list[str]) -> int:
-    """Remove what is old: the script is the same as ``prune_jobs.py``."""
-    sys.argv = ["jobcron prune", *arguments]
-    PruneJobs().lock_and_run()
-    return 0

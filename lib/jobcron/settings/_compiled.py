@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import stat
+from contextlib import suppress
 from typing import Any
 
 from jobcron._version import __version__
 from jobcron.errors import ConfigurationError
-from jobcron.settings.settings import Section, Settings
+from jobcron.settings._syntax import EXTENDS, META, entries, extended
+from jobcron.settings.directories import read_own, write_whole
+from jobcron.settings.settings import INSTANCE, Section, Settings
 from jobcron.settings.trust import _is_ours, distrust
 
 COMPILED_NAME = "compiled-settings.json"
-
-_STATE_DIR = re.compile(r"^state_dir\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
-
-_EXTENDS = re.compile(r"^extends\s*[:=]\s*(.*?)\s*$", re.MULTILINE)
 
 
 def _read_text(path: str) -> str:
@@ -26,17 +23,22 @@ def _read_text(path: str) -> str:
 
 
 def _state_dir_of(path: str) -> str | None:
-    """Return the state directory as the text names it; the checks are done where it is read in earnest."""
+    """Return the state directory that a file names, or one that it extends; no more is read than up to there.
+
+    Raises:
+        OSError, ValueError, ConfigurationError: a file cannot be read.
+    """
+    current: str | None = path
     for _ in range(10):
-        text = _read_text(path)
-        here = os.path.dirname(path)
-        found = _STATE_DIR.search(text)
-        if found:
-            return os.path.normpath(os.path.join(here, found[1]))
-        base = _EXTENDS.search(text)
-        if not base:
-            return None
-        path = os.path.join(here, base[1])
+        base = None
+        if current is None:
+            break
+        for section, key, value, _line in entries(current, _read_text(current)):
+            if (section, key) == (INSTANCE, "state_dir"):
+                return os.path.normpath(os.path.join(os.path.dirname(current), value))
+            if (section, key) == (META, EXTENDS):
+                base = extended(current, value)
+        current = base
     return None
 
 
@@ -56,7 +58,7 @@ def read_compiled(path: str) -> Settings | None:
         values = content["settings"]
         values["sections"] = {k: Section(**v) for k, v in values["sections"].items()}
         settings = Settings(**values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigurationError):
         return None  # whatever is wrong, reading in earnest finds it and says it
     return settings if settings.path == path and settings.state_dir == state_dir else None
 
@@ -69,11 +71,8 @@ def _kept(state_dir: str) -> Any:
     """
     if not _is_ours(os.stat(state_dir), 0o022):
         return None
-    # O_NONBLOCK: a pipe that nobody writes to is no wait without end.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with os.fdopen(os.open(os.path.join(state_dir, COMPILED_NAME), flags), encoding="utf-8") as file:
-        status = os.fstat(file.fileno())
-        return json.load(file) if stat.S_ISREG(status.st_mode) and _is_ours(status, 0o077) else None
+    found = read_own(os.path.join(state_dir, COMPILED_NAME))
+    return json.loads(found[0]) if found and _is_ours(found[1], 0o077) else None
 
 
 def check_alone(settings: Settings) -> None:
@@ -88,7 +87,7 @@ def check_alone(settings: Settings) -> None:
         kept = _kept(settings.state_dir)["settings"]
         other, url = kept["path"], kept["database_url"]
         is_there = other != settings.path and _state_dir_of(other) == settings.state_dir
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ConfigurationError):
         return
     if is_there and url != settings.database_url:
         raise ConfigurationError(
@@ -103,14 +102,7 @@ def write_compiled(settings: Settings, texts: dict[str, str]) -> None:
     values: dict[str, Any] = settings._asdict()
     values["sections"] = {k: v._asdict() for k, v in settings.sections.items()}
     content = {"version": __version__, "texts": texts, "settings": values}
-    path = os.path.join(settings.state_dir, COMPILED_NAME)
-    temporary = f"{path}.{os.getpid()}"
-    try:
-        if not _is_ours(os.stat(settings.state_dir), 0o022):
-            return
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
-            json.dump(content, file)
-        os.rename(temporary, path)
-    except (OSError, ValueError):
-        return
+    with suppress(OSError, ValueError):
+        if _is_ours(os.stat(settings.state_dir), 0o022):
+            path = os.path.join(settings.state_dir, COMPILED_NAME)
+            write_whole(path, json.dumps(content).encode(), is_synced=False)

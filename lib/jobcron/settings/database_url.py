@@ -1,51 +1,52 @@
-"""Database URLs: parsed, described without their password."""
+"""What the text of a database's URL says; a tick reads no more. `sqlalchemy_url` takes it apart."""
 
 from __future__ import annotations
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+import re
 
-from jobcron.errors import ConfigurationError
-from jobcron.settings.secrets import is_secret
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
-_PLAIN_NAMES = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
+PLAIN_SCHEMES = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
+"""Written out, since SQLAlchemy 2.1 takes them for another driver: an application may hand the URL on to it."""
 
+BACKENDS = {
+    "sqlite": SQLITE,
+    "sqlite+pysqlite": SQLITE,
+    **dict.fromkeys([*PLAIN_SCHEMES, *PLAIN_SCHEMES.values()], POSTGRESQL),
+}
+"""The database that each scheme names."""
 
-def parse_url(url: str, user: str | None = None) -> URL:
-    """Return the URL of a database, with the driver that we use and, where given, another user.
-
-    The URL's password belongs to the URL's user, so it is dropped for another one, wherever the URL has the two:
-    the password of a role comes by libpq's means (``.pgpass``, a service file, peer authentication).
-
-    Raises:
-        ConfigurationError: not a URL, or of a database that we do not know.
-    """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ConfigurationError(
-            "expected database_url to be a URL such as sqlite:////var/lib/app/app.db or "
-            "postgresql://user@host/database, got something that cannot be read as one"
-        ) from None  # the cause may quote the password
-    parsed = parsed.set(drivername=_PLAIN_NAMES.get(parsed.drivername, parsed.drivername))
-    if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg2"):
-        raise ConfigurationError(
-            f"expected database_url to name sqlite or postgresql (psycopg2), got {parsed.drivername!r}"
-        )
-    if "@" in (parsed.host or ""):  # the end of the password would be shown as part of the host
-        raise ConfigurationError("expected database_url to have one @, before the host; in a password it is %40")
-    if user and parsed.get_backend_name() == "postgresql":
-        query = {key: value for key, value in parsed.query.items() if key not in ("user", "password")}
-        parsed = URL.create(parsed.drivername, user, None, parsed.host, parsed.port, parsed.database, query)
-    return parsed
+_PASSWORDS = (
+    r"^[^/]*://[^:/@\[]*:([^@]*)@",  # as SQLAlchemy reads it
+    r"^[^/]*://[^:/@\[]*:(.*)@",  # with an @ in it that should have been %40
+    r"^[^/]*://[^:/@\[]*:(?!\d*(?:[/?]|$))([^@]*)$",  # without a host: what is no port
+    r"[?&](?:ssl)?password=([^&#]*)",
+)
 
 
-def has_password(url: URL) -> bool:
-    """Tell whether a database's URL has a password, wherever."""
-    return bool(url.password) or any(map(is_secret, url.query))
+def backend_of(url: str) -> str:
+    """Return ``sqlite`` or ``postgresql``; nothing for the URL of another database, or what is no URL."""
+    scheme, colon, _ = url.partition(":")
+    return BACKENDS.get(scheme, "") if colon else ""
 
 
-def describe_url(url: URL) -> str:
-    """Return a database's URL without its passwords."""
-    shown = url.difference_update_query([key for key in url.query if is_secret(key)])
-    return shown.render_as_string(hide_password=True)
+def with_driver(url: str) -> str:
+    """Return a URL that names its driver."""
+    scheme, colon, rest = url.partition(":")
+    return f"{PLAIN_SCHEMES.get(scheme, scheme)}{colon}{rest}"
+
+
+def sqlite_path(url: str) -> str | None:
+    """Return the path of SQLite's file; None if the URL has more to say than a path."""
+    scheme, _, path = url.partition(":///")
+    return path if scheme == SQLITE and path and "?" not in path else None
+
+
+def libpq_url(url: str) -> str:
+    """Return the URL of a PostgreSQL database as libpq and psycopg2 take it."""
+    return f"{POSTGRESQL}:{url.partition(':')[2]}"
+
+
+def passwords_in(url: str) -> list[str]:
+    """Return what may be the password in a URL, as it is written there; also in one that cannot be read."""
+    return [password for form in _PASSWORDS for password in re.findall(form, url) if password]

@@ -16,6 +16,9 @@ from jobcron.settings.cron_schedule import check_schedule
 from jobcron.settings.secrets import Redactor
 from jobcron.settings.settings import LEVELS, SECTION_NAME
 
+MAX_SECONDS = 36500 * 86400
+"""A hundred years: a database can subtract that from its time, and a process can wait for it."""
+
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -26,14 +29,17 @@ class Place(NamedTuple):
     section: str
     key: str
 
+    def __str__(self) -> str:
+        return f"{self.path}: section [{self.section}], key {self.key}"
+
     def refuse(self, expected: str, found: str) -> ConfigurationError:
         """Return the error that says what was expected of this value."""
-        return ConfigurationError(
-            f"{self.path}: section [{self.section}], key {self.key}: expected {expected}, got: {found}"
-        )
+        return ConfigurationError(f"{self}: expected {expected}, got: {found}")
 
 
 def _string(text: str, place: Place) -> str:
+    if not text.isprintable():  # a role, an address: neither libpq nor a mail's header takes them
+        raise place.refuse("a text in one line, without control characters", repr(text))
     return text
 
 
@@ -83,12 +89,12 @@ def _directories(text: str, place: Place) -> list[str]:
 
 
 def _url(text: str, place: Place) -> str:
-    from jobcron.settings.database_url import parse_url
+    from jobcron.settings.sqlalchemy_url import parse_url
 
     try:
         parsed = parse_url(text)
     except ConfigurationError as error:
-        raise ConfigurationError(f"{place.path}: section [{place.section}], key {place.key}: {error}") from error
+        raise ConfigurationError(f"{place}: {error}") from error
     if parsed.get_backend_name() == "sqlite":
         if parsed.database in (None, "", ":memory:"):
             raise place.refuse("a database in a file", text)
@@ -127,6 +133,14 @@ def _duration(text: str, place: Place) -> float:
         seconds = float(as_timedelta(text).total_seconds())
     except (ValueError, OverflowError) as error:
         raise place.refuse("a time such as 30s, 10m, 1h30m or 2d", text) from error
+    if seconds > MAX_SECONDS:
+        raise place.refuse(f"a time of at most {MAX_SECONDS // 86400}d", text)
+    return seconds
+
+
+def _interval(text: str, place: Place) -> float:
+    if not (seconds := _duration(text, place)):
+        raise place.refuse("a time longer than 0", text)
     return seconds
 
 
@@ -204,6 +218,7 @@ CONVERTERS: dict[str, Callable[[str, Place], Any]] = {
     "mail": _mail,
     "file_or_url": _file_or_url,
     "duration": _duration,
+    "interval": _interval,
     "count": _count,
     "cron_schedule": _cron_schedule,
     "publishers": _publishers,

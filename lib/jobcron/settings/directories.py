@@ -1,4 +1,4 @@
-"""Directories that are ours alone: state, locks, reports.
+"""Directories and files that are ours alone: state, locks, reports.
 
 Predictable names in a directory that others may write are an old way to be fooled: a symbolic link in the place of
 a lock or report file. So these directories belong to the user and others may not write there.
@@ -112,6 +112,72 @@ def append_to(path: str) -> int:
     # O_NONBLOCK: a pipe that nobody reads is an error, not a wait without end.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     return os.open(path, flags, 0o600)
+
+
+def write_whole(
+    path: str | os.PathLike[str],
+    content: bytes,
+    *,
+    replaces: bool = True,
+    is_synced: bool = True,
+    mode: int = 0o600,
+    modified: float | None = None,
+) -> None:
+    """Write a file whole or not at all: it is written beside its place first, under a name that nobody can guess.
+
+    Args:
+        path: of the file; its folder exists.
+        content: all of it.
+        replaces: whether it takes the place of a file that exists; else that one stays as it is.
+        is_synced: whether it has to survive a crash of the machine.
+        mode: who may read and write it.
+        modified: the file's time, in seconds since 1970; None: now.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
+    folder, name = os.path.split(os.fspath(path))
+    temporary = os.path.join(folder, f".{name[:50]}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(descriptor, mode)
+            if modified is not None:
+                os.utime(descriptor, (modified, modified))
+            if is_synced:
+                os.fsync(descriptor)
+        if replaces:
+            os.rename(temporary, path)
+        else:
+            with suppress(FileExistsError):
+                os.link(temporary, path)
+    finally:
+        with suppress(OSError):  # after a rename there is none
+            os.unlink(temporary)
+    if is_synced:
+        sync_folder(folder)
+
+
+def read_own(path: str | os.PathLike[str], at_most: int = -1) -> tuple[bytes, os.stat_result] | None:
+    """Return the content of a file of this user's and its status; None if it is no file, or somebody else's.
+
+    Args:
+        path: of the file; a symbolic link is not followed.
+        at_most: so many bytes are read; -1: all.
+
+    Raises:
+        OSError: it does not exist, is a link, or cannot be read.
+    """
+    # O_NONBLOCK: a pipe that nobody writes to is not a wait without end.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+            return None
+        return file.read(at_most), status
 
 
 def _make(path: str) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import contextmanager
 
 from jobcron.errors import ConfigurationError
 from jobcron.settings._compiled import check_alone, read_compiled, write_compiled
+from jobcron.settings.database_url import with_driver
 from jobcron.settings.settings import CONFIGS, Settings
 
 CONFIG_VARIABLE = "JOBCRON_CONFIG"
 DATABASE_VARIABLE = "JOBCRON_DATABASE_URL"
 FILE_NAME = "jobcron.conf"
-
-# SQLAlchemy 2.1 takes the plain names for another driver: an application may hand the URL on to it.
-_PLAIN_SCHEME = re.compile(r"^postgres(ql)?:")
-
 
 TYPE_CHECKING = False
 
@@ -59,8 +55,7 @@ def load_settings(config: str | None = None) -> Settings:
         write_compiled(settings, texts)
     url = os.environ.get(DATABASE_VARIABLE)
     if url:
-        url = _PLAIN_SCHEME.sub("postgresql+psycopg2:", url)
-        settings = settings._replace(database_url=url, database_origin=DATABASE_VARIABLE)
+        settings = settings._replace(database_url=with_driver(url), database_origin=DATABASE_VARIABLE)
     return settings
 
 

@@ -1,57 +1,52 @@
-"""Reading a configuration with all its checks: lazr.config in, frozen `Settings` out (LP-29).
+"""Reading a configuration with all its checks: text in, frozen `Settings` out (LP-29).
 
-lazr.config refuses sections that its schema lacks, so the schema is composed: ``[jobcron]`` as it stands in
-``configs/schema.conf``, and ``[job_section]`` once for each section found. It lets other things pass in silence
-(a key given twice, a key of an extended file), so every section and key is checked here as well.
+The schema, ``configs/schema.conf``, is one of lazr.config: ``[jobcron]`` is the instance, and ``[job_section]``
+stands for every other section. Both are parsed by `_syntax`, which a tick uses too.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from io import StringIO
 from typing import Any, NamedTuple
 
-from lazr.config import ConfigSchema
-from lazr.config.interfaces import ConfigErrors
-
 from jobcron.errors import ConfigurationError
+from jobcron.settings._syntax import EXTENDS, META, TEMPLATE, Entry, entries, extended
 from jobcron.settings.datatypes import CONVERTERS, Place
-from jobcron.settings.secrets import Redactor
-from jobcron.settings.settings import SCHEMA, SECTION_NAME, Section, Settings
+from jobcron.settings.settings import INSTANCE, SCHEMA, Section, Settings
 from jobcron.settings.trust import distrust
 
-INSTANCE = "jobcron"
-TEMPLATE = "job_section"
-RESERVED = (TEMPLATE, "DEFAULT")
 FUNCTIONS_SOURCE = "jobcron.functions.FunctionJob"
 
-_SECTION_LINE = re.compile(r"^\[(?P<name>.*?)\]?\s*$")
-_KEY_LINE = re.compile(r"^(?P<key>[^\s#;:=\[][^:=]*?)\s*[:=]\s*(?P<value>.*)$")
-_INDENTED_KEY = re.compile(r"^\s+(?P<key>[^\s#;:=\[][^:=]*?)\s*[:=]")
-_DATATYPE = re.compile(r"^#\s*datatype:\s*(?P<type>\w+)\s*$")
+_DATATYPE = re.compile(r"#\s*datatype:\s*(?P<type>\w+)\s*")
 
 
 class Key(NamedTuple):
-    """A key of the schema, with the type that its comment gives."""
+    """A key of the schema, with the type that the comment above it gives."""
 
     name: str
     datatype: str
     default: str
 
 
-def read_schema(text: str) -> dict[str, dict[str, Key]]:
+class Given(NamedTuple):
+    """A value, and the file that gives it."""
+
+    text: str
+    path: str
+
+
+Schema = dict[str, dict[str, Key]]
+
+
+def read_schema(text: str) -> Schema:
     """Return the keys of each section of the schema, by section and name."""
-    sections: dict[str, dict[str, Key]] = {}
-    current: dict[str, Key] = {}
-    datatype = "string"
-    for line in text.splitlines():
-        if match := _SECTION_LINE.match(line):
-            current = sections.setdefault(match["name"], {})
-        elif match := _DATATYPE.match(line):
-            datatype = match["type"]
-        elif match := _KEY_LINE.match(line):
-            current[match["key"]] = Key(match["key"], datatype, match["value"].strip())
+    lines = text.split("\n")
+    sections: Schema = {}
+    for entry in entries(SCHEMA, text, reserved=()):
+        keys = sections.setdefault(entry.section, {})
+        if entry.key and (match := _DATATYPE.fullmatch(lines[entry.line - 2])):
+            keys[entry.key] = Key(entry.key, match["type"], entry.value)
     return sections
 
 
@@ -63,15 +58,12 @@ def read(path: str) -> tuple[Settings, dict[str, str]]:
     """
     schema_text = _read_text(SCHEMA)
     schema = read_schema(schema_text)
-    texts = _chain(path)
-    origins: dict[tuple[str, str], str] = {}
-    for file, text in reversed(texts.items()):
-        for section, key in _check_names(file, text, schema):
-            origins[section, key] = file
-    names = sorted({section for section, _ in origins} - {INSTANCE, "meta"})
-    values = _read_with_lazr(path, schema, schema_text, names)
-    settings = _settings(path, schema, values, origins, names)
-    return settings, {**texts, SCHEMA: schema_text}
+    texts: dict[str, str] = {SCHEMA: schema_text}
+    given: dict[tuple[str, str], Given] = {}
+    for file, text, found in reversed(_chain(path, schema)):
+        texts[file] = text
+        given |= {(entry.section, entry.key): Given(entry.value, file) for entry in found}
+    return _settings(path, schema, given), texts
 
 
 def _read_text(path: str) -> str:
@@ -88,93 +80,51 @@ def _read_text(path: str) -> str:
         raise ConfigurationError(f"{path!r}: cannot be read: {error}") from error
 
 
-def _chain(path: str) -> dict[str, str]:
-    """Return the texts of a file and of those it extends, the file itself first."""
-    texts: dict[str, str] = {}
+def _chain(path: str, schema: Schema) -> list[tuple[str, str, list[Entry]]]:
+    """Return path, text and content of a file and of those that it extends, the file itself first."""
+    chain: list[tuple[str, str, list[Entry]]] = []
     current: str | None = path
     while current is not None:
-        if current in texts:
-            raise ConfigurationError(f"{path}: section [meta], key extends: {current} extends itself")
-        texts[current] = text = _read_text(current)
-        base = re.search(r"^extends\s*[:=]\s*(.*?)\s*$", text, re.MULTILINE)
-        if base and os.path.isabs(base[1]):  # lazr.config would look for it below the file's own folder
-            raise Place(current, "meta", "extends").refuse("a path from this file's folder", base[1])
-        current = base and os.path.normpath(os.path.join(os.path.dirname(current), base[1]))
-    return texts
+        if any(current == file for file, _, _ in chain):
+            raise ConfigurationError(f"{path}: section [{META}], key {EXTENDS}: {current} extends itself")
+        text = _read_text(current)
+        found = _checked(current, text, schema)
+        chain.append((current, text, found))
+        bases = [entry.value for entry in found if (entry.section, entry.key) == (META, EXTENDS)]
+        current = extended(current, bases[0]) if bases else None
+    return chain
 
 
-def _check_names(path: str, text: str, schema: dict[str, dict[str, Key]]) -> list[tuple[str, str]]:
-    """Return the (section, key) pairs of a file, after checking each name."""
-    found: dict[tuple[str, str], int] = {}
-    section, after_key = "", False
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.startswith("[") and (match := _SECTION_LINE.match(line)):
-            section, after_key = match["name"] if line.rstrip().endswith("]") else "", False
-            if not SECTION_NAME.fullmatch(section) or len(section) < 3 or section in RESERVED:
-                raise ConfigurationError(
-                    f"{path}, line {number}: expected a section's name of 3 to 64 letters, digits, _ and -, "
-                    f"beginning with a letter, and none of {', '.join(RESERVED)}, got {line.strip()!r}"
-                )
-            found.setdefault((section, ""), number)
-        elif match := _KEY_LINE.match(line):
-            key = match["key"]
-            known = {"extends"} if section == "meta" else set(schema.get(section, schema[TEMPLATE]))
-            if section == "":
-                raise ConfigurationError(f"{path}, line {number}: expected a section before the key {key}")
-            if key not in known:
-                raise ConfigurationError(
-                    f"{path}, line {number}: section [{section}]: unknown key {key}; "
-                    f"expected one of: {', '.join(sorted(known))}"
-                )
-            if (section, key) in found:
-                raise ConfigurationError(
-                    f"{path}, line {number}: section [{section}], key {key}: given twice, "
-                    f"first in line {found[section, key]}"
-                )
-            found[section, key] = number
-            after_key = True
-        elif (match := _INDENTED_KEY.match(line)) and not after_key:
+def _checked(path: str, text: str, schema: Schema) -> list[Entry]:
+    """Return the content of a file, whose keys the schema has.
+
+    Raises:
+        ConfigurationError: it has others, or the syntax is wrong.
+    """
+    found = list(entries(path, text, {*schema[INSTANCE], *schema[TEMPLATE], EXTENDS}))
+    for section, key, _, line in found:
+        known = {EXTENDS} if section == META else schema.get(section, schema[TEMPLATE])
+        if key and key not in known:
             raise ConfigurationError(
-                f"{path}, line {number}: section [{section}]: expected a key at the beginning of the line, "
-                f"got it indented: {match['key']}"
+                f"{path}, line {line}: section [{section}]: unknown key {key}; "
+                f"expected one of: {', '.join(sorted(known))}"
             )
-    return list(found)
+    return found
 
 
-def _read_with_lazr(path: str, schema: dict[str, dict[str, Key]], schema_text: str, names: list[str]) -> Any:
-    # The schema's comments hold colons and such, which are lazr.config's to parse: only keys go in.
-    lines = [f"[{INSTANCE}]", *(f"{k.name}: {k.default}" for k in schema[INSTANCE].values())]
-    for name in names:
-        lines += [f"[{name}]", *(f"{k.name}: {k.default}" for k in schema[TEMPLATE].values())]
-    try:
-        config = ConfigSchema(SCHEMA, StringIO("\n".join(lines) + "\n")).load(path)
-        config.validate()
-    except ConfigErrors as error:
-        # lazr.config wants ASCII, and reads the rest all the same.
-        reasons = "; ".join(str(e) for e in error.errors if not isinstance(e, UnicodeEncodeError))
-        if reasons:
-            raise ConfigurationError(f"{path}: {reasons}") from error
-    except Exception as error:  # lazr.config and configparser raise many kinds for broken syntax
-        reason = Redactor().text(" ".join(str(error).split()))  # it may quote a line
-        raise ConfigurationError(f"{path}: cannot be read as a configuration: {reason}") from error
-    return config
+def _settings(path: str, schema: Schema, given: dict[tuple[str, str], Given]) -> Settings:
+    def place(section: str, key: str) -> Place:
+        return Place(given[section, key].path if (section, key) in given else path, section, key)
 
-
-def _settings(
-    path: str,
-    schema: dict[str, dict[str, Key]],
-    config: Any,
-    origins: dict[tuple[str, str], str],
-    names: list[str],
-) -> Settings:
     def values(section: str, keys: dict[str, Key]) -> dict[str, Any]:
         read: dict[str, Any] = {}
-        for key in keys.values():
-            place = Place(origins.get((section, key.name), path), section, key.name)
-            text = str(config[section][key.name]).strip()
-            read[key.name] = None if text in ("none", "") else CONVERTERS[key.datatype](text, place)
+        for name, key in keys.items():
+            text = given[section, name].text if (section, name) in given else key.default
+            is_set = text not in ("none", "")
+            read[name] = CONVERTERS[key.datatype](text, place(section, name)) if is_set else None
         return read
 
+    names = sorted({section for section, _ in given} - {INSTANCE, META})
     instance = values(INSTANCE, schema[INSTANCE])
     for key, example in (("database_url", "a URL"), ("state_dir", "a directory")):
         if instance[key] is None:
@@ -183,11 +133,11 @@ def _settings(
     instance["error_dir"] = instance["error_dir"] or os.path.join(instance["state_dir"], "oops")
     sections = {name: Section(name, **values(name, schema[TEMPLATE])) for name in names}
     for name, section in sections.items():
-        places = {key: Place(origins.get((name, key), path), name, key) for key in schema[TEMPLATE]}
+        places = {key: place(name, key) for key in schema[TEMPLATE]}
         source = steps_source(section, places)
         sections[name] = section._replace(source_interface=functions_source(section, places, source))
-    place = f"{origins.get((INSTANCE, 'database_url'), path)}: section [{INSTANCE}], key database_url"
-    return Settings(path=path, database_origin=place, sections=sections, **instance)
+    origin = str(place(INSTANCE, "database_url"))
+    return Settings(path=path, database_origin=origin, sections=sections, **instance)
 
 
 def steps_source(section: Section, places: dict[str, Place]) -> str | None:

@@ -12,23 +12,21 @@ import re
 from typing import NamedTuple
 
 from jobcron.errors import ConfigurationError
+from jobcron.settings.database_url import passwords_in
 
 ROOM = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = os.path.dirname(ROOM)
 CONFIGS = os.path.join(ROOM, "configs")
 SCHEMA = os.path.join(CONFIGS, "schema.conf")
 
+INSTANCE = "jobcron"
+"""The section of the instance itself."""
+
 SECTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 """What the name of a section, a lock or a prefix may look like, before it meets a path."""
 
 LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 """As logging has them, whose import would be a good part of a tick."""
-_PASSWORDS = (
-    r"^[^/]*://[^:/@\[]*:([^@]*)@",  # as SQLAlchemy reads it
-    r"^[^/]*://[^:/@\[]*:(.*)@",  # with an @ in it that should have been %40
-    r"^[^/]*://[^:/@\[]*:(?!\d*(?:[/?]|$))([^@]*)$",  # without a host: what is no port
-    r"[?&](?:ssl)?password=([^&#]*)",
-)
 
 
 class Section(NamedTuple):
@@ -119,7 +117,7 @@ class Settings(NamedTuple):
 
     def place(self, key: str) -> str:
         """Return where a key of the instance stands, for messages."""
-        return f"{self.path}: section [jobcron], key {key}"
+        return f"{self.path}: section [{INSTANCE}], key {key}"
 
     def outage_file(self, name: str) -> str:
         """Return the file that is there while the script or section `name` finds its database away."""
@@ -139,7 +137,6 @@ class Settings(NamedTuple):
         """Return the texts that no report, log or mail may show."""
         from urllib.parse import unquote, unquote_plus
 
-        urls = (self.database_url, self.mail or "")
-        found = [password for url in urls for form in _PASSWORDS for password in re.findall(form, url)]
-        spellings = [text for p in found if p for text in (p, unquote(p), unquote_plus(p))]
+        found = [*passwords_in(self.database_url), *passwords_in(self.mail or "")]
+        spellings = [text for p in found for text in (p, unquote(p), unquote_plus(p))]
         return list(dict.fromkeys(spellings))

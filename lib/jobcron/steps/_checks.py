@@ -50,6 +50,7 @@ def check_options(name: str, options: dict[str, Any], known: type) -> None:
     Raises:
         IncompleteJobType: it has not.
     """
+    # any object: a class, asked for what its author may have misspelt
     if unknown := sorted(key for key in options if key.startswith("_") or not hasattr(known, key)):
         raise IncompleteJobType(
             f"expected options of {name} to be hooks ({', '.join(HOOKS)}) or other attributes that "

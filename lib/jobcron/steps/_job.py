@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -15,18 +14,16 @@ from jobcron.database.sessions import AnySession
 from jobcron.database.tables import Event
 from jobcron.errors import ConfigurationError, IncompleteJobType
 from jobcron.interfaces import JobStatus
-from jobcron.jobs.arguments import json_data
 from jobcron.jobs.draft import session_to_write
+from jobcron.jobs.history import EventKind
 from jobcron.jobs.job import Job
 from jobcron.jobs.runnable import BaseRunnableJob
 from jobcron.steps import values as given
 from jobcron.steps._checks import HOOKS, check_definition, check_task, check_values
 from jobcron.steps._running import failed, run_hook, run_tasks
-from jobcron.steps._state import STOPPING_EVENT, State, state_of
-from jobcron.steps._tasks import AnyTask, Task, place_of, resolve, task_name
-
-WORKSPACE, STEP, NEXT_TASK = "workspace", "step", "next_task"
-"""What a job's JSON data keeps."""
+from jobcron.steps._state import State, state_of
+from jobcron.steps._tasks import AnyTask, Task, resolve, task_name
+from jobcron.steps._workspace import STEP, WORKSPACE, Workspace
 
 
 class steps(NamedTuple):
@@ -41,7 +38,7 @@ class steps(NamedTuple):
     title: str
 
 
-class StepsJob(BaseRunnableJob):
+class StepsJob(Workspace, BaseRunnableJob):
     """A job of several tasks, each a function of the job (DBQ-01, DBQ-02).
 
     A subclass names the definition and lists the tasks, functions or their dotted names::
@@ -70,8 +67,7 @@ class StepsJob(BaseRunnableJob):
     """Called with the new job, in the creator's transaction; where it raises, the creator gets that and no job."""
 
     failure_hook: ClassVar[Any] = None
-    """Called with the job and the exception when a task has failed, in a transaction of its own; what it raises is
-    logged."""
+    """Called with the job and the exception when a task failed, in its own transaction; its errors are logged."""
 
     pre_task_hook: ClassVar[Any] = None
     """Called with the job before each task, in the task's transaction; where it raises, the task has failed."""
@@ -101,7 +97,6 @@ class StepsJob(BaseRunnableJob):
     def __init__(self, context: Job) -> None:
         super().__init__(context)
         self.shown_state: State | None = None
-        self._workspace: dict[str, Any] | None = None
 
     @classmethod
     def task(cls, function: AnyTask) -> AnyTask:
@@ -232,18 +227,6 @@ class StepsJob(BaseRunnableJob):
         values["metadata"] = {**values.get("metadata", {}), WORKSPACE: cls.checked(workspace)}
         return values
 
-    @classmethod
-    def checked(cls, workspace: Any) -> dict[str, Any]:
-        """Return a workspace that can be kept; None is an empty one.
-
-        Raises:
-            InvalidJobData: it cannot.
-        """
-        what = f"the workspace of {cls.name}"
-        found = given.workspace(workspace, what)
-        json_data.check(found, what, cls.max_data_bytes, cls.max_data_levels - 1)
-        return found
-
     def _begin(self) -> None:
         """Let a new job begin with the first task."""
         if not self.tasks:
@@ -251,61 +234,6 @@ class StepsJob(BaseRunnableJob):
         self.keep(0)
         run_hook(self, "creation_hook")
         self.save()
-
-    @property
-    def workspace(self) -> dict[str, Any]:
-        """What the tasks share (DBQ-03). Changes by a task or hook are kept with its work; others by `save`."""
-        if self._workspace is None:
-            self._workspace = deepcopy(given.workspace(self.metadata.get(WORKSPACE), f"the workspace of {self!r}"))
-        return self._workspace
-
-    @workspace.setter
-    def workspace(self, value: dict[str, Any]) -> None:
-        self._workspace = value
-
-    def save(self) -> None:
-        """Keep what was changed of the workspace, in the session's transaction.
-
-        Raises:
-            InvalidJobData: it cannot be kept.
-        """
-        if self._workspace is not None:
-            self.metadata = {**self.metadata, WORKSPACE: deepcopy(self.checked(self._workspace))}
-            self.session.flush()
-
-    def keep(self, step: int) -> None:
-        """Keep how many tasks are done, and the workspace; the session writes it when it flushes."""
-        names = self.task_names()
-        others = {key: value for key, value in self.metadata.items() if key not in (STEP, NEXT_TASK, WORKSPACE)}
-        self.metadata = {  # these in the order of jsonb, which then has not to be noted
-            **others,
-            STEP: step,
-            NEXT_TASK: names[step] if step < len(names) else "",
-            WORKSPACE: deepcopy(self.checked(self.workspace)),
-        }
-
-    def forget_workspace(self) -> None:
-        """Read the workspace from the row again."""
-        self._workspace = None
-
-    @property
-    def step(self) -> int:
-        """How many tasks are done; 0 also where the row has no number, since the name of the next one decides."""
-        found = self.metadata.get(STEP)
-        return found if isinstance(found, int) else 0
-
-    @property
-    def next_task(self) -> str:
-        """The name of the task that is run next, or runs now; empty when all are done.
-
-        It can be set, to let a job go on with another one of its tasks.
-        """
-        return str(self.metadata.get(NEXT_TASK, ""))
-
-    @next_task.setter
-    def next_task(self, name: str) -> None:
-        place = place_of(self.task_names(), self.step, name, repr(self))
-        self.metadata = {**self.metadata, STEP: place, NEXT_TASK: name}
 
     @property
     def state(self) -> State:
@@ -319,7 +247,7 @@ class StepsJob(BaseRunnableJob):
         if self.attempt is not None:
             return self.attempt.must_stop()
         told = exists().where(
-            Event.job_id == self.id, Event.kind == STOPPING_EVENT, Event.lease_token == self.job.lease_token
+            Event.job_id == self.id, Event.kind == EventKind.STOPPING, Event.lease_token == self.job.lease_token
         )
         return bool(self.session.scalar(select(told)))
 
@@ -360,14 +288,4 @@ class StepsJob(BaseRunnableJob):
         ]
 
 
-class _Priority:
-    """The priority as django-db-queue counts it: the highest is first."""
-
-    def __get__(self, job: StepsJob | None, owner: type[Any]) -> Any:
-        return self if job is None else given.DEFAULT_PRIORITY - job.job.priority
-
-    def __set__(self, job: StepsJob, value: int) -> None:
-        job.job.priority = given.stored_priority(value)
-
-
-StepsJob.priority = _Priority()  # type: ignore[assignment]
+StepsJob.priority = given.Priority()  # type: ignore[assignment]

@@ -8,7 +8,7 @@ commit starts the counts afresh, so that a death in the third task is none of th
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from jobcron.errors import Interrupted
 from jobcron.interfaces import RunningAttempt
+from jobcron.jobs.job import Job
 from jobcron.steps._state import State
 from jobcron.steps._tasks import call, place_of, resolve
 
@@ -25,22 +26,24 @@ logger = logging.getLogger("jobcron.steps")
 class TaskJob(Protocol):
     """What is asked of a job of several tasks while it runs: see `StepsJob`."""
 
-    job: Any
     attempt: RunningAttempt | None
     shown_state: State | None
     workspace: dict[str, Any]
 
     @property
-    def tasks(self) -> Sequence[Any]: ...
+    def job(self) -> Job: ...
+
+    @property
+    def tasks(self) -> Sequence[Callable[[Any], object] | str]: ...
 
     @property
     def defined_in(self) -> str: ...
 
     @property
-    def failure_hook(self) -> Any: ...
+    def failure_hook(self) -> object: ...
 
     @property
-    def post_task_hook(self) -> Any: ...
+    def post_task_hook(self) -> object: ...
 
     @property
     def step(self) -> int: ...
@@ -59,7 +62,7 @@ class TaskJob(Protocol):
 
     def forget_workspace(self) -> None: ...
 
-    def checked(self, workspace: Any) -> dict[str, Any]: ...
+    def checked(self, workspace: object) -> dict[str, Any]: ...
 
 
 def run_tasks(job: TaskJob) -> None:
@@ -98,7 +101,7 @@ def _commit(job: TaskJob) -> None:
         return
     job.job.attempt_count, job.job.crash_count = 1, 0
     job.attempt.checkpoint()
-    job.attempt.counts = (1, 0, job.attempt.counts[2])
+    job.attempt.start_counts_afresh()
     if job.attempt.must_stop():
         raise Interrupted("the run was stopped between two tasks")
 
@@ -123,7 +126,7 @@ def failed(job: TaskJob, error: BaseException) -> None:
     job.save()
 
 
-def run_hook(job: TaskJob, name: str, *arguments: Any) -> None:
+def run_hook(job: TaskJob, name: str, *arguments: object) -> None:
     """Call a hook, if there is one."""
     hook = getattr(job, name)
     if isinstance(hook, str):
@@ -134,7 +137,7 @@ def run_hook(job: TaskJob, name: str, *arguments: Any) -> None:
         call(hook, *(arguments if is_bound else (job, *arguments)))
 
 
-def run_guarded_hook(job: TaskJob, name: str, *arguments: Any) -> None:
+def run_guarded_hook(job: TaskJob, name: str, *arguments: object) -> None:
     """Call a hook whose errors change nothing about the job: what it did is undone, and the error is logged."""
     if getattr(job, name) is None:
         return

@@ -6,9 +6,6 @@ from enum import StrEnum
 
 from jobcron.interfaces import JobStatus
 
-STOPPING_EVENT = "stopping"
-"""The kind of the event that says that the process of a running job was asked to end."""
-
 
 class State(StrEnum):
     """What a caller sees of a job of several tasks."""

@@ -5,13 +5,13 @@ Names come from configuration and code alone. One that a row has is compared wit
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from jobcron.errors import ConfigurationError, DefinitionChanged, IncompleteJobType
 from jobcron.jobs.arguments import json_data
+from jobcron.settings.named import find_named
 
 Task = Callable[[Any], object] | str
 """A function that takes the job, or its dotted name."""
@@ -36,17 +36,7 @@ def resolve(task: Task, place: str) -> Callable[..., object]:
     """
     if not isinstance(task, str):
         return task
-    module_name, _, name = task.rpartition(".")
-    try:
-        module = importlib.import_module(module_name) if module_name else None
-    except (ImportError, SyntaxError) as error:
-        raise ConfigurationError(
-            f"{place}: expected the module of {task} to be importable, got {type(error).__name__}: {error}; is it "
-            "installed, or its folder in [jobcron] python_path?"
-        ) from error
-    found = getattr(module, name, None)
-    if not callable(found):
-        raise ConfigurationError(f"{place}: expected {task} to be a function, found none")
+    found = find_named(task, place, "a function")
     if lazy := laziness(found):
         raise ConfigurationError(f"{place}: expected {task} to be a function that a call runs, got {lazy}")
     return found  # type: ignore[no-any-return]

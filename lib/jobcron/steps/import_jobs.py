@@ -22,7 +22,8 @@ from jobcron.errors import ConfigurationError, DatabaseUnavailable, InvalidJobDa
 from jobcron.jobs import known_types
 from jobcron.jobs.draft import draft
 from jobcron.jobs.job import Job
-from jobcron.steps._job import NEXT_TASK, STEP, WORKSPACE, StepsJob
+from jobcron.steps._job import StepsJob
+from jobcron.steps._workspace import NEXT_TASK, STEP, WORKSPACE
 from jobcron.steps.definitions import FAMILY, job_classes
 from jobcron.steps.values import queue, read_json, stored_priority
 

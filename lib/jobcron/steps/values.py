@@ -83,3 +83,13 @@ def read_json(text: str | bytes) -> Any:
         raise InvalidJobData(
             f"expected JSON at most {json_data.MAX_LEVELS} levels deep, got {json_data.cut_repr(text)}"
         ) from None
+
+
+class Priority:
+    """The attribute ``priority`` of a job, as django-db-queue counts it: the highest is first."""
+
+    def __get__(self, job: Any, owner: type[Any]) -> Any:
+        return self if job is None else DEFAULT_PRIORITY - job.job.priority
+
+    def __set__(self, job: Any, value: int) -> None:
+        job.job.priority = stored_priority(value)

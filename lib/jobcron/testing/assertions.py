@@ -118,7 +118,7 @@ def assert_failed(job: Any, error: str = "") -> None:
 
 def _assert_status(job: Any, status: JobStatus) -> Job:
     __tracebackhide__ = True
-    row: Job = getattr(job, "job", job)
+    row: Job = job if isinstance(job, Job) else job.job
     session = object_session(row)
     if session is not None:
         session.refresh(row)
@@ -135,7 +135,7 @@ def _title(job: Any) -> str:
 def _section_of(job_class: Any) -> str:
     """Return the first section whose source is a class."""
     settings = load_settings()
-    names = {source.name for source in registry.source_names(job_class)}
+    names = set(registry.names_of(job_class))
     for section in settings.sections.values():
         if section.source_interface in names:
             return section.name

@@ -1,8 +1,7 @@
 """A private PostgreSQL server for tests: made in a second or two, thrown away afterwards.
 
 It needs PostgreSQL's programs, no running server, no privileges and no configuration. As root it
-runs its servers as another user, since PostgreSQL refuses to be run by root. Run as a program, this
-file prints the directory of the programs that it would use, or where it looked in vain (status 1).
+runs its servers as another user, since PostgreSQL refuses to be run by root.
 """
 
 from __future__ import annotations
@@ -11,11 +10,9 @@ import atexit
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,7 +22,7 @@ from urllib.parse import quote
 import psycopg2
 from psycopg2 import sql
 
-from jobcron.testing.programs import find_programs, server_account, server_environment
+from jobcron.testing._cluster import Cluster
 
 SUPERUSER = "postgres"
 TIMEOUT_SECONDS = 60.0
@@ -44,16 +41,6 @@ _STOP_SIGNALS: Mapping[StopMode, signal.Signals] = {
     "fast": signal.SIGINT,
     "immediate": signal.SIGQUIT,
 }
-
-# Waits for a line from us, which says that all was cleaned up in good order. The end of the file
-# without one says that every process that held the other end of the pipe has died. (Watching our
-# process id instead fails: another user's `kill -0` is refused, and ids are used again.) Removal is
-# tried again because an initdb may still be writing.
-_WATCHER = """
-read -r _ && exit
-"$1/pg_ctl" stop -D "$2/data" -m immediate
-for _ in 1 2 3 4 5; do rm -rf "$2" && exit; sleep 1; done
-"""
 
 
 class ServerFailed(RuntimeError):
@@ -99,8 +86,6 @@ class PrivatePostgreSQL:
     """
 
     def __init__(self, *, settings: Mapping[str, str] | None = None, in_memory: bool = False) -> None:
-        self._programs = find_programs()
-        self._account = server_account()
         self._is_in_memory = in_memory and _memory_has_room()
         fitting = IN_MEMORY_SETTINGS if self._is_in_memory else {}
         self._settings = {"max_connections": "200", **fitting, **(settings or {})}
@@ -109,16 +94,10 @@ class PrivatePostgreSQL:
         self._closed = False
         # Never below TMPDIR: the path of a Unix socket may have 107 bytes at most.
         place = MEMORY if self._is_in_memory else "/tmp"
-        self.directory = Path(tempfile.mkdtemp(prefix="jobcron-pg-", dir=place))
+        self._cluster = Cluster(place)
+        self.directory = self._cluster.directory
         self.port = _free_port()
         self.password = secrets.token_urlsafe()
-        self._data = self.directory / "data"
-        self._log = self.directory / "log"
-        self._log.touch()
-        if self._account:
-            for path in (self.directory, self._log):
-                os.chown(path, self._account["user"], self._account["group"])
-        self._watcher = self._start_watcher()
         atexit.register(self.close)
         try:
             self._make_data()
@@ -149,11 +128,11 @@ class PrivatePostgreSQL:
             return
         is_first = self._process is None
         for _ in range(PORT_ATTEMPTS):
-            log_length = self._log.stat().st_size
-            self._process = self._popen("postgres", "-D", str(self._data), *self._options())
+            log_length = self._cluster.log.stat().st_size
+            self._process = self._cluster.popen("postgres", "-D", str(self._cluster.data), *self._options())
             if self._answers(self._process):
                 return
-            if b"could not create any TCP/IP sockets" not in self._log.read_bytes()[log_length:]:
+            if b"could not create any TCP/IP sockets" not in self._cluster.log.read_bytes()[log_length:]:
                 break
             # Somebody took the port. A first start may go elsewhere; later the URLs are known.
             if is_first:
@@ -194,8 +173,7 @@ class PrivatePostgreSQL:
         self._closed = True
         atexit.unregister(self.close)
         self._end(signal.SIGQUIT)
-        shutil.rmtree(self.directory, ignore_errors=True)
-        self._watcher.communicate(b"closed\n")
+        self._cluster.remove()
 
     def url(self, database: str = "postgres", user: str | None = None) -> str:
         """Return SQLAlchemy's URL of a database, through the Unix socket.
@@ -238,19 +216,10 @@ class PrivatePostgreSQL:
             _execute(connection, statement.format(sql.Identifier(name)))
 
     def _make_data(self) -> None:
-        # The socket's directory is closed to others; at 127.0.0.1 anybody on the machine may knock.
-        secret = self.directory / "password"
-        secret.touch(mode=0o600)
-        secret.write_text(self.password)
-        if self._account:
-            os.chown(secret, self._account["user"], self._account["group"])
-        options = ["--username", SUPERUSER, "--auth-local", "trust", "--auth-host", "scram-sha-256"]
-        options += ["--pwfile", str(secret), "--encoding", "UTF8"]
-        options += ["--locale", "C", "--no-sync", "--pgdata", str(self._data)]
-        process = self._process = self._popen("initdb", *options)
+        process = self._process = self._cluster.start_initdb(SUPERUSER, self.password)
         if process.wait(TIMEOUT_SECONDS) != 0:
             raise self._failure("initdb failed")
-        secret.unlink()
+        self._cluster.forget_password()
         self._process = None
 
     def _options(self) -> Iterator[str]:
@@ -262,33 +231,6 @@ class PrivatePostgreSQL:
         }
         for name, value in {**self._settings, **fixed}.items():
             yield from ("-c", f"{name}={value}")
-
-    def _popen(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start one of PostgreSQL's programs, as the server's user, writing to the log."""
-        with self._log.open("ab") as log:
-            return subprocess.Popen(
-                [self._programs / program, *arguments],
-                cwd=self.directory,
-                env=server_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # A session of its own: Ctrl-C ends the tests, and these end the server.
-                start_new_session=True,
-                **self._account,
-            )
-
-    def _start_watcher(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            ["sh", "-c", _WATCHER, "jobcron-pg-watcher", self._programs, self.directory],
-            cwd="/",
-            env=server_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            **self._account,
-        )
 
     def _answers(self, process: subprocess.Popen[bytes]) -> bool:
         """Wait until the server lets us in. False if it ended or takes too long."""
@@ -315,7 +257,7 @@ class PrivatePostgreSQL:
         return psycopg2.connect(host=str(self.directory), port=self.port, user=SUPERUSER, dbname="postgres")
 
     def _failure(self, message: str) -> ServerFailed:
-        lines = self._log.read_text(errors="replace").splitlines()
+        lines = self._cluster.log.read_text(errors="replace").splitlines()
         return ServerFailed("\n".join([f"{message}; the end of its log:", *lines[-20:]]))
 
 

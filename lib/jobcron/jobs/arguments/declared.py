@@ -104,6 +104,7 @@ def _check_field(owner: type[Any], name: str, field: Any, value: Any) -> None:
     try:
         field.bind(None).validate(value)
     except ValidationError as error:
+        # any object: a field, each kind of which has other bounds
         bounds = [f"{b} {getattr(field, b)}" for b in _BOUNDS if getattr(field, b, None) is not None]
         expected = ", ".join([type(field).__name__, *bounds])
         reason = type(error).__doc__ or type(error).__name__
@@ -217,6 +218,7 @@ def hints_of(owner: Any) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for base in reversed(owner.__mro__):
+        # any object: any base of the class
         if not getattr(base, "reserved_names", None) or base.__dict__.get("reserved_names"):
             continue  # ours, or no class of jobs
         try:

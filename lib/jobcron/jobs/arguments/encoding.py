@@ -117,7 +117,7 @@ def reference_to(value: Any, what: str) -> Reference:
         InvalidJobData: it is not mapped, or not in the database.
     """
     state = mapping_of(value, raiseerr=False)
-    if state is None or not hasattr(state, "identity"):
+    if state is None or not hasattr(state, "identity"):  # any object: what inspection finds
         raise InvalidJobData(
             f"expected {what} to be of a type that a job's row can keep, got {shown(value)}{instead_of(value)}"
         )

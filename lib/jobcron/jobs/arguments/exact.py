@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 VERSION = 2
-"""Of the encoding that is written. All that were ever written are read: see ``tests/jobs/samples``."""
+"""Of the encoding that is written. All that were ever written are read: see ``tests/jobs/arguments/samples``."""
 
 NOTES = "$jobcron"
 """The member of a job's data that is jobcron's own; read, it is there only where newer code has written it."""
@@ -79,11 +80,11 @@ def without_notes(document: Any) -> Any:
         return document
     del document[NOTES]
     for path, text in _pairs(notes, "floats"):
-        _replace(document, path, lambda value, text=text: _as_float(value, text))
+        _replace(document, path, partial(_as_float, text))
     for path, keys in _pairs(notes, "order"):
-        _replace(document, path, lambda value, keys=keys: _in_order(value, keys))
+        _replace(document, path, partial(_in_order, keys))
     for path in reversed(_list(notes, "tuples")):  # the inner ones first: nothing in a tuple can be replaced
-        _replace(document, path, lambda value: tuple(value) if isinstance(value, list) else value)
+        _replace(document, path, _as_tuple)
     return document
 
 
@@ -108,13 +109,17 @@ def _replace(document: dict[str, Any], path: Any, make: Callable[[Any], Any]) ->
         place[path[-1]] = make(place[path[-1]])
 
 
-def _as_float(value: Any, text: str) -> Any:
+def _as_float(text: str, value: Any) -> Any:
     # Compared as floats: the integer that jsonb makes of -4.747372951291069e+16 is another number.
     is_number = type(value) in (int, float)
     return float(text) if is_number and float(value) == float(text) else value
 
 
-def _in_order(value: Any, keys: list[str]) -> Any:
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _in_order(keys: list[str], value: Any) -> Any:
     """Return an object whose keys are in this order, any others behind them."""
     if isinstance(value, dict):
         sorted_items = {key: value[key] for key in keys if key in value} | value

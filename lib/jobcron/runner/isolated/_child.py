@@ -17,11 +17,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from tempfile import TemporaryFile
-from typing import Any
 
 from jobcron.reports.logs import visible
 from jobcron.runner.isolated._descendants import MARK, started_by
-from jobcron.runner.isolated._messages import MAX_BYTES, BadMessage, message_of
+from jobcron.runner.isolated._messages import MAX_BYTES, BadMessage, Message, parsed
 
 TAIL_BYTES = 4000
 """How much of the last that a job printed is shown in its report."""
@@ -32,6 +31,10 @@ CHUNK = 1 << 16
 
 KILLS = 100
 """How often, every 10 ms, what is left of a child's processes is killed: they may be starting others."""
+
+
+Watched = int | socket.socket
+"""What `select` waits for."""
 
 
 class Child:
@@ -50,7 +53,7 @@ class Child:
         tail: the last of them.
     """
 
-    def __init__(self, order: dict[str, Any]) -> None:
+    def __init__(self, order: Message) -> None:
         self.printed = 0
         self.tail = b""
         self._received = b""
@@ -89,7 +92,7 @@ class Child:
         """The number of the process, and of its group."""
         return self._process.pid
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: Message) -> None:
         """Tell the child something; one that has died is found dead elsewhere."""
         with suppress(OSError):
             self.control.sendall(json.dumps(message).encode() + b"\n")
@@ -99,7 +102,7 @@ class Child:
         self.printed, self.tail = 0, b""
         self.send({"run": [job, token, taken]})
 
-    def messages(self) -> Iterator[dict[str, Any]]:
+    def messages(self) -> Iterator[Message]:
         """Yield what the child has said since the last call, without waiting.
 
         Raises:
@@ -111,12 +114,12 @@ class Child:
                 self._is_deaf = not chunk
                 self._received += chunk
         *lines, self._received = self._received.split(b"\n")
-        yield from map(message_of, lines)
+        yield from map(parsed, lines)
         if len(self._received) > MAX_BYTES:
             raise BadMessage(f"expected a message of at most {MAX_BYTES} bytes, got more")
 
     @property
-    def watched(self) -> list[Any]:
+    def watched(self) -> list[Watched]:
         """What becomes readable when the child says or prints something; closed by it, it tells nothing more."""
         return [*([] if self._is_deaf else [self.control]), *([] if self._is_mute else [self.output])]
 

@@ -11,6 +11,8 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+from jobcron.runner.isolated._messages import Message
+
 INTERRUPTING = {signal.SIGTERM, signal.SIGINT, signal.SIGURG}
 
 STOP_SECONDS = 1.0
@@ -55,7 +57,7 @@ class Line:
         with suppress(OSError):
             os.close(self._socket.detach())
 
-    def hear(self) -> dict[str, Any] | None:
+    def hear(self) -> Message | None:
         """Return the parent's next message, or None where there will be none."""
         line = self._reader.readline()
         return json.loads(line) if line else None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from jobcron.reports.alarm import HANDLED, is_alarming
 from jobcron.reports.logs import TOLD
 from jobcron.reports.oops import traceback_of
+from jobcron.runner.isolated._messages import Message
 from jobcron.settings.secrets import cut
 
 MAX_TEXT = 100_000
@@ -43,6 +43,7 @@ class ToParent(logging.Handler):
                 "traceback": error and cut(traceback_of(error), MAX_TEXT),
                 "is_shown": bool(record.exc_info),
                 "stack": record.stack_info and cut(record.stack_info, MAX_TEXT),
+                # any object: a record of the log
                 "is_told": hasattr(record, "oops_id") or not is_alarming(logging.getLogger()),
             }
         except Exception:
@@ -51,7 +52,7 @@ class ToParent(logging.Handler):
             self._say("log", **message)
 
 
-def record_of(message: dict[str, Any]) -> logging.LogRecord:
+def record_of(message: Message) -> logging.LogRecord:
     """Return the record of a message of a child's log."""
     record = logging.LogRecord(
         message["name"],

@@ -1,4 +1,4 @@
-"""What a child says to its parent: lines of JSON, each of one kind.
+"""What parent and child say to each other: lines of JSON, each message of a child of one kind.
 
 A child runs the application's code, which can write to the socket as well. A line that is none of these messages
 ends that child, and its job as `ProcessDied`. A message is believed for what is logged, counted and measured, and
@@ -8,13 +8,22 @@ may end the run; whether a job has completed is the row's to say, and is looked 
 from __future__ import annotations
 
 import json
+import os
+import sys
 from types import NoneType
 from typing import Any
+
+from jobcron.database.database import Database
+from jobcron.jobs import registry
+from jobcron.runner.source_runner import SourceRunner
+from jobcron.settings.instance import load_settings
 
 MAX_BYTES = 1 << 22
 """The longest message; `jobcron.runner.isolated._log_records` cuts what is logged."""
 
 MAX_SHOWN = 100
+
+Message = dict[str, Any]
 
 Shape = dict[str, type | tuple[type, ...]]
 
@@ -50,7 +59,7 @@ class BadMessage(ValueError):
     """A child said what is no message, or is not true."""
 
 
-def message_of(line: bytes) -> dict[str, Any]:
+def parsed(line: bytes) -> Message:
     """Return the message of a line.
 
     Raises:
@@ -65,3 +74,23 @@ def message_of(line: bytes) -> dict[str, Any]:
     if not is_well:
         raise BadMessage(f"expected a message, got {line[:MAX_SHOWN]!r}")
     return dict(message)
+
+
+def order_of(runner: SourceRunner, database: Database) -> Message:
+    """Return the parent's first message: what a child is to work for; see `jobcron.runner.isolated._program`.
+
+    Raises:
+        ConfigurationError: no other process can find the source.
+    """
+    return {
+        "path": [os.path.abspath(folder) for folder in sys.path],
+        "config": load_settings().path,
+        "database_url": database.url,
+        "user": database.user,
+        "origin": database.origin,
+        "section": runner.reporter.utility.section_name,
+        "source": registry.address_of(runner.source),
+        "level": runner.logger.getEffectiveLevel(),
+        "crash_limit": runner.limits.crash_limit,
+        "grace_seconds": runner.limits.grace_seconds,
+    }

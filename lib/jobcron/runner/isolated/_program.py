@@ -22,29 +22,31 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
-import importlib
 import logging
 import os
 import signal
 import sys
 from contextlib import suppress
-from typing import Any
 
 from jobcron.database.database import Database
 from jobcron.errors import UserMistake
 from jobcron.queue.sources import source_of
+from jobcron.queue.views import SourceView
 from jobcron.reports.alarm import Alarm
 from jobcron.reports.logs import StandardError
 from jobcron.reports.mail import post
 from jobcron.reports.oops import globalErrorUtility
 from jobcron.runner.application import load_application, session_class_of
 from jobcron.runner.garbage import ImportsForGood
-from jobcron.runner.isolated._child_runner import ChildRunner
+from jobcron.runner.isolated._handed import ChildGuard, HandedFeed
 from jobcron.runner.isolated._line import Line
 from jobcron.runner.isolated._log_records import ToParent
 from jobcron.runner.isolated._memory import offer_to_the_kernel
+from jobcron.runner.isolated._messages import Message
+from jobcron.runner.job_runner import JobRunner
 from jobcron.runner.source_runner import Limits
 from jobcron.settings.instance import load_settings, presented
+from jobcron.settings.named import find_named
 
 PR_SET_PDEATHSIG = 1
 
@@ -64,7 +66,7 @@ def main(parent: int, descriptor: int, last_words: int) -> int:
     logger.addHandler(handler)
     logger.addHandler(Alarm())
     logger.setLevel(order["level"])
-    os.register_at_fork(after_in_child=lambda: _part(line, logger, handler))
+    os.register_at_fork(after_in_child=lambda: _detach(line, logger, handler))
     try:
         _work(line, order, logger)
     except UserMistake as error:
@@ -75,18 +77,16 @@ def main(parent: int, descriptor: int, last_words: int) -> int:
     return 0
 
 
-def _work(line: Line, order: dict[str, Any], logger: logging.Logger) -> None:
+def _work(line: Line, order: Message, logger: logging.Logger) -> None:
     sys.path[:] = order["path"]
     settings = load_settings(order["config"])._replace(database_url=order["database_url"])
     with presented(settings):
         globalErrorUtility.configure(order["section"], settings)
         with ImportsForGood(is_ours=True):
             application = load_application(settings)
-        module, _, name = order["source"].partition(":")
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-        source = source_of(found, "the source of an isolated run", settings)
+        asked_by = "the source of an isolated run"
+        found = find_named(order["source"], asked_by, "an interface or a job class", lambda found: True)
+        source = source_of(found, asked_by, settings)
         post.configure(settings.mail, settings.mail_from)
         database = Database(
             order["database_url"],
@@ -94,18 +94,27 @@ def _work(line: Line, order: dict[str, Any], logger: logging.Logger) -> None:
             origin=order["origin"],
             session_class=session_class_of(settings),
         )
-        limits = Limits(1, order["crash_limit"], order["grace_seconds"])
         try:
-            runner = ChildRunner(line, source, database, application=application, logger=logger, limits=limits)
+            view = SourceView(source)
+            feed = HandedFeed(line, view)
+            runner = JobRunner(
+                source,
+                database,
+                application=application,
+                logger=logger,
+                limits=Limits(1, order["crash_limit"], order["grace_seconds"]),
+                feed=feed,
+                guard=ChildGuard(line, view, feed),
+            )
             try:
                 runner.runAll()
             finally:
-                runner.handed.tell_done()  # a run that is stopped takes no next job
+                feed.tell_done()  # a run that is stopped takes no next job
         finally:
             database.close()
 
 
-def _part(line: Line, logger: logging.Logger, handler: ToParent) -> None:
+def _detach(line: Line, logger: logging.Logger, handler: ToParent) -> None:
     """Let a copy of this process log to its standard error, and not to the parent."""
     line.cut()
     logger.removeHandler(handler)

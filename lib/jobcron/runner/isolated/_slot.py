@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import time
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from jobcron.errors import MemoryLimitExceeded, OutputLimitExceeded, ProcessDied, TimeLimitExceeded
-from jobcron.queue.error_rules import seconds_of
-from jobcron.runner._failure import CLEAN_UP_SECONDS
+from jobcron.queue.views import ProcessLimits
 from jobcron.runner.attempt import Attempt
-from jobcron.runner.isolated._child import Child
+from jobcron.runner.failure import CLEAN_UP_SECONDS
+from jobcron.runner.isolated._child import Child, Watched
 from jobcron.runner.isolated._log_records import record_of
 from jobcron.runner.isolated._memory import memory_of
-from jobcron.runner.isolated._messages import BadMessage
+from jobcron.runner.isolated._messages import BadMessage, Message
 
 START_SECONDS = 120.0
 """How long a child may take to import the application, and then to begin with a job."""
@@ -25,8 +26,6 @@ KILL_SECONDS = 5.0
 
 END_SECONDS = 5.0
 """How long a child without a job may take to leave."""
-
-OUTPUT_LIMIT = 10 * 1024 * 1024
 
 MEMORY_SLACK = 16 * 1024 * 1024
 """A single process, whose stack does not count in its own limit, is to meet that, and MemoryError, first."""
@@ -38,19 +37,7 @@ SHOWN_LINES = 100
 Error = TypeVar("Error", bound=BaseException)
 
 
-def limit_of(thing: Any, name: str) -> float | None:
-    """Return a limit that a job or a source has, in seconds or bytes, or None.
-
-    What makes no sense, or cannot be asked for, is none here: the job fails by it in its own process.
-    """
-    try:
-        limit = seconds_of(getattr(thing, name, None))
-    except BaseException:  # `sys.exit` as well: nothing that a job says of itself ends the run
-        return None
-    return limit if isinstance(limit, int | float) else None
-
-
-class Worker:
+class Slot:
     """A child process, with at most one job.
 
     Args:
@@ -66,7 +53,7 @@ class Worker:
         is_winding_up: whether the job's row has ended as well, and the child does what follows that.
     """
 
-    def __init__(self, order: dict[str, Any], logger: logging.Logger) -> None:
+    def __init__(self, order: Message, logger: logging.Logger) -> None:
         self._child = Child(order)
         self._logger = logger
         self.attempt: Attempt | None = None
@@ -81,13 +68,12 @@ class Worker:
         self._to_send: signal.Signals | None = None
         self._end_by: float | None = self._start_by()
         self._is_leaving = False
-        self._memory_limit: float | None = None
-        self._output_limit: float = OUTPUT_LIMIT
+        self._limits = ProcessLimits(None, None, math.inf)
         self._shown = 0
         self._line = b""
 
     @property
-    def watched(self) -> list[Any]:
+    def watched(self) -> list[Watched]:
         """What becomes readable when there is something to attend to."""
         return self._child.watched
 
@@ -101,18 +87,16 @@ class Worker:
         """Whether the process has ended."""
         return self._child.status() is not None
 
-    def hand(self, attempt: Attempt, source: Any) -> None:
+    def hand(self, attempt: Attempt, limits: ProcessLimits) -> None:
         """Let the child run a job."""
-        job = attempt.runnable
-        self._memory_limit = limit_of(job, "memory_limit") or limit_of(source, "memory_limit")
-        self._output_limit = limit_of(job, "output_limit") or OUTPUT_LIMIT
+        self._limits = limits
         self.attempt, self.has_begun, self._shown = attempt, False, 0
         self.is_over = self.is_winding_up = self._is_cleaning_up = False
-        self._limited_from, self._time_limit = None, attempt.time_limit
+        self._limited_from, self._time_limit = None, attempt.clock.time_limit
         self._end_by = self._start_by()
         self._child.hand(*attempt.claim)
 
-    def messages(self) -> Iterator[dict[str, Any]]:
+    def messages(self) -> Iterator[Message]:
         """Yield what the child says of its jobs; what it logs goes to the log, and so does what is printed.
 
         Raises:
@@ -134,7 +118,7 @@ class Worker:
                     self.has_begun = self.has_worked = True
                     self._end_by = None
                     if self.attempt is not None:
-                        self.attempt.started = self._limited_from = time.monotonic()
+                        self._limited_from = self.attempt.clock.restart()
                 case "over":
                     self._note_the_end(message["cleans_up"])
                 case _:
@@ -151,6 +135,10 @@ class Worker:
         if failed or left:
             self.let_go()
 
+    def forget_job(self) -> None:
+        """Note that nobody knows what became of the job."""
+        self.attempt = None
+
     def wind_up(self) -> None:
         """Let the child do what follows its job's end, which is written: actions after the commit, mail."""
         self.is_winding_up, self._time_limit = True, None
@@ -163,7 +151,7 @@ class Worker:
         self.is_over = True
         if cleans_up and not self._is_cleaning_up:
             self._is_cleaning_up, self._limited_from = True, time.monotonic()
-            self._time_limit = self.attempt.time_limit or CLEAN_UP_SECONDS
+            self._time_limit = self.attempt.clock.time_limit or CLEAN_UP_SECONDS
 
     def let_go(self) -> None:
         """Tell the child that there is nothing more to do."""
@@ -182,13 +170,13 @@ class Worker:
         if limit is not None and begun is not None and now >= begun + limit + KILL_SECONDS:
             text = f"the job ran longer than {limit:g} seconds, and its process was killed"
             return self._with_output(TimeLimitExceeded(text))
-        if self._child.printed > self._output_limit:
-            text = f"the job printed more than {self._output_limit} bytes, and its process was killed"
+        if self._child.printed > self._limits.output:
+            text = f"the job printed more than {self._limits.output} bytes, and its process was killed"
             return self._with_output(OutputLimitExceeded(text))
-        if self._memory_limit is not None:
-            memory = memory_of([self._child.number, *self._child.started()], self._memory_limit)
-            if memory > self._memory_limit + MEMORY_SLACK:
-                text = f"the job's processes had {memory} bytes in memory, more than {self._memory_limit}"
+        if self._limits.memory is not None:
+            memory = memory_of([self._child.number, *self._child.started()], self._limits.memory)
+            if memory > self._limits.memory + MEMORY_SLACK:
+                text = f"the job's processes had {memory} bytes in memory, more than {self._limits.memory}"
                 return self._with_output(MemoryLimitExceeded(f"{text}, and were killed"))
         return None
 
@@ -241,5 +229,5 @@ class Worker:
                 self._logger.info("FROM %s: %s", self._child.number, line[:2000].decode("utf-8", "replace"))
             self._shown += len(lines)
             self._line = self._line[-2000:]
-            if self._child.printed > self._output_limit:
+            if self._child.printed > self._limits.output:
                 return

@@ -1,0 +1,233 @@
+"""``jobcron check-config``: all that can be checked without running a job, every problem at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import stat
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy.exc import DBAPIError
+
+from jobcron.commands._check_database import check_database
+from jobcron.commands._crontab import group_schedule
+from jobcron.commands._output import Finding, say
+from jobcron.database.trouble import first_line
+from jobcron.errors import ConfigurationError, DirectoryError, UnknownFunction, UserMistake
+from jobcron.functions.calls import FunctionJob
+from jobcron.functions.registered import function_named
+from jobcron.jobs import registry
+from jobcron.queue.sources import find_source
+from jobcron.queue.views import SourceView
+from jobcron.reports.metrics import find_hook
+from jobcron.reports.oops import globalErrorUtility
+from jobcron.runner.application import load_application
+from jobcron.scripts.control import Control
+from jobcron.scripts.groups import ProcessJobSources, groups_of
+from jobcron.scripts.order import runner_class_of
+from jobcron.settings.database_url import SQLITE, backend_of
+from jobcron.settings.directories import check_shared_directory, private_directory
+from jobcron.settings.instance import load_settings, presented
+from jobcron.settings.named import dotted_name
+from jobcron.settings.reading import read
+from jobcron.settings.secrets import Redactor
+from jobcron.settings.settings import Section, Settings
+from jobcron.steps import StepsJob
+
+SMTP_SECONDS = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add nothing: the subcommand has no arguments."""
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Perform the subcommand, and return its exit status."""
+    return check_config(options.config)
+
+
+def check_config(config: str | None) -> int:
+    """Print what was found, and return the exit status: 0, 2 for the configuration, 1 for what is around it.
+
+    Args:
+        config: as of ``--config``.
+    """
+    # What is written is mended first: where both are wrong it is the configuration.
+    worst = 0
+    for finding in _findings(config):
+        say(str(finding))
+        worst = max(worst, finding.status)
+    return worst
+
+
+def _findings(config: str | None) -> Iterator[Finding]:
+    try:
+        settings = load_settings(config)
+    except ConfigurationError as error:
+        yield Finding(str(error), error.exit_status)  # nothing else can be checked
+        return
+    yield Finding(f"configuration {settings.path}")
+    with presented(settings):
+        application = list(_guarded(settings, _application))
+        yield from application
+        is_loaded = not any(finding.status for finding in application)
+        checks = (_passwords, _sections, _groups, _control, _directories, _mail)
+        for check in (*checks, partial(_databases, is_loaded=is_loaded)):
+            yield from _guarded(settings, check)
+
+
+def _guarded(settings: Settings, check: Callable[[Settings], Iterator[Finding]]) -> Iterator[Finding]:
+    """Return what a check finds; the error that ends it is found as well, without passwords."""
+    try:
+        yield from check(settings)
+    except UserMistake as error:
+        found = Finding(str(error), error.exit_status)
+    except DBAPIError as error:
+        found = Finding(f"database: {first_line(error.orig)}", 1)
+    except (Exception, SystemExit) as error:  # the application's, most likely: a run would end by it, too
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"(in {last.filename}, line {last.lineno})"
+        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+        found = Finding(f"unexpected {type(error).__name__}: {error} {place}{notes}", 1)
+    else:
+        return
+    yield found._replace(text=Redactor(settings.secrets()).text(found.text))
+
+
+def _application(settings: Settings) -> Iterator[Finding]:
+    load_application(settings)
+    globalErrorUtility.configure(settings=settings)
+    globalErrorUtility.check()
+    find_hook(settings)
+    if settings.application is None:
+        yield Finding("application: none is named; sections have to name what can be imported", is_warning=True)
+    else:
+        yield Finding(f"application {settings.application}: {len(registry.registered())} job types")
+
+
+def _sections(settings: Settings) -> Iterator[Finding]:
+    if not settings.sections:
+        yield Finding(f"{settings.path}: no section of jobs: nothing will be run", is_warning=True)
+    for section in settings.sections.values():
+        yield from _guarded(settings, partial(_section, section=section))
+
+
+def _section(settings: Settings, section: Section) -> Iterator[Finding]:
+    source = find_source(settings, section)
+    runner = runner_class_of(settings, section)
+    if isinstance(source, type) and not SourceView(source).has_run:
+        raise ConfigurationError(
+            f"{settings.path}: section [{section.name}], key source_interface: expected the jobs of "
+            f"{dotted_name(source)} to have a method run, they have none"
+        )
+    if isinstance(source, type) and issubclass(source, StepsJob):
+        source.check()
+    yield Finding(
+        f"section {section.name}: {dotted_name(source)}, run by {runner.__name__}, at {section.schedule}"
+    )
+    yield from _kept_functions(settings, section, source)
+
+
+def _kept_functions(settings: Settings, section: Section, source: Any) -> Iterator[Finding]:
+    """Say what does nothing of ``keep_functions``: all of it in a section of other jobs, names that nobody has."""
+    place = f"{settings.path}: section [{section.name}], key keep_functions"
+    if section.keep_functions and not (isinstance(source, type) and issubclass(source, FunctionJob)):
+        expected = f"expected a section whose source is {dotted_name(FunctionJob)}"
+        yield Finding(f"{place}: {expected}, got {dotted_name(source)}: it does nothing", is_warning=True)
+        return
+    for name in section.keep_functions or ():
+        try:
+            function_named(name)
+        except UnknownFunction as error:
+            yield Finding(f"{place}: {error}", is_warning=True)
+
+
+def _groups(settings: Settings) -> Iterator[Finding]:
+    for group, sections in groups_of(settings).items():
+        schedule = group_schedule(settings, group, sections)
+        names = ", ".join(section.name for section in sections)
+        yield Finding(f"group {group}, at {schedule}: {names}")
+
+
+def _control(settings: Settings) -> Iterator[Finding]:
+    """Say what the control file turns off; whether it can be used is the same for all."""
+    if settings.cron_control is None:
+        return
+    control = Control(settings.cron_control)
+    place = settings.place("cron_control")
+    verdicts = {name: control.ask(name) for name in (ProcessJobSources.control_name, *settings.sections)}
+    for reason in sorted({verdict.reason for verdict in verdicts.values() if verdict.is_problem}):
+        yield Finding(f"{place}: {reason}", 1)
+    for name, verdict in verdicts.items():
+        if not verdict.is_enabled:
+            yield Finding(f"{name}: {verdict.reason}", is_warning=True)
+    if all(verdict.is_enabled and not verdict.is_problem for verdict in verdicts.values()):
+        yield Finding(f"cron_control {control.where}: nothing is turned off")
+
+
+def _passwords(settings: Settings) -> Iterator[Finding]:
+    """Say which files of the configuration have a password that everybody may read."""
+    for path, content in read(settings.path)[1].items():
+        if os.stat(path).st_mode & stat.S_IROTH and any(secret in content for secret in settings.secrets()):
+            yield Finding(f"{path}: everybody may read the password in it: chmod o= {path}", is_warning=True)
+
+
+def _directories(settings: Settings) -> Iterator[Finding]:
+    wanted = {getattr(settings, key): settings.place(key) for key in ("state_dir", "lock_dir", "error_dir")}
+    for section in settings.sections.values():
+        if section.error_dir:
+            wanted.setdefault(section.error_dir, f"{settings.path}: section [{section.name}], key error_dir")
+    if settings.mail and settings.mail.startswith("file:"):
+        wanted.setdefault(settings.mail.removeprefix("file:"), settings.place("mail"))
+    for path, place in wanted.items():
+        yield from _guarded(settings, partial(_directory, path=path, place=place))
+    if settings.metrics_dir:
+        check_shared_directory(settings.metrics_dir, f"{settings.place('metrics_dir')}: the directory")
+        yield Finding(f"metrics_dir {settings.metrics_dir}")
+
+
+def _directory(settings: Settings, path: str, place: str) -> Iterator[Finding]:
+    key = place.rpartition(" ")[2]
+    if os.path.isdir(path):
+        private_directory(path, f"{place}: the directory")
+        if os.stat(path).st_mode & 0o077:
+            yield Finding(f"{place}: others may read what is in {path}: chmod go= {path}", is_warning=True)
+        yield Finding(f"{key} {path}")
+        return
+    parent = path
+    while not os.path.lexists(parent):
+        parent = os.path.dirname(parent)
+    if not os.path.isdir(parent) or not os.access(parent, os.W_OK | os.X_OK):
+        raise DirectoryError(
+            f"{place}: expected {path} to be a directory that can be made, {parent} cannot be written"
+        )
+    yield Finding(f"{key} {path}, which will be made")
+
+
+def _mail(settings: Settings) -> Iterator[Finding]:
+    if settings.mail is None:
+        yield Finding("mail: none is sent", is_warning=True)
+    elif settings.mail.startswith("smtp:"):
+        url = urlsplit(settings.mail)
+        address = (url.hostname or "", url.port or 25)
+        try:
+            socket.create_connection(address, SMTP_SECONDS).close()
+        except (OSError, UnicodeError) as error:  # UnicodeError: no name can be like this
+            reason = getattr(error, "strerror", None) or error  # any object: not every error is the system's
+            yield Finding(f"mail: {address[0]} port {address[1]} does not answer: {reason}", is_warning=True)
+        else:
+            yield Finding(f"mail: {address[0]} port {address[1]}")
+
+
+def _databases(settings: Settings, is_loaded: bool) -> Iterator[Finding]:
+    users: dict[str | None, str] = {None: settings.database_origin}
+    for section in settings.sections.values():
+        if section.dbuser and backend_of(settings.database_url) != SQLITE:  # which has no roles
+            users.setdefault(section.dbuser, f"{settings.path}: section [{section.name}], key dbuser")
+    for user, origin in users.items():
+        yield from _guarded(settings, partial(check_database, user=user, origin=origin, is_loaded=is_loaded))

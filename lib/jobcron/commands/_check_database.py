@@ -1,0 +1,77 @@
+"""What ``jobcron check-config`` checks in the database: tables, clocks, jobs without a class."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, select, text
+
+from jobcron.commands._output import Finding
+from jobcron.database.clock import database_now
+from jobcron.database.database import Database
+from jobcron.database.version import VERSION_TABLE, check_schema
+from jobcron.errors import DirectoryError
+from jobcron.jobs import known_types
+from jobcron.jobs.job import Job
+from jobcron.settings.settings import Settings
+
+CLOCK_SLACK = timedelta(minutes=1)
+
+
+def check_database(settings: Settings, user: str | None, origin: str, is_loaded: bool) -> Iterator[Finding]:
+    """Check the tables of the database as one role; as the instance's own, also the clocks and the jobs.
+
+    Args:
+        settings: the instance's.
+        user: the role; None: the URL's user.
+        origin: where the database and the role are named.
+        is_loaded: whether the application was imported; else nobody knows its job types.
+
+    Raises:
+        UserMistake: the database is missing or away, or its schema is wrong.
+    """
+    database = Database(settings.database_url, user, origin=origin)
+    path = database.engine.url.database or ""
+    if database.dialect == "sqlite" and not os.path.exists(path):
+        raise DirectoryError(f"{origin}: expected the database {path}, it is not there: run `jobcron upgrade`")
+    try:
+        with database.begin(writing=False) as connection:
+            check_schema(connection, f"{database.describe()} ({origin})", logging.getLogger("jobcron"))
+            version = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+            yield Finding(f"database {database.describe()}: version {version} of the tables")
+            if user is None:
+                yield from _clock(connection)
+                if is_loaded:
+                    yield from _unclaimed(connection)
+    finally:
+        database.close()
+
+
+def _clock(connection: Connection) -> Iterator[Finding]:
+    """Compare the clocks; SQLite's is this machine's, so there only the rows can tell."""
+    now = connection.scalar(select(database_now()))
+    newest = connection.scalar(select(Job.date_created).order_by(Job.id.desc()).limit(1))
+    if now is None:
+        return
+    ahead = timedelta(seconds=round((datetime.now(UTC) - now).total_seconds()))
+    if abs(ahead) > CLOCK_SLACK:
+        yield Finding(
+            f"clock: this machine's differs from the database's by {ahead}; jobs go by the database's",
+            is_warning=True,
+        )
+    if newest is not None and newest - now > CLOCK_SLACK:
+        yield Finding(
+            f"clock: a job was created at {newest:%Y-%m-%d %H:%M} UTC by the database's clock, now it says "
+            f"{now:%Y-%m-%d %H:%M}: it was set back, and jobs wait until then",
+            is_warning=True,
+        )
+
+
+def _unclaimed(connection: Connection) -> Iterator[Finding]:
+    for name, pending in known_types.unclaimed(connection):
+        yield Finding(
+            f"{pending} pending jobs of the type {name}, which no class of this application has", is_warning=True
+        )

@@ -1,0 +1,35 @@
+"""``jobcron queue-depth``: count the jobs that wait in queues, as django-db-queue's command does (DBQ-06)."""
+
+from __future__ import annotations
+
+import argparse
+
+from jobcron.commands._database import opened_database
+from jobcron.commands._output import say
+from jobcron.steps.queues import queue_depths
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    add = parser.add_argument
+    add("queues", nargs="*", default=["default"], metavar="QUEUE", help="by default %(default)s")
+    add(
+        "--exclude-future-jobs",
+        "--exclude_future_jobs",
+        action="store_true",
+        help="count only those whose time has come",
+    )
+    # The original's option takes a value. One that takes a value or none would take a queue for it.
+    add("--exclude_future_jobs=True", dest="exclude_future_jobs", action="store_true", help=argparse.SUPPRESS)
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Print how many jobs wait in each queue, in django-db-queue's form, and return the exit status.
+
+    Raises:
+        UserMistake: the configuration or the database is wrong.
+    """
+    with opened_database(options.config) as (_, database), database.begin(writing=False) as connection:
+        depths = queue_depths(connection, exclude_future_jobs=options.exclude_future_jobs)
+    say(f"event=queue_depths {' '.join(f'{name}={depths.get(name, 0)}' for name in options.queues)}")
+    return 0

@@ -1,0 +1,104 @@
+"""The names that jobs have in the OpenERP connector, read from the rows of ours (OCQ-03)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jobcron.functions._options import stored_retries
+from jobcron.functions._state import FunctionState
+from jobcron.interfaces import JobStatus
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from jobcron.jobs.job import Job
+
+
+class ConnectorNames:
+    """Adds the connector's names to the job that calls a function."""
+
+    if TYPE_CHECKING:  # what the job has that this is part of
+        function: str
+
+        @property
+        def job(self) -> Job: ...
+
+        @job.setter
+        def job(self, value: Job) -> None: ...
+
+        @property
+        def args(self) -> tuple[Any, ...]: ...
+
+        @property
+        def kwargs(self) -> dict[str, Any]: ...
+
+    @property
+    def state(self) -> FunctionState:
+        """The state, as the connector calls it."""
+        return FunctionState.of(self.job.status)
+
+    @property
+    def func_name(self) -> str:
+        """The dotted name of the function."""
+        return self.function
+
+    @property
+    def func_string(self) -> str:
+        """The call, as code shows it."""
+        about = [] if self.job.target_type is None else [f"<{self.job.target_type} {self.job.target_id}>"]
+        keywords = (f"{name}={value!r}" for name, value in self.kwargs.items())
+        return f"{self.function}({', '.join([*about, *map(repr, self.args), *keywords])})"
+
+    @property
+    def model(self) -> str | None:
+        """The kind of the object that it works on, where it has one: its content object's."""
+        return self.job.target_type
+
+    @property
+    def retry(self) -> int:
+        """How often it was run; deaths of its process do not count."""
+        return self.job.attempt_count - self.job.crash_count
+
+    @property
+    def max_retries(self) -> int:
+        """How often it is run at most, as the connector counts; 0: for ever. The row has one less: the retries."""
+        return 0 if self.job.max_retries is None else self.job.max_retries + 1
+
+    @max_retries.setter
+    def max_retries(self, runs: int) -> None:
+        self.job.max_retries = stored_retries(runs)
+
+    @property
+    def result(self) -> str | None:
+        """What the function returned, as text."""
+        return self.job.result
+
+    @property
+    def exc_info(self) -> str | None:
+        """The traceback of the last error; None where the job is done all the same."""
+        return None if self.job.status is JobStatus.COMPLETED else self.job.log
+
+    @property
+    def eta(self) -> datetime:
+        """Not before this time."""
+        return self.job.scheduled_start
+
+    @property
+    def date_enqueued(self) -> None:
+        """Never: no job is put into a queue besides its row."""
+
+    @property
+    def date_done(self) -> datetime | None:
+        """When it was done."""
+        return self.job.date_finished if self.job.status is JobStatus.COMPLETED else None
+
+    @property
+    def user(self) -> str | None:
+        """Who asked for it."""
+        return self.job.requester
+
+    @property
+    def worker(self) -> str | None:
+        """The process that has it, or had it last: ``host:number``."""
+        return self.job.claimed_by

@@ -1,0 +1,331 @@
+"""What is run, as the core sees it: each attribute that a job or a source may have, with its default, once.
+
+A job may be a `BaseRunnableJob`, an object of the application's own with the interface only, or a stand-in for a
+job that could not be loaded. A source may be a class of jobs or any object with ``iterReady``. A view gives either
+of them one type. User code never meets a view: it gets its own objects.
+
+Views are lazy. An attribute is read when it is needed, so an error in a property is an error of that moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import InstanceState, Session
+
+from jobcron.database.sessions import use_session
+from jobcron.interfaces import DEFAULT_LEASE_SECONDS, IRunnableJob, RunningAttempt
+from jobcron.jobs.job import Job
+from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.settings.named import dotted_name
+
+
+class Unloadable:
+    """Stands for a job whose rows could not be loaded: running it fails with that error."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def run(self) -> None:
+        """Raise the error."""
+        raise self.error
+
+
+class Bare:
+    """Stands for a job of which only the shared row is known."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def run(self) -> None:
+        """Refuse: nobody knows what to run."""
+        raise NotImplementedError(f"nobody knows how to run {self.job!r}")
+
+
+class ProcessLimits(NamedTuple):
+    """The limits that the parent of an isolated job enforces.
+
+    Attributes:
+        seconds: that the job may run, or None.
+        memory: bytes that the job's processes may use, or None.
+        output: bytes that they may print.
+    """
+
+    seconds: float | None
+    memory: float | None
+    output: float
+
+
+class RunnableView:
+    """A job that is run.
+
+    Args:
+        job: the application's object, or a stand-in.
+    """
+
+    def __init__(self, job: object) -> None:
+        self.job = job
+
+    @property
+    def class_name(self) -> str:
+        """The name of the job's class, under which the job is logged and counted."""
+        return type(self.job).__name__
+
+    @property
+    def is_unloadable(self) -> bool:
+        """Whether the job could not be loaded."""
+        return isinstance(self.job, Unloadable)
+
+    @property
+    def row(self) -> Job | None:
+        """The shared row; None where the job could not be loaded."""
+        row = self._get("job")
+        return row if isinstance(row, Job) else None
+
+    @property
+    def uuid(self) -> UUID | None:
+        """The job's uuid, or None where its row is not known."""
+        return None if self.row is None else self.row.uuid
+
+    @property
+    def time_limit(self) -> float | None:
+        """Seconds that the job may run, or None."""
+        return seconds_of(self._get("time_limit"))
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes that the job may use in an isolated runner; None: the source's limit."""
+        limit: int | None = self._get("memory_limit")
+        return limit
+
+    @property
+    def user_error_types(self) -> tuple[type[BaseException], ...]:
+        """Errors that are the user's."""
+        return _as_tuple(self._get("user_error_types", ()))
+
+    @property
+    def retry_error_types(self) -> tuple[type[BaseException], ...]:
+        """Errors after which the job is retried."""
+        return _as_tuple(self._get("retry_error_types", ()))
+
+    @property
+    def retry_delay(self) -> float:
+        """Seconds until the first retry."""
+        seconds = seconds_of(self._get("retry_delay"))
+        return BaseRunnableJob.retry_delay.total_seconds() if seconds is None else seconds
+
+    @property
+    def retry_delay_limit(self) -> float | None:
+        """The longest delay in seconds; None: no limit."""
+        return seconds_of(self._get("retry_delay_limit"))
+
+    @property
+    def retry_backoff(self) -> float:
+        """The factor by which the delay grows with each attempt."""
+        return float(self._get("retry_backoff", BaseRunnableJob.retry_backoff))
+
+    @property
+    def retry_jitter(self) -> float:
+        """The part of the delay by which it may be longer, at random."""
+        return float(self._get("retry_jitter", BaseRunnableJob.retry_jitter))
+
+    @property
+    def database_only(self) -> bool:
+        """Whether the job does nothing outside its database."""
+        return self._get("database_only") is True
+
+    @property
+    def tells_stopping(self) -> bool:
+        """Whether the job's history says that its process was asked to stop."""
+        return bool(self._get("tells_stopping", False))
+
+    @property
+    def failure_hook(self) -> Callable[[BaseException | None], object] | None:
+        """The job's ``afterFailure``, or None."""
+        hook: Callable[[BaseException | None], object] | None = self._get("afterFailure")
+        return hook
+
+    def process_limits(self, source: SourceView) -> ProcessLimits:
+        """Return the limits of an isolated job.
+
+        A limit that makes no sense or cannot be read is none here: the job fails by it in its own process.
+
+        Args:
+            source: says what the job does not.
+        """
+        return ProcessLimits(
+            _readable(lambda: self.time_limit),
+            _readable(lambda: self.memory_limit) or _readable(lambda: source.memory_limit),
+            _readable(lambda: self._get("output_limit")) or BaseRunnableJob.output_limit,
+        )
+
+    def attach(self, attempt: RunningAttempt) -> None:
+        """Give a job of our own base class the attempt in which it runs."""
+        if isinstance(self.job, BaseRunnableJob):
+            self.job.attempt = attempt
+
+    def run(self) -> None:
+        """Run the job.
+
+        Raises:
+            TypeError: the job is not runnable, nor can it be adapted to `IRunnableJob`.
+            BaseException: whatever the job raises.
+        """
+        job = self.job
+        runnable = job if isinstance(job, Unloadable | Bare) else IRunnableJob(job)
+        runnable.run()
+
+    def oops_variables(self) -> list[tuple[str, object]] | None:
+        """Return the names and values that the job adds to its OOPS report; None where it has no say.
+
+        Raises:
+            BaseException: whatever the job raises.
+        """
+        tell = self._get("getOopsVars")
+        return [(str(name), value) for name, value in tell()] if tell else None
+
+    def notify_user_error(self, error: BaseException | None) -> None:
+        """Call the job's ``notifyUserError``, if it has one.
+
+        Raises:
+            BaseException: whatever the job raises.
+        """
+        if notify := self._get("notifyUserError"):
+            notify(error)
+
+    def notify_oops(self, report: dict[str, Any]) -> None:
+        """Call the job's ``notifyOops``, if it has one.
+
+        Raises:
+            BaseException: whatever the job raises.
+        """
+        if notify := self._get("notifyOops"):
+            notify(report)
+
+    def is_loaded_in(self, session: Session) -> bool:
+        """Tell whether the job's rows are in the session, with what was read of them; asks the database nothing.
+
+        A job that ran before may have emptied the session, by a rollback or `expunge_all`. What another job then
+        changes in its rows would be lost, and reading them would open a transaction.
+        """
+        # In this order: a context that is not whole would be asked for its row.
+        return all(_is_whole(self._get(name), session) for name in ("context", "job"))
+
+    def _get(self, name: str, default: Any = None) -> Any:
+        return getattr(self.job, name, default)
+
+
+class SourceView:
+    """A source of jobs.
+
+    Args:
+        source: the job class, or the application's object.
+    """
+
+    def __init__(self, source: object) -> None:
+        self.source = source
+
+    @property
+    def name(self) -> str:
+        """The dotted name of the source."""
+        return dotted_name(self.source)
+
+    @property
+    def type_name(self) -> str:
+        """``family.TYPE`` of a class of jobs; empty for a source that may hand out jobs of several types."""
+        return str(self._get("type_name", ""))
+
+    @property
+    def is_source(self) -> bool:
+        """Whether it has ``iterReady``."""
+        return callable(self._get("iterReady"))
+
+    @property
+    def has_run(self) -> bool:
+        """Whether it has ``run``, as a class of jobs has."""
+        return callable(self._get("run"))
+
+    @property
+    def finds_ready_jobs_itself(self) -> bool:
+        """Whether its ``iterReady`` is its own, so that its jobs cannot be claimed by their type."""
+        return bool(self._get("finds_ready_jobs_itself", True))
+
+    @property
+    def loads_rows(self) -> bool:
+        """Whether it has ``load``, which reads the rows of several jobs afresh."""
+        return self._get("load") is not None
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long a claim of its jobs lasts."""
+        return seconds_of(self._get("lease_duration")) or DEFAULT_LEASE_SECONDS
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes that each of its jobs may use in an isolated runner, or None."""
+        limit: int | None = self._get("memory_limit")
+        return limit
+
+    @property
+    def database_only(self) -> bool:
+        """Whether its jobs do nothing outside their database."""
+        return self._get("database_only") is True
+
+    def context(self) -> AbstractContextManager[object]:
+        """Return the context manager that is entered around a run."""
+        context: AbstractContextManager[object] = self._get("contextManager", nullcontext)()
+        return context
+
+    def ready(self) -> Iterable[RunnableView]:
+        """Iterate over the jobs that the source says are ready."""
+        return map(RunnableView, self._get("iterReady")())
+
+    def load(self, session: Session, numbers: list[int]) -> dict[int, RunnableView]:
+        """Return claimed jobs by number, without those that are not found.
+
+        Raises:
+            Exception: whatever the source raises.
+        """
+        if self.loads_rows:
+            found: dict[int, object] = self._get("load")(session, numbers)
+        else:  # a source that uses none of our classes: by convention it has get
+            with use_session(session):
+                found = {number: self._get("get")(number) for number in numbers}
+        return {number: RunnableView(job) for number, job in found.items() if job is not None}
+
+    def missing(self) -> RunnableView:
+        """Return a stand-in for a job whose row in the source's own table is gone."""
+        table = self._get("context_class", self.source)
+        name = getattr(table, "__name__", type(self.source).__name__)
+        return RunnableView(Unloadable(LookupError(f"its row in {name} is missing")))
+
+    def _get(self, name: str, default: Any = None) -> Any:
+        return getattr(self.source, name, default)
+
+
+def seconds_of(duration: timedelta | float | None) -> float | None:
+    """Return a duration, given as timedelta or in seconds, in seconds."""
+    return duration.total_seconds() if isinstance(duration, timedelta) else duration
+
+
+def _readable(read: Callable[[], float | None]) -> float | None:
+    try:
+        limit = read()
+    except BaseException:  # `sys.exit` as well: nothing that a job says of itself ends the run
+        return None
+    return limit if isinstance(limit, int | float) else None
+
+
+def _as_tuple(types: Any) -> tuple[type[BaseException], ...]:
+    """Return error types as a tuple, also where there is one type."""
+    return (types,) if isinstance(types, type) else tuple(types)
+
+
+def _is_whole(row: object, session: Session) -> bool:
+    state: object = inspect(row, raiseerr=False)
+    return not isinstance(state, InstanceState) or (state.session is session and not state.expired)

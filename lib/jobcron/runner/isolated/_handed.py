@@ -1,0 +1,125 @@
+"""Inside a child process: the jobs that the parent hands over, and what watches over them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.orm import Session
+
+from jobcron.jobs.lease import Claim, lost
+from jobcron.queue.loading import Claimed, load_claimed, unloadable
+from jobcron.queue.outcome import Completed
+from jobcron.queue.views import RunnableView, SourceView
+from jobcron.runner.isolated._line import Line
+from jobcron.runner.isolated._memory import memory_limited
+from jobcron.runner.source_runner import Guard, JobEnd
+
+CUT_OFF_STATUS = 70
+"""The exit status of a process that cannot talk to its parent any more."""
+
+
+class HandedFeed:
+    """The jobs that the parent hands over, each claimed already.
+
+    Args:
+        line: to the parent.
+        source: whose jobs they are.
+    """
+
+    def __init__(self, line: Line, source: SourceView) -> None:
+        self._line = line
+        self._source = source
+        self._pending: Claim | None = None
+        self._ended: JobEnd | None = None
+        self._has_failed = False
+
+    def took(self, seconds: float) -> None:
+        """Learn nothing: the parent claims."""
+
+    def forget(self) -> None:
+        """Hold nothing."""
+
+    def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
+        """See `Feed`: say what became of the last job, and wait for the next."""
+        if self._pending is None:
+            self.tell_done()
+            message = None if self._has_failed else self._line.hear()
+            if message is None or "run" not in message:
+                return []
+            self._pending = Claim(*message["run"])
+        session.expunge_all()
+        claimed = load_claimed(self._source, session, self._pending)
+        row = claimed.job.row
+        if row is not None and row.lease_token != self._pending.token:
+            claimed = unloadable(self._pending, lost(self._pending))  # while this process was being started
+        session.commit()
+        self._pending = None
+        self._line.say("started")
+        return [claimed]
+
+    def ended(self, end: JobEnd) -> None:
+        """Keep what became of a job until that is told; after one that did not complete there is no next."""
+        self._ended = end
+        self._has_failed = not isinstance(end.outcome, Completed)
+
+    def tell_done(self) -> None:
+        """Tell the parent what became of the job that ran, if one did and it is decided."""
+        if self._ended is None:
+            return
+        end, self._ended = self._ended, None
+        self._line.say(
+            "done",
+            is_completed=isinstance(end.outcome, Completed),
+            oops_ids=end.oops_ids,
+            outcome=end.outcome.kind,
+            seconds=end.seconds,
+        )
+
+
+class ChildGuard(Guard):
+    """Watches over what only the job's own process can see to: memory, and the line to the parent.
+
+    Args:
+        line: to the parent.
+        source: says how much memory a job may use that does not say it.
+        feed: told what becomes of each job.
+    """
+
+    def __init__(self, line: Line, source: SourceView, feed: HandedFeed) -> None:
+        self._line = line
+        self._source = source
+        self._feed = feed
+
+    def run_begins(self) -> None:
+        """Say that the child is ready, and hears signals."""
+        self._line.say("ready")
+
+    def job_begins(self) -> None:
+        """Say that a job is run."""
+        self._line.say("running")
+
+    @contextmanager
+    def around(self, job: RunnableView) -> Iterator[None]:
+        """Limit the memory; end this process where the job has closed the line."""
+        with memory_limited(job.memory_limit or self._source.memory_limit):
+            try:
+                yield
+            finally:
+                if not self._line.is_whole:
+                    # The job has closed what it did not open, the database's connection too perhaps: it is not to
+                    # pass for a database that has gone away, after which the job would be run again.
+                    os._exit(CUT_OFF_STATUS)
+
+    def job_returned(self, *, cleans_up: bool) -> None:
+        """Say that ``run`` is over, and whether the failure hook is called next."""
+        self._line.say("over", cleans_up=cleans_up)
+
+    def confirms_stop(self) -> bool:
+        """Ask whether the parent wants a stop; a job that signals itself would be claimed for ever."""
+        return self._line.is_told_to_stop()
+
+    def job_ended(self, end: JobEnd) -> None:
+        """Hand what became of a job to the feed, which tells it before the next."""
+        self._feed.ended(end)

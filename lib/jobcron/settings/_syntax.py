@@ -1,0 +1,133 @@
+"""The one parser of configuration files: sections, keys and values, each with its line.
+
+The syntax is that of lazr.config and configparser: ``key: value`` or ``key = value``, values that go on in
+indented lines, comments in lines of their own. What those let pass in silence is refused: a section or key given
+twice, and a key that is indented by a slip, which they read as part of the value before it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+from jobcron.errors import ConfigurationError
+from jobcron.settings.settings import SECTION_NAME
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Sequence
+
+TEMPLATE, META, EXTENDS = "job_section", "meta", "extends"
+
+RESERVED = (TEMPLATE, "DEFAULT")
+"""Names that no section may have: the schema's own, and configparser's."""
+
+_SECTION = re.compile(r"\[(.*)\]\s*")
+_KEY = re.compile(r"([^\s#;:=\[][^:=]*?)\s*[:=]\s*(.*)")
+_INDENTED_KEY = re.compile(r"\s+([A-Za-z_]\w*)\s*[:=](\s|$)?")
+
+
+class Entry(NamedTuple):
+    """A key and its value, or the beginning of a section: then the key is empty.
+
+    Attributes:
+        section: the section's name.
+        key: the key's.
+        value: its text, without blanks around it; lines of a longer one are separated by line feeds.
+        line: the number of its first line.
+    """
+
+    section: str
+    key: str
+    value: str
+    line: int
+
+
+def entries(
+    path: str, text: str, keys: Container[str] = (), reserved: Sequence[str] = RESERVED
+) -> Iterator[Entry]:
+    """Iterate over what a configuration file says; no further than the caller goes on.
+
+    Args:
+        path: of the file, for messages.
+        text: its content.
+        keys: every key that a section may have: none of these begins a further line of a value.
+        reserved: names that no section may have.
+
+    Raises:
+        ConfigurationError: the syntax is wrong; the message names file and line.
+    """
+    first: dict[tuple[str, str], int] = {}
+    section, current = "", Entry("", "", "", 0)
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+        stripped = line.strip()
+        if stripped.startswith(("#", ";")):
+            continue
+        if not stripped or line[0].isspace():
+            if stripped:
+                _check_indented(f"{path}, line {number}", line, current, keys)
+            current = current._replace(value=f"{current.value}\n{stripped}")
+            continue
+        if current.line:
+            yield current._replace(value=current.value.strip())
+        current = _entry(f"{path}, line {number}", line, section, reserved)._replace(line=number)
+        section, name = current.section, (current.section, current.key)
+        if name in first:
+            what = f"section [{section}]" + (f", key {current.key}" if current.key else "")
+            raise ConfigurationError(f"{path}, line {number}: {what}: given twice, first in line {first[name]}")
+        first[name] = number
+    if current.line:
+        yield current._replace(value=current.value.strip())
+
+
+def extended(path: str, base: str) -> str:
+    """Return the path of the file that a file extends.
+
+    Args:
+        path: of the file.
+        base: the value of its key ``extends``.
+
+    Raises:
+        ConfigurationError: the value is an absolute path.
+    """
+    if os.path.isabs(base):
+        raise ConfigurationError(
+            f"{path}: section [{META}], key {EXTENDS}: expected a path from this file's folder, got: {base}"
+        )
+    return os.path.normpath(os.path.join(os.path.dirname(path), base))
+
+
+def _entry(place: str, line: str, section: str, reserved: Sequence[str]) -> Entry:
+    """Return what a line begins that is not indented."""
+    if line.startswith("["):
+        found = _SECTION.fullmatch(line)
+        name = found[1] if found else ""
+        if not SECTION_NAME.fullmatch(name) or len(name) < 3 or name in reserved:
+            raise ConfigurationError(
+                f"{place}: expected a section's name of 3 to 64 letters, digits, _ and -, "
+                f"beginning with a letter, and none of {', '.join(RESERVED)}, got {line.strip()!r}"
+            )
+        return Entry(name, "", "", 0)
+    match = _KEY.match(line)
+    if match is None:  # not shown: it may be a part of a value that is secret
+        raise ConfigurationError(f"{place}: expected a section, a key with its value, or a comment, found neither")
+    if not section:
+        raise ConfigurationError(f"{place}: expected a section before the key {match[1]}")
+    return Entry(section, match[1], match[2], 0)
+
+
+def _check_indented(place: str, line: str, current: Entry, keys: Container[str]) -> None:
+    """Check that an indented line goes on with a value, and is no section or key that was indented by a slip."""
+    if _SECTION.fullmatch(line.strip()):
+        raise ConfigurationError(f"{place}: expected a section at the beginning of the line, got it indented")
+    where = f"{place}: section [{current.section}]" if current.section else place
+    match = _INDENTED_KEY.match(line)
+    # A value's line may be module:callable; nothing is written so that has a blank behind the colon, or is a key.
+    if match and (not current.key or match[2] is not None or match[1] in keys):
+        raise ConfigurationError(
+            f"{where}: expected a key at the beginning of the line, got it indented: {match[1]}"
+        )
+    if not current.key:
+        raise ConfigurationError(f"{where}: expected a key before an indented line, found none")

@@ -1,0 +1,50 @@
+"""Database URLs as SQLAlchemy takes them apart: parsed, and described without their password."""
+
+from __future__ import annotations
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from jobcron.errors import ConfigurationError
+from jobcron.settings.database_url import BACKENDS, PLAIN_SCHEMES, POSTGRESQL
+from jobcron.settings.secrets import is_secret
+
+
+def parse_url(url: str, user: str | None = None) -> URL:
+    """Return the URL of a database, with the driver that we use and, where given, another user.
+
+    The URL's password belongs to the URL's user, so it is dropped for another one, wherever the URL has the two:
+    the password of a role comes by libpq's means (``.pgpass``, a service file, peer authentication).
+
+    Raises:
+        ConfigurationError: not a URL, or of a database that we do not know.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(
+            "expected database_url to be a URL such as sqlite:////var/lib/app/app.db or "
+            "postgresql://user@host/database, got something that cannot be read as one"
+        ) from None  # the cause may quote the password
+    parsed = parsed.set(drivername=PLAIN_SCHEMES.get(parsed.drivername, parsed.drivername))
+    if parsed.drivername not in BACKENDS:
+        raise ConfigurationError(
+            f"expected database_url to name sqlite or postgresql (psycopg2), got {parsed.drivername!r}"
+        )
+    if "@" in (parsed.host or ""):  # the end of the password would be shown as part of the host
+        raise ConfigurationError("expected database_url to have one @, before the host; in a password it is %40")
+    if user and BACKENDS[parsed.drivername] == POSTGRESQL:
+        query = {key: value for key, value in parsed.query.items() if key not in ("user", "password")}
+        parsed = URL.create(parsed.drivername, user, None, parsed.host, parsed.port, parsed.database, query)
+    return parsed
+
+
+def has_password(url: URL) -> bool:
+    """Tell whether a database's URL has a password, wherever."""
+    return bool(url.password) or any(map(is_secret, url.query))
+
+
+def describe_url(url: URL) -> str:
+    """Return a database's URL without its passwords."""
+    shown = url.difference_update_query([key for key in url.query if is_secret(key)])
+    return shown.render_as_string(hide_password=True)

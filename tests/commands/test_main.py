@@ -1,0 +1,67 @@
+"""The ``jobcron`` command: it knows its subcommands, and imports only what it was asked for."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+from jobcron.commands.main import COMMANDS, DJANGO_COMMANDS, SCRIPTS, main
+
+HEAVY = ("sqlalchemy", "zope.interface", "lazr.config")
+
+
+def help_of(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what a command line with ``--help`` prints."""
+    with pytest.raises(SystemExit) as left:
+        main([*arguments, "--help"])
+    assert left.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_subcommand_says_how_it_is_used(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["jobcron"])  # a script puts its own name there
+    assert help_of(name, capsys=capsys).startswith(f"usage: jobcron {name} ")
+
+
+@pytest.mark.parametrize("name", DJANGO_COMMANDS)
+def test_commands_of_django_db_queue_are_known_by_their_old_names(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = name.replace("-", "_")
+    assert help_of(old, capsys=capsys) == help_of(name, capsys=capsys)
+
+
+def test_the_help_names_each_subcommand(capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_of(capsys=capsys)
+    found = [line.split()[0] for line in text.splitlines() if line.startswith("    ") and line[4] != " "]
+    assert found == list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - set(SCRIPTS)))
+def test_a_subcommand_is_in_the_file_of_its_name(name: str) -> None:
+    assert importlib.util.find_spec(f"jobcron.commands._{name.replace('-', '_')}") is not None
+
+
+def test_no_subcommand_is_status_2_and_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert capsys.readouterr().err.startswith("usage: jobcron ")
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("run", "--help")])
+def test_what_needs_no_database_imports_none(arguments: tuple[str, ...]) -> None:
+    code = (
+        "import sys\n"
+        "from jobcron.commands.main import main\n"
+        "try:\n"
+        f"    main({list(arguments)})\n"
+        "except SystemExit as error:\n"
+        f"    print(error.code, *(name for name in {HEAVY} if name in sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr, done.stdout.splitlines()[-1]) == (0, "", "0")

@@ -1,0 +1,192 @@
+"""Trouble with the database that a job brings about, meets, swallows; and that the runner itself meets."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from fooapp import ActJob
+from hastyapp import BriefJob
+from instances import Instance
+from jobcron import DatabaseUnavailable, JobRunner, JobStatus
+from jobcron.jobs.lease import Claim
+from jobcron.queue import error_rules, type_feed
+from jobcron.queue.finish import settled
+from jobcron.runner import job_runner
+from jobcron.testing import BufferLogger
+from processes import configure, end_leases, make
+
+WRITE = ("write", "effect")
+END_OWN_CONNECTION = "SELECT pg_terminate_backend(pg_backend_pid())"
+DEADLOCK = "DO $$ BEGIN RAISE EXCEPTION 'as if' USING ERRCODE = '40P01'; END $$"
+
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+def make_due(instance: Instance) -> None:
+    """Let no job wait for its back-off."""
+    instance.query("UPDATE jobcron_job SET scheduled_start = date_created")
+
+
+@pytest.mark.feature("LP-22")
+@on_postgresql
+def test_a_job_that_always_loses_its_connection_fails_in_the_end(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(error_rules, "MAX_DATABASE_INTERRUPTIONS", 2)
+    job = instance.act(("sql", END_OWN_CONNECTION))
+    pauses = []
+    for _ in range(3):
+        instance.run("act")
+        ((pause,),) = instance.query(
+            "SELECT extract(epoch FROM scheduled_start - statement_timestamp()) FROM jobcron_job"
+        )
+        pauses.append(float(pause))
+        make_due(instance)
+    assert instance.events(job) == ["interrupted", "interrupted", "failed"]
+    assert pauses[1] > pauses[0] > 0
+    assert len(instance.oopses()) == 1
+
+
+@pytest.mark.feature("LP-22")
+@on_postgresql
+@pytest.mark.parametrize("statement", [END_OWN_CONNECTION, DEADLOCK], ids=["lost", "deadlock"])
+@pytest.mark.parametrize("goes_on", [True, False], ids=["goes on", "returns"])
+def test_a_trouble_that_a_job_swallows_is_no_failure_of_the_jobs(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, statement: str, goes_on: bool
+) -> None:
+    def run(self: ActJob) -> None:
+        with suppress(DBAPIError):
+            self.act_sql(statement)
+        if goes_on:
+            self.act_sql("SELECT 1")
+
+    monkeypatch.setattr(ActJob, "run", run)
+    job = instance.act()
+    instance.run("act")
+    row = instance.row(job)
+    assert (row.status, row.attempt_count) == (JobStatus.WAITING, 0)
+    assert instance.events(job) == ["interrupted"]
+
+
+@on_postgresql
+def test_a_failed_transaction_without_any_trouble_is_the_jobs_failure(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: ActJob) -> None:
+        with suppress(DBAPIError):
+            self.act_sql("SELECT 1 / 0")
+
+    monkeypatch.setattr(ActJob, "run", run)
+    job = instance.act()
+    instance.run("act")
+    assert instance.row(job).status is JobStatus.FAILED
+
+
+@pytest.mark.feature("LP-19")
+def test_a_job_that_kills_whoever_loads_it_fails_for_its_deaths_and_the_others_complete(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Death(BaseException):
+        """Ends the process, as far as the run can tell."""
+
+    load = ActJob.load.__func__  # type: ignore[attr-defined]
+    deadly, neighbour = instance.act(WRITE), instance.act(WRITE)
+
+    def deadly_load(cls: Any, session: Any, numbers: list[int]) -> Any:
+        if deadly in numbers:
+            raise Death
+        return load(cls, session, numbers)
+
+    monkeypatch.setattr(ActJob, "load", classmethod(deadly_load))
+    for deaths in range(4):
+        with pytest.raises(Death):
+            instance.run("act")
+        assert (instance.row(deadly).status, instance.row(deadly).crash_count) == (JobStatus.RUNNING, deaths)
+        end_leases(instance)
+    instance.run("act")
+    assert instance.row(deadly).status is JobStatus.FAILED
+    assert "CrashLimitReached" in instance.oopses()[0].read_text()
+    assert instance.ledger() == [(neighbour, 1, "effect")]
+
+
+def test_jobs_that_cannot_be_loaded_for_the_databases_fault_go_back_at_once(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(cls: Any, session: Any, numbers: list[int]) -> Any:
+        session.execute(text("SELECT * FROM no_such_table"))
+
+    job = instance.act(WRITE)
+    monkeypatch.setattr(ActJob, "load", classmethod(refuse))
+    with pytest.raises(DBAPIError):
+        JobRunner.runFromSource(ActJob, instance.database, BufferLogger())
+    row = instance.row(job)
+    assert (row.status, row.attempt_count, row.crash_count) == (JobStatus.WAITING, 0, 0)
+
+
+@pytest.mark.feature("LP-23")
+@on_postgresql
+def test_a_server_that_lets_nobody_wait_for_locks_costs_no_outcome(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = instance.database.engine.url.database
+    instance.query(f'ALTER DATABASE "{name}" SET lock_timeout = 100')
+    instance.database.engine.dispose()
+    held = threading.Event()
+
+    def hold(job: int) -> None:
+        with instance.database.begin() as connection:
+            connection.execute(text("SELECT 1 FROM jobcron_job WHERE id = :id FOR UPDATE"), {"id": job})
+            held.set()
+            time.sleep(1)
+
+    def run(self: ActJob) -> None:
+        holder.start()
+        assert held.wait(10)
+        raise ValueError("no such foo")
+
+    monkeypatch.setattr(ActJob, "run", run)
+    job = instance.act()
+    holder = threading.Thread(target=hold, args=[job])
+    instance.run("act")
+    holder.join()
+    assert instance.row(job).status is JobStatus.FAILED
+    assert len(instance.oopses()) == 1
+
+
+@on_postgresql
+def test_what_a_dead_process_has_left_at_work_is_not_waited_for_for_ever(instance: Instance) -> None:
+    job = instance.act()
+    past = "SELECT id FROM jobcron_job WHERE id = :id FOR UPDATE"
+    instance.query(
+        "UPDATE jobcron_job SET status = 1, lease_token = 1, attempt_count = 1, date_started = now(), "
+        "lease_expires = now() + interval '1 hour' WHERE id = :id",
+        id=job,
+    )
+    with instance.database.engine.begin() as connection:
+        connection.execute(text(past), {"id": job})
+        begun = time.monotonic()
+        assert settled(instance.database, Claim(job, 1)) is None
+        assert time.monotonic() - begun < 15
+    assert settled(instance.database, Claim(job, 1)) is JobStatus.RUNNING
+
+
+def test_a_run_ends_where_jobs_that_waited_too_long_cannot_go_back(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise DatabaseUnavailable("away")
+
+    configure(instance, in_a_hurry=True)
+    monkeypatch.setattr(type_feed, "BATCH_SECONDS", 100.0)
+    monkeypatch.setattr(job_runner, "give_back", refuse)
+    for _ in range(10):
+        make(instance, BriefJob, ("sleep", 0.2))
+    with pytest.raises(DatabaseUnavailable, match="could not be given back"):
+        JobRunner.runFromSource(BriefJob, instance.database, BufferLogger())

@@ -1,0 +1,403 @@
+"""The bug zoo: faults of the systems before us, and others, each put back by a small edit that a proof must catch.
+
+    python tests/proofs/zoo.py [NAME …]   all, or those named; prints the table, leaves with 1 if one got away
+
+Each edit is made in a copy of the checkout, and one proof is run there: it has to fail. Where an edit does not fit
+the code any more, that is an error: the zoo is kept, never thinned out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+
+DEATHS = "tests/proofs/test_deaths.py"
+CUTS = "tests/proofs/test_cuts.py"
+STORM = "tests/proofs/test_storm.py"
+ORDERS = "tests/proofs/test_interleavings.py"
+MODEL = "tests/proofs/test_model.py"
+
+
+class Bug(NamedTuple):
+    """A fault, and how it is put back.
+
+    Attributes:
+        name: of the fault, in a word or two.
+        file: that is edited, below lib/jobcron.
+        good: the text that is there, once.
+        bad: what it becomes.
+        proof: what catches it: a test's file, and words of its name.
+        sample: how many places the proof tries, where it takes a sample.
+    """
+
+    name: str
+    file: str
+    good: str
+    bad: str
+    proof: tuple[str, str]
+    sample: int = 0
+
+
+BUGS = (
+    Bug(
+        "no fence at the end", "database/sql/complete.sql",
+        "AND lease_token = :token AND status = 1", "AND :token = :token AND status = 1",
+        (ORDERS, "two_runners"),
+    ),
+    Bug(
+        "completed whatever its status", "database/sql/complete.sql",
+        "AND lease_token = :token AND status = 1", "AND lease_token = :token",
+        ("tests/runner/test_fence.py", "moved_by_hand"),
+    ),
+    Bug(
+        "claims do not lock", "database/sql/claim.postgresql.sql",
+        "        FOR NO KEY UPDATE SKIP LOCKED\n", "",
+        ("tests/queue/test_races.py", "four_runners"),
+    ),
+    Bug(
+        "lease by the client's clock", "database/sql/__init__.py",
+        'return f"({POSTGRESQL_NOW} + make_interval(secs => {seconds}))"',
+        'import time; return f"(to_timestamp({time.time()}) + make_interval(secs => {seconds}))"',
+        ("tests/database/test_clock.py", "wrong_clock"),
+    ),
+    Bug(
+        "due times by the client's clock", "database/sql/__init__.py",
+        'return text.replace("@now", POSTGRESQL_NOW if dialect == "postgresql" else SQLITE_NOW).strip()',
+        'import time; now = f"to_timestamp({time.time()})" if dialect == "postgresql" else SQLITE_NOW; '
+        'return text.replace("@now", now).strip()',
+        ("tests/database/test_clock.py", "wrong_clock"),
+    ),
+    Bug(
+        "two commits", "runner/_completion.py",
+        '        completed = execute(session.connection(), "complete", attempt.parameters)\n',
+        '        session.commit()\n'
+        '        completed = execute(session.connection(), "complete", attempt.parameters)\n',
+        (DEATHS, "any_line"), 400,
+    ),
+    Bug(
+        "status before the work", "runner/_executor.py",
+        "            self._run(attempt)\n"
+        "            return self._failure.ended(complete(self._database, attempt))\n",
+        "            from jobcron.database.statements import execute\n"
+        "            with self._database.begin() as early:\n"
+        '                execute(early, "complete", attempt.parameters)\n'
+        "            self._run(attempt)\n"
+        "            attempt.commit_begins()\n"
+        "            attempt.session.commit()\n"
+        "            return Ended(Completed())\n",
+        (DEATHS, "any_line"), 400,
+    ),
+    Bug(
+        "lock file removed", "scripts/_lock.py",
+        "        if descriptor is not None:\n            os.close(descriptor)\n",
+        "        if descriptor is not None:\n            os.unlink(self.path)\n            os.close(descriptor)\n",
+        ("tests/scripts/test_lock.py", "its_file_stays or left_behind or taken_again or letting_go_twice"),
+    ),
+    Bug(
+        "lock not checked after locking", "scripts/_lock.py",
+        "            if self._is_the_file(descriptor):\n", "            if True:\n",
+        ("tests/scripts/test_lock.py", "removed"),
+    ),
+    Bug(
+        "lock shared with a child", "scripts/_lock.py",
+        "        os.register_at_fork(after_in_child=self.release)\n", "",
+        ("tests/scripts/test_lock.py", "child_that_outlives"),
+    ),
+    Bug(
+        "a lock that cannot be signed is none", "scripts/_lock.py",
+        "        with suppress(OSError):  # a full disk", "        if True:  # a full disk",
+        ("tests/proofs/test_faults.py", "file_that_fails"),
+    ),
+    Bug(
+        "lock through a link", "scripts/_lock.py",
+        "os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC", "os.O_RDWR | os.O_CREAT | os.O_CLOEXEC",
+        ("tests/scripts/test_lock.py", "symbolic_link"),
+    ),
+    Bug(
+        "reported twice", "runner/failure.py",
+        "        report = self._report(attempt, ended)\n",
+        "        report = self._report(attempt, ended)\n"
+        "        if report is not None:\n"
+        '            again = {**report.content, "id": report.id[:-8] + "ffffffff"}\n'
+        "            self._reporter.utility.publish(again)\n",
+        (DEATHS, "any_line"), 1,
+    ),
+    Bug(
+        "row before report", "runner/failure.py",
+        "        report = self._report(attempt, ended)\n",
+        "        if ended.outcome.reported:\n"
+        "            from jobcron.runner._telling import job_oops_id\n"
+        "            early = job_oops_id(self._reporter.utility.prefix, attempt.claim, attempt.facts.uuid)\n"
+        "            set_aside(self._database, attempt.claim, ended.outcome, oops_id=early)\n"
+        "        report = self._report(attempt, ended)\n",
+        (DEATHS, "any_line"), 400,
+    ),
+    Bug(
+        "an error is swallowed", "runner/_executor.py",
+        "            return self._judge(attempt, cause)\n",
+        "            return Ended(Completed()) if type(cause) is ValueError else self._judge(attempt, cause)\n",
+        (DEATHS, "any_line"), 1,
+    ),
+    Bug(
+        "token reset at the end", "database/sql/set_aside.sql",
+        "    lease_expires = NULL,\n", "    lease_expires = NULL, lease_token = 0,\n",
+        (DEATHS, "any_line"), 1,
+    ),
+    Bug(
+        "live jobs are taken over", "database/sql/reclaim.postgresql.sql",
+        "AND lease_expires <= @now", "AND lease_expires <= @now + interval '1 hour'",
+        ("tests/runner/test_death.py", "runs_again_when_its_lease_has_ended"),
+    ),
+    Bug(
+        "taken over under the old token", "database/sql/reclaim.postgresql.sql",
+        "lease_token = lease_token + 1", "lease_token = lease_token",
+        (ORDERS, "two_runners"),
+    ),
+    Bug(
+        "never taken over", "database/sql/reclaim.sqlite.sql",
+        "WHERE status = 1 AND type = :type AND lease_expires <= @now", "WHERE 0 AND :type = 0",
+        (DEATHS, "any_line"), 60,
+    ),
+    Bug(
+        "deaths are not counted", "database/sql/reclaim.sqlite.sql",
+        "crash_count = crash_count + 1", "crash_count = crash_count",
+        ("tests/runner/test_death.py", "fails_at_the_third_death"),
+    ),
+    Bug(
+        "poison takes its neighbours along", "database/sql/claim.sqlite.sql",
+        "WHERE place = 1 OR crashes = 0", "WHERE place > 0",
+        ("tests/queue/test_races.py", "claimed_alone"),
+    ),
+    Bug(
+        "a retry keeps its work", "runner/_executor.py",
+        "            self._undo(attempt, raised, cause)\n",
+        "            if type(cause).__name__ == 'NotYet':\n                attempt.session.commit()\n"
+        "            self._undo(attempt, raised, cause)\n",
+        (DEATHS, "any_line"), 1,
+    ),
+    Bug(
+        "commits pass no fence", "runner/_fence.py",
+        "if attempt is None or not attempt.needs_fence(connection):", "if True:",
+        ("tests/runner/test_fence.py", "no_way_to_commit"),
+    ),
+    Bug(
+        "only the session's commits pass a fence", "runner/_fence.py",
+        '    event.listen(bind, "commit", check)\n    event.listen(bind, "handle_error", note_trouble)\n'
+        '    try:\n        yield\n    finally:\n        event.remove(bind, "commit", check)\n',
+        '    event.listen(session, "before_commit", lambda s: check(s.connection()))\n'
+        '    event.listen(bind, "handle_error", note_trouble)\n'
+        "    try:\n        yield\n    finally:\n",
+        ("tests/runner/test_fence.py", "no_way_to_commit and connection"),
+    ),
+    Bug(
+        "no fence after a refused commit", "runner/_completion.py",
+        "        attempt.commit_returned()", "        pass",
+        ("tests/runner/test_fence.py", "commit_that_was_refused"),
+    ),
+    Bug(
+        "a keeper blocked by a lock", "database/database.py",
+        "            if self._lock_seconds is not None:\n", "            if False:\n",
+        ("tests/runner/test_limits.py", "holds_what_the_keeper_wants"),
+    ),
+    Bug(
+        "limits wait for the database", "runner/_keeper.py",
+        "            self._turn.set()\n\n", "            self._look_after(attempt, time.monotonic())\n\n",
+        ("tests/runner/test_limits.py", "does_not_wait_for_a_keeper"),
+    ),
+    Bug(
+        "an interruption is erased", "runner/_keeper.py",
+        "            attempt.clock.withdraw(error)\n", "            attempt.clock.interrupted = None\n",
+        ("tests/runner/test_limits.py", "swallows_its_time_limit"),
+    ),
+    Bug(
+        "a job ends its connections for ever", "queue/error_rules.py",
+        "    Interruption.CONNECTION_LOST,\n", "",
+        ("tests/database/test_trouble.py", "always_loses_its_connection"),
+    ),
+    Bug(
+        "acquire returns what has started", "jobs/status.py",
+        "NOT_STARTED = (WAITING, SUSPENDED, BLOCKED)", "NOT_STARTED = (WAITING, RUNNING, SUSPENDED, BLOCKED)",
+        ("tests/queue/test_source.py", "once_the_old_one_has_started"),
+    ),
+    Bug(
+        "a retry fights its twin", "queue/finish.py",
+        "        twin = twin_of(connection, claim.id)\n", "        twin = None\n",
+        ("tests/queue/test_races.py", "superseded"),
+    ),
+    Bug(
+        "no renewal", "runner/attempt.py",
+        "            if _renew(connection, attempt):\n", "            if True:\n",
+        ("tests/runner/test_keeper.py", "longer_than_its_lease_is_not_taken"),
+    ),
+    Bug(
+        "ends are written without a token", "database/sql/set_aside.sql",
+        "AND lease_token = :token", "AND lease_token >= :token",
+        ("tests/runner/test_fence.py", "no_other_end or interruption_is_not"),
+    ),
+    Bug(
+        "a commit without an answer has failed", "runner/_completion.py",
+        "    if row is not None and row == (JobStatus.COMPLETED, claim.token):", "    if row is None:",
+        (CUTS, "any_commit and after"),
+    ),
+    Bug(
+        "a commit without an answer has arrived", "runner/_completion.py",
+        '    stopped = Stopped(error, "the connection was lost while committing", 1.0)\n',
+        '    return Completed(detail="surely")\n'
+        '    stopped = Stopped(error, "the connection was lost while committing", 1.0)\n',
+        ("tests/runner/test_death.py", "commit_without_an_answer and before"),
+    ),
+    Bug(
+        "reports through a link", "settings/directories.py",
+        "                os.link(temporary, path)\n",
+        "                with open(path, \"wb\") as file:\n                    file.write(content)\n",
+        ("tests/reports/test_oops.py", "symbolic_link"),
+    ),
+    Bug(
+        "due times are ignored", "database/sql/claim.sqlite.sql",
+        "      AND job.scheduled_start <= @now\n", "",
+        ("tests/runner/test_life_of_a_job.py", "waits_for_its_delay"),
+    ),
+    Bug(
+        "the worst priority first", "queue/loading.py",
+        "            jobs = source.load(session, [claim.id for claim in claims])\n",
+        "            claims = claims[::-1]\n"
+        "            jobs = source.load(session, [claim.id for claim in claims])\n",
+        ("tests/queue/test_races.py", "in_order_of_priority"),
+    ),
+    Bug(
+        "a status that lies", "scripts/_endings.py",
+        '_log(script).error("%s", error, extra=TOLD)\n        return error.exit_status\n',
+        '_log(script).error("%s", error)\n        return 0\n',
+        ("tests/scripts/test_script.py", "another_version"),
+    ),
+    Bug(
+        "what goes back has been counted", "queue/outcome.py",
+        'class NotStarted(Outcome):\n    """The job was claimed and given back untouched; its history does not '
+        'mention it."""\n\n    status = JobStatus.WAITING\n    kind = EventKind.GIVEN_BACK\n    counted = False',
+        'class NotStarted(Outcome):\n    """The job was claimed and given back untouched; its history does not '
+        'mention it."""\n\n    status = JobStatus.WAITING\n    kind = EventKind.GIVEN_BACK\n    counted = True',
+        ("tests/runner/test_keeper.py", "given_back_and_another"),
+    ),
+    Bug(
+        "no transaction after a failed BEGIN", "database/transactions.py",
+        "    engine.dialect.do_begin = _begin  # type: ignore[method-assign, assignment]\n",
+        '    event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))\n',
+        (ORDERS, "two_runners and sqlite"),
+    ),
+    Bug(
+        "a requeue keeps its attempts", "jobs/hand_moves.py",
+        "            attempt_count=0,\n            crash_count=0,\n", "            crash_count=0,\n",
+        (MODEL, "oracle"),
+    ),
+    Bug(
+        "expiry is ignored", "database/sql/claim.sqlite.sql",
+        "      AND (job.expires_at IS NULL OR job.expires_at > @now)\n", "",
+        (MODEL, "oracle and sqlite"),
+    ),
+    Bug(
+        "bound to a session", "queue/claim.py",
+        "    rows = execute(connection, statement, parameters).all()\n",
+        "    rows = execute(connection, statement, parameters).all()\n"
+        '    if connection.dialect.name == "postgresql":\n'
+        '        connection.exec_driver_sql("SELECT pg_advisory_lock_shared(7)")\n',
+        ("tests/proofs/test_pooling.py", "deaths or more_clients"),
+    ),
+    Bug(
+        "one stray type breaks the run", "jobs/registry.py",
+        "        return _classes[name]\n    except KeyError:\n",
+        "        return _classes[name]\n    except ZeroDivisionError:\n",
+        ("tests/queue/test_source.py", "type_without_a_class"),
+    ),
+    Bug(
+        "a forked copy goes on", "runner/attempt.py",
+        "os._exit(COPY_STATUS)", "pass",
+        ("tests/runner/isolated/test_isolate.py", "copy_that_a_job_makes"),
+    ),
+    Bug(
+        "the parent renews nothing", "runner/isolated/runner.py",
+        "now >= attempt.clock.renew_at", "now < 0",
+        ("tests/runner/isolated/test_isolate.py", "parent_renews"),
+    ),
+    Bug(
+        "a dead child's commit is overlooked", "runner/isolated/_deaths.py",
+        "status is not JobStatus.RUNNING:", "status is not JobStatus.COMPLETED:",
+        ("tests/runner/isolated/test_isolate.py", "committed_before_its_process_died"),
+    ),
+)  # fmt: skip
+
+
+class Catch(NamedTuple):
+    """What became of a bug."""
+
+    bug: Bug
+    is_caught: bool
+    seconds: float
+    said: str
+
+
+def copy_of_the_checkout(folder: Path) -> Path:
+    """Copy what the proofs need, and return the copy."""
+    place = folder / "checkout"
+    place.mkdir()
+    for name in ("lib", "tests", "examples", "configs", "schema", "cronscripts", "docs"):
+        shutil.copytree(
+            ROOT / name, place / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+        )
+    for name in ("setup.cfg", "pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, place / name)
+    return place
+
+
+def catch(bug: Bug) -> Catch:
+    """Put a bug back in a copy, and run its proof there.
+
+    Raises:
+        AssertionError: the bug's edit does not fit the code.
+    """
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="jobcron-zoo-") as folder:
+        place = copy_of_the_checkout(Path(folder))
+        path = place / "lib" / "jobcron" / bug.file
+        text = path.read_text()
+        assert text.count(bug.good) == 1, f"{bug.name}: expected its text once in {bug.file}: {bug.good!r}"
+        path.write_text(text.replace(bug.good, bug.bad))
+        file, words = bug.proof
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--tb=line"]
+        environment = {**os.environ, "PYTHONPATH": str(place / "lib")}
+        if bug.sample:
+            environment["PROOF_SAMPLE"] = str(bug.sample)
+        done = subprocess.run(
+            [*command, file, "-k", words], cwd=place, env=environment, capture_output=True, text=True, check=False
+        )
+    last = [line for line in done.stdout.splitlines() if line.strip()][-1:]
+    # 1: a test failed. Anything else, no test or an error of pytest's own, has caught nothing.
+    said = "".join(last)
+    return Catch(bug, done.returncode == 1 and " failed" in said, time.monotonic() - started, said)
+
+
+def main(names: list[str]) -> int:
+    """Print the table, and return the exit status."""
+    chosen = [bug for bug in BUGS if not names or bug.name in names]
+    assert chosen, f"expected names of {', '.join(bug.name for bug in BUGS)}, got {names}"
+    away = 0
+    for bug in chosen:
+        found = catch(bug)
+        away += not found.is_caught
+        verdict = "caught" if found.is_caught else "GOT AWAY"
+        print(f"{verdict:<9} {found.seconds:5.0f} s  {bug.name:<40} {bug.proof[0]}: {bug.proof[1]}", flush=True)
+        if not found.is_caught:
+            print(f"          {found.said}", flush=True)
+    print(f"{len(chosen) - away} of {len(chosen)} caught")
+    return 1 if away else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

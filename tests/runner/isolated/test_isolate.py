@@ -1,0 +1,504 @@
+"""The isolated runner: whatever a job does to its process, it ends as one outcome, and the others are run."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import harshapp
+from instances import Instance, wait_until
+from jobcron import DatabaseUnavailable, JobCronScript, JobStatus
+from jobcron.errors import ProcessNotStarted
+from jobcron.queue.claim import claim
+from jobcron.runner.isolated._child import Child
+from jobcron.testing import BufferLogger, use_session
+
+SECTIONS = """
+[harsh]
+source_interface: harshapp.HarshJob
+runner_class: ProcessJobRunner
+max_workers: {workers}
+
+[long]
+source_interface: harshapp.LongJob
+runner_class: TwistedJobRunner
+
+[in_process]
+source_interface: harshapp.HarshJob
+"""
+
+
+@pytest.fixture
+def harsh(instance: Instance) -> Instance:
+    """Return an instance with the jobs of `harshapp`."""
+    configure(instance)
+    with instance.database.begin() as connection:
+        harshapp.Base.metadata.create_all(connection)
+    return instance
+
+
+def configure(instance: Instance, workers: int = 1, lock_dir: Path | None = None) -> None:
+    """Write the configuration."""
+    more = f"lock_dir: {lock_dir}" if lock_dir else ""
+    instance.configure(more, SECTIONS.format(workers=workers))
+    path = instance.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("fooapp:register", "harshapp"))
+
+
+def make(instance: Instance, *things: str, **values: Any) -> list[int]:
+    """Commit a job for each thing to do, and return their numbers."""
+    with instance.session() as session:
+        return [harshapp.HarshJob.create(do=thing, session=session, **values).id for thing in things]
+
+
+def processes(instance: Instance) -> dict[int, int]:
+    """Return the process of each job whose work was committed."""
+    return dict(instance.query("SELECT job, number FROM process ORDER BY id"))
+
+
+def reports(instance: Instance) -> list[dict[str, Any]]:
+    """Return what all reports say."""
+    return [json.loads(path.read_text()) for path in instance.oopses()]
+
+
+def is_alive(number: int) -> bool:
+    """Tell whether a process lives and is no zombie."""
+    with suppress(OSError):
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+@pytest.mark.feature("LP-24")
+@pytest.mark.parametrize(
+    ("thing", "kind", "said"),
+    [
+        ("fail", "ValueError", "as any job may"),
+        ("have_no_limit_to_tell", "SystemExit", "no limit to tell"),
+        ("die", "ProcessDied", "killed by SIGSEGV"),
+        ("die_without_sense", "TypeError", "not iterable"),
+        ("be_killed", "ProcessDied", "perhaps by the kernel because memory had run out"),
+        ("leave", "ProcessDied", "left with status 0 in the middle of it"),
+        ("press_a_key", "KeyboardInterrupt", ""),
+        ("terminate_itself", "Interrupted", "a second SIGTERM"),
+        ("hang", "TimeLimitExceeded", "ran longer than 1 seconds"),
+        ("ignore_everything", "TimeLimitExceeded", "ran longer than 1 seconds"),
+        ("stop", "TimeLimitExceeded", "ran longer than 1 seconds"),
+        ("say_nonsense", "ProcessDied", "expected a message, got b'{"),
+        ("say_too_much", "ProcessDied", "expected a message of at most"),
+        ("say_it_is_done", "ProcessDied", "expected the end of its job, which runs"),
+        ("say_it_starts_again", "ProcessDied", "expected a job to start once"),
+        ("close_everything", "ProcessDied", "left with status 70"),
+        ("print", "OutputLimitExceeded", "printed more than 1048576 bytes"),
+        ("take_memory", "MemoryError", ""),
+        ("take_memory_in_children", "MemoryLimitExceeded", "more than 419430400"),
+    ],
+)
+def test_what_harms_its_process_fails_with_one_report_and_the_others_are_run(
+    harsh: Instance, thing: str, kind: str, said: str
+) -> None:
+    first, bad, last = make(harsh, "well", thing, "well")
+    err = harsh.run("harsh")
+    assert [harsh.row(job).status for job in (first, bad, last)] == [
+        JobStatus.COMPLETED,
+        JobStatus.FAILED,
+        JobStatus.COMPLETED,
+    ], err
+    (report,) = reports(harsh)
+    assert report["type"] == kind
+    assert said in report["value"]
+    assert report["req_vars"]["job_id"] == bad
+    row = harsh.row(bad)
+    assert row.oops_id == report["id"]
+    assert row.attempt_count == 1
+    assert row.crash_count == 0
+    ran_in = processes(harsh)
+    assert set(ran_in) == {first, last}  # what the bad one wrote was rolled back
+    assert ran_in[first] != ran_in[last], "the process of a job that failed has run another one"
+    assert not any(is_alive(number) for number in ran_in.values())
+    assert "INFO    Ran 2 HarshJob jobs." in err
+    assert "INFO    1 HarshJob jobs did not complete." in err
+    assert harsh.query("SELECT completed, incomplete, oopses FROM jobcron_run") == [(2, 1, 1)]
+
+
+@pytest.mark.feature("LP-24")
+def test_the_last_words_of_a_process_are_in_its_report(harsh: Instance) -> None:
+    make(harsh, "leave", "die")
+    harsh.command("run", "harsh")
+    texts = sorted("\n".join(report["tb_text"]) for report in reports(harsh))
+    assert any("these were its last words" in text for text in texts)
+    assert any("do_die" in text for text in texts)  # faulthandler's traceback
+
+
+@pytest.mark.feature("LP-23", "LP-24")
+def test_work_that_was_committed_before_its_process_died_is_completed(harsh: Instance) -> None:
+    job, after = make(harsh, "die_after_the_commit", "well")
+    _, err = harsh.command("run", "harsh")
+    assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2
+    assert sorted(processes(harsh)) == [job, after]
+    assert reports(harsh) == []
+    assert "INFO    Ran 2 HarshJob jobs." in err
+    assert "did not complete" not in err
+
+
+@pytest.mark.feature("LP-24")
+def test_jobs_that_complete_share_a_process(harsh: Instance) -> None:
+    make(harsh, "well", "well", "well")
+    harsh.command("run", "harsh")
+    numbers = set(processes(harsh).values())
+    assert len(numbers) == 1
+    assert os.getpid() not in numbers
+
+
+@pytest.mark.feature("LP-24")
+def test_the_parent_holds_nothing_in_the_database_while_a_job_runs_whose_limit_it_asked_for(
+    harsh: Instance,
+) -> None:
+    (job,) = make(harsh, "ask_for_the_limit")
+    harsh.run("harsh")
+    assert harsh.row(job).status is JobStatus.COMPLETED
+    assert harsh.events(job) == []
+
+
+@pytest.mark.feature("LP-24")
+def test_what_a_job_prints_goes_to_the_log_and_never_to_standard_output(harsh: Instance) -> None:
+    (job,) = make(harsh, "print_a_little")
+    out, err = harsh.command("run", "harsh")
+    assert out == ""
+    assert ": a line\n" in err
+    assert ": another line\\x1b[31m\n" in err
+    assert harsh.row(job).status is JobStatus.COMPLETED
+
+
+@pytest.mark.feature("LP-24")
+@pytest.mark.parametrize("section", ["harsh", "in_process"])
+@pytest.mark.parametrize("thing", ["fork", "fork_and_wait"])
+def test_a_copy_that_a_job_makes_of_its_process_commits_nothing(harsh: Instance, section: str, thing: str) -> None:
+    job, after = make(harsh, thing, "nap")
+    _, log = harsh.command("run", section)
+    assert "Ran 2 HarshJob jobs." in log
+    assert "lost its lease" not in log
+    assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2
+    assert sorted(job for (job,) in harsh.query("SELECT job FROM process")) == [job, after]
+    said = [report["value"] for report in reports(harsh)]
+    if section == "in_process":
+        assert said == []
+    else:
+        assert [value for value in said if "left 1 processes behind" not in value] == []
+        assert len(said) <= 1
+
+
+@pytest.mark.feature("LP-24")
+@pytest.mark.parametrize("thing", ["leave_behind", "leave_in_a_session", "leave_an_orphan"])
+def test_what_a_job_leaves_behind_is_killed_wherever_it_has_gone(
+    harsh: Instance, tmp_path: Path, thing: str
+) -> None:
+    path = tmp_path / "left"
+    with subprocess.Popen(["sleep", "600"]) as of_the_application:
+        job, after = make(harsh, thing, "well", path=str(path))
+        err = harsh.run("harsh")
+        assert of_the_application.poll() is None
+        of_the_application.kill()
+    assert "left 1 processes behind, which are killed." in err
+    assert not is_alive(int(path.read_text()))
+    assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2
+
+
+@pytest.mark.feature("LP-24")
+def test_what_a_job_that_killed_its_process_had_started_is_killed(harsh: Instance, tmp_path: Path) -> None:
+    path = tmp_path / "left"
+    (job,) = make(harsh, "leave_an_orphan_and_die", path=str(path))
+    harsh.run("harsh")
+    assert not is_alive(int(path.read_text()))
+    assert harsh.row(job).status is JobStatus.FAILED
+
+
+@pytest.mark.feature("LP-24")
+def test_what_copies_of_the_process_log_is_not_mixed_with_what_it_says(harsh: Instance) -> None:
+    job, after = make(harsh, "log_from_copies", "well")
+    err = harsh.run("harsh")
+    assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2, err
+    assert len(set(processes(harsh).values())) == 1
+    lines = [line.rpartition(" ")[2] for line in err.splitlines()]
+    assert sorted(line[0] for line in lines if len(line) == 60_000) == sorted("abc" * 5)  # the threads'
+    assert err.count("FROM ") == 15  # the copies'
+
+
+@pytest.mark.feature("LP-24")
+@pytest.mark.parametrize("section", ["harsh", "in_process"])
+def test_a_signal_to_a_copy_that_a_job_makes_of_its_process_stops_no_run(harsh: Instance, section: str) -> None:
+    job, after = make(harsh, "end_a_copy", "well")
+    harsh.command("run", section)
+    assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2
+    assert harsh.events(job) == []
+
+
+@pytest.mark.feature("LP-24")
+def test_a_job_that_the_kernel_kills_because_memory_has_run_out_fails_and_the_others_are_run(
+    harsh: Instance, memory_group: Path
+) -> None:
+    bad, after = make(harsh, "run_out_of_memory", "well", path=str(memory_group))
+    harsh.run("harsh")
+    assert [harsh.row(job).status for job in (bad, after)] == [JobStatus.FAILED, JobStatus.COMPLETED]
+    (report,) = reports(harsh)
+    assert report["type"] == "ProcessDied"
+    assert "killed by SIGKILL, perhaps by the kernel because memory had run out" in report["value"]
+    assert set(processes(harsh)) == {after}
+
+
+@pytest.fixture
+def memory_group() -> Iterator[Path]:
+    """Return the directory of a control group whose processes get 200 MB of memory, where one can be made."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, group = line.split(":", 2)
+        mounted, key = ("memory", "memory.limit_in_bytes") if controllers == "memory" else ("", "memory.max")
+        if controllers in ("", "memory"):
+            path = Path("/sys/fs/cgroup", mounted, group.lstrip("/"), f"jobcron-test-{os.getpid()}")
+            with suppress(OSError):
+                path.mkdir()
+                try:
+                    if (path / key).exists():
+                        (path / key).write_text(str(200 * harshapp.MEGABYTE))
+                        yield path
+                        return
+                finally:
+                    path.rmdir()
+    pytest.skip("no control group can be made here; a process that is sent SIGKILL stands for it")
+
+
+@pytest.mark.feature("LP-23", "LP-24")
+def test_the_parent_renews_the_lease_of_a_job_that_cannot_and_nobody_takes_it_over(
+    harsh: Instance, tmp_path: Path
+) -> None:
+    path = tmp_path / "began"
+    with harsh.session() as session:
+        job = harshapp.LongJob.create(seconds=5, path=str(path), session=session).id
+    running = harsh.start("long")
+    wait_until(path.exists, "the job to begin")
+    configure(harsh, lock_dir=tmp_path / "second")  # another host has a lock directory of its own
+    while running.poll() is None:
+        harsh.command("run", "long")
+        time.sleep(0.3)
+    assert running.returncode == 0
+    row = harsh.row(job)
+    assert (row.status, row.attempt_count, row.lease_token) == (JobStatus.COMPLETED, 1, 1)
+    assert len(path.read_text().splitlines()) == 1
+
+
+@pytest.mark.feature("LP-23", "LP-24")
+def test_a_parent_that_was_stopped_past_the_lease_commits_nothing(harsh: Instance, tmp_path: Path) -> None:
+    path = tmp_path / "began"
+    with harsh.session() as session:
+        job = harshapp.LongJob.create(seconds=2, path=str(path), session=session).id
+    running = harsh.start("long")
+    wait_until(lambda: path.exists() and path.read_text(), "the job to begin")
+    child = int(path.read_text())
+    running.send_signal(signal.SIGSTOP)
+    os.kill(child, signal.SIGSTOP)  # or it ends before it is taken over, where the machine is slow
+    harsh.end_lease(job)
+    configure(harsh, lock_dir=tmp_path / "second")  # another host has a lock directory of its own
+    second = harsh.start("long")
+    wait_until(lambda: harsh.row(job).lease_token == 2, "the job to be taken over")
+    os.kill(child, signal.SIGCONT)
+    running.send_signal(signal.SIGCONT)
+    _, err = running.communicate()
+    assert "lost its lease; nothing was committed." in err
+    assert "Ran 1 LongJob" not in err
+    _, err = second.communicate()
+    assert "Ran 1 LongJob jobs." in err
+    row = harsh.row(job)
+    assert (row.status, row.attempt_count, row.crash_count) == (JobStatus.COMPLETED, 2, 1)
+    assert reports(harsh) == []
+
+
+@pytest.mark.feature("LP-24")
+def test_sigterm_puts_the_job_back_and_ends_its_process(harsh: Instance, tmp_path: Path) -> None:
+    path = tmp_path / "began"
+    conf = harsh.path / "jobcron.conf"
+    conf.write_text(conf.read_text().replace("oops_prefix: T", "oops_prefix: T\ngrace_seconds: 0s"))
+    with harsh.session() as session:
+        job = harshapp.LongJob.create(seconds=600, path=str(path), session=session).id
+        other = harshapp.LongJob.create(seconds=0, path=str(path), session=session).id
+    running = harsh.start("long")
+    wait_until(lambda: path.exists() and path.read_text(), "the job to begin")
+    number = int(path.read_text())
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(20) == 0  # it hangs in C code: after some seconds it is killed
+    assert [harsh.row(job).status, harsh.row(other).status] == [JobStatus.WAITING] * 2
+    assert harsh.row(job).attempt_count == 0
+    assert harsh.events(job) == ["interrupted"]
+    assert not is_alive(number)
+    assert reports(harsh) == []
+
+
+@pytest.mark.feature("LP-23", "LP-24")
+def test_a_killed_parent_takes_its_children_along_and_the_job_is_taken_over(
+    harsh: Instance, tmp_path: Path
+) -> None:
+    path = tmp_path / "began"
+    with harsh.session() as session:
+        job = harshapp.LongJob.create(seconds=2, path=str(path), session=session).id
+    running = harsh.start("long")
+    wait_until(lambda: path.exists() and path.read_text(), "the job to begin")
+    running.kill()
+    running.wait()
+    number = int(path.read_text())
+    wait_until(lambda: not is_alive(number), "the child to die")
+    harsh.end_lease(job)
+    harsh.command("run", "long")
+    row = harsh.row(job)
+    assert (row.status, row.crash_count) == (JobStatus.COMPLETED, 1)
+
+
+@pytest.mark.feature("LP-24")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_several_workers_run_at_once(harsh: Instance, tmp_path: Path) -> None:
+    configure(harsh, workers=3)
+    jobs = make(harsh, *["well"] * 12)
+    harsh.command("run", "harsh")
+    assert {harsh.row(job).status for job in jobs} == {JobStatus.COMPLETED}
+    assert sorted(processes(harsh)) == sorted(jobs)
+    assert 2 <= len(set(processes(harsh).values())) <= 3
+
+
+@pytest.mark.feature("LP-24")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_several_workers_are_refused_on_sqlite(harsh: Instance) -> None:
+    configure(harsh, workers=2)
+    _, err = harsh.command("run", "harsh", expect=2)
+    assert "section [harsh], key max_workers: expected 1 for an SQLite database" in err
+
+
+@pytest.mark.feature("LP-24")
+@pytest.mark.parametrize(
+    ("in_the_child", "messages"),
+    [
+        ("refuse()", ["did not begin to work", "RuntimeError: not in a child"]),
+        (
+            "harshapp.HarshJob.contextManager = staticmethod(refuse)",
+            ["did not begin to work", "RuntimeError: not in a child"],
+        ),
+        (
+            "harshapp.HarshJob.load = lambda *arguments: os._exit(7)",
+            ["did not begin to work", "left with status 7"],
+        ),
+        (
+            "harshapp.HarshJob.load = refuse_for_the_database",
+            ["no more jobs could be claimed: the database was busy"],
+        ),
+    ],
+    ids=["application", "context", "death", "database"],
+)
+def test_a_process_that_cannot_begin_ends_the_run_with_its_reason_and_costs_no_job(
+    harsh: Instance, in_the_child: str, messages: list[str]
+) -> None:
+    (job,) = make(harsh, "well")
+    well = be_twofaced(harsh, in_the_child)
+    _, err = harsh.command("run", "harsh", expect=1, timeout=60)
+    assert [message for message in messages if message not in err] == []
+    assert "OOPS" not in err
+    row = harsh.row(job)
+    assert (row.status, row.attempt_count, row.crash_count) == (JobStatus.WAITING, 0, 0)
+    (harsh.path / "jobcron.conf").write_text(well)
+    harsh.command("run", "harsh")
+    assert harsh.row(job).status is JobStatus.COMPLETED
+
+
+@pytest.mark.feature("LP-24")
+def test_a_machine_without_room_for_a_process_ends_the_run_and_costs_no_job(
+    harsh: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = make(harsh, "well")
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    open_files = set()
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", refuse)
+        for _ in range(2):
+            with pytest.raises(ProcessNotStarted, match="could not be started: .* temporarily unavailable"):
+                harsh.run("harsh")
+            open_files.add(len(os.listdir("/proc/self/fd")))
+    assert len(open_files) == 1
+    row = harsh.row(job)
+    assert (row.status, row.attempt_count, row.crash_count) == (JobStatus.WAITING, 0, 0)
+    harsh.run("harsh")
+    assert harsh.row(job).status is JobStatus.COMPLETED
+
+
+@pytest.mark.feature("LP-23", "LP-24")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("lacking", "first", "status"),
+    [("claim", "well", JobStatus.WAITING), ("settled", "die", JobStatus.RUNNING)],
+)
+def test_trouble_of_the_parent_s_ends_the_run_when_the_jobs_that_run_have_ended(
+    harsh: Instance, monkeypatch: pytest.MonkeyPatch, lacking: str, first: str, status: JobStatus
+) -> None:
+    configure(harsh, workers=2)
+    slow, other = make(harsh, "take_a_while", first)
+
+    def refuse(*arguments: Any) -> None:
+        raise DatabaseUnavailable("away for lunch")
+
+    def claim_once(*arguments: Any) -> Any:
+        monkeypatch.setattr("jobcron.queue.type_feed.claim", refuse)
+        return claim(*arguments)
+
+    if lacking == "claim":
+        monkeypatch.setattr("jobcron.queue.type_feed.claim", claim_once)
+    else:
+        monkeypatch.setattr("jobcron.runner.isolated._deaths.settled", refuse)
+    with pytest.raises(DatabaseUnavailable, match="away for lunch"):
+        harsh.run("harsh")
+    assert harsh.row(slow).status is JobStatus.COMPLETED
+    assert harsh.row(other).status is status
+
+
+@pytest.mark.feature("LP-24")
+def test_a_signal_to_a_process_that_has_just_ended_is_none() -> None:
+    child = Child({})
+    child.end()
+    child.signal(signal.SIGTERM)
+
+
+def be_twofaced(instance: Instance, in_the_child: str) -> str:
+    """Let the application do something else in child processes; return the configuration as it was."""
+    (instance.path / "twofaced.py").write_text(
+        "import os, sys\nimport harshapp\nfrom sqlalchemy.exc import OperationalError\n"
+        "from jobcron.database.trouble import Interruption\n"
+        "def refuse():\n    raise RuntimeError('not in a child')\n"
+        "def refuse_for_the_database(*arguments):\n    error = OperationalError('', {}, Exception())\n"
+        "    error.jobcron_interruption = Interruption.BUSY\n    raise error\n"
+        f"if 'jobcron.runner.isolated' in sys.orig_argv:\n    {in_the_child}\n"
+    )
+    conf = instance.path / "jobcron.conf"
+    well = conf.read_text()
+    conf.write_text(
+        well.replace("application: harshapp", "application: twofaced").replace(
+            "python_path: ", f"python_path: {instance.path} "
+        )
+    )
+    return well
+
+
+@pytest.mark.feature("LP-15", "LP-24")
+def test_in_a_test_s_own_transaction_jobs_run_in_the_test_s_process(harsh: Instance) -> None:
+    with harsh.database.session() as session, use_session(session):
+        job = harshapp.HarshJob.create(do="well")
+        script = JobCronScript(test_args=["harsh", "--config", str(harsh.path)], commandline_config=True)
+        script.logger = BufferLogger()
+        script.main()
+        assert job.status is JobStatus.COMPLETED
+        session.rollback()
+    assert harsh.rows() == []

@@ -1,0 +1,266 @@
+"""The keeper: what it does for a job that runs long, and to one that must not go on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+import hastyapp
+from hastyapp import BriefJob, BusyJob, LimitedJob
+from instances import Instance, wait_until
+from jobcron import Job, JobRunner, JobStatus
+from jobcron.database.clock import database_now
+from jobcron.queue import type_feed
+from jobcron.runner import _keeper
+from jobcron.testing import BufferLogger
+from processes import Gate, configure, is_as_never_claimed, make, seen, started
+
+WRITE = ("write", "effect")
+
+
+@pytest.fixture
+def hasty(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
+    """Return an instance whose keepers are in a hurry, also in this process."""
+    monkeypatch.setattr(_keeper, "POLL_SECONDS", hastyapp.POLL_SECONDS)
+    monkeypatch.setattr(_keeper, "GIVE_BACK_SECONDS", hastyapp.GIVE_BACK_SECONDS)
+    configure(instance, in_a_hurry=True)
+    return instance
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """Return a gate for one job."""
+    return Gate(tmp_path)
+
+
+def first_lease(instance: Instance, job: int) -> datetime:
+    """Return when the lease ends that a job has now."""
+    lease = seen(instance, job).lease_expires
+    assert lease is not None
+    return lease
+
+
+def wait_past(instance: Instance, moment: datetime) -> None:
+    """Wait until the database's clock is well past a moment."""
+
+    def is_past() -> bool:
+        with instance.database.reading.connect() as connection:
+            now = connection.scalar(select(database_now()))
+        return now is not None and now > moment + timedelta(seconds=0.2)
+
+    wait_until(is_past, f"{moment} to be past")
+
+
+def before_it_waits(instance: Instance, *actions: tuple[str, Any], gate: Gate) -> list[tuple[str, Any]]:
+    """Return actions before and after a wait: SQLite's one write lock lets others see nothing in between."""
+    waiting = [gate.touch, gate.wait]
+    return [*waiting, *actions] if instance.database.dialect == "sqlite" else [*actions, *waiting]
+
+
+@pytest.mark.feature("LP-23")
+def test_a_job_that_runs_longer_than_its_lease_is_not_taken_by_a_second_runner(
+    hasty: Instance, gate: Gate
+) -> None:
+    job = make(hasty, BriefJob, *before_it_waits(hasty, WRITE, gate=gate))
+    with started(hasty, "brief") as run:
+        gate.reached()
+        lease = first_lease(hasty, job)
+        wait_past(hasty, lease)
+        hasty.run("brief")
+        row = hasty.row(job)
+        assert (row.status, row.lease_token) == (JobStatus.RUNNING, 1)
+        assert first_lease(hasty, job) > lease
+        gate.open()
+        run.end()
+    row = hasty.row(job)
+    assert (row.status, row.attempt_count, row.crash_count) == (JobStatus.COMPLETED, 1, 0)
+    assert hasty.ledger() == [(job, 1, "effect")]
+
+
+@pytest.mark.feature("LP-23")
+def test_a_job_that_holds_locks_longer_than_its_lease_is_neither_lost_nor_run_twice(
+    hasty: Instance, gate: Gate
+) -> None:
+    # It has changed its own row: a lock on that on PostgreSQL, on the whole database on SQLite.
+    job = make(hasty, BriefJob, ("note", "mine"), gate.touch, gate.wait, WRITE)
+    with started(hasty, "brief") as run:
+        gate.reached()
+        wait_past(hasty, first_lease(hasty, job))
+        with started(hasty, "brief_again") as other:
+            if hasty.database.dialect == "postgresql":
+                assert "Ran" not in other.end()
+            gate.open()
+            assert "WARNING" not in run.end()
+            if hasty.database.dialect == "sqlite":
+                assert "Ran" not in other.end()
+    row = hasty.row(job)
+    assert (row.status, row.attempt_count, row.lease_token) == (JobStatus.COMPLETED, 1, 1)
+    assert row.json_data["note"] == "mine"
+    assert hasty.ledger() == [(job, 1, "effect")]
+    assert hasty.events(job) == []
+
+
+def test_a_keeper_that_cannot_renew_is_not_stuck(instance: Instance, gate: Gate) -> None:
+    configure(instance, "grace_seconds: 0.2s", in_a_hurry=True)
+    job = make(instance, BriefJob, WRITE, ("note", "mine"), gate.touch, ("sleep", 60))
+    with started(instance, "brief") as run:
+        gate.reached()
+        wait_past(instance, first_lease(instance, job))
+        run.signal(signal.SIGTERM)
+        log = run.end()
+    assert f"BriefJob (ID {job}) was interrupted" in log
+    row = instance.row(job)
+    assert (row.status, row.attempt_count) == (JobStatus.WAITING, 0)
+    assert "note" not in row.json_data
+
+
+@pytest.mark.feature("LP-03")
+def test_progress_is_seen_by_others_while_the_job_runs(hasty: Instance, gate: Gate) -> None:
+    halfway = Gate(gate.folder, "halfway")
+    job = make(
+        hasty,
+        BusyJob,
+        ("progress", 20),
+        gate.touch,
+        gate.wait,
+        ("progress", 70),
+        halfway.touch,
+        halfway.wait,
+        WRITE,
+    )
+    with started(hasty, "busy") as run:
+        gate.reached()
+        wait_until(lambda: hasty.row(job).progress == 20, "the first progress")
+        assert hasty.row(job).status is JobStatus.RUNNING
+        gate.open()
+        wait_until(lambda: hasty.row(job).progress == 70, "the second progress")
+        halfway.open()
+        run.end()
+    assert (hasty.row(job).status, hasty.row(job).progress) == (JobStatus.COMPLETED, 70)
+
+
+def test_jobs_claimed_behind_a_slow_one_are_given_back_and_another_runner_runs_them(
+    hasty: Instance, gate: Gate
+) -> None:
+    quick = [make(hasty, BusyJob, WRITE) for _ in range(2)]
+    slow = make(hasty, BusyJob, gate.touch, gate.wait, WRITE)
+    behind = [make(hasty, BusyJob, WRITE) for _ in range(5)]
+    with started(hasty, "busy") as run:
+        gate.reached()
+        wait_until(lambda: all(is_as_never_claimed(hasty.row(job)) for job in behind), "the jobs to be given back")
+        hasty.run("busy")
+        assert [job for job, *_ in hasty.ledger()] == [*quick, *behind]
+        gate.open()
+        log = run.end()
+    assert "Ran 3 BusyJob jobs." in log
+    assert [(row.status, row.attempt_count) for row in hasty.rows()] == [(JobStatus.COMPLETED, 1)] * 8
+    assert [job for job, *_ in hasty.ledger()] == [*quick, *behind, slow]
+    # Two claims for those who were given back, and no word of it in their histories.
+    assert hasty.row(behind[0]).lease_token == 2
+    assert [hasty.events(job) for job in behind] == [[], [], [], [], []]
+
+
+def test_a_job_cancelled_by_hand_while_it_runs_is_interrupted_and_its_work_undone(
+    hasty: Instance, gate: Gate
+) -> None:
+    written = [] if hasty.database.dialect == "sqlite" else [WRITE]  # SQLite would let nobody cancel it then
+    cancelled = make(hasty, BriefJob, *written, gate.touch, ("stubborn_wait", "/nowhere"))
+    neighbour = make(hasty, BriefJob, WRITE)
+    with started(hasty, "brief") as run:
+        gate.reached()
+        with hasty.session() as session:
+            session.get_one(Job, cancelled).cancel()
+        log = run.end()
+    row = hasty.row(cancelled)
+    assert (row.status, row.attempt_count) == (JobStatus.CANCELLED, 0)
+    assert hasty.ledger() == [(neighbour, 1, "effect")]
+    assert hasty.oopses() == []
+    assert f"WARNING BriefJob (ID {cancelled}) lost its lease; nothing was committed.\n" in log
+
+
+@pytest.mark.parametrize("endless_wait", [("sleep", 60), ("wait_for", "/nowhere")], ids=["sleeps", "works"])
+def test_a_job_beyond_its_time_limit_fails_with_a_report_and_the_others_go_on(
+    instance: Instance, endless_wait: tuple[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(instance)
+    monkeypatch.setattr(_keeper, "POLL_SECONDS", hastyapp.POLL_SECONDS)
+    quick = [make(instance, LimitedJob, WRITE) for _ in range(2)]
+    endless = make(instance, LimitedJob, WRITE, endless_wait)
+    rest = [make(instance, LimitedJob, WRITE) for _ in range(3)]
+    log = instance.run("limited")
+    row = instance.row(endless)
+    assert (row.status, row.attempt_count) == (JobStatus.FAILED, 1)
+    assert [path.name for path in instance.oopses()] == [row.oops_id]
+    report = json.loads(instance.oopses()[0].read_text())
+    assert (report["type"], report["value"]) == ("TimeLimitExceeded", "the job ran longer than 1 seconds")
+    assert instance.events(endless) == ["failed"]
+    assert [job for job, *_ in instance.ledger()] == [*quick, *rest]
+    assert [instance.row(job).attempt_count for job in rest] == [1, 1, 1]
+    assert str(row.oops_id) in log
+
+
+def test_a_time_limit_counts_for_each_job_and_not_for_the_run(hasty: Instance) -> None:
+    jobs = [make(hasty, LimitedJob, ("sleep", 0.4), WRITE) for _ in range(3)]
+    logger = BufferLogger()
+    runner = JobRunner.runFromSource(LimitedJob, hasty.database, logger)
+    assert runner.completed == {"LimitedJob": 3}, logger.getLogBuffer()
+    assert [job for job, *_ in hasty.ledger()] == jobs
+
+
+def test_a_job_that_is_interrupted_has_time_to_clean_up(
+    hasty: Instance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def run(self: LimitedJob) -> None:
+        try:
+            time.sleep(60)
+        finally:
+            time.sleep(6 * hastyapp.POLL_SECONDS)
+            (tmp_path / "clean").touch()
+
+    monkeypatch.setattr(LimitedJob, "run", run)
+    job = make(hasty, LimitedJob)
+    hasty.run("limited")
+    assert hasty.row(job).status is JobStatus.FAILED
+    assert (tmp_path / "clean").exists()
+
+
+def test_a_job_that_swallows_its_interruption_is_not_completed(
+    hasty: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: LimitedJob) -> None:
+        with suppress(Exception):
+            time.sleep(60)
+
+    monkeypatch.setattr(LimitedJob, "run", run)
+    job = make(hasty, LimitedJob)
+    hasty.run("limited")
+    assert hasty.row(job).status is JobStatus.FAILED
+    assert "TimeLimitExceeded" in str(hasty.row(job).log)
+
+
+def test_no_job_of_a_long_batch_starts_under_a_lease_that_is_nearly_over(
+    hasty: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[float] = []
+
+    def run(self: BriefJob) -> None:
+        now = self.session.scalars(select(database_now())).one()
+        assert self.lease_expires is not None
+        left.append((self.lease_expires - now).total_seconds())
+        time.sleep(0.2)  # not slow by itself: no give-back by the keeper
+
+    monkeypatch.setattr(BriefJob, "run", run)
+    monkeypatch.setattr(type_feed, "BATCH_SECONDS", 100.0)  # claim many, whatever they take
+    jobs = [make(hasty, BriefJob) for _ in range(16)]
+    hasty.run("brief")
+    assert [hasty.row(job).crash_count for job in jobs] == [0] * 16
+    assert [hasty.row(job).attempt_count for job in jobs] == [1] * 16
+    assert min(left) > hastyapp.LEASE_SECONDS / 2

@@ -1,0 +1,268 @@
+"""Removing what is old: jobs by type, status and age, events, rows of runs, reports; and nothing else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import time
+from typing import Any
+
+import pytest
+
+import functionapp
+from effort import noted_statements
+from instances import SECTIONS, Instance, wait_until
+from jobcron import JobStatus
+from jobcron.database import walk
+from jobcron.scripts._pruner import Pruner
+from jobcron.settings.instance import load_settings
+from jobcron.testing import JobFactory, run_script
+from paths import JOBCRON, ROOT
+
+ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED)
+
+
+def age(instance: Instance, days: float, where: str = "1 = 1") -> None:
+    """Make rows of jobs older by so many days; tests move the rows' times, not the clock."""
+    for column in ("date_created", "date_finished"):
+        moved = {
+            "sqlite": f"strftime('%Y-%m-%d %H:%M:%f000', {column}, '-{days} days')",
+            "postgresql": f"{column} - interval '{days} days'",
+        }[instance.database.dialect]
+        instance.query(f"UPDATE jobcron_job SET {column} = {moved} WHERE {where}")
+
+
+def make(instance: Instance, *statuses: JobStatus, type_name: str = "foo_job.DO_FOO") -> list[int]:
+    """Commit a job in each status."""
+    with instance.session() as session:
+        return [JobFactory(session).makeJob(status, type_name).id for status in statuses]
+
+
+def left(instance: Instance) -> list[int]:
+    """Return the numbers of the jobs that are there."""
+    return [number for (number,) in instance.query("SELECT id FROM jobcron_job ORDER BY id")]
+
+
+@pytest.mark.feature("LP-31")
+def test_finished_jobs_go_by_status_and_age_and_no_others(instance: Instance) -> None:
+    instance.configure("keep_completed: 10d\nkeep_failed: 20d\nkeep_cancelled: 5d")
+    statuses = [*JobStatus]
+    old, middle, young = (make(instance, *statuses) for _ in range(3))
+    age(instance, 25, f"id <= {old[-1]}")
+    age(instance, 15, f"id > {old[-1]} AND id <= {middle[-1]}")
+    _, err = instance.command("prune")
+    gone_middle = {JobStatus.COMPLETED, JobStatus.CANCELLED, JobStatus.EXPIRED}
+    assert left(instance) == [
+        *(number for number, status in zip(old, statuses, strict=True) if status not in ENDED),
+        *(number for number, status in zip(middle, statuses, strict=True) if status not in gone_middle),
+        *young,
+    ]
+    assert "INFO    Removed 2 COMPLETED jobs of foo_job.DO_FOO.\n" in err
+    assert "INFO    Removed 1 FAILED jobs of foo_job.DO_FOO.\n" in err
+
+
+@pytest.mark.feature("LP-31")
+def test_a_section_keeps_the_jobs_of_its_types_as_it_says(instance: Instance) -> None:
+    instance.command("run", "do_foo")  # the database learns whose types they are
+    sections = SECTIONS.replace("[act]", "keep_completed: 40d\n[act]")
+    instance.configure("keep_completed: none\nkeep_failed: 30d", sections)
+    mine, others = make(instance, *ENDED[:2]), make(instance, *ENDED[:2], type_name="foo_job.ACT")
+    age(instance, 50)
+    instance.command("prune")
+    assert left(instance) == [others[0]]
+    assert mine
+
+
+@pytest.mark.feature("OCQ-12")
+def test_jobs_of_certain_functions_are_kept_for_a_time_of_their_own(instance: Instance) -> None:
+    section = "[functions]\nsource_interface: jobcron.functions.FunctionJob\n"
+    instance.configure("application: functionapp\nkeep_completed: none", sections=section)
+    conf = instance.path / "jobcron.conf"
+    conf.write_text(conf.read_text().replace("application: fooapp:register\n", ""))
+    with instance.session() as session:
+        typed: Any = functionapp
+        for function, *arguments in ((typed.export, "a"), (typed.troubled, "failed"), (typed.undocumented,)):
+            function.delay(*arguments, session=session)
+        typed.named.delay(session=session)
+    instance.command("run", "functions")
+    exported, failed, other, for_ever = left(instance)
+    if instance.database.dialect == "sqlite":
+        instance.query("UPDATE jobcron_job SET json_data = '{' WHERE id = :job", job=other)
+    age(instance, 50)
+    keep = "keep_failed: 30d\nkeep_functions: functionapp.export 40d functionapp.troubled 60d export-one none\n"
+    conf.write_text(conf.read_text() + keep)
+    _, err = instance.command("prune")
+    assert left(instance) == [failed, other, for_ever]
+    assert "INFO    Removed 1 COMPLETED jobs of FunctionJobType.CALL.\n" in err
+    age(instance, 11)
+    instance.command("prune")
+    assert left(instance) == [other, for_ever]
+    assert exported
+
+
+@pytest.mark.feature("LP-31")
+@pytest.mark.parametrize("column", ["date_created", "date_finished"])
+def test_a_time_that_cannot_be_read_keeps_no_other_job(instance: Instance, column: str) -> None:
+    wrong, _ = make(instance, JobStatus.COMPLETED, JobStatus.COMPLETED)
+    age(instance, 40)
+    value = {"sqlite": "'garbage'", "postgresql": "timestamptz '20000-01-01'"}[instance.database.dialect]
+    instance.query(f"UPDATE jobcron_job SET {column} = {value} WHERE id = :id", id=wrong)
+    instance.command("prune")
+    assert left(instance) == ([wrong] if column == "date_finished" else [])
+
+
+@pytest.mark.feature("LP-31")
+def test_a_trial_removes_nothing_and_says_how_much_it_would_be(instance: Instance) -> None:
+    jobs = make(instance, *[JobStatus.COMPLETED] * 3)
+    age(instance, 31)
+    _, err = instance.command("prune", "--dry-run")
+    assert "INFO    Would remove 3 COMPLETED jobs of foo_job.DO_FOO.\n" in err
+    assert left(instance) == jobs
+
+
+@pytest.mark.feature("LP-31")
+def test_family_rows_and_events_go_with_their_jobs_and_numbers_are_never_given_again(instance: Instance) -> None:
+    bad, good = instance.act(("raise", "value")), instance.act(("write", "x"))
+    instance.command("run", "act")
+    age(instance, 400)
+    instance.command("prune")
+    assert left(instance) == []
+    assert instance.query("SELECT count(*) FROM foo_job") == [(0,)]
+    assert instance.query("SELECT count(*) FROM jobcron_event") == [(0,)]
+    assert instance.query("SELECT count(*) FROM foo") == [(2,)]  # what the jobs were about is the application's
+    assert instance.act(("write", "y")) > max(bad, good)
+
+
+@pytest.mark.feature("LP-31")
+def test_a_job_that_rows_of_the_application_need_stays_and_the_others_go(instance: Instance) -> None:
+    instance.query("CREATE TABLE invoice (id INTEGER PRIMARY KEY, job BIGINT REFERENCES jobcron_job (id))")
+    jobs = make(instance, *[JobStatus.COMPLETED] * 5)
+    instance.query("INSERT INTO invoice (id, job) VALUES (1, :job)", job=jobs[2])
+    age(instance, 31)
+    _, err = instance.command("prune")
+    assert left(instance) == [jobs[2]]
+    assert "INFO    1 old jobs stay" in err
+
+
+def test_the_last_run_of_each_section_is_looked_for_once(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walk, "WINDOW", 2)
+    old = "'2001-01-01 00:00:00.000000'" + "::timestamptz" * (instance.database.dialect == "postgresql")
+    columns = "name, hostname, date_started, date_completed, completed, incomplete, oopses"
+    for name in ("act", "do_foo") * 4:
+        instance.query(f"INSERT INTO jobcron_run ({columns}) VALUES ('{name}', 'here', {old}, {old}, 0, 0, 0)")
+    with noted_statements() as noted:
+        Pruner(instance.database, load_settings(str(instance.path)), logging.getLogger()).prune()
+    assert instance.query("SELECT name FROM jobcron_run ORDER BY id") == [("act",), ("do_foo",)]
+    assert sum("max(jobcron_run.id)" in text for text, _ in noted) == 1
+
+
+@pytest.mark.feature("LP-31")
+def test_old_events_and_rows_of_runs_go_and_the_last_run_of_each_section_stays(instance: Instance) -> None:
+    job = instance.act(("raise", "retryable"))
+    instance.command("run", "act")
+    instance.act(("write", "x"))
+    instance.command("run", "act")
+    for table, columns in (("jobcron_event", ["at"]), ("jobcron_run", ["date_started", "date_completed"])):
+        for column in columns:
+            moved = {
+                "sqlite": f"strftime('%Y-%m-%d %H:%M:%f000', {column}, '-200 days')",
+                "postgresql": f"{column} - interval '200 days'",
+            }[instance.database.dialect]
+            instance.query(f"UPDATE {table} SET {column} = {moved}")
+    _, err = instance.command("prune")
+    assert instance.events(job) == []
+    assert instance.row(job).status is JobStatus.WAITING
+    assert instance.query("SELECT completed FROM jobcron_run") == [(1,)]
+    assert "Removed 1 events." in err
+    assert "Removed 1 rows of runs." in err
+
+
+@pytest.mark.feature("LP-31")
+def test_old_reports_go_but_for_those_that_a_job_names_and_what_is_no_report(instance: Instance) -> None:
+    kept = instance.act(("raise", "value"))
+    instance.act(("raise", "value"))
+    instance.command("run", "act")
+    root = instance.state / "oops"
+    (day,) = root.iterdir()
+    old = root / "2020-01-01"
+    day.rename(old)
+    named = str(instance.row(kept).oops_id)
+    instance.query("UPDATE jobcron_job SET oops_id = NULL WHERE id <> :id", id=kept)
+    (old / "README").write_text("mine")
+    (old / "OOPS-folder").mkdir()
+    elsewhere = instance.path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "OOPS-precious").write_text("{}")
+    (root / "2020-01-02").symlink_to(elsewhere)
+    (old / "OOPS-link").symlink_to(elsewhere / "OOPS-precious")
+    empty = root / "2020-01-03"
+    empty.mkdir()
+    (empty / ".OOPS-T1-1-x.77.tmp").write_text("half")
+    today = root / time.strftime("%Y-%m-%d", time.gmtime())
+    today.mkdir()
+    (today / "OOPS-new").write_text("{}")
+    _, err = instance.command("prune")
+    assert sorted(path.name for path in old.iterdir()) == sorted([named, "README", "OOPS-folder", "OOPS-link"])
+    assert (elsewhere / "OOPS-precious").exists()
+    assert not empty.exists()
+    assert (today / "OOPS-new").exists()
+    assert f"INFO    Removed 2 OOPS reports in {root}." in err
+
+
+@pytest.mark.feature("LP-31")
+def test_many_old_jobs_go_in_bounded_batches_while_runners_work(instance: Instance) -> None:
+    """Runs and prunings beside each other; a kill in the middle; nothing that has not ended is lost."""
+    (job,) = make(instance, JobStatus.COMPLETED)
+    instance.multiply(job, 4999, status="2", date_finished="CURRENT_TIMESTAMP")
+    age(instance, 31)
+    jobs = [instance.act(("write", "x")) for _ in range(50)]
+    pruning = subprocess.Popen(
+        [JOBCRON, "prune"], env={**os.environ, "JOBCRON_CONFIG": str(instance.path)}, stderr=subprocess.DEVNULL
+    )
+    wait_until(lambda: instance.query("SELECT count(*) FROM jobcron_job")[0][0] < 5050, "the first batch")
+    pruning.kill()
+    pruning.wait()
+    running = instance.start("act")
+    instance.command("prune")
+    assert running.wait(60) == 0
+    assert left(instance) == jobs
+    assert {instance.row(job).status for job in jobs} == {JobStatus.COMPLETED}
+    assert len(instance.ledger()) == 50
+
+
+@pytest.mark.feature("LP-31")
+def test_the_script_of_the_checkout_prunes_and_takes_a_lock(instance: Instance) -> None:
+    make(instance, JobStatus.COMPLETED)
+    age(instance, 31)
+    script = ROOT / "cronscripts" / "prune_jobs.py"
+    run_script(script, ["--config", str(instance.path)])
+    assert left(instance) == []
+    assert (instance.state / "locks" / "prune-jobs.lock").exists()
+    _, _, err = run_script(script, ["--config", str(instance.path), "nonsense"], expect_returncode=2)
+    assert "expected no arguments, got: nonsense" in err
+
+
+@pytest.mark.feature("LP-31")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_sigterm_ends_a_pruning_between_two_batches(instance: Instance) -> None:
+    (job,) = make(instance, JobStatus.COMPLETED)
+    instance.multiply(job, 7999, status="2", date_finished="CURRENT_TIMESTAMP")
+    age(instance, 31)
+    pruning = subprocess.Popen(
+        [JOBCRON, "prune"],
+        env={**os.environ, "JOBCRON_CONFIG": str(instance.path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: instance.query("SELECT count(*) FROM jobcron_job")[0][0] < 8000, "the first batch")
+    pruning.send_signal(signal.SIGTERM)
+    _, err = pruning.communicate(timeout=30)
+    remaining = len(left(instance))
+    if remaining:  # else it was quicker than the signal, which may have met it on its way out
+        assert pruning.returncode == 0, err
+        assert "Stopped by SIGTERM" in err
+        assert remaining % 1000 == 0

@@ -1,0 +1,86 @@
+"""How much a statement has to look at: by the plans of PostgreSQL, the steps of SQLite's machine."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+from sqlalchemy import Engine, event
+
+from jobcron.database.sql import statement
+
+if TYPE_CHECKING:
+    from instances import Instance
+
+ROWS_OF_A_PAGE = 100
+
+
+@contextmanager
+def noted_statements() -> Iterator[list[tuple[str, Any]]]:
+    """Note every statement that this process sends in the block, with its parameters."""
+    noted: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, text: str, parameters: Any, *rest: Any) -> None:
+        noted.append((text, parameters))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield noted
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def rows_looked_at(plan: dict[str, Any]) -> float:
+    """Return how many rows the nodes of a plan have read or thrown away."""
+    own = plan["Actual Rows"] + sum(v for k, v in plan.items() if k.startswith("Rows Removed by"))
+    return float(own * plan["Actual Loops"]) + sum(rows_looked_at(p) for p in plan.get("Plans", []))
+
+
+def pages_looked_at(plan: dict[str, Any]) -> float:
+    """Return how many pages the scans of a plan have read."""
+    scans = "Index Name" in plan or plan["Node Type"] == "Seq Scan"
+    own = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] if scans else 0
+    return float(own) + sum(pages_looked_at(p) for p in plan.get("Plans", []))
+
+
+def effort(instance: Instance, name: str, **parameters: Any) -> float:
+    """Execute one of our statements, undo it, and return how much it had to look at."""
+    text = statement(name, instance.database.dialect)
+    if instance.database.dialect == "postgresql":
+        text = re.sub(r"(?<!:):(\w+)", r"%(\1)s", text)
+    return effort_of(instance, text, parameters)
+
+
+def effort_of(instance: Instance, text: str, parameters: Any) -> float:
+    """Execute a statement as the driver gets it, undo it, and return how much it had to look at."""
+    if instance.database.dialect == "sqlite":
+        with sqlite3.connect(instance.url.removeprefix("sqlite:///"), isolation_level=None) as sqlite:
+            steps = [0]
+
+            def count() -> int:
+                steps[0] += 1
+                return 0
+
+            sqlite.execute("BEGIN")
+            sqlite.set_progress_handler(count, 10)  # one row takes ten steps of SQLite's machine, or more
+            sqlite.execute(text, parameters).fetchall()
+            sqlite.set_progress_handler(None, 0)
+            sqlite.execute("ROLLBACK")
+        sqlite.close()
+        return float(steps[0])
+    connection = psycopg2.connect(instance.url.replace("+psycopg2", ""))
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}", parameters)
+            (plan,) = cursor.fetchone() or ("",)
+    finally:
+        connection.rollback()
+        connection.close()
+    top = (plan if isinstance(plan, list) else json.loads(plan))[0]["Plan"]
+    # What an index scan passes over is in its pages alone: about ROWS_OF_A_PAGE entries in each.
+    return max(rows_looked_at(top), ROWS_OF_A_PAGE * pages_looked_at(top))

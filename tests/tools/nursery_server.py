@@ -1,0 +1,144 @@
+"""The process that is forked for a test's commands, since it has imported what they import.
+
+That each module of the package imports what it needs is seen elsewhere, by importing each of them first:
+`test_imports.py`. What a fork is to be comes over a connection of its own (`standin.order`), which is told its
+number and, later, its status; the end of that connection is the end of the fork.
+
+    nursery_server.py LISTENER LIFELINE
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib
+import marshal
+import os
+import pkgutil
+import runpy
+import select
+import signal
+import socket
+import sys
+import threading
+import types
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import configure_mappers
+
+import jobcron
+
+NOT_IMPORTED = (
+    "jobcron.scripts._section_run",
+    "jobcron.commands._check_config",
+    "jobcron.scripts._member",
+    "jobcron.testing",
+)
+
+
+def serve(listener: socket.socket, lifeline: socket.socket) -> None:
+    """Fork a process for each order, until whoever gives them has ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those
+    while True:
+        ready, _, _ = select.select([listener, lifeline], [], [])
+        if lifeline in ready:
+            return
+        line, _ = listener.accept()
+        with line:
+            if os.fork() == 0:
+                listener.close()
+                lifeline.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                attend(line)
+                return
+
+
+def attend(line: socket.socket) -> None:
+    """Fork the process of an order, and say how it ends; in that process: be it."""
+    order, files = _read(line)
+    born = os.fork()
+    if born == 0:
+        line.close()
+        become(order, *files)
+        return
+    for descriptor in files:
+        os.close(descriptor)
+    with suppress(BrokenPipeError):
+        line.sendall(f"{born}\n".encode())
+        end = os.pidfd_open(born)
+        watched: list[Any] = [end, line]
+        ready, _, _ = select.select(watched, [], [])
+        if end not in ready:  # whoever waits for it was killed
+            os.kill(born, signal.SIGKILL)
+        _, status = os.waitpid(born, 0)
+        line.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    os._exit(0)
+
+
+def become(order: dict[str, Any], *files: int) -> None:
+    """Be the process of an order: Python with these arguments."""
+    for number, descriptor in enumerate(files):
+        os.dup2(descriptor, number)
+    for descriptor in files:
+        os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    os.chdir(order["cwd"])
+    sys.argv = order["argv"]
+    sys.executable = order["executable"]
+    left: Any = 0
+    try:
+        _run(sys.argv[0])
+    except SystemExit as leaving:
+        left = leaving.code or 0
+    if not isinstance(left, int):
+        raise SystemExit(left)
+    # The end of a process, but for taking all modules apart, which copies most of what was shared with the parent.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(left & 0xFF)
+
+
+def _run(what: str) -> None:
+    if what == "-":
+        sys.path.insert(0, "")
+        main = sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(sys.stdin.read(), "<stdin>", "exec"), vars(main))
+    elif what == "-m":
+        del sys.argv[0]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.path.insert(0, str(Path(what).parent))
+        runpy.run_path(what, run_name="__main__")
+
+
+def import_all() -> None:
+    """Import the package, but for what is a program, and what is known by it whether a run is the first."""
+    for found in pkgutil.walk_packages(jobcron.__path__, "jobcron."):
+        if not found.name.startswith(NOT_IMPORTED) and not found.name.endswith(".__main__"):
+            importlib.import_module(found.name)
+    assert "jobcron.scripts._section_run" not in sys.modules
+    configure_mappers()
+
+
+def _read(line: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    head, files, _, _ = socket.recv_fds(line, 4, 3)
+    text = b""
+    size = int.from_bytes(head, "big")
+    while len(text) < size:
+        found = line.recv(size - len(text))
+        if not found:
+            sys.exit(1)  # whoever began to say something has died
+        text += found
+    return marshal.loads(text), files
+
+
+if __name__ == "__main__":
+    import_all()
+    # What is there stays there: no child looks through it for garbage, least of all at its end.
+    gc.freeze()
+    serve(*(socket.socket(fileno=int(number)) for number in sys.argv[1:]))

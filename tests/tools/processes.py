@@ -1,0 +1,133 @@
+"""Runners in processes of their own, for tests that kill, stop and race them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from hastyapp import SECTIONS as HASTY_SECTIONS
+from instances import SECTIONS, Instance, Process, wait_until
+from jobcron import Job, JobStatus
+
+SECONDS = 30.0
+
+
+class Gate:
+    """A point in a job: the job says that it is there, and waits until the test lets it go on."""
+
+    def __init__(self, folder: Path, name: str = "gate") -> None:
+        self.folder = folder
+        self._here = folder / f"{name}-here"
+        self._go = folder / f"{name}-go"
+        self.touch = ("touch", str(self._here))
+        self.wait = ("wait_for", str(self._go))
+
+    def reached(self, times: int = 1) -> None:
+        """Wait until a job has come here, so often in all."""
+        wait_until(lambda: self.count() >= times, f"a job at {self._here.name}")
+
+    def count(self) -> int:
+        """Return how often a job came here."""
+        return len(self._here.read_text().splitlines()) if self._here.exists() else 0
+
+    def open(self) -> None:
+        """Let the jobs go on."""
+        self._go.touch()
+
+
+class Run:
+    """A run of a section in a process of its own."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill the process with SIGKILL, and wait until it is gone."""
+        self.process.kill()
+        self.process.wait(SECONDS)
+
+    def end(self, *expect: int) -> str:
+        """Wait for the end of the run, and return its log; it has to leave with one of these, by default 0."""
+        _, log = self.process.communicate(timeout=SECONDS)
+        assert self.process.returncode in (expect or (0,)), log
+        return log
+
+
+@contextmanager
+def started(instance: Instance, section: str, *arguments: str) -> Iterator[Run]:
+    """Start a run; it does not outlive the block."""
+    run = Run(instance.start(section, *arguments))
+    try:
+        yield run
+    finally:
+        run.kill()
+        assert run.process.stderr is not None
+        run.process.stderr.close()
+
+
+def configure(instance: Instance, more: str = "", *, in_a_hurry: bool = False) -> None:
+    """Write a configuration with hastyapp's sections, and with its hurried keeper in the runs' processes."""
+    instance.configure(more, SECTIONS + HASTY_SECTIONS)
+    if in_a_hurry:
+        path = instance.path / "jobcron.conf"
+        path.write_text(path.read_text().replace("fooapp:register", "hastyapp:register_in_a_hurry"))
+
+
+def make(instance: Instance, job_class: Any, *actions: tuple[str, Any], **values: Any) -> int:
+    """Commit a job of a class that does these actions, and return its number."""
+    with instance.session() as session:
+        metadata = {"do": [list(action) for action in actions], "tell": ["user@example.com"]}
+        job = job_class.create(instance.foo(session), metadata=metadata, session=session, **values)
+        return int(job.job.id)
+
+
+def seen(instance: Instance, job_id: int) -> Job:
+    """Return a job as it is committed, also while another job holds SQLite's write lock."""
+    with instance.database.session(writing=False) as session:
+        job = session.get_one(Job, job_id)
+        session.expunge(job)
+        return job
+
+
+def numbers(instance: Instance, status: JobStatus) -> list[int]:
+    """Return the numbers of the jobs with a status."""
+    return [row.id for row in instance.rows() if row.status is status]
+
+
+def end_leases(instance: Instance) -> None:
+    """Move the leases of all RUNNING jobs into the past, to one moment: that of a batch is one."""
+    with instance.session() as session:
+        for job in session.scalars(select(Job).where(Job.status == JobStatus.RUNNING)):
+            job.lease_expires = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def drain(instance: Instance, section: str) -> None:
+    """Run a section, again and again with all leases ended, until none of its jobs waits or runs."""
+
+    def is_drained() -> bool:
+        end_leases(instance)
+        instance.run(section)
+        return not numbers(instance, JobStatus.WAITING) and not numbers(instance, JobStatus.RUNNING)
+
+    wait_until(is_drained, "all jobs to be done")
+
+
+def is_as_never_claimed(row: Job) -> bool:
+    """Tell whether a job waits as if nobody had ever taken it."""
+    return (row.status, row.attempt_count, row.crash_count, row.lease_expires, row.claimed_by) == (
+        JobStatus.WAITING,
+        0,
+        0,
+        None,
+        None,
+    )
