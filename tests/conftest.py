@@ -12,7 +12,9 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 import fooapp
-import stepping
+import guestapp
+import steps_jobs
+from guestapp import SECTIONS, Customer
 from instances import FUNCTIONS, Instance
 from jobcron import Database
 from jobcron.commands._grant import Grants
@@ -75,7 +77,7 @@ def calling(instance: Instance) -> Instance:
 @pytest.fixture
 def steps(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
     """Return an instance with sections of jobs of several tasks."""
-    instance.configure(sections=stepping.SECTIONS)
+    instance.configure(sections=steps_jobs.SECTIONS)
     path = instance.path / "jobcron.conf"
     path.write_text(path.read_text().replace("fooapp:register", "stepsapp:register"))
     monkeypatch.setenv("JOBCRON_CONFIG", str(instance.path))
@@ -102,3 +104,33 @@ def proof(tmp_path: Path, database_url: str) -> Iterator[Proof]:
 def pytest_collection_finish() -> None:
     """Keep what was imported and collected out of all later searches for garbage: it stays."""
     gc.freeze()
+
+
+@pytest.fixture
+def guest(instance: Instance) -> Instance:
+    """Return an instance for the application."""
+    with instance.database.begin() as connection:
+        guestapp.Base.metadata.create_all(connection)
+    instance.configure(sections=SECTIONS)
+    path = instance.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("fooapp:register", "guestapp"))
+    return instance
+
+
+@pytest.fixture
+def guest_session(database_url: str) -> Iterator[Session]:
+    """Return a session whose work is undone, with the application's tables."""
+    database = Database(database_url)
+    guestapp.Base.metadata.create_all(database.engine)
+    with database_session(database.engine) as session:
+        yield session
+    database.close()
+
+
+@pytest.fixture
+def customer(guest_session: Session) -> Customer:
+    """Return a customer that is in the database."""
+    customer = Customer()
+    guest_session.add(customer)
+    guest_session.flush()
+    return customer

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import jobcron
+from paths import APPS
 
 PACKAGE = Path(jobcron.__file__).parent
 
@@ -32,3 +33,19 @@ def test_each_module_can_be_imported_first() -> None:
     assert len(names) > 50
     done = subprocess.run([sys.executable, "-c", EACH_ALONE, *names], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_jobs_are_made_without_importing_a_runner() -> None:
+    code = (
+        "import sys, guestapp, sqlalchemy.orm as o\n"
+        "try: guestapp.EverythingJob.create(session=None)\n"
+        "except Exception as error: assert 'database session' in str(error), error\n"
+        "loaded = [m for m in sys.modules if m.startswith('jobcron.')]\n"
+        "print([m for m in loaded if m.split('.')[1] in "
+        "('runner', 'script', 'feed', 'keeper', 'finish', 'oops', 'notify', 'config', 'operate')])\n"
+        "print([m for m in ('alembic', 'lazr.config', 'oops', 'smtplib') if m in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": str(APPS)}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["[]", "[]"]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from sqlalchemy import ForeignKey
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from zope.interface import implementer
 from zope.schema import Int, TextLine
 
@@ -186,3 +186,22 @@ class OwnWayJob(BaseRunnableJob):
         """Write to the customer."""
         if self.customer:
             self.customer.letters += 1
+
+
+SECTIONS = "\n".join(
+    f"[{name}]\nsource_interface: guestapp.{kind}\n"
+    for name, kind in (
+        ("letter", "LetterJob"),
+        ("everything", "EverythingJob"),
+        ("anything", "AboutAnythingJob"),
+        ("line", "LineJob"),
+        ("large", "LargeJob"),
+        ("own_way", "OwnWayJob"),
+    )
+)
+
+
+def added(session: Session, customer: Customer) -> Customer:
+    """Add a customer to a session, and return it."""
+    session.add(customer)
+    return customer

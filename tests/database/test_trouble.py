@@ -12,7 +12,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from fooapp import ActJob
-from hastyapp import BriefJob
 from instances import Instance
 from jobcron import DatabaseUnavailable, JobRunner, JobStatus
 from jobcron.jobs.lease import Claim
@@ -20,7 +19,8 @@ from jobcron.queue import error_rules, type_feed
 from jobcron.queue.finish import settled
 from jobcron.runner import job_runner
 from jobcron.testing import BufferLogger
-from processes import configure, end_leases, make
+from runner_processes import configure, end_leases, make
+from shortleaseapp import BriefJob
 
 WRITE = ("write", "effect")
 END_OWN_CONNECTION = "SELECT pg_terminate_backend(pg_backend_pid())"
@@ -183,7 +183,7 @@ def test_a_run_ends_where_jobs_that_waited_too_long_cannot_go_back(
     def refuse(*args: object) -> None:
         raise DatabaseUnavailable("away")
 
-    configure(instance, in_a_hurry=True)
+    configure(instance, quick_keeper=True)
     monkeypatch.setattr(type_feed, "BATCH_SECONDS", 100.0)
     monkeypatch.setattr(job_runner, "give_back", refuse)
     for _ in range(10):

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from docs_runner import Page, PageFailed, needs_of
+from fork_server import ForkServer
 from jobcron.testing.programs import find_programs
 from jobcron.testing.server import PrivatePostgreSQL
-from nursery import Nursery
 from paths import ROOT
 
 DOCS = ROOT / "docs"
@@ -94,9 +94,9 @@ def reader(readers: Path) -> Path:
 @pytest.fixture(scope="session")
 def programs(readers: Path) -> Iterator[Path]:
     """Return a folder of programs that are forked: what readers call most, and what takes most of their time."""
-    nursery = Nursery({"LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"})
+    fork_server = ForkServer({"LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"})
     theirs = readers / "root/srv/shop/.venv/bin"
-    forked = nursery.stand_in(theirs / "python")
+    forked = fork_server.stand_in(theirs / "python")
     python, jobcron = (shlex.quote(str(theirs / name)) for name in ("python", "jobcron"))
     folder = readers / "programs"
     folder.mkdir()
@@ -107,7 +107,7 @@ def programs(readers: Path) -> Iterator[Path]:
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / name).chmod(0o755)
     yield folder
-    nursery.close()
+    fork_server.close()
 
 
 @pytest.mark.feature("LP-30")  # how-to/testing.md is somebody's own project

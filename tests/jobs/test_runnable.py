@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import pytest
 
+import guestapp
 from instances import Instance
-from jobcron import BaseRunnableJob, JobStatus, JobType
+from jobcron import BaseRunnableJob, IncompleteJobType, JobStatus, JobType
 from jobcron.jobs.job import Job
 
 
@@ -111,3 +112,12 @@ def test_a_job_that_says_nothing_has_defaults(instance: Instance) -> None:
         assert (job.getErrorRecipients(), job.getOopsRecipients()) == ([], [])
         assert (BaseRunnableJob.user_error_types, job.retry_error_types) == ((), ())
         assert ("job_id", job.id) in job.getOopsVars()
+
+
+def test_a_job_type_without_run_is_refused_when_its_class_is_made() -> None:
+    with pytest.raises(
+        IncompleteJobType, match=r"Nothing, whose job type is GuestJobType\.LETTER, to have a method run"
+    ):
+
+        class Nothing(BaseRunnableJob):
+            class_job_type = guestapp.GuestJobType.LETTER

@@ -8,7 +8,7 @@ import random
 import pytest
 from sqlalchemy.engine import make_url
 
-from cutting_proxy import Cut, CuttingProxy
+from faulty_proxy import Cut, FaultyProxy
 from jobcron.testing.server import PrivatePostgreSQL
 from proving import IS_CHAOS, JOBS, Proof, Runs, drain
 
@@ -24,7 +24,7 @@ SAMPLE = int(os.environ.get("PROOF_SAMPLE", 10))
 def test_a_cut_at_any_message_loses_nothing_and_doubles_nothing(
     proof: Proof, server: PrivatePostgreSQL, cut: Cut, stays_down: bool
 ) -> None:
-    with CuttingProxy(server) as proxy, Runs(proof) as runs:
+    with FaultyProxy(server) as proxy, Runs(proof) as runs:
         url = proxy.url(str(make_url(proof.url).database))
         proof.make(JOBS)
         proxy.arm_at(1_000_000, cut, stays_down=stays_down)  # only counts
@@ -53,7 +53,7 @@ def test_a_cut_at_any_message_loses_nothing_and_doubles_nothing(
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("cut", ["before", "after", "overtaken"])
 def test_a_cut_at_any_commit_settles_what_became_of_it(proof: Proof, server: PrivatePostgreSQL, cut: Cut) -> None:
-    with CuttingProxy(server) as proxy, Runs(proof) as runs:
+    with FaultyProxy(server) as proxy, Runs(proof) as runs:
         url = proxy.url(str(make_url(proof.url).database))
         for kind in ("ledger", "checkpoint", "failing"):
             for number in range(1, 9):  # the schema's look, the claim's, the job's own …

@@ -16,10 +16,10 @@ import psycopg2
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from instances import nursery
+from fork_server import Forked
+from instances import fork_server
 from jobcron import DatabaseUnavailable
 from jobcron.testing.server import PrivatePostgreSQL
-from nursery import Forked
 from proofapp import LEASE_VARIABLE
 from proving import HERE, IS_CHAOS, Proof
 
@@ -69,8 +69,8 @@ class Storm:
         """Start a worker."""
         arguments = [str(instance), str(self.stop), str(self.resources)]
         environment = {**os.environ, LEASE_VARIABLE: str(LEASE_SECONDS)}
-        assert nursery().suits(environment)
-        return nursery().start(HERE / "worker.py", arguments, environment, None, 1, self.log.fileno())
+        assert fork_server().suits(environment)
+        return fork_server().start(HERE / "worker.py", arguments, environment, None, 1, self.log.fileno())
 
     def kill(self) -> None:
         """Kill a worker that has begun a job since it was started, and start it again."""

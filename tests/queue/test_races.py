@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from fooapp import ActJob, DoFooJob, FooJobType
-from hastyapp import BusyJob
 from instances import Instance
 from jobcron import DuplicateJob, Job, JobStatus
 from jobcron.testing import run_script
 from paths import APPS
-from processes import Gate, configure, drain, make, numbers, seen, started
+from runner_processes import Gate, configure, drain, make, numbers, seen, started
+from shortleaseapp import BusyJob
 
 WRITE = ("write", "effect")
 QUEUE_LENGTH = 2000
@@ -32,7 +32,7 @@ def gate(tmp_path: Path) -> Gate:
 
 def race(instance: Instance, what: str, count: int) -> list[int]:
     """Let so many processes do it at once; return what each of them printed."""
-    arguments = [str(APPS / "racers.py"), what, str(count), instance.url]
+    arguments = [str(APPS / "simultaneous.py"), what, str(count), instance.url]
     _, out, _ = run_script(sys.executable, arguments)
     return [int(line) for line in out.splitlines()]
 

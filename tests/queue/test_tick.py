@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from effort import effort, effort_of, noted_statements
 from fooapp import DoFooJob, OwnReadyJob
 from instances import Instance
 from jobcron import JobStatus
@@ -22,6 +21,7 @@ from jobcron.commands._check_runs import check_runs
 from jobcron.queue import tick
 from jobcron.settings.named import dotted_name
 from paths import JOBCRON, TOOLS
+from query_cost import cost_of, noted_statements, statement_cost
 
 HEAVY = (
     "sqlalchemy",
@@ -57,7 +57,7 @@ def imports_of(instance: Instance, section: str, expect: int = 0, *options: str)
 
 def took_the_full_path(instance: Instance, section: str, expect: int = 0) -> bool:
     """Run a section, and tell whether it went beyond the tick."""
-    out, _ = instance.command("run", section, expect=expect, program=TOOLS / "path_taken.py")
+    out, _ = instance.command("run", section, expect=expect, program=TOOLS / "tick_probe.py")
     return {"True\n": True, "False\n": False}[out]
 
 
@@ -272,8 +272,8 @@ def test_jobs_that_are_not_due_are_not_waded_through(crowded: Instance) -> None:
         "expire": {"type": number, "batch": 1000},
         "count_pending": {"type": number, "limit": 500},
     }
-    efforts = {name: effort(crowded, name, **values) for name, values in statements.items()}
-    assert max(efforts.values()) < MANY / 4, efforts
+    costs = {name: statement_cost(crowded, name, **values) for name, values in statements.items()}
+    assert max(costs.values()) < MANY / 4, costs
 
 
 def test_no_statement_of_a_run_looks_at_many_jobs_that_are_not_due_or_have_ended(crowded: Instance) -> None:
@@ -296,7 +296,7 @@ def most_looked_at(instance: Instance, noted: list[tuple[str, Any]]) -> tuple[fl
     """Return how much the statement that looks at most has to look at, and which one it is."""
     asked = [(text, values) for text, values in noted if re.match("(SELECT|UPDATE|WITH)", text)]
     assert len(asked) > 5
-    return max((effort_of(instance, text, values), text) for text, values in asked)
+    return max((cost_of(instance, text, values), text) for text, values in asked)
 
 
 def test_the_clock_is_compared_with_the_newest_job_and_no_other_is_read(
@@ -307,7 +307,7 @@ def test_the_clock_is_compared_with_the_newest_job_and_no_other_is_read(
     assert capsys.readouterr().out.count("ok") > 1
     asked = [(text, values) for text, values in noted if text.startswith("SELECT") and "date_created" in text]
     assert len(asked) == 1
-    assert effort_of(crowded, *asked[0]) < MANY / 4
+    assert cost_of(crowded, *asked[0]) < MANY / 4
 
 
 def test_a_crowd_that_is_not_due_makes_a_tick_neither_heavy_nor_blind(crowded: Instance) -> None:

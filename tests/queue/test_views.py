@@ -16,8 +16,9 @@ from instances import Instance
 from jobcron import BaseRunnableJob, IRunnableJob
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS
 from jobcron.jobs.lease import Claim
+from jobcron.queue._stand_ins import Bare, Unloadable
 from jobcron.queue.loading import load_all, load_claimed
-from jobcron.queue.views import Bare, RunnableView, SourceView, Unloadable
+from jobcron.queue.views import RunnableView, SourceView
 
 
 class Plain:
@@ -54,7 +55,7 @@ class Own:  # type: ignore[misc]
 
 def test_a_job_that_says_nothing_has_the_defaults_of_the_base_class() -> None:
     view = RunnableView(Plain())
-    assert [view.row, view.uuid, view.time_limit, view.memory_limit, view.failure_hook] == [None] * 5
+    assert [view.row, view.time_limit, view.memory_limit, view.failure_hook] == [None] * 4
     assert view.user_error_types == view.retry_error_types == ()
     assert view.retry_delay == BaseRunnableJob.retry_delay.total_seconds()
     assert (view.retry_delay_limit, view.retry_backoff, view.retry_jitter) == (None, 1.0, 0.0)
@@ -197,7 +198,7 @@ def test_a_view_knows_the_row_and_whether_it_is_loaded(instance: Instance) -> No
     with instance.database.session() as session:
         view = load_claimed(SourceView(ActJob), session, Claim(number, 1)).job
         assert view.row is not None
-        assert view.uuid == view.row.uuid
+        assert view.row.id == number
         assert view.is_loaded_in(session)
         assert not view.is_loaded_in(Session())
         session.expire_all()

@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
-from cutting_proxy import Cut, CuttingProxy
+from faulty_proxy import Cut, FaultyProxy
 from fooapp import OwnReadyJob
-from hastyapp import BusyJob, OwnOrderJob
 from instances import Instance, wait_until
 from jobcron import JobStatus
 from jobcron.testing.server import PrivatePostgreSQL
-from processes import Gate, configure, drain, end_leases, is_as_never_claimed, make, numbers, seen, started
+from runner_processes import Gate, configure, drain, end_leases, is_as_never_claimed, make, numbers, seen, started
+from shortleaseapp import BusyJob, OwnOrderJob
 
 WRITE = ("write", "effect")
 KILLED = -signal.SIGKILL
@@ -225,7 +225,7 @@ def test_after_sigterm_the_current_job_ends_and_what_was_claimed_behind_it_goes_
 
 
 def test_a_job_that_outlives_the_grace_is_interrupted_and_waits_again(instance: Instance, gate: Gate) -> None:
-    configure(instance, "grace_seconds: 0.5s", in_a_hurry=True)
+    configure(instance, "grace_seconds: 0.5s", quick_keeper=True)
     job, behind = batch_behind(instance, WRITE, gate.touch, ("stubborn_sleep", 60))
     with started(instance, "busy") as run:
         gate.reached()
@@ -256,7 +256,7 @@ def test_a_job_that_ends_right_after_sigterm_is_the_last(instance: Instance) -> 
 def test_a_job_that_waits_for_the_database_is_interrupted_when_its_grace_ends(
     instance: Instance, gate: Gate
 ) -> None:
-    configure(instance, "grace_seconds: 0.2s", in_a_hurry=True)
+    configure(instance, "grace_seconds: 0.2s", quick_keeper=True)
     job = make(instance, BusyJob, WRITE, gate.touch, ("sql", "SELECT pg_sleep(8)"))
     with started(instance, "busy") as run:
         gate.reached()
@@ -356,7 +356,7 @@ def test_a_commit_without_an_answer_has_its_effects_exactly_once(
 ) -> None:
     configure(instance)
     job, neighbours = batch_behind(instance, WRITE, gate.touch, gate.wait)
-    with CuttingProxy(server) as proxy:
+    with FaultyProxy(server) as proxy:
         monkeypatch.setenv("JOBCRON_DATABASE_URL", proxy.url(str(make_url(instance.url).database)))
         with started(instance, "busy") as run:
             gate.reached()

@@ -15,10 +15,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from fooapp import ActJob
-from hastyapp import BusyJob
 from instances import Instance
 from jobcron import Database, JobStatus
-from processes import configure, make
+from runner_processes import configure, make
+from shortleaseapp import BusyJob
 
 WRITE = ("write", "effect")
 

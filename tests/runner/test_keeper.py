@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-import hastyapp
-from hastyapp import BriefJob, BusyJob, LimitedJob
+import shortleaseapp
 from instances import Instance, wait_until
 from jobcron import Job, JobRunner, JobStatus
 from jobcron.database.clock import database_now
 from jobcron.queue import type_feed
 from jobcron.runner import _keeper
 from jobcron.testing import BufferLogger
-from processes import Gate, configure, is_as_never_claimed, make, seen, started
+from runner_processes import Gate, configure, is_as_never_claimed, make, seen, started
+from shortleaseapp import BriefJob, BusyJob, LimitedJob
 
 WRITE = ("write", "effect")
 
@@ -29,9 +29,9 @@ WRITE = ("write", "effect")
 @pytest.fixture
 def hasty(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
     """Return an instance whose keepers are in a hurry, also in this process."""
-    monkeypatch.setattr(_keeper, "POLL_SECONDS", hastyapp.POLL_SECONDS)
-    monkeypatch.setattr(_keeper, "GIVE_BACK_SECONDS", hastyapp.GIVE_BACK_SECONDS)
-    configure(instance, in_a_hurry=True)
+    monkeypatch.setattr(_keeper, "POLL_SECONDS", shortleaseapp.POLL_SECONDS)
+    monkeypatch.setattr(_keeper, "GIVE_BACK_SECONDS", shortleaseapp.GIVE_BACK_SECONDS)
+    configure(instance, quick_keeper=True)
     return instance
 
 
@@ -109,7 +109,7 @@ def test_a_job_that_holds_locks_longer_than_its_lease_is_neither_lost_nor_run_tw
 
 
 def test_a_keeper_that_cannot_renew_is_not_stuck(instance: Instance, gate: Gate) -> None:
-    configure(instance, "grace_seconds: 0.2s", in_a_hurry=True)
+    configure(instance, "grace_seconds: 0.2s", quick_keeper=True)
     job = make(instance, BriefJob, WRITE, ("note", "mine"), gate.touch, ("sleep", 60))
     with started(instance, "brief") as run:
         gate.reached()
@@ -191,7 +191,7 @@ def test_a_job_beyond_its_time_limit_fails_with_a_report_and_the_others_go_on(
     instance: Instance, endless_wait: tuple[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(instance)
-    monkeypatch.setattr(_keeper, "POLL_SECONDS", hastyapp.POLL_SECONDS)
+    monkeypatch.setattr(_keeper, "POLL_SECONDS", shortleaseapp.POLL_SECONDS)
     quick = [make(instance, LimitedJob, WRITE) for _ in range(2)]
     endless = make(instance, LimitedJob, WRITE, endless_wait)
     rest = [make(instance, LimitedJob, WRITE) for _ in range(3)]
@@ -222,7 +222,7 @@ def test_a_job_that_is_interrupted_has_time_to_clean_up(
         try:
             time.sleep(60)
         finally:
-            time.sleep(6 * hastyapp.POLL_SECONDS)
+            time.sleep(6 * shortleaseapp.POLL_SECONDS)
             (tmp_path / "clean").touch()
 
     monkeypatch.setattr(LimitedJob, "run", run)
@@ -263,4 +263,4 @@ def test_no_job_of_a_long_batch_starts_under_a_lease_that_is_nearly_over(
     hasty.run("brief")
     assert [hasty.row(job).crash_count for job in jobs] == [0] * 16
     assert [hasty.row(job).attempt_count for job in jobs] == [1] * 16
-    assert min(left) > hastyapp.LEASE_SECONDS / 2
+    assert min(left) > shortleaseapp.LEASE_SECONDS / 2

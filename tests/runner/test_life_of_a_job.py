@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import fooapp
-from effort import noted_statements
 from fooapp import ActJob, DoFooJob, OwnReadyJob
 from instances import Instance
 from jobcron import DatabaseUnavailable, JobStatus
 from jobcron.queue import claim, loading
+from query_cost import noted_statements
 
 WRITE = ("write", "effect")
 

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-import hastyapp
+import shortleaseapp
 from fooapp import Ledger
-from hastyapp import BriefJob, BusyJob, LimitedJob
 from instances import Instance, wait_until
 from jobcron import Job, JobStatus
 from jobcron.runner import _keeper
 from jobcron.runner.signals import Interruptions
-from processes import configure, make
+from runner_processes import configure, make
+from shortleaseapp import BriefJob, BusyJob, LimitedJob
 
 ENDLESS_SECONDS = 20.0
 """Long enough to be noticed, and to end by itself where the code is wrong."""
@@ -34,9 +34,9 @@ Run = Callable[[Any], None]
 @pytest.fixture
 def hasty(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
     """Return an instance whose keepers are in a hurry."""
-    monkeypatch.setattr(_keeper, "POLL_SECONDS", hastyapp.POLL_SECONDS)
-    monkeypatch.setattr(_keeper, "GIVE_BACK_SECONDS", hastyapp.GIVE_BACK_SECONDS)
-    configure(instance, "grace_seconds: 0.2s", in_a_hurry=True)
+    monkeypatch.setattr(_keeper, "POLL_SECONDS", shortleaseapp.POLL_SECONDS)
+    monkeypatch.setattr(_keeper, "GIVE_BACK_SECONDS", shortleaseapp.GIVE_BACK_SECONDS)
+    configure(instance, "grace_seconds: 0.2s", quick_keeper=True)
     return instance
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 import functionapp
-from effort import noted_statements
 from instances import SECTIONS, Instance, wait_until
 from jobcron import JobStatus
 from jobcron.database import walk
@@ -20,6 +19,7 @@ from jobcron.scripts._pruner import Pruner
 from jobcron.settings.instance import load_settings
 from jobcron.testing import JobFactory, run_script
 from paths import JOBCRON, ROOT
+from query_cost import noted_statements
 
 ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED)
 

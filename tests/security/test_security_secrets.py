@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy.engine import make_url
 
 import fooapp
-from evidence import command_lines, files_below
 from instances import Instance, wait_until
 from jobcron import ConfigurationError, Database, JobStatus, load_settings, new_mail, send
 from jobcron.commands._check_config import check_config
@@ -20,8 +19,9 @@ from jobcron.commands._init import init
 from jobcron.reports.mail import Outbox, post
 from jobcron.scripts.control import Control
 from jobcron.settings.secrets import Redactor, hide
+from leak_search import command_lines, files_below
 from paths import JOBCRON
-from telltale import TelltaleJob
+from secretsapp import TelltaleJob
 
 KNOWN = {
     "url password": "c4naryOfTheUrl",
@@ -44,7 +44,7 @@ metrics_dir: {metrics}
 
 SECTIONS = """
 [tell]
-source_interface: telltale.TelltaleJob
+source_interface: secretsapp.TelltaleJob
 runner_class: {runner}
 """
 
@@ -75,7 +75,7 @@ def test_no_canary_gets_out_however_a_job_utters_it(instance: Instance, runner: 
     metrics.mkdir(parents=True, exist_ok=True)
     instance.configure(MORE.format(metrics=metrics), SECTIONS.format(runner=runner))
     conf = instance.path / "jobcron.conf"
-    text = conf.read_text().replace("fooapp:register", "telltale")
+    text = conf.read_text().replace("fooapp:register", "secretsapp")
     if mail == "smtp":
         text = text.replace(
             f"mail: file:{instance.path / 'mail'}",

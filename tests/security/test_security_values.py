@@ -17,11 +17,11 @@ from aiosmtpd.smtp import AuthResult
 from sqlalchemy.engine import make_url
 
 import fooapp
-from evidence import command_lines, files_below
 from instances import Instance, wait_until
 from jobcron import JobStatus
 from jobcron.settings.instance import load_settings
 from jobcron.settings.secrets import Redactor
+from leak_search import command_lines, files_below
 from paths import JOBCRON
 
 CANARIES = {

@@ -1,216 +1,281 @@
-"""The parser of configurations: what it reads is what lazr.config reads, and slips are refused with their line."""
+"""Reading a configuration: what is refused and how, and that any text is read or refused."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from io import StringIO
+import re
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from lazr.config import ConfigSchema
 
-from instances import Instance
-from jobcron import ConfigurationError, JobStatus
+from configurations import GOOD, JOBS, Write, refusal
+from jobcron import ConfigurationError
 from jobcron.settings.instance import load_settings
-from jobcron.settings.reading import read_schema
-from jobcron.settings.settings import SCHEMA
-
-GOOD = "[jobcron]\ndatabase_url: sqlite:///foo.db\nstate_dir: state\n"
-
-Write = Callable[[str | bytes], Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Return a function that writes a configuration and returns its file."""
-
-    def write(text: str | bytes) -> Path:
-        path = tmp_path / "jobcron.conf"
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return write
-
-
-def refusal(path: Path) -> str:
-    """Return what is said of a configuration that is not read."""
-    with pytest.raises(ConfigurationError) as caught:
-        load_settings(str(path))
-    return str(caught.value)
+from jobcron.settings.settings import Settings
 
 
 @pytest.mark.feature("LP-29")
 @pytest.mark.parametrize(
-    ("slip", "key"),
-    [
-        ("  oops_prefix: X\n", "oops_prefix"),
-        ("\toops_prefix=X\n", "oops_prefix"),
-        ("  oops_prefix :X\n", "oops_prefix"),
-        ("  nonsense: 1\n", "nonsense"),
-        ("\n  # a comment\n  mail = none\n", "mail"),
-    ],
+    ("text", "section", "line"),
+    [(GOOD + "nonsense: 1\n", "jobcron", 4), (GOOD + JOBS + "nonsense: 1\n", "do_foo", 6)],
 )
-def test_a_key_that_is_indented_by_a_slip_is_not_a_part_of_the_value_before_it(
-    write: Write, slip: str, key: str
+def test_an_unknown_key_is_refused_with_file_section_key_and_line(
+    write: Write, text: str, section: str, line: int
 ) -> None:
-    path = write(GOOD + slip)
-    line = 3 + slip.count("\n")
-    assert refusal(path) == (
-        f"{path}, line {line}: section [jobcron]: expected a key at the beginning of the line, "
-        f"got it indented: {key}"
-    )
+    path = write(text)
+    message = refusal(path)
+    for expected in (f"{path}, line {line}:", f"[{section}]", "unknown key nonsense", "expected one of:"):
+        assert expected in message
+    assert ("source_interface" if section == "do_foo" else "database_url") in message
 
 
 @pytest.mark.feature("LP-29")
-def test_a_section_that_is_indented_by_a_slip_is_refused(write: Write) -> None:
-    path = write(f"{GOOD}  [do_foo]\n")
-    assert refusal(path) == f"{path}, line 4: expected a section at the beginning of the line, got it indented"
+def test_an_unknown_key_of_an_extended_file_is_refused_with_that_file(write: Write) -> None:
+    base = write(GOOD + "nonsense: 1\n", "base.conf")
+    message = refusal(write("[meta]\nextends: base.conf\n"))
+    assert f"{base}, line 4:" in message
+    assert "nonsense" in message
 
 
 @pytest.mark.feature("LP-29")
-def test_a_value_may_go_on_in_indented_lines_with_comments_and_empty_lines_between(write: Write) -> None:
-    path = write(
-        f"{GOOD}oops_publishers: files\n    # ours\n\n    my.module:publish\n\tother:publish\n"
-        "[do_foo]\nkeep_functions: a.b 1d\n    export-one 1m\n\n"
-    )
-    found = load_settings(str(path))
-    assert found.oops_publishers == ["files", "my.module:publish", "other:publish"]
-    assert found.section("do_foo").keep_functions == {"a.b": 86400.0, "export-one": 60.0}
+@pytest.mark.parametrize("indent", ["", "  "])
+def test_a_key_that_is_indented_is_a_key_like_others(write: Write, indent: str) -> None:
+    message = refusal(write(GOOD + f"[do_foo]\n{indent}nonsense: 1\n"))
+    assert "do_foo" in message
+    assert "nonsense" in message
 
 
 @pytest.mark.feature("LP-29")
-def test_a_section_given_twice_is_refused_with_both_lines(write: Write) -> None:
-    path = write(f"{GOOD}[do_foo]\nbatch_size: 1\n[do_bar]\n[do_foo]\nmax_workers: 1\n")
-    assert refusal(path) == f"{path}, line 7: section [do_foo]: given twice, first in line 4"
+@pytest.mark.parametrize("key", ["database_url", "state_dir"])
+def test_what_an_instance_cannot_do_without_is_asked_for(write: Write, key: str) -> None:
+    text = "".join(line for line in GOOD.splitlines(True) if key not in line)
+    path = write(text + JOBS)
+    assert f"{path}: section [jobcron], key {key}: expected" in refusal(path)
 
 
 @pytest.mark.feature("LP-29")
-@pytest.mark.parametrize("end", ["\r\n", "\r"])
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_a_file_of_another_system_is_read_all_the_same(write: Write, end: str, mark: str) -> None:
-    path = write((mark + GOOD + "[do_foo]\ntasks: a.b\n  c.d\n").replace("\n", end).encode())
-    (path.parent / "state").mkdir()
+@pytest.mark.parametrize("key", ["database_url", "state_dir"])
+def test_a_required_key_that_an_extended_file_empties_is_asked_for(write: Write, key: str) -> None:
+    write(GOOD, "base.conf")
+    path = write(f"[meta]\nextends: base.conf\n[jobcron]\n{key}: none\n")
+    assert f"{path}: section [jobcron], key {key}: expected" in refusal(path)
+
+
+@pytest.mark.feature("LP-29")
+@pytest.mark.parametrize(
+    "more", ["state_dir: other\n", "[do_foo]\n[jobcron]\nstate_dir: other\n"], ids=["at once", "section reopened"]
+)
+def test_a_key_given_twice_is_refused_with_both_lines(write: Write, more: str) -> None:
+    path = write(GOOD + more)
+    what = "line 5: section [jobcron]: given twice, first in line 1"
+    if not more.startswith("["):
+        what = "line 4: section [jobcron], key state_dir: given twice, first in line 3"
+    assert f"{path}, {what}" == refusal(path)
+
+
+@pytest.mark.feature("LP-29")
+def test_an_indented_key_is_refused_since_it_reads_as_a_part_of_the_line_before(write: Write) -> None:
+    path = write("[jobcron]\n  database_url: sqlite:///a.db\n")
+    assert f"{path}, line 2: section [jobcron]: expected a key at the beginning of the line" in refusal(path)
+
+
+@pytest.mark.feature("LP-29")
+def test_a_key_before_any_section_is_refused(write: Write) -> None:
+    path = write("state_dir: a\n" + GOOD)
+    assert f"{path}, line 1: expected a section before the key state_dir" == refusal(path)
+
+
+@pytest.mark.feature("LP-29")
+@pytest.mark.parametrize(
+    "name", ["ab", "a.b", "../x", "a" * 65, "", "1ab", "a b", "job_section", "do_foo.master", "DEFAULT", "a]b"]
+)
+def test_a_section_with_a_bad_name_is_refused(write: Write, name: str) -> None:
+    path = write(f"{GOOD}[{name}]\nsource_interface: a.B\n")
+    message = refusal(path)
+    assert str(path) in message
+    assert "line 4" in message
+    assert name in message
+
+
+@pytest.mark.feature("LP-29")
+def test_a_section_name_of_64_letters_is_fine(write: Write) -> None:
+    name = "a" * 64
+    assert load_settings(str(write(f"{GOOD}[{name}]\n"))).section(name).name == name
+
+
+@pytest.mark.feature("LP-29")
+@pytest.mark.parametrize(
+    "text",
+    [GOOD + "garbage\n", GOOD + ": x\n", GOOD + "[do_foo\n", "garbage\n" + GOOD],
+    ids=["no colon", "no key", "open bracket", "first line"],
+)
+def test_broken_syntax_is_refused_with_its_line(write: Write, text: str) -> None:
+    path = write(text)
+    message = refusal(path)
+    assert str(path) in message
+    assert re.search(r"\bline:?\s*'?(1|4)\b", message), message
+
+
+@pytest.mark.feature("LP-29")
+def test_a_file_that_is_not_in_utf_8_is_refused(write: Write) -> None:
+    path = write(GOOD.encode() + "# Grüße\n".encode("latin-1"))
+    message = refusal(path)
+    assert f"{path}: expected text in UTF-8" in message
+
+
+@pytest.mark.feature("LP-29")
+def test_text_beyond_ascii_is_read(write: Write) -> None:
+    path = write(GOOD + "# Grüße\nmail_from: Jürgen <j@example.com>\n")
+    assert load_settings(str(path)).mail_from == "Jürgen <j@example.com>"
+    assert load_settings(str(path)).mail_from == "Jürgen <j@example.com>"  # compiled
+
+
+@pytest.mark.feature("LP-29")
+def test_a_file_that_extends_itself_is_refused(write: Write) -> None:
+    path = write("[meta]\nextends: base.conf\n")
+    write("[meta]\nextends: ../here/jobcron.conf\n", "base.conf")
+    message = refusal(path)
+    assert "section [meta], key extends:" in message
+    assert str(path) in message
+    assert "extends itself" in message
+    assert "extends itself" in refusal(write("[meta]\nextends: jobcron.conf\n"))
+
+
+@pytest.mark.feature("LP-29")
+@pytest.mark.parametrize("base", ["missing.conf", ".", "a\0b"], ids=repr)
+def test_a_file_that_extends_what_cannot_be_read_is_refused(write: Write, base: str) -> None:
+    path = write(f"[meta]\nextends: {base}\n{GOOD}")
+    message = refusal(path)
+    assert str(path.parent) in message
+    assert "extends" in message or "missing.conf: cannot be read" in message or "directory" in message
+
+
+@pytest.mark.feature("LP-29")
+def test_extends_stands_in_meta_and_nowhere_else(write: Write) -> None:
+    write(GOOD, "base.conf")
+    path = write("[jobcron]\nextends: base.conf\n")
+    message = refusal(path)
+    assert f"{path}, line 2: section [jobcron]" in message
+    assert "unknown key extends" in message
+
+
+@pytest.mark.feature("LP-29")
+def test_relative_paths_are_relative_to_the_file_that_sets_them(write: Write, tmp_path: Path) -> None:
+    base = write(GOOD + "python_path: lib\nmail: file:mail\n" + JOBS + "error_dir: oopses\n", "sub/base.conf")
+    write("[meta]\nextends: sub/base.conf\n[jobcron]\nstate_dir: mine\n[do_bar]\nerror_dir: bars\n")
     for _ in range(2):  # read, and compiled
-        found = load_settings(str(path))
-        assert found.database_url == f"sqlite:///{path.parent}/foo.db"
-        assert found.section("do_foo").tasks == ["a.b", "c.d"]
+        found = load_settings(str(tmp_path / "here"))
+        assert found.database_url == f"sqlite:///{base.parent}/foo.db"
+        assert found.python_path == [f"{base.parent}/lib"]
+        assert found.mail == f"file:{base.parent}/mail"
+        assert found.section("do_foo").error_dir == f"{base.parent}/oopses"
+        assert found.section("do_bar").error_dir == f"{tmp_path}/here/bars"
+        assert found.state_dir == f"{tmp_path}/here/mine"
+        assert found.lock_dir == f"{tmp_path}/here/mine/locks"
+        (tmp_path / "here/mine").mkdir(exist_ok=True)
 
 
-@pytest.mark.feature("LP-29")
-def test_a_line_that_is_nothing_is_refused_and_not_shown(write: Write) -> None:
-    path = write(f"{GOOD}c4nary-password\n")
-    assert refusal(path) == (
-        f"{path}, line 4: expected a section, a key with its value, or a comment, found neither"
-    )
-
-
-@pytest.mark.feature("LP-29")
-@pytest.mark.parametrize("value", ["0s", "0m", "0.0s", "0.0000001s", "0d0h"])
-def test_an_activity_interval_of_nothing_is_refused(write: Write, value: str) -> None:
-    path = write(f"{GOOD}activity_interval: {value}\n")
-    assert refusal(path) == (
-        f"{path}: section [jobcron], key activity_interval: expected a time longer than 0, got: {value}"
-    )
-
-
-@pytest.mark.feature("LP-29")
-@pytest.mark.parametrize("key", ["activity_interval", "grace_seconds", "keep_completed"])
-def test_a_time_of_more_than_a_hundred_years_is_refused(write: Write, key: str) -> None:
-    path = write(f"{GOOD}{key}: 36501d\n")
-    assert refusal(path) == f"{path}: section [jobcron], key {key}: expected a time of at most 36500d, got: 36501d"
-
-
-@pytest.mark.feature("LP-29")
-@pytest.mark.parametrize("line", ["mail_from: a@b.example\n  c@d.example\n", "[do_foo]\ndbuser: a\0b\n"])
-def test_a_text_with_control_characters_is_refused(write: Write, line: str) -> None:
-    assert "expected a text in one line, without control characters" in refusal(write(GOOD + line))
+KEYS = [
+    "database_url", "state_dir", "lock_dir", "error_dir", "python_path", "application", "mail", "mail_from",
+    "oops_prefix", "crash_limit", "activity_interval", "grace_seconds", "source_interface", "batch_size",
+    "runner_class", "dbuser", "extends", "nonsense", "cron_control", "crontab_group", "max_runtime",
+]  # fmt: skip
 
 
 VALUES = st.one_of(
-    st.sampled_from(["a", "a b", "x: y", "x = y", "# no comment", "a ; b", "[x]", "", "none", "Grüße", "%(x)s"]),
-    st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0"), max_size=12),
-)
-FURTHER = st.one_of(
-    st.sampled_from(["", "  more", "\ta.b:c", "  # comment", "; comment", "   ", "  a b"]),
-)
-KEYS = ("mail_from", "dbuser", "schedule", "tasks")
-_folders = itertools.count()
-
-
-@pytest.mark.feature("LP-29")
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(given=st.dictionaries(st.sampled_from(KEYS), st.tuples(VALUES, st.lists(FURTHER, max_size=3))))
-@example(given={"mail_from": ("\x0b", []), "tasks": ("\x85a", ["  b"])})
-def test_lazr_config_reads_the_same_values(tmp_path: Path, given: dict[str, tuple[str, list[str]]]) -> None:
-    text = "[job_section]\n" + "".join(
-        f"# datatype: string\n{key}: {value}\n" + "".join(f"{line}\n" for line in further)
-        for key, (value, further) in given.items()
-    )
-    read = read_schema(text).get("job_section", {})
-    theirs = ConfigSchema("schema.conf", StringIO(text))["job_section"]
-    assert {key: found.default for key, found in read.items()} == {key: theirs[key].strip() for key in theirs}
-
-
-@pytest.mark.feature("LP-29")
-def test_lazr_config_reads_the_same_schema() -> None:
-    theirs = ConfigSchema(SCHEMA)
-    for name, keys in read_schema(Path(SCHEMA).read_text()).items():
-        assert {key: found.default for key, found in keys.items()} == {
-            key: theirs[name][key] for key in theirs[name]
-        }
-
-
-TIMES = st.one_of(
     st.sampled_from(
-        ["0s", "0.000001s", "1s", "36500d", "36501d", "999999999d", "0.5w", "1d2h3m4s", "9" * 40 + "s"]
+        [
+            "none", "", "sqlite:///foo.db", "postgresql://u:p@h:5/d", "postgresql://[::1", "sqlite:////", "state",
+            "/", "..",
+            "jobcron.conf", "10m", "1d2d", "0", "3", "-1", "1e9d", "999999999999d", "a.b:c", "a.B", "file:x",
+            "smtp://h", "smtp://[", "%(x)s", "${x}", "~", "\0", "a\n  b", "'x'",
+        ]
     ),
-    st.builds("{}{}".format, st.decimals(0, 10**12, places=3).map(str), st.sampled_from("smhdw")),
+    st.text(max_size=20),
+)  # fmt: skip
+
+
+LINES = st.one_of(
+    st.builds("{}{}: {}".format, st.sampled_from(["", " ", "\t"]), st.sampled_from(KEYS), VALUES),
+    st.builds("{}={}".format, st.sampled_from(KEYS), VALUES),
+    st.builds("[{}]".format, st.one_of(st.sampled_from(["jobcron", "do_foo", "meta", "DEFAULT"]), st.text())),
+    st.builds("#{}".format, st.text()),
+    st.text(),
 )
-COUNTS = st.one_of(st.sampled_from(["1", "999999999", "1000000000", "0"]), st.integers(0, 10**10).map(str))
+
+
+TEXTS = st.one_of(
+    st.text(),
+    st.lists(LINES, max_size=12).map("\n".join),
+    st.lists(LINES, max_size=6).map(lambda lines: GOOD + "\n".join(lines)),
+)
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def fuzz_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for the files of all examples."""
+    return tmp_path_factory.mktemp("fuzz")
 
 
 @pytest.mark.feature("LP-29")
 @settings(
-    max_examples=60,
+    max_examples=2000,
     deadline=None,
+    print_blob=True,
+    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(
-    times=st.fixed_dictionaries(
-        {},
-        optional={"activity_interval": TIMES, "grace_seconds": TIMES, "keep_completed": TIMES, "keep_runs": TIMES},
-    ),
-    more=st.fixed_dictionaries({}, optional={"crash_limit": COUNTS}),
-    section=st.fixed_dictionaries(
-        {},
-        optional={
-            "max_runtime": TIMES,
-            "batch_size": COUNTS,
-            "alert_waiting": st.tuples(TIMES, TIMES).map(" ".join),
-            "alert_failures": st.tuples(COUNTS, COUNTS).map(" ".join),
-        },
-    ),
-)
-@example(times={"activity_interval": "0s"}, more={}, section={})
-@example(
-    times=dict.fromkeys(("activity_interval", "grace_seconds", "keep_completed", "keep_runs"), "36500d"),
-    more={"crash_limit": "999999999"},
-    section={"max_runtime": "36500d", "batch_size": "999999999", "alert_waiting": "36500d 36500d"},
-)
-def test_whatever_numbers_are_accepted_a_run_can_use_them(
-    instance: Instance, times: dict[str, str], more: dict[str, str], section: dict[str, str]
-) -> None:
-    def lines(values: dict[str, str]) -> str:
-        return "".join(f"{key}: {value}\n" for key, value in values.items())
+@given(text=TEXTS)
+@example(GOOD)
+@example(GOOD + JOBS)
+@example(GOOD + "[DEFAULT]\nmail: none\n")
+@example(GOOD + "activity_interval: 99999999999999d\n")
+@example("[jobcron]\ndatabase_url: postgresql://u@h:x/d\nstate_dir: s\n")
+@example("[jobcron]\ndatabase_url: sqlite:///a\nstate_dir: a\0b\n")
+@example("[meta]\nextends: a\0b\n")
+def test_any_text_loads_or_is_refused(fuzz_folder: Path, text: str) -> None:
+    folder = fuzz_folder / str(next(_numbers))
+    (folder / "state").mkdir(parents=True)
+    path = folder / "jobcron.conf"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
 
-    instance.configure(lines({**times, **more}), f"[act]\nsource_interface: fooapp.ActJob\n{lines(section)}")
-    try:
-        load_settings(str(instance.path))
-    except ConfigurationError:
-        return
-    job = instance.act(("write", "x"))
-    instance.run("act")
-    assert instance.row(job).status == JobStatus.COMPLETED
+    def look() -> Settings | str:
+        try:
+            return load_settings(str(path))
+        except ConfigurationError as error:
+            return f"refused: {error}"
+
+    assert look() == look()
+    shutil.rmtree(folder)
+
+
+@pytest.mark.feature("LP-29")
+@settings(
+    max_examples=300,
+    deadline=None,
+    print_blob=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(content=st.binary(max_size=200))
+@example(b"\xff\xfe[\x00")
+@example(b"\xef\xbb\xbf" + GOOD.encode())
+@example(GOOD.replace("\n", "\r\n").encode())
+def test_any_bytes_load_or_are_refused(fuzz_folder: Path, content: bytes) -> None:
+    path = fuzz_folder / "jobcron.conf"
+    path.write_bytes(content)
+    with suppress(ConfigurationError):
+        assert load_settings(str(path)).path == str(path)
+
+
+def test_an_absolute_path_to_extend_is_refused(write: Write) -> None:
+    base = write(name="base.conf")
+    path = write(f"[meta]\nextends: {base}\n")
+    assert f"section [meta], key extends: expected a path from this file's folder, got: {base}" in refusal(path)

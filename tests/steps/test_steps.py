@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy.orm import Session
 
 import stepsapp
-from effort import effort_of, noted_statements
 from instances import Instance, wait_until
 from jobcron import DefinitionChanged, InvalidJobData, JobStatus, UnknownJobType
 from jobcron.database.sessions import use_session
 from jobcron.steps import State, create, job_class, queues
-from stepping import look, make, notes
+from query_cost import cost_of, noted_statements
+from steps_jobs import look, make, notes
 
 
 @pytest.mark.feature("DBQ-01", "DBQ-02", "DBQ-04")
@@ -362,4 +362,4 @@ def test_a_queue_reads_its_first_jobs_and_not_all_that_wait(steps: Instance) -> 
     assert found[:3] == first
     assert len(found) == queues.PASS
     (asked,) = [(text, values) for text, values in noted if "priority" in text and "LIMIT" in text]
-    assert effort_of(steps, *asked) < 5000
+    assert cost_of(steps, *asked) < 5000

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from effort import noted_statements
 from instances import Instance
 from jobcron.database import walk
 from jobcron.steps.delete_old import delete_old
-from stepping import look, make
+from query_cost import noted_statements
+from steps_jobs import look, make
 
 DEEP = '{"a": ' + "[" * 50_000 + "]" * 50_000 + "}"
 """More than Python's reader of JSON takes."""

@@ -13,7 +13,7 @@ from instances import Instance
 from jobcron import IncompleteJobType
 from jobcron.jobs import registry
 from jobcron.steps import StepsJob, create, define, job_class
-from stepping import look, make, notes
+from steps_jobs import look, make, notes
 
 
 @pytest.fixture(autouse=True)

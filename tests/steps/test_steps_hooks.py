@@ -10,7 +10,7 @@ import pytest
 import stepsapp
 from instances import Instance
 from jobcron import JobStatus
-from stepping import look, make, notes
+from steps_jobs import look, make, notes
 
 
 @pytest.mark.feature("DBQ-07", "DBQ-04")

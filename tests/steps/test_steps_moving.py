@@ -11,7 +11,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from instances import Instance
 from jobcron.database._engine import make_engine
-from stepping import look, notes
+from steps_jobs import look, notes
 
 TABLES = {
     "sqlite": """CREATE TABLE "django_dbq_job" ("id" char(32) NOT NULL PRIMARY KEY, "created" datetime NOT NULL,

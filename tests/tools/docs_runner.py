@@ -1,4 +1,4 @@
-"""Runs the code of a page of the documentation from top to bottom, as a reader would.
+"""Run the code of a page of the documentation from top to bottom, as a reader would.
 
 A page belongs into a fresh ``/srv/shop``, which is a folder of the test's. What its blocks are is said by their
 language and by a mark, a comment that is not seen once the page is rendered, in the line before:

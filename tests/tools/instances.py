@@ -16,9 +16,9 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 import fooapp
+from fork_server import Forked, ForkServer
 from jobcron import Database, Job
 from jobcron.testing import run_script, run_waiting
-from nursery import Forked, Nursery
 from paths import APPS, JOBCRON, PROOFS
 
 Process = subprocess.Popen[str] | Forked
@@ -49,9 +49,9 @@ FUNCTIONS = "[functions]\nsource_interface: jobcron.functions.FunctionJob\n"
 
 
 @functools.cache
-def nursery() -> Nursery:
+def fork_server() -> ForkServer:
     """Return what forks processes that run ``jobcron``."""
-    found = Nursery()
+    found = ForkServer()
     atexit.register(found.close)
     return found
 
@@ -70,9 +70,9 @@ def run_jobcron(
         program: another one, which is forked in any case; ``-m`` where a module comes first.
     """
     environment = {**os.environ, **(extra_env or {})}
-    if program is JOBCRON and not nursery().suits(environment):
+    if program is JOBCRON and not fork_server().suits(environment):
         return run_script(JOBCRON, arguments, expect, extra_env=extra_env, cwd=cwd, timeout=timeout)[1:]
-    status, out, err = nursery().run(program, arguments, environment, cwd, timeout)
+    status, out, err = fork_server().run(program, arguments, environment, cwd, timeout)
     assert status == expect, (
         f"{program.name} {' '.join(arguments)} left with status {status}, expected {expect}\n"
         f"standard output:\n{out}\nstandard error:\n{err}"
@@ -133,10 +133,10 @@ class Instance:
         """Start a run in a process of its own; its standard error is a pipe."""
         environment = {**os.environ, "JOBCRON_CONFIG": str(self.path)}
         command = ["run", section, *arguments]
-        if not nursery().suits(environment):
+        if not fork_server().suits(environment):
             return subprocess.Popen([JOBCRON, *command], env=environment, stderr=subprocess.PIPE, text=True)
         reading, writing = os.pipe()
-        process = nursery().start(JOBCRON, command, environment, None, 1, writing)
+        process = fork_server().start(JOBCRON, command, environment, None, 1, writing)
         os.close(writing)
         process.stderr = os.fdopen(reading)
         return process

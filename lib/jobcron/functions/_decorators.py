@@ -34,7 +34,7 @@ class Anything:
 
 
 class JobDecorator(Protocol):
-    """What `job` with options returns."""
+    """The types of `job`, and of what it returns when it is given options."""
 
     @overload
     def __call__(  # type: ignore[overload-overlap]
@@ -52,35 +52,26 @@ class JobDecorator(Protocol):
     @overload
     def __call__(self, call: Callable[Q, R], /) -> DelayableFunction[Q, Q, R]: ...
 
-
-@overload
-def job(call: TakesJob[P, Q, R], /) -> DelayableFunction[P, Q, R]: ...  # type: ignore[overload-overlap]
-
-
-@overload
-def job(call: Callable[Concatenate[Anything, ...], R], /) -> DelayableFunction[..., ..., R]: ...
-
-
-@overload
-def job(call: Callable[Concatenate[Session, Q], R], /) -> DelayableFunction[Concatenate[Session, Q], Q, R]: ...
-
-
-@overload
-def job(call: Callable[Q, R], /) -> DelayableFunction[Q, Q, R]: ...
+    @overload
+    def __call__(
+        self,
+        *,
+        priority: int = ...,
+        max_retries: int = ...,
+        retry_pattern: Mapping[int, Wait] = ...,
+        description: str | None = ...,
+        database_only: bool = ...,
+        name: str | None = ...,
+    ) -> JobDecorator: ...
 
 
-@overload
-def job(
-    *,
-    priority: int = ...,
-    max_retries: int = ...,
-    retry_pattern: Mapping[int, Wait] = ...,
-    description: str | None = ...,
-    database_only: bool = ...,
-    name: str | None = ...,
-) -> JobDecorator: ...
+def _as_decorator(function: Any) -> JobDecorator:
+    """Return the function itself; type checkers then know it by `JobDecorator`."""
+    decorator: JobDecorator = function
+    return decorator
 
 
+@_as_decorator
 def job(call: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
     """Let a function be delayed (OCQ-01); with options, or without parentheses.
 

@@ -18,31 +18,14 @@ from jobcron.interfaces import (
     JobStatus,
     RunningAttempt,
 )
+from jobcron.jobs._methods import check_methods
 from jobcron.jobs._target import Target
 from jobcron.jobs.arguments.declared import install_fields
 from jobcron.jobs.draft import JOB_VALUES
 from jobcron.jobs.family import FamilyRow, target_name, title_of
 from jobcron.jobs.job import Job
 from jobcron.jobs.source import BaseRunnableJobSource, Row
-from jobcron.settings.finished import check_methods, finished
-
-_METHODS = (
-    "run",
-    "afterFailure",
-    "notifyOops",
-    "notifyUserError",
-    "getOperationDescription",
-    "contextManager",
-    "create",
-    "acquire",
-    "createMultiple",
-    "get",
-    "load",
-)
-"""Methods that would do nothing if they were ``async def`` or had a ``yield``."""
-
-_ITERATED = ("iterReady", "about", "getOopsVars", "getOopsRecipients", "getErrorRecipients")
-"""Methods that may have a ``yield``."""
+from jobcron.settings.finished import finished
 
 
 class Delegated:
@@ -145,7 +128,7 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
                 f"expected {cls.__module__}.{cls.__qualname__}, whose job type is {cls.class_job_type}, to have a "
                 "method run, it has none"
             )
-        check_methods(cls, _METHODS, _ITERATED)
+        check_methods(cls)
         super().__init_subclass__(**kwargs)
 
     def __init__(self, context: Row) -> None:

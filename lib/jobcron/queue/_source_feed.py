@@ -15,11 +15,12 @@ from jobcron.jobs import known_types
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim
 from jobcron.jobs.registry import SourceName
+from jobcron.queue._stand_ins import Bare
 from jobcron.queue.claim import claim_one, reclaim
 from jobcron.queue.finish import set_aside
 from jobcron.queue.loading import Claimed, FeedOrder, end_expired, load_claimed, record_taken_over, unloadable
 from jobcron.queue.outcome import NotStarted
-from jobcron.queue.views import Bare, RunnableView
+from jobcron.queue.views import RunnableView
 from jobcron.reports.metrics import current_observer
 
 

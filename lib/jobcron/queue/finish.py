@@ -93,7 +93,7 @@ def _write(
 
 def _state(connection: Connection, claim: Claim) -> tuple[JobStatus, int] | None:
     row = connection.execute(select(Job._status, Job.lease_token).where(Job.id == claim.id)).first()
-    return None if row is None else row._tuple()
+    return None if row is None else (row[0], row[1])
 
 
 def still_ours(database: TransactionSource, claim: Claim) -> bool:
@@ -126,7 +126,7 @@ def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
     return state[0] if state is not None and state[1] == claim.token else None
 
 
-def status_of(database: TransactionSource, claim: Claim) -> JobStatus | None:
+def current_status(database: TransactionSource, claim: Claim) -> JobStatus | None:
     """Return the status that a job has now, whatever is under way; None: it is not ours any more, or who knows."""
     with suppress(DBAPIError, DatabaseUnavailable), database.begin(writing=False) as connection:
         state = _state(connection, claim)

@@ -13,8 +13,9 @@ from jobcron.database.database import TransactionSource
 from jobcron.jobs.history import EventKind, record, record_all
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim
+from jobcron.queue._stand_ins import Unloadable
 from jobcron.queue.claim import Claimant, expire
-from jobcron.queue.views import RunnableView, SourceView, Unloadable
+from jobcron.queue.views import RunnableView, SourceView
 
 EXPIRE_BATCH = 1000
 

@@ -14,11 +14,12 @@ from jobcron.database.tables import JobTypeRow
 from jobcron.errors import DatabaseUnavailable
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim
+from jobcron.queue._stand_ins import Bare
 from jobcron.queue.claim import claim, reclaim
 from jobcron.queue.finish import set_aside
 from jobcron.queue.loading import Claimed, FeedOrder, end_expired, load_all, record_taken_over
 from jobcron.queue.outcome import NotStarted
-from jobcron.queue.views import Bare, RunnableView
+from jobcron.queue.views import RunnableView
 from jobcron.reports.metrics import current_observer
 
 RECLAIM_SECONDS = 30.0
@@ -121,11 +122,11 @@ class TypeFeed:
             self._batch, self._seconds = 1, None  # there may be more like this one
         return entries
 
-    def _is_poison_to_load(self, session: Session, claim: Claim) -> bool:
+    def _is_poison_to_load(self, session: Session, taken: Claim) -> bool:
         """Tell whether a job died again when it was to be stopped for its deaths: then loading it is deadly."""
-        if claim != self._reclaimed:
+        if taken != self._reclaimed:
             return False
-        crashes = session.scalar(select(Job.crash_count).where(Job.id == claim.id))
+        crashes = session.scalar(select(Job.crash_count).where(Job.id == taken.id))
         return (crashes or 0) > self._crash_limit
 
 

@@ -13,38 +13,17 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any, NamedTuple
-from uuid import UUID
 
-from sqlalchemy import inspect
-from sqlalchemy.orm import InstanceState, Session
+from sqlalchemy.orm import Session
 
 from jobcron.database.sessions import use_session
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS, IRunnableJob, RunningAttempt
 from jobcron.jobs.job import Job
 from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.queue._attributes import as_tuple, is_whole, readable
+from jobcron.queue._stand_ins import Bare, Unloadable
+from jobcron.settings.finished import finished
 from jobcron.settings.named import dotted_name
-
-
-class Unloadable:
-    """Stands for a job whose rows could not be loaded: running it fails with that error."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-    def run(self) -> None:
-        """Raise the error."""
-        raise self.error
-
-
-class Bare:
-    """Stands for a job of which only the shared row is known."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-
-    def run(self) -> None:
-        """Refuse: nobody knows what to run."""
-        raise NotImplementedError(f"nobody knows how to run {self.job!r}")
 
 
 class ProcessLimits(NamedTuple):
@@ -61,7 +40,28 @@ class ProcessLimits(NamedTuple):
     output: float
 
 
-class RunnableView:
+class View:
+    """What a job and a source may both say."""
+
+    def __init__(self, thing: object) -> None:
+        self._thing = thing
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes that a job may use in an isolated runner, or None; a job's limit goes before its source's."""
+        limit: int | None = self._get("memory_limit")
+        return limit
+
+    @property
+    def database_only(self) -> bool:
+        """Whether a job does nothing outside its database."""
+        return self._get("database_only") is True
+
+    def _get(self, name: str, default: Any = None) -> Any:
+        return getattr(self._thing, name, default)
+
+
+class RunnableView(View):
     """A job that is run.
 
     Args:
@@ -69,6 +69,7 @@ class RunnableView:
     """
 
     def __init__(self, job: object) -> None:
+        super().__init__(job)
         self.job = job
 
     @property
@@ -88,30 +89,19 @@ class RunnableView:
         return row if isinstance(row, Job) else None
 
     @property
-    def uuid(self) -> UUID | None:
-        """The job's uuid, or None where its row is not known."""
-        return None if self.row is None else self.row.uuid
-
-    @property
     def time_limit(self) -> float | None:
         """Seconds that the job may run, or None."""
         return seconds_of(self._get("time_limit"))
 
     @property
-    def memory_limit(self) -> int | None:
-        """Bytes that the job may use in an isolated runner; None: the source's limit."""
-        limit: int | None = self._get("memory_limit")
-        return limit
-
-    @property
     def user_error_types(self) -> tuple[type[BaseException], ...]:
         """Errors that are the user's."""
-        return _as_tuple(self._get("user_error_types", ()))
+        return as_tuple(self._get("user_error_types", ()))
 
     @property
     def retry_error_types(self) -> tuple[type[BaseException], ...]:
         """Errors after which the job is retried."""
-        return _as_tuple(self._get("retry_error_types", ()))
+        return as_tuple(self._get("retry_error_types", ()))
 
     @property
     def retry_delay(self) -> float:
@@ -135,11 +125,6 @@ class RunnableView:
         return float(self._get("retry_jitter", BaseRunnableJob.retry_jitter))
 
     @property
-    def database_only(self) -> bool:
-        """Whether the job does nothing outside its database."""
-        return self._get("database_only") is True
-
-    @property
     def tells_stopping(self) -> bool:
         """Whether the job's history says that its process was asked to stop."""
         return bool(self._get("tells_stopping", False))
@@ -147,8 +132,8 @@ class RunnableView:
     @property
     def failure_hook(self) -> Callable[[BaseException | None], object] | None:
         """The job's ``afterFailure``, or None."""
-        hook: Callable[[BaseException | None], object] | None = self._get("afterFailure")
-        return hook
+        hook = self._get("afterFailure")
+        return None if hook is None else lambda error: finished(hook(error), "afterFailure")
 
     def process_limits(self, source: SourceView) -> ProcessLimits:
         """Return the limits of an isolated job.
@@ -159,9 +144,9 @@ class RunnableView:
             source: says what the job does not.
         """
         return ProcessLimits(
-            _readable(lambda: self.time_limit),
-            _readable(lambda: self.memory_limit) or _readable(lambda: source.memory_limit),
-            _readable(lambda: self._get("output_limit")) or BaseRunnableJob.output_limit,
+            readable(lambda: self.time_limit),
+            readable(lambda: self.memory_limit) or readable(lambda: source.memory_limit),
+            readable(lambda: self._get("output_limit")) or BaseRunnableJob.output_limit,
         )
 
     def attach(self, attempt: RunningAttempt) -> None:
@@ -173,12 +158,13 @@ class RunnableView:
         """Run the job.
 
         Raises:
+            IncompleteJobType: what it returned would still have to be run.
             TypeError: the job is not runnable, nor can it be adapted to `IRunnableJob`.
             BaseException: whatever the job raises.
         """
         job = self.job
         runnable = job if isinstance(job, Unloadable | Bare) else IRunnableJob(job)
-        runnable.run()
+        finished(runnable.run(), f"run of {self.class_name}")
 
     def oops_variables(self) -> list[tuple[str, object]] | None:
         """Return the names and values that the job adds to its OOPS report; None where it has no say.
@@ -187,7 +173,8 @@ class RunnableView:
             BaseException: whatever the job raises.
         """
         tell = self._get("getOopsVars")
-        return [(str(name), value) for name, value in tell()] if tell else None
+        found = finished(tell(), "getOopsVars", is_iterated=True) if tell else None
+        return None if found is None else [(str(name), value) for name, value in found]
 
     def notify_user_error(self, error: BaseException | None) -> None:
         """Call the job's ``notifyUserError``, if it has one.
@@ -196,7 +183,7 @@ class RunnableView:
             BaseException: whatever the job raises.
         """
         if notify := self._get("notifyUserError"):
-            notify(error)
+            finished(notify(error), "notifyUserError")
 
     def notify_oops(self, report: dict[str, Any]) -> None:
         """Call the job's ``notifyOops``, if it has one.
@@ -205,7 +192,7 @@ class RunnableView:
             BaseException: whatever the job raises.
         """
         if notify := self._get("notifyOops"):
-            notify(report)
+            finished(notify(report), "notifyOops")
 
     def is_loaded_in(self, session: Session) -> bool:
         """Tell whether the job's rows are in the session, with what was read of them; asks the database nothing.
@@ -214,13 +201,10 @@ class RunnableView:
         changes in its rows would be lost, and reading them would open a transaction.
         """
         # In this order: a context that is not whole would be asked for its row.
-        return all(_is_whole(self._get(name), session) for name in ("context", "job"))
-
-    def _get(self, name: str, default: Any = None) -> Any:
-        return getattr(self.job, name, default)
+        return all(is_whole(self._get(name), session) for name in ("context", "job"))
 
 
-class SourceView:
+class SourceView(View):
     """A source of jobs.
 
     Args:
@@ -228,6 +212,7 @@ class SourceView:
     """
 
     def __init__(self, source: object) -> None:
+        super().__init__(source)
         self.source = source
 
     @property
@@ -265,25 +250,16 @@ class SourceView:
         """How long a claim of its jobs lasts."""
         return seconds_of(self._get("lease_duration")) or DEFAULT_LEASE_SECONDS
 
-    @property
-    def memory_limit(self) -> int | None:
-        """Bytes that each of its jobs may use in an isolated runner, or None."""
-        limit: int | None = self._get("memory_limit")
-        return limit
-
-    @property
-    def database_only(self) -> bool:
-        """Whether its jobs do nothing outside their database."""
-        return self._get("database_only") is True
-
     def context(self) -> AbstractContextManager[object]:
         """Return the context manager that is entered around a run."""
-        context: AbstractContextManager[object] = self._get("contextManager", nullcontext)()
+        context: AbstractContextManager[object] = finished(
+            self._get("contextManager", nullcontext)(), "contextManager"
+        )
         return context
 
     def ready(self) -> Iterable[RunnableView]:
         """Iterate over the jobs that the source says are ready."""
-        return map(RunnableView, self._get("iterReady")())
+        return map(RunnableView, finished(self._get("iterReady")(), "iterReady", is_iterated=True))
 
     def load(self, session: Session, numbers: list[int]) -> dict[int, RunnableView]:
         """Return claimed jobs by number, without those that are not found.
@@ -292,10 +268,10 @@ class SourceView:
             Exception: whatever the source raises.
         """
         if self.loads_rows:
-            found: dict[int, object] = self._get("load")(session, numbers)
+            found: dict[int, object] = finished(self._get("load")(session, numbers), "load")
         else:  # a source that uses none of our classes: by convention it has get
             with use_session(session):
-                found = {number: self._get("get")(number) for number in numbers}
+                found = {number: finished(self._get("get")(number), "get") for number in numbers}
         return {number: RunnableView(job) for number, job in found.items() if job is not None}
 
     def missing(self) -> RunnableView:
@@ -304,28 +280,7 @@ class SourceView:
         name = getattr(table, "__name__", type(self.source).__name__)
         return RunnableView(Unloadable(LookupError(f"its row in {name} is missing")))
 
-    def _get(self, name: str, default: Any = None) -> Any:
-        return getattr(self.source, name, default)
-
 
 def seconds_of(duration: timedelta | float | None) -> float | None:
     """Return a duration, given as timedelta or in seconds, in seconds."""
     return duration.total_seconds() if isinstance(duration, timedelta) else duration
-
-
-def _readable(read: Callable[[], float | None]) -> float | None:
-    try:
-        limit = read()
-    except BaseException:  # `sys.exit` as well: nothing that a job says of itself ends the run
-        return None
-    return limit if isinstance(limit, int | float) else None
-
-
-def _as_tuple(types: Any) -> tuple[type[BaseException], ...]:
-    """Return error types as a tuple, also where there is one type."""
-    return (types,) if isinstance(types, type) else tuple(types)
-
-
-def _is_whole(row: object, session: Session) -> bool:
-    state: object = inspect(row, raiseerr=False)
-    return not isinstance(state, InstanceState) or (state.session is session and not state.expired)

@@ -5,8 +5,8 @@ Run and commit; where that did not succeed: clean up, report, write, tell.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
@@ -103,16 +103,17 @@ class Executor:
 
     def _run(self, attempt: Attempt) -> None:
         """Run the job, to the last of its statements; it is committed next."""
-        if self._context.keeper.is_stopping:
+        keeper, guard = self._context.keeper, self._guard
+        if keeper.is_stopping:
             raise Interrupted("the run was stopped before the job began")
         attempt.clock.limit_to(attempt.job.time_limit)
-        with self._watched(attempt), use_session(attempt.session):
+        with keeper.watching(attempt), guard.around(attempt.job), use_session(attempt.session):
             with self._context.around_job():
                 attempt.run()
             attempt.session.flush()  # what it has left to be written is its work too
         if attempt.interrupted is not None:
             raise attempt.interrupted  # the job swallowed it
-        self._guard.job_returned(cleans_up=False)
+        guard.job_returned(cleans_up=False)
 
     def _is_committed(self, attempt: Attempt) -> bool:
         """Tell whether the work of a job that raised is committed all the same."""
@@ -194,19 +195,13 @@ class Executor:
             return
         try:
             attempt.clock.limit_to(attempt.clock.time_limit or CLEAN_UP_SECONDS)
-            with self._watched(attempt):
+            with self._context.keeper.watching(attempt), self._guard.around(attempt.job):
                 self._failure.clean_up(attempt, outcome)
         except BaseException as error:  # an interruption; or a limit that makes no sense
             text = "%s did not do what it does after a failure: %s"
             self._context.logger.warning(text, attempt.name, error)
         if attempt.interrupted is not None:
             self._drop_connection(attempt)
-
-    @contextmanager
-    def _watched(self, attempt: Attempt) -> Iterator[None]:
-        """Have keeper and guard look after the attempt, inside the block."""
-        with self._context.keeper.watching(attempt), self._guard.around(attempt.job):
-            yield
 
 
 def _cause(attempt: Attempt, raised: BaseException) -> BaseException:

@@ -41,9 +41,9 @@ def fenced(session: Session) -> Iterator[None]:
     """Refuse every COMMIT of this session's work once the job that runs in it is not ours, inside the block.
 
     Every COMMIT that SQLAlchemy sends on its connection passes the fence, the session's own or not, from the job's
-    first statement in the transaction on: a job begins with no transaction open. One that is
-    sent as raw SQL passes none; the end of a savepoint needs none, nothing is committed by it. In a test's own
-    transaction nothing is committed at all.
+    first statement in the transaction on: a job begins with no transaction open. A COMMIT that is sent as raw SQL
+    passes none. The end of a savepoint needs none, since nothing is committed by it. In a test's own transaction
+    nothing is committed at all.
     """
     bind = session.get_bind()
 
@@ -58,13 +58,7 @@ def fenced(session: Session) -> Iterator[None]:
         # After COMPLETED, which was fenced itself, the row is no longer RUNNING.
         if attempt is None or not attempt.needs_fence(connection):
             return
-        try:
-            check_fence(connection, attempt)
-        except BaseException:
-            # SQLAlchemy takes a transaction whose commit event raises for over, and rolls nothing back.
-            with suppress(Exception):
-                connection.connection.rollback()
-            raise
+        _pass_or_roll_back(connection, attempt)
 
     def note_trouble(context: ExceptionContext) -> None:
         attempt: Fenced | None = session.info.get(ATTEMPT)
@@ -83,6 +77,16 @@ def fenced(session: Session) -> Iterator[None]:
     finally:
         event.remove(bind, "commit", check)
         event.remove(bind, "handle_error", note_trouble)
+
+
+def _pass_or_roll_back(connection: Connection, attempt: Fenced) -> None:
+    try:
+        check_fence(connection, attempt)
+    except BaseException:
+        # SQLAlchemy takes a transaction whose commit event raises for over, and rolls nothing back.
+        with suppress(Exception):
+            connection.connection.rollback()
+        raise
 
 
 def check_fence(connection: Connection, attempt: Fenced) -> None:

@@ -7,7 +7,6 @@ such a function would be COMPLETED.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from jobcron.errors import IncompleteJobType
@@ -45,27 +44,6 @@ def finished(result: Result, what: str, is_iterated: bool = False) -> Result:
     if inspect.iscoroutine(result):
         result.close()  # else Python warns that it was never awaited
     raise IncompleteJobType(
-        f"expected {what} to do its work when it is called, got {type(result).__name__}, which would still have to "
-        "be run"
+        f"expected {what} to do its work when it is called, got {type(result).__name__}, "
+        "which would still have to be run"
     )
-
-
-def check_methods(owner: type[Any], names: Iterable[str], iterated: Iterable[str]) -> None:
-    """Check that methods of a class do their work when they are called; those that it has not are no fault.
-
-    Args:
-        owner: the class.
-        names: of methods whose results are used as they are, or not at all.
-        iterated: names of methods over whose results the caller iterates: they may be generators.
-
-    Raises:
-        IncompleteJobType: one of them does not; the message names it.
-    """
-    for name in (*names, *iterated):
-        method = inspect.getattr_static(owner, name, None)
-        lazy = laziness(getattr(method, "__func__", method))  # any object: a classmethod or a staticmethod
-        if lazy and not (name in iterated and lazy == GENERATOR):
-            raise IncompleteJobType(
-                f"expected {name} of {owner.__module__}.{owner.__qualname__} to do its work when it is called, got "
-                f"{lazy}"
-            )

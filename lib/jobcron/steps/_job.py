@@ -271,7 +271,7 @@ class StepsJob(Workspace, BaseRunnableJob):
         run_tasks(self)
 
     def afterFailure(self, error: BaseException) -> None:
-        """Call the hooks that follow a failure; see `jobcron.runner._failure`."""
+        """Call the hooks that follow a failure; see `jobcron.runner.failure`."""
         failed(self, error)
 
     def getOperationDescription(self) -> str:

@@ -1,224 +1,175 @@
-"""What jobs are given comes back equal, of the same type and in the same order, from both databases, for ever."""
+"""Values of arguments as JSON, and back: every type, references to objects, and crafted rows."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections import OrderedDict, namedtuple
-from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
-from enum import Enum
-from pathlib import Path
-from types import NoneType
+import sys
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-import encodingapp
-from encodingapp import Chain, Colour, KeepJob, Level, Right, Word
+from guestapp import Colour, Customer, EverythingJob, LetterJob, Line, OwnWayJob, added
 from instances import Instance
-from jobcron import InvalidJobData, Job
-from jobcron.functions import job
-from jobcron.jobs.arguments.encoding import decode, encode
-from jobcron.jobs.arguments.exact import VERSION
-from samples import NAMES, same, samples
-
-Pair = namedtuple("Pair", "a b")
+from jobcron import InvalidJobData, JobStatus
 
 
-class Wrapped(str):
-    """A text of a subclass."""
+@pytest.mark.feature("LP-01")
+def test_arguments_of_every_type_come_back_as_they_were(guest_session: Session, customer: Customer) -> None:
+    line = Line(customer_id=customer.id, code="x-1")
+    guest_session.add(line)
+    guest_session.flush()
+    values: dict[str, Any] = {
+        "when": date(2026, 11, 23),
+        "price": Decimal("12.50"),
+        "reference": UUID(int=7),
+        "content": b"\0\xff",
+        "pair": (1, "one"),
+        "colours": {Colour.RED, Colour.BLUE},
+        "mode": "slow",
+        "customer": customer,
+        "lines": [line],
+        "anything": {
+            "moment": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+            "naive": datetime(2026, 1, 2),
+            "set": frozenset({1, 2}),
+            "keys": {1: "one", (2,): "two"},
+            "like a mark": {"$date": "not one"},
+            "text": "“quoted”",
+            "none": None,
+            "true": True,
+            "half": 0.5,
+        },
+    }
+    number = EverythingJob.create(session=guest_session, **values).id
+    guest_session.flush()
+    guest_session.expire_all()
+    job = EverythingJob.get(number)
+    assert {name: getattr(job, name) for name in values} == values
+    assert type(job.anything["true"]) is bool
 
 
-class Odd(tzinfo):
-    """A zone of somebody's own; it looks like what it comes back as."""
+def test_a_class_that_another_process_could_not_find_is_refused(guest_session: Session) -> None:
+    from enum import Enum
 
-    def __repr__(self) -> str:
-        return repr(timezone(timedelta(hours=1)))
+    class Hidden(Enum):
+        ONE = 1
 
-    def utcoffset(self, moment: datetime | None) -> timedelta | None:
-        """Return an hour."""
-        return timedelta(hours=1)
-
-    def dst(self, moment: datetime | None) -> None:
-        """Return nothing."""
-
-    def tzname(self, moment: datetime | None) -> None:
-        """Return nothing."""
+    with pytest.raises(InvalidJobData, match=r"which another process can import, got .*<locals>\.Hidden"):
+        EverythingJob.create(anything=Hidden.ONE, session=guest_session)
 
 
-class Lost(Enum):
-    """An enum that its module does not have any more."""
-
-    ONE = 1
-
-
-Gone, Lost = Lost, None  # type: ignore[misc, assignment]
-
-
-@job
-def keep(*arguments: Any, **keywords: Any) -> None:
-    """Do nothing."""
-
-
-@pytest.mark.parametrize("sample", samples("arguments-*.json"))
-def test_arguments_that_were_ever_written_are_read(sample: Any) -> None:
-    assert same(decode(sample["written"], Session()), eval(sample["value"], NAMES))
-
-
-@pytest.mark.parametrize("sample", samples(f"arguments-{VERSION}.json"))
-def test_arguments_are_written_as_this_version_says(sample: Any) -> None:
-    assert same(encode(eval(sample["value"], NAMES), "x"), sample["written"])
-
-
-texts = st.text(st.characters() | st.sampled_from("\0\ud800a$"), max_size=5)
-zones = st.sampled_from([None, UTC, timezone(timedelta(seconds=-3208)), Odd()]) | st.timezones(no_cache=True)
-numbers = (
-    st.integers()
-    | st.integers(2**4000, 2**4100)
-    | st.floats()
-    | st.sampled_from([-0.0, 1e15, 1e16, 1e22, 5e-324, -1.7976931348623157e308, 2**53 + 1])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"$enum": ["os.system", "x"]},
+        {"$enum": ["guestapp.Customer", "x"]},
+        {"$enum": ["guestapp.Colour", "GREEN"]},
+        {"$enum": ["antigravity.Colour", "RED"]},
+        {"$object": ["builtins.object", [1]]},
+        {"$object": ["guestapp.Colour", ["RED"]]},
+        {"$object": 7},
+        {"$UUID": "x"},
+        {"$bytes": "*"},
+        {"$Decimal": "x"},
+        {"$set": [[1]]},
+        {"$pickle": "x"},
+    ],
 )
-plain = st.none() | st.booleans() | numbers | texts
-others = (
-    st.datetimes(timezones=zones)
-    | st.builds(datetime.replace, st.datetimes(timezones=zones), fold=st.just(1))
-    | st.dates()
-    | st.decimals()
-    | st.uuids()
-    | st.binary(max_size=5)
-    | st.sampled_from(
-        [*Colour, *Level, *Word, *Right, Right.READ | Right.WRITE, Right(0), Wrapped("a"), Pair(1, 2)]
-    )
-)
+def test_a_row_names_only_enums_and_mapped_classes_that_are_imported(guest_session: Session, data: object) -> None:
+    job = EverythingJob.create(session=guest_session)
+    job.metadata["anything"] = data
+    with pytest.raises(InvalidJobData, match="expected"):
+        _ = job.anything
+    assert "antigravity" not in sys.modules
 
 
-def nested(leaves: Any, keys: Any) -> Any:
-    """Return values in collections of collections."""
-    hashable = leaves.filter(lambda value: isinstance(value, int | str | bytes | UUID | date | NoneType | Enum))
-    return st.recursive(
-        leaves,
-        lambda inner: (
-            st.lists(inner, max_size=4)
-            | st.lists(inner, max_size=3).map(tuple)
-            | st.dictionaries(keys(hashable), inner, max_size=4)
-            | st.sets(hashable, max_size=3)
-            | st.frozensets(hashable, max_size=3)
-        ),
-        max_leaves=12,
-    )
+def test_a_job_about_an_object_that_is_gone_fails_alone_and_says_so(guest: Instance) -> None:
+    with guest.session() as session:
+        gone, there = Customer(), Customer()
+        session.add_all([gone, there])
+        first, second = LetterJob.create(gone, template="a").id, LetterJob.create(there, template="a").id
+    guest.query("DELETE FROM customer WHERE id = 1")
+    guest.run("letter")
+    assert guest.row(first).status is JobStatus.FAILED
+    assert "expected Customer 1 to be in the database, it is gone" in str(guest.row(first).log)
+    assert guest.row(second).status is JobStatus.COMPLETED
 
 
-given_values = nested(plain | others, lambda hashable: hashable | st.tuples(hashable))
-given_documents = st.dictionaries(texts | st.just("$jobcron"), nested(plain, lambda hashable: texts | hashable))
-
-EXAMPLES = settings(
-    max_examples=5000 if os.environ.get("JOBCRON_CHAOS") else 60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-
-
-def kept(session: Session, make: Callable[[], Any]) -> Job | None:
-    """Return the row of a job as it is read again, or None where the job was refused."""
-    savepoint = session.begin_nested()
-    try:
-        number = make().id
-    except InvalidJobData:
-        savepoint.rollback()
-        return None
-    session.flush()
-    session.expunge_all()
-    return session.get_one(Job, number)
-
-
-@EXAMPLES
-@given(value=given_values)
-def test_an_argument_comes_back_as_it_was_given_or_is_refused(session: Session, value: Any) -> None:
-    row = kept(session, lambda: KeepJob.create(anything=value, session=session))
-    if row is not None:
-        assert same(KeepJob(row).anything, value)
-
-
-@EXAMPLES
-@given(document=given_documents)
-def test_metadata_and_workspaces_come_back_as_they_were_given_or_are_refused(
-    session: Session, document: Any
+def test_objects_that_arguments_name_are_loaded_before_the_job_begins(
+    guest: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = kept(session, lambda: KeepJob.create(metadata=document, session=session))
-    if row is not None:
-        assert same(dict(row.json_data), document)
-    row = kept(session, lambda: Chain.create(workspace=document, session=session))
-    if row is not None:
-        assert same(Chain(row).workspace, document)
+    """A job that works elsewhere first must not hold a transaction meanwhile."""
+    open_transactions = []
+
+    def run(self: EverythingJob) -> None:
+        assert self.customer is not None
+        open_transactions.append((self.customer.name, self.lines[0].code, self.session.in_transaction()))
+
+    monkeypatch.setattr(EverythingJob, "run", run)
+    with guest.session() as session:
+        customer = Customer()
+        session.add(customer)
+        session.flush()
+        line = Line(customer_id=customer.id, code="x")
+        session.add(line)
+        session.flush()
+        EverythingJob.create(customer=customer, lines=[line], session=session)
+    guest.run("everything")
+    assert open_transactions == [("Ada", "x", False)]
 
 
-def test_what_is_refused_says_what_to_give_instead(session: Session) -> None:
-    for value, message in (
-        (Wrapped("a"), "got Wrapped: 'a'; it would come back as a plain str: give that"),
-        (Pair(1, 2), r"got Pair: Pair\(a=1, b=2\); it would come back as a plain tuple: give that"),
-        (OrderedDict(a=1), "plain dict: give that"),
-        (datetime(2026, 1, 1, tzinfo=NoOffset()), "to have a zone of zoneinfo or datetime.timezone"),
-        (time(12), "of a type that a job's row can keep, got time"),
-        (bytearray(b"a"), "of a type that a job's row can keep, got bytearray"),
-        (Gone.ONE, "of an enum that its module has by its name"),
-    ):
-        with pytest.raises(InvalidJobData, match=message):
-            KeepJob.create(anything=value, session=session)
-    for other in (Word.YES, Level.LOW, OrderedDict(a=1)):
-        with pytest.raises(InvalidJobData, match=r"to be JSON .*; it would come back as a plain \w+: give that"):
-            KeepJob.create(metadata={"a": other}, session=session)
-    with pytest.raises(InvalidJobData, match=r"to have no member \$jobcron"):
-        KeepJob.create(metadata={"$jobcron": 1}, session=session)
+@pytest.mark.parametrize(
+    "crafted",
+    [
+        {"customer": {"$object": ["guestapp.Customer", ["no number"]]}},
+        {"customer": {"$object": ["guestapp.Customer", [{"$set": []}]]}},
+        {"customer": {"$object": ["guestapp.Customer", [1, 2, 3]]}},
+        {"customer": {"$object": ["guestapp.Customer", []]}},
+        {"customer": {"$object": ["guestapp.Line", [1]]}},
+        {"customer": {"$object": ["guestapp.Customer", [10**30]]}},
+        {"customer": {"$object": ["os.path", [1]]}},
+        {"customer": {"$object": {"a": 1}}},
+        {"customer": {"$object": ["guestapp.Customer", [[1]]]}},
+        {"customer": {"$object": ["guestapp.Customer", [{"$object": ["guestapp.Customer", [1]]}]]}},
+    ],
+)
+def test_a_row_with_crafted_references_fails_alone(guest: Instance, crafted: dict[str, Any]) -> None:
+    with guest.session() as session:
+        customer = added(session, Customer())
+        session.flush()
+        good = [EverythingJob.create(customer=customer, session=session).id for _ in range(2)]
+        bad = EverythingJob.create(session=session).id
+        good += [EverythingJob.create(customer=customer, session=session).id for _ in range(2)]
+    value = "CAST(:data AS jsonb)" if guest.database.dialect == "postgresql" else ":data"
+    guest.query(f"UPDATE jobcron_job SET json_data = {value} WHERE id = :id", data=json.dumps(crafted), id=bad)
+    guest.run("everything")
+    guest.query("UPDATE jobcron_job SET scheduled_start = date_created WHERE status = 0")
+    guest.run("everything")
+    assert [guest.row(job).status for job in good] == [JobStatus.COMPLETED] * 4
+    assert guest.row(bad).status is JobStatus.FAILED
 
 
-class NoOffset(Odd):
-    """A zone that knows of no offset."""
-
-    def utcoffset(self, moment: datetime | None) -> None:
-        """Return nothing."""
-
-
-def test_every_way_to_give_values_keeps_them(instance: Instance) -> None:
-    odd = {"long": 1e22, "b": (-0.0, {"zz": 1, "y": 2})}
-    with instance.session() as session:
-        jobs = [
-            KeepJob.create(metadata=odd, session=session).id,
-            KeepJob.acquire(metadata=odd, unique_key="k", session=session).id,
-            *KeepJob.createMultiple([{"metadata": odd}], session=session),
-        ]
-        keep.delay(session, odd, **odd)
-        chain = Chain.create(workspace=odd, session=session).id
-        changed = KeepJob.create(session=session)
-        changed.anything = odd
-        changed.metadata["more"] = odd
-    with instance.session() as session:
-        for number in jobs:
-            assert same(dict(session.get_one(Job, number).json_data), odd)
-        called = session.scalars(select(Job).where(Job.json_data["function"].as_string().like("%keep"))).one()
-        assert same(list(called.json_data), ["function", "keywords", "arguments"])
-        assert same(encodingapp.call_of(called), ((odd,), odd))
-        assert same(Chain.get(chain, session=session).workspace, odd)
-        found = KeepJob.get(changed.id, session=session)
-        assert same((found.anything, found.metadata["more"]), (odd, odd))
+@pytest.mark.parametrize("key", [["no number"], [[1]], [{"$object": ["guestapp.Customer", [1]]}]])
+def test_a_crafted_row_fails_alone_where_a_source_finds_its_jobs_itself(guest: Instance, key: list[Any]) -> None:
+    with guest.session() as session:
+        customer = added(session, Customer())
+        session.flush()
+        jobs = [OwnWayJob.create(customer=customer, session=session).id for _ in range(3)]
+    value = "CAST(:data AS jsonb)" if guest.database.dialect == "postgresql" else ":data"
+    crafted = json.dumps({"customer": {"$object": ["guestapp.Customer", key]}})
+    guest.query(f"UPDATE jobcron_job SET json_data = {value} WHERE id = :id", data=crafted, id=jobs[1])
+    guest.run("own_way")
+    assert [guest.row(job).status.name for job in jobs] == ["COMPLETED", "FAILED", "COMPLETED"]
 
 
-def test_a_job_that_newer_code_has_written_fails_alone(instance: Instance) -> None:
-    instance.configure(sections="[keep]\nsource_interface: encodingapp.ReadJob\n")
-    path = instance.path / "jobcron.conf"
-    apps = Path(encodingapp.__file__).parent
-    path.write_text(
-        path.read_text().replace("fooapp:register", "encodingapp").replace("path: ", f"path: {apps} ", 1)
-    )
-    with instance.session() as session:
-        newer, good = (encodingapp.ReadJob.create(anything=1, session=session).id for _ in range(2))
-    newest = {"anything": 1, "$jobcron": {"version": VERSION + 1}}
-    instance.query("UPDATE jobcron_job SET json_data = :data WHERE id = :id", data=json.dumps(newest), id=newer)
-    instance.run("keep")
-    assert [instance.row(job).status.name for job in (newer, good)] == ["FAILED", "COMPLETED"]
-    assert "newer code has written it" in str(instance.row(newer).log)
+def test_what_only_looks_like_a_reference_is_data_where_nothing_declares_it(guest: Instance) -> None:
+    looks = {"$object": ["guestapp.Customer", [[1]]]}
+    with guest.session() as session:
+        job = EverythingJob.create(metadata={"of the user": looks}, session=session).id
+    guest.run("everything")
+    assert guest.row(job).status is JobStatus.COMPLETED
+    assert guest.row(job).json_data["of the user"] == looks

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-import harshapp
+import misbehavingapp
 from instances import Instance, wait_until
 from jobcron import DatabaseUnavailable, JobCronScript, JobStatus
 from jobcron.errors import ProcessNotStarted
@@ -25,25 +25,25 @@ from jobcron.testing import BufferLogger, use_session
 
 SECTIONS = """
 [harsh]
-source_interface: harshapp.HarshJob
+source_interface: misbehavingapp.HarshJob
 runner_class: ProcessJobRunner
 max_workers: {workers}
 
 [long]
-source_interface: harshapp.LongJob
+source_interface: misbehavingapp.LongJob
 runner_class: TwistedJobRunner
 
 [in_process]
-source_interface: harshapp.HarshJob
+source_interface: misbehavingapp.HarshJob
 """
 
 
 @pytest.fixture
 def harsh(instance: Instance) -> Instance:
-    """Return an instance with the jobs of `harshapp`."""
+    """Return an instance with the jobs of `misbehavingapp`."""
     configure(instance)
     with instance.database.begin() as connection:
-        harshapp.Base.metadata.create_all(connection)
+        misbehavingapp.Base.metadata.create_all(connection)
     return instance
 
 
@@ -52,13 +52,13 @@ def configure(instance: Instance, workers: int = 1, lock_dir: Path | None = None
     more = f"lock_dir: {lock_dir}" if lock_dir else ""
     instance.configure(more, SECTIONS.format(workers=workers))
     path = instance.path / "jobcron.conf"
-    path.write_text(path.read_text().replace("fooapp:register", "harshapp"))
+    path.write_text(path.read_text().replace("fooapp:register", "misbehavingapp"))
 
 
 def make(instance: Instance, *things: str, **values: Any) -> list[int]:
     """Commit a job for each thing to do, and return their numbers."""
     with instance.session() as session:
-        return [harshapp.HarshJob.create(do=thing, session=session, **values).id for thing in things]
+        return [misbehavingapp.HarshJob.create(do=thing, session=session, **values).id for thing in things]
 
 
 def processes(instance: Instance) -> dict[int, int]:
@@ -267,7 +267,7 @@ def memory_group() -> Iterator[Path]:
                 path.mkdir()
                 try:
                     if (path / key).exists():
-                        (path / key).write_text(str(200 * harshapp.MEGABYTE))
+                        (path / key).write_text(str(200 * misbehavingapp.MEGABYTE))
                         yield path
                         return
                 finally:
@@ -281,7 +281,7 @@ def test_the_parent_renews_the_lease_of_a_job_that_cannot_and_nobody_takes_it_ov
 ) -> None:
     path = tmp_path / "began"
     with harsh.session() as session:
-        job = harshapp.LongJob.create(seconds=5, path=str(path), session=session).id
+        job = misbehavingapp.LongJob.create(seconds=5, path=str(path), session=session).id
     running = harsh.start("long")
     wait_until(path.exists, "the job to begin")
     configure(harsh, lock_dir=tmp_path / "second")  # another host has a lock directory of its own
@@ -298,7 +298,7 @@ def test_the_parent_renews_the_lease_of_a_job_that_cannot_and_nobody_takes_it_ov
 def test_a_parent_that_was_stopped_past_the_lease_commits_nothing(harsh: Instance, tmp_path: Path) -> None:
     path = tmp_path / "began"
     with harsh.session() as session:
-        job = harshapp.LongJob.create(seconds=2, path=str(path), session=session).id
+        job = misbehavingapp.LongJob.create(seconds=2, path=str(path), session=session).id
     running = harsh.start("long")
     wait_until(lambda: path.exists() and path.read_text(), "the job to begin")
     child = int(path.read_text())
@@ -326,8 +326,8 @@ def test_sigterm_puts_the_job_back_and_ends_its_process(harsh: Instance, tmp_pat
     conf = harsh.path / "jobcron.conf"
     conf.write_text(conf.read_text().replace("oops_prefix: T", "oops_prefix: T\ngrace_seconds: 0s"))
     with harsh.session() as session:
-        job = harshapp.LongJob.create(seconds=600, path=str(path), session=session).id
-        other = harshapp.LongJob.create(seconds=0, path=str(path), session=session).id
+        job = misbehavingapp.LongJob.create(seconds=600, path=str(path), session=session).id
+        other = misbehavingapp.LongJob.create(seconds=0, path=str(path), session=session).id
     running = harsh.start("long")
     wait_until(lambda: path.exists() and path.read_text(), "the job to begin")
     number = int(path.read_text())
@@ -346,7 +346,7 @@ def test_a_killed_parent_takes_its_children_along_and_the_job_is_taken_over(
 ) -> None:
     path = tmp_path / "began"
     with harsh.session() as session:
-        job = harshapp.LongJob.create(seconds=2, path=str(path), session=session).id
+        job = misbehavingapp.LongJob.create(seconds=2, path=str(path), session=session).id
     running = harsh.start("long")
     wait_until(lambda: path.exists() and path.read_text(), "the job to begin")
     running.kill()
@@ -384,15 +384,15 @@ def test_several_workers_are_refused_on_sqlite(harsh: Instance) -> None:
     [
         ("refuse()", ["did not begin to work", "RuntimeError: not in a child"]),
         (
-            "harshapp.HarshJob.contextManager = staticmethod(refuse)",
+            "misbehavingapp.HarshJob.contextManager = staticmethod(refuse)",
             ["did not begin to work", "RuntimeError: not in a child"],
         ),
         (
-            "harshapp.HarshJob.load = lambda *arguments: os._exit(7)",
+            "misbehavingapp.HarshJob.load = lambda *arguments: os._exit(7)",
             ["did not begin to work", "left with status 7"],
         ),
         (
-            "harshapp.HarshJob.load = refuse_for_the_database",
+            "misbehavingapp.HarshJob.load = refuse_for_the_database",
             ["no more jobs could be claimed: the database was busy"],
         ),
     ],
@@ -475,7 +475,7 @@ def test_a_signal_to_a_process_that_has_just_ended_is_none() -> None:
 def be_twofaced(instance: Instance, in_the_child: str) -> str:
     """Let the application do something else in child processes; return the configuration as it was."""
     (instance.path / "twofaced.py").write_text(
-        "import os, sys\nimport harshapp\nfrom sqlalchemy.exc import OperationalError\n"
+        "import os, sys\nimport misbehavingapp\nfrom sqlalchemy.exc import OperationalError\n"
         "from jobcron.database.trouble import Interruption\n"
         "def refuse():\n    raise RuntimeError('not in a child')\n"
         "def refuse_for_the_database(*arguments):\n    error = OperationalError('', {}, Exception())\n"
@@ -485,7 +485,7 @@ def be_twofaced(instance: Instance, in_the_child: str) -> str:
     conf = instance.path / "jobcron.conf"
     well = conf.read_text()
     conf.write_text(
-        well.replace("application: harshapp", "application: twofaced").replace(
+        well.replace("application: misbehavingapp", "application: twofaced").replace(
             "python_path: ", f"python_path: {instance.path} "
         )
     )
@@ -495,7 +495,7 @@ def be_twofaced(instance: Instance, in_the_child: str) -> str:
 @pytest.mark.feature("LP-15", "LP-24")
 def test_in_a_test_s_own_transaction_jobs_run_in_the_test_s_process(harsh: Instance) -> None:
     with harsh.database.session() as session, use_session(session):
-        job = harshapp.HarshJob.create(do="well")
+        job = misbehavingapp.HarshJob.create(do="well")
         script = JobCronScript(test_args=["harsh", "--config", str(harsh.path)], commandline_config=True)
         script.logger = BufferLogger()
         script.main()

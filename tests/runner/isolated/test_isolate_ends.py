@@ -13,7 +13,7 @@ from instances import Instance, wait_until
 from jobcron import JobStatus
 from jobcron.runner.isolated import _slot
 from lateapp import SLOW_IMPORT, LateJob, PlainJob, TellingJob
-from processes import started
+from runner_processes import started
 
 SECTIONS = """
 [late]

@@ -28,17 +28,15 @@ Never pickle: a row can name only a class that code has imported, and that is an
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from enum import Enum, Flag
-from types import ModuleType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sqlalchemy import inspect as mapping_of
 from sqlalchemy.orm import Mapper, Session
 
 from jobcron.errors import InvalidJobData
+from jobcron.jobs.arguments._names import class_named, enum_name_of, is_enum, name_of
 from jobcron.jobs.arguments._scalars import READERS, SCALARS
 from jobcron.jobs.arguments.json_data import MAX_LEVELS, cut_repr, instead_of, shown
 
@@ -77,15 +75,12 @@ def encode(value: Any, what: str, levels: int = MAX_LEVELS) -> Any:
 
 def _encode_enum(value: Enum, what: str) -> Any:
     kind = type(value)
-    name = name_of(kind, what)
-    with suppress(InvalidJobData):
-        if _class_named(name, _is_enum) is not kind:
-            pass
-        elif kind.__members__.get(value.name) is value:
-            return {"$enum": [name, value.name]}
-        elif isinstance(value, Flag) and type(value.value) is int:
-            return {"$flag": [name, value.value]}
-    raise InvalidJobData(f"expected {what} to be of an enum that its module has by its name, got {shown(value)}")
+    name = enum_name_of(kind, what)
+    if kind.__members__.get(value.name) is value:
+        return {"$enum": [name, value.name]}
+    if isinstance(value, Flag) and type(value.value) is int:
+        return {"$flag": [name, value.value]}
+    raise InvalidJobData(f"expected {what} to be an item of its enum, got {shown(value)}")
 
 
 def _encode_collection(value: Any, what: str, levels: int) -> Any:
@@ -128,20 +123,6 @@ def reference_to(value: Any, what: str) -> Reference:
     return Reference(state.mapper.base_mapper.class_, tuple(state.identity))
 
 
-def name_of(named: type[Any], what: str) -> str:
-    """Return the name by which a class is found again.
-
-    Raises:
-        InvalidJobData: another process could not find it.
-    """
-    if "<locals>" in named.__qualname__ or named.__module__ == "__main__":
-        raise InvalidJobData(
-            f"expected {what} to be of a class that a module defines, which another process can import, "
-            f"got {named.__module__}.{named.__qualname__}"
-        )
-    return f"{named.__module__}.{named.__qualname__}"
-
-
 def decode(value: Any, session: Session) -> Any:
     """Return what `encode` made JSON of.
 
@@ -172,10 +153,10 @@ def _decode_marked(mark: str, content: Any, decode_item: Callable[[Any], Any]) -
             return READERS[mark](content)
         if mark == "$enum":
             name, item = content
-            return _class_named(name, _is_enum)[item]
+            return class_named(name, is_enum)[item]
         if mark == "$flag":
             name, number = content
-            return _class_named(name, _is_flag)(int(number))
+            return class_named(name, _is_flag)(int(number))
         items = [decode_item(item) for item in content]
         return dict(items) if mark == "$dict" else _MAKERS[mark](items)
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError) as error:
@@ -196,7 +177,7 @@ def as_reference(content: Any) -> Reference:
         parts = tuple(key)
     except (TypeError, ValueError):
         raise InvalidJobData(f"expected a class and a key, got {cut_repr(content)}") from None
-    return Reference(_class_named(name, _is_mapped), tuple(map(key_part, parts)))
+    return Reference(class_named(name, _is_mapped), tuple(map(key_part, parts)))
 
 
 def key_part(part: Any) -> Any:
@@ -239,32 +220,6 @@ def object_of(reference: Reference, session: Session) -> Any:
         key = reference.key[0] if len(reference.key) == 1 else reference.key
         raise LookupError(f"expected {reference.mapped.__name__} {key!r} to be in the database, it is gone")
     return found
-
-
-def _class_named(name: str, fits: Callable[[Any], bool]) -> Any:
-    """Return the class of a dotted name, from modules that are imported already: a row imports nothing."""
-    parts = str(name).split(".")
-    for end in range(len(parts) - 1, 0, -1):
-        found: Any = sys.modules.get(".".join(parts[:end]))
-        if found is None:
-            continue
-        for part in parts[end:]:
-            found = _content(found).get(part)
-        if issubclass(type(found), type) and fits(found) and f"{found.__module__}.{found.__qualname__}" == name:
-            return found
-    raise InvalidJobData(f"expected the class {name} to be imported by the application, it is not")
-
-
-def _content(found: Any) -> Mapping[str, Any]:
-    """Return what a module or a class holds; of others nothing. None of its code runs, as by `getattr`."""
-    kind = type(found)  # isinstance would ask the object
-    if issubclass(kind, ModuleType):
-        return cast("Mapping[str, Any]", object.__getattribute__(found, "__dict__"))
-    return cast("Mapping[str, Any]", type.__dict__["__dict__"].__get__(found)) if issubclass(kind, type) else {}
-
-
-def _is_enum(found: type[Any]) -> bool:
-    return issubclass(found, Enum)
 
 
 def _is_flag(found: type[Any]) -> bool:

@@ -5,7 +5,8 @@ A document of version 1 is plain JSON. One of version 2 may have a member ``$job
     {"version": 2,
      "order":  [[path, [key, …]], …],   # of objects: jsonb sorts keys by their length
      "floats": [[path, text], …],       # jsonb makes 1e+22 an integer, and -0.0 a 0.0
-     "tuples": [path, …]}               # JSON knows arrays
+     "tuples": [path, …],               # JSON knows arrays
+     "enums":  [[path, [class, name]], …]}   # of items that are texts or whole numbers
 
 A path is the keys and indexes that lead to a value. What is there for a database to be asked for stays plain JSON.
 Notes that do not fit are passed over: somebody has changed the row by SQL.
@@ -15,8 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from enum import Enum
 from functools import partial
 from typing import Any
+
+from jobcron.errors import InvalidJobData
+from jobcron.jobs.arguments._names import class_named, enum_name_of, is_enum
 
 VERSION = 2
 """Of the encoding that is written. All that were ever written are read: see ``tests/jobs/arguments/samples``."""
@@ -36,9 +41,11 @@ def with_notes(document: Any, is_jsonb: bool) -> Any:
     """
     if not isinstance(document, dict):
         return document
-    found: dict[str, list[Any]] = {"order": [], "floats": [], "tuples": []}
+    found: dict[str, list[Any]] = {"order": [], "floats": [], "tuples": [], "enums": []}
     for path, value in _walk(document, []):
-        if isinstance(value, tuple):
+        if isinstance(value, Enum):
+            found["enums"].append([path, [enum_name_of(type(value), "an enum"), value.name]])
+        elif isinstance(value, tuple):
             found["tuples"].append(path)
         elif is_jsonb and isinstance(value, dict) and [*value] != in_jsonb_order(value):
             found["order"].append([path, [*value]])
@@ -67,7 +74,7 @@ def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
     elif isinstance(value, list | tuple):
         items = enumerate(value)
     for key, item in items:
-        if isinstance(item, dict | list | tuple | float):
+        if isinstance(item, dict | list | tuple | float | Enum):
             yield from _walk(item, [*path, key])
 
 
@@ -81,6 +88,8 @@ def without_notes(document: Any) -> Any:
     del document[NOTES]
     for path, text in _pairs(notes, "floats"):
         _replace(document, path, partial(_as_float, text))
+    for path, item in _pairs(notes, "enums"):
+        _replace(document, path, partial(_as_enum, item))
     for path, keys in _pairs(notes, "order"):
         _replace(document, path, partial(_in_order, keys))
     for path in reversed(_list(notes, "tuples")):  # the inner ones first: nothing in a tuple can be replaced
@@ -99,7 +108,7 @@ def _pairs(notes: dict[str, Any], name: str) -> list[tuple[Any, Any]]:
 
 def _replace(document: dict[str, Any], path: Any, make: Callable[[Any], Any]) -> None:
     """Replace the value to which a path leads, if it leads to one."""
-    with suppress(LookupError, TypeError, ValueError, OverflowError):
+    with suppress(LookupError, TypeError, ValueError, OverflowError, InvalidJobData):
         place: Any = document
         if not path:
             make(place)
@@ -113,6 +122,12 @@ def _as_float(text: str, value: Any) -> Any:
     # Compared as floats: the integer that jsonb makes of -4.747372951291069e+16 is another number.
     is_number = type(value) in (int, float)
     return float(text) if is_number and float(value) == float(text) else value
+
+
+def _as_enum(item: list[str], value: Any) -> Any:
+    name, member = item
+    found = class_named(name, is_enum)[member]
+    return found if type(value) in (int, str) and found == value else value
 
 
 def _as_tuple(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from enum import Enum
 from typing import Any
 
 from sqlalchemy import JSON, Dialect
@@ -14,6 +15,7 @@ from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.types import TypeDecorator
 
 from jobcron.errors import InvalidJobData
+from jobcron.jobs.arguments._names import enum_name_of
 from jobcron.jobs.arguments.exact import NOTES, with_notes, without_notes
 
 MAX_BYTES = 1 << 20
@@ -31,7 +33,7 @@ def check(value: Any, what: str, max_bytes: int = MAX_BYTES, max_levels: int = M
     """Check that a value is JSON, as a database keeps it, and within the limits.
 
     Args:
-        value: the value; a tuple is written as an array, and read as a tuple again (see `exact`).
+        value: the value; a tuple, or an item of an enum that is a text, is read as that again (see `exact`).
         what: its name, for messages.
         max_bytes: of its text in UTF-8.
         max_levels: of arrays and objects inside each other.
@@ -73,6 +75,9 @@ def _check_level(value: Any, what: str, levels: int, max_levels: int) -> None:
             raise InvalidJobData(f"expected {what} to be at most {max_levels} levels deep, it is deeper")
         for place, item in _items(value, what):
             _check_level(item, place, levels - 1, max_levels)
+    elif isinstance(value, Enum) and isinstance(value, int | str) and kind.__members__.get(value.name) is value:
+        enum_name_of(kind, what)
+        _check_level(value.value, what, levels, max_levels)
     else:
         raise InvalidJobData(
             f"expected {what} to be JSON (text, number, true, false, null, array or object), "

@@ -66,5 +66,6 @@ class Deaths:
                 outcome = outcome_of(reason, job, attempt.counts, 0)
             except BaseException as nonsense:  # what the class says of its errors makes no sense
                 outcome = Failed(nonsense)
+            ended = self._failure.ended(outcome)
             session.rollback()  # the job may have looked at its rows, to say what its errors mean
-            return self._failure.conclude(attempt, self._failure.ended(outcome))
+            return self._failure.conclude(attempt, ended)

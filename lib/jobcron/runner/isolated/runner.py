@@ -31,7 +31,7 @@ from jobcron.errors import (
 )
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.lease import lost
-from jobcron.queue.finish import set_aside, status_of
+from jobcron.queue.finish import current_status, set_aside
 from jobcron.queue.outcome import Completed, NotStarted
 from jobcron.runner.attempt import Attempt, renew
 from jobcron.runner.isolated._deaths import Deaths
@@ -209,7 +209,7 @@ class ProcessJobRunner(SourceRunner):
         """Tell whether the end of a child's job is written: it has no lease then, and may do what follows."""
         if slot.attempt is None or not slot.is_over:  # one that runs was ended by somebody's hand
             return False
-        status = status_of(self.database, slot.attempt.claim)
+        status = current_status(self.database, slot.attempt.claim)
         return status is not None and status is not JobStatus.RUNNING
 
     def _hear(self, slot: Slot, message: Message) -> None:
@@ -237,7 +237,7 @@ class ProcessJobRunner(SourceRunner):
         if attempt is None:
             raise BadMessage("expected a job that it has, got the end of another one")
         is_completed = message["is_completed"]
-        if is_completed and status_of(self.database, attempt.claim) is JobStatus.RUNNING:
+        if is_completed and current_status(self.database, attempt.claim) is JobStatus.RUNNING:
             raise BadMessage("expected the end of its job, which runs")
         self._job_ended(slot)
         if message["outcome"] is not None:

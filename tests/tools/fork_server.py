@@ -1,4 +1,8 @@
-"""Runs ``jobcron`` in processes that are forked from one which has imported all of it: each costs little."""
+"""Start ``jobcron`` quickly: fork it from a server process that has imported the package already.
+
+An import costs about half a second, a fork some milliseconds; the tests start thousands of processes.
+`fork_server_process` is the server, `fork_client` how it is asked for a fork.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
-import standin
+import fork_client
 
 PYTHON = """#!/bin/sh
 if [ "$1 $2 $3" = "-P -m jobcron.scripts._member" ]; then
@@ -27,13 +31,13 @@ if [ "$1 $2 $3" = "-P -m jobcron.scripts._member" ]; then
 fi
 exec {python} "$@"
 """
-"""What forks take for their Python, and start processes with: members of groups are forked as well."""
+"""What a fork takes for its Python and starts processes with: so members of groups are forked as well."""
 
-SERVER = Path(__file__).with_name("nursery_server.py")
+SERVER = Path(__file__).with_name("fork_server_process.py")
 
 
-class Nursery:
-    """The process that is forked, as tests see it.
+class ForkServer:
+    """The server process, as tests see it.
 
     Args:
         environment: which it is started with; None: that of the tests.
@@ -41,7 +45,7 @@ class Nursery:
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = dict(os.environ if environment is None else environment)
-        self._folder = Path(tempfile.mkdtemp(prefix="nursery-", dir="/tmp"))  # of this user alone
+        self._folder = Path(tempfile.mkdtemp(prefix="forks-", dir="/tmp"))  # of this user alone
         self.address = str(self._folder / "socket")
         (self._folder / "socket.environment").write_bytes(marshal.dumps(self._environment))
         self._python = self._folder / "python"
@@ -67,11 +71,11 @@ class Nursery:
 
     def stand_in(self, executable: Path) -> str:
         """Return the words with which a shell calls a stand-in for a Python, which forks here."""
-        return shlex.join([sys.executable, "-I", "-S", standin.__file__, self.address, str(executable)])
+        return shlex.join([sys.executable, "-I", "-S", fork_client.__file__, self.address, str(executable)])
 
     def suits(self, environment: Mapping[str, str]) -> bool:
-        """Tell whether a fork does in this environment what a new process would do."""
-        return standin.suits(environment, self._environment)
+        """Return whether a fork behaves in this environment as a new process would."""
+        return fork_client.suits(environment, self._environment)
 
     def start(
         self, script: Path, arguments: Sequence[str], environment: Mapping[str, str], cwd: Any, out: int, err: int
@@ -84,7 +88,7 @@ class Nursery:
         """
         nothing = os.open(os.devnull, os.O_RDONLY)
         try:
-            answers = standin.order(
+            answers = fork_client.order(
                 self.address,
                 argv=[str(script), *arguments],
                 executable=str(self._python),
@@ -115,7 +119,7 @@ class Nursery:
 
 
 class Forked:
-    """A process that was forked: what tests need of ``subprocess.Popen``."""
+    """A forked process: the part of ``subprocess.Popen`` that tests use."""
 
     def __init__(self, command: Sequence[str], answers: int) -> None:
         self.args = command

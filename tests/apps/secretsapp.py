@@ -1,4 +1,4 @@
-"""An application whose jobs utter secrets, in every way in which a job can say something."""
+"""Jobs that print, log, raise and mail secrets: for tests that none of them gets out."""
 
 from __future__ import annotations
 

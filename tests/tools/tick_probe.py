@@ -1,4 +1,4 @@
-"""Be ``jobcron``, and say on standard output at the end whether the run went beyond the tick."""
+"""Run ``jobcron``, and print at the end whether the run went beyond the tick: ``True`` or ``False``."""
 
 from __future__ import annotations
 

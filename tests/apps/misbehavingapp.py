@@ -1,4 +1,4 @@
-"""Jobs that treat their process badly: for the isolated runner."""
+"""Jobs that crash, hang, leak or otherwise damage their process: for tests of the isolated runner."""
 
 from __future__ import annotations
 

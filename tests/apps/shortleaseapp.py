@@ -1,7 +1,7 @@
-"""More jobs for the tests: `ActJob` with more verbs, short leases and time limits, and a keeper in a hurry.
+"""Jobs with short leases and time limits, and `ActJob` with more verbs: for tests of the keeper and the fence.
 
-`register_in_a_hurry` is the ``application`` of processes that the tests start: a keeper that looks every second
-would make each test last seconds.
+`register_with_quick_keeper` is the ``application`` of processes that the tests start: a keeper that looks every
+second would make each test last seconds.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ TIME_LIMIT_SECONDS = 1.0
 
 SECTIONS = """
 [busy]
-source_interface: hastyapp.BusyJob
+source_interface: shortleaseapp.BusyJob
 
 [brief]
-source_interface: hastyapp.BriefJob
+source_interface: shortleaseapp.BriefJob
 
 [brief_again]
-source_interface: hastyapp.BriefJob
+source_interface: shortleaseapp.BriefJob
 
 [limited]
-source_interface: hastyapp.LimitedJob
+source_interface: shortleaseapp.LimitedJob
 
 [own_order]
-source_interface: hastyapp.OwnOrderJob
+source_interface: shortleaseapp.OwnOrderJob
 """
 
 
@@ -141,7 +141,7 @@ class OwnOrderJob(BusyJob):
         return iter(list(super().iterReady(session=session))[::-1])
 
 
-def register_in_a_hurry() -> None:
+def register_with_quick_keeper() -> None:
     """Register what fooapp registers, and make this process's keeper look often."""
     fooapp.register()
     _keeper.POLL_SECONDS = POLL_SECONDS

@@ -1,4 +1,7 @@
-"""How much a statement has to look at: by the plans of PostgreSQL, the steps of SQLite's machine."""
+"""Measure how many rows a statement reads: by PostgreSQL's plans, and by the steps of SQLite's virtual machine.
+
+Tests compare the figures for tables of different sizes: unlike seconds, they do not depend on the machine.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ ROWS_OF_A_PAGE = 100
 
 @contextmanager
 def noted_statements() -> Iterator[list[tuple[str, Any]]]:
-    """Note every statement that this process sends in the block, with its parameters."""
+    """Record every statement that this process sends in the block, with its parameters."""
     noted: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, text: str, parameters: Any, *rest: Any) -> None:
@@ -35,29 +38,29 @@ def noted_statements() -> Iterator[list[tuple[str, Any]]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
-def rows_looked_at(plan: dict[str, Any]) -> float:
+def rows_read(plan: dict[str, Any]) -> float:
     """Return how many rows the nodes of a plan have read or thrown away."""
     own = plan["Actual Rows"] + sum(v for k, v in plan.items() if k.startswith("Rows Removed by"))
-    return float(own * plan["Actual Loops"]) + sum(rows_looked_at(p) for p in plan.get("Plans", []))
+    return float(own * plan["Actual Loops"]) + sum(rows_read(p) for p in plan.get("Plans", []))
 
 
-def pages_looked_at(plan: dict[str, Any]) -> float:
+def pages_read(plan: dict[str, Any]) -> float:
     """Return how many pages the scans of a plan have read."""
     scans = "Index Name" in plan or plan["Node Type"] == "Seq Scan"
     own = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] if scans else 0
-    return float(own) + sum(pages_looked_at(p) for p in plan.get("Plans", []))
+    return float(own) + sum(pages_read(p) for p in plan.get("Plans", []))
 
 
-def effort(instance: Instance, name: str, **parameters: Any) -> float:
-    """Execute one of our statements, undo it, and return how much it had to look at."""
+def statement_cost(instance: Instance, name: str, **parameters: Any) -> float:
+    """Execute one of our named statements, roll it back, and return about how many rows it read."""
     text = statement(name, instance.database.dialect)
     if instance.database.dialect == "postgresql":
         text = re.sub(r"(?<!:):(\w+)", r"%(\1)s", text)
-    return effort_of(instance, text, parameters)
+    return cost_of(instance, text, parameters)
 
 
-def effort_of(instance: Instance, text: str, parameters: Any) -> float:
-    """Execute a statement as the driver gets it, undo it, and return how much it had to look at."""
+def cost_of(instance: Instance, text: str, parameters: Any) -> float:
+    """Execute a statement as the driver gets it, roll it back, and return about how many rows it read."""
     if instance.database.dialect == "sqlite":
         with sqlite3.connect(instance.url.removeprefix("sqlite:///"), isolation_level=None) as sqlite:
             steps = [0]
@@ -83,4 +86,4 @@ def effort_of(instance: Instance, text: str, parameters: Any) -> float:
         connection.close()
     top = (plan if isinstance(plan, list) else json.loads(plan))[0]["Plan"]
     # What an index scan passes over is in its pages alone: about ROWS_OF_A_PAGE entries in each.
-    return max(rows_looked_at(top), ROWS_OF_A_PAGE * pages_looked_at(top))
+    return max(rows_read(top), ROWS_OF_A_PAGE * pages_read(top))

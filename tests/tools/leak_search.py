@@ -1,4 +1,4 @@
-"""What a run leaves where others may read it: command lines, and all files."""
+"""Collect what a run leaves where others may read it, command lines and files, to search it for secrets."""
 
 from __future__ import annotations
 

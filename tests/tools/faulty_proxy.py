@@ -1,4 +1,7 @@
-"""A proxy before a PostgreSQL server that loses the connection: at a COMMIT, or at any message."""
+"""A proxy before a PostgreSQL server that cuts connections on demand: at a COMMIT, or at any message.
+
+Tests of lost connections and of commits whose answer never arrives use it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ COMMIT = b"COMMIT\0"
 TERMINATE = b"X" + struct.pack("!i", 4)
 
 
-class CuttingProxy:
+class FaultyProxy:
     """Forwards connections to a server at 127.0.0.1, byte for byte; once armed, it cuts at the next COMMIT.
 
     Args:

@@ -1,4 +1,6 @@
-"""Processes that start at the same moment: ``racers.py acquire|run COUNT URL``.
+"""Run jobs or acquire one in several processes that start at the same moment, for tests of races.
+
+    simultaneous.py acquire|run COUNT URL
 
 They are forked from one that has loaded everything, so that they race for the database and not for the disk.
 """

@@ -1,4 +1,4 @@
-"""What tests of jobs of several tasks share: their sections, and ways to make and to look at such jobs."""
+"""Create and inspect jobs of several tasks: the sections of `stepsapp`, and what tests of steps share."""
 
 from __future__ import annotations
 

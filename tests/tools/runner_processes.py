@@ -1,4 +1,4 @@
-"""Runners in processes of their own, for tests that kill, stop and race them."""
+"""Start runners as separate processes, for tests that kill, stop and race them; and stop jobs at a known point."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from hastyapp import SECTIONS as HASTY_SECTIONS
 from instances import SECTIONS, Instance, Process, wait_until
 from jobcron import Job, JobStatus
+from shortleaseapp import SECTIONS as HASTY_SECTIONS
 
 SECONDS = 30.0
 
@@ -75,12 +75,12 @@ def started(instance: Instance, section: str, *arguments: str) -> Iterator[Run]:
         run.process.stderr.close()
 
 
-def configure(instance: Instance, more: str = "", *, in_a_hurry: bool = False) -> None:
-    """Write a configuration with hastyapp's sections, and with its hurried keeper in the runs' processes."""
+def configure(instance: Instance, more: str = "", *, quick_keeper: bool = False) -> None:
+    """Write a configuration with the sections of `shortleaseapp`, and on demand with its quick keeper."""
     instance.configure(more, SECTIONS + HASTY_SECTIONS)
-    if in_a_hurry:
+    if quick_keeper:
         path = instance.path / "jobcron.conf"
-        path.write_text(path.read_text().replace("fooapp:register", "hastyapp:register_in_a_hurry"))
+        path.write_text(path.read_text().replace("fooapp:register", "shortleaseapp:register_with_quick_keeper"))
 
 
 def make(instance: Instance, job_class: Any, *actions: tuple[str, Any], **values: Any) -> int:

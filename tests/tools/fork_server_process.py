@@ -1,10 +1,10 @@
-"""The process that is forked for a test's commands, since it has imported what they import.
+"""The server process of `fork_server`: imports the package once, and forks itself for each command of a test.
 
 That each module of the package imports what it needs is seen elsewhere, by importing each of them first:
-`test_imports.py`. What a fork is to be comes over a connection of its own (`standin.order`), which is told its
+`test_imports.py`. What a fork is to be comes over a connection of its own (`fork_client.order`), which is told its
 number and, later, its status; the end of that connection is the end of the fork.
 
-    nursery_server.py LISTENER LIFELINE
+    fork_server_process.py LISTENER LIFELINE
 """
 
 from __future__ import annotations

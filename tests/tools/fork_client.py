@@ -1,8 +1,8 @@
-"""Stands in for ``python`` and ``jobcron`` on a PATH: has the nursery fork what was called, and ends as that does.
+"""Stand in for ``python`` and ``jobcron`` on a PATH: have the fork server run the command, and exit as it does.
 
-Started without ``site`` and with few imports, since it is started each time: the nursery is there to save that.
+Started without ``site`` and with few imports: it is started each time, and the fork server is there to save that.
 
-    standin.py ADDRESS EXECUTABLE ARGUMENT...
+    fork_client.py ADDRESS EXECUTABLE ARGUMENT...
 
 EXECUTABLE is the Python that the arguments are for, and that is called where a fork would not do.
 """
@@ -24,17 +24,17 @@ READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_", "MALLOC_")
 """Variables that a process reads when it starts: where one differs, a fork would not do."""
 
 
-def suits(environment: Mapping[str, str], of_nursery: Mapping[str, str]) -> bool:
-    """Tell whether a fork of a nursery's does in an environment what a new process would do."""
+def suits(environment: Mapping[str, str], of_server: Mapping[str, str]) -> bool:
+    """Tell whether a fork of a fork does in an environment what a new process would do."""
     return all(
-        environment.get(name) == of_nursery.get(name)
-        for name in environment.keys() | of_nursery.keys()
+        environment.get(name) == of_server.get(name)
+        for name in environment.keys() | of_server.keys()
         if name.startswith(READ_AT_START) and name != "PYTHONDONTWRITEBYTECODE"
     )
 
 
 def order(address: str, *, files: Sequence[int], **what: Any) -> _socket.socket:
-    """Order a process from the nursery at an address.
+    """Order a process from the fork server at an address.
 
     Args:
         files: its standard input, output and error.

@@ -1,0 +1,29 @@
+"""What attributes of a job say, where they may say anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import InstanceState, Session
+
+
+def readable(read: Callable[[], float | None]) -> float | None:
+    """Return a limit, or None where it cannot be read or makes no sense."""
+    try:
+        limit = read()
+    except BaseException:  # `sys.exit` as well: nothing that a job says of itself ends the run
+        return None
+    return limit if isinstance(limit, int | float) else None
+
+
+def as_tuple(types: Any) -> tuple[type[BaseException], ...]:
+    """Return error types as a tuple, also where there is one type."""
+    return (types,) if isinstance(types, type) else tuple(types)
+
+
+def is_whole(row: object, session: Session) -> bool:
+    """Tell whether a row is in a session, with what was read of it; what is no row is whole."""
+    state: object = inspect(row, raiseerr=False)
+    return not isinstance(state, InstanceState) or (state.session is session and not state.expired)

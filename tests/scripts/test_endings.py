@@ -1,0 +1,62 @@
+"""What a script says and returns at its end when its directories or reports fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from instances import Instance
+from jobcron import JobStatus
+from script_runs import do_foo, reconfigure, refused, untouched
+
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For what is decided before there is a database."""
+
+
+@pytest.mark.parametrize("key", ["state_dir", "lock_dir"])
+@pytest.mark.parametrize("wrong", ["a file", "below a file", "writable by everybody"])
+@on_sqlite
+def test_a_directory_that_cannot_be_used_is_named(
+    instance: Instance, tmp_path: Path, key: str, wrong: str
+) -> None:
+    job = do_foo(instance)
+    place = tmp_path / "place"
+    if wrong == "writable by everybody":
+        place.mkdir()
+        place.chmod(0o777)
+    else:
+        place.write_text("")
+    directory = place / "deeper" if wrong == "below a file" else place
+    if key == "state_dir":
+        reconfigure(instance, state_dir=str(directory))
+    else:
+        instance.configure(f"{key}: {directory}\n")
+    message = refused(instance, expect=1)
+    assert str(directory) in message
+    assert "expected" in message
+    untouched(instance, job)
+
+
+def test_an_oops_directory_that_cannot_be_used_loses_no_job(instance: Instance, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    place.chmod(0o777)
+    jobs = [instance.act(("raise", "value")), instance.act(("write", "x"))]
+    instance.configure(f"error_dir: {place}\n")
+    _, err = instance.command("run", "act")
+    assert [instance.row(job).status for job in jobs] == [JobStatus.FAILED, JobStatus.COMPLETED]
+    assert "chmod o-w" in err
+    assert list(place.iterdir()) == []
+
+
+@on_sqlite
+def test_a_crash_whose_report_cannot_be_written_is_in_the_log(instance: Instance, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (instance.path / "brokenapp.py").write_text("raise ValueError('password=c4nary-pw oh dear')\n")
+    instance.configure(f"error_dir: {tmp_path}/file/deeper\n")
+    reconfigure(instance, application="brokenapp", python_path=str(instance.path))
+    _, err = instance.command("run", "do_foo", expect=1)
+    assert "oh dear" in err
+    assert f"{tmp_path}/file/deeper" in err
+    assert "c4nary" not in err

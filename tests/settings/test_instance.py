@@ -1,0 +1,113 @@
+"""Finding an instance: by the environment, an option, a name; and what the environment replaces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from configurations import GOOD, Write, refusal
+from jobcron import ConfigurationError
+from jobcron.settings.instance import load_settings
+from jobcron.settings.settings import CONFIGS
+
+
+@pytest.mark.feature("LP-29")
+@pytest.mark.parametrize("way", ["directory", "relative directory", "file", "option"])
+def test_the_environment_or_the_option_names_the_instance(
+    write: Write, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    path = write(GOOD + "oops_prefix: MINE\n")
+    monkeypatch.setenv("JOBCRON_CONFIG", "testrunner")
+    option = None
+    match way:
+        case "directory":
+            monkeypatch.setenv("JOBCRON_CONFIG", str(path.parent))
+        case "relative directory":
+            monkeypatch.chdir(path.parent.parent)
+            monkeypatch.setenv("JOBCRON_CONFIG", "./here")
+        case "file":
+            monkeypatch.setenv("JOBCRON_CONFIG", str(path))
+        case "option":
+            option = str(path)
+    found = load_settings(option)
+    assert (found.oops_prefix, found.path) == ("MINE", str(path))
+
+
+@pytest.mark.feature("LP-29")
+def test_a_name_is_never_looked_up_in_the_working_directory(
+    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trap = write(GOOD + "oops_prefix: TRAP\n", "development/jobcron.conf")
+    monkeypatch.chdir(trap.parent.parent)
+    assert load_settings().oops_prefix == "D"
+    assert load_settings("development").oops_prefix == "D"
+
+
+@pytest.mark.feature("LP-29")
+def test_a_name_is_looked_up_in_configs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JOBCRON_CONFIG", "testrunner")
+    found = load_settings()
+    assert found.path == str(Path(CONFIGS).resolve() / "testrunner/jobcron.conf")
+    assert load_settings("production").instance == "production"
+
+
+@pytest.mark.feature("LP-29")
+def test_nothing_set_means_the_development_instance_of_the_checkout() -> None:
+    assert load_settings().path == str(Path(CONFIGS).resolve() / "development/jobcron.conf")
+
+
+@pytest.mark.feature("LP-29")
+@pytest.mark.parametrize("wanted", ["no_such_instance", "/no/such/directory", "../../../etc", "a\0b", "x" * 5000])
+def test_an_instance_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
+    if "\0" not in wanted:
+        monkeypatch.setenv("JOBCRON_CONFIG", wanted)
+        with pytest.raises(ConfigurationError) as caught:
+            load_settings()
+        assert "JOBCRON_CONFIG" in str(caught.value)
+        assert "jobcron.conf" in str(caught.value)
+    message = refusal(wanted)
+    assert "--config" in message
+    assert repr(wanted) in message
+
+
+@pytest.mark.feature("LP-29")
+def test_a_directory_without_a_configuration_is_refused(tmp_path: Path) -> None:
+    assert f"{tmp_path}/jobcron.conf is not there" in refusal(tmp_path)
+
+
+@pytest.mark.feature("LP-29")
+def test_the_environment_replaces_the_url_of_the_database(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write()
+    (path.parent / "state").mkdir()
+    monkeypatch.setenv("JOBCRON_DATABASE_URL", "postgresql+psycopg2://other@db/app")
+    for _ in range(2):
+        found = load_settings(str(path))
+        assert found.database_url == "postgresql+psycopg2://other@db/app"
+        assert found.database_origin == "JOBCRON_DATABASE_URL"
+    monkeypatch.delenv("JOBCRON_DATABASE_URL")
+    found = load_settings(str(path))  # what was compiled meanwhile is the file's
+    assert found.database_url == f"sqlite:///{path.parent}/foo.db"
+    assert found.database_origin == f"{path}: section [jobcron], key database_url"
+
+
+def test_two_instances_with_one_state_directory_are_refused(tmp_path: Path) -> None:
+    paths = {}
+    for name, database in (("one", "a"), ("two", "b"), ("release", "a")):
+        paths[name] = tmp_path / name
+        paths[name].mkdir()
+        (paths[name] / "jobcron.conf").write_text(
+            f"[jobcron]\ndatabase_url: sqlite:///{tmp_path}/{database}.db\nstate_dir: {tmp_path}/state\n"
+        )
+    (tmp_path / "state").mkdir(mode=0o700)
+    load_settings(str(paths["one"]))
+    for _ in range(2):
+        with pytest.raises(ConfigurationError) as refused:
+            load_settings(str(paths["two"]))
+        assert f"{paths['two']}/jobcron.conf: section [jobcron], key state_dir" in str(refused.value)
+        assert f"which is also that of {paths['one']}/jobcron.conf, with another database" in str(refused.value)
+        load_settings(str(paths["one"]))
+    load_settings(str(paths["release"]))  # the same database: the same instance, moved
+    (paths["release"] / "jobcron.conf").unlink()
+    load_settings(str(paths["two"]))
