@@ -246,6 +246,7 @@ GROUPS = {
         "reports.metric_events",
         "database.database",
         "database.sessions",
+        "database.transactions",
         "settings.instance",
     ),
     "Mail and reports": ("database.after_commit", "reports.mail", "reports.oops"),

@@ -68,7 +68,7 @@ def test_no_creator_that_reads_first_fails_beside_others_and_a_runner(shop: Inst
         creators = [pool.submit(handle_requests, kind, shop) for _ in range(PROCESSES)]
         while not all(creator.done() for creator in creators):
             for section in ("touch", "functions", "counting"):
-                shop.command("run", "-q", section)
+                shop.command("run", "-q", section, timeout=3600)  # it ends when nothing is ready
         told = [creator.result() for creator in creators]
     assert [error for one in told for error in one["errors"]] == []
     seconds = [second for one in told for second in one["seconds"]]
