@@ -11,18 +11,23 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
+import erringapp
 import fooapp
 import guestapp
+import health_checks
 import steps_jobs
-from guestapp import SECTIONS, Customer
+from fooapp import Foo
+from guestapp import Customer
 from instances import FUNCTIONS, Instance
 from jobcron import Database
 from jobcron.commands._grant import Grants
 from jobcron.database.roles import OWN_FILE, read_roles
 from jobcron.testing import database_session
 from jobcron.testing.server import PrivatePostgreSQL
+from metrics_files import Metrics
 from paths import APPS
 from proving import Proof
+from runner_processes import Gate
 
 
 @pytest.fixture(autouse=True)
@@ -101,17 +106,12 @@ def proof(tmp_path: Path, database_url: str) -> Iterator[Proof]:
     proof.database.close()
 
 
-def pytest_collection_finish() -> None:
-    """Keep what was imported and collected out of all later searches for garbage: it stays."""
-    gc.freeze()
-
-
 @pytest.fixture
 def guest(instance: Instance) -> Instance:
     """Return an instance for the application."""
     with instance.database.begin() as connection:
         guestapp.Base.metadata.create_all(connection)
-    instance.configure(sections=SECTIONS)
+    instance.configure(sections=guestapp.SECTIONS)
     path = instance.path / "jobcron.conf"
     path.write_text(path.read_text().replace("fooapp:register", "guestapp"))
     return instance
@@ -134,3 +134,58 @@ def customer(guest_session: Session) -> Customer:
     guest_session.add(customer)
     guest_session.flush()
     return customer
+
+
+@pytest.fixture
+def foo(session: Session) -> Foo:
+    """Return a foo that nobody has committed."""
+    foo = Foo(name="foo")
+    session.add(foo)
+    session.flush()
+    return foo
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """Return a gate for one job."""
+    return Gate(tmp_path)
+
+
+@pytest.fixture
+def metrics(instance: Instance, tmp_path: Path) -> Metrics:
+    """Return an instance that writes metrics."""
+    folder = tmp_path / "textfile"
+    folder.mkdir()
+    return Metrics(instance, folder)
+
+
+@pytest.fixture
+def watched(instance: Instance) -> Instance:
+    """Return an instance whose two sections have run."""
+    instance.configure(sections=health_checks.SECTIONS.format(act=""))
+    for section in ("act", "do_foo"):
+        instance.command("run", section)
+    return instance
+
+
+@pytest.fixture
+def erring(instance: Instance) -> Instance:
+    """Return an instance with the jobs of `erringapp`."""
+    instance.configure(sections=erringapp.SECTIONS)
+    return instance
+
+
+@pytest.fixture
+def quiet(instance: Instance) -> Instance:
+    """Return an instance whose sections have run a moment ago and have nothing to do."""
+    instance.state.mkdir(mode=0o700)  # so that the settings are compiled at once
+    for section in ("do_foo", "act"):
+        instance.run(section)
+    assert len(instance.query("SELECT name FROM jobcron_run")) == 2
+    instance.database.close()
+    return instance
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported and collected out of all later searches for garbage: it stays."""
+    gc.freeze()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from pathlib import Path
 from typing import Any, ClassVar
 
+from instances import Instance
 from jobcron import BaseRunnableJob, JobType, disable_oops_handler
 
 SECRET = "c4nary-s3cret"
@@ -76,3 +78,24 @@ def publish(report: dict[str, Any]) -> list[str]:
 def refuse(report: dict[str, Any]) -> list[str]:
     """Publish nothing."""
     raise OSError("no service")
+
+
+SECTIONS = """
+[logging]
+source_interface: alarmapp.LoggingJob
+
+[isolated]
+source_interface: alarmapp.LoggingJob
+runner_class: ProcessJobRunner
+"""
+
+
+def make(instance: Instance, *kinds: str) -> list[int]:
+    """Commit jobs."""
+    with instance.session() as session:
+        return [LoggingJob.create(kind=kind, session=session).id for kind in kinds]
+
+
+def reports(instance: Instance) -> list[dict[str, Any]]:
+    """Return what the reports say."""
+    return [json.loads(path.read_text()) for path in instance.oopses()]

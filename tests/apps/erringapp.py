@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from fooapp import Deadlock, NotNow, UserError
+from instances import Instance
 from jobcron import (
     BaseRunnableJob,
     JobType,
@@ -181,3 +182,21 @@ class PatientJob(BaseRunnableJob):
         if self.fixed:
             raise RetryableJobError("in a while", seconds=self.fixed)
         raise NotNow("not now")
+
+
+SECTIONS = """
+[erring]
+source_interface: erringapp.ErringJob
+
+[leaving]
+source_interface: erringapp.LeavingJob
+
+[patient]
+source_interface: erringapp.PatientJob
+"""
+
+
+def make(instance: Instance, kind: str, tell: str = "") -> int:
+    """Commit a job."""
+    with instance.session() as session:
+        return ErringJob.create(kind=kind, tell=tell, session=session).id

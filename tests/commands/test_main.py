@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 import subprocess
 import sys
 
 import pytest
 
+from commands import jobcron
+from instances import Instance
 from jobcron.commands.main import COMMANDS, DJANGO_COMMANDS, SCRIPTS, main
+from paths import JOBCRON
 
 HEAVY = ("sqlalchemy", "zope.interface", "lazr.config")
 
@@ -65,3 +70,50 @@ def test_what_needs_no_database_imports_none(arguments: tuple[str, ...]) -> None
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr, done.stdout.splitlines()[-1]) == (0, "", "0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("init", "x", "--database-url", "mysql://me:hunter2@db"),
+            "to name sqlite or postgresql (psycopg2), got 'mysql'",
+        ),
+        (("crontab", "--config", "nowhere"), "unrecognized arguments"),
+        (("--config", "nowhere", "crontab"), "expected --config to be the path of a directory"),
+        (("frobnicate",), "invalid choice: 'frobnicate'"),
+        ((), "usage: jobcron"),
+        (("run", "x", "--log-file=NOISE:/tmp/x"), "expected LEVEL:FILE with one of DEBUG, INFO"),
+        (("run", "x", "--log-file="), "expected LEVEL:FILE"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_a_message(arguments: tuple[str, ...], message: str) -> None:
+    _, err = jobcron(*arguments, expect=2)
+    assert message in err
+    assert "hunter2" not in err
+
+
+def test_the_version_is_told() -> None:
+    assert re.fullmatch(r"jobcron \d+\.\d+\.\d+\n", jobcron("--version")[0])
+
+
+@pytest.mark.parametrize("command", ["crontab", "check-config", "init", "upgrade"])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_standard_output_that_takes_nothing_is_a_message(instance: Instance, command: str) -> None:
+    env = {**os.environ, "JOBCRON_CONFIG": str(instance.path)}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [JOBCRON, command], stdout=full, stderr=subprocess.PIPE, text=True, env=env, check=False
+        )
+    message = "jobcron: expected standard output to take what is said, got: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, message)
+
+
+@pytest.mark.parametrize(
+    "options", [["--config", "nowhere", "crontab"], ["run", "nowhere"], ["run"], ["nonsense"]]
+)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_mistake_that_cannot_be_told_keeps_its_status(instance: Instance, options: list[str]) -> None:
+    env = {**os.environ, "JOBCRON_CONFIG": str(instance.path)}
+    with open("/dev/full", "w") as full:
+        assert subprocess.run([JOBCRON, *options], stderr=full, env=env, check=False).returncode == 2

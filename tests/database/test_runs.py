@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from typing import Any
+
 import pytest
 
+import fooapp
 from instances import Instance
+from jobcron import DatabaseUnavailable
 from jobcron.database.runs import EndedRun, is_due, record_run, typical_seconds
+from ticks import took_the_full_path
 
 NOTHING = EndedRun("shop", 1.0, completed=0, incomplete=0, oopses=0)
 BUSY = EndedRun("shop", 6.0, completed=2, incomplete=1, oopses=1)
@@ -34,3 +41,61 @@ def test_how_long_a_job_takes_is_told_by_the_runs_that_had_some(instance: Instan
         assert typical_seconds(connection, "shop") is None
         record_run(connection, BUSY, 0.0)
         assert typical_seconds(connection, "shop") == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.feature("LP-27")
+@pytest.mark.parametrize("jobs", [0, 1])
+@pytest.mark.parametrize(
+    "error", [DatabaseUnavailable("gone"), ValueError("a bug"), SystemExit(7), KeyboardInterrupt("pressed")]
+)
+def test_what_a_run_did_before_something_ended_it_is_recorded(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, error: BaseException, jobs: int
+) -> None:
+    with instance.session() as session:
+        for _ in range(jobs):
+            fooapp.OwnReadyJob.create(instance.foo(session), session=session)
+    yields = fooapp.OwnReadyJob.iterReady
+
+    def then_break(*, session: Any = None) -> Any:
+        found = list(yields(session=session))
+        if not found and isinstance(error, KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)  # noticed when this has returned
+        elif not found:
+            raise error
+        return iter(found)
+
+    monkeypatch.setattr(fooapp.OwnReadyJob, "iterReady", then_break)
+    with pytest.raises(type(error)):
+        instance.run("own_ready")
+    assert len(instance.ledger()) == jobs
+    assert instance.query("SELECT completed, incomplete, oopses FROM jobcron_run") == [(1, 0, 0)] * jobs
+
+
+def shifted(instance: Instance, seconds: float) -> str:
+    """Return an SQL expression: so many seconds from now."""
+    if instance.database.dialect == "postgresql":
+        return f"statement_timestamp() + make_interval(secs => {seconds})"
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{seconds} seconds')"
+
+
+@pytest.mark.feature("LP-27")
+def test_a_section_without_a_recent_run_takes_the_full_path_and_leaves_one_row(quiet: Instance) -> None:
+    quiet.query(f"UPDATE jobcron_run SET date_started = {shifted(quiet, -599)} WHERE name = 'do_foo'")
+    quiet.database.close()
+    assert not took_the_full_path(quiet, "do_foo")
+    quiet.query(f"UPDATE jobcron_run SET date_started = {shifted(quiet, -601)} WHERE name = 'do_foo'")
+    quiet.database.close()
+    assert took_the_full_path(quiet, "do_foo")
+    assert not took_the_full_path(quiet, "do_foo")
+    rows = quiet.query("SELECT completed, incomplete, oopses FROM jobcron_run WHERE name = 'do_foo'")
+    assert rows == [(0, 0, 0)] * 2
+
+
+@pytest.mark.feature("LP-27")
+def test_the_interval_is_that_of_the_configuration(quiet: Instance) -> None:
+    quiet.query(f"UPDATE jobcron_run SET date_started = {shifted(quiet, -30)}")
+    quiet.database.close()
+    quiet.configure("activity_interval: 20s\n")
+    assert took_the_full_path(quiet, "do_foo")
+    quiet.configure("activity_interval: 40s\n")
+    assert not took_the_full_path(quiet, "act")

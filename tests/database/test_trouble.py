@@ -14,17 +14,20 @@ from sqlalchemy.exc import DBAPIError
 from fooapp import ActJob
 from instances import Instance
 from jobcron import DatabaseUnavailable, JobRunner, JobStatus
-from jobcron.jobs.lease import Claim
 from jobcron.queue import error_rules, type_feed
-from jobcron.queue.finish import settled
 from jobcron.runner import job_runner
 from jobcron.testing import BufferLogger
-from runner_processes import configure, end_leases, make
+from runner_processes import configure, make
 from shortleaseapp import BriefJob
 
 WRITE = ("write", "effect")
+
+
 END_OWN_CONNECTION = "SELECT pg_terminate_backend(pg_backend_pid())"
+
+
 DEADLOCK = "DO $$ BEGIN RAISE EXCEPTION 'as if' USING ERRCODE = '40P01'; END $$"
+
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -89,33 +92,6 @@ def test_a_failed_transaction_without_any_trouble_is_the_jobs_failure(
     assert instance.row(job).status is JobStatus.FAILED
 
 
-@pytest.mark.feature("LP-19")
-def test_a_job_that_kills_whoever_loads_it_fails_for_its_deaths_and_the_others_complete(
-    instance: Instance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Death(BaseException):
-        """Ends the process, as far as the run can tell."""
-
-    load = ActJob.load.__func__  # type: ignore[attr-defined]
-    deadly, neighbour = instance.act(WRITE), instance.act(WRITE)
-
-    def deadly_load(cls: Any, session: Any, numbers: list[int]) -> Any:
-        if deadly in numbers:
-            raise Death
-        return load(cls, session, numbers)
-
-    monkeypatch.setattr(ActJob, "load", classmethod(deadly_load))
-    for deaths in range(4):
-        with pytest.raises(Death):
-            instance.run("act")
-        assert (instance.row(deadly).status, instance.row(deadly).crash_count) == (JobStatus.RUNNING, deaths)
-        end_leases(instance)
-    instance.run("act")
-    assert instance.row(deadly).status is JobStatus.FAILED
-    assert "CrashLimitReached" in instance.oopses()[0].read_text()
-    assert instance.ledger() == [(neighbour, 1, "effect")]
-
-
 def test_jobs_that_cannot_be_loaded_for_the_databases_fault_go_back_at_once(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,23 +134,6 @@ def test_a_server_that_lets_nobody_wait_for_locks_costs_no_outcome(
     holder.join()
     assert instance.row(job).status is JobStatus.FAILED
     assert len(instance.oopses()) == 1
-
-
-@on_postgresql
-def test_what_a_dead_process_has_left_at_work_is_not_waited_for_for_ever(instance: Instance) -> None:
-    job = instance.act()
-    past = "SELECT id FROM jobcron_job WHERE id = :id FOR UPDATE"
-    instance.query(
-        "UPDATE jobcron_job SET status = 1, lease_token = 1, attempt_count = 1, date_started = now(), "
-        "lease_expires = now() + interval '1 hour' WHERE id = :id",
-        id=job,
-    )
-    with instance.database.engine.begin() as connection:
-        connection.execute(text(past), {"id": job})
-        begun = time.monotonic()
-        assert settled(instance.database, Claim(job, 1)) is None
-        assert time.monotonic() - begun < 15
-    assert settled(instance.database, Claim(job, 1)) is JobStatus.RUNNING
 
 
 def test_a_run_ends_where_jobs_that_waited_too_long_cannot_go_back(

@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 
 from instances import Instance
+from jobcron import JobStatus
+from jobcron.database.version import REVISION, VERSION_TABLE
+from jobcron.settings.settings import PACKAGE
+from migrations import upgrade_to
 from script_runs import do_foo, reconfigure, refused, untouched
 
 
@@ -36,3 +41,31 @@ def test_a_schema_of_another_version_is_refused(instance: Instance) -> None:
     assert "9999" in message
     assert "expected jobcron's tables" in message
     untouched(instance, job)
+
+
+def test_older_code_works_on_newer_tables_as_far_back_as_their_migration_says(instance: Instance) -> None:
+    instance.query(f"UPDATE {VERSION_TABLE} SET version_num = '9999', oldest_code = '{REVISION}'")
+    instance.query("ALTER TABLE jobcron_job ADD COLUMN something_new text")
+    job = instance.act()
+    instance.command("run", "act")
+    assert instance.row(job).status is JobStatus.COMPLETED
+
+
+def test_tables_that_are_older_than_the_code_are_refused(empty: Instance) -> None:
+    empty.configure(
+        sections="[telling]\nsource_interface: fooapp.TellingJob\n"
+    )  # without a role: it has no rights yet
+    upgrade_to(empty, "0001")
+    _, err = empty.command("run", "telling", expect=1)
+    assert "to be of version 0002 or newer, found 0001: run `jobcron upgrade`" in err
+    assert "Traceback" not in err
+
+
+def test_every_migration_but_the_first_says_how_far_back_code_may_be() -> None:
+    for revision in ScriptDirectory(f"{PACKAGE}/database/schema").walk_revisions():
+        if revision.revision != "0001":
+            assert "0001" <= revision.module.OLDEST_CODE <= revision.revision
+
+
+def test_the_code_knows_the_newest_migration() -> None:
+    assert ScriptDirectory(f"{PACKAGE}/database/schema").get_heads() == [REVISION]

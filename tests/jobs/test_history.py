@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 import jobcron
 from instances import Instance
+from jobcron import JobStatus
+from jobcron.database.tables import Event
 from jobcron.jobs.history import NOT_WRITTEN, EventKind, record
 from jobcron.jobs.lease import Claim
+from jobcron.testing import JobFactory
 
 PACKAGE = Path(jobcron.__file__).parent
 
@@ -32,3 +38,22 @@ def test_a_row_holds_the_word_of_its_kind(instance: Instance) -> None:
     with instance.database.begin() as connection:
         record(connection, Claim(job, 0), EventKind.TAKEN_OVER, "in words")
     assert instance.events(job) == ["taken over"]
+
+
+def test_what_people_do_is_in_the_jobs_history(session: Session) -> None:
+    factory = JobFactory(session)
+    waiting = [factory.makeJob() for _ in range(3)]
+    running = factory.makeJob(JobStatus.RUNNING)
+    waiting[0].suspend()
+    waiting[1].cancel()
+    waiting[2].complete()
+    running.fail()
+    found = {}
+    for event in session.scalars(select(Event)):
+        found[event.job_id] = (event.kind, event.detail, "@" in event.actor)
+    assert [found[job.id] for job in (*waiting, running)] == [
+        ("suspended", "was Waiting", True),
+        ("cancelled", "was Waiting", True),
+        ("completed", "was Waiting", True),
+        ("failed", "was Running", True),
+    ]

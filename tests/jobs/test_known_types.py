@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+from sqlalchemy import event
+
+from fooapp import ActJob, DoFooJob
 from instances import Instance
 from jobcron import JobStatus
 from jobcron.jobs import known_types
@@ -62,3 +65,56 @@ def test_a_section_with_jobs_in_every_minute_is_told_of_types_without_a_class_on
     assert "which no class" not in instance.run("act")
     instance.act()
     assert "REMOVED" not in instance.run("act")  # once in each activity_interval
+
+
+def test_a_type_that_is_rolled_back_is_made_again(instance: Instance) -> None:
+    for end in ("rollback", "commit"):
+        with instance.database.session() as session:
+            DoFooJob.create(instance.foo(session))
+            getattr(session, end)()
+    assert [job.status for job in instance.rows()] == [JobStatus.WAITING]
+
+
+def test_the_number_of_a_type_that_was_never_committed_is_forgotten_with_the_session(
+    instance: Instance,
+) -> None:
+    session = instance.database.session()
+    DoFooJob.create(instance.foo(session))
+    session.close()
+    with instance.session() as other:
+        ActJob.create(instance.foo(other))  # on SQLite it gets the same number
+    job = DoFooJob.create(instance.foo(session)).job.id
+    session.commit()
+    session.close()
+    instance.run("do_foo")
+    assert instance.row(job).status is JobStatus.COMPLETED
+
+
+def test_the_number_of_a_type_is_looked_up_once_and_not_for_every_job(instance: Instance) -> None:
+    with instance.session() as session:
+        foo = instance.foo(session)
+        DoFooJob.create(foo)
+        session.commit()
+        statements: list[str] = []
+        event.listen(
+            instance.database.engine,
+            "before_cursor_execute",
+            lambda c, u, statement, *more: statements.append(statement),
+        )
+        for _ in range(3):
+            DoFooJob.create(foo)
+            session.commit()
+    assert [s for s in statements if "jobcron_type" in s] == []
+
+
+def test_a_type_that_went_with_a_savepoint_is_made_again(instance: Instance) -> None:
+    instance.query("DELETE FROM jobcron_source")
+    instance.query("DELETE FROM jobcron_type")
+    with instance.session() as session:
+        foo = instance.foo(session)
+        nested = session.begin_nested()
+        DoFooJob.create(foo)
+        nested.rollback()
+        job = DoFooJob.create(foo)
+        number = job.id
+    assert instance.row(number).type_id in {n for (n,) in instance.query("SELECT id FROM jobcron_type")}

@@ -2,106 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import pytest
+from sqlalchemy.orm import Session
 
 import guestapp
+from fooapp import DoFooJob, Foo
 from instances import Instance
-from jobcron import BaseRunnableJob, IncompleteJobType, JobStatus, JobType
-from jobcron.jobs.job import Job
-
-
-class Refused(Exception):
-    """The user's fault."""
-
-
-class RefusedTwice(Refused):
-    """A kind of it."""
-
-
-class RunnableJobType(JobType):
-    """Types of jobs for these tests."""
-
-    QUIET = 1
-    LOUD = 2
-
-
-class QuietJob(BaseRunnableJob[Job]):
-    """Says nothing of itself."""
-
-    class_job_type = RunnableJobType.QUIET
-    user_error_types = (Refused,)
-
-    ERRORS: ClassVar[dict[str, type[Exception]]] = {"refused": RefusedTwice, "broken": ZeroDivisionError}
-
-    def run(self) -> None:
-        """Raise what the data says."""
-        raise self.ERRORS[self.metadata["raise"]](f"this is {self.metadata['raise']}")
-
-
-class LoudJob(QuietJob):
-    """Tells two kinds of people."""
-
-    class_job_type = RunnableJobType.LOUD
-
-    def getOperationDescription(self) -> str:
-        """Name the operation."""
-        return "shouting"
-
-    def getErrorRecipients(self) -> list[str]:
-        """Name the user."""
-        return ["user@example.com"]
-
-    def getOopsRecipients(self) -> list[str]:
-        """Name the user and the operator."""
-        return [*super().getOopsRecipients(), "operator@example.com"]
-
-
-def run(instance: Instance, job_class: type[QuietJob], kind: str) -> Job:
-    """Run a job, and return its row."""
-    name = f"{__name__}.{job_class.__name__}"
-    instance.configure(sections=f"[runnable]\nsource_interface: {name}\n")
-    with instance.session() as session:
-        number = job_class.create(session=session, metadata={"raise": kind}).id
-    instance.run("runnable")
-    return instance.row(number)
-
-
-def mails(instance: Instance) -> list[str]:
-    """Return all mail."""
-    return [path.read_text() for path in (instance.path / "mail").glob("*.eml")]
-
-
-@pytest.mark.feature("LP-04", "LP-20")
-def test_a_kind_of_user_error_is_one_and_its_message_goes_to_the_user_alone(instance: Instance) -> None:
-    row = run(instance, LoudJob, "refused")
-    assert (row.status, row.oops_id, instance.oopses()) == (JobStatus.FAILED, None, [])
-    assert "this is refused" in str(row.log)
-    (mail,) = mails(instance)
-    assert "To: user@example.com\n" in mail
-    assert "Subject: Error while shouting\n" in mail
-    assert "this is refused" in mail
-
-
-@pytest.mark.feature("LP-04", "LP-19")
-def test_a_report_goes_to_its_own_recipients_with_its_id_and_without_the_error(instance: Instance) -> None:
-    row = run(instance, LoudJob, "broken")
-    (report,) = instance.oopses()
-    assert (row.status, row.oops_id) == (JobStatus.FAILED, report.name)
-    (mail,) = mails(instance)
-    assert "To: user@example.com, operator@example.com\n" in mail
-    assert "shouting" in mail
-    assert report.name in mail
-    assert "this is broken" not in mail
-
-
-@pytest.mark.feature("LP-04", "LP-20")
-@pytest.mark.parametrize("kind", ["refused", "broken"])
-def test_a_job_that_names_nobody_tells_nobody(instance: Instance, kind: str) -> None:
-    row = run(instance, QuietJob, kind)
-    assert row.status is JobStatus.FAILED
-    assert mails(instance) == []
+from jobcron import BaseRunnableJob, IncompleteJobType
+from recipientsapp import QuietJob
 
 
 @pytest.mark.feature("LP-04")
@@ -121,3 +29,22 @@ def test_a_job_type_without_run_is_refused_when_its_class_is_made() -> None:
 
         class Nothing(BaseRunnableJob):
             class_job_type = guestapp.GuestJobType.LETTER
+
+
+@pytest.mark.feature("LP-11")
+def test_oops_vars_of_the_base_are_extended_by_the_family(session: Session, foo: Foo) -> None:
+    job = DoFooJob.create(foo)
+    oops_vars = job.getOopsVars()
+    assert ("job_id", job.job.id) in oops_vars
+    assert ("foo_id", foo.id) in oops_vars
+    assert ("foo_job_id", job.context.id) in oops_vars
+    assert ("foo_job_type", job.context.job_type.title) in oops_vars
+
+
+@pytest.mark.parametrize("progress", [-1, 101, "half", 2**40, 1.5])
+def test_progress_is_a_per_cent(session: Session, foo: Foo, progress: object) -> None:
+    job = DoFooJob.create(foo)
+    with pytest.raises(ValueError, match="from 0 to 100"):
+        job.progress = progress  # type: ignore[assignment]
+    job.progress = 100
+    assert job.job.progress == 100

@@ -60,7 +60,7 @@ BUGS = (
     Bug(
         "claims do not lock", "database/sql/claim.postgresql.sql",
         "        FOR NO KEY UPDATE SKIP LOCKED\n", "",
-        ("tests/queue/test_races.py", "four_runners"),
+        ("tests/queue/test_claim.py", "four_runners"),
     ),
     Bug(
         "lease by the client's clock", "database/sql/__init__.py",
@@ -169,12 +169,12 @@ BUGS = (
     Bug(
         "deaths are not counted", "database/sql/reclaim.sqlite.sql",
         "crash_count = crash_count + 1", "crash_count = crash_count",
-        ("tests/runner/test_death.py", "fails_at_the_third_death"),
+        ("tests/runner/test_crash_limit.py", "fails_at_the_third_death"),
     ),
     Bug(
         "poison takes its neighbours along", "database/sql/claim.sqlite.sql",
         "WHERE place = 1 OR crashes = 0", "WHERE place > 0",
-        ("tests/queue/test_races.py", "claimed_alone"),
+        ("tests/queue/test_claim.py", "claimed_alone"),
     ),
     Bug(
         "a retry keeps its work", "runner/_executor.py",
@@ -225,12 +225,12 @@ BUGS = (
     Bug(
         "acquire returns what has started", "jobs/status.py",
         "NOT_STARTED = (WAITING, SUSPENDED, BLOCKED)", "NOT_STARTED = (WAITING, RUNNING, SUSPENDED, BLOCKED)",
-        ("tests/queue/test_source.py", "once_the_old_one_has_started"),
+        ("tests/jobs/test_source.py", "once_the_old_one_has_started"),
     ),
     Bug(
         "a retry fights its twin", "queue/finish.py",
         "        twin = twin_of(connection, claim.id)\n", "        twin = None\n",
-        ("tests/queue/test_races.py", "superseded"),
+        ("tests/queue/test_finish.py", "superseded"),
     ),
     Bug(
         "no renewal", "runner/attempt.py",
@@ -258,25 +258,25 @@ BUGS = (
         "reports through a link", "settings/directories.py",
         "                os.link(temporary, path)\n",
         "                with open(path, \"wb\") as file:\n                    file.write(content)\n",
-        ("tests/reports/test_oops.py", "symbolic_link"),
+        ("tests/reports/test_publishers.py", "symbolic_link"),
     ),
     Bug(
         "due times are ignored", "database/sql/claim.sqlite.sql",
         "      AND job.scheduled_start <= @now\n", "",
-        ("tests/runner/test_life_of_a_job.py", "waits_for_its_delay"),
+        ("tests/queue/test_retry_backoff.py", "waits_for_its_delay"),
     ),
     Bug(
         "the worst priority first", "queue/loading.py",
         "            jobs = source.load(session, [claim.id for claim in claims])\n",
         "            claims = claims[::-1]\n"
         "            jobs = source.load(session, [claim.id for claim in claims])\n",
-        ("tests/queue/test_races.py", "in_order_of_priority"),
+        ("tests/queue/test_claim.py", "in_order_of_priority"),
     ),
     Bug(
         "a status that lies", "scripts/_endings.py",
-        '_log(script).error("%s", error, extra=TOLD)\n        return error.exit_status\n',
+        '_log(script).error("%s", error, extra=NO_OOPS)\n        return error.exit_status\n',
         '_log(script).error("%s", error)\n        return 0\n',
-        ("tests/scripts/test_script.py", "another_version"),
+        ("tests/database/test_version.py", "another_version"),
     ),
     Bug(
         "what goes back has been counted", "queue/outcome.py",
@@ -314,22 +314,22 @@ BUGS = (
         "one stray type breaks the run", "jobs/registry.py",
         "        return _classes[name]\n    except KeyError:\n",
         "        return _classes[name]\n    except ZeroDivisionError:\n",
-        ("tests/queue/test_source.py", "type_without_a_class"),
+        ("tests/jobs/test_registry.py", "type_without_a_class"),
     ),
     Bug(
         "a forked copy goes on", "runner/attempt.py",
         "os._exit(COPY_STATUS)", "pass",
-        ("tests/runner/isolated/test_isolate.py", "copy_that_a_job_makes"),
+        ("tests/runner/isolated/test_child_processes.py", "copy_that_a_job_makes"),
     ),
     Bug(
         "the parent renews nothing", "runner/isolated/runner.py",
         "now >= attempt.clock.renew_at", "now < 0",
-        ("tests/runner/isolated/test_isolate.py", "parent_renews"),
+        ("tests/runner/isolated/test_parent.py", "parent_renews"),
     ),
     Bug(
         "a dead child's commit is overlooked", "runner/isolated/_deaths.py",
         "status is not JobStatus.RUNNING:", "status is not JobStatus.COMPLETED:",
-        ("tests/runner/isolated/test_isolate.py", "committed_before_its_process_died"),
+        ("tests/runner/isolated/test_runner.py", "committed_before_its_process_died"),
     ),
 )  # fmt: skip
 

@@ -20,8 +20,10 @@ from jobcron.commands._check_config import check_config
 from jobcron.commands._check_runs import check_runs
 from jobcron.queue import tick
 from jobcron.settings.named import dotted_name
-from paths import JOBCRON, TOOLS
+from paths import JOBCRON
 from query_cost import cost_of, noted_statements, statement_cost
+from script_runs import do_foo
+from ticks import took_the_full_path
 
 HEAVY = (
     "sqlalchemy",
@@ -34,6 +36,7 @@ HEAVY = (
     "jobcron.scripts._section_run",
     "jobcron.settings.reading",
 )
+
 
 MANY = 20_000
 
@@ -55,34 +58,11 @@ def imports_of(instance: Instance, section: str, expect: int = 0, *options: str)
     return {heavy for heavy in HEAVY if any(m == heavy or m.startswith(f"{heavy}.") for m in found)}
 
 
-def took_the_full_path(instance: Instance, section: str, expect: int = 0) -> bool:
-    """Run a section, and tell whether it went beyond the tick."""
-    out, _ = instance.command("run", section, expect=expect, program=TOOLS / "tick_probe.py")
-    return {"True\n": True, "False\n": False}[out]
-
-
-@pytest.fixture
-def quiet(instance: Instance) -> Instance:
-    """Return an instance whose sections have run a moment ago and have nothing to do."""
-    instance.state.mkdir(mode=0o700)  # so that the settings are compiled at once
-    for section in ("do_foo", "act"):
-        instance.run(section)
-    assert len(instance.query("SELECT name FROM jobcron_run")) == 2
-    instance.database.close()
-    return instance
-
-
 def shifted(instance: Instance, seconds: float) -> str:
     """Return an SQL expression: so many seconds from now."""
     if instance.database.dialect == "postgresql":
         return f"statement_timestamp() + make_interval(secs => {seconds})"
     return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{seconds} seconds')"
-
-
-def do_foo(instance: Instance, **values: Any) -> int:
-    """Commit a job of [do_foo], and return its number."""
-    with instance.session() as session:
-        return int(DoFooJob.create(instance.foo(session), session=session, **values).job.id)
 
 
 def set_job(instance: Instance, job: int, **columns: str) -> None:
@@ -195,29 +175,6 @@ def test_missing_tables_take_the_full_path_which_says_so(quiet: Instance) -> Non
     assert took_the_full_path(quiet, "do_foo", expect=1)
 
 
-@pytest.mark.feature("LP-27")
-def test_a_section_without_a_recent_run_takes_the_full_path_and_leaves_one_row(quiet: Instance) -> None:
-    quiet.query(f"UPDATE jobcron_run SET date_started = {shifted(quiet, -599)} WHERE name = 'do_foo'")
-    quiet.database.close()
-    assert not took_the_full_path(quiet, "do_foo")
-    quiet.query(f"UPDATE jobcron_run SET date_started = {shifted(quiet, -601)} WHERE name = 'do_foo'")
-    quiet.database.close()
-    assert took_the_full_path(quiet, "do_foo")
-    assert not took_the_full_path(quiet, "do_foo")
-    rows = quiet.query("SELECT completed, incomplete, oopses FROM jobcron_run WHERE name = 'do_foo'")
-    assert rows == [(0, 0, 0)] * 2
-
-
-@pytest.mark.feature("LP-27")
-def test_the_interval_is_that_of_the_configuration(quiet: Instance) -> None:
-    quiet.query(f"UPDATE jobcron_run SET date_started = {shifted(quiet, -30)}")
-    quiet.database.close()
-    quiet.configure("activity_interval: 20s\n")
-    assert took_the_full_path(quiet, "do_foo")
-    quiet.configure("activity_interval: 40s\n")
-    assert not took_the_full_path(quiet, "act")
-
-
 def fingerprint(instance: Instance) -> str:
     """Return something that changes with any write to the database."""
     if instance.database.dialect == "sqlite":
@@ -243,9 +200,6 @@ def test_an_empty_tick_writes_nothing_but_the_time_of_its_lock_file(quiet: Insta
             break
     assert after == before
     assert quiet.query("SELECT count(*) FROM jobcron_run WHERE name = 'do_foo'") == [(1,)]
-
-
-# What the statements look at, where many jobs of a better priority are not due yet.
 
 
 @pytest.fixture

@@ -4,48 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from oops_datedir_repo import DateDirRepo, serializer
 
-import alarmapp
+from alarmapp import SECTIONS, make, reports
 from instances import Instance
 from jobcron import JobStatus
-from jobcron.reports import bson
 from jobcron.reports.alarm import MAX_PER_PLACE
-
-SECTIONS = """
-[logging]
-source_interface: alarmapp.LoggingJob
-
-[isolated]
-source_interface: alarmapp.LoggingJob
-runner_class: ProcessJobRunner
-"""
-
-
-@pytest.fixture
-def alarmed(instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Instance:
-    """Return an instance whose jobs log."""
-    monkeypatch.setenv("ALARM_FILE", str(tmp_path / "published"))
-    instance.configure(sections=SECTIONS)
-    return instance
-
-
-def make(instance: Instance, *kinds: str) -> list[int]:
-    """Commit jobs."""
-    with instance.session() as session:
-        return [alarmapp.LoggingJob.create(kind=kind, session=session).id for kind in kinds]
-
-
-def reports(instance: Instance) -> list[dict[str, Any]]:
-    """Return what the reports say."""
-    return [json.loads(path.read_text()) for path in instance.oopses()]
 
 
 @pytest.mark.feature("LP-26")
@@ -144,110 +109,3 @@ def test_mistakes_of_the_surroundings_are_told_and_make_no_report(alarmed: Insta
         "run", "logging", expect=1, extra_env={"JOBCRON_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x"}
     )
     assert reports(alarmed) == []
-
-
-@pytest.mark.feature("LP-25")
-def test_every_publisher_that_is_named_gets_the_report(alarmed: Instance, tmp_path: Path) -> None:
-    alarmed.configure("oops_publishers: files alarmapp:publish", SECTIONS)
-    (job,) = make(alarmed, "fail")
-    alarmed.command("run", "logging")
-    (report,) = reports(alarmed)
-    assert (tmp_path / "published").read_text() == f"{report['id']} ValueError\n"
-    assert alarmed.row(job).oops_id == report["id"]
-
-
-@pytest.mark.feature("LP-25")
-@pytest.mark.parametrize("names", ["alarmapp:refuse files", "files alarmapp:refuse"])
-def test_a_publisher_that_fails_is_told_and_costs_no_report(alarmed: Instance, names: str) -> None:
-    alarmed.configure(f"oops_publishers: {names}", SECTIONS)
-    make(alarmed, "fail")
-    _, err = alarmed.command("run", "logging")
-    (report,) = reports(alarmed)
-    assert f"ERROR   The OOPS {report['id']} was not published by alarmapp:refuse: OSError: no service" in err
-
-
-@pytest.mark.feature("LP-25")
-def test_where_every_publisher_fails_the_report_is_in_the_history(alarmed: Instance) -> None:
-    alarmed.configure("oops_publishers: alarmapp:refuse", SECTIONS)
-    (job,) = make(alarmed, "fail")
-    _, err = alarmed.command("run", "logging")
-    assert "could not be published (OSError: no service)" in err
-    ((detail,),) = alarmed.query("SELECT detail FROM jobcron_event WHERE job = :job", job=job)
-    assert "do_fail" in detail
-
-
-@pytest.mark.feature("LP-25")
-def test_python_oops_own_tools_read_what_datedir_publishes(alarmed: Instance) -> None:
-    alarmed.configure("oops_publishers: datedir", SECTIONS)
-    (job,) = make(alarmed, "fail")
-    alarmed.command("run", "logging")
-    (path,) = alarmed.oopses()
-    assert path.name == alarmed.row(job).oops_id
-    with path.open("rb") as file:
-        report = serializer.read(file)
-    found: list[dict[str, Any]] = []
-    DateDirRepo(str(path.parent.parent)).republish(found.append)
-    assert found == [report]
-    assert (report["id"], report["type"], report["value"]) == (alarmed.row(job).oops_id, "ValueError", "failed")
-    assert report["req_vars"]["job_id"] == job
-    assert "do_fail" in report["tb_text"]
-
-
-@pytest.mark.feature("LP-25", "LP-31")
-def test_a_report_of_datedir_is_shown_by_its_id_and_kept_as_long_as_a_job_names_it(alarmed: Instance) -> None:
-    alarmed.configure("oops_publishers: datedir", SECTIONS)
-    kept, gone = make(alarmed, "fail", "fail")
-    alarmed.run("logging")
-    oops_id = alarmed.row(kept).oops_id
-    out, _ = alarmed.command("oops", str(oops_id))
-    assert out.startswith(f"{oops_id}\nValueError: failed\n\nwhen      20")
-    assert "reporter  T-logging" in out
-    assert f"job_id         {kept}" in out
-    assert "do_fail" in out
-    out, _ = alarmed.command("oops")
-    assert sorted(line.split()[1] for line in out.splitlines()) == [path.name for path in alarmed.oopses()]
-    (day,) = (alarmed.state / "oops").iterdir()
-    day.rename(day.with_name("2020-01-01"))
-    alarmed.query("UPDATE jobcron_job SET oops_id = NULL WHERE id = :id", id=gone)
-    alarmed.command("prune")
-    assert [path.name for path in alarmed.oopses()] == [oops_id]
-
-
-@pytest.mark.feature("LP-25")
-@given(
-    st.recursive(
-        st.none()
-        | st.booleans()
-        | st.integers()
-        | st.floats(allow_nan=False)
-        | st.text(st.characters())
-        | st.dates(),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters()), inner, max_size=3),
-        max_leaves=10,
-    )
-)
-def test_whatever_a_job_tells_fits_in_a_report_of_datedir(value: Any) -> None:
-    told = bson.decode(bson.encode({"time": datetime.now(UTC), "req_vars": {"told": value}}))
-    assert told["time"].startswith("20")
-    assert "told" in told["req_vars"]
-
-
-@pytest.mark.feature("LP-25", "LP-29")
-@pytest.mark.parametrize(
-    ("names", "said"),
-    [
-        ("nowhere:publish", "expected the module nowhere to be importable"),
-        ("alarmapp:nothing", "expected nothing in alarmapp to be a callable, found no such name"),
-        ("files datedir", "expected files or datedir, not both"),
-        ("sentry", "expected names of publishers: files, datedir, or module:callable, got: sentry"),
-    ],
-)
-def test_a_publisher_that_is_not_there_is_a_mistake_of_the_configuration(
-    alarmed: Instance, names: str, said: str
-) -> None:
-    alarmed.configure(f"oops_publishers: {names}", SECTIONS)
-    make(alarmed, "inform")
-    _, err = alarmed.command("run", "logging", expect=2)
-    assert f"{alarmed.path / 'jobcron.conf'}: section [jobcron], key oops_publishers: {said}" in err
-    out, _ = alarmed.command("check-config", expect=2)
-    assert said in out

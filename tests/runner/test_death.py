@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Connection
@@ -14,33 +12,19 @@ from sqlalchemy.engine import make_url
 
 from faulty_proxy import Cut, FaultyProxy
 from fooapp import OwnReadyJob
-from instances import Instance, wait_until
+from instances import Instance
 from jobcron import JobStatus
 from jobcron.testing.server import PrivatePostgreSQL
-from runner_processes import Gate, configure, drain, end_leases, is_as_never_claimed, make, numbers, seen, started
-from shortleaseapp import BusyJob, OwnOrderJob
+from runner_processes import Gate, batch_behind, configure, drain, end_leases, make, numbers, started
+from shortleaseapp import BusyJob
 
 WRITE = ("write", "effect")
+
+
 KILLED = -signal.SIGKILL
 
+
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Gate:
-    """Return a gate for one job."""
-    return Gate(tmp_path)
-
-
-def batch_behind(instance: Instance, *actions: tuple[str, Any], **values: Any) -> tuple[int, list[int]]:
-    """Make a job, and five neighbours of which some are claimed together with it.
-
-    Two quick jobs come first: the runner claims more at once when it has seen that jobs are quick.
-    """
-    make(instance, BusyJob)
-    make(instance, BusyJob)
-    first = make(instance, BusyJob, *actions, **values)
-    return first, [make(instance, BusyJob, ("expect_no_transaction", ""), WRITE) for _ in range(5)]
 
 
 @pytest.mark.feature("LP-23")
@@ -67,17 +51,6 @@ def test_a_job_whose_runner_was_killed_runs_again_when_its_lease_has_ended(insta
     assert instance.events(job) == ["taken over"]
     assert instance.oopses() == []
     assert f"Job {job} was left behind by its runner: taken over.\n" in log
-
-
-@pytest.mark.feature("LP-23")
-def test_a_death_uses_up_no_retry(instance: Instance, tmp_path: Path) -> None:
-    job = instance.act(("kill_once", str(tmp_path / "died")), ("raise", "retry"), max_retries=1)
-    instance.command("run", "act", expect=KILLED)
-    instance.end_lease(job)
-    instance.run("act")
-    row = instance.row(job)
-    assert (row.status, row.attempt_count, row.crash_count) == (JobStatus.FAILED, 3, 1)
-    assert instance.events(job) == ["taken over", "retry", "failed"]
 
 
 @pytest.mark.feature("LP-23")
@@ -109,35 +82,6 @@ def test_what_a_killed_batch_left_behind_starts_in_order_of_priority(instance: I
     end_leases(instance)
     instance.run("busy")
     assert [job for job, *_ in instance.ledger()] == [killer, first, middle, last]
-
-
-@pytest.mark.feature("LP-19")
-@pytest.mark.feature("LP-23")
-@pytest.mark.parametrize("job_class", [BusyJob, OwnOrderJob])
-def test_a_job_that_always_kills_its_process_fails_at_the_third_death_and_the_others_complete(
-    instance: Instance, gate: Gate, job_class: Any
-) -> None:
-    configure(instance)
-    section = "busy" if job_class is BusyJob else "own_order"
-    quick = [make(instance, job_class, WRITE) for _ in range(2)]
-    poison = make(instance, job_class, WRITE, gate.touch, ("kill", ""))
-    rest = [make(instance, job_class, WRITE) for _ in range(3)]
-    for deaths in (1, 2, 3):
-        instance.command("run", section, expect=KILLED)
-        assert gate.count() == deaths
-        assert instance.row(poison).status is JobStatus.RUNNING
-        assert instance.oopses() == []
-        end_leases(instance)
-    instance.command("run", section)
-    instance.run(section)
-    row = instance.row(poison)
-    assert (row.status, row.attempt_count, row.crash_count) == (JobStatus.FAILED, 3, 3)
-    assert gate.count() == 3  # never a fourth time
-    assert [path.name for path in instance.oopses()] == [row.oops_id]
-    assert "CrashLimitReached" in instance.oopses()[0].read_text()
-    assert instance.events(poison) == ["taken over", "taken over", "taken over", "failed"]
-    assert numbers(instance, JobStatus.COMPLETED) == [*quick, *rest]
-    assert sorted(job for job, *_ in instance.ledger()) == [*quick, *rest]
 
 
 @pytest.mark.feature("LP-05")
@@ -201,88 +145,6 @@ def test_what_was_before_a_checkpoint_outlives_a_death_and_the_job_starts_from_t
     instance.run("act")
     assert instance.ledger() == [(job, 1, "one"), (job, 2, "one"), (job, 2, "two")]
     assert instance.row(job).status is JobStatus.COMPLETED
-
-
-def test_after_sigterm_the_current_job_ends_and_what_was_claimed_behind_it_goes_back(
-    instance: Instance, gate: Gate
-) -> None:
-    configure(instance)
-    current, behind = batch_behind(instance, gate.touch, gate.wait, WRITE)
-    with started(instance, "busy") as run:
-        gate.reached()
-        assert behind[0] in numbers(instance, JobStatus.RUNNING)
-        run.signal(signal.SIGTERM)
-        # At once: that the current job is slow would be noticed after five seconds.
-        wait_until(lambda: is_as_never_claimed(seen(instance, behind[0])), "the neighbour to be given back", 4)
-        assert instance.row(current).status is JobStatus.RUNNING
-        gate.open()
-        log = run.end()
-    assert instance.row(current).status is JobStatus.COMPLETED
-    assert all(is_as_never_claimed(instance.row(job)) for job in behind)
-    assert instance.ledger() == [(current, 1, "effect")]
-    assert instance.events(behind[0]) == []
-    assert "Ran 3 BusyJob jobs." in log
-
-
-def test_a_job_that_outlives_the_grace_is_interrupted_and_waits_again(instance: Instance, gate: Gate) -> None:
-    configure(instance, "grace_seconds: 0.5s", quick_keeper=True)
-    job, behind = batch_behind(instance, WRITE, gate.touch, ("stubborn_sleep", 60))
-    with started(instance, "busy") as run:
-        gate.reached()
-        started_at = time.monotonic()
-        run.signal(signal.SIGTERM)
-        log = run.end()
-    assert 0.5 <= time.monotonic() - started_at < 3
-    assert is_as_never_claimed(instance.row(job))
-    assert instance.row(job).oops_id is None
-    assert all(is_as_never_claimed(instance.row(number)) for number in behind)
-    assert instance.ledger() == []
-    assert instance.events(job) == ["interrupted"]
-    assert [instance.events(number) for number in behind] == [[]] * 5
-    assert instance.oopses() == []
-    assert f"BusyJob (ID {job}) was interrupted: the run was stopped.\n" in log
-
-
-def test_a_job_that_ends_right_after_sigterm_is_the_last(instance: Instance) -> None:
-    configure(instance)
-    current, behind = batch_behind(instance, WRITE, ("signal", signal.SIGTERM))
-    instance.run("busy")
-    assert instance.ledger() == [(current, 1, "effect")]
-    assert all(is_as_never_claimed(instance.row(job)) for job in behind)
-    assert instance.row(behind[0]).lease_token == 1  # it had been claimed
-
-
-@on_postgresql
-def test_a_job_that_waits_for_the_database_is_interrupted_when_its_grace_ends(
-    instance: Instance, gate: Gate
-) -> None:
-    configure(instance, "grace_seconds: 0.2s", quick_keeper=True)
-    job = make(instance, BusyJob, WRITE, gate.touch, ("sql", "SELECT pg_sleep(8)"))
-    with started(instance, "busy") as run:
-        gate.reached()
-        started_at = time.monotonic()
-        run.signal(signal.SIGTERM)
-        run.end()
-    assert time.monotonic() - started_at < 4
-    assert instance.events(job) == ["interrupted"]
-    assert is_as_never_claimed(instance.row(job))
-    assert instance.ledger() == []
-
-
-def test_a_second_sigterm_interrupts_the_job_at_once(instance: Instance, gate: Gate) -> None:
-    configure(instance, "grace_seconds: 20s")
-    job, behind = batch_behind(instance, gate.touch, ("stubborn_sleep", 60), WRITE)
-    with started(instance, "busy") as run:
-        gate.reached()
-        started_at = time.monotonic()
-        run.signal(signal.SIGTERM)
-        wait_until(lambda: is_as_never_claimed(seen(instance, behind[0])), "the first to be heard")
-        run.signal(signal.SIGTERM)
-        run.end()
-    assert time.monotonic() - started_at < 10
-    assert is_as_never_claimed(instance.row(job))
-    assert instance.events(job) == ["interrupted"]
-    assert instance.ledger() == []
 
 
 @on_postgresql

@@ -7,7 +7,6 @@ import signal
 import time
 from contextlib import suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,21 +23,6 @@ from runner_processes import Gate, configure, is_as_never_claimed, make, seen, s
 from shortleaseapp import BriefJob, BusyJob, LimitedJob
 
 WRITE = ("write", "effect")
-
-
-@pytest.fixture
-def hasty(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
-    """Return an instance whose keepers are in a hurry, also in this process."""
-    monkeypatch.setattr(_keeper, "POLL_SECONDS", shortleaseapp.POLL_SECONDS)
-    monkeypatch.setattr(_keeper, "GIVE_BACK_SECONDS", shortleaseapp.GIVE_BACK_SECONDS)
-    configure(instance, quick_keeper=True)
-    return instance
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Gate:
-    """Return a gate for one job."""
-    return Gate(tmp_path)
 
 
 def first_lease(instance: Instance, job: int) -> datetime:
@@ -67,45 +51,45 @@ def before_it_waits(instance: Instance, *actions: tuple[str, Any], gate: Gate) -
 
 @pytest.mark.feature("LP-23")
 def test_a_job_that_runs_longer_than_its_lease_is_not_taken_by_a_second_runner(
-    hasty: Instance, gate: Gate
+    quick_keeper: Instance, gate: Gate
 ) -> None:
-    job = make(hasty, BriefJob, *before_it_waits(hasty, WRITE, gate=gate))
-    with started(hasty, "brief") as run:
+    job = make(quick_keeper, BriefJob, *before_it_waits(quick_keeper, WRITE, gate=gate))
+    with started(quick_keeper, "brief") as run:
         gate.reached()
-        lease = first_lease(hasty, job)
-        wait_past(hasty, lease)
-        hasty.run("brief")
-        row = hasty.row(job)
+        lease = first_lease(quick_keeper, job)
+        wait_past(quick_keeper, lease)
+        quick_keeper.run("brief")
+        row = quick_keeper.row(job)
         assert (row.status, row.lease_token) == (JobStatus.RUNNING, 1)
-        assert first_lease(hasty, job) > lease
+        assert first_lease(quick_keeper, job) > lease
         gate.open()
         run.end()
-    row = hasty.row(job)
+    row = quick_keeper.row(job)
     assert (row.status, row.attempt_count, row.crash_count) == (JobStatus.COMPLETED, 1, 0)
-    assert hasty.ledger() == [(job, 1, "effect")]
+    assert quick_keeper.ledger() == [(job, 1, "effect")]
 
 
 @pytest.mark.feature("LP-23")
 def test_a_job_that_holds_locks_longer_than_its_lease_is_neither_lost_nor_run_twice(
-    hasty: Instance, gate: Gate
+    quick_keeper: Instance, gate: Gate
 ) -> None:
     # It has changed its own row: a lock on that on PostgreSQL, on the whole database on SQLite.
-    job = make(hasty, BriefJob, ("note", "mine"), gate.touch, gate.wait, WRITE)
-    with started(hasty, "brief") as run:
+    job = make(quick_keeper, BriefJob, ("note", "mine"), gate.touch, gate.wait, WRITE)
+    with started(quick_keeper, "brief") as run:
         gate.reached()
-        wait_past(hasty, first_lease(hasty, job))
-        with started(hasty, "brief_again") as other:
-            if hasty.database.dialect == "postgresql":
+        wait_past(quick_keeper, first_lease(quick_keeper, job))
+        with started(quick_keeper, "brief_again") as other:
+            if quick_keeper.database.dialect == "postgresql":
                 assert "Ran" not in other.end()
             gate.open()
             assert "WARNING" not in run.end()
-            if hasty.database.dialect == "sqlite":
+            if quick_keeper.database.dialect == "sqlite":
                 assert "Ran" not in other.end()
-    row = hasty.row(job)
+    row = quick_keeper.row(job)
     assert (row.status, row.attempt_count, row.lease_token) == (JobStatus.COMPLETED, 1, 1)
     assert row.json_data["note"] == "mine"
-    assert hasty.ledger() == [(job, 1, "effect")]
-    assert hasty.events(job) == []
+    assert quick_keeper.ledger() == [(job, 1, "effect")]
+    assert quick_keeper.events(job) == []
 
 
 def test_a_keeper_that_cannot_renew_is_not_stuck(instance: Instance, gate: Gate) -> None:
@@ -123,10 +107,10 @@ def test_a_keeper_that_cannot_renew_is_not_stuck(instance: Instance, gate: Gate)
 
 
 @pytest.mark.feature("LP-03")
-def test_progress_is_seen_by_others_while_the_job_runs(hasty: Instance, gate: Gate) -> None:
+def test_progress_is_seen_by_others_while_the_job_runs(quick_keeper: Instance, gate: Gate) -> None:
     halfway = Gate(gate.folder, "halfway")
     job = make(
-        hasty,
+        quick_keeper,
         BusyJob,
         ("progress", 20),
         gate.touch,
@@ -136,53 +120,56 @@ def test_progress_is_seen_by_others_while_the_job_runs(hasty: Instance, gate: Ga
         halfway.wait,
         WRITE,
     )
-    with started(hasty, "busy") as run:
+    with started(quick_keeper, "busy") as run:
         gate.reached()
-        wait_until(lambda: hasty.row(job).progress == 20, "the first progress")
-        assert hasty.row(job).status is JobStatus.RUNNING
+        wait_until(lambda: quick_keeper.row(job).progress == 20, "the first progress")
+        assert quick_keeper.row(job).status is JobStatus.RUNNING
         gate.open()
-        wait_until(lambda: hasty.row(job).progress == 70, "the second progress")
+        wait_until(lambda: quick_keeper.row(job).progress == 70, "the second progress")
         halfway.open()
         run.end()
-    assert (hasty.row(job).status, hasty.row(job).progress) == (JobStatus.COMPLETED, 70)
+    assert (quick_keeper.row(job).status, quick_keeper.row(job).progress) == (JobStatus.COMPLETED, 70)
 
 
 def test_jobs_claimed_behind_a_slow_one_are_given_back_and_another_runner_runs_them(
-    hasty: Instance, gate: Gate
+    quick_keeper: Instance, gate: Gate
 ) -> None:
-    quick = [make(hasty, BusyJob, WRITE) for _ in range(2)]
-    slow = make(hasty, BusyJob, gate.touch, gate.wait, WRITE)
-    behind = [make(hasty, BusyJob, WRITE) for _ in range(5)]
-    with started(hasty, "busy") as run:
+    quick = [make(quick_keeper, BusyJob, WRITE) for _ in range(2)]
+    slow = make(quick_keeper, BusyJob, gate.touch, gate.wait, WRITE)
+    behind = [make(quick_keeper, BusyJob, WRITE) for _ in range(5)]
+    with started(quick_keeper, "busy") as run:
         gate.reached()
-        wait_until(lambda: all(is_as_never_claimed(hasty.row(job)) for job in behind), "the jobs to be given back")
-        hasty.run("busy")
-        assert [job for job, *_ in hasty.ledger()] == [*quick, *behind]
+        wait_until(
+            lambda: all(is_as_never_claimed(quick_keeper.row(job)) for job in behind), "the jobs to be given back"
+        )
+        quick_keeper.run("busy")
+        assert [job for job, *_ in quick_keeper.ledger()] == [*quick, *behind]
         gate.open()
         log = run.end()
     assert "Ran 3 BusyJob jobs." in log
-    assert [(row.status, row.attempt_count) for row in hasty.rows()] == [(JobStatus.COMPLETED, 1)] * 8
-    assert [job for job, *_ in hasty.ledger()] == [*quick, *behind, slow]
+    assert [(row.status, row.attempt_count) for row in quick_keeper.rows()] == [(JobStatus.COMPLETED, 1)] * 8
+    assert [job for job, *_ in quick_keeper.ledger()] == [*quick, *behind, slow]
     # Two claims for those who were given back, and no word of it in their histories.
-    assert hasty.row(behind[0]).lease_token == 2
-    assert [hasty.events(job) for job in behind] == [[], [], [], [], []]
+    assert quick_keeper.row(behind[0]).lease_token == 2
+    assert [quick_keeper.events(job) for job in behind] == [[], [], [], [], []]
 
 
 def test_a_job_cancelled_by_hand_while_it_runs_is_interrupted_and_its_work_undone(
-    hasty: Instance, gate: Gate
+    quick_keeper: Instance, gate: Gate
 ) -> None:
-    written = [] if hasty.database.dialect == "sqlite" else [WRITE]  # SQLite would let nobody cancel it then
-    cancelled = make(hasty, BriefJob, *written, gate.touch, ("stubborn_wait", "/nowhere"))
-    neighbour = make(hasty, BriefJob, WRITE)
-    with started(hasty, "brief") as run:
+    # SQLite would let nobody cancel a job that has written.
+    written = [] if quick_keeper.database.dialect == "sqlite" else [WRITE]
+    cancelled = make(quick_keeper, BriefJob, *written, gate.touch, ("stubborn_wait", "/nowhere"))
+    neighbour = make(quick_keeper, BriefJob, WRITE)
+    with started(quick_keeper, "brief") as run:
         gate.reached()
-        with hasty.session() as session:
+        with quick_keeper.session() as session:
             session.get_one(Job, cancelled).cancel()
         log = run.end()
-    row = hasty.row(cancelled)
+    row = quick_keeper.row(cancelled)
     assert (row.status, row.attempt_count) == (JobStatus.CANCELLED, 0)
-    assert hasty.ledger() == [(neighbour, 1, "effect")]
-    assert hasty.oopses() == []
+    assert quick_keeper.ledger() == [(neighbour, 1, "effect")]
+    assert quick_keeper.oopses() == []
     assert f"WARNING BriefJob (ID {cancelled}) lost its lease; nothing was committed.\n" in log
 
 
@@ -207,47 +194,30 @@ def test_a_job_beyond_its_time_limit_fails_with_a_report_and_the_others_go_on(
     assert str(row.oops_id) in log
 
 
-def test_a_time_limit_counts_for_each_job_and_not_for_the_run(hasty: Instance) -> None:
-    jobs = [make(hasty, LimitedJob, ("sleep", 0.4), WRITE) for _ in range(3)]
+def test_a_time_limit_counts_for_each_job_and_not_for_the_run(quick_keeper: Instance) -> None:
+    jobs = [make(quick_keeper, LimitedJob, ("sleep", 0.4), WRITE) for _ in range(3)]
     logger = BufferLogger()
-    runner = JobRunner.runFromSource(LimitedJob, hasty.database, logger)
+    runner = JobRunner.runFromSource(LimitedJob, quick_keeper.database, logger)
     assert runner.completed == {"LimitedJob": 3}, logger.getLogBuffer()
-    assert [job for job, *_ in hasty.ledger()] == jobs
-
-
-def test_a_job_that_is_interrupted_has_time_to_clean_up(
-    hasty: Instance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def run(self: LimitedJob) -> None:
-        try:
-            time.sleep(60)
-        finally:
-            time.sleep(6 * shortleaseapp.POLL_SECONDS)
-            (tmp_path / "clean").touch()
-
-    monkeypatch.setattr(LimitedJob, "run", run)
-    job = make(hasty, LimitedJob)
-    hasty.run("limited")
-    assert hasty.row(job).status is JobStatus.FAILED
-    assert (tmp_path / "clean").exists()
+    assert [job for job, *_ in quick_keeper.ledger()] == jobs
 
 
 def test_a_job_that_swallows_its_interruption_is_not_completed(
-    hasty: Instance, monkeypatch: pytest.MonkeyPatch
+    quick_keeper: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(self: LimitedJob) -> None:
         with suppress(Exception):
             time.sleep(60)
 
     monkeypatch.setattr(LimitedJob, "run", run)
-    job = make(hasty, LimitedJob)
-    hasty.run("limited")
-    assert hasty.row(job).status is JobStatus.FAILED
-    assert "TimeLimitExceeded" in str(hasty.row(job).log)
+    job = make(quick_keeper, LimitedJob)
+    quick_keeper.run("limited")
+    assert quick_keeper.row(job).status is JobStatus.FAILED
+    assert "TimeLimitExceeded" in str(quick_keeper.row(job).log)
 
 
 def test_no_job_of_a_long_batch_starts_under_a_lease_that_is_nearly_over(
-    hasty: Instance, monkeypatch: pytest.MonkeyPatch
+    quick_keeper: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left: list[float] = []
 
@@ -259,8 +229,8 @@ def test_no_job_of_a_long_batch_starts_under_a_lease_that_is_nearly_over(
 
     monkeypatch.setattr(BriefJob, "run", run)
     monkeypatch.setattr(type_feed, "BATCH_SECONDS", 100.0)  # claim many, whatever they take
-    jobs = [make(hasty, BriefJob) for _ in range(16)]
-    hasty.run("brief")
-    assert [hasty.row(job).crash_count for job in jobs] == [0] * 16
-    assert [hasty.row(job).attempt_count for job in jobs] == [1] * 16
+    jobs = [make(quick_keeper, BriefJob) for _ in range(16)]
+    quick_keeper.run("brief")
+    assert [quick_keeper.row(job).crash_count for job in jobs] == [0] * 16
+    assert [quick_keeper.row(job).attempt_count for job in jobs] == [1] * 16
     assert min(left) > shortleaseapp.LEASE_SECONDS / 2

@@ -7,45 +7,25 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import event, text
 
-import shortleaseapp
+from endless import ENDLESS_SECONDS, soon
 from fooapp import Ledger
 from instances import Instance, wait_until
-from jobcron import Job, JobStatus
+from jobcron import JobStatus
 from jobcron.runner import _keeper
 from jobcron.runner.signals import Interruptions
-from runner_processes import configure, make
+from runner_processes import make
 from shortleaseapp import BriefJob, BusyJob, LimitedJob
-
-ENDLESS_SECONDS = 20.0
-"""Long enough to be noticed, and to end by itself where the code is wrong."""
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
+
 Run = Callable[[Any], None]
-
-
-@pytest.fixture
-def hasty(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
-    """Return an instance whose keepers are in a hurry."""
-    monkeypatch.setattr(_keeper, "POLL_SECONDS", shortleaseapp.POLL_SECONDS)
-    monkeypatch.setattr(_keeper, "GIVE_BACK_SECONDS", shortleaseapp.GIVE_BACK_SECONDS)
-    configure(instance, "grace_seconds: 0.2s", quick_keeper=True)
-    return instance
-
-
-@contextmanager
-def soon() -> Iterator[None]:
-    """Assert that the block does not take as long as what is endless."""
-    begun = time.monotonic()
-    yield
-    assert time.monotonic() - begun < ENDLESS_SECONDS
 
 
 def lock_the_others(job: Any) -> None:
@@ -56,7 +36,7 @@ def lock_the_others(job: Any) -> None:
 @pytest.mark.feature("LP-23")
 @on_postgresql
 def test_the_lease_of_a_job_that_holds_what_the_keeper_wants_is_renewed(
-    hasty: Instance, monkeypatch: pytest.MonkeyPatch
+    short_grace: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leases: list[Any] = []
 
@@ -66,35 +46,35 @@ def test_the_lease_of_a_job_that_holds_what_the_keeper_wants_is_renewed(
         lock_the_others(self)
 
         def is_renewed_again() -> bool:
-            leases.append(hasty.row(self.job.id).lease_expires)
+            leases.append(short_grace.row(self.job.id).lease_expires)
             return len(set(leases)) >= 4
 
         wait_until(is_renewed_again, "three renewals", ENDLESS_SECONDS)
 
     # The first ones are quick: the runner claims more at once then.
-    jobs = [make(hasty, BriefJob) for _ in range(6)]
+    jobs = [make(short_grace, BriefJob) for _ in range(6)]
     monkeypatch.setattr(BriefJob, "run", run)
-    hasty.run("brief")
-    assert [hasty.row(job).status for job in jobs] == [JobStatus.COMPLETED] * 6
+    short_grace.run("brief")
+    assert [short_grace.row(job).status for job in jobs] == [JobStatus.COMPLETED] * 6
 
 
 @pytest.mark.feature("LP-24")
 def test_a_time_limit_does_not_wait_for_a_keeper_that_hangs_in_the_database(
-    hasty: Instance, monkeypatch: pytest.MonkeyPatch
+    short_grace: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     over = threading.Event()
     monkeypatch.setattr(_keeper, "renew", lambda *args: over.wait(ENDLESS_SECONDS))
-    job = make(hasty, LimitedJob, ("progress", 50), ("sleep", ENDLESS_SECONDS))
+    job = make(short_grace, LimitedJob, ("progress", 50), ("sleep", ENDLESS_SECONDS))
     monkeypatch.setattr(_keeper, "STOP_SECONDS", 0.1)
     with soon():
-        hasty.run("limited")
+        short_grace.run("limited")
     over.set()
-    assert "TimeLimitExceeded" in str(hasty.row(job).log)
+    assert "TimeLimitExceeded" in str(short_grace.row(job).log)
 
 
 @pytest.mark.feature("LP-24")
-def test_what_a_job_leaves_to_be_written_is_written_within_its_time_limit(hasty: Instance) -> None:
-    job = make(hasty, LimitedJob, ("add", "late"))
+def test_what_a_job_leaves_to_be_written_is_written_within_its_time_limit(short_grace: Instance) -> None:
+    job = make(short_grace, LimitedJob, ("add", "late"))
 
     def be_slow(*args: object) -> None:
         time.sleep(ENDLESS_SECONDS)
@@ -102,33 +82,16 @@ def test_what_a_job_leaves_to_be_written_is_written_within_its_time_limit(hasty:
     event.listen(Ledger, "before_insert", be_slow)
     try:
         with soon():
-            hasty.run("limited")
+            short_grace.run("limited")
     finally:
         event.remove(Ledger, "before_insert", be_slow)
-    assert "TimeLimitExceeded" in str(hasty.row(job).log)
-    assert hasty.ledger() == []
-
-
-@pytest.mark.feature("LP-24")
-def test_what_a_job_does_after_a_failure_has_a_time_limit(
-    hasty: Instance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def endless(self: LimitedJob, error: BaseException) -> None:
-        self.act_write("after")
-        time.sleep(ENDLESS_SECONDS)
-
-    monkeypatch.setattr(LimitedJob, "afterFailure", endless, raising=False)
-    failed = make(hasty, LimitedJob, ("raise", "value"))
-    neighbour = make(hasty, LimitedJob, ("write", "effect"))
-    with soon():
-        hasty.run("limited")
-    assert "no such foo" in str(hasty.row(failed).log)
-    assert hasty.ledger() == [(neighbour, 1, "effect")]
+    assert "TimeLimitExceeded" in str(short_grace.row(job).log)
+    assert short_grace.ledger() == []
 
 
 @pytest.mark.feature("LP-24")
 def test_a_job_that_swallows_its_time_limit_fails_whatever_comes_after(
-    hasty: Instance, monkeypatch: pytest.MonkeyPatch
+    short_grace: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post, calls = Interruptions.post, []
 
@@ -145,35 +108,15 @@ def test_a_job_that_swallows_its_time_limit_fails_whatever_comes_after(
     monkeypatch.setattr(Interruptions, "post", post_once)
     monkeypatch.setattr(_keeper, "INTERRUPT_AGAIN_SECONDS", 0.1)
     monkeypatch.setattr(LimitedJob, "run", run)
-    job = make(hasty, LimitedJob)
-    hasty.run("limited")
-    assert hasty.row(job).status is JobStatus.FAILED
-    assert "TimeLimitExceeded" in str(hasty.row(job).log)
-
-
-@pytest.mark.feature("LP-23")
-def test_a_stop_is_no_failure_whatever_the_jobs_cleaning_up_raises(
-    hasty: Instance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def run(self: BusyJob) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        try:
-            time.sleep(ENDLESS_SECONDS)
-        finally:
-            raise RuntimeError("cannot clean up")
-
-    monkeypatch.setattr(BusyJob, "run", run)
-    job = make(hasty, BusyJob)
-    with soon():
-        hasty.run("busy")
-    row: Job = hasty.row(job)
-    assert (row.status, row.attempt_count) == (JobStatus.WAITING, 0)
-    assert hasty.oopses() == []
+    job = make(short_grace, LimitedJob)
+    short_grace.run("limited")
+    assert short_grace.row(job).status is JobStatus.FAILED
+    assert "TimeLimitExceeded" in str(short_grace.row(job).log)
 
 
 @pytest.mark.feature("LP-23")
 def test_the_grace_ends_for_a_job_after_one_that_had_handlers_of_its_own(
-    hasty: Instance, monkeypatch: pytest.MonkeyPatch
+    short_grace: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[int] = []
 
@@ -189,25 +132,25 @@ def test_the_grace_ends_for_a_job_after_one_that_had_handlers_of_its_own(
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(ENDLESS_SECONDS)
 
-    first, second = make(hasty, BusyJob), make(hasty, BusyJob)
+    first, second = make(short_grace, BusyJob), make(short_grace, BusyJob)
     monkeypatch.setattr(BusyJob, "run", run)
     with soon():
-        hasty.run("busy")
-    assert [hasty.row(job).status for job in (first, second)] == [JobStatus.COMPLETED, JobStatus.WAITING]
+        short_grace.run("busy")
+    assert [short_grace.row(job).status for job in (first, second)] == [JobStatus.COMPLETED, JobStatus.WAITING]
 
 
 def test_a_time_limit_that_is_no_time_fails_its_job_and_ends_no_run(
-    hasty: Instance, monkeypatch: pytest.MonkeyPatch
+    short_grace: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def clean_up(self: LimitedJob, error: BaseException) -> None:
         self.act_write("cleaned up")
 
     monkeypatch.setattr(LimitedJob, "afterFailure", clean_up, raising=False)
     monkeypatch.setattr(LimitedJob, "time_limit", "soon")
-    jobs = [make(hasty, LimitedJob, ("write", "effect")) for _ in range(2)]
-    log = hasty.run("limited")
+    jobs = [make(short_grace, LimitedJob, ("write", "effect")) for _ in range(2)]
+    log = short_grace.run("limited")
     assert "2 LimitedJob jobs did not complete." in log
     for job in jobs:
-        assert hasty.row(job).status is JobStatus.FAILED
-        assert "TypeError" in str(hasty.row(job).log)
-    assert [note for _, _, note in hasty.ledger()] == ["cleaned up"] * 2
+        assert short_grace.row(job).status is JobStatus.FAILED
+        assert "TypeError" in str(short_grace.row(job).log)
+    assert [note for _, _, note in short_grace.ledger()] == ["cleaned up"] * 2

@@ -68,9 +68,7 @@ class Promise:
 )
 def test_a_class_with_a_method_that_only_begins_its_work_is_refused(name: str, method: Any) -> None:
     members = {"class_job_type": LateJobType.LATE, "run": lambda self: None, name: method}
-    with pytest.raises(
-        IncompleteJobType, match=rf"expected {name} of .*LateJob to do its work"
-    ):
+    with pytest.raises(IncompleteJobType, match=rf"expected {name} of .*LateJob to do its work"):
         type("LateJob", (BaseRunnableJob,), members)
 
 

@@ -14,18 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from fooapp import DoFooJob
 from instances import Instance
 from jobcron import JobStatus
 from paths import JOBCRON
+from script_runs import do_foo
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-
-def do_foo(instance: Instance) -> int:
-    """Commit a DoFooJob, and return its number."""
-    with instance.session() as session:
-        return int(DoFooJob.create(instance.foo(session), session=session).job.id)
 
 
 def controlled(instance: Instance, text: str, where: str | None = None) -> Path:

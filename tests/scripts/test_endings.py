@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+import socket
+import stat
 from pathlib import Path
 
 import pytest
 
+from failing_jobs import CANARY, everything_written
+from failingapp import FailJob
 from instances import Instance
 from jobcron import JobStatus
 from script_runs import do_foo, reconfigure, refused, untouched
@@ -60,3 +66,64 @@ def test_a_crash_whose_report_cannot_be_written_is_in_the_log(instance: Instance
     assert "oh dear" in err
     assert f"{tmp_path}/file/deeper" in err
     assert "c4nary" not in err
+
+
+CRASHING = """
+from contextlib import contextmanager
+from jobcron import BaseRunnableJob, Job, JobType
+
+class CrashType(JobType):
+    CONTEXT = 1
+    READY = 2
+    ENTERED = 3
+
+class Base(BaseRunnableJob[Job]):
+    def run(self):
+        pass
+
+class Context(Base):
+    class_job_type = CrashType.CONTEXT
+    @staticmethod
+    def contextManager():
+        raise ValueError("password=c4nary-s3cret no context today")
+
+class Entered(Base):
+    class_job_type = CrashType.ENTERED
+    @staticmethod
+    @contextmanager
+    def contextManager():
+        raise ValueError("password=c4nary-s3cret no context today")
+        yield
+
+class Ready(Base):
+    class_job_type = CrashType.READY
+    @classmethod
+    def iterReady(cls, *, session=None):
+        raise ValueError("password=c4nary-s3cret no context today")
+"""
+
+
+@pytest.mark.feature("LP-26")
+@pytest.mark.parametrize("name", ["Context", "Entered", "Ready"])
+def test_a_crash_outside_any_job_leaves_a_report_and_status_1(instance: Instance, name: str) -> None:
+    (instance.path / "crashapp.py").write_text(CRASHING)
+    instance.configure(sections=f"[crash]\nsource_interface: crashapp.{name}\n")
+    path = instance.path / "jobcron.conf"
+    text = path.read_text().replace("application: fooapp:register", "application: crashapp")
+    path.write_text(re.sub("^(python_path: .*)$", rf"\1 {instance.path}", text, flags=re.M))
+    with instance.session() as session:
+        job = FailJob.create(session=session, metadata={"kind": "value"}).job.id
+    out, err = instance.command("run", "crash", expect=1)
+    assert out == ""
+    (file,) = instance.oopses()
+    report = json.loads(file.read_text())
+    assert (report["type"], report["id"]) == ("ValueError", file.name)
+    assert report["value"] == "password=*** no context today"
+    assert report["tb_text"][-1] == "ValueError: password=*** no context today"
+    assert report["reporter"] == "T-crash"
+    assert report["hostname"] == socket.gethostname()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.name in err
+    assert "no context today" in err
+    assert CANARY not in everything_written(instance, err)
+    assert instance.row(job).status is JobStatus.WAITING

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from fooapp import DoFooJob
 from instances import Instance, wait_until
 from jobcron import JobStatus, load_settings
 from jobcron.scripts import groups as groups_script
 from jobcron.scripts.groups import ProcessJobSources
 from paths import JOBCRON, ROOT
+from script_runs import do_foo
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -47,12 +47,6 @@ def grouped(instance: Instance) -> Instance:
     """Return an instance with two groups and a section without one."""
     instance.configure(sections=SECTIONS)
     return instance
-
-
-def do_foo(instance: Instance) -> int:
-    """Commit a DoFooJob, and return its number."""
-    with instance.session() as session:
-        return int(DoFooJob.create(instance.foo(session), session=session).job.id)
 
 
 def process(instance: Instance, *arguments: str, expect: int = 0) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import socket
 import stat
@@ -19,6 +20,7 @@ from childapp import ChildJob
 from instances import Instance, wait_until
 from jobcron import DirectoryError, LockHeld
 from jobcron.scripts._lock import RunLock
+from runner_processes import Gate, started
 
 LOCK_SECTIONS = """
 [act]
@@ -328,3 +330,21 @@ def test_a_script_that_ends_lets_go_even_where_it_crashed(tmp_path: Path, instan
     lock = RunLock(str(instance.state / "locks"), "crash")
     lock.acquire()
     lock.release()
+
+
+WRITE = ("write", "effect")
+
+
+@pytest.mark.feature("LP-18")
+def test_of_two_runs_of_one_section_the_second_says_who_holds_the_lock(instance: Instance, gate: Gate) -> None:
+    job = instance.act(gate.touch, gate.wait, WRITE)
+    with started(instance, "act") as run:
+        gate.reached()
+        out, err = instance.command("run", "act", expect=3)
+        assert out == ""
+        assert "Traceback" not in err
+        assert re.search(rf"WARNING the lock .*act\.lock is held by process {run.process.pid} on ", err)
+        gate.open()
+        run.end()
+    assert instance.ledger() == [(job, 1, "effect")]
+    instance.command("run", "act")

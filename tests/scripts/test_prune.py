@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import subprocess
-import time
 from typing import Any
 
 import pytest
@@ -17,27 +16,12 @@ from jobcron import JobStatus
 from jobcron.database import walk
 from jobcron.scripts._pruner import Pruner
 from jobcron.settings.instance import load_settings
-from jobcron.testing import JobFactory, run_script
+from jobcron.testing import run_script
+from old_jobs import age, make
 from paths import JOBCRON, ROOT
 from query_cost import noted_statements
 
 ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED)
-
-
-def age(instance: Instance, days: float, where: str = "1 = 1") -> None:
-    """Make rows of jobs older by so many days; tests move the rows' times, not the clock."""
-    for column in ("date_created", "date_finished"):
-        moved = {
-            "sqlite": f"strftime('%Y-%m-%d %H:%M:%f000', {column}, '-{days} days')",
-            "postgresql": f"{column} - interval '{days} days'",
-        }[instance.database.dialect]
-        instance.query(f"UPDATE jobcron_job SET {column} = {moved} WHERE {where}")
-
-
-def make(instance: Instance, *statuses: JobStatus, type_name: str = "foo_job.DO_FOO") -> list[int]:
-    """Commit a job in each status."""
-    with instance.session() as session:
-        return [JobFactory(session).makeJob(status, type_name).id for status in statuses]
 
 
 def left(instance: Instance) -> list[int]:
@@ -179,38 +163,6 @@ def test_old_events_and_rows_of_runs_go_and_the_last_run_of_each_section_stays(i
     assert instance.query("SELECT completed FROM jobcron_run") == [(1,)]
     assert "Removed 1 events." in err
     assert "Removed 1 rows of runs." in err
-
-
-@pytest.mark.feature("LP-31")
-def test_old_reports_go_but_for_those_that_a_job_names_and_what_is_no_report(instance: Instance) -> None:
-    kept = instance.act(("raise", "value"))
-    instance.act(("raise", "value"))
-    instance.command("run", "act")
-    root = instance.state / "oops"
-    (day,) = root.iterdir()
-    old = root / "2020-01-01"
-    day.rename(old)
-    named = str(instance.row(kept).oops_id)
-    instance.query("UPDATE jobcron_job SET oops_id = NULL WHERE id <> :id", id=kept)
-    (old / "README").write_text("mine")
-    (old / "OOPS-folder").mkdir()
-    elsewhere = instance.path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "OOPS-precious").write_text("{}")
-    (root / "2020-01-02").symlink_to(elsewhere)
-    (old / "OOPS-link").symlink_to(elsewhere / "OOPS-precious")
-    empty = root / "2020-01-03"
-    empty.mkdir()
-    (empty / ".OOPS-T1-1-x.77.tmp").write_text("half")
-    today = root / time.strftime("%Y-%m-%d", time.gmtime())
-    today.mkdir()
-    (today / "OOPS-new").write_text("{}")
-    _, err = instance.command("prune")
-    assert sorted(path.name for path in old.iterdir()) == sorted([named, "README", "OOPS-folder", "OOPS-link"])
-    assert (elsewhere / "OOPS-precious").exists()
-    assert not empty.exists()
-    assert (today / "OOPS-new").exists()
-    assert f"INFO    Removed 2 OOPS reports in {root}." in err
 
 
 @pytest.mark.feature("LP-31")

@@ -59,15 +59,6 @@ source_interface: fooapp.IHandmadeSource
 {MAKE}"""
 
 
-@pytest.fixture
-def foo(session: Session) -> Foo:
-    """Return a foo that nobody has committed."""
-    foo = Foo()
-    session.add(foo)
-    session.flush()
-    return foo
-
-
 def run_in_test(*arguments: str, logger: logging.Logger | None = None) -> int | None:
     """Run a script as the wiki's test does."""
     script = JobCronScript(test_args=list(arguments), commandline_config=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,8 @@ from sqlalchemy.orm import Session
 
 import stepsapp
 from instances import Instance, wait_until
-from jobcron import DefinitionChanged, InvalidJobData, JobStatus, UnknownJobType
-from jobcron.database.sessions import use_session
-from jobcron.steps import State, create, job_class, queues
-from query_cost import cost_of, noted_statements
+from jobcron import DefinitionChanged, JobStatus
+from jobcron.steps import State, create, job_class
 from steps_jobs import look, make, notes
 
 
@@ -218,60 +215,6 @@ def test_tasks_may_be_added_while_jobs_are_under_way(steps: Instance, monkeypatc
     assert notes(steps, job_id) == ["first", "second"]
 
 
-@pytest.mark.feature("DBQ-08")
-def test_the_highest_priority_is_first_and_none_before_its_time(steps: Instance) -> None:
-    later = datetime.now(UTC) + timedelta(hours=1)
-    jobs = {priority: make(steps, "plain", priority=priority) for priority in (-5, 3, 0, 20)}
-    waiting = make(steps, "plain", priority=100, run_after=later)
-    steps.run("plain")
-    started = [job for job, _, note in steps.ledger() if note == "first"]
-    assert started == [jobs[20], jobs[3], jobs[0], jobs[-5]]
-    assert steps.row(jobs[3]).priority == 7
-    assert look(steps, "plain", waiting)["state"] == "NEW"
-    with steps.session() as session:
-        job = job_class("plain").get(waiting, session=session)
-        assert (job.priority, job.run_after, job.queue_name, job.name) == (100, later, "default", "plain")
-
-
-@pytest.mark.feature("DBQ-08")
-def test_a_section_runs_the_jobs_of_one_queue_whatever_their_tasks(steps: Instance) -> None:
-    mine = [
-        make(steps, "plain", queue_name="cats"),
-        make(steps, "configured", priority=1),
-        make(steps, "hooked", {"first": [("raise", "no")]}, queue_name="cats"),
-    ]
-    other = make(steps, "plain")
-    steps.query("DELETE FROM ledger")
-    steps.run("cats")
-    assert [job for job, _, note in steps.ledger() if note == "first"] == [mine[1], mine[0]]
-    assert [steps.row(job).status for job in mine] == [JobStatus.COMPLETED, JobStatus.COMPLETED, JobStatus.FAILED]
-    assert "on failure" in notes(steps, mine[2])
-    assert steps.row(other).status is JobStatus.WAITING
-    steps.run("all_default")
-    assert steps.row(other).status is JobStatus.COMPLETED
-
-
-@pytest.mark.parametrize("data", ["[]", "[1]", '"x"'])
-def test_a_row_of_a_queue_with_data_that_is_none_fails_alone(steps: Instance, data: str) -> None:
-    jobs = [make(steps, "plain", queue_name="cats") for _ in range(3)]
-    steps.query("UPDATE jobcron_job SET json_data = :data WHERE id = :id", data=data, id=jobs[1])
-    steps.run("cats")
-    states = [status for (status,) in steps.query("SELECT status FROM jobcron_job ORDER BY id")]
-    assert states == [JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.COMPLETED]
-
-
-@pytest.mark.feature("DBQ-02", "DBQ-08")
-def test_a_job_of_a_queue_whose_process_died_is_taken_over(steps: Instance, tmp_path: Path) -> None:
-    job_id = make(steps, "configured", {"second": [("die", [str(tmp_path / "deaths"), 1])]})
-    run = steps.start("cats")
-    assert run.wait(60) == -signal.SIGKILL
-    run.communicate()
-    steps.end_lease(job_id)
-    steps.run("cats")
-    assert notes(steps, job_id) == ["creation", "first", "second"]
-    assert look(steps, "configured", job_id)["state"] == "COMPLETE"
-
-
 @pytest.mark.feature("DBQ-01")
 def test_isolated_jobs_are_of_several_tasks_as_well(steps: Instance, tmp_path: Path) -> None:
     path = steps.path / "jobcron.conf"
@@ -282,40 +225,6 @@ def test_isolated_jobs_are_of_several_tasks_as_well(steps: Instance, tmp_path: P
     assert look(steps, "configured", job_id)["state"] == "FAILED"  # a job that kills its own process
     assert notes(steps, job_id) == ["creation", "first"]
     assert look(steps, "configured", other)["state"] == "COMPLETE"
-
-
-@pytest.mark.feature("DBQ-01", "DBQ-03")
-def test_what_does_not_fit_is_refused_when_the_job_is_made(steps: Instance) -> None:
-    wrong: list[tuple[dict[str, Any], str]] = [
-        ({"workspace": [1]}, "the workspace of plain to be a dict, got list"),
-        ({"workspace": {"a": {1}}}, r"the workspace of plain\['a'\] to be JSON"),
-        ({"priority": "high"}, "priority to be a whole number from .*, got str"),
-        ({"priority": 2**31}, "priority to be a whole number from .*, got int: 2147483648"),
-        ({"queue_name": 5}, "queue_name to be a letter, then letters, digits, _ and -, 64 at most, got int: 5"),
-        ({"queue_name": None}, "queue_name to be a letter, .* got NoneType"),
-        ({"run_after": datetime(2026, 1, 1)}, "run_after to be a datetime with a time zone"),
-        ({"colour": "red"}, "expected names that Plain knows"),
-    ]
-    with steps.session() as session:
-        for values, message in wrong:
-            with pytest.raises(InvalidJobData, match=message):
-                create("plain", session=session, **values)
-        with pytest.raises(UnknownJobType, match="steps.nothing"):
-            create("nothing", session=session)
-    assert steps.rows() == []
-
-
-@pytest.mark.feature("DBQ-03")
-def test_a_task_that_puts_what_is_no_json_into_the_workspace_has_failed(steps: Instance) -> None:
-    job_id = make(steps, "plain", {"second": [("set", {"n": 1})]})
-    original = stepsapp.third
-    try:
-        stepsapp.third = lambda job: job.workspace.update(n=object())
-        steps.run("plain")
-    finally:
-        stepsapp.third = original
-    assert look(steps, "plain", job_id)["state"] == "FAILED"
-    assert "expected the workspace of plain['n'] to be JSON" in (steps.row(job_id).log or "")
 
 
 @pytest.mark.feature("DBQ-01")
@@ -341,25 +250,3 @@ def test_a_test_runs_the_tasks_in_its_own_transaction(session: Session, steps: I
     script.logger = BufferLogger()
     script.main()
     assert job_class("plain").get(job.id).state == "COMPLETE"
-
-
-@pytest.mark.feature("DBQ-08")
-def test_a_queue_reads_its_first_jobs_and_not_all_that_wait(steps: Instance) -> None:
-    first = [make(steps, name, queue_name="default", priority=3) for name in ("hooked", "plain", "hooked")]
-    numbers = [row.type_id for row in steps.rows()[:2]]
-    uuid = "gen_random_uuid()" if steps.database.dialect == "postgresql" else "lower(hex(randomblob(16)))"
-    past = "'2001-01-01 00:00:00.000000'" + "::timestamptz" * (steps.database.dialect == "postgresql")
-    for number in numbers:
-        steps.query(
-            f"INSERT INTO jobcron_job (uuid, type, scheduled_start) "
-            f"WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 10000) "
-            f"SELECT {uuid}, {number}, {past} FROM n"
-        )
-    if steps.database.dialect == "postgresql":
-        steps.query("ANALYZE jobcron_job")
-    with steps.session() as session, use_session(session), noted_statements() as noted:
-        found = [job.id for job in queues.default.iterReady()]
-    assert found[:3] == first
-    assert len(found) == queues.PASS
-    (asked,) = [(text, values) for text, values in noted if "priority" in text and "LIMIT" in text]
-    assert cost_of(steps, *asked) < 5000

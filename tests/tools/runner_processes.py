@@ -14,6 +14,7 @@ from sqlalchemy import select
 from instances import SECTIONS, Instance, Process, wait_until
 from jobcron import Job, JobStatus
 from shortleaseapp import SECTIONS as HASTY_SECTIONS
+from shortleaseapp import BusyJob
 
 SECONDS = 30.0
 
@@ -131,3 +132,17 @@ def is_as_never_claimed(row: Job) -> bool:
         None,
         None,
     )
+
+
+WRITE = ("write", "effect")
+
+
+def batch_behind(instance: Instance, *actions: tuple[str, Any], **values: Any) -> tuple[int, list[int]]:
+    """Make a job, and five neighbours of which some are claimed together with it.
+
+    Two quick jobs come first: the runner claims more at once when it has seen that jobs are quick.
+    """
+    make(instance, BusyJob)
+    make(instance, BusyJob)
+    first = make(instance, BusyJob, *actions, **values)
+    return first, [make(instance, BusyJob, ("expect_no_transaction", ""), WRITE) for _ in range(5)]

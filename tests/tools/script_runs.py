@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from fooapp import DoFooJob
 from instances import Instance
@@ -17,10 +18,10 @@ RUN_JOBS = ROOT / "cronscripts" / "run_jobs.py"
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
 
 
-def do_foo(instance: Instance) -> int:
+def do_foo(instance: Instance, **values: Any) -> int:
     """Commit a DoFooJob, and return its number."""
     with instance.session() as session:
-        return int(DoFooJob.create(instance.foo(session), session=session).job.id)
+        return int(DoFooJob.create(instance.foo(session), session=session, **values).job.id)
 
 
 def as_cron(instance: Instance, *arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:

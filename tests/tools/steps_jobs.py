@@ -58,3 +58,7 @@ def look(steps: Instance, name: str, job_id: int) -> dict[str, Any]:
 def notes(steps: Instance, job_id: int) -> list[str]:
     """Return what the ledger says of a job."""
     return [note for _, _, note in steps.ledger(job_id)]
+
+
+DEEP = '{"a": ' + "[" * 50_000 + "]" * 50_000 + "}"
+"""More than Python's reader of JSON takes."""

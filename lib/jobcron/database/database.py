@@ -45,6 +45,10 @@ class TransactionSource(Protocol):
     def session(self) -> Session:
         """Return a new session for running jobs in."""
 
+    @property
+    def where(self) -> str:
+        """Which database this is, for messages; without passwords."""
+
     def companion(self) -> TransactionSource:
         """Return the same database for one who must not wait long."""
 
@@ -147,6 +151,11 @@ class Database:
         companion._lock_seconds = COMPANION_SECONDS
         return companion
 
+    @property
+    def where(self) -> str:
+        """The database's URL without its passwords, and where it is named."""
+        return f"{self.describe()} ({self.origin})"
+
     def describe(self) -> str:
         """Return the database's URL without its passwords."""
         return describe_url(self.engine.url)
@@ -165,6 +174,7 @@ class AmbientDatabase:
 
     is_ambient = True
     engine: Engine | None = None
+    where = "the database of the session"
 
     def __init__(self, session: Session) -> None:
         session.flush()

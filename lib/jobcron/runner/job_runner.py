@@ -12,13 +12,13 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import TransactionSource
-from jobcron.database.retry import insist
+from jobcron.database.retry import retry_in_session
 from jobcron.database.trouble import first_line
 from jobcron.errors import DatabaseUnavailable
 from jobcron.queue.error_rules import members_of
 from jobcron.queue.loading import Claimed, load_all
 from jobcron.queue.outcome import Completed, Outcome
-from jobcron.reports.logs import TOLD
+from jobcron.reports.logs import NO_OOPS
 from jobcron.runner._backlog import Backlog, give_back
 from jobcron.runner._context import RunContext, run_context
 from jobcron.runner._executor import Executor
@@ -160,7 +160,7 @@ class JobRunner(SourceRunner):
             return entries
 
         try:
-            first, *others = insist(session, f"{entry.claim} could not be loaded again", load)
+            first, *others = retry_in_session(session, f"{entry.claim} could not be loaded again", load)
         except BaseException:
             self._backlog.extend([entry])
             raise
@@ -174,7 +174,7 @@ class JobRunner(SourceRunner):
             return True
         except (DBAPIError, DatabaseUnavailable) as error:
             text, left = "%s claimed jobs wait for their leases to end: %s", len(self._backlog)
-            self.logger.warning(text, left, first_line(error), extra=TOLD)
+            self.logger.warning(text, left, first_line(error), extra=NO_OOPS)
             return False
 
     def _must_stop(self) -> bool:

@@ -1,0 +1,33 @@
+"""``jobcron check-runs``: for monitoring systems."""
+
+from __future__ import annotations
+
+import pytest
+
+from health_checks import SECTIONS, check
+from instances import Instance
+
+
+@pytest.mark.feature("LP-27")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_time_that_cannot_be_read_is_unknown_and_no_warning(watched: Instance) -> None:
+    job = watched.act(("write", "x"))
+    watched.query("UPDATE jobcron_job SET scheduled_start = '0garbage' WHERE id = :id", id=job)
+    assert check(watched, 3, "act").startswith("JOBCRON UNKNOWN - a row cannot be read: ")
+
+
+@pytest.mark.feature("LP-27", "LP-29")
+def test_what_cannot_be_known_is_unknown_and_says_why(watched: Instance) -> None:
+    assert "expected a section [nonsense], found none" in check(watched, 3, "nonsense")
+    url = "postgresql://nobody:s3cr3t-c4nary@127.0.0.1:1/x"
+    out, _ = watched.command("check-runs", expect=3, extra_env={"JOBCRON_DATABASE_URL": url})
+    assert out.startswith("JOBCRON UNKNOWN - JOBCRON_DATABASE_URL: cannot connect")
+    assert "c4nary" not in out
+
+
+@pytest.mark.feature("LP-29")
+@pytest.mark.parametrize("value", ["1h", "2h 1h", "soon later", "1 2 3"])
+def test_limits_that_make_no_sense_are_refused(instance: Instance, value: str) -> None:
+    instance.configure(sections=SECTIONS.format(act=f"alert_waiting: {value}"))
+    out = check(instance, 3)
+    assert "section [act], key alert_waiting: expected" in out

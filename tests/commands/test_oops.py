@@ -1,0 +1,79 @@
+"""``jobcron oops``: shows reports to people."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from instances import Instance
+from jobcron import DirectoryError
+from jobcron.commands._oops import show_reports
+
+
+@pytest.mark.feature("LP-25")
+@pytest.mark.parametrize("text", ["{}", "[]", "no JSON", '{"id": "x"}'])
+def test_what_is_no_report_in_the_history_is_not_shown_as_one(instance: Instance, text: str) -> None:
+    job = instance.act(("raise", "value"))
+    instance.query(
+        "INSERT INTO jobcron_event (job, at, actor, kind, detail, oops_id, lease_token) "
+        "VALUES (:job, CURRENT_TIMESTAMP, 'x', 'failed', :detail, 'OOPS-T1', 1)",
+        job=job,
+        detail=f"not published: x\n{text}",
+    )
+    with pytest.raises(DirectoryError, match="expected a report OOPS-T1 in"):
+        show_reports(str(instance.path), "OOPS-T1", as_json=False)
+
+
+@pytest.fixture
+def failed(instance: Instance) -> tuple[Instance, dict[str, Any]]:
+    """Return an instance with a report, and the report."""
+    instance.act(("write", "x"), ("chain", "odd \x1b[31m"), tell=[])
+    instance.command("run", "act")
+    return instance, json.loads(instance.oopses()[0].read_text())
+
+
+@pytest.mark.feature("LP-25")
+def test_a_report_is_shown_to_people(failed: tuple[Instance, dict[str, Any]]) -> None:
+    instance, report = failed
+    out, _ = instance.command("oops", report["id"])
+    assert out.startswith(f"{report['id']}\nValueError: the consequence\n")
+    assert "KeyError: 'the cause'" in out
+    assert "reporter  T-act" in out
+    assert "INSERT INTO ledger" in out
+    assert "  attempt_count  1" in out
+    as_json, _ = instance.command("oops", report["id"], "--json")
+    assert json.loads(as_json) == report
+
+
+@pytest.mark.feature("LP-25")
+def test_without_an_id_the_newest_reports_are_listed(failed: tuple[Instance, dict[str, Any]]) -> None:
+    instance, report = failed
+    out, _ = instance.command("oops")
+    assert out == f"{report['time'][:19]}  {report['id']}  ValueError: the consequence\n"
+
+
+@pytest.mark.feature("LP-25")
+@pytest.mark.parametrize("oops_id", ["../../etc/passwd", "OOPS-", "OOPS-a/b", "OOPS-*"])
+def test_what_is_no_id_meets_no_path(instance: Instance, oops_id: str) -> None:
+    _, err = instance.command("oops", oops_id, expect=2)
+    assert err == f"jobcron: expected an id such as OOPS-J5-1-0a1b2c3d, got: {oops_id!r}\n"
+
+
+@pytest.mark.feature("LP-25")
+def test_a_report_that_is_nowhere_is_said_with_the_places(instance: Instance) -> None:
+    _, err = instance.command("oops", "OOPS-T1-1-x", expect=1)
+    assert (
+        f"expected a report OOPS-T1-1-x in {instance.state / 'oops'} or in the history of a job, found none" in err
+    )
+
+
+@pytest.mark.feature("LP-25")
+def test_a_report_that_no_publisher_took_is_shown_from_the_history(instance: Instance) -> None:
+    instance.configure("oops_publishers: alarmapp:refuse")
+    job = instance.act(("raise", "value"))
+    instance.command("run", "act")
+    assert instance.oopses() == []
+    out, _ = instance.command("oops", str(instance.row(job).oops_id))
+    assert "ValueError: no such foo" in out

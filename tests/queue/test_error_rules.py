@@ -1,0 +1,101 @@
+"""Which error leads to which outcome: groups, deadlocks, and classes that make no sense."""
+
+from __future__ import annotations
+
+import pytest
+
+import fooapp
+from erringapp import make
+from instances import Instance
+from jobcron import JobStatus
+
+
+@pytest.mark.feature("LP-19", "LP-20", "LP-21", "LP-22")
+@pytest.mark.parametrize(
+    ("kind", "status", "reports"),
+    [
+        ("retries", JobStatus.WAITING, 0),
+        ("users", JobStatus.FAILED, 0),
+        ("suspensions", JobStatus.SUSPENDED, 0),
+        ("a retry and a failure", JobStatus.FAILED, 1),
+        ("a user error and a retry", JobStatus.FAILED, 1),
+        ("a deadlock among others", JobStatus.WAITING, 0),
+        ("recursion", JobStatus.FAILED, 1),
+        ("memory", JobStatus.FAILED, 1),
+        ("a key that nobody pressed", JobStatus.FAILED, 1),
+        ("deep", JobStatus.FAILED, 1),
+    ],
+)
+def test_a_group_of_errors_is_what_all_of_its_members_are(
+    erring: Instance, kind: str, status: JobStatus, reports: int
+) -> None:
+    job, after = make(erring, kind), make(erring, "none")
+    erring.run("erring")
+    assert erring.row(job).status is status
+    assert erring.row(after).status is JobStatus.COMPLETED
+    assert len(erring.oopses()) == reports
+
+
+@pytest.mark.feature("LP-21")
+def test_a_group_of_retries_waits_for_the_longest(erring: Instance) -> None:
+    job = make(erring, "retries")
+    erring.run("erring")
+    row = erring.row(job)
+    assert row.date_started is not None
+    assert (row.scheduled_start - row.date_started).total_seconds() == pytest.approx(3600, abs=60)
+
+
+def test_a_pressed_key_in_a_group_ends_the_run_and_puts_the_job_back(erring: Instance) -> None:
+    job = make(erring, "a key pressed")
+    with pytest.raises(KeyboardInterrupt):
+        erring.run("erring")
+    assert (erring.row(job).status, erring.row(job).attempt_count) == (JobStatus.WAITING, 0)
+
+
+WRITE = ("write", "effect")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("retry_delay", 60), ("retry_delay", float("nan")), ("user_error_types", fooapp.UserError)]
+)
+def test_a_class_may_give_seconds_and_a_single_type(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    monkeypatch.setattr(fooapp.ActJob, name, value)
+    user, retried = instance.act(("raise", "user")), instance.act(("raise", "retry"))
+    instance.run("act")
+    assert instance.row(user).oops_id is None
+    assert instance.events(retried)[0] == "retry"
+
+
+@pytest.mark.parametrize(("name", "value"), [("retry_error_types", 7), ("retry_delay", "soon")])
+def test_a_class_that_makes_no_sense_fails_its_jobs_and_no_run(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    monkeypatch.setattr(fooapp.ActJob, name, value)
+    job, neighbour = instance.act(("raise", "retry")), instance.act(WRITE)
+    instance.run("act")
+    assert instance.row(job).status is JobStatus.FAILED
+    assert instance.row(neighbour).status is JobStatus.COMPLETED
+    assert len(instance.oopses()) == 1
+
+
+def test_deadlocks_are_counted_apart_from_stops_and_only_in_a_row(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = instance.act(("raise", "deadlock"))
+    for kind, detail in (("interrupted", "the run was stopped"), ("interrupted", "a deadlock"), ("requeued", "")):
+        for _ in range(11):
+            instance.query(
+                "INSERT INTO jobcron_event (job, actor, kind, detail, lease_token) "
+                "VALUES (:job, 'test', :kind, :detail, 0)",
+                job=job,
+                kind=kind,
+                detail=detail,
+            )
+    instance.run("act")
+    assert instance.row(job).status is JobStatus.WAITING
+    for _ in range(10):
+        instance.query("UPDATE jobcron_job SET scheduled_start = date_created")
+        instance.run("act")
+    assert instance.row(job).status is JobStatus.FAILED

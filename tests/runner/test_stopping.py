@@ -1,0 +1,113 @@
+"""A run that is asked to stop: the current job ends or is interrupted, and the others go back."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from instances import Instance, wait_until
+from jobcron import JobStatus
+from runner_processes import Gate, batch_behind, configure, is_as_never_claimed, make, numbers, seen, started
+from shortleaseapp import BusyJob
+
+WRITE = ("write", "effect")
+
+
+def test_a_keyboard_interrupt_puts_the_job_back_and_ends_the_run(instance: Instance) -> None:
+    instance.act(WRITE)
+    job = instance.act(WRITE, ("press_a_key", ""))
+    neighbour = instance.act(WRITE)
+    with pytest.raises(KeyboardInterrupt):
+        instance.run("act")
+    assert instance.query("SELECT completed, incomplete, oopses FROM jobcron_run") == [(1, 1, 0)]
+    assert (instance.row(job).status, instance.row(job).attempt_count) == (JobStatus.WAITING, 0)
+    assert (instance.row(neighbour).status, instance.row(neighbour).attempt_count) == (JobStatus.WAITING, 0)
+    assert instance.events(job) == ["interrupted"]
+    assert instance.oopses() == []
+
+
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+def test_after_sigterm_the_current_job_ends_and_what_was_claimed_behind_it_goes_back(
+    instance: Instance, gate: Gate
+) -> None:
+    configure(instance)
+    current, behind = batch_behind(instance, gate.touch, gate.wait, WRITE)
+    with started(instance, "busy") as run:
+        gate.reached()
+        assert behind[0] in numbers(instance, JobStatus.RUNNING)
+        run.signal(signal.SIGTERM)
+        # At once: that the current job is slow would be noticed after five seconds.
+        wait_until(lambda: is_as_never_claimed(seen(instance, behind[0])), "the neighbour to be given back", 4)
+        assert instance.row(current).status is JobStatus.RUNNING
+        gate.open()
+        log = run.end()
+    assert instance.row(current).status is JobStatus.COMPLETED
+    assert all(is_as_never_claimed(instance.row(job)) for job in behind)
+    assert instance.ledger() == [(current, 1, "effect")]
+    assert instance.events(behind[0]) == []
+    assert "Ran 3 BusyJob jobs." in log
+
+
+def test_a_job_that_outlives_the_grace_is_interrupted_and_waits_again(instance: Instance, gate: Gate) -> None:
+    configure(instance, "grace_seconds: 0.5s", quick_keeper=True)
+    job, behind = batch_behind(instance, WRITE, gate.touch, ("stubborn_sleep", 60))
+    with started(instance, "busy") as run:
+        gate.reached()
+        started_at = time.monotonic()
+        run.signal(signal.SIGTERM)
+        log = run.end()
+    assert 0.5 <= time.monotonic() - started_at < 3
+    assert is_as_never_claimed(instance.row(job))
+    assert instance.row(job).oops_id is None
+    assert all(is_as_never_claimed(instance.row(number)) for number in behind)
+    assert instance.ledger() == []
+    assert instance.events(job) == ["interrupted"]
+    assert [instance.events(number) for number in behind] == [[]] * 5
+    assert instance.oopses() == []
+    assert f"BusyJob (ID {job}) was interrupted: the run was stopped.\n" in log
+
+
+def test_a_job_that_ends_right_after_sigterm_is_the_last(instance: Instance) -> None:
+    configure(instance)
+    current, behind = batch_behind(instance, WRITE, ("signal", signal.SIGTERM))
+    instance.run("busy")
+    assert instance.ledger() == [(current, 1, "effect")]
+    assert all(is_as_never_claimed(instance.row(job)) for job in behind)
+    assert instance.row(behind[0]).lease_token == 1  # it had been claimed
+
+
+@on_postgresql
+def test_a_job_that_waits_for_the_database_is_interrupted_when_its_grace_ends(
+    instance: Instance, gate: Gate
+) -> None:
+    configure(instance, "grace_seconds: 0.2s", quick_keeper=True)
+    job = make(instance, BusyJob, WRITE, gate.touch, ("sql", "SELECT pg_sleep(8)"))
+    with started(instance, "busy") as run:
+        gate.reached()
+        started_at = time.monotonic()
+        run.signal(signal.SIGTERM)
+        run.end()
+    assert time.monotonic() - started_at < 4
+    assert instance.events(job) == ["interrupted"]
+    assert is_as_never_claimed(instance.row(job))
+    assert instance.ledger() == []
+
+
+def test_a_second_sigterm_interrupts_the_job_at_once(instance: Instance, gate: Gate) -> None:
+    configure(instance, "grace_seconds: 20s")
+    job, behind = batch_behind(instance, gate.touch, ("stubborn_sleep", 60), WRITE)
+    with started(instance, "busy") as run:
+        gate.reached()
+        started_at = time.monotonic()
+        run.signal(signal.SIGTERM)
+        wait_until(lambda: is_as_never_claimed(seen(instance, behind[0])), "the first to be heard")
+        run.signal(signal.SIGTERM)
+        run.end()
+    assert time.monotonic() - started_at < 10
+    assert is_as_never_claimed(instance.row(job))
+    assert instance.events(job) == ["interrupted"]
+    assert instance.ledger() == []
