@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jobcron.database.sessions import current_session as current_session
     from jobcron.database.sessions import share_session as share_session
     from jobcron.database.tables import include_object as include_object
+    from jobcron.database.transactions import prepare_engine as prepare_engine
     from jobcron.errors import ChangedMeanwhile as ChangedMeanwhile
     from jobcron.errors import ConfigurationError as ConfigurationError
     from jobcron.errors import CrashLimitReached as CrashLimitReached
@@ -82,6 +83,7 @@ _HOMES = {
     "database.database": ("Database",),
     "database.sessions": ("current_session", "share_session"),
     "database.tables": ("include_object",),
+    "database.transactions": ("prepare_engine",),
     "errors": (
         "ChangedMeanwhile",
         "ConfigurationError",

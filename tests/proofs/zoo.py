@@ -185,16 +185,13 @@ BUGS = (
     ),
     Bug(
         "commits pass no fence", "runner/_fence.py",
-        "if attempt is None or not attempt.needs_fence(connection):", "if True:",
+        "if attempt is not None and attempt.needs_fence(connection):", "if False:",
         ("tests/runner/test_fence.py", "no_way_to_commit"),
     ),
     Bug(
         "only the session's commits pass a fence", "runner/_fence.py",
-        '    event.listen(bind, "commit", check)\n    event.listen(bind, "handle_error", note_trouble)\n'
-        '    try:\n        yield\n    finally:\n        event.remove(bind, "commit", check)\n',
-        '    event.listen(session, "before_commit", lambda s: check(s.connection()))\n'
-        '    event.listen(bind, "handle_error", note_trouble)\n'
-        "    try:\n        yield\n    finally:\n",
+        '        listeners += [(engine, "commit", check), ',
+        '        listeners += [(session_class, "before_commit", lambda s: check(s.connection())), ',
         ("tests/runner/test_fence.py", "no_way_to_commit and connection"),
     ),
     Bug(
@@ -287,9 +284,9 @@ BUGS = (
         ("tests/runner/test_keeper.py", "given_back_and_another"),
     ),
     Bug(
-        "no transaction after a failed BEGIN", "database/_engine.py",
-        "        engine.dialect.do_begin = _begin_sqlite  # type: ignore[method-assign, assignment]\n",
-        '        event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))\n',
+        "no transaction after a failed BEGIN", "database/transactions.py",
+        "    engine.dialect.do_begin = _begin  # type: ignore[method-assign, assignment]\n",
+        '    event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))\n',
         (ORDERS, "two_runners and sqlite"),
     ),
     Bug(

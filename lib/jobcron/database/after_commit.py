@@ -8,6 +8,8 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from jobcron.database.sessions import ACTIONS, ON_FAILED_ACTION
+from jobcron.errors import IncompleteJobType
+from jobcron.settings.finished import finished, laziness
 
 
 class _Actions:
@@ -17,7 +19,7 @@ class _Actions:
     """
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[SessionTransaction | None, Callable[[], None]]] = []
+        self.waiting: list[tuple[SessionTransaction | None, Callable[[], object]]] = []
         self.committed: SessionTransaction | None = None
 
     def note_commit(self, session: Session) -> None:
@@ -39,7 +41,7 @@ class _Actions:
         actions, self.waiting = self.waiting, []
         for _, action in actions if committed else []:
             try:
-                action()
+                finished(action(), "an action after a commit")
             except (Exception, SystemExit) as error:
                 failed: Callable[[BaseException], None] | None = session.info.get(ON_FAILED_ACTION)
                 if failed is None:
@@ -47,12 +49,17 @@ class _Actions:
                 failed(error)
 
 
-def after_commit(session: Session, action: Callable[[], None]) -> None:
+def after_commit(session: Session, action: Callable[[], object]) -> None:
     """Do `action` once the session's transaction is committed, and never if it is rolled back.
 
     In a savepoint, the action goes with it if it is rolled back. An error of the action is raised in the one who
     committed, whose transaction stands; in a runner it is logged.
+
+    Raises:
+        IncompleteJobType: it is ``async def`` or has a ``yield``, so a call would do nothing.
     """
+    if lazy := laziness(action):
+        raise IncompleteJobType(f"expected an action after a commit that does its work when called, got {lazy}")
     actions: _Actions | None = session.info.get(ACTIONS)
     if actions is None:
         actions = session.info[ACTIONS] = _Actions()

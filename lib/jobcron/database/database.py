@@ -15,9 +15,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from jobcron.database._engine import BUSY_SECONDS, IMMEDIATE, make_engine
+from jobcron.database._engine import make_engine
 from jobcron.database.sessions import OwnedSession, job_session_class
 from jobcron.database.statements import be_brief
+from jobcron.database.transactions import BUSY_SECONDS, READING
 from jobcron.database.trouble import first_line, trouble_of
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.settings.sqlalchemy_url import describe_url
@@ -72,6 +73,10 @@ class Database:
         busy_seconds: see `make_engine`.
         origin: where the URL was read, for messages.
         session_class: of the sessions of jobs.
+
+    Attributes:
+        engine: for applications as well. On SQLite its transactions begin with the lock for writing.
+        reading: the same engine for transactions that only read. On SQLite they take no lock.
     """
 
     is_ambient = False
@@ -93,7 +98,7 @@ class Database:
         except ConfigurationError as error:
             raise ConfigurationError(f"{origin}: {error}") from None
         self.dialect = self.engine.dialect.name
-        self._writing = self.engine.execution_options(**IMMEDIATE)
+        self.reading = self.engine.execution_options(**READING)
 
     @contextmanager
     def begin(self, *, writing: bool = True) -> Iterator[Connection]:
@@ -108,7 +113,7 @@ class Database:
         """
         connection = None
         try:
-            connection = (self._writing if writing else self.engine).connect()
+            connection = (self.engine if writing else self.reading).connect()
             transaction = connection.begin()
             if self._lock_seconds is not None:
                 be_brief(connection, self._lock_seconds)
@@ -142,7 +147,7 @@ class Database:
         What is loaded stays loaded after a commit: a job that works outside the database first holds no
         transaction while it does (docs/explanation/life-of-a-job.md). It is read again in the next transaction.
         """
-        return self.session_class(self._writing if writing else self.engine, expire_on_commit=False)
+        return self.session_class(self.engine if writing else self.reading, expire_on_commit=False)
 
     def companion(self) -> Database:
         """Return the same database over a connection of its own, for one who must not wait long."""

@@ -6,11 +6,15 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, TextClause, text
+from sqlalchemy.dialects import postgresql, sqlite
 
 from jobcron.database.sql import statement
 
 STOPPED_SECONDS = 10.0
 """How long the server waits for the next statement of a short transaction of ours, whose process was stopped."""
+
+AnyInsert = postgresql.Insert | sqlite.Insert
+"""Both databases have INSERT … ON CONFLICT, SQLAlchemy only for each by itself."""
 
 
 def be_brief(connection: Connection, seconds: float) -> None:
@@ -36,3 +40,13 @@ def execute(
 ) -> CursorResult[Any]:
     """Execute one of the statements of `jobcron.database.sql`, once for each set of parameters."""
     return connection.execute(_clause(name, connection.dialect.name), parameters)
+
+
+def insert_into(table: Any, connection: Connection) -> AnyInsert:
+    """Return an INSERT that can be told what to do on a conflict, by ``on_conflict_do_update`` or ``…_nothing``.
+
+    Args:
+        table: a table or a mapped class.
+        connection: for whose database the statement is.
+    """
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)

@@ -22,6 +22,7 @@ from jobcron.functions.registered import Function
 from jobcron.jobs.arguments.encoding import encode
 from jobcron.jobs.arguments.json_data import is_text, shown
 from jobcron.jobs.arguments.row_values import MAX_KEY_BYTES
+from jobcron.jobs.draft import session_to_write
 
 P = ParamSpec("P")
 """Parameters of a function."""
@@ -135,8 +136,7 @@ class Delayed(Generic[Q]):
         if args and isinstance(args[0], Session | scoped_session):  # no row could keep it
             first, *args = args  # type: ignore[assignment]
         arguments = tuple(args)
-        session = session_for(self.session, first)
-        session.flush()  # arguments may be new
+        session = session_to_write(session_for(self.session, first), None)
         self.function.check_call(arguments, kwargs)
         called = {"function": self.function.name, "arguments": list(arguments), "keywords": dict(kwargs)}
         values = {**called, **self.values}

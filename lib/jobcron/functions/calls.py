@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -15,10 +14,11 @@ from jobcron.functions._connector_names import ConnectorNames
 from jobcron.functions._times import later, moment_of, offset_of
 from jobcron.functions.registered import Function, function_named, registered_function
 from jobcron.jobs.arguments.json_data import is_text, shown
-from jobcron.jobs.draft import session_to_use
+from jobcron.jobs.draft import session_to_write
 from jobcron.jobs.family import JobType
 from jobcron.jobs.job import Job
 from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.settings.finished import finished
 from jobcron.settings.secrets import cut, storable
 
 MAX_RESULT = 10_000
@@ -65,7 +65,7 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
 
         Raises:
             InvalidJobData: the row's arguments are not such as `delay` writes.
-            TypeError: the function returned what does its work later.
+            IncompleteJobType: the function returned what somebody would still have to run.
         """
         called = self.called
         about = () if self.job.target_type is None else (self.target,)
@@ -75,13 +75,7 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
             result = called.call(*first, *about, *arguments, **keywords)
         except NothingToDoJob as nothing:
             result = str(nothing)
-        if inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
-            if inspect.iscoroutine(result):
-                result.close()  # else Python warns of it once more
-            raise TypeError(
-                f"expected {called.name} to do its work before it returns, got {type(result).__name__}, whose "
-                "work is not done"
-            )
+        finished(result, called.name)
         if result is not None:
             self.job.result = cut(storable(str(result)), MAX_RESULT)
 
@@ -135,8 +129,7 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
             raise InvalidJobData(f"expected args of {called.name} to be a list or a tuple, got {shown(args)}")
         if not isinstance(kwargs, Mapping) or not all(map(is_text, kwargs)):
             raise InvalidJobData(f"expected kwargs of {called.name} to be a dict of names, got {shown(kwargs)}")
-        used = session_to_use(session, content_object)
-        used.flush()  # arguments may be new
+        used = session_to_write(session, content_object)
         called.check_call(tuple(args), kwargs, about=content_object)
         start = moment_of(used, offset_of(when))
         if expires is not None:

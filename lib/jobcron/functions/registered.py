@@ -11,6 +11,7 @@ from typing import Any
 from jobcron.errors import InvalidJobData, UnknownFunction
 from jobcron.functions._options import ONCE, Options
 from jobcron.jobs.arguments import encoding, json_data
+from jobcron.settings.finished import laziness
 
 JOB_PARAMETER = "__jobcron_job_as_parameter__"
 
@@ -144,8 +145,7 @@ def check_function(call: Any) -> None:
     if not callable(call) or not hasattr(call, "__qualname__"):
         raise InvalidJobData(f"expected a function, got {json_data.shown(call)}")
     name = f"{call.__module__}.{call.__qualname__}"
-    runs_later = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-    if any(is_one(call) for is_one in runs_later):
+    if laziness(call):
         raise InvalidJobData(
             f"expected a function that does its work when it is called, got {name}, which is async or a "
             "generator: call it in a plain function, by asyncio.run for instance"

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from jobcron.database.statements import insert_into
 from jobcron.database.tables import jobs_connection
-from jobcron.database.upsert import insert_into
 from jobcron.errors import InvalidJobData
 from jobcron.jobs import known_types
 from jobcron.jobs.draft import Draft, key_of

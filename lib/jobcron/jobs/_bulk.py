@@ -13,7 +13,7 @@ from sqlalchemy.sql.elements import Null
 from jobcron.database.sessions import AnySession, session_for
 from jobcron.errors import InvalidJobData
 from jobcron.jobs import known_types
-from jobcron.jobs.draft import Draft, draft, session_to_use
+from jobcron.jobs.draft import Draft, draft, session_to_use, session_to_write
 from jobcron.jobs.job import Job
 
 
@@ -42,8 +42,7 @@ def drafts_of(
         except InvalidJobData as error:
             raise _of_job(number, error) from error
         asked.append((target, values))
-    used = used or session_for()
-    used.flush()  # the targets may be new
+    used = session_to_write(used, None)
     drafts = []
     for number, (target, values) in enumerate(asked, 1):
         try:

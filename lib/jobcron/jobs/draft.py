@@ -9,9 +9,11 @@ from sqlalchemy import inspect, null
 from sqlalchemy.orm import Session, object_session
 
 from jobcron.database.sessions import AnySession, session_for
+from jobcron.database.transactions import begin_writing
 from jobcron.errors import InvalidJobData
 from jobcron.jobs.arguments import encoding, json_data
 from jobcron.jobs.arguments.declared import TARGET, Declared, check_annotation, in_family
+from jobcron.jobs.arguments.exact import in_jsonb_order
 from jobcron.jobs.arguments.row_values import check_row_values
 from jobcron.jobs.family import target_name
 from jobcron.jobs.job import Job
@@ -79,6 +81,19 @@ def session_to_use(session: AnySession | None, target: Any) -> Session:
     return used
 
 
+def session_to_write(session: AnySession | None, target: Any) -> Session:
+    """Return the session in which a job about `target` is made, ready to write: what waits there is flushed.
+
+    Raises:
+        InvalidJobData, NoSession: see `session_to_use`.
+        OperationalError, SchemaMismatch: see `begin_writing`.
+    """
+    used = session_to_use(session, target)
+    begin_writing(used)
+    used.flush()  # the target, or an argument, may be new
+    return used
+
+
 def draft(owner: Any, target: Any, values: dict[str, Any]) -> Draft:
     """Return the rows' values of a new job.
 
@@ -102,7 +117,7 @@ def draft(owner: Any, target: Any, values: dict[str, Any]) -> Draft:
     family = _family_values(owner, target, values, declared)
     _check_target(owner, target, declared)
     data = {**({} if data is None else _as_dict(owner, data)), **_arguments(owner, declared, values, family)}
-    json_data.check(data, f"metadata of {owner.__name__}", owner.max_data_bytes, owner.max_data_levels)
+    json_data.check_document(data, f"metadata of {owner.__name__}", owner.max_data_bytes, owner.max_data_levels)
     job["json_data"] = data
     if target is not None and not owner.has_family:
         job["target_type"], job["target_id"] = type_of(target), key_of(target)
@@ -151,7 +166,8 @@ def _check_target(owner: Any, target: Any, declared: Declared) -> None:
 def _arguments(owner: Any, declared: Declared, values: dict[str, Any], family: dict[str, Any]) -> dict[str, Any]:
     """Check the arguments, wherever they are kept, and return those that the job's data keeps, encoded."""
     data = {}
-    for name, argument in declared.arguments.items():
+    for name in in_jsonb_order(declared.arguments):  # which then has not to be noted
+        argument = declared.arguments[name]
         given = family if in_family(owner, name) else values
         if name in given:
             argument.check(owner, given[name])

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, object_session
 
 from jobcron.database.clock import database_after, database_now
 from jobcron.database.tables import jobs_connection
+from jobcron.database.transactions import begin_writing
 from jobcron.errors import DuplicateJob, InvalidTransition, LeaseHeld, NoSession
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS, JobStatus
 from jobcron.jobs.history import EventKind, record
@@ -176,6 +177,7 @@ class HandMoves:
         if self.unique_key is None:
             return
         session = self._session()
+        begin_writing(session)
         session.flush()
         twin = self._twin()
         if twin is not None:

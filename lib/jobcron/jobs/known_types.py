@@ -12,13 +12,11 @@ from sqlalchemy import inspect as inspect_mapping
 from sqlalchemy.orm import Session, SessionTransaction
 
 from jobcron.database.sessions import TYPE_IDS, TYPE_IDS_WATCHED
-from jobcron.database.statements import execute
+from jobcron.database.statements import execute, insert_into
 from jobcron.database.tables import JobSourceRow, JobTypeRow, jobs_connection
-from jobcron.database.upsert import insert_into
-from jobcron.errors import SchemaMismatch
+from jobcron.database.transactions import no_tables
 from jobcron.jobs.registry import SourceName, registered, source_names
 from jobcron.settings.named import dotted_name
-from jobcron.settings.sqlalchemy_url import describe_url
 
 PENDING_LIMIT = 1000
 """So many jobs of a type that no class has are counted, at most."""
@@ -41,10 +39,7 @@ def type_id(session: Session, name: str) -> int:
     if name not in pending:
         connection = jobs_connection(session)
         if not inspect_mapping(connection).has_table(JobTypeRow.__tablename__):
-            raise SchemaMismatch(
-                f"expected jobcron's tables in the session's database, {describe_url(engine.url)}, found "
-                "none: run `jobcron upgrade` for it, or give a session of the database that has them"
-            )
+            raise no_tables(engine)
         pending[name] = _find_or_insert(connection, name)
         _keep_when_committed(session, connection, engine)
     return pending[name]

@@ -18,12 +18,14 @@ from jobcron.interfaces import (
     JobStatus,
     RunningAttempt,
 )
+from jobcron.jobs._methods import check_methods
 from jobcron.jobs._target import Target
 from jobcron.jobs.arguments.declared import install_fields
 from jobcron.jobs.draft import JOB_VALUES
 from jobcron.jobs.family import FamilyRow, target_name, title_of
 from jobcron.jobs.job import Job
 from jobcron.jobs.source import BaseRunnableJobSource, Row
+from jobcron.settings.finished import finished
 
 
 class Delegated:
@@ -119,13 +121,14 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
         """Refuse a job type that cannot be run.
 
         Raises:
-            IncompleteJobType: it has no ``run``.
+            IncompleteJobType: it has no ``run``, or a method that would do nothing when it is called.
         """
         if cls.class_job_type is not None and cls.run is BaseRunnableJob.run:
             raise IncompleteJobType(
                 f"expected {cls.__module__}.{cls.__qualname__}, whose job type is {cls.class_job_type}, to have a "
                 "method run, it has none"
             )
+        check_methods(cls)
         super().__init_subclass__(**kwargs)
 
     def __init__(self, context: Row) -> None:
@@ -238,13 +241,15 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
         """Mail the recipients that the job failed; see `IRunnableJob`."""
         from jobcron.reports.mail import oops_mail, send
 
-        send(self.getOopsRecipients(), oops_mail(self.getOperationDescription(), oops))
+        recipients = finished(self.getOopsRecipients(), "getOopsRecipients", is_iterated=True)
+        send(recipients, oops_mail(self.getOperationDescription(), oops))
 
     def notifyUserError(self, e: BaseException) -> None:
         """Mail the recipients what was wrong; see `IRunnableJob`."""
         from jobcron.reports.mail import send, user_error_mail
 
-        send(self.getErrorRecipients(), user_error_mail(self.getOperationDescription(), e))
+        recipients = finished(self.getErrorRecipients(), "getErrorRecipients", is_iterated=True)
+        send(recipients, user_error_mail(self.getOperationDescription(), e))
 
     def acquireLease(self, duration: float | None = None) -> None:
         """Take the lease, for the type's ``lease_duration`` by default. See `IJob`."""

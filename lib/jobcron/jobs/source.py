@@ -12,13 +12,14 @@ from typing_extensions import TypeVar
 
 from jobcron.database.sessions import AnySession, session_for
 from jobcron.database.tables import JobTypeRow
+from jobcron.database.transactions import begin_writing
 from jobcron.jobs import known_types, registry
 from jobcron.jobs._acquire import acquire
 from jobcron.jobs._bulk import drafts_of, insert_drafts
 from jobcron.jobs._target import load_referred
 from jobcron.jobs.arguments.declared import Declared, declared_by, install_annotations
 from jobcron.jobs.arguments.json_data import MAX_BYTES, MAX_LEVELS, allow
-from jobcron.jobs.draft import draft, key_of, session_to_use, type_of
+from jobcron.jobs.draft import draft, key_of, session_to_use, session_to_write, type_of
 from jobcron.jobs.family import FamilyRow, many_to_one, names_of, target_name
 from jobcron.jobs.job import START_ORDER, Job, is_ready
 from jobcron.jobs.registry import SourceClass
@@ -133,8 +134,7 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
             NoSession: no session can be found.
             SchemaMismatch: the session's database has no tables of jobcron's.
         """
-        used = session_to_use(session, target)
-        used.flush()  # the target may be new
+        used = session_to_write(session, target)
         made = draft(cls, target, values)
         job = Job(type_id=known_types.type_id(used, cls.type_name), **made.job)
         return cls._with_context(used, job, made.family)
@@ -174,8 +174,7 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
         Raises:
             InvalidJobData: as for `create`; or there is neither a target nor a key.
         """
-        used = session_to_use(session, target)
-        used.flush()  # the target may be new
+        used = session_to_write(session, target)
         job: Self = acquire(cls, used, target, draft(cls, target, values))
         return job
 
@@ -276,6 +275,7 @@ def new_job(session: Session, type_name: str, **values: Any) -> Job:
         type_name: ``family.TYPE``.
         values: of the row.
     """
+    begin_writing(session)
     job = Job(type_id=known_types.type_id(session, type_name), **values)
     session.add(job)
     session.flush()

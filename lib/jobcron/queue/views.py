@@ -20,7 +20,9 @@ from jobcron.database.sessions import use_session
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS, IRunnableJob, RunningAttempt
 from jobcron.jobs.job import Job
 from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.queue._attributes import as_tuple, readable
 from jobcron.queue._stand_ins import Bare, Unloadable
+from jobcron.settings.finished import finished
 from jobcron.settings.named import dotted_name
 
 
@@ -94,12 +96,12 @@ class RunnableView(View):
     @property
     def user_error_types(self) -> tuple[type[BaseException], ...]:
         """Errors that are the user's."""
-        return _as_tuple(self._get("user_error_types", ()))
+        return as_tuple(self._get("user_error_types", ()))
 
     @property
     def retry_error_types(self) -> tuple[type[BaseException], ...]:
         """Errors after which the job is retried."""
-        return _as_tuple(self._get("retry_error_types", ()))
+        return as_tuple(self._get("retry_error_types", ()))
 
     @property
     def retry_delay(self) -> float:
@@ -130,8 +132,8 @@ class RunnableView(View):
     @property
     def failure_hook(self) -> Callable[[BaseException | None], object] | None:
         """The job's ``afterFailure``, or None."""
-        hook: Callable[[BaseException | None], object] | None = self._get("afterFailure")
-        return hook
+        hook = self._get("afterFailure")
+        return None if hook is None else lambda error: finished(hook(error), "afterFailure")
 
     def process_limits(self, source: SourceView) -> ProcessLimits:
         """Return the limits of an isolated job.
@@ -142,9 +144,9 @@ class RunnableView(View):
             source: says what the job does not.
         """
         return ProcessLimits(
-            _readable(lambda: self.time_limit),
-            _readable(lambda: self.memory_limit) or _readable(lambda: source.memory_limit),
-            _readable(lambda: self._get("output_limit")) or BaseRunnableJob.output_limit,
+            readable(lambda: self.time_limit),
+            readable(lambda: self.memory_limit) or readable(lambda: source.memory_limit),
+            readable(lambda: self._get("output_limit")) or BaseRunnableJob.output_limit,
         )
 
     def attach(self, attempt: RunningAttempt) -> None:
@@ -156,12 +158,13 @@ class RunnableView(View):
         """Run the job.
 
         Raises:
+            IncompleteJobType: what it returned would still have to be run.
             TypeError: the job is not runnable, nor can it be adapted to `IRunnableJob`.
             BaseException: whatever the job raises.
         """
         job = self.job
         runnable = job if isinstance(job, Unloadable | Bare) else IRunnableJob(job)
-        runnable.run()
+        finished(runnable.run(), f"run of {self.class_name}")
 
     def oops_variables(self) -> list[tuple[str, object]] | None:
         """Return the names and values that the job adds to its OOPS report; None where it has no say.
@@ -170,7 +173,8 @@ class RunnableView(View):
             BaseException: whatever the job raises.
         """
         tell = self._get("getOopsVars")
-        return [(str(name), value) for name, value in tell()] if tell else None
+        found = finished(tell(), "getOopsVars", is_iterated=True) if tell else None
+        return None if found is None else [(str(name), value) for name, value in found]
 
     def notify_user_error(self, error: BaseException | None) -> None:
         """Call the job's ``notifyUserError``, if it has one.
@@ -179,7 +183,7 @@ class RunnableView(View):
             BaseException: whatever the job raises.
         """
         if notify := self._get("notifyUserError"):
-            notify(error)
+            finished(notify(error), "notifyUserError")
 
     def notify_oops(self, report: dict[str, Any]) -> None:
         """Call the job's ``notifyOops``, if it has one.
@@ -188,7 +192,7 @@ class RunnableView(View):
             BaseException: whatever the job raises.
         """
         if notify := self._get("notifyOops"):
-            notify(report)
+            finished(notify(report), "notifyOops")
 
     def rows(self) -> list[object]:
         """Return the mapped objects that the job holds; what these refer to is reached from them."""
@@ -254,12 +258,14 @@ class SourceView(View):
 
     def context(self) -> AbstractContextManager[object]:
         """Return the context manager that is entered around a run."""
-        context: AbstractContextManager[object] = self._get("contextManager", nullcontext)()
+        context: AbstractContextManager[object] = finished(
+            self._get("contextManager", nullcontext)(), "contextManager"
+        )
         return context
 
     def ready(self) -> Iterable[RunnableView]:
         """Iterate over the jobs that the source says are ready."""
-        return map(RunnableView, self._get("iterReady")())
+        return map(RunnableView, finished(self._get("iterReady")(), "iterReady", is_iterated=True))
 
     def load(self, session: Session, numbers: list[int]) -> dict[int, RunnableView]:
         """Return claimed jobs by number, without those that are not found.
@@ -268,10 +274,10 @@ class SourceView(View):
             Exception: whatever the source raises.
         """
         if self.loads_rows:
-            found: dict[int, object] = self._get("load")(session, numbers)
+            found: dict[int, object] = finished(self._get("load")(session, numbers), "load")
         else:  # a source that uses none of our classes: by convention it has get
             with use_session(session):
-                found = {number: self._get("get")(number) for number in numbers}
+                found = {number: finished(self._get("get")(number), "get") for number in numbers}
         return {number: RunnableView(job) for number, job in found.items() if job is not None}
 
     def missing(self) -> RunnableView:
@@ -284,16 +290,3 @@ class SourceView(View):
 def seconds_of(duration: timedelta | float | None) -> float | None:
     """Return a duration, given as timedelta or in seconds, in seconds."""
     return duration.total_seconds() if isinstance(duration, timedelta) else duration
-
-
-def _readable(read: Callable[[], float | None]) -> float | None:
-    try:
-        limit = read()
-    except BaseException:  # `sys.exit` as well: nothing that a job says of itself ends the run
-        return None
-    return limit if isinstance(limit, int | float) else None
-
-
-def _as_tuple(types: Any) -> tuple[type[BaseException], ...]:
-    """Return error types as a tuple, also where there is one type."""
-    return (types,) if isinstance(types, type) else tuple(types)

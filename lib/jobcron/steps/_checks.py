@@ -7,7 +7,7 @@ from typing import Any
 
 from jobcron.errors import IncompleteJobType, InvalidJobData
 from jobcron.jobs.arguments import json_data
-from jobcron.steps._tasks import laziness
+from jobcron.settings.finished import laziness
 from jobcron.steps.values import queue, stored_priority
 
 HOOKS = ("creation_hook", "failure_hook", "pre_task_hook", "post_task_hook")

@@ -14,7 +14,7 @@ from jobcron.database.sessions import AnySession
 from jobcron.database.tables import Event
 from jobcron.errors import ConfigurationError, IncompleteJobType
 from jobcron.interfaces import JobStatus
-from jobcron.jobs.draft import session_to_use
+from jobcron.jobs.draft import session_to_write
 from jobcron.jobs.history import EventKind
 from jobcron.jobs.job import Job
 from jobcron.jobs.runnable import BaseRunnableJob
@@ -166,7 +166,7 @@ class StepsJob(Workspace, BaseRunnableJob):
             Exception: what the hook raises; the job is not made then.
         """
         values = cls._values(workspace, priority, run_after, values)
-        used = session_to_use(session, target)
+        used = session_to_write(session, target)
         with cls._savepoint(used):
             job = super().create(target, session=used, **values)
             job._begin()
@@ -181,7 +181,7 @@ class StepsJob(Workspace, BaseRunnableJob):
             session: as for `create`.
             values: as for `create`, for all of them.
         """
-        used = session_to_use(session, None)
+        used = session_to_write(session, None)
         with used.begin_nested():
             return [cls.create(session=used, **{**values, **job}).id for job in jobs]
 
@@ -198,7 +198,7 @@ class StepsJob(Workspace, BaseRunnableJob):
     ) -> Self:
         """Return the job that has not started, or make one: see `BaseRunnableJobSource.acquire` and `create`."""
         values = cls._values(workspace, priority, run_after, values)
-        used = session_to_use(session, target)
+        used = session_to_write(session, target)
         with cls._savepoint(used):
             job = super().acquire(target, session=used, **values)
             if STEP not in job.metadata:

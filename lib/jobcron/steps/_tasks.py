@@ -5,12 +5,12 @@ Names come from configuration and code alone. One that a row has is compared wit
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from jobcron.errors import ConfigurationError, DefinitionChanged, IncompleteJobType
+from jobcron.errors import ConfigurationError, DefinitionChanged
 from jobcron.jobs.arguments import json_data
+from jobcron.settings.finished import finished, laziness
 from jobcron.settings.named import find_named
 
 Task = Callable[[Any], object] | str
@@ -42,15 +42,6 @@ def resolve(task: Task, place: str) -> Callable[..., object]:
     return found  # type: ignore[no-any-return]
 
 
-def laziness(function: Any) -> str | None:
-    """Return what a function is that only begins something when it is called; None for one that a call runs."""
-    if inspect.iscoroutinefunction(function):
-        return "async def"
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        return "a function with yield"
-    return None
-
-
 def call(function: Callable[..., object], *arguments: Any) -> None:
     """Call a task or a hook, and see that it ran.
 
@@ -58,14 +49,7 @@ def call(function: Callable[..., object], *arguments: Any) -> None:
         IncompleteJobType: it returned what somebody would still have to run.
         Exception: what it raises.
     """
-    found = function(*arguments)
-    if inspect.isawaitable(found) or inspect.isgenerator(found) or inspect.isasyncgen(found):
-        if inspect.iscoroutine(found):
-            found.close()  # or Python warns as well
-        raise IncompleteJobType(
-            f"expected {json_data.cut_repr(function)} to do its work when it is called, got "
-            f"{type(found).__name__}, which would still have to be run"
-        )
+    finished(function(*arguments), json_data.cut_repr(function))
 
 
 def place_of(names: Sequence[str], step: int, wanted: str, what: str) -> int:

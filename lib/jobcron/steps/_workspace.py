@@ -69,11 +69,12 @@ class Workspace:
     def keep(self, step: int) -> None:
         """Keep how many tasks are done, and the workspace; the session writes it when it flushes."""
         names = self.task_names()
-        self.metadata = {
-            **self.metadata,
-            WORKSPACE: deepcopy(self.checked(self.workspace)),
+        others = {key: value for key, value in self.metadata.items() if key not in (STEP, NEXT_TASK, WORKSPACE)}
+        self.metadata = {  # these in the order of jsonb, which then has not to be noted
+            **others,
             STEP: step,
             NEXT_TASK: names[step] if step < len(names) else "",
+            WORKSPACE: deepcopy(self.checked(self.workspace)),
         }
 
     def forget_workspace(self) -> None:

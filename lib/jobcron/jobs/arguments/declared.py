@@ -27,6 +27,7 @@ from zope.schema.interfaces import ValidationError
 
 from jobcron.errors import IncompleteJobType, InvalidJobData
 from jobcron.jobs.arguments.encoding import decode, encode
+from jobcron.jobs.arguments.exact import NOTES
 from jobcron.jobs.arguments.json_data import cut_repr
 
 TARGET = "target"
@@ -69,6 +70,8 @@ class Argument:
         if in_family(owner, self.name):
             return getattr(job.context, self.name)
         data = job.metadata
+        if NOTES in data:
+            raise InvalidJobData(f"expected the data of {job!r} to be readable, newer code has written it")
         if self.name in data:
             return decode(data[self.name], job.session)
         if self.default is Missing:
