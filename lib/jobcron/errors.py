@@ -20,6 +20,8 @@
         ├── DuplicateJob               another job with the same key has not started yet
         ├── InvalidJobData             a job's data or target cannot be stored
         ├── NoSession                  no database session to be found
+        ├── WrongSession               a job's session was used by another thread, or after the job
+        ├── ChangedMeanwhile           somebody else changed a row that the job had read before
         ├── UnknownFunction            a row names a function that no code has registered
         ├── SuspendJobException        raised by a job: put me aside
         ├── FailedJobError             raised by a job: I have failed, do not try me again
@@ -201,3 +203,11 @@ class LeaseLost(BaseException):
 
     Nothing of the attempt may be committed. A BaseException, like `Interrupted`.
     """
+
+
+class ChangedMeanwhile(JobcronError):
+    """Another session changed a row after the job had read it: the job runs again, on fresh rows."""
+
+
+class WrongSession(JobcronError):
+    """A session was used by another thread than that of its job, or after the job."""

@@ -153,7 +153,7 @@ def test_check_config_warns_of_a_machine_whose_clock_is_wrong(instance: Instance
             "unexpected ValueError: ",
         ),
         ("def call(): raise SystemExit(3)", "crashing:call", "unexpected SystemExit: 3"),
-        ("raise ImportError('password=hunter2\\nsecond line')", "crashing", "got ImportError: "),
+        ("raise ImportError('password=hunter2\\nsecond line')", "crashing", "when it is imported: ImportError: "),
     ],
 )
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

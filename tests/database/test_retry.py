@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from instances import Instance
 from jobcron import DatabaseUnavailable
-from jobcron.database.retry import insist, persistently
+from jobcron.database.retry import retry_in_session, retry_in_transaction
 from jobcron.database.trouble import Interruption
 
 
@@ -48,10 +48,10 @@ def test_what_a_session_does_is_tried_three_times_with_growing_pauses(
     instance: Instance, pauses: list[float], kind: Interruption
 ) -> None:
     with instance.database.session() as session:
-        assert insist(session, "no", failing(marked(kind), marked(kind))) == 3
+        assert retry_in_session(session, "no", failing(marked(kind), marked(kind))) == 3
         assert pauses == [0.1, 1.0]
         with pytest.raises(DatabaseUnavailable, match=f"^nothing was claimed: {kind.sentence}$"):
-            insist(session, "nothing was claimed", failing(*(marked(kind) for _ in range(3))))
+            retry_in_session(session, "nothing was claimed", failing(*(marked(kind) for _ in range(3))))
 
 
 def test_what_a_session_did_before_the_trouble_is_rolled_back(instance: Instance, pauses: list[float]) -> None:
@@ -63,35 +63,35 @@ def test_what_a_session_did_before_the_trouble_is_rolled_back(instance: Instance
         return True
 
     with instance.database.session() as session:
-        assert insist(session, "no", work)
+        assert retry_in_session(session, "no", work)
         with pytest.raises(ZeroDivisionError):
-            insist(session, "no", lambda: session.execute(text("SELECT 1")) and 1 // 0)
+            retry_in_session(session, "no", lambda: session.execute(text("SELECT 1")) and 1 // 0)
         assert not session.in_transaction()
 
 
 def test_an_error_that_is_not_the_databases_is_raised_at_once(instance: Instance, pauses: list[float]) -> None:
     with instance.database.session() as session, pytest.raises(DatabaseUnavailable, match="^said by a source$"):
-        insist(session, "no", failing(DatabaseUnavailable("said by a source")))
+        retry_in_session(session, "no", failing(DatabaseUnavailable("said by a source")))
     with pytest.raises(ZeroDivisionError):
-        persistently(instance.database, "job 1", failing(ZeroDivisionError()))
+        retry_in_transaction(instance.database, "job 1", failing(ZeroDivisionError()))
     assert pauses == []
 
 
 def test_the_end_of_a_job_is_tried_five_times(instance: Instance, pauses: list[float]) -> None:
     errors = [marked(Interruption.DEADLOCK), DatabaseUnavailable("away"), *[DatabaseUnavailable("x")] * 2]
-    assert persistently(instance.database, "job 1", failing(*errors)) == 5
+    assert retry_in_transaction(instance.database, "job 1", failing(*errors)) == 5
     assert pauses == [0.5] * 4
     with pytest.raises(DatabaseUnavailable, match=r"while job 1 was being finished; .* its lease: still away$"):
-        persistently(instance.database, "job 1", failing(*errors, DatabaseUnavailable("still away")))
+        retry_in_transaction(instance.database, "job 1", failing(*errors, DatabaseUnavailable("still away")))
     with pytest.raises(DatabaseUnavailable, match="its lease: away$"):
-        persistently(instance.database, "job 1", failing(*errors), tries=2)
+        retry_in_transaction(instance.database, "job 1", failing(*errors), tries=2)
 
 
 def test_a_job_with_the_same_key_that_came_in_between_costs_no_pause(
     instance: Instance, pauses: list[float]
 ) -> None:
     twin = IntegrityError("", {}, Exception("the same key"))
-    assert persistently(instance.database, "job 1", failing(*[twin] * 4)) == 5
+    assert retry_in_transaction(instance.database, "job 1", failing(*[twin] * 4)) == 5
     with pytest.raises(IntegrityError):
-        persistently(instance.database, "job 1", failing(*[twin] * 5))
+        retry_in_transaction(instance.database, "job 1", failing(*[twin] * 5))
     assert pauses == []

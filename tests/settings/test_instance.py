@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from configurations import GOOD, Write, refusal
+from instances import Instance, run_jobcron
 from jobcron import ConfigurationError
 from jobcron.settings.instance import load_settings
 from jobcron.settings.settings import CONFIGS
@@ -111,3 +112,18 @@ def test_two_instances_with_one_state_directory_are_refused(tmp_path: Path) -> N
     load_settings(str(paths["release"]))  # the same database: the same instance, moved
     (paths["release"] / "jobcron.conf").unlink()
     load_settings(str(paths["two"]))
+
+
+@pytest.mark.feature("DBQ-06", "LP-29")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_creation_hook_finds_the_settings_of_the_command_that_calls_it(instance: Instance) -> None:
+    (instance.path / "hooked.py").write_text(
+        "from jobcron import load_settings\nfrom pathlib import Path\n"
+        "def work(job): pass\n"
+        "def made(job): Path(__file__).with_name('found').write_text(load_settings().path)\n"
+    )
+    instance.configure(sections="[some]\ntasks: hooked.work\ncreation_hook: hooked.made\n")
+    path = instance.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("python_path: ", f"python_path: {instance.path} "))
+    run_jobcron("--config", str(instance.path), "create_job", "some")
+    assert (instance.path / "found").read_text() == str(path)

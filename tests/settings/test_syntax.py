@@ -143,6 +143,7 @@ _folders = itertools.count()
 @pytest.mark.feature("LP-29")
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given=st.dictionaries(st.sampled_from(KEYS), st.tuples(VALUES, st.lists(FURTHER, max_size=3))))
+@example(given={"mail_from": ("a ", ["  more"])})
 @example(given={"mail_from": ("\x0b", []), "tasks": ("\x85a", ["  b"])})
 def test_lazr_config_reads_the_same_values(tmp_path: Path, given: dict[str, tuple[str, list[str]]]) -> None:
     text = "[job_section]\n" + "".join(

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from jobcron.database.database import Database
 from jobcron.database.version import check_schema
 from jobcron.runner.application import load_application
-from jobcron.settings.instance import load_settings
+from jobcron.settings.instance import load_settings, presented
 from jobcron.settings.settings import Settings
 
 
@@ -24,9 +24,9 @@ def opened_database(config: str | None) -> Iterator[tuple[Settings, Database]]:
         UserMistake: the configuration, the database or its schema is wrong.
     """
     settings = load_settings(config)
-    load_application(settings)
-    with closing(Database(settings.database_url, origin=settings.database_origin)) as database:
-        with database.begin(writing=False) as connection:
-            where = f"{database.describe()} ({database.origin})"
-            check_schema(connection, where, logging.getLogger("jobcron"))
-        yield settings, database
+    with presented(settings):  # for hooks that ask for them, too
+        load_application(settings)
+        with closing(Database(settings.database_url, origin=settings.database_origin)) as database:
+            with database.begin(writing=False) as connection:
+                check_schema(connection, database.where, logging.getLogger("jobcron"))
+            yield settings, database

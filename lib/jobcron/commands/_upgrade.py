@@ -12,7 +12,7 @@ from jobcron.database.version import REVISION
 from jobcron.jobs import known_types
 from jobcron.runner.application import load_application
 from jobcron.settings.directories import private_directory
-from jobcron.settings.instance import load_settings
+from jobcron.settings.instance import load_settings, presented
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,8 @@ def upgrade(config: str | None) -> int:
     settings = load_settings(config)
     application_is_there = settings.application is not None
     if application_is_there:
-        load_application(settings)
+        with presented(settings):
+            load_application(settings)
     database = Database(settings.database_url, origin=settings.database_origin)
     if database.dialect == "sqlite":
         _make_folder(database.engine.url.database or "", settings.database_origin)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from jobcron.database._engine import BUSY_SECONDS, IMMEDIATE, make_engine
+from jobcron.database.job_session import OwnedSession, job_session_class
 from jobcron.database.statements import be_brief
 from jobcron.database.trouble import first_line, trouble_of
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
@@ -41,8 +42,15 @@ class TransactionSource(Protocol):
     def begin(self, *, writing: bool = True) -> Any:
         """Return a context manager: a short transaction of its own, as a Connection."""
 
-    def session(self) -> Session:
+    session_class: type[OwnedSession]
+    """Of the sessions of jobs."""
+
+    def session(self) -> OwnedSession:
         """Return a new session for running jobs in."""
+
+    @property
+    def where(self) -> str:
+        """Which database this is, for messages; without passwords."""
 
     def companion(self) -> TransactionSource:
         """Return the same database for one who must not wait long."""
@@ -77,7 +85,7 @@ class Database:
         session_class: type[Session] = Session,
     ) -> None:
         self.url, self.user = url, user
-        self._session_class = session_class
+        self.session_class = job_session_class(session_class)
         self._lock_seconds: float | None = None
         self.origin = origin
         try:
@@ -125,22 +133,27 @@ class Database:
         finally:
             connection.close()
 
-    def session(self, *, writing: bool = True) -> Session:
+    def session(self, *, writing: bool = True) -> OwnedSession:
         """Return a session whose transactions are those of jobs.
 
         Args:
             writing: on SQLite each transaction takes the write lock when it begins; False: it reads only.
 
         What is loaded stays loaded after a commit: a job that works outside the database first holds no
-        transaction while it does (docs/explanation/life-of-a-job.md).
+        transaction while it does (docs/explanation/life-of-a-job.md). It is read again in the next transaction.
         """
-        return self._session_class(self._writing if writing else self.engine, expire_on_commit=False)
+        return self.session_class(self._writing if writing else self.engine, expire_on_commit=False)
 
     def companion(self) -> Database:
         """Return the same database over a connection of its own, for one who must not wait long."""
         companion = Database(self.url, self.user, busy_seconds=COMPANION_SECONDS)
         companion._lock_seconds = COMPANION_SECONDS
         return companion
+
+    @property
+    def where(self) -> str:
+        """The database's URL without its passwords, and where it is named."""
+        return f"{self.describe()} ({self.origin})"
 
     def describe(self) -> str:
         """Return the database's URL without its passwords."""
@@ -160,9 +173,11 @@ class AmbientDatabase:
 
     is_ambient = True
     engine: Engine | None = None
+    where = "the database of the session"
 
     def __init__(self, session: Session) -> None:
         session.flush()
+        self.session_class = job_session_class(Session)
         self._connection = session.connection()
         self.dialect = self._connection.dialect.name
         driver = self._connection.connection.driver_connection
@@ -177,9 +192,11 @@ class AmbientDatabase:
         with self._connection.begin_nested():
             yield self._connection
 
-    def session(self) -> Session:
+    def session(self) -> OwnedSession:
         """Return a session of its own on the same connection; its commits release savepoints."""
-        return Session(self._connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
+        return self.session_class(
+            self._connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
+        )
 
     def companion(self) -> AmbientDatabase:
         """Return this: no other connection sees what it works in."""

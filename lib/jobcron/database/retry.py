@@ -51,7 +51,7 @@ WHILE_FINISHING = Policy((0.5,) * (TRIES - 1), (DatabaseUnavailable,), at_once=(
 """Of what ends a job, which is worth more patience: a job with the same key may come in between."""
 
 
-def insist(session: Session, failure: str, work: Callable[[], Result]) -> Result:
+def retry_in_session(session: Session, failure: str, work: Callable[[], Result]) -> Result:
     """Do something in a session, and try again where the database was in trouble.
 
     Args:
@@ -73,7 +73,7 @@ def insist(session: Session, failure: str, work: Callable[[], Result]) -> Result
     return _retry(WHILE_CLAIMING, failure, work_or_undo)
 
 
-def persistently(
+def retry_in_transaction(
     database: TransactionSource, what: str, work: Callable[[Connection], Result], tries: int = TRIES
 ) -> Result:
     """Do something in a transaction of its own, and try again where the database was in trouble.

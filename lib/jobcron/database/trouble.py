@@ -41,6 +41,7 @@ class Interruption(StrEnum):
     LOCK_TIMEOUT = "a lock was not to be had in time", "a lock could not be taken in time"
     STATEMENT_TIMEOUT = "a statement took longer than the database allows"
     READ_ONLY = "the database takes no writes", "the database is read-only"
+    CHANGED_MEANWHILE = "another session changed a row that the job had read"
     MEMORY_FULL = "the database's memory was full", "the database ran out of memory"
 
 
@@ -86,7 +87,7 @@ def mark_interruption(context: ExceptionContext) -> None:
     """Note on an error of our own engine that it is the database's trouble, not the job's."""
     kind = _kind_of(context)
     if kind is not None and context.sqlalchemy_exception is not None:
-        _mark(context.sqlalchemy_exception, kind)
+        mark(context.sqlalchemy_exception, kind)
 
 
 def _kind_of(context: ExceptionContext) -> Interruption | None:
@@ -104,10 +105,11 @@ def mark_refusal(error: DBAPIError) -> None:
     """Note on an error of one of the runner's own statements that it is the database's trouble, if it is."""
     kind = _REFUSALS.get(sqlstate_of(error.orig))
     if kind is not None and interruption_of(error) is None:
-        _mark(error, kind)
+        mark(error, kind)
 
 
-def _mark(error: BaseException, kind: Interruption) -> None:
+def mark(error: BaseException, kind: Interruption) -> None:
+    """Note on an error that it is an interruption of this kind."""
     error.jobcron_interruption = kind  # type: ignore[attr-defined]
 
 

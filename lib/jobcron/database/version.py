@@ -7,7 +7,7 @@ import logging
 from sqlalchemy import Connection, inspect, text
 
 from jobcron.errors import SchemaMismatch
-from jobcron.reports.logs import TOLD
+from jobcron.reports.logs import NO_OOPS
 
 REVISION = "0002"
 """The migration that this code was written for: the newest in ``schema/versions``."""
@@ -44,7 +44,7 @@ def check_schema(connection: Connection, where: str, logger: logging.Logger) -> 
             logger.warning(
                 "The database %s runs with fsync=off: a crash of its machine may lose committed jobs",
                 where,
-                extra=TOLD,
+                extra=NO_OOPS,
             )
 
 

@@ -18,7 +18,15 @@ from jobcron.jobs.registry import SourceName
 from jobcron.queue._stand_ins import Bare
 from jobcron.queue.claim import claim_one, reclaim
 from jobcron.queue.finish import set_aside
-from jobcron.queue.loading import Claimed, FeedOrder, end_expired, load_claimed, record_taken_over, unloadable
+from jobcron.queue.loading import (
+    Claimed,
+    FeedOrder,
+    Objects,
+    end_expired,
+    load_claimed,
+    record_taken_over,
+    unloadable,
+)
 from jobcron.queue.outcome import NotStarted
 from jobcron.queue.views import RunnableView
 from jobcron.reports.metrics import current_observer
@@ -111,7 +119,7 @@ class IteratorFeed:
     def _refreshed(self, session: Session, claim: Claim, found: Found) -> Claimed:
         """Read again, in the claim's transaction, what the pass read long ago: `acquire` counts on it."""
         if object_session(found.row) is not session:  # a job that ran since has emptied the session
-            return load_claimed(self._source, session, claim)
+            return load_claimed(self._source, session, claim)._replace(objects=Objects.SHARED)
         try:
             if self._source.loads_rows:
                 self._source.load(session, [claim.id])
@@ -122,7 +130,7 @@ class IteratorFeed:
             raise
         except Exception as error:  # as in `load_claimed`: this one is taken, and fails
             return unloadable(claim, error)
-        return Claimed(claim, found.job)
+        return Claimed(claim, found.job, Objects.SHARED)
 
     def _remember_type(self, session: Session, type_id: int) -> None:
         """Note which types the source hands out: a job of theirs that died is then known to be its."""

@@ -25,6 +25,7 @@ BOUNDED_INTERRUPTIONS = (
     Interruption.DISK_FULL,
     Interruption.DISK_FAILED,
     Interruption.CONNECTION_LOST,
+    Interruption.CHANGED_MEANWHILE,
     Interruption.LOCK_TIMEOUT,
     Interruption.STATEMENT_TIMEOUT,
     Interruption.READ_ONLY,

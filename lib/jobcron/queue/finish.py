@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import TransactionSource
-from jobcron.database.retry import TRIES, persistently
+from jobcron.database.retry import TRIES, retry_in_transaction
 from jobcron.database.statements import be_brief, execute
 from jobcron.database.trouble import Interruption, interruption_of
 from jobcron.errors import DatabaseUnavailable
@@ -48,7 +48,7 @@ def set_aside(
     Raises:
         DatabaseUnavailable: the database cannot be reached; the lease decides.
     """
-    return persistently(
+    return retry_in_transaction(
         database,
         str(claim),
         lambda connection: _write(connection, claim, outcome, progress, log, oops_id),
@@ -98,7 +98,7 @@ def _state(connection: Connection, claim: Claim) -> tuple[JobStatus, int] | None
 
 def still_ours(database: TransactionSource, claim: Claim) -> bool:
     """Tell whether the job was ours a moment ago: to report no failure of a job that was lost before."""
-    state = persistently(database, str(claim), lambda connection: _state(connection, claim))
+    state = retry_in_transaction(database, str(claim), lambda connection: _state(connection, claim))
     return state == (JobStatus.RUNNING, claim.token)
 
 
@@ -118,7 +118,7 @@ def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
         return _state(connection, claim)
 
     try:
-        state = persistently(database, str(claim), look, tries=2)
+        state = retry_in_transaction(database, str(claim), look, tries=2)
     except DatabaseUnavailable as error:
         if interruption_of(error) is not Interruption.LOCK_TIMEOUT:
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from enum import Enum, auto
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select
@@ -22,11 +23,29 @@ EXPIRE_BATCH = 1000
 ALL_UNDONE = "all undone: the job works in its database only; what it committed by a checkpoint stays"
 
 
+class Objects(Enum):
+    """Whose the objects of a claimed job are."""
+
+    OWN = auto()
+    """The job's alone: they move to the session of its attempt."""
+    UNREAD = auto()
+    """To be loaded in the session of its attempt."""
+    SHARED = auto()
+    """Those of the session in which the source found its jobs, where the job then works."""
+
+
 class Claimed(NamedTuple):
-    """A job that is ours, loaded."""
+    """A job that is ours, loaded.
+
+    Attributes:
+        claim: our claim.
+        job: what is run.
+        objects: whose its objects are.
+    """
 
     claim: Claim
     job: RunnableView
+    objects: Objects = Objects.OWN
 
 
 class FeedOrder(NamedTuple):

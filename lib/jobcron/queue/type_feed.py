@@ -81,7 +81,7 @@ class TypeFeed:
                 self._observer.job_taken_over(self._reclaimed.id)
             entries = self._loaded(session, claims)
             if self._reclaimed is not None:
-                record_taken_over(session, *entries[0])
+                record_taken_over(session, entries[0].claim, entries[0].job)
             session.commit()
         except Exception:
             session.rollback()

@@ -14,8 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import inspect
-from sqlalchemy.orm import InstanceState, Session
+from sqlalchemy.orm import Session
 
 from jobcron.database.sessions import use_session
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS, IRunnableJob, RunningAttempt
@@ -191,14 +190,24 @@ class RunnableView(View):
         if notify := self._get("notifyOops"):
             notify(report)
 
-    def is_loaded_in(self, session: Session) -> bool:
-        """Tell whether the job's rows are in the session, with what was read of them; asks the database nothing.
+    def rows(self) -> list[object]:
+        """Return the mapped objects that the job holds; what these refer to is reached from them."""
+        if isinstance(self.job, BaseRunnableJob):
+            return [self.job.context, self.job.job, *self.job.loaded]
+        return [] if self.row is None else [self.row]
 
-        A job that ran before may have emptied the session, by a rollback or `expunge_all`. What another job then
-        changes in its rows would be lost, and reading them would open a transaction.
+    def copied(self, copy: Callable[[Any], Any]) -> RunnableView | None:
+        """Return the job made anew around copies of its rows; None where nobody knows how that is done.
+
+        Args:
+            copy: returns the copy of a row.
         """
-        # In this order: a context that is not whole would be asked for its row.
-        return all(_is_whole(self._get(name), session) for name in ("context", "job"))
+        job = self.job
+        if not isinstance(job, BaseRunnableJob):
+            return None
+        made = type(job)(copy(job.context))
+        made.loaded = [copy(row) for row in job.loaded]
+        return RunnableView(made)
 
 
 class SourceView(View):
@@ -292,8 +301,3 @@ def _readable(read: Callable[[], float | None]) -> float | None:
 def _as_tuple(types: Any) -> tuple[type[BaseException], ...]:
     """Return error types as a tuple, also where there is one type."""
     return (types,) if isinstance(types, type) else tuple(types)
-
-
-def _is_whole(row: object, session: Session) -> bool:
-    state: object = inspect(row, raiseerr=False)
-    return not isinstance(state, InstanceState) or (state.session is session and not state.expired)

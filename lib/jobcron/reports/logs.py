@@ -19,8 +19,8 @@ from jobcron.settings.secrets import redactor
 FORMAT = "%(levelname)-7s %(message)s"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
-TOLD = {"oops_id": None}
-"""``extra`` of a record that makes no report (`alarm`): it says all there is, or its report is made."""
+NO_OOPS = {"oops_id": None}
+"""``extra`` of a record of which `alarm` makes no report: it says everything, or its report exists already."""
 
 _HIDDEN = (
     *range(0x20),  # control characters: a terminal obeys them

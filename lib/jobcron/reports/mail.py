@@ -1,6 +1,6 @@
-"""Mail to people: of failures, of user errors, and of jobs themselves.
+"""Send mail about failures and user errors, and mail that jobs send themselves.
 
-Nothing leaves before the transaction that it tells of is committed: see `after_commit`.
+No mail is sent before the transaction that it is about is committed: see `after_commit`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jobcron.settings.directories import private_directory, write_whole
 from jobcron.settings.secrets import cut, redactor, storable
 
 MAX_SUBJECT = 200
-"""The longest subject; longer ones take time that grows faster than they do."""
+"""The longest subject, in characters: the time to fold a longer one grows faster than its length."""
 
 MAX_ADDRESS = 500
 
@@ -32,14 +32,14 @@ _LOCAL_NAME = re.compile(r"[\w.+-]{1,64}")
 
 
 class Transport(Protocol):
-    """Takes a mail that is complete, and raises if it cannot."""
+    """Delivers one complete mail, or raises."""
 
     def __call__(self, message: EmailMessage) -> None:
         """Deliver one mail."""
 
 
 class Outbox(list[EmailMessage]):
-    """Keeps mail in memory: for tests."""
+    """Keeps mail in memory, for tests."""
 
     def __call__(self, message: EmailMessage) -> None:
         """Keep one mail."""
@@ -47,17 +47,21 @@ class Outbox(list[EmailMessage]):
 
 
 class MailDirectory:
-    """Writes each mail to a file of its own; one with the same Message-ID is written once.
+    """Writes each mail to its own file; a mail with the same Message-ID replaces the earlier one.
 
     Args:
-        path: the directory; made if need be.
+        path: the directory; it is created if it does not exist.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
 
     def __call__(self, message: EmailMessage) -> None:
-        """Write one mail."""
+        """Write one mail.
+
+        Raises:
+            DirectoryError: the directory or the file cannot be written.
+        """
         private_directory(self.path, "the mail directory")
         name = "".join(c if c.isalnum() or c in "-_.@" else "_" for c in message["Message-ID"])
         path = os.path.join(self.path, f"{name.strip('_')}.eml")
@@ -68,21 +72,22 @@ class MailDirectory:
 
 
 class Smtp:
-    """Hands each mail to an SMTP server.
+    """Sends each mail through an SMTP server.
 
     Args:
-        url: ``smtp://[user:password@]host[:port]``; STARTTLS is used where the server offers it. With
-            a password it is a must, and so is a valid certificate.
+        url: ``smtp://[user:password@]host[:port]``; STARTTLS is used if the server offers it. With
+            a password, STARTTLS and a valid certificate are required.
     """
 
     def __init__(self, url: str) -> None:
         self._url = urlsplit(url)
 
     def __call__(self, message: EmailMessage) -> None:
-        """Send one mail; errors of smtplib that are not the configuration's are raised as they are.
+        """Send one mail.
 
         Raises:
-            ConfigurationError: the server does not prove who it is, or refuses user and password.
+            ConfigurationError: the server has no valid certificate, or refuses user and password.
+            smtplib.SMTPException, OSError: the mail cannot be sent for another reason.
         """
         host, port = self._url.hostname or "localhost", self._url.port or 25
         try:
@@ -107,11 +112,11 @@ class Smtp:
 
 
 def discard(message: EmailMessage) -> None:
-    """Deliver nowhere: no mail is configured."""
+    """Discard the mail: none is configured."""
 
 
 class Post:
-    """Where mail goes in this process.
+    """The mail settings of this process.
 
     Attributes:
         transport: delivers a mail.
@@ -123,7 +128,7 @@ class Post:
         self.sender = "jobcron@localhost"
 
     def configure(self, mail: str | None, sender: str) -> None:
-        """Set transport and sender as a configuration says (keys ``mail`` and ``mail_from``)."""
+        """Set transport and sender from the keys ``mail`` and ``mail_from`` of a configuration."""
         self.sender = sender
         if mail is None:
             self.transport = discard
@@ -137,15 +142,15 @@ post = Post()
 
 
 def new_mail(subject: str, body: str, message_id: str | None = None) -> EmailMessage:
-    """Return a mail without recipients, and without the secrets of the configuration and the environment.
+    """Create a mail without recipients; known secrets of the configuration and the environment are hidden in it.
 
-    What merely looks like a secret stays: a mail may well be there to bring one, a link with a token for instance.
+    Text that only looks like a secret stays: the mail may exist to bring one, such as a link with a token.
 
     Args:
-        subject: in one line; line breaks become spaces; a long one loses its middle.
+        subject: line breaks become spaces; a subject that is too long is cut in the middle.
         body: plain text.
-        message_id: the same for each attempt where the mail is a job's work, so that a mail that is sent twice is
-            seen as one; by default a new one.
+        message_id: for mail that a job sends, use the same for each attempt, so that readers see a repeated mail
+            as one; by default a new one.
     """
     message = EmailMessage()
     known = redactor().known
@@ -158,10 +163,11 @@ def new_mail(subject: str, body: str, message_id: str | None = None) -> EmailMes
 
 
 def send(recipients: list[str], message: EmailMessage) -> None:
-    """Deliver a mail now; without recipients, not at all.
+    """Send a mail now; do nothing if there are no recipients.
 
     Raises:
-        ValueError: one of the recipients is not the address of one: nobody gets the mail.
+        ValueError: a recipient is not a single address; the mail is sent to nobody.
+        Exception: what the transport raises.
     """
     if recipients:
         del message["To"]  # of an earlier attempt to send it
@@ -170,7 +176,7 @@ def send(recipients: list[str], message: EmailMessage) -> None:
 
 
 def _checked(recipient: str) -> str:
-    """Return an address, once it is known to be no list of them."""
+    """Return a recipient if it is a single address."""
     if _LOCAL_NAME.fullmatch(recipient):
         return recipient
     if len(recipient) <= MAX_ADDRESS:  # before it is read: that takes time
@@ -182,7 +188,7 @@ def _checked(recipient: str) -> str:
 
 
 def oops_mail(operation: str, oops: dict[str, object]) -> EmailMessage:
-    """Return the mail that tells of an OOPS."""
+    """Create the mail that reports an OOPS."""
     operation = redactor().text(operation)
     return new_mail(
         f"A job failed: {operation}",
@@ -193,7 +199,7 @@ def oops_mail(operation: str, oops: dict[str, object]) -> EmailMessage:
 
 
 def user_error_mail(operation: str, error: BaseException) -> EmailMessage:
-    """Return the mail that tells a user what was wrong."""
+    """Create the mail that explains a user error."""
     operation, message = redactor().text(operation), redactor().value(message_of(error))
     return new_mail(
         f"Error while {operation}",

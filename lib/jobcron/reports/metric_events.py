@@ -1,12 +1,8 @@
-"""What happens in a run, as values for those who measure."""
+"""The events that listeners of metrics receive."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -85,3 +81,7 @@ class RunEnded:
     section: str
     seconds: float
     succeeded: bool
+
+
+MetricEvent = JobStarted | JobEnded | JobTakenOver | ReadyCounted | RunEnded
+"""What a listener is told; no row of `jobcron_event`, which is a job's history."""

@@ -13,14 +13,19 @@ from contextvars import ContextVar
 
 from jobcron.errors import DirectoryError
 from jobcron.reports._metrics_file import Tally
-from jobcron.reports.logs import TOLD
-from jobcron.reports.metric_events import JobEnded, JobStarted, JobTakenOver, ReadyCounted, RunEnded
+from jobcron.reports.logs import NO_OOPS
+from jobcron.reports.metric_events import (
+    JobEnded,
+    JobStarted,
+    JobTakenOver,
+    MetricEvent,
+    ReadyCounted,
+    RunEnded,
+)
 from jobcron.settings.named import find_named
 from jobcron.settings.settings import Settings
 
-Event = JobStarted | JobEnded | JobTakenOver | ReadyCounted | RunEnded
-
-Listener = Callable[[Event], object]
+Listener = Callable[[MetricEvent], object]
 
 
 class Observer:
@@ -73,14 +78,14 @@ class Observer:
         """Tell that the run ends."""
         self._tell(RunEnded(self._section, seconds, succeeded))
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: MetricEvent) -> None:
         for name, listener in self._listeners.items():
             try:
                 listener(event)
             except (Exception, SystemExit) as error:
                 if name not in self._failed:
                     self._failed.add(name)
-                    self._logger.warning("%s failed: %s: %s", name, type(error).__name__, error, extra=TOLD)
+                    self._logger.warning("%s failed: %s: %s", name, type(error).__name__, error, extra=NO_OOPS)
 
 
 NOBODY = Observer("", {}, logging.getLogger())
@@ -147,7 +152,7 @@ class _File:
     def __init__(self, tally: Tally, logger: logging.Logger) -> None:
         self._tally, self._logger = tally, logger
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: MetricEvent) -> None:
         match event:
             case JobStarted():
                 self._tally.started(event.job_class, event.waited)
@@ -165,7 +170,7 @@ class _File:
         try:
             problem = self._tally.write()
         except (OSError, DirectoryError) as error:
-            self._logger.warning("The metrics of this run could not be written: %s", error, extra=TOLD)
+            self._logger.warning("The metrics of this run could not be written: %s", error, extra=NO_OOPS)
             return
         if problem:
-            self._logger.warning("The counters of %s begin anew: %s", self._tally.path, problem, extra=TOLD)
+            self._logger.warning("The counters of %s begin anew: %s", self._tally.path, problem, extra=NO_OOPS)

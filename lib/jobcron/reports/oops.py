@@ -1,6 +1,6 @@
 """OOPS reports: what failed, where, and with what (LP-25).
 
-Reports are made with python-oops; where they go is the publishers' (`jobcron.reports._publishers`).
+python-oops creates the reports; publishers store or send them (`jobcron.reports._publishers`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ MAX_TEXT = 100_000
 
 
 class ErrorUtility:
-    """Makes reports and publishes them; one per process (`globalErrorUtility`).
+    """Creates and publishes OOPS reports; there is one per process (`globalErrorUtility`).
 
     Attributes:
         config: the python-oops configuration; add publishers, hooks and filters there.
-        redactor: hides secrets in all that is published.
+        redactor: hides secrets in every report.
     """
 
     def __init__(self) -> None:
@@ -40,14 +40,14 @@ class ErrorUtility:
         self._messages: list[dict[str, object]] = []
 
     def configure(self, section_name: str | None = None, settings: Any = None) -> None:
-        """Take prefix and directory from the configuration, those of a section where it has its own (LP-26).
+        """Read prefix, directory and publishers from the configuration; a section may have its own (LP-26).
 
         Args:
-            section_name: the section; None: those of ``[jobcron]``.
-            settings: the settings; None: those of the instance that `load_settings` finds.
+            section_name: the section; None: use the values of ``[jobcron]``.
+            settings: the settings; None: use those that `load_settings` returns.
 
         Raises:
-            ConfigurationError: no such section.
+            ConfigurationError: the section does not exist.
         """
         from jobcron.settings.instance import load_settings
 
@@ -67,17 +67,17 @@ class ErrorUtility:
         self.redactor = hide(settings.secrets())
 
     def check(self) -> None:
-        """Check that the publishers that the configuration names are there.
+        """Import the publishers that the configuration names.
 
         Raises:
-            ConfigurationError: one is not.
+            ConfigurationError: one cannot be imported.
         """
         if self._publishers is not None:
             self._publishers.check()
 
     @contextmanager
     def oopsMessage(self, message: dict[str, object]) -> Iterator[None]:
-        """Let reports made inside the block carry `message` among their variables."""
+        """Add `message` to the variables of every report that is created inside the block."""
         self._messages.append(message)
         try:
             yield
@@ -93,13 +93,13 @@ class ErrorUtility:
         hooked: bool = True,
         **more: Any,
     ) -> dict[str, Any]:
-        """Return a report of an error, not published yet.
+        """Create a report of an error, without publishing it.
 
         Args:
             error: what happened, with its traceback, causes and contexts.
             oops_id: the report's id.
             variables: names and values to show.
-            hooked: whether the application's hooks (`config.on_create`) have a part in it.
+            hooked: whether to call the application's hooks (`config.on_create`).
             more: further entries, such as ``duration`` and ``timeline``.
         """
         report: dict[str, Any] = self.config.create({}) if hooked else deepcopy(self.config.template)
@@ -116,10 +116,12 @@ class ErrorUtility:
         return report
 
     def publish(self, report: dict[str, Any]) -> str | None:
-        """Publish a report and return its id, or None where a filter dropped it.
+        """Publish a report and return its id; None if a filter dropped it.
 
         Raises:
-            Exception: what the publishers raised; nothing is swallowed.
+            ConfigurationError: no publisher is configured.
+            DirectoryError: no publisher accepted the report.
+            Exception: what a publisher raises.
         """
         if self.config.publisher is None and not self.config.publishers:
             raise ConfigurationError("expected a publisher of OOPS reports, none is configured")
@@ -133,11 +135,11 @@ class ErrorUtility:
         return str(oops_id)
 
     def raising(self, info: Any = None, request: Any = None) -> dict[str, Any] | None:
-        """Report an error that belongs to no job, and return the report (LP-26).
+        """Publish and return a report of an error outside any job; return None if a filter dropped it (LP-26).
 
         Args:
-            info: as of `sys.exc_info()`, or an exception.
-            request: an object with ``items()``: further variables.
+            info: the result of `sys.exc_info()`, or an exception.
+            request: an object whose ``items()`` are further variables.
         """
         error = info[1] if isinstance(info, tuple) else info
         variables = list(request.items()) if request is not None else []
@@ -150,7 +152,7 @@ globalErrorUtility = ErrorUtility()
 
 
 def traceback_of(error: BaseException) -> str:
-    """Return the traceback of an error with its causes, whatever its ``__str__`` does."""
+    """Return the traceback of an error with its causes, even if its ``__str__`` raises."""
     try:
         return "".join(traceback.format_exception(error))
     except BaseException as failure:  # `sys.exit` in a ``__str__`` as well
@@ -159,7 +161,7 @@ def traceback_of(error: BaseException) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """Return an error's message, whatever its ``__str__`` does."""
+    """Return an error's message, even if its ``__str__`` raises."""
     try:
         return str(error)
     except BaseException:  # `sys.exit` as well

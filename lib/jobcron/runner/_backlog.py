@@ -54,17 +54,6 @@ class Backlog:
             returned, self._has_returned = self._has_returned, False
             return returned
 
-    def replace(self, entries: Iterable[Claimed]) -> None:
-        """Take jobs that were loaded again for those that wait; what went back meanwhile stays gone."""
-        loaded = {claim.id: job for claim, job in entries}
-        with self._lock:
-            self._waiting = deque(Claimed(claim, loaded.get(claim.id, job)) for claim, job in self._waiting)
-
-    def entries(self) -> list[Claimed]:
-        """Return the jobs; some may be taken by the other thread a moment later."""
-        with self._lock:
-            return list(self._waiting)
-
     def __len__(self) -> int:
         return len(self._waiting)
 

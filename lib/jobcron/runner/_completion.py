@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import TransactionSource
-from jobcron.database.retry import persistently
+from jobcron.database.retry import retry_in_transaction
 from jobcron.database.statements import execute
 from jobcron.database.trouble import is_lost, mark_refusal
 from jobcron.interfaces import JobStatus
@@ -59,7 +59,7 @@ def _find_out(database: TransactionSource, claim: Claim, error: DBAPIError) -> O
     written = set_aside(database, claim, stopped)
     if written is not None:
         return written
-    row = persistently(database, str(claim), lambda connection: _state(connection, claim))
+    row = retry_in_transaction(database, str(claim), lambda connection: _state(connection, claim))
     if row is not None and row == (JobStatus.COMPLETED, claim.token):
         return Completed(detail="the answer to the commit was lost")
     raise lost(claim)

@@ -8,15 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import NamedTuple
 
-from sqlalchemy.orm import Session
-
 from jobcron.database.database import TransactionSource
-from jobcron.database.sessions import ON_FAILED_ACTION
 from jobcron.database.trouble import causes_of
 from jobcron.queue.views import SourceView
 from jobcron.runner._backlog import Backlog
 from jobcron.runner._fence import fenced
 from jobcron.runner._keeper import Keeper, NoKeeper
+from jobcron.runner._sessions import JobSessions
 from jobcron.runner._timeline import Timeline
 
 
@@ -28,8 +26,8 @@ class RunContext(NamedTuple):
         source: whose jobs they are.
         around_job: returns the application's context manager, which is entered around a job.
         logger: of the script.
-        session: of the jobs.
-        statements: what was asked of the database in it.
+        sessions: of the jobs.
+        statements: what was asked of the database in them.
         keeper: looks after the job that runs, and hears signals.
     """
 
@@ -37,7 +35,7 @@ class RunContext(NamedTuple):
     source: SourceView
     around_job: Callable[[], AbstractContextManager[object]]
     logger: logging.Logger
-    session: Session
+    sessions: JobSessions
     statements: Timeline
     keeper: Keeper | NoKeeper
 
@@ -61,17 +59,17 @@ def run_context(
         grace_seconds: how long a job may go on after SIGTERM.
         on_failed_action: told of errors of actions after a commit.
     """
+    sessions = JobSessions(database, on_failed_action)
     with (
-        closing(database.session()) as session,
-        fenced(session),
+        closing(sessions.shared),
+        fenced(database, sessions.attempt),
         closing(Timeline(database.engine)) as statements,
     ):
-        session.info[ON_FAILED_ACTION] = on_failed_action
         keeper: Keeper | NoKeeper = NoKeeper()
         if not database.is_ambient:
             keeper = Keeper(database.companion, backlog, grace_seconds, logger)
         with keeper.at_work():
-            yield RunContext(database, source, around_job, logger, session, statements, keeper)
+            yield RunContext(database, source, around_job, logger, sessions, statements, keeper)
 
 
 def clear_frames(error: BaseException) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.orm import Session
 
+from jobcron.database.database import TransactionSource
 from jobcron.database.sessions import ATTEMPT
 from jobcron.database.statements import execute
 from jobcron.jobs.lease import Claim, lost
@@ -37,46 +38,48 @@ class Fenced(Protocol):
 
 
 @contextmanager
-def fenced(session: Session) -> Iterator[None]:
-    """Refuse every COMMIT of this session's work once the job that runs in it is not ours, inside the block.
+def fenced(database: TransactionSource, current: Callable[[], Fenced | None]) -> Iterator[None]:
+    """Refuse every COMMIT of a job's work once the job is not ours, inside the block.
 
-    Every COMMIT that SQLAlchemy sends on its connection passes the fence, the session's own or not, from the job's
-    first statement in the transaction on: a job begins with no transaction open. A COMMIT that is sent as raw SQL
-    passes none. The end of a savepoint needs none, since nothing is committed by it. In a test's own transaction
-    nothing is committed at all.
+    Every COMMIT that SQLAlchemy sends on the connection of its session passes the fence, the session's own or not,
+    from the job's first statement in the transaction on: a job begins with no transaction open. One that is
+    sent as raw SQL passes none; the end of a savepoint needs none, nothing is committed by it. In a test's own
+    transaction nothing is committed at all.
+
+    Args:
+        database: in whose sessions jobs work.
+        current: returns the attempt that runs, or None between attempts.
     """
-    bind = session.get_bind()
-
-    def note_connection(session: Session, transaction: object, connection: Connection) -> None:
-        attempt: Fenced | None = session.info.get(ATTEMPT)
-        is_ours = connection.engine.pool is bind.engine.pool  # a job may lead the session to another database
-        if attempt is not None and is_ours:
-            attempt.transaction_began(connection)
+    engine, session_class = database.engine, database.session_class
 
     def check(connection: Connection) -> None:
-        attempt: Fenced | None = session.info.get(ATTEMPT)
+        attempt = current()
         # After COMPLETED, which was fenced itself, the row is no longer RUNNING.
-        if attempt is None or not attempt.needs_fence(connection):
-            return
-        _pass_or_roll_back(connection, attempt)
+        if attempt is not None and attempt.needs_fence(connection):
+            _pass_or_roll_back(connection, attempt)
 
     def note_trouble(context: ExceptionContext) -> None:
-        attempt: Fenced | None = session.info.get(ATTEMPT)
-        error = context.sqlalchemy_exception
+        attempt, error = current(), context.sqlalchemy_exception
         if attempt is not None and error is not None:
             attempt.transaction_failed(context.connection, error)
 
-    event.listen(session, "after_begin", note_connection)
-    if not isinstance(bind, Engine):
-        yield
-        return
-    event.listen(bind, "commit", check)
-    event.listen(bind, "handle_error", note_trouble)
+    listeners: list[tuple[object, str, Callable[..., None]]] = [(session_class, "after_begin", _note_connection)]
+    if engine is not None:
+        listeners += [(engine, "commit", check), (engine, "handle_error", note_trouble)]
+    for listener in listeners:
+        event.listen(*listener)
     try:
         yield
     finally:
-        event.remove(bind, "commit", check)
-        event.remove(bind, "handle_error", note_trouble)
+        for listener in listeners:
+            event.remove(*listener)
+
+
+def _note_connection(session: Session, transaction: object, connection: Connection) -> None:
+    attempt: Fenced | None = session.info.get(ATTEMPT)
+    # A job may lead the session to another database.
+    if attempt is not None and connection.engine.pool is session.get_bind().engine.pool:
+        attempt.transaction_began(connection)
 
 
 def _pass_or_roll_back(connection: Connection, attempt: Fenced) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from jobcron.errors import ConfigurationError
-from jobcron.settings.instance import presented
 from jobcron.settings.named import find_named, import_module
 from jobcron.settings.settings import Settings
 
@@ -39,22 +38,24 @@ class Application:
 
 
 def load_application(settings: Settings) -> Application:
-    """Import the application that the configuration names.
+    """Import the application that the configuration names, with the tasks and functions that sections name.
+
+    Args:
+        settings: the instance's; the caller has presented them (`presented`), for modules that ask for them.
 
     Raises:
-        ConfigurationError: it cannot be imported.
+        ConfigurationError: something cannot be imported; see `find_named`.
     """
-    with presented(settings):
-        application = _loaded(settings)
-        if any(section.tasks is not None for section in settings.sections.values()):
-            from jobcron.steps.definitions import define_configured
+    application = _loaded(settings)
+    if any(section.tasks is not None for section in settings.sections.values()):
+        from jobcron.steps.definitions import define_configured
 
-            define_configured(settings)
-        if any(section.functions is not None for section in settings.sections.values()):
-            from jobcron.functions.configured import register_configured
+        define_configured(settings)
+    if any(section.functions is not None for section in settings.sections.values()):
+        from jobcron.functions.configured import register_configured
 
-            register_configured(settings)
-        return application
+        register_configured(settings)
+    return application
 
 
 def _loaded(settings: Settings) -> Application:

@@ -95,7 +95,7 @@ class Attempt:
         time_limit: float | None = None,
         must_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        claim, self.job = claimed
+        claim, self.job = claimed.claim, claimed.job
         row = self.job.row
         self.counts = Counts() if row is None else Counts(row.attempt_count, row.crash_count, row.max_retries)
         waited = None if row is None or self.counts.crashes else _waited(row)

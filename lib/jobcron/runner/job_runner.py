@@ -10,15 +10,17 @@ from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from jobcron.database.database import TransactionSource
-from jobcron.database.retry import insist
+from jobcron.database.retry import retry_in_session
 from jobcron.database.trouble import first_line
 from jobcron.errors import DatabaseUnavailable
+from jobcron.queue.detaching import detached
 from jobcron.queue.error_rules import members_of
-from jobcron.queue.loading import Claimed, load_all
+from jobcron.queue.loading import Claimed, Objects, load_claimed
 from jobcron.queue.outcome import Completed, Outcome
-from jobcron.reports.logs import TOLD
+from jobcron.reports.logs import NO_OOPS
 from jobcron.runner._backlog import Backlog, give_back
 from jobcron.runner._context import RunContext, run_context
 from jobcron.runner._executor import Executor
@@ -82,7 +84,7 @@ class JobRunner(SourceRunner):
             finally:
                 self.progress.close()
                 with suppress(Exception):  # on SQLite what goes back would wait for what it holds
-                    self._context.session.rollback()
+                    self._context.sessions.shared.rollback()
                 self._give_back()
         # Only now: until here a signal was noted, from here on it is raised.
         if self._context.keeper.from_keyboard:
@@ -104,8 +106,6 @@ class JobRunner(SourceRunner):
                 if self._backlog.has_returned() or self._backlog:
                     continue  # what the keeper had in its hands a moment ago may be ready
                 return
-            if not is_fresh and not entry.job.is_loaded_in(self._context.session):
-                entry = self._load_again(entry)
             if is_fresh or time.monotonic() < entry.claim.taken + self.lease_seconds / 3:
                 self._run_one(entry)
             else:
@@ -116,13 +116,20 @@ class JobRunner(SourceRunner):
 
     def _refill(self) -> Claimed | None:
         """Take the next jobs, and return the first of them."""
-        entries = self.take(self._context.session, self._must_stop)
+        shared = self._context.sessions.shared
+        entries = detached(shared, self.take(shared, self._must_stop))
         self._backlog.extend(entries[1:])
         return entries[0] if entries else None
 
     def _run_one(self, claimed: Claimed) -> None:
-        """Run one claimed job, and count it."""
-        session, known = self._context.session, len(self.oops_ids)
+        """Run one claimed job in a session of its own, and count it."""
+        with self._context.sessions.of(claimed) as session:
+            if claimed.objects is Objects.UNREAD:
+                claimed = self._load(claimed, session)
+            self._attempt(claimed, session)
+
+    def _attempt(self, claimed: Claimed, session: Session) -> None:
+        known = len(self.oops_ids)
         attempt = Attempt(claimed, session, self.lease_seconds, must_stop=self._must_stop)
         facts = attempt.facts
         self.observer.job_started(facts.class_name, facts.claim.id, facts.waited)
@@ -145,27 +152,23 @@ class JobRunner(SourceRunner):
             if isinstance(error, KeyboardInterrupt):
                 raise error
 
-    def _load_again(self, entry: Claimed) -> Claimed:
-        """Load what an earlier job has emptied or thrown out of the session, for this job and those behind it.
+    def _load(self, claimed: Claimed, session: Session) -> Claimed:
+        """Load a job in the session of its attempt.
 
         Raises:
             DatabaseUnavailable: the database went away; the job is among those that go back.
         """
-        session = self._context.session
-        claims = [claim for claim, job in (entry, *self._backlog.entries()) if not job.is_unloadable]
 
-        def load() -> list[Claimed]:
-            entries = load_all(self.source_view, session, claims)
-            session.commit()  # each job begins its own transaction
-            return entries
+        def load() -> Claimed:
+            loaded = load_claimed(self.source_view, session, claimed.claim)
+            session.commit()  # the job begins its own transaction
+            return loaded
 
         try:
-            first, *others = insist(session, f"{entry.claim} could not be loaded again", load)
+            return retry_in_session(session, f"{claimed.claim} could not be loaded", load)
         except BaseException:
-            self._backlog.extend([entry])
+            self._backlog.extend([claimed])
             raise
-        self._backlog.replace(others)
-        return first
 
     def _give_back(self) -> bool:
         """Release unstarted jobs; return False if the database refused, and their leases decide."""
@@ -174,7 +177,7 @@ class JobRunner(SourceRunner):
             return True
         except (DBAPIError, DatabaseUnavailable) as error:
             text, left = "%s claimed jobs wait for their leases to end: %s", len(self._backlog)
-            self.logger.warning(text, left, first_line(error), extra=TOLD)
+            self.logger.warning(text, left, first_line(error), extra=NO_OOPS)
             return False
 
     def _must_stop(self) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from zope.interface import implementer
 
 from jobcron.database.database import TransactionSource
-from jobcron.database.retry import insist
+from jobcron.database.retry import retry_in_session
 from jobcron.interfaces import IJobRunner
 from jobcron.jobs.hand_moves import worker_name
 from jobcron.jobs.lease import Claim
@@ -182,7 +182,7 @@ class SourceRunner(ABC):
             must_stop: tells whether the run was asked to stop.
         """
         failure = "no more jobs could be claimed"
-        return insist(session, failure, lambda: self.feed.take(session, must_stop))
+        return retry_in_session(session, failure, lambda: self.feed.take(session, must_stop))
 
     def count(self, class_name: str, *, is_completed: bool) -> None:
         """Count a job that has ended."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from jobcron.errors import DatabaseUnavailable, JobcronError, LockHeld, UserMistake
-from jobcron.reports.logs import TOLD, somebody_looks
+from jobcron.reports.logs import NO_OOPS, somebody_looks
 from jobcron.scripts import _outage
 
 TYPE_CHECKING = False
@@ -42,16 +42,16 @@ def exit_status_of(script: EndingScript, error: Exception | KeyboardInterrupt) -
         error: what ended it.
     """
     if isinstance(error, LockHeld):
-        _log(script).log(script.lock_held_level, "%s", error, extra=TOLD)
+        _log(script).log(script.lock_held_level, "%s", error, extra=NO_OOPS)
         return error.exit_status
     if isinstance(error, DatabaseUnavailable):
-        _log(script).log(_level_of_outage(script, error), "%s", error, extra=TOLD)
+        _log(script).log(_level_of_outage(script, error), "%s", error, extra=NO_OOPS)
         return error.exit_status
     if isinstance(error, UserMistake):
-        _log(script).error("%s", error, extra=TOLD)
+        _log(script).error("%s", error, extra=NO_OOPS)
         return error.exit_status
     if isinstance(error, KeyboardInterrupt):
-        _log(script).error("Stopped from the keyboard", extra=TOLD)
+        _log(script).error("Stopped from the keyboard", extra=NO_OOPS)
         return 1
     _report(script, error)
     return error.exit_status if isinstance(error, JobcronError) else 1
@@ -61,7 +61,7 @@ def end_outage(script: EndingScript) -> None:
     """Log that the database is available again, and forget the outage."""
     since = _outage.end(script.outage_file)
     if since is not None:
-        script.logger.warning("The database is there again; it was away since %s", since, extra=TOLD)
+        script.logger.warning("The database is there again; it was away since %s", since, extra=NO_OOPS)
 
 
 def _level_of_outage(script: EndingScript, error: DatabaseUnavailable) -> int:
@@ -75,7 +75,7 @@ def _log(script: EndingScript) -> logging.Logger:
     try:
         return script.logger
     except UserMistake as error:
-        script.logger.error("%s", error, extra=TOLD)  # standard error is there by now
+        script.logger.error("%s", error, extra=NO_OOPS)  # standard error is there by now
         return script.logger
 
 
@@ -84,13 +84,13 @@ def _report(script: EndingScript, error: Exception) -> None:
     from jobcron.reports.oops import globalErrorUtility, traceback_of
 
     text = globalErrorUtility.redactor.text(traceback_of(error))
-    _log(script).error("Unhandled exception\n%s", text.rstrip(), extra=TOLD)
+    _log(script).error("Unhandled exception\n%s", text.rstrip(), extra=NO_OOPS)
     try:
         if globalErrorUtility.error_dir is None:
             globalErrorUtility.configure(settings=script.settings)
         report = globalErrorUtility.raising(error, {"script_name": script.parser.prog})
     except Exception as failure:
-        script.logger.error("The OOPS report could not be made: %s", failure, extra=TOLD)
+        script.logger.error("The OOPS report could not be made: %s", failure, extra=NO_OOPS)
         return
     if report is not None:
         script.logger.info("%s", report["id"], extra={"oops_id": report["id"]})

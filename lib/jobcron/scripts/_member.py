@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from jobcron.scripts.cron_script import INFO
 from jobcron.scripts.job_script import JobCronScript
+from jobcron.settings.settings import LEVELS
 
 
 class MemberScript(JobCronScript):
     """A run of a section among others: that one of them still goes on from before is as it should be."""
 
-    lock_held_level = INFO
+    lock_held_level = LEVELS["INFO"]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jobcron.reports.logs import TOLD
+from jobcron.reports.logs import NO_OOPS
 
 
 class ProfileFile(NamedTuple):
@@ -64,4 +64,4 @@ def profiled(work: Callable[[], int | None], file: ProfileFile, logger: logging.
                     target.truncate(0)
                 target.write(marshal.dumps(profile.stats))
         except OSError as error:
-            logger.warning("The profile could not be written: %s: %s", file.path, error.strerror, extra=TOLD)
+            logger.warning("The profile could not be written: %s: %s", file.path, error.strerror, extra=NO_OOPS)

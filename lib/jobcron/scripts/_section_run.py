@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from jobcron.database.database import Database, TransactionSource
+from jobcron.database.database import TransactionSource
 from jobcron.database.runs import EndedRun, is_due, record_run
 from jobcron.database.trouble import INSUFFICIENT_PRIVILEGE, first_line, sqlstate_of
 from jobcron.database.version import check_schema
@@ -20,7 +20,7 @@ from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.jobs import known_types
 from jobcron.queue.ready_count import count_ready
 from jobcron.queue.views import SourceView
-from jobcron.reports.logs import TOLD
+from jobcron.reports.logs import NO_OOPS
 from jobcron.reports.mail import Outbox, post
 from jobcron.reports.metrics import Observer, observed
 from jobcron.reports.oops import globalErrorUtility
@@ -124,8 +124,8 @@ def _prepare(database: TransactionSource, order: Order, source: Any) -> bool:
     found_unclaimed = False
     sources = known_types.registered_sources(order.settings.source_names())
     with database.begin(writing=False) as connection:
-        if isinstance(database, Database):
-            check_schema(connection, f"{database.describe()} ({database.origin})", order.logger)
+        if not database.is_ambient:
+            check_schema(connection, database.where, order.logger)
         known = known_types.is_known(connection, sources)
         # Intervals of the clock: of a busy section a run is always recent, and one is the first in each of these.
         if is_due(connection, order.section.name, time.time() % order.settings.activity_interval):
@@ -147,7 +147,7 @@ def _warn_of_unclaimed(connection: Connection, logger: logging.Logger, source: A
             "%s pending jobs of the type %s, which no class of this application has.",
             pending,
             name,
-            extra=TOLD,
+            extra=NO_OOPS,
         )
     return bool(found)
 
@@ -165,7 +165,7 @@ def _record(database: TransactionSource, order: Order, runner: SourceRunner, int
         with database.begin() as connection:
             record_run(connection, ended, interval)
     except (DBAPIError, DatabaseUnavailable) as error:
-        order.logger.warning("The row of this run could not be written: %s", first_line(error), extra=TOLD)
+        order.logger.warning("The row of this run could not be written: %s", first_line(error), extra=NO_OOPS)
 
 
 def _observed(order: Order) -> AbstractContextManager[Observer]:
@@ -185,7 +185,7 @@ def _count_ready(database: TransactionSource, order: Order, source: Any, observe
             ready = count_ready(connection, dotted_name(source))
         observer.ready_counted(ready.count, ready.oldest_seconds)
     except (DBAPIError, DatabaseUnavailable) as error:
-        order.logger.warning("The ready jobs could not be counted: %s", first_line(error), extra=TOLD)
+        order.logger.warning("The ready jobs could not be counted: %s", first_line(error), extra=NO_OOPS)
 
 
 def _address_mail(database: TransactionSource, settings: Settings) -> None:

@@ -15,6 +15,7 @@ import time
 from jobcron.errors import ConfigurationError
 from jobcron.scripts.options import CommandLine, log_file, profile_file
 from jobcron.settings import instance
+from jobcron.settings.settings import LEVEL_STEP, LEVELS
 
 TYPE_CHECKING = False
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jobcron.settings.settings import Settings
-
-INFO, WARNING, LEVEL_STEP = 20, 30, 10
 
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
 """Errors of the machine, which no option can mend."""
@@ -49,7 +48,7 @@ class CronScript:
     takes_lock = True
     """Whether there may be one run at a time only, by `lock_name`."""
 
-    lock_held_level = WARNING
+    lock_held_level = LEVELS["WARNING"]
     """At which level a held lock is told: no error, a run may well last longer than cron waits."""
 
     def __init__(
@@ -117,7 +116,7 @@ class CronScript:
             from jobcron.settings.secrets import hide
 
             hide(self._settings.secrets() if self._settings is not None else ())
-            level = max(1, INFO + LEVEL_STEP * (self.options.quiet - self.options.verbose))
+            level = max(1, LEVELS["INFO"] + LEVEL_STEP * (self.options.quiet - self.options.verbose))
             with_time = self._settings is None or not self._settings.instance.startswith("testrunner")
             self._logger = set_up_log(level, with_time)
             if self.options.log_file is not None:
@@ -212,12 +211,12 @@ class CronScript:
 
         verdict = Control(settings.cron_control).ask(self.lock_name)
         if verdict.is_problem:
-            from jobcron.reports.logs import TOLD
+            from jobcron.reports.logs import NO_OOPS
 
-            self.logger.error("%s", verdict.reason, extra=TOLD)
+            self.logger.error("%s", verdict.reason, extra=NO_OOPS)
         elif not verdict.is_enabled:
             self.logger.info("%s", verdict.reason)
-        elif self.options.verbose or (self.options.log_file and self.options.log_file[0] < INFO):
+        elif self.options.verbose or (self.options.log_file and self.options.log_file[0] < LEVELS["INFO"]):
             # else the log is not even set up
             self.logger.debug("%s", verdict.reason)
         return verdict.is_enabled

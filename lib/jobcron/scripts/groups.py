@@ -175,10 +175,10 @@ class ProcessJobSources(CronScript):
 
     def _tell(self, children: Children, round_: Round) -> int:
         """Say which sections failed, and return the exit status."""
-        from jobcron.reports.logs import TOLD, somebody_looks
+        from jobcron.reports.logs import NO_OOPS, somebody_looks
 
         for name, reason in children.unstartable.items():
-            self.logger.error("No process could be started for %s: %s", name, reason, extra=TOLD)
+            self.logger.error("No process could be started for %s: %s", name, reason, extra=NO_OOPS)
         if children.received:
             left = len(round_.sections) - len(children.statuses) - len(children.unstartable)
             self.logger.info("Stopped by a signal; %d sections were not started.", left)
@@ -190,7 +190,7 @@ class ProcessJobSources(CronScript):
             # A database that is still away is nothing new: cron would mail it every minute.
             is_known = all(round_.is_known_outage(name) for name in failed) and not somebody_looks()
             log = self.logger.debug if is_known else self.logger.error
-            log("%d of %d sections failed: %s.", len(failed), round_.chosen, names, extra=TOLD)
+            log("%d of %d sections failed: %s.", len(failed), round_.chosen, names, extra=NO_OOPS)
         if signal.SIGINT in children.received:
             raise KeyboardInterrupt
         return 1 if failed else 0

@@ -97,7 +97,7 @@ class JobCronScript(CronScript):
         from jobcron.runner.garbage import ImportsForGood
 
         is_first = "jobcron.scripts._section_run" not in sys.modules  # a process may run a script again and again
-        with instance.presented(self.settings):
+        with instance.presented(self.settings):  # again, since tests call main() directly
             with ImportsForGood(is_ours=is_first and not self.in_test):
                 from jobcron.database.sessions import ambient_session
                 from jobcron.scripts._section_run import import_application, run_section

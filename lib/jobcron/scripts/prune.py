@@ -42,7 +42,7 @@ class PruneJobs(CronScript):
         database = Database(settings.database_url, origin=settings.database_origin)
         with SignalHandlers({signal.SIGTERM: self._stop}), closing(database):
             with database.begin(writing=False) as connection:
-                check_schema(connection, f"{database.describe()} ({database.origin})", self.logger)
+                check_schema(connection, database.where, self.logger)
             dry_run: bool = self.options.dry_run
             Pruner(database, settings, self.logger, dry_run, lambda: self._is_stopping).prune()
             if settings.keep_oopses is not None and not self._is_stopping:

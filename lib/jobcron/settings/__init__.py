@@ -1,6 +1,6 @@
-"""What an instance says: its configuration, read and checked, and what may not be shown.
+"""The configuration of an instance: found, read, checked, and kept secret where need be.
 
-Doors: `instance.load_settings` finds and reads an instance; `settings` are its typed values, `compiled` their
-quick form for a tick; `trust` and `directories` refuse places that others may write; `secrets` blots out what
-is secret; `named` looks up what a configuration names. Below this room are only `errors` and `interfaces`.
+Doors: `instance.load_settings` finds and reads an instance; `settings` has its typed values, `reading` the checks;
+`trust` and `directories` refuse places that others may write, and write files whole; `secrets` hides passwords;
+`named` imports what a configuration names; `database_url` reads URLs. Below are only `errors` and `interfaces`.
 """

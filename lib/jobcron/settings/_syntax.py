@@ -115,7 +115,7 @@ def _entry(place: str, line: str, section: str, reserved: Sequence[str]) -> Entr
         raise ConfigurationError(f"{place}: expected a section, a key with its value, or a comment, found neither")
     if not section:
         raise ConfigurationError(f"{place}: expected a section before the key {match[1]}")
-    return Entry(section, match[1], match[2], 0)
+    return Entry(section, match[1], match[2].rstrip(), 0)
 
 
 def _check_indented(place: str, line: str, current: Entry, keys: Container[str]) -> None:

@@ -26,7 +26,10 @@ SECTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 """What the name of a section, a lock or a prefix may look like, before it meets a path."""
 
 LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
-"""As logging has them, whose import would be a good part of a tick."""
+"""The levels of the log. Those of logging, whose import would take a good part of a tick."""
+
+LEVEL_STEP = 10
+"""By how much each ``-v`` lowers the level, and each ``-q`` raises it."""
 
 
 class Section(NamedTuple):

@@ -59,7 +59,7 @@ class Deaths:
     def _write(self, attempt: Attempt, reason: BaseException) -> Outcome:
         """Write the outcome of an attempt that `reason` ended, and tell of it; the job is loaded here for that."""
         with closing(self._database.session()) as session:
-            _, job = load_claimed(self._source, session, attempt.claim)
+            job = load_claimed(self._source, session, attempt.claim).job
             attempt.loaded_again(job, session)
             session.commit()
             try:

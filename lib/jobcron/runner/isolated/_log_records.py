@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from jobcron.reports.alarm import HANDLED, is_alarming
-from jobcron.reports.logs import TOLD
+from jobcron.reports.logs import NO_OOPS
 from jobcron.reports.oops import traceback_of
 from jobcron.runner.isolated._messages import Message
 from jobcron.settings.secrets import cut
@@ -69,5 +69,5 @@ def record_of(message: Message) -> logging.LogRecord:
     if message["is_shown"]:
         record.exc_text = (message["traceback"] or "").rstrip("\n")
     if message["is_told"]:
-        vars(record).update(TOLD)
+        vars(record).update(NO_OOPS)
     return record

@@ -1,0 +1,221 @@
+"""Nothing read in one transaction is trusted in the next, and no committed change of others is overwritten.
+
+A job's session keeps what it has loaded when a transaction ends, so that a job may read, work outside for
+minutes and hold nothing meanwhile. When its next transaction begins, what an earlier one read is forgotten and
+read again where it is used. A change that was made to such an object in between, or made without reading it
+again, is compared with the row before it is written, under the row's lock: where somebody else was first, the
+job is interrupted, and runs again on fresh rows.
+
+What is compared are the columns that the job changes; a row that the job deletes must be as it was read. Bulk
+statements (``update(…)``) are compared with nothing: they say themselves what they rely on.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, event, inspect, select
+from sqlalchemy.ext.mutable import Mutable
+from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session, SessionTransaction
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.base import NO_VALUE
+
+from jobcron.database.trouble import Interruption, mark
+from jobcron.errors import ChangedMeanwhile
+
+KEY = "jobcron_freshness"
+"""Of a session's info."""
+
+
+class Earlier:
+    """What a session has read in earlier transactions.
+
+    Attributes:
+        copies: of values that change in place, such as JSON, as they were when the last transaction ended.
+        read: for each object what its columns were: the value itself, and one to compare with the row.
+        forgotten: for each object what this transaction reads again where it is used. What it did not read is put
+            back at its end: it can be read between two transactions, as before.
+        has_bulk_changes: whether this transaction changed rows past their objects.
+        rows: the objects themselves. What is forgotten refers to them no more, and the session does so weakly.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[object] = []
+        self.forgotten: WeakKeyDictionary[InstanceState[Any], dict[str, Any]] = WeakKeyDictionary()
+        self.has_bulk_changes = False
+        self.copies: WeakKeyDictionary[InstanceState[Any], dict[str, Any]] = WeakKeyDictionary()
+        self.read: WeakKeyDictionary[InstanceState[Any], dict[str, tuple[Any, Any]]] = WeakKeyDictionary()
+
+
+    def clear(self) -> None:
+        """Know nothing any more."""
+        self.copies.clear()
+        self.read.clear()
+        self.forgotten.clear()
+        self.rows.clear()
+        self.has_bulk_changes = False
+
+
+def keep_fresh(session_class: type[Session]) -> None:
+    """Make the sessions of a class read again, in each transaction, what an earlier one has read."""
+    event.listen(session_class, "after_begin", _begin)
+    event.listen(session_class, "do_orm_execute", _note_bulk_change)
+    event.listen(session_class, "before_flush", _before_flush)
+    event.listen(session_class, "after_flush", _after_flush)
+    event.listen(session_class, "after_commit", note_values)
+    event.listen(session_class, "after_soft_rollback", _after_rollback)
+
+
+def note_values(session: Session) -> None:
+    """Remember values that may change in place; called when a transaction has ended and its objects stay."""
+    if session.get_nested_transaction() is not None:
+        return
+    earlier = _earlier(session)
+    if not earlier.has_bulk_changes:
+        _put_back(session, earlier)
+    earlier.clear()
+    for state in session.identity_map.all_states():
+        copies = {k: deepcopy(v) for k, v in state.dict.items() if isinstance(v, Mutable)}
+        if copies:
+            earlier.copies[state] = copies
+
+
+def _begin(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    """Forget what earlier transactions have read, but for what the job has changed since."""
+    if transaction.nested:
+        return
+    earlier = _earlier(session)
+    earlier.rows = list(session.identity_map.values())
+    for row in earlier.rows:
+        state: InstanceState[Any] = inspect(row)
+        changed, loaded = state.committed_state, state.dict
+        columns, others, links = _keys(state.mapper)
+        copies = earlier.copies.get(state, {})
+        read = {}
+        stale = [key for key in others if key in loaded and key not in changed]
+        forgotten = {key: loaded[key] for key in stale if key in links}
+        for key in columns:
+            if key in changed:
+                value = loaded.get(key) if changed[key] is NO_VALUE else changed[key]
+                if key in copies or changed[key] is not NO_VALUE:  # else it was never read
+                    read[key] = (value, copies.get(key, value))
+            elif key in loaded:
+                read[key] = (loaded[key], copies.get(key, loaded[key]))
+                if not isinstance(loaded[key], Mutable):  # somebody may hold it, and change it yet
+                    stale.append(key)
+                    forgotten[key] = loaded[key]
+        earlier.read[state], earlier.forgotten[state] = read, forgotten
+        if stale:
+            session.expire(row, stale)
+
+
+def _note_bulk_change(execution: ORMExecuteState) -> None:
+    if execution.is_update or execution.is_delete or execution.is_insert:
+        _earlier(execution.session).has_bulk_changes = True
+
+
+def _put_back(session: Session, earlier: Earlier) -> None:
+    """Give objects back what this transaction did not read again."""
+    for state, values in earlier.forgotten.items():
+        row = state.obj()
+        if row is None or row not in session:
+            continue
+        written, (_, _, links) = _made_by_server(state.mapper), _keys(state.mapper)
+        for key, value in values.items():
+            if key in state.dict or key in written:
+                continue
+            if key in links and value is not None and value not in session:
+                continue  # deleted in this transaction
+            set_committed_value(row, key, value)
+
+
+def _before_flush(session: Session, context: object, instances: object) -> None:
+    if not (session.dirty or session.deleted):
+        return
+    session.connection()  # begins the transaction, if there is none yet
+    read = _earlier(session).read
+    for row in (*session.dirty, *session.deleted):
+        state: InstanceState[Any] = inspect(row)
+        known = read.get(state)
+        if not known:
+            continue
+        is_deleted = row in session.deleted
+        keys = [key for key in known if is_deleted or _is_from_earlier(state, key, known[key][0])]
+        if keys:
+            _compare(session, state, {key: known[key][1] for key in keys})
+
+
+def _is_from_earlier(state: InstanceState[Any], key: str, value: Any) -> bool:
+    """Tell whether a column is changed, and was not read in this transaction before."""
+    before = state.committed_state.get(key, state)
+    return before is NO_VALUE or before is value
+
+
+def _compare(session: Session, state: InstanceState[Any], expected: dict[str, Any]) -> None:
+    """Lock a row, and compare columns with what was read of them.
+
+    Raises:
+        ChangedMeanwhile: they are not the same any more.
+    """
+    mapper = state.mapper
+    entity: Any = mapper.class_
+    attributes = [getattr(entity, key) for key in expected]
+    identity = state.identity or ()
+    ours = [attribute == value for attribute, value in zip(_primary_key(mapper), identity, strict=True)]
+    found = session.execute(select(*attributes).where(*ours).with_for_update(key_share=True)).first()
+    if found is None:
+        raise _changed(f"another session deleted {entity.__name__} {state.identity} after this job had read it")
+    for (key, value), now in zip(expected.items(), found, strict=True):
+        if not mapper.columns[key].type.compare_values(value, now):
+            raise _changed(
+                f"another session changed {key} of {entity.__name__} {state.identity} after this job had read it"
+            )
+
+
+def _changed(text: str) -> ChangedMeanwhile:
+    error = ChangedMeanwhile(text)
+    mark(error, Interruption.CHANGED_MEANWHILE)
+    return error
+
+
+def _after_flush(session: Session, context: object) -> None:
+    """What is written is known; the row is locked until the transaction ends."""
+    read = _earlier(session).read
+    for row in session.dirty:
+        state: InstanceState[Any] = inspect(row)
+        for key in [k for k in read.get(state, ()) if k in state.committed_state]:
+            del read[state][key]
+
+
+def _after_rollback(session: Session, previous: SessionTransaction) -> None:
+    if not previous.nested:
+        _earlier(session).clear()
+
+
+def _earlier(session: Session) -> Earlier:
+    known: Earlier = session.info.setdefault(KEY, None) or Earlier()
+    session.info[KEY] = known
+    return known
+
+
+@cache
+def _keys(mapper: Mapper[Any]) -> tuple[list[str], list[str], set[str]]:
+    """Return the names of columns but for the primary key, of relationships, and of those that lead to one row."""
+    keys = {mapper.get_property_by_column(column).key for column in mapper.primary_key}
+    columns = [attribute.key for attribute in mapper.column_attrs if attribute.key not in keys]
+    links = {relationship.key for relationship in mapper.relationships if not relationship.uselist}
+    return columns, [relationship.key for relationship in mapper.relationships], links
+
+
+@cache
+def _made_by_server(mapper: Mapper[Any]) -> set[str]:
+    """Return the names of columns that the database itself writes at an UPDATE."""
+    return {a.key for a in mapper.column_attrs if any(c.server_onupdate is not None for c in a.columns)}
+
+
+@cache
+def _primary_key(mapper: Mapper[Any]) -> list[Any]:
+    return [getattr(mapper.class_, mapper.get_property_by_column(column).key) for column in mapper.primary_key]

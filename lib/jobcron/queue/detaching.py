@@ -1,0 +1,65 @@
+"""Give each job of a batch objects that are its own, so that it can have a session of its own.
+
+A batch is loaded by a few statements, in one session. From there each job takes what it refers to along. Jobs that
+refer to the same object get a copy each: one may change it, and be rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.ext.mutable import Mutable
+from sqlalchemy.orm import InstanceState, Session
+
+from jobcron.queue.loading import Claimed, Objects
+
+
+def detached(session: Session, entries: list[Claimed]) -> list[Claimed]:
+    """Empty a session; return the jobs that were loaded in it, each with objects of its own.
+
+    Where a class has loaded more than what its jobs refer to, nobody knows which of them uses it: then each job is
+    loaded again in its own session.
+
+    Args:
+        session: between two transactions; nothing in it is changed.
+        entries: jobs that were loaded in it, or belong to it.
+    """
+    if any(entry.objects is Objects.SHARED for entry in entries):
+        return entries
+    everything = {id(row) for row in session.identity_map.values()}
+    parts = [dict(_reached(entry.job.rows())) for entry in entries]
+    session.expunge_all()
+    if everything - {number for part in parts for number in part}:
+        return [entry._replace(objects=Objects.UNREAD) for entry in entries]
+    taken: set[int] = set()
+    found = []
+    for entry, part in zip(entries, parts, strict=True):
+        found.append(entry if taken.isdisjoint(part) else _with_copies(entry))
+        taken |= part.keys()
+    return found
+
+
+def _reached(rows: Iterable[object]) -> Iterator[tuple[int, object]]:
+    """Iterate over rows and what is loaded of that they refer to, each with its id."""
+    for row in rows:
+        state: InstanceState[Any] = inspect(row)
+        yield id(row), row
+        for other, _, _, _ in state.mapper.cascade_iterator("save-update", state):
+            yield id(other), other
+
+
+def _with_copies(entry: Claimed) -> Claimed:
+    """Return a job with copies of the objects that it refers to; nothing is asked of the database."""
+    with Session() as scratch:
+        copy = entry.job.copied(lambda row: scratch.merge(row, load=False))
+        for row in list(scratch.identity_map.values()):
+            state: InstanceState[Any] = inspect(row)
+            for key, value in list(state.dict.items()):
+                if isinstance(value, Mutable):  # it would change in both
+                    state.dict[key] = own = deepcopy(value)
+                    own._parents[state] = key
+        scratch.expunge_all()
+    return entry._replace(objects=Objects.UNREAD) if copy is None else entry._replace(job=copy)
