@@ -57,10 +57,10 @@ def test_each_job_has_its_objects_in_its_own_session(instance: Instance, monkeyp
 def test_a_class_that_loads_more_than_its_rows_refer_to_works_in_its_own_session(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = ActJob.load.__func__
+    load: Any = ActJob.load
 
     def load_more(cls: type[ActJob], session: Any, job_ids: list[int]) -> Any:
-        jobs = load(cls, session, job_ids)
+        jobs = load(session, job_ids)
         for job in jobs.values():
             job.extra = session.scalars(select(Foo).order_by(Foo.id.desc())).first()
         return jobs

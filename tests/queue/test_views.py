@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy.orm import Session
 from zope.interface import implementer
 
 from fooapp import ActJob
@@ -193,13 +192,11 @@ def test_a_source_without_load_is_asked_job_by_job(instance: Instance) -> None:
         missing.job.run()
 
 
-def test_a_view_knows_the_row_and_whether_it_is_loaded(instance: Instance) -> None:
+def test_a_view_knows_the_rows_that_the_job_holds(instance: Instance) -> None:
     number = instance.act()
     with instance.database.session() as session:
         view = load_claimed(SourceView(ActJob), session, Claim(number, 1)).job
         assert view.row is not None
         assert view.row.id == number
-        assert view.is_loaded_in(session)
-        assert not view.is_loaded_in(Session())
-        session.expire_all()
-        assert not view.is_loaded_in(session)
+        job: Any = view.job
+        assert view.rows() == [job.context, view.row]

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from jobcron.database._engine import BUSY_SECONDS, IMMEDIATE, make_engine
-from jobcron.database.job_session import OwnedSession, job_session_class
+from jobcron.database.sessions import OwnedSession, job_session_class
 from jobcron.database.statements import be_brief
 from jobcron.database.trouble import first_line, trouble_of
 from jobcron.errors import ConfigurationError, DatabaseUnavailable

@@ -197,11 +197,7 @@ class RunnableView(View):
         return [] if self.row is None else [self.row]
 
     def copied(self, copy: Callable[[Any], Any]) -> RunnableView | None:
-        """Return the job made anew around copies of its rows; None where nobody knows how that is done.
-
-        Args:
-            copy: returns the copy of a row.
-        """
+        """Return the job made anew around what `copy` makes of its rows; None where nobody knows how."""
         job = self.job
         if not isinstance(job, BaseRunnableJob):
             return None

@@ -233,9 +233,13 @@ def test_a_thread_that_a_job_leaves_behind_writes_into_no_other_job(instance: In
     def write(session: Any, foo: Any) -> None:
         go_on.wait(30)
         foo.name = "changed by a thread"
-        for attempt in (lambda: session.add(Ledger(job=0, attempt=0)), lambda: session.execute(text("SELECT 1"))):
+        uses: list[Callable[[], object]] = [
+            lambda: session.add(Ledger(job=0, attempt=0)),
+            lambda: session.execute(text("SELECT 1")),
+        ]
+        for use in uses:
             try:
-                attempt()
+                use()
             except BaseException as error:
                 errors.append(error)
         done.set()
