@@ -1,0 +1,60 @@
+"""The feed of a class of jobs: how many it claims at once, and which jobs come first."""
+
+from __future__ import annotations
+
+import pytest
+
+from feeds import feed_of, make, take
+from fooapp import ActJob
+from instances import Instance
+from jobcron.queue.type_feed import smoothed
+
+
+def test_the_first_batch_is_one_job_and_quick_jobs_make_the_next_ones_larger(instance: Instance) -> None:
+    make(instance, ActJob, 41)
+    feed = feed_of(instance, ActJob, batch_size=20)
+    sizes = []
+    while jobs := take(instance, feed):
+        sizes.append(len(jobs))
+        feed.took(0.001)
+    assert sizes == [1, 4, 16, 20]
+
+
+def test_where_jobs_take_long_no_more_than_a_second_of_work_is_claimed(instance: Instance) -> None:
+    make(instance, ActJob, 41)
+    feed = feed_of(instance, ActJob)
+    take(instance, feed)
+    feed.took(0.3)  # three of them make a second
+    assert len(take(instance, feed)) == 3
+    feed.took(60.0)
+    assert len(take(instance, feed)) == 1
+
+
+def test_nothing_is_learned_before_a_job_has_ended(instance: Instance) -> None:
+    make(instance, ActJob, 5)
+    feed = feed_of(instance, ActJob)
+    assert [len(take(instance, feed)) for _ in range(3)] == [1, 1, 1]
+
+
+@pytest.mark.feature("LP-23")
+def test_jobs_whose_process_died_come_first_and_one_at_a_time(instance: Instance) -> None:
+    dead = [instance.act() for _ in range(2)]
+    waiting = instance.act(priority=0)
+    instance.query(
+        "UPDATE jobcron_job SET status = 1, lease_token = 1, attempt_count = 1, lease_expires = date_created "
+        f"WHERE id <= {dead[-1]}"
+    )
+    for job in dead:
+        instance.end_lease(job)
+    feed = feed_of(instance, ActJob)
+    assert [take(instance, feed) for _ in range(4)] == [[dead[0]], [dead[1]], [waiting], []]
+    assert [instance.row(job).crash_count for job in (*dead, waiting)] == [1, 1, 0]
+
+
+def test_what_a_job_takes_is_smoothed_over_the_last_ones() -> None:
+    assert smoothed(None, 5.0) == 5.0
+    known = 10.0
+    for _ in range(20):
+        known = smoothed(known, 1.0)
+    assert known == pytest.approx(1.0, abs=0.01)
+    assert 1.0 < smoothed(1.0, 2.0) < 2.0
