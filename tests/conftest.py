@@ -16,6 +16,7 @@ import fooapp
 import guestapp
 import health_checks
 import steps_jobs
+from failed_at_once import show_failures_at_once
 from fooapp import Foo
 from guestapp import Customer
 from instances import FUNCTIONS, Instance
@@ -184,6 +185,12 @@ def quiet(instance: Instance) -> Instance:
     assert len(instance.query("SELECT name FROM jobcron_run")) == 2
     instance.database.close()
     return instance
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Print the names of tests that fail as they fail."""
+    show_failures_at_once(config)
 
 
 def pytest_collection_finish() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
+import re
 
 import pytest
 
 import jobcron
-from jobcron import errors
+from jobcron import Interrupted, InvalidTransition, JobStatus, LeaseLost, RetryableJobError, errors
 from jobcron.errors import JobcronError, UserMistake
 
 CLASSES = {
@@ -49,3 +51,56 @@ def test_what_interrupts_a_job_is_no_exception_that_a_job_catches_by_chance() ->
     for error in (errors.Interrupted, errors.LeaseLost):
         assert not issubclass(error, Exception)
     assert issubclass(UserMistake, JobcronError)
+
+
+LINE = re.compile(r"^(?P<indent>[ │]*)(?:[├└]── )?(?P<name>[A-Z]\w+)(?:  |$)(?:.*\(exit (?P<status>\d)\))?")
+
+
+def drawn() -> dict[str, tuple[str, str | None]]:
+    """Return the parent and the exit status of each error in the drawing."""
+    found: dict[str, tuple[str, str | None]] = {}
+    above: dict[int, str] = {}
+    for line in str(errors.__doc__).partition("::\n")[2].splitlines():
+        if match := LINE.match(line):
+            depth = match.start("name")
+            above = {place: name for place, name in above.items() if place < depth}
+            if above:
+                found[match["name"]] = (above[max(above)], match["status"])
+            above[depth] = match["name"]
+    return found
+
+
+def error_class(name: str) -> type[BaseException]:
+    """Return an error of ours or of Python's."""
+    found: type[BaseException] = getattr(errors, name, None) or getattr(builtins, name)
+    return found
+
+
+def test_every_error_is_where_the_drawing_has_it() -> None:
+    ours = {name for name, thing in vars(errors).items() if isinstance(thing, type)}
+    assert ours == set(drawn())
+    for name, (parent, _) in drawn().items():
+        assert error_class(name).__bases__ == (error_class(parent),), name
+
+
+def test_scripts_leave_with_the_status_that_the_drawing_says() -> None:
+    statuses = {name: int(status) for name, (_, status) in drawn().items() if status}
+    assert statuses
+    assert {name: getattr(errors, name).exit_status for name in statuses} == statuses
+
+
+@pytest.mark.parametrize("error", [Interrupted, LeaseLost])
+def test_a_job_that_excepts_exceptions_does_not_swallow_what_ends_its_attempt(error: type[BaseException]) -> None:
+    assert not issubclass(error, Exception)
+
+
+def test_a_move_that_is_refused_names_both_statuses() -> None:
+    error = InvalidTransition(JobStatus.COMPLETED, JobStatus.RUNNING)
+    assert str(error) == "Transition from Completed to Running is invalid."
+    assert (error.current, error.requested) == (JobStatus.COMPLETED, JobStatus.RUNNING)
+
+
+def test_a_retry_may_say_when_and_whether_it_counts() -> None:
+    assert (RetryableJobError("later").seconds, RetryableJobError("later").ignore_retry) == (None, False)
+    error = RetryableJobError("later", seconds=5, ignore_retry=True)
+    assert (str(error), error.seconds, error.ignore_retry) == ("later", 5, True)

@@ -1,4 +1,4 @@
-"""The files that say what each database role may do."""
+"""What each role may do: read from files, its groups' rights included; every mistake is named with its place."""
 
 from __future__ import annotations
 
@@ -6,73 +6,87 @@ from pathlib import Path
 
 import pytest
 
-from jobcron import ConfigurationError
-from jobcron.database.roles import OWN_FILE, read_roles, rights_of
+from instances import Instance
+from jobcron import ConfigurationError, load_settings
+from jobcron.database.roles import OWN_FILE, read_roles, rights_of, roles_of
+
+FILE = """
+[shop_reader]
+type = group
+goods = select
+
+[shop_writer]
+type = group
+groups = shop_reader
+goods = INSERT, update
+
+[clerk]
+type = user
+groups = shop_writer, jobcron_creator
+stock.shelf = DELETE
+"""
 
 
-def written(folder: Path, text: str) -> str:
+def write(folder: Path, content: str) -> str:
+    """Write a file of roles, and return its path."""
     path = folder / "security.cfg"
-    path.write_text(text)
+    path.write_text(content)
     return str(path)
 
 
+@pytest.mark.feature("LP-13")
 def test_a_role_has_its_own_rights_and_those_of_its_groups(tmp_path: Path) -> None:
-    path = written(
-        tmp_path,
-        "[readers]\ntype=group\nfoo = SELECT\n"
-        "[writers]\ntype=group\ngroups=readers\nfoo = insert, UPDATE\nshop.bar = DELETE\n"
-        "[runner]\ntype=user\ngroups=writers\nbaz = SELECT\n",
-    )
-    roles = read_roles([path])
-    assert roles["runner"].may_log_in
-    assert not roles["writers"].may_log_in
-    assert rights_of(roles, "runner") == {
-        "foo": {"SELECT", "INSERT", "UPDATE"},
-        "shop.bar": {"DELETE"},
-        "baz": {"SELECT"},
-    }
+    roles = read_roles([OWN_FILE, write(tmp_path, FILE)])
+    clerk = roles["clerk"]
+    assert (clerk.may_log_in, clerk.groups) == (True, ("shop_writer", "jobcron_creator"))
+    assert not roles["shop_writer"].may_log_in
+    rights = rights_of(roles, "clerk")
+    assert rights["stock.shelf"] == {"DELETE"}
+    assert rights["goods"] == {"SELECT", "INSERT", "UPDATE"}
+    assert rights["jobcron_job"] == rights_of(roles, "jobcron_creator")["jobcron_job"] != set()
 
 
-def test_our_own_file_is_read_and_names_our_tables_only() -> None:
-    roles = read_roles([OWN_FILE])
-    tables = {right.table for role in roles.values() for right in role.rights}
-    assert tables
-    assert all(table.startswith("jobcron_") for table in tables)
+@pytest.mark.feature("LP-13")
+def test_an_instance_has_our_roles_and_its_applications(instance: Instance) -> None:
+    ours = set(read_roles([OWN_FILE]))
+    assert {"jobcron_runner", "jobcron_creator", "jobcron_reader", "jobcron_pruner"} <= ours
+    assert set(roles_of(load_settings(str(instance.path)))) == ours
+    instance.configure(f"security_cfg: {write(instance.path, FILE)}")
+    assert set(roles_of(load_settings(str(instance.path)))) == {*ours, "shop_reader", "shop_writer", "clerk"}
 
 
+@pytest.mark.feature("LP-13", "LP-29")
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("content", "said"),
     [
-        ("[a]\nfoo = SELECT\n", "[a], key type: expected user or group, got: nothing"),
-        ("[a]\ntype=admin\n", "[a], key type: expected user or group, got: admin"),
-        ("[a]\ntype=user\nfoo = READ\n", "key foo: expected some of SELECT, INSERT, UPDATE, DELETE, got: READ"),
-        ("[a]\ntype=user\nfoo; drop = SELECT\n", "expected the name of a table, or schema.table"),
-        ("[a]\ntype=user\ngroups=b\n", "[a], key groups: expected groups of"),
-        ("[a]\ntype=group\ngroups=b\n[b]\ntype=group\ngroups=a\n", "a group cannot be in itself: a in b in a"),
-        ("[1a]\ntype=user\n", "expected a letter, then letters, digits, _ and -, 64 at most"),
-        ("foo = SELECT\n", "File contains no section headers"),
+        ("[r]\ntype = role\n", r"section \[r\], key type: expected user or group, got: role$"),
+        (
+            "[r]\ntype = user\ngoods = SELECT, LOOK\n",
+            r"section \[r\], key goods: expected some of SELECT",
+        ),
+        ("[r]\ntype = user\ngoods; = SELECT\n", r"key goods;: expected the name of a table, or schema\.table$"),
+        ("[a]\ntype = user\n[r]\ntype = user\ngroups = a\n", r"key groups: expected groups of .*; got: a$"),
+        (
+            "[a]\ntype = group\ngroups = b\n[b]\ntype = group\ngroups = a\n",
+            r"a group cannot be in itself: a in b in a",
+        ),
+        ("[r r]\ntype = user\n", r"section \[r r\]: expected a letter, then letters, digits, _ and -"),
+        ("nonsense\n", r"no section headers"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_told_with_its_place(tmp_path: Path, text: str, message: str) -> None:
-    path = written(tmp_path, text)
-    with pytest.raises(ConfigurationError) as caught:
+def test_a_mistake_is_named_with_its_place(tmp_path: Path, content: str, said: str) -> None:
+    path = write(tmp_path, content)
+    with pytest.raises(ConfigurationError, match=said) as caught:
         read_roles([path])
     assert str(caught.value).startswith(path)
-    assert message in str(caught.value)
 
 
-def test_a_role_of_two_files_is_refused_and_both_are_named(tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    first = written(tmp_path, "[a]\ntype=user\n")
-    second = written(tmp_path / "other", "[a]\ntype=user\n")
-    with pytest.raises(ConfigurationError) as caught:
-        read_roles([first, second])
-    assert first in str(caught.value)
-    assert second in str(caught.value)
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere\.cfg.*No such file"):
+        read_roles([str(tmp_path / "nowhere.cfg")])
 
 
-def test_a_file_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path, "[a]\ntype=user\n")
-    Path(path).chmod(0o666)
-    with pytest.raises(ConfigurationError, match="not everybody may write"):
-        read_roles([path])
+def test_a_name_that_two_files_have_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "[jobcron_runner]\ntype = group\n")
+    with pytest.raises(ConfigurationError, match=r"section \[jobcron_runner\]: expected another name, .* has it$"):
+        read_roles([OWN_FILE, path])

@@ -1,4 +1,4 @@
-"""Walking a table by its numbers: window by window, no further than there is something old."""
+"""Walking a table by its numbers, a window at a time."""
 
 from __future__ import annotations
 
@@ -7,45 +7,46 @@ from typing import Any
 import pytest
 
 from instances import Instance
-from jobcron import Job
+from jobcron import Job, JobStatus
 from jobcron.database import walk
+from jobcron.database.walk import windows
+from jobcron.testing import JobFactory
 
 
 @pytest.fixture
-def numbers(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return the numbers of seven jobs; three fit into a window."""
-    monkeypatch.setattr(walk, "WINDOW", 3)
-    return [instance.act() for _ in range(7)]
+def jobs(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the numbers of seven jobs, of which the fourth is the last that has ended; windows hold two."""
+    monkeypatch.setattr(walk, "WINDOW", 2)
+    statuses = [JobStatus.COMPLETED, JobStatus.WAITING, JobStatus.WAITING, JobStatus.FAILED]
+    with instance.session() as session:
+        factory = JobFactory(session)
+        return [factory.makeJob(status).id for status in (*statuses, *[JobStatus.WAITING] * 3)]
 
 
-def windows(instance: Instance, is_old: Any, **options: Any) -> list[list[int]]:
-    found = walk.windows(instance.database, Job, [Job.id], is_old, **options)
-    return [[row.id for row in rows] for rows in found]
+def has_ended(row: Any) -> bool:
+    """Tell whether a row is to be found."""
+    return row.status not in (JobStatus.WAITING, JobStatus.RUNNING)
 
 
-def test_each_row_is_yielded_once_in_the_order_of_the_numbers(instance: Instance, numbers: list[int]) -> None:
-    assert windows(instance, lambda row: True) == [numbers[:3], numbers[3:6], numbers[6:]]
+def test_windows_are_walked_as_long_as_each_has_one_that_is_old(instance: Instance, jobs: list[int]) -> None:
+    found = [[row.id for row in rows] for rows in windows(instance.database, Job, [Job.id, Job.status], has_ended)]
+    assert found == [jobs[:2], jobs[2:4]]
 
 
-def test_the_walk_ends_where_no_row_of_a_window_is_old(instance: Instance, numbers: list[int]) -> None:
-    assert windows(instance, lambda row: row.id <= numbers[1]) == [numbers[:3]]
-    assert windows(instance, lambda row: row.id == numbers[4]) == []
+def test_rows_that_are_removed_on_the_way_make_it_pass_over_none(instance: Instance, jobs: list[int]) -> None:
+    found = []
+    for rows in windows(instance.database, Job, [Job.id, Job.status], has_ended):
+        found += [row.id for row in rows]
+        instance.query("DELETE FROM jobcron_job WHERE id = :id", id=rows[0].id)
+    assert found == jobs[:4]
 
 
-def test_the_walk_ends_when_the_run_is_asked_to_stop(instance: Instance, numbers: list[int]) -> None:
-    asked: list[None] = []
-
-    def is_stopping() -> bool:
-        asked.append(None)
-        return len(asked) > 1
-
-    assert windows(instance, lambda row: True, is_stopping=is_stopping) == [numbers[:3]]
+def test_a_walk_that_is_asked_to_stop_ends_between_two_windows(instance: Instance, jobs: list[int]) -> None:
+    found: list[int] = []
+    for rows in windows(instance.database, Job, [Job.id, Job.status], has_ended, lambda: bool(found)):
+        found.extend(row.id for row in rows)
+    assert found == jobs[:2]
 
 
-def test_rows_that_are_removed_meanwhile_hold_nothing_up(instance: Instance, numbers: list[int]) -> None:
-    seen = []
-    for rows in walk.windows(instance.database, Job, [Job.id], lambda row: True):
-        seen += [row.id for row in rows]
-        instance.query("DELETE FROM foo_job WHERE job <= :last", last=rows[-1].id)
-        instance.query("DELETE FROM jobcron_job WHERE id <= :last", last=rows[-1].id)
-    assert seen == numbers
+def test_an_empty_table_has_no_window(instance: Instance) -> None:
+    assert list(windows(instance.database, Job, [Job.id, Job.status], has_ended)) == []

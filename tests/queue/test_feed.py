@@ -1,54 +1,46 @@
-"""Which feed a source gets, and what both promise: jobs claimed and loaded, in a transaction that is over."""
+"""Feeds: whatever the source, they hand out each ready job once, and claimed."""
 
 from __future__ import annotations
 
-import logging
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from feeds import feed_of, make, take
 from fooapp import ActJob, OwnReadyJob
 from instances import Instance
 from jobcron import JobStatus
-from jobcron.queue._source_feed import IteratorFeed
-from jobcron.queue.claim import Claimant
-from jobcron.queue.feed import Feed, feed_for
-from jobcron.queue.loading import FeedOrder
-from jobcron.queue.type_feed import TypeFeed
-from jobcron.queue.views import SourceView
 
 
-def feed_of(instance: Instance, source: Any) -> Feed:
-    claimant = Claimant("here:1", 300.0)
-    return feed_for(
-        FeedOrder(SourceView(source), instance.database, claimant, 100, 3, logging.getLogger("feed"))
-    )
+def taken_until_there_is_none(instance: Instance, job_class: Any) -> list[int]:
+    """Return the jobs that a feed hands out, in its order."""
+    feed, found = feed_of(instance, job_class), []
+    while jobs := take(instance, feed):
+        found += jobs
+    return found
 
 
-@pytest.mark.parametrize(
-    ("source", "kind"), [(ActJob, TypeFeed), (OwnReadyJob, IteratorFeed), (object(), IteratorFeed)]
-)
-def test_a_source_with_an_iter_ready_of_its_own_is_asked_and_any_other_is_claimed_by_type(
-    instance: Instance, source: Any, kind: type[Any]
-) -> None:
-    assert type(feed_of(instance, source)) is kind
+@pytest.mark.parametrize("job_class", [ActJob, OwnReadyJob])
+def test_each_ready_job_is_handed_out_once_and_claimed(instance: Instance, job_class: Any) -> None:
+    jobs = make(instance, job_class, 3)
+    (later,) = make(instance, job_class, 1, scheduled_start=datetime.now(UTC) + timedelta(days=1))
+    assert sorted(taken_until_there_is_none(instance, job_class)) == jobs
+    assert [(row.status, row.claimed_by, row.lease_token) for row in map(instance.row, jobs)] == [
+        (JobStatus.RUNNING, "a test", 1)
+    ] * 3
+    assert instance.row(later).status is JobStatus.WAITING
+    assert taken_until_there_is_none(instance, job_class) == []
 
 
-@pytest.mark.parametrize("source", [ActJob, OwnReadyJob])
-def test_what_a_feed_hands_out_is_claimed_and_no_transaction_is_open(instance: Instance, source: Any) -> None:
-    with instance.session() as session:
-        number = source.create(instance.foo(session), session=session).job.id
-    feed = feed_of(instance, source)
-    with instance.database.session() as session:
-        (claimed,) = feed.take(session, lambda: False)
-        assert not session.in_transaction()
-        assert claimed.claim.id == number
-        assert claimed.job.row is not None
-        assert claimed.job.row.id == number
-        row = instance.row(number)
-        assert (row.status, row.claimed_by, row.lease_token) == (
-            JobStatus.RUNNING,
-            "here:1",
-            claimed.claim.token,
-        )
-        assert feed.take(session, lambda: False) == []
+@pytest.mark.parametrize("job_class", [ActJob, OwnReadyJob])
+def test_a_job_of_another_source_is_left_alone(instance: Instance, job_class: Any) -> None:
+    (other,) = make(instance, OwnReadyJob if job_class is ActJob else ActJob, 1)
+    assert taken_until_there_is_none(instance, job_class) == []
+    assert instance.row(other).status is JobStatus.WAITING
+
+
+def test_a_source_with_its_own_iter_ready_decides_the_order(instance: Instance) -> None:
+    ordinary, own = make(instance, ActJob, 3), make(instance, OwnReadyJob, 3)
+    assert taken_until_there_is_none(instance, ActJob) == ordinary
+    assert taken_until_there_is_none(instance, OwnReadyJob) == own[::-1]

@@ -1,64 +1,60 @@
-"""Jobs claimed in batches: how large a batch is, and that those taken over come first."""
+"""The feed of a class of jobs: how many it claims at once, and which jobs come first."""
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
+from feeds import feed_of, make, take
 from fooapp import ActJob
 from instances import Instance
-from jobcron.queue.claim import Claimant
-from jobcron.queue.loading import FeedOrder
-from jobcron.queue.type_feed import BATCH_GROWTH, TypeFeed, smoothed
-from jobcron.queue.views import SourceView
+from jobcron.queue.type_feed import smoothed
 
 
-def feed_of(instance: Instance, batch_size: int = 100) -> TypeFeed:
-    claimant = Claimant("here:1", 300.0)
-    logger = logging.getLogger("feed")
-    return TypeFeed(FeedOrder(SourceView(ActJob), instance.database, claimant, batch_size, 3, logger))
+def test_the_first_batch_is_one_job_and_quick_jobs_make_the_next_ones_larger(instance: Instance) -> None:
+    make(instance, ActJob, 41)
+    feed = feed_of(instance, ActJob, batch_size=20)
+    sizes = []
+    while jobs := take(instance, feed):
+        sizes.append(len(jobs))
+        feed.took(0.001)
+    assert sizes == [1, 4, 16, 20]
 
 
-def sizes(instance: Instance, feed: TypeFeed, seconds: float) -> list[int]:
-    """Take until nothing is left, as if each job took so long; return how many came at once."""
-    found = []
-    with instance.database.session() as session:
-        while entries := feed.take(session, lambda: False):
-            found.append(len(entries))
-            feed.took(seconds)
-    return found
+def test_where_jobs_take_long_no_more_than_a_second_of_work_is_claimed(instance: Instance) -> None:
+    make(instance, ActJob, 41)
+    feed = feed_of(instance, ActJob)
+    take(instance, feed)
+    feed.took(0.3)  # three of them make a second
+    assert len(take(instance, feed)) == 3
+    feed.took(60.0)
+    assert len(take(instance, feed)) == 1
 
 
-def test_batches_of_quick_jobs_grow_and_stay_within_the_limit(instance: Instance) -> None:
-    for _ in range(40):
-        instance.act()
-    found = sizes(instance, feed_of(instance, batch_size=10), 0.0)
-    assert found[:2] == [1, BATCH_GROWTH]
-    assert max(found) == 10
-    assert sum(found) == 40
+def test_nothing_is_learned_before_a_job_has_ended(instance: Instance) -> None:
+    make(instance, ActJob, 5)
+    feed = feed_of(instance, ActJob)
+    assert [len(take(instance, feed)) for _ in range(3)] == [1, 1, 1]
 
 
-def test_slow_jobs_are_claimed_one_by_one(instance: Instance) -> None:
-    for _ in range(4):
-        instance.act()
-    assert sizes(instance, feed_of(instance), 5.0) == [1, 1, 1, 1]
+@pytest.mark.feature("LP-23")
+def test_jobs_whose_process_died_come_first_and_one_at_a_time(instance: Instance) -> None:
+    dead = [instance.act() for _ in range(2)]
+    waiting = instance.act(priority=0)
+    instance.query(
+        "UPDATE jobcron_job SET status = 1, lease_token = 1, attempt_count = 1, lease_expires = date_created "
+        f"WHERE id <= {dead[-1]}"
+    )
+    for job in dead:
+        instance.end_lease(job)
+    feed = feed_of(instance, ActJob)
+    assert [take(instance, feed) for _ in range(4)] == [[dead[0]], [dead[1]], [waiting], []]
+    assert [instance.row(job).crash_count for job in (*dead, waiting)] == [1, 1, 0]
 
 
-def test_a_job_that_was_left_behind_comes_alone_and_before_those_that_are_ready(instance: Instance) -> None:
-    left, *ready = (instance.act() for _ in range(3))
-    with instance.database.session() as session:
-        (first,) = feed_of(instance).take(session, lambda: False)
-    assert first.claim.id == left
-    instance.end_lease(left)
-    feed = feed_of(instance)
-    with instance.database.session() as session:
-        (taken,) = feed.take(session, lambda: False)
-        assert (taken.claim.id, taken.claim.token) == (left, first.claim.token + 1)
-        assert [entry.claim.id for entry in feed.take(session, lambda: False)] == ready[:1]
-    assert instance.events(left) == ["taken over"]
-
-
-def test_how_long_a_job_takes_is_told_by_the_last_ones_most() -> None:
-    assert smoothed(None, 2.0) == 2.0
-    assert smoothed(1.0, 2.0) == pytest.approx(1.3)
+def test_what_a_job_takes_is_smoothed_over_the_last_ones() -> None:
+    assert smoothed(None, 5.0) == 5.0
+    known = 10.0
+    for _ in range(20):
+        known = smoothed(known, 1.0)
+    assert known == pytest.approx(1.0, abs=0.01)
+    assert 1.0 < smoothed(1.0, 2.0) < 2.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from fooapp import ActJob, DoFooJob
 from instances import Instance
 from jobcron import JobRunner, JobStatus
+from jobcron.runner.source_runner import Guard, JobEnd
 from jobcron.testing import BufferLogger
+from runner_processes import is_as_never_claimed
 
 
 def test_ready_jobs_are_run_until_none_is_left_and_counted_by_class(instance: Instance) -> None:
@@ -61,3 +64,63 @@ def test_a_run_that_is_told_to_end_starts_nothing_more_and_releases_what_it_has_
     assert ran == jobs[:2]
     rest = [instance.row(job) for job in jobs[2:]]
     assert {(row.status, row.attempt_count, row.lease_expires) for row in rest} == {(JobStatus.WAITING, 0, None)}
+
+
+WRITE = ("write", "effect")
+
+
+def runner_of(instance: Instance, guard: Guard | None = None) -> JobRunner:
+    """Return a runner of the instance's jobs."""
+    return JobRunner(ActJob, instance.database, logger=BufferLogger(), guard=guard)
+
+
+@pytest.mark.feature("LP-05")
+def test_ready_jobs_are_run_and_counted_by_their_class(instance: Instance) -> None:
+    jobs = [instance.act(WRITE), instance.act(("raise", "value")), instance.act(WRITE)]
+    later = instance.act(WRITE, scheduled_start=datetime.now(UTC) + timedelta(days=1))
+    runner = runner_of(instance)
+    runner.runAll()
+    assert (runner.completed, runner.incomplete) == ({"ActJob": 2}, {"ActJob": 1})
+    assert runner.oops_ids == [instance.row(jobs[1]).oops_id]
+    assert [job for job, *_ in instance.ledger()] == [jobs[0], jobs[2]]
+    assert is_as_never_claimed(instance.row(later))
+
+
+def test_a_job_that_comes_while_others_run_is_run_as_well(instance: Instance) -> None:
+    class Maker(Guard):
+        """Makes one more job when the first has ended."""
+
+        def job_ended(self, end: JobEnd) -> None:
+            """Make it."""
+            if len(made) == 1:
+                made.append(instance.act(WRITE))
+
+    made = [instance.act(WRITE)]
+    runner_of(instance, Maker()).runAll()
+    assert [job for job, *_ in instance.ledger()] == made
+
+
+def test_a_runner_that_is_told_to_end_starts_nothing_more_and_puts_back_what_it_has_claimed(
+    instance: Instance,
+) -> None:
+    class Ender(Guard):
+        """Ends the run after three jobs, when more are claimed already."""
+
+        def job_ended(self, end: JobEnd) -> None:
+            """End it."""
+            if runner.completed.total() == 3:
+                assert instance.query("SELECT count(*) FROM jobcron_job WHERE status = 1") > [(0,)]
+                runner.end()
+
+    jobs = [instance.act(WRITE) for _ in range(8)]
+    runner = runner_of(instance, Ender())
+    runner.runAll()
+    assert runner.completed == {"ActJob": 3}
+    assert [instance.row(job).status for job in jobs[:3]] == [JobStatus.COMPLETED] * 3
+    assert all(is_as_never_claimed(instance.row(job)) for job in jobs[3:])
+
+
+def test_a_runner_without_anything_to_do_has_run_nothing(instance: Instance) -> None:
+    runner = runner_of(instance)
+    runner.runAll()
+    assert (runner.completed.total(), runner.incomplete.total(), runner.oops_ids) == (0, 0, [])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
 import time
 
 import pytest
 
+from endless import ENDLESS_SECONDS, soon
 from instances import Instance, wait_until
 from jobcron import JobStatus
 from runner_processes import Gate, batch_behind, configure, is_as_never_claimed, make, numbers, seen, started
@@ -111,3 +114,28 @@ def test_a_second_sigterm_interrupts_the_job_at_once(instance: Instance, gate: G
     assert is_as_never_claimed(instance.row(job))
     assert instance.events(job) == ["interrupted"]
     assert instance.ledger() == []
+
+
+@pytest.mark.feature("LP-23")
+def test_the_grace_ends_for_a_job_after_one_that_had_handlers_of_its_own(
+    short_grace: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+
+    async def handle() -> None:
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, lambda: None)
+
+    def run(self: BusyJob) -> None:
+        ran.append(self.job.id)
+        if len(ran) == 1:
+            asyncio.run(handle())
+            return
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(ENDLESS_SECONDS)
+
+    first, second = make(short_grace, BusyJob), make(short_grace, BusyJob)
+    monkeypatch.setattr(BusyJob, "run", run)
+    with soon():
+        short_grace.run("busy")
+    assert [short_grace.row(job).status for job in (first, second)] == [JobStatus.COMPLETED, JobStatus.WAITING]

@@ -146,3 +146,9 @@ def batch_behind(instance: Instance, *actions: tuple[str, Any], **values: Any) -
     make(instance, BusyJob)
     first = make(instance, BusyJob, *actions, **values)
     return first, [make(instance, BusyJob, ("expect_no_transaction", ""), WRITE) for _ in range(5)]
+
+
+def before_it_waits(instance: Instance, *actions: tuple[str, Any], gate: Gate) -> list[tuple[str, Any]]:
+    """Return actions before and after a wait: SQLite's one write lock lets others see nothing in between."""
+    waiting = [gate.touch, gate.wait]
+    return [*waiting, *actions] if instance.database.dialect == "sqlite" else [*actions, *waiting]

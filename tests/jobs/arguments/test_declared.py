@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from guestapp import Customer, EverythingJob, LargeJob, LetterJob, SchemaJob, added
+from guestapp import Customer, EverythingJob, LetterJob, SchemaJob
 from instances import Instance
 from jobcron import BaseRunnableJob, IncompleteJobType, InvalidJobData, Job
 
@@ -117,25 +117,6 @@ def test_fields_of_an_interface_are_checked_as_well(guest_session: Session) -> N
         SchemaJob.create(subject="a" * 11, session=guest_session)
     with pytest.raises(InvalidJobData, match=r"expected note of SchemaJob to be .*, got 7"):
         SchemaJob.create(subject="hello", note=7, session=guest_session)
-
-
-def test_a_class_sets_its_own_limits_and_a_job_cannot_pass_them_by_changing_its_data(guest: Instance) -> None:
-    with guest.session() as session:
-        with pytest.raises(InvalidJobData, match="at most 100 bytes"):
-            LargeJob.create(metadata={"a": "b" * 100}, session=session)
-        with pytest.raises(InvalidJobData, match="at most 3 levels"):
-            LargeJob.create(metadata={"a": [[[1]]]}, session=session)
-        number = LetterJob.create(added(session, Customer()), template="a").id
-        letter = LetterJob.get(number, session=session)
-        letter.metadata["a"] = "b" * (1 << 21)
-        with pytest.raises(InvalidJobData, match="at most 1048576 bytes"):
-            session.flush()
-        session.rollback()
-        letter = LetterJob.create(added(session, Customer()), template="a")
-        letter.metadata["a"] = {1, 2}
-        with pytest.raises(InvalidJobData, match=r"expected metadata\['a'\] to be JSON"):
-            session.flush()
-        session.rollback()
 
 
 def test_an_argument_cannot_have_the_name_of_something_that_every_job_has() -> None:

@@ -164,12 +164,3 @@ def test_a_crafted_row_fails_alone_where_a_source_finds_its_jobs_itself(guest: I
     guest.query(f"UPDATE jobcron_job SET json_data = {value} WHERE id = :id", data=crafted, id=jobs[1])
     guest.run("own_way")
     assert [guest.row(job).status.name for job in jobs] == ["COMPLETED", "FAILED", "COMPLETED"]
-
-
-def test_what_only_looks_like_a_reference_is_data_where_nothing_declares_it(guest: Instance) -> None:
-    looks = {"$object": ["guestapp.Customer", [[1]]]}
-    with guest.session() as session:
-        job = EverythingJob.create(metadata={"of the user": looks}, session=session).id
-    guest.run("everything")
-    assert guest.row(job).status is JobStatus.COMPLETED
-    assert guest.row(job).json_data["of the user"] == looks

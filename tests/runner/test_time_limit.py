@@ -1,61 +1,29 @@
-"""What stops a job stops it whatever it does: writes at its end, cleans up, holds locks, has own handlers."""
+"""The time limit of jobs: it stops a job whatever it does, writes at its end, or swallows."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
+import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event
 
+import shortleaseapp
 from endless import ENDLESS_SECONDS, soon
 from fooapp import Ledger
 from instances import Instance, wait_until
-from jobcron import JobStatus
+from jobcron import JobRunner, JobStatus
 from jobcron.runner import _keeper
 from jobcron.runner.signals import Interruptions
-from runner_processes import make
-from shortleaseapp import BriefJob, BusyJob, LimitedJob
-
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-
+from jobcron.testing import BufferLogger
+from runner_processes import configure, make
+from shortleaseapp import LimitedJob
 
 Run = Callable[[Any], None]
-
-
-def lock_the_others(job: Any) -> None:
-    """Hold the rows of all jobs behind this one, as a job does that has acquired them."""
-    job.session.execute(text("SELECT id FROM jobcron_job WHERE id > :id FOR UPDATE"), {"id": job.job.id})
-
-
-@pytest.mark.feature("LP-23")
-@on_postgresql
-def test_the_lease_of_a_job_that_holds_what_the_keeper_wants_is_renewed(
-    short_grace: Instance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leases: list[Any] = []
-
-    def run(self: BriefJob) -> None:
-        if leases or self.job.id < jobs[2]:
-            return
-        lock_the_others(self)
-
-        def is_renewed_again() -> bool:
-            leases.append(short_grace.row(self.job.id).lease_expires)
-            return len(set(leases)) >= 4
-
-        wait_until(is_renewed_again, "three renewals", ENDLESS_SECONDS)
-
-    # The first ones are quick: the runner claims more at once then.
-    jobs = [make(short_grace, BriefJob) for _ in range(6)]
-    monkeypatch.setattr(BriefJob, "run", run)
-    short_grace.run("brief")
-    assert [short_grace.row(job).status for job in jobs] == [JobStatus.COMPLETED] * 6
 
 
 @pytest.mark.feature("LP-24")
@@ -114,31 +82,6 @@ def test_a_job_that_swallows_its_time_limit_fails_whatever_comes_after(
     assert "TimeLimitExceeded" in str(short_grace.row(job).log)
 
 
-@pytest.mark.feature("LP-23")
-def test_the_grace_ends_for_a_job_after_one_that_had_handlers_of_its_own(
-    short_grace: Instance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ran: list[int] = []
-
-    async def handle() -> None:
-        for number in (signal.SIGHUP, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, lambda: None)
-
-    def run(self: BusyJob) -> None:
-        ran.append(self.job.id)
-        if len(ran) == 1:
-            asyncio.run(handle())
-            return
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(ENDLESS_SECONDS)
-
-    first, second = make(short_grace, BusyJob), make(short_grace, BusyJob)
-    monkeypatch.setattr(BusyJob, "run", run)
-    with soon():
-        short_grace.run("busy")
-    assert [short_grace.row(job).status for job in (first, second)] == [JobStatus.COMPLETED, JobStatus.WAITING]
-
-
 def test_a_time_limit_that_is_no_time_fails_its_job_and_ends_no_run(
     short_grace: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,3 +97,49 @@ def test_a_time_limit_that_is_no_time_fails_its_job_and_ends_no_run(
         assert short_grace.row(job).status is JobStatus.FAILED
         assert "TypeError" in str(short_grace.row(job).log)
     assert [note for _, _, note in short_grace.ledger()] == ["cleaned up"] * 2
+
+
+WRITE = ("write", "effect")
+
+
+@pytest.mark.parametrize("endless_wait", [("sleep", 60), ("wait_for", "/nowhere")], ids=["sleeps", "works"])
+def test_a_job_beyond_its_time_limit_fails_with_a_report_and_the_others_go_on(
+    instance: Instance, endless_wait: tuple[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(instance)
+    monkeypatch.setattr(_keeper, "POLL_SECONDS", shortleaseapp.POLL_SECONDS)
+    quick = [make(instance, LimitedJob, WRITE) for _ in range(2)]
+    endless = make(instance, LimitedJob, WRITE, endless_wait)
+    rest = [make(instance, LimitedJob, WRITE) for _ in range(3)]
+    log = instance.run("limited")
+    row = instance.row(endless)
+    assert (row.status, row.attempt_count) == (JobStatus.FAILED, 1)
+    assert [path.name for path in instance.oopses()] == [row.oops_id]
+    report = json.loads(instance.oopses()[0].read_text())
+    assert (report["type"], report["value"]) == ("TimeLimitExceeded", "the job ran longer than 1 seconds")
+    assert instance.events(endless) == ["failed"]
+    assert [job for job, *_ in instance.ledger()] == [*quick, *rest]
+    assert [instance.row(job).attempt_count for job in rest] == [1, 1, 1]
+    assert str(row.oops_id) in log
+
+
+def test_a_time_limit_counts_for_each_job_and_not_for_the_run(quick_keeper: Instance) -> None:
+    jobs = [make(quick_keeper, LimitedJob, ("sleep", 0.4), WRITE) for _ in range(3)]
+    logger = BufferLogger()
+    runner = JobRunner.runFromSource(LimitedJob, quick_keeper.database, logger)
+    assert runner.completed == {"LimitedJob": 3}, logger.getLogBuffer()
+    assert [job for job, *_ in quick_keeper.ledger()] == jobs
+
+
+def test_a_job_that_swallows_its_interruption_is_not_completed(
+    quick_keeper: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: LimitedJob) -> None:
+        with suppress(Exception):
+            time.sleep(60)
+
+    monkeypatch.setattr(LimitedJob, "run", run)
+    job = make(quick_keeper, LimitedJob)
+    quick_keeper.run("limited")
+    assert quick_keeper.row(job).status is JobStatus.FAILED
+    assert "TimeLimitExceeded" in str(quick_keeper.row(job).log)

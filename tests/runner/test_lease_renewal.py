@@ -1,0 +1,150 @@
+"""The renewal of leases: a job that runs on is neither taken over nor run twice, whatever it holds."""
+
+from __future__ import annotations
+
+import signal
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+
+import shortleaseapp
+from endless import ENDLESS_SECONDS
+from instances import Instance, wait_until
+from jobcron import JobStatus
+from jobcron.database.clock import database_now
+from jobcron.queue import type_feed
+from runner_processes import Gate, before_it_waits, configure, make, seen, started
+from shortleaseapp import BriefJob
+
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+def lock_the_others(job: Any) -> None:
+    """Hold the rows of all jobs behind this one, as a job does that has acquired them."""
+    job.session.execute(text("SELECT id FROM jobcron_job WHERE id > :id FOR UPDATE"), {"id": job.job.id})
+
+
+@pytest.mark.feature("LP-23")
+@on_postgresql
+def test_the_lease_of_a_job_that_holds_what_the_keeper_wants_is_renewed(
+    short_grace: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leases: list[Any] = []
+
+    def run(self: BriefJob) -> None:
+        if leases or self.job.id < jobs[2]:
+            return
+        lock_the_others(self)
+
+        def is_renewed_again() -> bool:
+            leases.append(short_grace.row(self.job.id).lease_expires)
+            return len(set(leases)) >= 4
+
+        wait_until(is_renewed_again, "three renewals", ENDLESS_SECONDS)
+
+    # The first ones are quick: the runner claims more at once then.
+    jobs = [make(short_grace, BriefJob) for _ in range(6)]
+    monkeypatch.setattr(BriefJob, "run", run)
+    short_grace.run("brief")
+    assert [short_grace.row(job).status for job in jobs] == [JobStatus.COMPLETED] * 6
+
+
+WRITE = ("write", "effect")
+
+
+def first_lease(instance: Instance, job: int) -> datetime:
+    """Return when the lease ends that a job has now."""
+    lease = seen(instance, job).lease_expires
+    assert lease is not None
+    return lease
+
+
+def wait_past(instance: Instance, moment: datetime) -> None:
+    """Wait until the database's clock is well past a moment."""
+
+    def is_past() -> bool:
+        with instance.database.reading.connect() as connection:
+            now = connection.scalar(select(database_now()))
+        return now is not None and now > moment + timedelta(seconds=0.2)
+
+    wait_until(is_past, f"{moment} to be past")
+
+
+@pytest.mark.feature("LP-23")
+def test_a_job_that_runs_longer_than_its_lease_is_not_taken_by_a_second_runner(
+    quick_keeper: Instance, gate: Gate
+) -> None:
+    job = make(quick_keeper, BriefJob, *before_it_waits(quick_keeper, WRITE, gate=gate))
+    with started(quick_keeper, "brief") as run:
+        gate.reached()
+        lease = first_lease(quick_keeper, job)
+        wait_past(quick_keeper, lease)
+        quick_keeper.run("brief")
+        row = quick_keeper.row(job)
+        assert (row.status, row.lease_token) == (JobStatus.RUNNING, 1)
+        assert first_lease(quick_keeper, job) > lease
+        gate.open()
+        run.end()
+    row = quick_keeper.row(job)
+    assert (row.status, row.attempt_count, row.crash_count) == (JobStatus.COMPLETED, 1, 0)
+    assert quick_keeper.ledger() == [(job, 1, "effect")]
+
+
+@pytest.mark.feature("LP-23")
+def test_a_job_that_holds_locks_longer_than_its_lease_is_neither_lost_nor_run_twice(
+    quick_keeper: Instance, gate: Gate
+) -> None:
+    # It has changed its own row: a lock on that on PostgreSQL, on the whole database on SQLite.
+    job = make(quick_keeper, BriefJob, ("note", "mine"), gate.touch, gate.wait, WRITE)
+    with started(quick_keeper, "brief") as run:
+        gate.reached()
+        wait_past(quick_keeper, first_lease(quick_keeper, job))
+        with started(quick_keeper, "brief_again") as other:
+            if quick_keeper.database.dialect == "postgresql":
+                assert "Ran" not in other.end()
+            gate.open()
+            assert "WARNING" not in run.end()
+            if quick_keeper.database.dialect == "sqlite":
+                assert "Ran" not in other.end()
+    row = quick_keeper.row(job)
+    assert (row.status, row.attempt_count, row.lease_token) == (JobStatus.COMPLETED, 1, 1)
+    assert row.json_data["note"] == "mine"
+    assert quick_keeper.ledger() == [(job, 1, "effect")]
+    assert quick_keeper.events(job) == []
+
+
+def test_a_keeper_that_cannot_renew_is_not_stuck(instance: Instance, gate: Gate) -> None:
+    configure(instance, "grace_seconds: 0.2s", quick_keeper=True)
+    job = make(instance, BriefJob, WRITE, ("note", "mine"), gate.touch, ("sleep", 60))
+    with started(instance, "brief") as run:
+        gate.reached()
+        wait_past(instance, first_lease(instance, job))
+        run.signal(signal.SIGTERM)
+        log = run.end()
+    assert f"BriefJob (ID {job}) was interrupted" in log
+    row = instance.row(job)
+    assert (row.status, row.attempt_count) == (JobStatus.WAITING, 0)
+    assert "note" not in row.json_data
+
+
+def test_no_job_of_a_long_batch_starts_under_a_lease_that_is_nearly_over(
+    quick_keeper: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[float] = []
+
+    def run(self: BriefJob) -> None:
+        now = self.session.scalars(select(database_now())).one()
+        assert self.lease_expires is not None
+        left.append((self.lease_expires - now).total_seconds())
+        time.sleep(0.2)  # not slow by itself: no give-back by the keeper
+
+    monkeypatch.setattr(BriefJob, "run", run)
+    monkeypatch.setattr(type_feed, "BATCH_SECONDS", 100.0)  # claim many, whatever they take
+    jobs = [make(quick_keeper, BriefJob) for _ in range(16)]
+    quick_keeper.run("brief")
+    assert [quick_keeper.row(job).crash_count for job in jobs] == [0] * 16
+    assert [quick_keeper.row(job).attempt_count for job in jobs] == [1] * 16
+    assert min(left) > shortleaseapp.LEASE_SECONDS / 2
