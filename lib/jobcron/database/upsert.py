@@ -1,4 +1,4 @@
-"""INSERT … ON CONFLICT: both databases have it, SQLAlchemy only for each by itself."""
+"""INSERT … ON CONFLICT: both databases have it; SQLAlchemy has it only per dialect."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ AnyInsert = postgresql.Insert | sqlite.Insert
 
 
 def insert_into(table: Any, connection: Connection) -> AnyInsert:
-    """Return an INSERT that can be told what to do on a conflict, by ``on_conflict_do_update`` or ``…_nothing``.
+    """Return an INSERT with the methods ``on_conflict_do_update`` and ``on_conflict_do_nothing``.
 
     Args:
         table: a table or a mapped class.
-        connection: for whose database the statement is.
+        connection: a connection to the database that the statement is for.
     """
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
