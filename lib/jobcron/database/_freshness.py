@@ -183,7 +183,7 @@ def _changed(text: str) -> ChangedMeanwhile:
 
 
 def _after_flush(session: Session, context: object) -> None:
-    """Forget what was written: it is now known, and the row is locked until the transaction ends."""
+    """Stop comparing what was written: the row is locked until the transaction ends."""
     read = _earlier(session).read
     for row in session.dirty:
         state: InstanceState[Any] = inspect(row)

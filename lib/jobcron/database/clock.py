@@ -61,7 +61,7 @@ class database_after(FunctionElement[datetime]):
 class age_in_seconds(FunctionElement[float]):
     """How long ago a time was, by the database's clock, as an SQL expression; NULL if it is not a time.
 
-    Only the database parses the time: a wrong one that was written by hand does not raise in Python.
+    Only the database parses the time: an invalid one, written by hand, does not raise in Python.
     """
 
     type = Float()

@@ -24,7 +24,7 @@ class Right(NamedTuple):
     Attributes:
         table: the table's name, with its schema unless that is the default one.
         verbs: some of `VERBS`.
-        place: where it is said, for messages.
+        place: the file and section that state it, for messages.
     """
 
     table: str
@@ -40,7 +40,7 @@ class Role(NamedTuple):
         may_log_in: whether it is a user.
         groups: the roles whose rights it has as well.
         rights: its own rights.
-        place: where it is said, for messages.
+        place: the file and section that state it, for messages.
     """
 
     name: str

@@ -105,7 +105,7 @@ def observed(settings: Settings, section: str, started: float, logger: logging.L
     Args:
         settings: the instance's.
         section: the section's name.
-        started: when the script began, by the monotonic clock, in seconds.
+        started: when the script began, in seconds of the monotonic clock.
         logger: the script's.
 
     Raises:

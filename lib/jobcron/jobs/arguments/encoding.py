@@ -1,6 +1,6 @@
-"""Values as the JSON of a job's row, and back: one encoding for what JSON lacks (SECURITY.md).
+"""Encode values as the JSON of a job's row, and decode them, including types that JSON lacks (SECURITY.md).
 
-`encode` and `decode` carry the types below, each as an object with one key, for values that are declared as
+`encode` and `decode` support the types below, each as an object with one key, for values that are declared as
 arguments:
 
 =============================  ====================================================================
@@ -48,15 +48,15 @@ class Reference(NamedTuple):
 
 
 def encode(value: Any, what: str, levels: int = MAX_LEVELS) -> Any:
-    """Return a value as JSON; see the module's text.
+    """Return a value as JSON, encoded as described at the top of this module.
 
     Args:
         value: the value.
         what: its name, for messages.
-        levels: of collections inside each other that it may have.
+        levels: the most levels of nested collections.
 
     Raises:
-        InvalidJobData: it, or something in it, cannot be stored.
+        InvalidJobData: the value, or something in it, cannot be stored.
     """
     if value is None or type(value) in (bool, int, str, float):
         return value
@@ -85,7 +85,7 @@ def _encode_collection(value: Any, what: str, levels: int) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return the text or number that a value of a subclass is."""
+    """Return the plain text or number of a value of a subclass."""
     for kind in (bool, int, float):
         if isinstance(value, kind):
             return kind(value)
@@ -105,7 +105,7 @@ def _encode_object(value: Any, what: str) -> list[Any]:
 
 
 def reference_to(value: Any, what: str) -> Reference:
-    """Return the reference by which a mapped object is stored.
+    """Return the reference that stores a mapped object.
 
     Raises:
         InvalidJobData: it is not mapped, or not in the database.
@@ -121,7 +121,7 @@ def reference_to(value: Any, what: str) -> Reference:
 
 
 def name_of(named: type[Any], what: str) -> str:
-    """Return the name by which a class is found again.
+    """Return the name by which a class can be found again.
 
     Raises:
         InvalidJobData: another process could not find it.
@@ -135,15 +135,15 @@ def name_of(named: type[Any], what: str) -> str:
 
 
 def decode(value: Any, session: Session) -> Any:
-    """Return what `encode` made JSON of.
+    """Return the value that `encode` turned into this JSON.
 
     Args:
         value: the JSON.
         session: where mapped objects are looked up.
 
     Raises:
-        InvalidJobData: it names a class that is not there.
-        LookupError: it refers to an object that is gone.
+        InvalidJobData: it names a class that is not imported, or is malformed.
+        LookupError: it refers to an object that no longer exists.
     """
     if isinstance(value, list):
         return [decode(item, session) for item in value]
@@ -168,17 +168,17 @@ def _decode_marked(mark: str, content: Any, decode_item: Callable[[Any], Any]) -
         items = [decode_item(item) for item in content]
         return dict(items) if mark == "$dict" else _MAKERS[mark](items)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        # What is no text is no UUID's, for one, and is met as AttributeError.
+        # A value that is not text raises AttributeError in UUID, for example.
         raise InvalidJobData(
             f"expected the job's data to be of a known form, got {cut_repr({mark: content})}"
         ) from error
 
 
 def as_reference(content: Any) -> Reference:
-    """Return the reference that JSON says.
+    """Return the reference that JSON describes.
 
     Raises:
-        InvalidJobData: it is none, or of a class that no imported module has.
+        InvalidJobData: it is not a reference, or no imported module has the class.
     """
     try:
         name, key = content
@@ -189,10 +189,10 @@ def as_reference(content: Any) -> Reference:
 
 
 def key_part(part: Any) -> Any:
-    """Return a part of a primary key, which is a plain value, an item of an enum, or of one of the scalar types.
+    """Return a decoded part of a primary key: a plain value, an item of an enum, or one of the scalar types.
 
     Raises:
-        InvalidJobData: it is something else, such as a collection.
+        InvalidJobData: it is anything else, such as a collection.
     """
     if part is None or isinstance(part, bool | int | float | str):
         return part
@@ -204,7 +204,7 @@ def key_part(part: Any) -> Any:
 
 
 def references(value: Any) -> Iterator[Reference]:
-    """Iterate over the references in a job's data that can be followed."""
+    """Iterate over the references in a job's data."""
     stack = [value]
     while stack:
         item = stack.pop()
@@ -218,10 +218,10 @@ def references(value: Any) -> Iterator[Reference]:
 
 
 def object_of(reference: Reference, session: Session) -> Any:
-    """Return the object that is meant.
+    """Return the object of a reference.
 
     Raises:
-        LookupError: it is gone.
+        LookupError: it no longer exists.
     """
     found = session.get(reference.mapped, reference.key)
     if found is None:
@@ -231,7 +231,8 @@ def object_of(reference: Reference, session: Session) -> Any:
 
 
 def _class_named(name: str, fits: Callable[[Any], bool]) -> Any:
-    """Return the class of a dotted name, from modules that are imported already: a row imports nothing."""
+    """Return the class of a dotted name, from modules that are already imported: a row imports nothing."""
+    # why: decisions 2026-11-23, a name in a row is looked up among imported modules
     parts = str(name).split(".")
     for end in range(len(parts) - 1, 0, -1):
         found: Any = sys.modules.get(".".join(parts[:end]))
@@ -245,8 +246,8 @@ def _class_named(name: str, fits: Callable[[Any], bool]) -> Any:
 
 
 def _content(found: Any) -> Mapping[str, Any]:
-    """Return what a module or a class holds; of others nothing. None of its code runs, as by `getattr`."""
-    kind = type(found)  # isinstance would ask the object
+    """Return the attributes of a module or a class, else nothing; unlike `getattr`, run none of its code."""
+    kind = type(found)  # isinstance would call the object
     if issubclass(kind, ModuleType):
         return cast("Mapping[str, Any]", object.__getattribute__(found, "__dict__"))
     return cast("Mapping[str, Any]", type.__dict__["__dict__"].__get__(found)) if issubclass(kind, type) else {}
@@ -264,7 +265,7 @@ def _unbase64(text: str) -> bytes:
     return base64.b64decode(text, validate=True)
 
 
-# datetime before date, whose subclass it is.
+# datetime before date: it is a subclass of date.
 _SCALARS: tuple[tuple[type[Any], str, Callable[[Any], str], Callable[[str], Any]], ...] = (
     (datetime, "$datetime", datetime.isoformat, datetime.fromisoformat),
     (date, "$date", date.isoformat, date.fromisoformat),
