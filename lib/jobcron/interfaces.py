@@ -45,9 +45,9 @@ class JobStatus(IntEnum):
     WAITING = 0, "Waiting", "The job is waiting to be run."
     RUNNING = 1, "Running", "A runner holds the job's lease and runs it."
     COMPLETED = 2, "Completed", "The job ran, and its work is committed."
-    FAILED = 3, "Failed", "The job was run and failed; it is not run again by itself."
+    FAILED = 3, "Failed", "The job ran and failed; it is not run again automatically."
     SUSPENDED = 4, "Suspended", "The job is put aside until somebody resumes it."
-    CANCELLED = 5, "Cancelled", "Somebody, or a newer job like it, made the job needless."
+    CANCELLED = 5, "Cancelled", "The job is no longer needed: somebody cancelled it, or a newer one replaced it."
     EXPIRED = 6, "Expired", "The job was not started before its expiry."
     BLOCKED = 7, "Blocked", "The job waits for other jobs."
 
@@ -62,9 +62,9 @@ class IJob(Interface):
     """The shared row: what all jobs have in common (LP-01, LP-03)."""
 
     id = Int(title="The job's number.", required=True, readonly=True)
-    uuid = Attribute("The same for every attempt: the idempotency key of work done elsewhere.")
-    status = Choice(title="What became of the job.", vocabulary=STATUS_VOCABULARY, readonly=True)
-    priority = Int(title="Lowest first; may be negative; 10 where nothing is said.")
+    uuid = Attribute("The same for every attempt: the idempotency key of side effects.")
+    status = Choice(title="The job's status.", vocabulary=STATUS_VOCABULARY, readonly=True)
+    priority = Int(title="Lowest first; may be negative; 10 by default.")
     date_created = Datetime(title="When the job was created.", readonly=True)
     scheduled_start = Datetime(title="Not before this time.")
     expires_at = Datetime(title="Not started after this time.", required=False)
@@ -76,7 +76,7 @@ class IJob(Interface):
     max_retries = Int(title="Retries allowed; None: for ever.", required=False)
     requester = TextLine(title="Who asked for the job.", required=False)
     description = TextLine(title="What the job is about, for people.", required=False)
-    progress = Int(title="Per cent done, as the job says.", required=False)
+    progress = Int(title="Per cent done, as the job reports it.", required=False)
     log = Text(title="The last error.", required=False, readonly=True)
     oops_id = TextLine(title="The last error's OOPS report.", required=False, readonly=True)
     is_pending = Bool(title="Not at its end yet: waiting, running, suspended or blocked.")
@@ -114,8 +114,8 @@ class IRunnableJob(Interface):
     """A job that can be run (LP-04)."""
 
     job = Attribute("The shared row, an `IJob`.")
-    user_error_types = Attribute("Exceptions that tell the user, not the operator.")
-    retry_error_types = Attribute("Exceptions after which the job is tried again.")
+    user_error_types = Attribute("Exceptions that are reported to the user, not to the operator.")
+    retry_error_types = Attribute("Exceptions after which the job is retried.")
 
     def run() -> object:
         """Do the work. The runner ignores the return value; an exception decides the outcome."""

@@ -31,14 +31,14 @@ FAMILIES = (
     Family(STARTED, "counter", "Attempts at jobs that began."),
     Family(ENDED, "counter", "Attempts at jobs that ended, by what became of them."),
     Family(TAKEN_OVER, "counter", "Jobs that were taken over because their process had died."),
-    Family(DURATION, "histogram", "How long an attempt took, until what became of it was written."),
-    Family(WAIT, "histogram", "How long a job was ready before it was taken."),
+    Family(DURATION, "histogram", "How long an attempt took, until its outcome was written."),
+    Family(WAIT, "histogram", "How long a job was ready before it was claimed."),
     Family(READY, "gauge", "Jobs that were ready when the last run ended."),
-    Family(OLDEST_READY, "gauge", "How long the first job in line had been ready then; 0 where none was."),
-    Family(RUNS, "summary", "How long runs of the script took that looked at jobs."),
+    Family(OLDEST_READY, "gauge", "How long the first job in line had been ready then; 0 if none was."),
+    Family(RUNS, "summary", "Duration of the runs that looked for jobs."),
     Family(LAST_DURATION, "gauge", "How long the last of them took."),
     Family(LAST_RUN, "gauge", "When it ended, in seconds since 1970 by this machine's clock."),
-    Family(LAST_SUCCESS, "gauge", "When the last one ended that could do its work, also where jobs failed."),
+    Family(LAST_SUCCESS, "gauge", "When the last run that could do its work ended, even if jobs failed."),
 )
 
 
