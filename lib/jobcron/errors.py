@@ -7,7 +7,7 @@
         ├── UserMistake                shown as one message, without a traceback
         │   ├── ConfigurationError     a file, section, key or option is wrong           (exit 2)
         │   ├── DirectoryError         a state, lock or OOPS directory cannot be used    (exit 1)
-        │   ├── DatabaseUnavailable    absent, refusing, or gone in the middle           (exit 1)
+        │   ├── DatabaseUnavailable    absent, refusing, or lost during the work         (exit 1)
         │   ├── SchemaMismatch         tables missing, too old or too new                (exit 1)
         │   ├── LockHeld               another run of the same section is in progress    (exit 3)
         │   └── ProcessNotStarted      a process for isolated jobs could not start       (exit 1)

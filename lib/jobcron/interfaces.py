@@ -167,7 +167,7 @@ class IJobRunner(Interface):
 
 
 class RunningAttempt(Protocol):
-    """What a runnable job knows of its current attempt: its ``attempt``, None outside a run."""
+    """The current attempt, as a runnable job sees it: its ``attempt``, None outside a run."""
 
     @property
     def progress(self) -> int | None:

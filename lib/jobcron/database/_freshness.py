@@ -31,7 +31,7 @@ KEY = "jobcron_freshness"
 
 
 class Earlier:
-    """What a session has read in earlier transactions.
+    """The values that a session read in earlier transactions.
 
     Attributes:
         copies: copies of values that change in place, such as JSON, made when the last transaction ended.

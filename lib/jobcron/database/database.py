@@ -27,7 +27,7 @@ COMPANION_SECONDS = 0.25
 
 
 class TransactionSource(Protocol):
-    """What the runner needs from a database; `Database` and `AmbientDatabase` provide it.
+    """A database as the runner needs it: a `Database` or an `AmbientDatabase`.
 
     Attributes:
         dialect: the name of the SQL dialect.

@@ -16,7 +16,7 @@ MAX_TRACEBACK = 20_000
 
 @dataclass(frozen=True)
 class ErrorText:
-    """What logs, rows and events say of an error.
+    """The text of an error for logs, rows and events.
 
     Attributes:
         kind: the name of the error's class.

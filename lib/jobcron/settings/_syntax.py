@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TEMPLATE, META, EXTENDS = "job_section", "meta", "extends"
 
+# why: decisions 2026-11-29, one parser of configurations
 RESERVED = (TEMPLATE, "DEFAULT")
 """Names that no section may have: the schema's template, and configparser's default."""
 

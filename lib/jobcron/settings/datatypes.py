@@ -16,6 +16,7 @@ from jobcron.settings.cron_schedule import check_schedule
 from jobcron.settings.secrets import Redactor
 from jobcron.settings.settings import LEVELS, SECTION_NAME
 
+# why: decisions 2026-11-29, bounds of times and texts
 MAX_SECONDS = 36500 * 86400
 """A hundred years: databases can subtract that from the present time, and processes can wait that long."""
 

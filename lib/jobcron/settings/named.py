@@ -14,6 +14,7 @@ from typing import Any
 from jobcron.errors import ConfigurationError, DuplicateJobType, IncompleteJobType, UserMistake
 from jobcron.settings.settings import PACKAGE
 
+# why: decisions 2026-11-29, one look-up of dotted names
 _MISTAKES = (ImportError, SyntaxError, SystemExit, DuplicateJobType, IncompleteJobType)
 """Errors of a user's module for which a message is enough. Other errors make a report."""
 
