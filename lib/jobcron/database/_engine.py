@@ -1,4 +1,4 @@
-"""Make engines: how SQLite and PostgreSQL are opened and set up."""
+"""Create engines: open SQLite and PostgreSQL, and configure their connections."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from jobcron.settings.sqlalchemy_url import parse_url
 
 
 def make_engine(url: str, user: str | None = None, busy_seconds: float = BUSY_SECONDS) -> Engine:
-    """Return an engine with our settings for the database: see the module's text.
+    """Create an engine with our settings for the database.
 
     Args:
-        url: the database's.
+        url: the database's URL.
         user: connect as this role instead of the URL's.
-        busy_seconds: how long a statement waits for SQLite's write lock.
+        busy_seconds: how long a statement waits for SQLite's write lock, in seconds.
 
     Raises:
         ConfigurationError: see `parse_url`.
     """
     parsed = parse_url(url, user)
-    # hide_parameters: the text of an SQL error reaches logs and reports, a job's data must not.
+    # hide_parameters: the text of an SQL error reaches logs and reports; a job's data must not.
     options: dict[str, Any] = {"hide_parameters": True}
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"timeout": busy_seconds}, **options)
@@ -49,10 +49,10 @@ def make_engine(url: str, user: str | None = None, busy_seconds: float = BUSY_SE
 
 
 def _make_private(dialect: object, record: object, arguments: list[Any], keywords: object) -> None:
-    """Make the database's file where there is none, for its user alone: SQLite would leave that to the umask."""
+    """Create the database's file, if there is none, for its user alone: SQLite leaves that to the umask."""
     path = str(arguments[0])
     if path and not path.startswith((":", "file:")):
-        with suppress(OSError):  # it is there; or SQLite says why it cannot be
+        with suppress(OSError):  # it exists; or SQLite will say why it cannot be created
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 

@@ -1,4 +1,4 @@
-"""Actions that follow a commit: nothing leaves the process where the transaction does not commit."""
+"""Run actions after a commit: nothing leaves the process unless the transaction commits."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from jobcron.settings.finished import finished, laziness
 
 
 class _Actions:
-    """What waits for the commits of one session: actions, each with the savepoint that it belongs to.
+    """The actions that wait for the commits of one session, each with its savepoint.
 
-    Decided when a transaction ends, however it ends: `Session.close` and `invalidate` fire no ``after_rollback``.
+    They are decided when a transaction ends, since `Session.close` and `invalidate` fire no ``after_rollback``.
     """
 
     def __init__(self) -> None:
@@ -23,14 +23,15 @@ class _Actions:
         self.committed: SessionTransaction | None = None
 
     def note_commit(self, session: Session) -> None:
-        """Remember which transaction was committed; a savepoint, where there is one."""
+        """Remember which transaction, or savepoint, was committed."""
         self.committed = session.get_nested_transaction() or session.get_transaction()
 
     def end(self, session: Session, transaction: SessionTransaction) -> None:
-        """Do, hand on or drop the actions of a transaction that ended."""
+        """Run, pass on or drop the actions of a transaction that has ended."""
         committed, self.committed = self.committed is transaction, None
         if transaction.parent is not None:
-            # What was asked for in a savepoint shares its fate, then that of the transaction around it.
+            # Actions of a savepoint share its fate, then that of the transaction around it.
+            # why: decisions 2026-11-22, actions after a commit
             outer = transaction.parent
             self.waiting = [
                 (outer if owner is transaction else owner, action)
@@ -66,5 +67,5 @@ def after_commit(session: Session, action: Callable[[], object]) -> None:
         event.listen(session, "after_commit", actions.note_commit)
         event.listen(session, "after_transaction_end", actions.end)
     if not session.in_transaction():
-        session.begin()  # the one whose end decides; it reaches the database with the first statement
+        session.begin()  # the transaction whose end decides; it reaches the database with the first statement
     actions.waiting.append((session.get_nested_transaction(), action))

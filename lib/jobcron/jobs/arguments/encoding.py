@@ -1,6 +1,6 @@
-"""Values as the JSON of a job's row, and back: one encoding for what JSON lacks (SECURITY.md).
+"""Encode values as the JSON of a job's row, and decode them, including types that JSON lacks (SECURITY.md).
 
-`encode` and `decode` carry the types below, each as an object with one key, for values that are declared as
+`encode` and `decode` support the types below, each as an object with one key, for values that are declared as
 arguments:
 
 =============================  ====================================================================
@@ -49,15 +49,15 @@ class Reference(NamedTuple):
 
 
 def encode(value: Any, what: str, levels: int = MAX_LEVELS) -> Any:
-    """Return a value as JSON; see the module's text.
+    """Return a value as JSON, encoded as described at the top of this module.
 
     Args:
         value: the value.
         what: its name, for messages.
-        levels: of collections inside each other that it may have.
+        levels: the most levels of nested collections.
 
     Raises:
-        InvalidJobData: it, or something in it, cannot be stored.
+        InvalidJobData: the value, or something in it, cannot be stored.
     """
     if value is None or type(value) in (bool, int, str, float):
         return value
@@ -106,7 +106,7 @@ def _encode_object(value: Any, what: str) -> list[Any]:
 
 
 def reference_to(value: Any, what: str) -> Reference:
-    """Return the reference by which a mapped object is stored.
+    """Return the reference that stores a mapped object.
 
     Raises:
         InvalidJobData: it is not mapped, or not in the database.
@@ -124,15 +124,15 @@ def reference_to(value: Any, what: str) -> Reference:
 
 
 def decode(value: Any, session: Session) -> Any:
-    """Return what `encode` made JSON of.
+    """Return the value that `encode` turned into this JSON.
 
     Args:
         value: the JSON.
         session: where mapped objects are looked up.
 
     Raises:
-        InvalidJobData: it names a class that is not there.
-        LookupError: it refers to an object that is gone.
+        InvalidJobData: it names a class that is not imported, or is malformed.
+        LookupError: it refers to an object that no longer exists.
     """
     if isinstance(value, list):
         return [decode(item, session) for item in value]
@@ -167,10 +167,10 @@ def _decode_marked(mark: str, content: Any, decode_item: Callable[[Any], Any]) -
 
 
 def as_reference(content: Any) -> Reference:
-    """Return the reference that JSON says.
+    """Return the reference that JSON describes.
 
     Raises:
-        InvalidJobData: it is none, or of a class that no imported module has.
+        InvalidJobData: it is not a reference, or no imported module has the class.
     """
     try:
         name, key = content
@@ -181,10 +181,10 @@ def as_reference(content: Any) -> Reference:
 
 
 def key_part(part: Any) -> Any:
-    """Return a part of a primary key, which is a plain value, an item of an enum, or of one of the scalar types.
+    """Return a decoded part of a primary key: a plain value, an item of an enum, or one of the scalar types.
 
     Raises:
-        InvalidJobData: it is something else, such as a collection.
+        InvalidJobData: it is anything else, such as a collection.
     """
     if part is None or isinstance(part, bool | int | float | str):
         return part
@@ -196,7 +196,7 @@ def key_part(part: Any) -> Any:
 
 
 def references(value: Any) -> Iterator[Reference]:
-    """Iterate over the references in a job's data that can be followed."""
+    """Iterate over the references in a job's data."""
     stack = [value]
     while stack:
         item = stack.pop()
@@ -210,10 +210,10 @@ def references(value: Any) -> Iterator[Reference]:
 
 
 def object_of(reference: Reference, session: Session) -> Any:
-    """Return the object that is meant.
+    """Return the object of a reference.
 
     Raises:
-        LookupError: it is gone.
+        LookupError: it no longer exists.
     """
     found = session.get(reference.mapped, reference.key)
     if found is None:

@@ -1,4 +1,4 @@
-"""What a job's row may hold as data: plain JSON within limits (SECURITY.md)."""
+"""Check the JSON data of a job's row, and limit its size (SECURITY.md)."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ MAX_BYTES = 1 << 20
 MAX_LEVELS = 32
 
 MAX_BITS = 4096
-"""Of a whole number: Python itself writes none with many thousands of digits."""
+"""The limit for a whole number: Python itself refuses to print one with many thousands of digits."""
 
 
 class DataRefused(InvalidJobData, DontWrapMixin):
-    """Data that a statement was about to write; SQLAlchemy hands it on as it is."""
+    """Data that a statement was about to write; SQLAlchemy raises this error without wrapping it."""
 
 
 def check(value: Any, what: str, max_bytes: int = MAX_BYTES, max_levels: int = MAX_LEVELS) -> None:
-    """Check that a value is JSON, as a database keeps it, and within the limits.
+    """Check that a value is JSON that every database can store, and within the limits.
 
     Args:
         value: the value; a tuple, or an item of an enum that is a text, is read as that again (see `exact`).
         what: its name, for messages.
-        max_bytes: of its text in UTF-8.
-        max_levels: of arrays and objects inside each other.
+        max_bytes: the limit for its text in UTF-8.
+        max_levels: the limit for nested arrays and objects.
 
     Raises:
         InvalidJobData: it is not; the message names the place in it.
@@ -105,7 +105,7 @@ def _items(value: Any, what: str) -> Iterator[tuple[str, Any]]:
 
 
 def is_text(value: object) -> bool:
-    """Tell whether a value is text that every database can keep: no NUL, no lone surrogates."""
+    """Return whether a value is text that every database can store: no NUL, no lone surrogates."""
     if not isinstance(value, str) or "\0" in value:
         return False
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
@@ -127,7 +127,7 @@ def shown(value: object) -> str:
 
 
 def cut_repr(value: object, length: int = 200) -> str:
-    """Return a value's representation for a message, not longer than `length`."""
+    """Return a value's representation for a message, cut to `length` characters."""
     try:
         text = repr(value)
     except Exception:
@@ -139,19 +139,19 @@ _ceiling = {"bytes": MAX_BYTES, "levels": MAX_LEVELS}
 
 
 def allow(max_bytes: int, max_levels: int) -> None:
-    """Raise the limits of what a column takes to those of a class that allows itself more."""
+    """Raise the limits of the column to those of a class that allows more."""
     _ceiling["bytes"] = max(_ceiling["bytes"], max_bytes)
     _ceiling["levels"] = max(_ceiling["levels"], max_levels)
 
 
 class JobData(TypeDecorator[dict[str, Any]]):
-    """The column of a job's data: JSON that passes `check`, whoever wrote it and however late."""
+    """The column of a job's data: JSON that passes `check`, whoever wrote it, and even if it changed later."""
 
     impl = JSON().with_variant(JSONB(), "postgresql")
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        """Return what the driver is given."""
+        """Return the value for the driver."""
         try:
             check_document(value, "metadata", _ceiling["bytes"], _ceiling["levels"])
         except InvalidJobData as error:
