@@ -76,6 +76,7 @@ class TypeFeed:
         claims: list[Claim] = []
         try:
             claims = self._taken(session)
+            # why: decisions 2026-11-25, a claim is committed before its jobs are loaded
             session.commit()  # before loading: if loading kills the process, the death is counted
             if self._reclaimed is not None:
                 self._logger.info("Job %s was left behind by its runner: taken over.", self._reclaimed.id)
