@@ -199,7 +199,7 @@ class Executor:
             with self._context.keeper.watching(attempt), self._guard.around(attempt.job):
                 self._failure.clean_up(attempt, outcome)
         except BaseException as error:  # an interruption; or an invalid time limit
-            text = "%s did not do what it does after a failure: %s"
+            text = "The failure hook of %s did not complete: %s"
             self._context.logger.warning(text, attempt.name, error)
         if attempt.interrupted is not None:
             self._drop_connection(attempt)

@@ -189,7 +189,7 @@ class Keeper:
         letters = os.read(self._mailbox, 1000)
         for letter in letters:
             if letter in (signal.SIGTERM, signal.SIGINT):
-                # The second one does not wait for the grace.
+                # A second signal does not wait for the grace.
                 grace = 0.0 if self._stop_at is not None else self._grace_seconds
                 self._stop_at = time.monotonic() + grace
         return CLOSE not in letters

@@ -47,7 +47,7 @@ class Report(NamedTuple):
 
     @property
     def id(self) -> str | None:
-        """The report's id, or None where a filter dropped the report."""
+        """The report's id, or None if a filter dropped the report."""
         oops_id: str | None = self.content["id"]
         return oops_id
 
