@@ -1,10 +1,10 @@
-"""What is run, as the core sees it: each attribute that a job or a source may have, with its default, once.
+"""Jobs and sources as the core sees them: every attribute that they may have, with its default, in one place.
 
-A job may be a `BaseRunnableJob`, an object of the application's own with the interface only, or a stand-in for a
-job that could not be loaded. A source may be a class of jobs or any object with ``iterReady``. A view gives either
-of them one type. User code never meets a view: it gets its own objects.
+A job may be a `BaseRunnableJob`, an application's object that has only the interface, or a stand-in for a job
+that could not be loaded. A source may be a job class or any object with ``iterReady``. A view gives each of
+them one type. User code never sees a view: it gets its own objects.
 
-Views are lazy. An attribute is read when it is needed, so an error in a property is an error of that moment.
+Views are lazy. An attribute is read when it is needed, so an error in a property is raised at that moment.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ProcessLimits(NamedTuple):
     """The limits that the parent of an isolated job enforces.
 
     Attributes:
-        seconds: that the job may run, or None.
+        seconds: how long the job may run, or None.
         memory: bytes that the job's processes may use, or None.
         output: bytes that they may print.
     """
@@ -41,20 +41,20 @@ class ProcessLimits(NamedTuple):
 
 
 class View:
-    """What a job and a source may both say."""
+    """The attributes that jobs and sources have in common."""
 
     def __init__(self, thing: object) -> None:
         self._thing = thing
 
     @property
     def memory_limit(self) -> int | None:
-        """Bytes that a job may use in an isolated runner, or None; a job's limit goes before its source's."""
+        """Bytes that a job may use in an isolated runner, or None; a job's limit overrides its source's."""
         limit: int | None = self._get("memory_limit")
         return limit
 
     @property
     def database_only(self) -> bool:
-        """Whether a job does nothing outside its database."""
+        """Whether the job has no side effects outside its database."""
         return self._get("database_only") is True
 
     def _get(self, name: str, default: Any = None) -> Any:
@@ -62,7 +62,7 @@ class View:
 
 
 class RunnableView(View):
-    """A job that is run.
+    """A job to run.
 
     Args:
         job: the application's object, or a stand-in.
@@ -84,7 +84,7 @@ class RunnableView(View):
 
     @property
     def row(self) -> Job | None:
-        """The shared row; None where the job could not be loaded."""
+        """The shared row; None if the job could not be loaded."""
         row = self._get("job")
         return row if isinstance(row, Job) else None
 
@@ -121,12 +121,12 @@ class RunnableView(View):
 
     @property
     def retry_jitter(self) -> float:
-        """The part of the delay by which it may be longer, at random."""
+        """The greatest random part of the delay that is added to it."""
         return float(self._get("retry_jitter", BaseRunnableJob.retry_jitter))
 
     @property
     def tells_stopping(self) -> bool:
-        """Whether the job's history says that its process was asked to stop."""
+        """Whether the job's history records that its process was asked to stop."""
         return bool(self._get("tells_stopping", False))
 
     @property
@@ -138,10 +138,10 @@ class RunnableView(View):
     def process_limits(self, source: SourceView) -> ProcessLimits:
         """Return the limits of an isolated job.
 
-        A limit that makes no sense or cannot be read is none here: the job fails by it in its own process.
+        An invalid or unreadable limit counts as none here: it makes the job fail in its own process.
 
         Args:
-            source: says what the job does not.
+            source: gives the limits that the job does not set.
         """
         return ProcessLimits(
             readable(lambda: self.time_limit),
@@ -150,7 +150,7 @@ class RunnableView(View):
         )
 
     def attach(self, attempt: RunningAttempt) -> None:
-        """Give a job of our own base class the attempt in which it runs."""
+        """Give a job that inherits from our base class its current attempt."""
         if isinstance(self.job, BaseRunnableJob):
             self.job.attempt = attempt
 
@@ -167,7 +167,7 @@ class RunnableView(View):
         finished(runnable.run(), f"run of {self.class_name}")
 
     def oops_variables(self) -> list[tuple[str, object]] | None:
-        """Return the names and values that the job adds to its OOPS report; None where it has no say.
+        """Return the names and values that the job adds to its OOPS report; None if it has no such method.
 
         Raises:
             BaseException: whatever the job raises.
@@ -195,13 +195,13 @@ class RunnableView(View):
             finished(notify(report), "notifyOops")
 
     def rows(self) -> list[object]:
-        """Return the mapped objects that the job holds; what these refer to is reached from them."""
+        """Return the mapped objects that the job holds, from which related objects are reached."""
         if isinstance(self.job, BaseRunnableJob):
             return [self.job.context, self.job.job, *self.job.loaded]
         return [] if self.row is None else [self.row]
 
     def copied(self, copy: Callable[[Any], Any]) -> RunnableView | None:
-        """Return the job made anew around what `copy` makes of its rows; None where nobody knows how."""
+        """Return a new job around `copy` of its rows; None if it is unknown how to make one."""
         job = self.job
         if not isinstance(job, BaseRunnableJob):
             return None
@@ -228,32 +228,32 @@ class SourceView(View):
 
     @property
     def type_name(self) -> str:
-        """``family.TYPE`` of a class of jobs; empty for a source that may hand out jobs of several types."""
+        """``family.TYPE`` of a job class; empty for a source that may yield jobs of several types."""
         return str(self._get("type_name", ""))
 
     @property
     def is_source(self) -> bool:
-        """Whether it has ``iterReady``."""
+        """Whether the source has ``iterReady``."""
         return callable(self._get("iterReady"))
 
     @property
     def has_run(self) -> bool:
-        """Whether it has ``run``, as a class of jobs has."""
+        """Whether the source has ``run``, as a job class has."""
         return callable(self._get("run"))
 
     @property
     def finds_ready_jobs_itself(self) -> bool:
-        """Whether its ``iterReady`` is its own, so that its jobs cannot be claimed by their type."""
+        """Whether the source's ``iterReady`` is custom, so that its jobs cannot be claimed by type."""
         return bool(self._get("finds_ready_jobs_itself", True))
 
     @property
     def loads_rows(self) -> bool:
-        """Whether it has ``load``, which reads the rows of several jobs afresh."""
+        """Whether the source has ``load``, which reads the rows of several jobs afresh."""
         return self._get("load") is not None
 
     @property
     def lease_seconds(self) -> float:
-        """How long a claim of its jobs lasts."""
+        """How many seconds a claim of the source's jobs lasts."""
         return seconds_of(self._get("lease_duration")) or DEFAULT_LEASE_SECONDS
 
     def context(self) -> AbstractContextManager[object]:
@@ -268,7 +268,7 @@ class SourceView(View):
         return map(RunnableView, finished(self._get("iterReady")(), "iterReady", is_iterated=True))
 
     def load(self, session: Session, numbers: list[int]) -> dict[int, RunnableView]:
-        """Return claimed jobs by number, without those that are not found.
+        """Return claimed jobs by number, without those that were not found.
 
         Raises:
             Exception: whatever the source raises.
@@ -281,12 +281,12 @@ class SourceView(View):
         return {number: RunnableView(job) for number, job in found.items() if job is not None}
 
     def missing(self) -> RunnableView:
-        """Return a stand-in for a job whose row in the source's own table is gone."""
+        """Return a stand-in for a job whose row in the source's own table is missing."""
         table = self._get("context_class", self.source)
         name = getattr(table, "__name__", type(self.source).__name__)
         return RunnableView(Unloadable(LookupError(f"its row in {name} is missing")))
 
 
 def seconds_of(duration: timedelta | float | None) -> float | None:
-    """Return a duration, given as timedelta or in seconds, in seconds."""
+    """Return a duration in seconds, given as a timedelta or in seconds."""
     return duration.total_seconds() if isinstance(duration, timedelta) else duration
