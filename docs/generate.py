@@ -59,6 +59,7 @@ DATATYPES = {
     "file_or_url": "a path, or a `file:`, `http:` or `https:` URL; a relative path starts at the directory of the "
     "configuration file",
     "duration": "a duration such as `30s`, `10m`, `1h30m` or `2d`",
+    "interval": "a duration longer than 0, such as `30s` or `10m`",
     "count": "a whole number, at least 1",
     "transactions": "`sqlalchemy` or `zope`",
     "cron_schedule": "five fields as in a crontab, or `@hourly`, `@daily` and the like",

@@ -181,7 +181,7 @@ def configuration(database_url: str | None, application: str | None) -> str:
     if application is None:
         given["python_path"] = "."
         section = {"source_interface": f"{FIRST_JOB}.Greet"}
-    instance, _, job_section = Path(SCHEMA).read_text(encoding="utf-8").partition("[job_section]\n")
+    instance, _, job_section = Path(SCHEMA).read_text(encoding="utf-8").partition("\n[job_section]\n")
     keys = instance.partition("[jobcron]\n")[2]
     end = f"[greet]\n{_filled_in(job_section, section)}" if section else EXAMPLE.format(module=module)
     return f"{HEAD}\n[jobcron]\n{_filled_in(keys, given)}\n{end}"
