@@ -326,6 +326,21 @@ BUGS = (
         "status is not JobStatus.RUNNING:", "status is not JobStatus.COMPLETED:",
         ("tests/runner/isolated/test_runner.py", "committed_before_its_process_died"),
     ),
+    Bug(
+        "an earlier read is trusted", "database/_freshness.py",
+        "            session.expire(row, stale)\n", "            pass\n",
+        ("tests/database/test_freshness.py", "read_again_after_it"),
+    ),
+    Bug(
+        "a change of others is overwritten", "database/_freshness.py",
+        "            _compare(session, state, {key: known[key][1] for key in keys})\n", "            pass\n",
+        ("tests/database/test_freshness.py", "before_the_job_writes"),
+    ),
+    Bug(
+        "a session outlives its job", "runner/_context.py",
+        "            session.give_up()\n", "            session.close()\n",
+        ("tests/database/test_freshness.py", "leaves_behind"),
+    ),
 )  # fmt: skip
 
 
