@@ -17,6 +17,7 @@ WORDS_IN_ROWS = {
     "the database's disk was full",
     "the database's disk failed",
     "a deadlock",
+    "another session changed a row that the job had read",
     "a serialization failure",
     "a lock was not to be had in time",
     "a statement took longer than the database allows",

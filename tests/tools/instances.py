@@ -19,7 +19,7 @@ import fooapp
 from fork_server import Forked, ForkServer
 from jobcron import Database, Job
 from jobcron.testing import run_script, run_waiting
-from paths import APPS, JOBCRON, PROOFS
+from paths import APPS, JOBCRON, PROOFS, TOOLS
 
 Process = subprocess.Popen[str] | Forked
 
@@ -95,7 +95,7 @@ class Instance:
         self.path.mkdir(exist_ok=True)
         (self.path / "jobcron.conf").write_text(
             f"[jobcron]\ndatabase_url: {self.url}\napplication: fooapp:register\n"
-            f"python_path: {APPS} {PROOFS}\n"
+            f"python_path: {APPS} {TOOLS} {PROOFS}\n"
             f"state_dir: {self.state}\noops_prefix: T\nmail: file:{self.path / 'mail'}\n{more}\n{sections}"
         )
 

@@ -115,11 +115,9 @@ def job_type_column(enum: Iterable[Any]) -> Any:
 class FamilyRow:
     """Mixin for family tables: the job's number as primary key, and the shared row as ``job``.
 
-    The objects of the row's many-to-one relationships are loaded when the job is claimed. Objects that those
-    refer to
-    are not: they are read when the job first uses them, in a transaction that then stays open. A job that first
-        works
-    outside the database should have them loaded too, by ``relationship(lazy="joined")`` on the target.
+    The objects of the row's many-to-one relationships are loaded when the job is claimed. Objects that those refer
+    to are not: they are read when the job first uses them, in a transaction that then stays open. A job that first
+    works outside the database should have them loaded too, by ``relationship(lazy="joined")`` on the target.
 
     The primary key is called ``id`` here and ``job`` in SQL.
     """
