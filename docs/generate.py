@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from generate_features import features
 from generate_moves import events, matrix, moves, statuses
@@ -26,6 +27,7 @@ import jobcron
 from jobcron import errors, interfaces, testing
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.arguments import encoding, json_data
+from jobcron.jobs.arguments._scalars import READERS
 from jobcron.jobs.draft import JOB_VALUES
 from jobcron.settings._syntax import TEMPLATE
 from jobcron.settings.datatypes import CONVERTERS
@@ -57,6 +59,7 @@ DATATYPES = {
     "file_or_url": "a path, or a `file:`, `http:` or `https:` URL; a relative path starts at the directory of the "
     "configuration file",
     "duration": "a duration such as `30s`, `10m`, `1h30m` or `2d`",
+    "interval": "a duration longer than 0, such as `30s` or `10m`",
     "count": "a whole number, at least 1",
     "transactions": "`sqlalchemy` or `zope`",
     "cron_schedule": "five fields as in a crontab, or `@hourly`, `@daily` and the like",
@@ -187,13 +190,14 @@ JOB_VALUE_TEXTS = {
     "description": "what the job is about, for people",
     "unique_key": "of several jobs of a type with the same key, only one can be waiting",
     "queue_name": "the name of a queue, for your own use",
-    "json_data": "the same as `metadata`: a dict of plain JSON",
+    "json_data": "the same as `metadata`: a dict of plain JSON, and tuples",
 }
 
 MAPPED = [["a mapped object", '`{"$object": ["shop.model.Order", [1]]}`']]
 
 EXAMPLES: dict[str, Any] = {
     "datetime": datetime(2026, 11, 22, 8, 30, tzinfo=UTC),
+    "datetime of a ZoneInfo": datetime(2026, 11, 22, 9, 30, tzinfo=ZoneInfo("Europe/Berlin")),
     "date": date(2026, 11, 22),
     "Decimal": Decimal("9.90"),
     "UUID": UUID(int=0),
@@ -202,6 +206,7 @@ EXAMPLES: dict[str, Any] = {
     "set": {1, 2},
     "frozenset": frozenset({1, 2}),
     "an item of an enum": JobStatus.WAITING,
+    "several flags": re.RegexFlag.IGNORECASE | re.RegexFlag.MULTILINE,
     "a dict with other keys than text": {1: "one"},
 }
 
@@ -217,7 +222,7 @@ def encodings() -> str:
     encoded = {name: encoding.encode(value, name) for name, value in EXAMPLES.items()}
     shown = {mark for value in encoded.values() for mark in value}
     same("encodings", set(re.findall(r'``\{"(\$\w+)"', encoding.__doc__ or "")), shown | {"$object"})
-    same("encodings that are read", {*encoding._READERS, *encoding._MAKERS}, shown - {"$enum", "$dict"})
+    same("encodings that are read", {*READERS, *encoding._MAKERS}, shown - {"$enum", "$flag", "$dict"})
     rows = [[name, f"`{json.dumps(value)}`"] for name, value in encoded.items()]
     return table(["type", "written as"], rows + MAPPED)
 
@@ -242,6 +247,7 @@ GROUPS = {
         "reports.metric_events",
         "database.database",
         "database.sessions",
+        "database.transactions",
         "settings.instance",
     ),
     "Mail and reports": ("database.after_commit", "reports.mail", "reports.oops"),

@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 from flaskapp.jobs import RecalculateTurnover
 from flaskapp.models import db
 from flaskapp.views import desk
-from jobcron import load_settings
+from jobcron import load_settings, prepare_engine
 
 
 def create_app() -> Flask:
@@ -29,6 +29,8 @@ def create_app() -> Flask:
         SERVER_NAME="localhost:5000",  # a job has no request that could tell the host of its links
     )
     db.init_app(app)
+    with app.app_context():
+        prepare_engine(db.engine)  # on SQLite two requests at once would else end with "database is locked"
     app.register_blueprint(desk)
     app.cli.add_command(init_db)
     app.cli.add_command(nightly)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from jobcron.database.sessions import current_session as current_session
     from jobcron.database.sessions import share_session as share_session
     from jobcron.database.tables import include_object as include_object
+    from jobcron.database.transactions import prepare_engine as prepare_engine
+    from jobcron.errors import ChangedMeanwhile as ChangedMeanwhile
     from jobcron.errors import ConfigurationError as ConfigurationError
     from jobcron.errors import CrashLimitReached as CrashLimitReached
     from jobcron.errors import DatabaseUnavailable as DatabaseUnavailable
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from jobcron.errors import UnknownFunction as UnknownFunction
     from jobcron.errors import UnknownJobType as UnknownJobType
     from jobcron.errors import UserMistake as UserMistake
+    from jobcron.errors import WrongSession as WrongSession
     from jobcron.interfaces import IJob as IJob
     from jobcron.interfaces import IJobRunner as IJobRunner
     from jobcron.interfaces import IJobSource as IJobSource
@@ -80,7 +83,9 @@ _HOMES = {
     "database.database": ("Database",),
     "database.sessions": ("current_session", "share_session"),
     "database.tables": ("include_object",),
+    "database.transactions": ("prepare_engine",),
     "errors": (
+        "ChangedMeanwhile",
         "ConfigurationError",
         "CrashLimitReached",
         "DatabaseUnavailable",
@@ -110,6 +115,7 @@ _HOMES = {
         "UnknownFunction",
         "UnknownJobType",
         "UserMistake",
+        "WrongSession",
     ),
     "interfaces": ("IJob", "IJobRunner", "IJobSource", "IRunnableJob", "JobStatus"),
     "jobs.family": ("FamilyRow", "JobType", "job_type_column", "render_item"),

@@ -3,30 +3,30 @@
 ::
 
     Exception
-    └── JobcronError                   anything of ours; ``exit_status`` is what a script leaves with
+    └── JobcronError                   base of the errors below; ``exit_status`` is the script's
         ├── UserMistake                shown as one message, without a traceback
         │   ├── ConfigurationError     a file, section, key or option is wrong           (exit 2)
         │   ├── DirectoryError         a state, lock or OOPS directory cannot be used    (exit 1)
-        │   ├── DatabaseUnavailable    absent, refusing, or gone in the middle           (exit 1)
+        │   ├── DatabaseUnavailable    absent, refusing, or lost during the work         (exit 1)
         │   ├── SchemaMismatch         tables missing, too old or too new                (exit 1)
-        │   ├── LockHeld               another run of the same section goes on           (exit 3)
-        │   └── ProcessNotStarted      a process for isolated jobs could not begin       (exit 1)
-        ├── InvalidTransition          a move of status that a job's life does not have
+        │   ├── LockHeld               another run of the same section is in progress    (exit 3)
+        │   └── ProcessNotStarted      a process for isolated jobs could not start       (exit 1)
+        ├── InvalidTransition          a change of status that is not allowed
         ├── LeaseHeld                  somebody else holds the job's lease
-        ├── DuplicateJobType           two classes claim one type
-        ├── IncompleteJobType          a class of jobs lacks what it needs
+        ├── DuplicateJobType           two classes have the same job type
+        ├── IncompleteJobType          a job class lacks something that it needs
         ├── UnknownJobType             a row's type has no class in this process
-        ├── DefinitionChanged          a job's next task is none of its definition's
+        ├── DefinitionChanged          a job's next task is no longer in its definition
         ├── DuplicateJob               another job with the same key has not started yet
         ├── InvalidJobData             a job's data or target cannot be stored
-        ├── NoSession                  no database session to be found
+        ├── NoSession                  no database session was found
         ├── WrongSession               a job's session was used by another thread, or after the job
-        ├── ChangedMeanwhile           somebody else changed a row that the job had read before
+        ├── ChangedMeanwhile           another session changed a row after the job had read it
         ├── UnknownFunction            a row names a function that no code has registered
-        ├── SuspendJobException        raised by a job: put me aside
-        ├── FailedJobError             raised by a job: I have failed, do not try me again
-        ├── NothingToDoJob             raised by a function: there is nothing to do, and that is well
-        └── RetryableJobError          raised by a job: try me again later
+        ├── SuspendJobException        raised by a job: suspend me
+        ├── FailedJobError             raised by a job: I have failed for good, do not retry me
+        ├── NothingToDoJob             raised by a function: there is nothing to do, and that is fine
+        └── RetryableJobError          raised by a job: retry me later
 
     TimeoutError
     └── TimeLimitExceeded              the job ran longer than its type allows
@@ -37,20 +37,20 @@
     RuntimeError
     ├── CrashLimitReached              the job's process died too often; it is not run again
     ├── OutputLimitExceeded            the job printed more than its type allows
-    └── ProcessDied                    the isolated process of the job ended in the middle of it
+    └── ProcessDied                    the isolated process of the job ended while the job ran
 
     BaseException                      so that ``except Exception`` in a job cannot swallow them
-    ├── Interrupted                    the runner has to stop; the job goes back to the queue
-    └── LeaseLost                      the lease went to somebody else; nothing may be committed
+    ├── Interrupted                    the runner must stop; the job goes back to the queue
+    └── LeaseLost                      the job is no longer this runner's; nothing may be committed
 """
 
 from __future__ import annotations
 
 
 class JobcronError(Exception):
-    """Base of all errors of jobcron's own.
+    """Base of all of jobcron's own errors.
 
-    ``exit_status`` is the status with which a script that ends by this error leaves.
+    ``exit_status`` is the exit status of a script that this error ends.
     """
 
     exit_status = 1
@@ -85,15 +85,15 @@ class LockHeld(UserMistake):
 
 
 class ProcessNotStarted(UserMistake):
-    """A process for isolated jobs could not begin to work; what it said is in the message."""
+    """A process for isolated jobs could not start; the message includes what it printed."""
 
 
 class InvalidTransition(JobcronError):
-    """The job may not move from its status to the one asked for (LP-02).
+    """The job cannot move from its status to the requested one (LP-02).
 
     Attributes:
-        current: the status the job has.
-        requested: the status that was asked for.
+        current: the job's status.
+        requested: the requested status.
     """
 
     def __init__(self, current: object, requested: object) -> None:
@@ -113,23 +113,23 @@ class LeaseHeld(JobcronError):
 
 
 class DuplicateJobType(JobcronError):
-    """Two classes claim the same job type (LP-06)."""
+    """Two classes have the same job type (LP-06)."""
 
 
 class IncompleteJobType(JobcronError):
-    """A class has a job type, but not what a job needs to be run (LP-04)."""
+    """A class has a job type, but lacks something that a job needs to run (LP-04)."""
 
 
 class UnknownJobType(JobcronError):
-    """A job's row has a type that no class of this process claims."""
+    """A job's row has a type that no class of this process has."""
 
 
 class DefinitionChanged(JobcronError):
-    """The next task of a job is not among the tasks of its definition any more (DBQ-02)."""
+    """The next task of a job is no longer among the tasks of its definition (DBQ-02)."""
 
 
 class DuplicateJob(JobcronError):
-    """The job cannot wait again: another one with the same unique key has not started yet."""
+    """The job cannot go back to WAITING: another job with the same unique key has not started yet."""
 
 
 class InvalidJobData(JobcronError):
@@ -137,11 +137,11 @@ class InvalidJobData(JobcronError):
 
 
 class NoSession(JobcronError):
-    """No session was given, and none can be found from the target or the context."""
+    """No session was given, and none was found from the target or the context."""
 
 
 class SuspendJobException(JobcronError):
-    """Raised by a job to be suspended: it waits until somebody resumes it (LP-22)."""
+    """Raised by a job to suspend itself until somebody resumes it (LP-22)."""
 
 
 class UnknownFunction(JobcronError):
@@ -149,7 +149,7 @@ class UnknownFunction(JobcronError):
 
 
 class FailedJobError(JobcronError):
-    """Raised by a job that has failed for good: it is not tried again (OCQ-04)."""
+    """Raised by a job that has failed for good: it is not retried (OCQ-04)."""
 
 
 class NothingToDoJob(JobcronError):
@@ -157,12 +157,12 @@ class NothingToDoJob(JobcronError):
 
 
 class RetryableJobError(JobcronError):
-    """Raised by a job that may succeed later; always one of the errors that are retried.
+    """Raised by a job that may succeed later; this error is always retried.
 
     Args:
         msg: what went wrong.
-        seconds: wait this long before the next attempt; None: the type's ``retry_delay``.
-        ignore_retry: the attempt does not count, so that it uses up no retry (OCQ-04).
+        seconds: the delay before the next attempt; None: the type's ``retry_delay``.
+        ignore_retry: whether the attempt uses up no retry (OCQ-04).
     """
 
     def __init__(self, msg: str = "", seconds: float | None = None, ignore_retry: bool = False) -> None:
@@ -176,7 +176,7 @@ class TimeLimitExceeded(TimeoutError):
 
 
 class MemoryLimitExceeded(MemoryError):
-    """The processes of an isolated job had more in memory than its ``memory_limit`` (LP-24)."""
+    """The processes of an isolated job used more memory than its ``memory_limit`` (LP-24)."""
 
 
 class OutputLimitExceeded(RuntimeError):
@@ -184,22 +184,22 @@ class OutputLimitExceeded(RuntimeError):
 
 
 class ProcessDied(RuntimeError):
-    """The process of an isolated job ended in the middle of it: by a signal, or by leaving."""
+    """The process of an isolated job ended while the job ran: by a signal, or by exiting."""
 
 
 class CrashLimitReached(RuntimeError):
-    """The process died each time this job ran, ``crash_limit`` times; it is not run again."""
+    """The job's process died in ``crash_limit`` attempts; the job is not run again."""
 
 
 class Interrupted(BaseException):
-    """The runner has to stop while the job runs: it is rolled back and waits again.
+    """The runner must stop while the job runs: the job is rolled back and goes back to WAITING.
 
     A BaseException, so that a job's ``except Exception`` cannot swallow it.
     """
 
 
 class LeaseLost(BaseException):
-    """The job is no longer this runner's: it was reclaimed, cancelled or changed by hand.
+    """The job is no longer this runner's: it was taken over, cancelled or changed by hand.
 
     Nothing of the attempt may be committed. A BaseException, like `Interrupted`.
     """
@@ -210,4 +210,4 @@ class ChangedMeanwhile(JobcronError):
 
 
 class WrongSession(JobcronError):
-    """A session was used by another thread than that of its job, or after the job."""
+    """A job's session was used by another thread, or after the job had ended."""

@@ -1,7 +1,7 @@
-"""Every contract of jobcron: start here to see what the parts are and what they owe each other.
+"""Every contract of jobcron: start here to see what the parts are and what each one promises.
 
-A **job** (`IJob`) is a row that says what became of a piece of work. A **runnable job** (`IRunnableJob`)
-is the small class that does the work. A **job source** (`IJobSource`) makes jobs and finds those that are
+A **job** (`IJob`) is a row that holds the state of a piece of work. A **runnable job** (`IRunnableJob`)
+is the small class that does the work. A **job source** (`IJobSource`) creates jobs and finds those that are
 ready. A **runner** (`IJobRunner`) claims ready jobs, runs them and records the outcome.
 
 Names and meanings are those of Launchpad's Job System (features LP-02 to LP-05).
@@ -19,13 +19,13 @@ from zope.schema.vocabulary import SimpleVocabulary
 
 
 class JobStatus(IntEnum):
-    """What a job's row says of it. Values 0 to 4 are Launchpad's (LP-02)."""
+    """The status of a job. Values 0 to 4 are Launchpad's (LP-02)."""
 
     title: str
     description: str
 
     def __new__(cls, value: int, title: str, description: str) -> JobStatus:
-        """Make one status.
+        """Create a status.
 
         Args:
             value: the number stored in the row.
@@ -39,32 +39,32 @@ class JobStatus(IntEnum):
         return status
 
     def __bool__(self) -> bool:
-        """Be true, WAITING as well, whose number is 0: a job that has a status has one."""
+        """Return True, for WAITING too, whose number is 0: a job that has a status has one."""
         return True
 
     WAITING = 0, "Waiting", "The job is waiting to be run."
     RUNNING = 1, "Running", "A runner holds the job's lease and runs it."
     COMPLETED = 2, "Completed", "The job ran, and its work is committed."
-    FAILED = 3, "Failed", "The job was run and failed; it is not run again by itself."
+    FAILED = 3, "Failed", "The job ran and failed; it is not run again automatically."
     SUSPENDED = 4, "Suspended", "The job is put aside until somebody resumes it."
-    CANCELLED = 5, "Cancelled", "Somebody, or a newer job like it, made the job needless."
+    CANCELLED = 5, "Cancelled", "The job is no longer needed: somebody cancelled it, or a newer one replaced it."
     EXPIRED = 6, "Expired", "The job was not started before its expiry."
     BLOCKED = 7, "Blocked", "The job waits for other jobs."
 
 
 DEFAULT_LEASE_SECONDS = 300.0
-"""How long a lease lasts where nobody says otherwise."""
+"""How long a lease lasts by default, in seconds."""
 
 STATUS_VOCABULARY = SimpleVocabulary([SimpleVocabulary.createTerm(s, s.name, s.title) for s in JobStatus])
 
 
 class IJob(Interface):
-    """What all jobs have in common: the shared row (LP-01, LP-03)."""
+    """The shared row: what all jobs have in common (LP-01, LP-03)."""
 
     id = Int(title="The job's number.", required=True, readonly=True)
-    uuid = Attribute("The same for every attempt: the idempotency key of work done elsewhere.")
-    status = Choice(title="What became of the job.", vocabulary=STATUS_VOCABULARY, readonly=True)
-    priority = Int(title="Lowest first; may be negative; 10 where nothing is said.")
+    uuid = Attribute("The same for every attempt: the idempotency key of side effects.")
+    status = Choice(title="The job's status.", vocabulary=STATUS_VOCABULARY, readonly=True)
+    priority = Int(title="Lowest first; may be negative; 10 by default.")
     date_created = Datetime(title="When the job was created.", readonly=True)
     scheduled_start = Datetime(title="Not before this time.")
     expires_at = Datetime(title="Not started after this time.", required=False)
@@ -76,87 +76,87 @@ class IJob(Interface):
     max_retries = Int(title="Retries allowed; None: for ever.", required=False)
     requester = TextLine(title="Who asked for the job.", required=False)
     description = TextLine(title="What the job is about, for people.", required=False)
-    progress = Int(title="Per cent done, as the job says.", required=False)
+    progress = Int(title="Per cent done, as the job reports it.", required=False)
     log = Text(title="The last error.", required=False, readonly=True)
     oops_id = TextLine(title="The last error's OOPS report.", required=False, readonly=True)
     is_pending = Bool(title="Not at its end yet: waiting, running, suspended or blocked.")
     is_runnable = Bool(title="Waiting, due, not expired and not leased.")
 
     def acquireLease(duration: float = DEFAULT_LEASE_SECONDS) -> None:
-        """Take the lease for `duration` seconds; raise `LeaseHeld` where somebody else has it."""
+        """Take the lease for `duration` seconds; raise `LeaseHeld` if somebody else holds it."""
 
     def getTimeout() -> int:
-        """Return the whole seconds that are left of the lease, at least 0."""
+        """Return the seconds left of the lease, as a whole number, at least 0."""
 
     def start(manage_transaction: bool = False) -> None:
-        """Move to RUNNING, by hand; begins an attempt."""
+        """Move to RUNNING by hand; this begins an attempt."""
 
     def complete(manage_transaction: bool = False) -> None:
-        """Move to COMPLETED, by hand."""
+        """Move to COMPLETED by hand."""
 
     def fail(manage_transaction: bool = False) -> None:
-        """Move to FAILED, by hand; only running jobs can fail."""
+        """Move to FAILED by hand; only running jobs can fail."""
 
     def queue(manage_transaction: bool = False, abort_transaction: bool = False) -> None:
-        """Move back to WAITING, by hand; counts start afresh for a job that had ended."""
+        """Move back to WAITING by hand; a job that had ended starts again with its counts at 0."""
 
     def suspend(manage_transaction: bool = False) -> None:
-        """Move to SUSPENDED, by hand."""
+        """Move to SUSPENDED by hand."""
 
     def resume() -> None:
         """Move from SUSPENDED back to WAITING."""
 
     def cancel(manage_transaction: bool = False) -> None:
-        """Move to CANCELLED; a runner that has the job cannot commit it any more."""
+        """Move to CANCELLED; a runner that has the job can no longer commit it."""
 
 
 class IRunnableJob(Interface):
     """A job that can be run (LP-04)."""
 
     job = Attribute("The shared row, an `IJob`.")
-    user_error_types = Attribute("Exceptions that tell the user, not the operator.")
-    retry_error_types = Attribute("Exceptions after which the job is tried again.")
+    user_error_types = Attribute("Exceptions that are reported to the user, not to the operator.")
+    retry_error_types = Attribute("Exceptions after which the job is retried.")
 
     def run() -> object:
-        """Do the work. What it returns is not used here; what it raises decides the outcome."""
+        """Do the work. The runner ignores the return value; an exception decides the outcome."""
 
     def getOopsVars() -> list[tuple[str, object]]:
-        """Return (name, value) pairs that an OOPS report of this job shows (LP-11)."""
+        """Return (name, value) pairs for an OOPS report of this job (LP-11)."""
 
     def getOperationDescription() -> str:
-        """Return what the job does, to follow "error while"."""
+        """Return a description of the job that can follow "error while"."""
 
     def getOopsRecipients() -> list[str]:
-        """Return the addresses that are told of an OOPS."""
+        """Return the addresses that are notified of an OOPS."""
 
     def getErrorRecipients() -> list[str]:
-        """Return the addresses that are told of a user error."""
+        """Return the addresses that are notified of a user error."""
 
     def notifyOops(oops: dict[str, object]) -> None:
-        """Tell the recipients of an OOPS."""
+        """Notify the recipients of an OOPS."""
 
     def notifyUserError(e: BaseException) -> None:
-        """Tell the recipients of a user error."""
+        """Notify the recipients of a user error."""
 
 
 class IJobSource(Interface):
-    """Finds the jobs of a kind that are ready (LP-05).
+    """A source that finds the ready jobs of one kind (LP-05).
 
-    By convention a source also has ``create()``, ``acquire()`` and ``get()``, each with the arguments
-    that suit its jobs.
+    By convention a source also has ``create()``, ``acquire()`` and ``get()``, with arguments that suit its
+    jobs.
     """
 
     memory_limit = Attribute("Bytes that a job may use in an isolated runner, or None.")
 
     def iterReady() -> object:
-        """Iterate over the jobs that are waiting, due and unleased, the most urgent first."""
+        """Iterate over the jobs that are waiting, due and not leased, the most urgent first."""
 
     def contextManager() -> object:
         """Return a context manager that is entered around a run."""
 
 
 class IJobRunner(Interface):
-    """Runs the ready jobs of a source."""
+    """A runner of the ready jobs of a source."""
 
     completed = Attribute("How many jobs completed, by class name.")
     incomplete = Attribute("How many jobs did not complete, by class name.")
@@ -167,11 +167,11 @@ class IJobRunner(Interface):
 
 
 class RunningAttempt(Protocol):
-    """What a runnable job knows of the attempt in which it runs: its ``attempt``, None outside a run."""
+    """The current attempt, as a runnable job sees it: its ``attempt``, None outside a run."""
 
     @property
     def progress(self) -> int | None:
-        """Per cent done, as the job says."""
+        """Per cent done, as the job reports it."""
 
     @property
     def interrupted(self) -> BaseException | None:
@@ -183,17 +183,17 @@ class RunningAttempt(Protocol):
 
     @property
     def must_stop(self) -> Callable[[], bool]:
-        """Tells whether somebody asked the run to stop: a job that can stop in between does."""
+        """Returns whether the run was asked to stop: a job that can stop at this point then does."""
 
     def note_progress(self, percent: int | None) -> None:
-        """Note how far the job is; the keeper writes it."""
+        """Note how far the job has got; the keeper writes it."""
 
     def start_counts_afresh(self) -> None:
-        """Count attempts from here on: what the job has committed so far is not done again."""
+        """Count attempts from this point: what the job has committed so far is not repeated."""
 
     def checkpoint(self) -> None:
-        """Commit what was done, if the job is still ours, and renew the lease.
+        """Commit the work so far, if the job is still ours, and renew the lease.
 
         Raises:
-            LeaseLost: the job is not ours any more; nothing was committed.
+            LeaseLost: the job is no longer ours; nothing was committed.
         """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from instances import Instance
+from jobcron.database.statements import insert_into
 from jobcron.database.tables import JobSourceRow, JobTypeRow
-from jobcron.database.upsert import insert_into
 
 
 def test_a_conflict_changes_the_row_or_does_nothing_as_the_statement_says(instance: Instance) -> None:

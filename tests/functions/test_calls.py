@@ -134,7 +134,7 @@ def test_broken_rows_and_work_that_was_not_done_fail_with_a_clear_message(callin
     for row, said in zip(
         rows,
         (
-            "TypeError: expected functionapp.sneaky to do its work before it returns, got coroutine",
+            "IncompleteJobType: expected functionapp.sneaky to do its work when it is called, got coroutine",
             "expected arguments of job 2 to be a list, got str: 'ab'",
             "expected keywords of job 3 to be an object, got list: [1]",
             "expected a registered function ['os.abort'], found none",

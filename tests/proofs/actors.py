@@ -33,8 +33,6 @@ class Actor:
 
     def __init__(self, database: Database, steps: Sequence[Step]) -> None:
         self.connection: Connection = database.engine.connect()
-        if database.dialect == "sqlite":
-            self.connection = self.connection.execution_options(jobcron_begin="IMMEDIATE")
         self.known: dict[str, Any] = {}
         self.steps = list(steps)
         self.done = 0

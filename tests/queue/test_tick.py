@@ -186,7 +186,7 @@ def fingerprint(instance: Instance) -> str:
     return str(xid)
 
 
-@pytest.mark.feature("LP-27")
+@pytest.mark.feature("LP-27", "N-04")
 def test_an_empty_tick_writes_nothing_but_the_time_of_its_lock_file(quiet: Instance) -> None:
     lock = quiet.state / "locks" / "do_foo.lock"
     imports_of(quiet, "do_foo")

@@ -17,7 +17,6 @@ from sqlalchemy.exc import OperationalError
 from fooapp import ActJob
 from instances import Instance
 from jobcron import Database, JobStatus
-from jobcron.database._engine import IMMEDIATE
 from runner_processes import configure, make
 from shortleaseapp import BusyJob
 
@@ -220,12 +219,11 @@ def test_a_connection_that_could_not_begin_writes_nothing_without_a_transaction(
     hasty = Database(instance.url, busy_seconds=0)
     with instance.database.begin() as holder, hasty.engine.connect() as plain:
         holder.exec_driver_sql("INSERT INTO ledger (job, attempt, note) VALUES (1, 1, 'first')")
-        connection = plain.execution_options(**IMMEDIATE)
         with pytest.raises(OperationalError, match="database is locked"):
-            connection.exec_driver_sql("INSERT INTO ledger (job, attempt, note) VALUES (2, 1, 'busy')")
+            plain.exec_driver_sql("INSERT INTO ledger (job, attempt, note) VALUES (2, 1, 'busy')")
         holder.commit()
-        connection.exec_driver_sql("INSERT INTO ledger (job, attempt, note) VALUES (3, 1, 'rolled back')")
-        assert connection.in_transaction()
-        connection.rollback()
+        plain.exec_driver_sql("INSERT INTO ledger (job, attempt, note) VALUES (3, 1, 'rolled back')")
+        assert plain.in_transaction()
+        plain.rollback()
     hasty.close()
     assert instance.ledger() == [(1, 1, "first")]

@@ -66,7 +66,7 @@ def wait_past(instance: Instance, moment: datetime) -> None:
     """Wait until the database's clock is well past a moment."""
 
     def is_past() -> bool:
-        with instance.database.engine.connect() as connection:
+        with instance.database.reading.connect() as connection:
             now = connection.scalar(select(database_now()))
         return now is not None and now > moment + timedelta(seconds=0.2)
 

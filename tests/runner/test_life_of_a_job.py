@@ -12,7 +12,7 @@ from jobcron import JobStatus
 WRITE = ("write", "effect")
 
 
-@pytest.mark.feature("LP-01")
+@pytest.mark.feature("LP-01", "N-01")
 def test_a_job_that_returns_is_completed_and_its_work_is_committed(instance: Instance) -> None:
     job = instance.act(WRITE)
     log = instance.run("act")

@@ -68,7 +68,7 @@ def run_in_test(*arguments: str, logger: logging.Logger | None = None) -> int | 
 
 def committed(instance: Instance) -> list[int]:
     """Return how many rows of each table others can see."""
-    with instance.database.engine.connect() as connection:
+    with instance.database.reading.connect() as connection:
         tables = ("jobcron_job", "foo_job", "foo", "ledger", "jobcron_event", "jobcron_run", "jobcron_type")
         return [connection.scalars(text(f"SELECT count(*) FROM {table}")).one() for table in tables]
 

@@ -1,1 +1,1 @@
-"""The ``jobcron`` command, one file a subcommand; `main` finds and starts it."""
+"""The ``jobcron`` command, one file for each subcommand; `main` finds and starts them."""

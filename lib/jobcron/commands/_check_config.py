@@ -1,4 +1,4 @@
-"""``jobcron check-config``: all that can be checked without running a job, every problem at once."""
+"""``jobcron check-config``: check everything possible without running a job, and show every problem at once."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ SMTP_SECONDS = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: the subcommand has no arguments."""
+    """Do nothing: the subcommand has no arguments."""
 
 
 def perform(options: argparse.Namespace) -> int:
-    """Perform the subcommand, and return its exit status."""
+    """Run the subcommand, and return its exit status."""
     return check_config(options.config)
 
 
 def check_config(config: str | None) -> int:
-    """Print what was found, and return the exit status: 0, 2 for the configuration, 1 for what is around it.
+    """Print the findings, and return the exit status: 0, 2 for the configuration, 1 for its environment.
 
     Args:
-        config: as of ``--config``.
+        config: the value of ``--config``.
     """
-    # What is written is mended first: where both are wrong it is the configuration.
+    # A wrong configuration is fixed first, so its status wins.
     worst = 0
     for finding in _findings(config):
         say(str(finding))
@@ -82,14 +82,14 @@ def _findings(config: str | None) -> Iterator[Finding]:
 
 
 def _guarded(settings: Settings, check: Callable[[Settings], Iterator[Finding]]) -> Iterator[Finding]:
-    """Return what a check finds; the error that ends it is found as well, without passwords."""
+    """Yield a check's findings; the error that ends it is a finding too, without passwords."""
     try:
         yield from check(settings)
     except UserMistake as error:
         found = Finding(str(error), error.exit_status)
     except DBAPIError as error:
         found = Finding(f"database: {first_line(error.orig)}", 1)
-    except (Exception, SystemExit) as error:  # the application's, most likely: a run would end by it, too
+    except (Exception, SystemExit) as error:  # most likely raised by the application; it would end a run, too
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f"(in {last.filename}, line {last.lineno})"
         notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
@@ -134,7 +134,7 @@ def _section(settings: Settings, section: Section) -> Iterator[Finding]:
 
 
 def _kept_functions(settings: Settings, section: Section, source: Any) -> Iterator[Finding]:
-    """Say what does nothing of ``keep_functions``: all of it in a section of other jobs, names that nobody has."""
+    """Report ineffective parts of ``keep_functions``: all of it in a section of other jobs, unknown names."""
     place = f"{settings.path}: section [{section.name}], key keep_functions"
     if section.keep_functions and not (isinstance(source, type) and issubclass(source, FunctionJob)):
         expected = f"expected a section whose source is {dotted_name(FunctionJob)}"
@@ -155,7 +155,7 @@ def _groups(settings: Settings) -> Iterator[Finding]:
 
 
 def _control(settings: Settings) -> Iterator[Finding]:
-    """Say what the control file turns off; whether it can be used is the same for all."""
+    """Report what the control file switches off; whether the file is usable is the same for all."""
     if settings.cron_control is None:
         return
     control = Control(settings.cron_control)
@@ -171,7 +171,7 @@ def _control(settings: Settings) -> Iterator[Finding]:
 
 
 def _passwords(settings: Settings) -> Iterator[Finding]:
-    """Say which files of the configuration have a password that everybody may read."""
+    """Report the configuration's files that have a password but are readable by everybody."""
     for path, content in read(settings.path)[1].items():
         if os.stat(path).st_mode & stat.S_IROTH and any(secret in content for secret in settings.secrets()):
             yield Finding(f"{path}: everybody may read the password in it: chmod o= {path}", is_warning=True)
@@ -217,8 +217,8 @@ def _mail(settings: Settings) -> Iterator[Finding]:
         address = (url.hostname or "", url.port or 25)
         try:
             socket.create_connection(address, SMTP_SECONDS).close()
-        except (OSError, UnicodeError) as error:  # UnicodeError: no name can be like this
-            reason = getattr(error, "strerror", None) or error  # any object: not every error is the system's
+        except (OSError, UnicodeError) as error:  # UnicodeError: not a possible name
+            reason = getattr(error, "strerror", None) or error  # any object: not only the system's errors
             yield Finding(f"mail: {address[0]} port {address[1]} does not answer: {reason}", is_warning=True)
         else:
             yield Finding(f"mail: {address[0]} port {address[1]}")
@@ -227,7 +227,7 @@ def _mail(settings: Settings) -> Iterator[Finding]:
 def _databases(settings: Settings, is_loaded: bool) -> Iterator[Finding]:
     users: dict[str | None, str] = {None: settings.database_origin}
     for section in settings.sections.values():
-        if section.dbuser and backend_of(settings.database_url) != SQLITE:  # which has no roles
+        if section.dbuser and backend_of(settings.database_url) != SQLITE:  # SQLite has no roles
             users.setdefault(section.dbuser, f"{settings.path}: section [{section.name}], key dbuser")
     for user, origin in users.items():
         yield from _guarded(settings, partial(check_database, user=user, origin=origin, is_loaded=is_loaded))

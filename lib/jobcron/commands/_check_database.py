@@ -1,4 +1,4 @@
-"""What ``jobcron check-config`` checks in the database: tables, clocks, jobs without a class."""
+"""The database checks of ``jobcron check-config``: tables, clocks, jobs without a class."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ CLOCK_SLACK = timedelta(minutes=1)
 
 
 def check_database(settings: Settings, user: str | None, origin: str, is_loaded: bool) -> Iterator[Finding]:
-    """Check the tables of the database as one role; as the instance's own, also the clocks and the jobs.
+    """Check the tables of the database as one role; for the instance's own role, also the clocks and the jobs.
 
     Args:
-        settings: the instance's.
+        settings: the instance's settings.
         user: the role; None: the URL's user.
         origin: where the database and the role are named.
-        is_loaded: whether the application was imported; else nobody knows its job types.
+        is_loaded: whether the application was imported; if not, its job types are unknown.
 
     Raises:
-        UserMistake: the database is missing or away, or its schema is wrong.
+        UserMistake: the database is missing or unavailable, or its schema is wrong.
     """
     database = Database(settings.database_url, user, origin=origin)
     path = database.engine.url.database or ""
@@ -51,7 +51,7 @@ def check_database(settings: Settings, user: str | None, origin: str, is_loaded:
 
 
 def _clock(connection: Connection) -> Iterator[Finding]:
-    """Compare the clocks; SQLite's is this machine's, so there only the rows can tell."""
+    """Compare the clocks; SQLite uses this machine's clock, so only its rows can show a difference."""
     now = connection.scalar(select(database_now()))
     newest = connection.scalar(select(Job.date_created).order_by(Job.id.desc()).limit(1))
     if now is None:

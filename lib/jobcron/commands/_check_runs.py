@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def perform(options: argparse.Namespace) -> int:
-    """Perform the subcommand, and return its exit status."""
+    """Run the subcommand, and return its exit status."""
     return check_runs(options.config, options.sections)
 
 
@@ -31,17 +31,17 @@ def check_runs(config: str | None, names: list[str]) -> int:
     """Print a summary and a line for each section, and return the status: 0 ok, 1 warning, 2 critical, 3 unknown.
 
     Args:
-        config: as of ``--config``.
-        names: of the sections; none: all.
+        config: the value of ``--config``.
+        names: the names of the sections; empty: all.
     """
     try:
         settings = load_settings(config)
         sections = [settings.section(name) for name in names] or list(settings.sections.values())
         found = _look(settings, sections)
     except UserMistake as error:
-        # Whoever is called at night has to know: nothing can be said of the jobs at all.
+        # Whoever is woken at night must see that the state of the jobs is unknown.
         return _say(Health.UNKNOWN, [visible(str(error))], [])
-    except ValueError as error:  # a moment that somebody wrote by hand, and wrong
+    except ValueError as error:  # a time that somebody wrote wrongly by hand
         return _say(Health.UNKNOWN, [f"a row cannot be read: {visible(str(error))}"], [])
     except DBAPIError as error:
         return _say(Health.UNKNOWN, [Redactor(settings.secrets()).text(first_line(error.orig))], [])

@@ -1,4 +1,4 @@
-"""``jobcron create-job``: make a job of several tasks, as django-db-queue's command does (DBQ-06)."""
+"""``jobcron create-job``: create a job of several tasks, as django-db-queue's command does (DBQ-06)."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def _workspace(text: str) -> Any:
 
 
 def perform(options: argparse.Namespace) -> int:
-    """Make a job, and return the exit status.
+    """Create a job, and return the exit status.
 
     Raises:
-        UserMistake: the instance is wrong, nobody knows such jobs, or they do not take the workspace.
+        UserMistake: the instance is wrong, the job's name is unknown, or the workspace does not fit.
     """
     values = {} if options.queue_name is None else {"queue_name": options.queue_name}
     opened = opened_database(options.config)

@@ -1,4 +1,4 @@
-"""``jobcron crontab``: the lines for the user's crontab."""
+"""``jobcron crontab``: print the lines for the user's crontab."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobcron.settings.instance import DATABASE_VARIABLE, FILE_NAME, load_setting
 from jobcron.settings.settings import Section, Settings
 
 PRUNE_SCHEDULE = "17 3 * * *"
-"""Once a day, at a time that few others choose."""
+"""Once a day, at a time that few other jobs use."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def perform(options: argparse.Namespace) -> int:
-    """Perform the subcommand, and return its exit status."""
+    """Run the subcommand, and return its exit status."""
     return crontab(options.config, options.mail_to)
 
 
@@ -34,11 +34,11 @@ def crontab(config: str | None, mail_to: str | None) -> int:
     """Print the lines, and return the exit status.
 
     Args:
-        config: as of ``--config``.
-        mail_to: where cron mails what goes wrong; None: to the crontab's owner; empty: nowhere.
+        config: the value of ``--config``.
+        mail_to: the address to which cron mails errors; None: the crontab's owner; empty: nobody.
 
     Raises:
-        ConfigurationError: something is wrong with the instance, or there is nothing to run.
+        ConfigurationError: the instance is wrong, or there is nothing to run.
     """
     settings = load_settings(config)
     if not settings.sections:
@@ -55,7 +55,7 @@ def crontab(config: str | None, mail_to: str | None) -> int:
 
 
 def lines(settings: Settings, mail_to: str | None) -> list[str]:
-    """Return the lines: what cron has to know, and one for each group or section."""
+    """Return the lines: variables for cron, and one line for each group or section."""
     folder, name = os.path.split(settings.path)
     instance = folder if name == FILE_NAME else settings.path
     mail = "# MAILTO=you@example.com" if mail_to is None else "MAILTO=" + (mail_to or '""')
@@ -69,7 +69,7 @@ def lines(settings: Settings, mail_to: str | None) -> list[str]:
 
 
 def _runs(settings: Settings) -> Iterator[tuple[str, list[str]]]:
-    """Return when and how to start each group, and each section that is in none.
+    """Yield the schedule and the command of each group, and of each section outside any group.
 
     Raises:
         ConfigurationError: the sections of a group have different schedules.
@@ -83,10 +83,10 @@ def _runs(settings: Settings) -> Iterator[tuple[str, list[str]]]:
 
 
 def group_schedule(settings: Settings, group: str, sections: list[Section]) -> str:
-    """Return the schedule of a group's sections.
+    """Return the schedule that a group's sections share.
 
     Raises:
-        ConfigurationError: they have different ones.
+        ConfigurationError: their schedules differ.
     """
     first, *others = sections
     for other in others:
@@ -99,7 +99,7 @@ def group_schedule(settings: Settings, group: str, sections: list[Section]) -> s
 
 
 def _variable(value: str) -> str:
-    """Return a value as cron reads it in an assignment, where quotes keep blanks at the ends."""
+    """Return a value in the form that cron reads in an assignment, where quotes keep blanks at the ends."""
     return value if value == value.strip() and not value.startswith(("'", '"')) else f'"{value}"'
 
 
@@ -111,17 +111,17 @@ def _command(settings: Settings, subcommand: str, *names: str) -> str:
 
 
 def _quoted(word: str) -> str:
-    """Return a word as cron and then the shell read it.
+    """Quote a word for cron and then the shell.
 
-    Cron makes a line break of each % that has no backslash before it. Some crons take that backslash away, others
-    leave it to the shell, which takes it away only outside quotes.
+    Cron turns each % without a backslash into a line break. Some crons then remove that backslash; others
+    leave it to the shell, which removes it only outside quotes.
     """
     quoted = shlex.quote(word)
     return quoted.replace("%", r"'\%'" if quoted.startswith("'") else r"\%")
 
 
 def command_path() -> list[str]:
-    """Return how to start this environment's ``jobcron``, to which cron's PATH does not lead."""
+    """Return the command that starts this environment's ``jobcron``, which is not on cron's PATH."""
     for found in (Path(sys.argv[0]), Path(sys.executable).with_name("jobcron")):
         if found.name == "jobcron" and found.is_file():
             return [str(found.absolute())]

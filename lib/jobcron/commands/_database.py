@@ -18,13 +18,13 @@ def opened_database(config: str | None) -> Iterator[tuple[Settings, Database]]:
     """Import the application, open the database, and check that its tables fit this version.
 
     Args:
-        config: as of ``--config``.
+        config: the value of ``--config``.
 
     Raises:
         UserMistake: the configuration, the database or its schema is wrong.
     """
     settings = load_settings(config)
-    with presented(settings):  # for hooks that ask for them, too
+    with presented(settings):  # also for hooks that read them
         load_application(settings)
         with closing(Database(settings.database_url, origin=settings.database_origin)) as database:
             with database.begin(writing=False) as connection:

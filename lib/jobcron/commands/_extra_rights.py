@@ -1,4 +1,4 @@
-"""What a role may do besides its rights in tables, and what takes it away (LP-13). Only reads."""
+"""A role's rights beyond those in tables, and the statements that revoke them (LP-13). Only reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from sqlalchemy import Connection, text
 
 ATTRIBUTES = ("CREATEROLE", "CREATEDB", "REPLICATION", "BYPASSRLS")
-"""What makes a role more than a user of tables; a superuser is refused."""
+"""Attributes that a role for tables does not need; a superuser is refused."""
 
 _KINDS = {"r": "TABLES", "S": "SEQUENCES", "f": "FUNCTIONS", "T": "TYPES", "n": "SCHEMAS"}
 
@@ -45,12 +45,13 @@ _PUBLIC = text(
 )
 
 
+# why: decisions 2026-11-25, `grant` resets attributes of roles
 class Surplus:
-    """What there is in a database besides what the files say.
+    """The rights in a database that the files do not grant.
 
     Args:
-        connection: to it.
-        quote: quotes a name.
+        connection: a connection to the database.
+        quote: a function that quotes a name.
     """
 
     def __init__(self, connection: Connection, quote: Callable[[str], str]) -> None:
@@ -58,7 +59,7 @@ class Surplus:
         self._quote = quote
 
     def owned(self, name: str) -> str | None:
-        """Return something that a role owns: with that it may do anything, whatever is revoked."""
+        """Return an object that a role owns, if any: an owner may do anything with it, whatever is revoked."""
         found: str | None = self._connection.scalar(_OWNED, {"name": name})
         return found
 
@@ -67,7 +68,7 @@ class Surplus:
         return set(self._connection.scalars(_SCHEMAS, {"role": self._quote(name)}))
 
     def revoked(self, name: str) -> Iterator[str]:
-        """Yield what takes away rights that are about no table of now: in the database, to tables to come."""
+        """Yield statements that revoke rights beyond today's tables: in the database, and in future tables."""
         role, database = (
             self._quote(name),
             self._quote(str(self._connection.scalar(text("SELECT current_database()")))),
@@ -79,7 +80,7 @@ class Surplus:
             yield f"{whose} REVOKE ALL ON {_KINDS[kind]} FROM {role}"
 
     def warnings(self, schemas: list[str]) -> Iterator[str]:
-        """Yield what everybody may do, and so these roles; it is not ours to take away."""
+        """Yield warnings about rights of PUBLIC, which these roles have too; they are not ours to revoke."""
         for verb, kind, schema, name in self._connection.execute(_PUBLIC, {"schemas": schemas}):
             thing = ".".join(self._quote(part) for part in (schema, name) if part)
             yield (

@@ -1,4 +1,4 @@
-"""``jobcron grant``: makes the database roles, and gives them the rights of the security.cfg files (LP-13)."""
+"""``jobcron grant``: create the database roles, and give them the rights in the security.cfg files (LP-13)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def perform(options: argparse.Namespace) -> int:
-    """Perform the subcommand, and return its exit status."""
+    """Run the subcommand, and return its exit status."""
     return grant(options.config, options.dry_run)
 
 
@@ -32,11 +32,11 @@ def grant(config: str | None, dry_run: bool) -> int:
     """Bring roles and rights into line with the files, in one transaction, and return the exit status.
 
     Args:
-        config: as of ``--config``.
+        config: the value of ``--config``.
         dry_run: only print the statements.
 
     Raises:
-        ConfigurationError: a file is wrong, or names what is not there.
+        ConfigurationError: a file is wrong, or names something that does not exist.
         DatabaseUnavailable: the database refuses.
     """
     settings = load_settings(config)
@@ -70,14 +70,14 @@ def grant(config: str | None, dry_run: bool) -> int:
 
 
 class Grants:
-    """The statements that bring a database into line.
+    """The statements that bring a database into line with the files.
 
     Args:
-        connection: to it.
-        roles: as they should be.
+        connection: a connection to the database.
+        roles: the roles as they should be.
 
     Raises:
-        ConfigurationError: a table is not there.
+        ConfigurationError: a table does not exist.
     """
 
     def __init__(self, connection: Connection, roles: dict[str, Role]) -> None:
@@ -90,7 +90,7 @@ class Grants:
         self._schemas = sorted({schema for schema, _ in self._places.values()} | {self._default})
 
     def statements(self) -> Iterator[str]:
-        """Yield what to execute, in order.
+        """Yield the statements to execute, in order.
 
         Raises:
             ConfigurationError: a role cannot be limited.
@@ -110,7 +110,7 @@ class Grants:
                 yield f"GRANT {self._quote(group)} TO {name}"
 
     def warnings(self) -> Iterator[str]:
-        """Yield what everybody may do in these schemas."""
+        """Yield warnings about rights of PUBLIC in these schemas."""
         yield from self._surplus.warnings(self._schemas)
 
     def _found(self, role: Role) -> Any:
@@ -137,7 +137,7 @@ class Grants:
             yield f"ALTER ROLE {self._quote(role.name)} {' '.join(surplus)}"
 
     def _cleared(self, role: Role) -> Iterator[str]:
-        """Yield what takes away all that a role may do."""
+        """Yield statements that revoke all rights of a role."""
         name = self._quote(role.name)
         for schema in map(self._quote, sorted({*self._schemas, *self._surplus.schemas(role.name)})):
             yield f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {name}"  # and in their columns
@@ -188,7 +188,7 @@ class Grants:
         return [(row[0], row[1]) for row in rows]
 
     def _memberships(self, name: str) -> dict[str, bool]:
-        """Return the groups that a role is in, and whether it may let others in."""
+        """Return the groups that a role belongs to, and whether it may admit others to each."""
         rows = self._connection.execute(
             text(
                 "SELECT owner.rolname, bool_or(admin_option) FROM pg_auth_members "

@@ -1,4 +1,4 @@
-"""``jobcron import-django-db-queue``: copy the jobs that wait in django-db-queue's table."""
+"""``jobcron import-django-db-queue``: copy the waiting jobs from django-db-queue's table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def perform(options: argparse.Namespace) -> int:
-    """Copy jobs, and print what was done with each kind; return 1 where some could not be copied, else 0.
+    """Copy jobs, and print what was done with each kind; return 1 if some could not be copied, else 0.
 
     Raises:
         UserMistake: the configuration or one of the databases is wrong.
@@ -27,5 +27,5 @@ def perform(options: argparse.Namespace) -> int:
     with opened_database(options.config) as (_, database):
         report = move(options.source, database, is_dry=options.dry_run, with_processing=options.processing)
     for line in report.lines(options.dry_run):
-        say(visible(line))  # the old table may say anything
+        say(visible(line))  # the old table may contain anything
     return 1 if report.refused else 0

@@ -1,4 +1,4 @@
-"""``jobcron init``: a commented instance, and a first job that runs."""
+"""``jobcron init``: write a commented instance, and a first job that runs."""
 
 from __future__ import annotations
 
@@ -87,21 +87,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def perform(options: argparse.Namespace) -> int:
-    """Perform the subcommand, and return its exit status."""
+    """Run the subcommand, and return its exit status."""
     return init(options.directory, options.database_url, options.application)
 
 
 def init(directory: str, database_url: str | None, application: str | None) -> int:
-    """Write an instance, tell what to do next, and return the exit status.
+    """Write an instance, print the next steps, and return the exit status.
 
     Args:
-        directory: where to write it; made if need be.
-        database_url: the database's; None: an SQLite file of its own.
-        application: the module with the job classes; None: a first job is written, and that is the application.
+        directory: the directory for it; made if necessary.
+        database_url: the database's URL; None: an SQLite file in the directory.
+        application: the module with the job classes; None: a first job is written, and is the application.
 
     Raises:
-        ConfigurationError: a file is there already, everybody may write in the directory, or an option is wrong.
-        DirectoryError: it cannot be written.
+        ConfigurationError: a file exists already, everybody may write in the directory, or an option is wrong.
+        DirectoryError: the directory cannot be written.
     """
     if not directory:
         raise ConfigurationError("init: expected a directory, got: ''")
@@ -129,7 +129,7 @@ def init(directory: str, database_url: str | None, application: str | None) -> i
 
 
 def _check(key: str, text: str | None, folder: Path) -> None:
-    """Check the value of an option as whoever reads the configuration will."""
+    """Check the value of an option as the configuration's reader will."""
     if text is None:
         return
     option = f"--{key.replace('_', '-')}"
@@ -142,7 +142,7 @@ def _check(key: str, text: str | None, folder: Path) -> None:
 
 
 class Option(Place):
-    """The place of a value that an option gives, for messages."""
+    """An option's value, as a place in messages."""
 
     def refuse(self, expected: str, found: str) -> ConfigurationError:
         """Return the error that says what was expected of the option."""
@@ -156,7 +156,7 @@ def _write(folder: Path, texts: dict[str, str], *, is_secret: bool) -> None:
                 f"init: expected no {folder / name}, it is there already: nothing was written"
             )
     for path in (*reversed(folder.parents), folder):
-        if not path.is_dir():  # one by one: with parents=True those above would have what the umask leaves
+        if not path.is_dir():  # one by one: parents=True would give the upper ones the umask's mode
             path.mkdir(0o755)
     if folder.stat().st_mode & stat.S_IWOTH:
         raise ConfigurationError(
@@ -170,7 +170,7 @@ def _write(folder: Path, texts: dict[str, str], *, is_secret: bool) -> None:
 
 
 def configuration(database_url: str | None, application: str | None) -> str:
-    """Return the text of an instance's file: the schema's own comments, and the keys that are set."""
+    """Return the text of an instance's file: the schema's comments, and the keys that are set."""
     module = (application or FIRST_JOB).partition(":")[0]
     given = {
         "database_url": database_url or "sqlite:///var/jobs.db",
@@ -181,14 +181,14 @@ def configuration(database_url: str | None, application: str | None) -> str:
     if application is None:
         given["python_path"] = "."
         section = {"source_interface": f"{FIRST_JOB}.Greet"}
-    instance, _, job_section = Path(SCHEMA).read_text(encoding="utf-8").partition("[job_section]\n")
+    instance, _, job_section = Path(SCHEMA).read_text(encoding="utf-8").partition("\n[job_section]\n")
     keys = instance.partition("[jobcron]\n")[2]
     end = f"[greet]\n{_filled_in(job_section, section)}" if section else EXAMPLE.format(module=module)
     return f"{HEAD}\n[jobcron]\n{_filled_in(keys, given)}\n{end}"
 
 
 def _filled_in(schema: str, given: dict[str, str]) -> str:
-    """Return a part of the schema with the keys that are given; the others become comments."""
+    """Return a part of the schema with the given keys set, and the others commented out."""
     lines = []
     for line in schema.splitlines():
         if _DATATYPE.fullmatch(line):

@@ -1,4 +1,4 @@
-"""``jobcron oops``: the newest reports, or one of them, for people (LP-25)."""
+"""``jobcron oops``: print the newest reports, or one of them, for people (LP-25)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def perform(options: argparse.Namespace) -> int:
-    """Perform the subcommand, and return its exit status."""
+    """Run the subcommand, and return its exit status."""
     return show_reports(options.config, options.oops_id, options.json)
 
 
@@ -44,18 +44,18 @@ def show_reports(config: str | None, oops_id: str | None, as_json: bool) -> int:
     """Print one report, or a list of the newest, and return the exit status.
 
     Args:
-        config: as of ``--config``.
-        oops_id: of the report; None: the list.
-        as_json: print the report as it was written.
+        config: the value of ``--config``.
+        oops_id: the report's id; None: the list.
+        as_json: whether to print the report as it was written.
 
     Raises:
-        ConfigurationError: that is no id.
+        ConfigurationError: this is not an id.
         DirectoryError: there is no such report, or it cannot be read.
     """
     settings = load_settings(config)
     if oops_id is None:
         for path in _newest(settings):
-            with suppress(DirectoryError):  # one that is being pruned just now
+            with suppress(DirectoryError):  # perhaps it is just being pruned
                 report = _read(path)
                 say(visible(f"{report['time'][:19]}  {report['id']}  {report['type']}: {_short(report['value'])}"))
         return 0
@@ -88,7 +88,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _checked(content: bytes, where: str) -> dict[str, Any]:
-    """Return the report that is written so."""
+    """Decode a report, and check that it is one."""
     found: Any = None
     try:
         found = json.loads(content)
@@ -102,7 +102,7 @@ def _checked(content: bytes, where: str) -> dict[str, Any]:
 
 
 def _decode(content: bytes, where: str) -> dict[str, Any]:
-    """Return a report of python-oops' date directory."""
+    """Decode a report from python-oops' date directory."""
     from jobcron.reports import bson
 
     try:
@@ -116,7 +116,7 @@ def _decode(content: bytes, where: str) -> dict[str, Any]:
 
 
 def _in_history(settings: Settings, oops_id: str) -> dict[str, Any] | None:
-    """Return a report that no publisher took: all of it is then in an event of its job (`runner.telling`)."""
+    """Return a report that no publisher took: its whole text is then in an event of its job."""
     database = Database(settings.database_url, origin=settings.database_origin)
     try:
         with closing(database.session(writing=False)) as session:

@@ -11,12 +11,12 @@ from jobcron.reports.logs import visible
 
 
 class Finding(NamedTuple):
-    """What a check found.
+    """A check's finding.
 
     Attributes:
-        text: in one line.
-        status: 0 where it is well or only worth knowing, else the exit status that it leads to.
-        is_warning: whether it is worth knowing.
+        text: the finding, in one line.
+        status: 0 for good news or a mere warning, else the exit status that it causes.
+        is_warning: whether it is a warning.
     """
 
     text: str
@@ -32,7 +32,7 @@ def say(text: str) -> None:
     """Print lines.
 
     Raises:
-        DirectoryError: standard output does not take them: the disk is full, or nobody reads any more.
+        DirectoryError: standard output refuses them: the disk is full, or the reader has gone.
     """
     try:
         print(text, flush=True)

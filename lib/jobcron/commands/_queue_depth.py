@@ -1,4 +1,4 @@
-"""``jobcron queue-depth``: count the jobs that wait in queues, as django-db-queue's command does (DBQ-06)."""
+"""``jobcron queue-depth``: count the waiting jobs in queues, as django-db-queue's command does (DBQ-06)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="count only those whose time has come",
     )
-    # The original's option takes a value. One that takes a value or none would take a queue for it.
+    # The original's option takes a value. With an optional value, it would swallow a queue's name.
     add("--exclude_future_jobs=True", dest="exclude_future_jobs", action="store_true", help=argparse.SUPPRESS)
 
 

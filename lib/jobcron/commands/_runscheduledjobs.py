@@ -7,7 +7,7 @@ from jobcron.scripts.job_script import JobCronScript
 
 
 class RunScheduledJobs(JobCronScript):
-    """Run the ready jobs that call functions; without -i the first that fails ends the run."""
+    """Run the ready jobs that call functions; without -i, the first that fails ends the run."""
 
     usage = "%(prog)s [options]"
     description = "Run the ready jobs that call functions, those of one section, until none is left or one fails."
@@ -18,7 +18,7 @@ class RunScheduledJobs(JobCronScript):
 
     @property
     def lock_name(self) -> str:
-        """That of the section: a run of it by another script is a run of these jobs as well."""
+        """The section's lock: a run of it by another script runs the same jobs."""
         return self.section.name
 
     def add_my_options(self) -> None:
@@ -42,7 +42,7 @@ class RunScheduledJobs(JobCronScript):
         )
 
     def main(self) -> int | None:
-        """Run, by a runner that stops or removes as the options say."""
+        """Run the jobs, with a runner that stops or deletes as the options say."""
         from jobcron.commands._scheduled_runner import ScheduledRuns
 
         if self.section.runner_class != "JobRunner":

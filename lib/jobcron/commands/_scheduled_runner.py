@@ -1,4 +1,4 @@
-"""The runner of ``runscheduledjobs``: the ordinary one, which may end at a failure, and remove what completed."""
+"""The runner of ``runscheduledjobs``: the ordinary one, with options to stop and to delete jobs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from jobcron.runner.source_runner import Guard, JobEnd
 
 
 class ScheduledRuns(Guard):
-    """Makes runners of the jobs of functions, and looks at what becomes of each job.
+    """Makes runners for the jobs of functions, and watches each job's outcome.
 
     Args:
-        stops: end the run at the first job that fails; one that is tried again later has not failed.
-        deletes: remove each job that completes.
+        stops: whether to end the run at the first failed job; a job that will be retried has not failed.
+        deletes: whether to delete each job that completes.
 
     Attributes:
         failures: the tracebacks of the failures that ended runs.
@@ -40,7 +40,7 @@ class ScheduledRuns(Guard):
         return self._runner
 
     def job_ended(self, end: JobEnd) -> None:
-        """Remove a job that completed, or end the run at one that failed."""
+        """Delete a completed job, or end the run at a failed one."""
         assert self._runner is not None
         database, job_id = self._runner.database, end.claim.id
         if isinstance(end.outcome, Completed):

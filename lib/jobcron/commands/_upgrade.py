@@ -16,22 +16,22 @@ from jobcron.settings.instance import load_settings, presented
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: the subcommand has no arguments."""
+    """Do nothing: the subcommand has no arguments."""
 
 
 def perform(options: argparse.Namespace) -> int:
-    """Perform the subcommand, and return its exit status."""
+    """Run the subcommand, and return its exit status."""
     return upgrade(options.config)
 
 
 def upgrade(config: str | None) -> int:
-    """Upgrade the instance's database and tell what was done; return the exit status.
+    """Upgrade the instance's database and print what was done; return the exit status.
 
     Args:
-        config: as of ``--config``.
+        config: the value of ``--config``.
 
     Raises:
-        UserMistake: the configuration or the database is not as it should be.
+        UserMistake: the configuration or the database is wrong.
     """
     settings = load_settings(config)
     application_is_there = settings.application is not None
@@ -54,5 +54,5 @@ def upgrade(config: str | None) -> int:
 
 def _make_folder(path: str, origin: str) -> None:
     folder = os.path.dirname(path)
-    if not os.path.isdir(folder):  # one that is there may be shared, as its owner likes
+    if not os.path.isdir(folder):  # an existing one may be shared, if its owner likes
         private_directory(folder, f"{origin}: the folder of the database")

@@ -1,4 +1,4 @@
-"""The ``jobcron`` command: its subcommands, and how one is started."""
+"""The ``jobcron`` command: its subcommands, and how each is started."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ COMMANDS = {
     "upgrade": "create jobcron's tables, or bring them up to date",
     "check-config": "check all that can be checked without running a job",
     "crontab": "print the lines for your crontab",
-    "check-runs": "say how the sections are, with the statuses of monitoring plugins",
+    "check-runs": "report the health of the sections, with the statuses of monitoring plugins",
     "oops": "show an OOPS report, or list the newest",
-    "grant": "make the database roles, and give them the rights that they need",
-    "prune": "remove what is old, as prune_jobs.py does",
+    "grant": "create the database roles, and give them the rights that they need",
+    "prune": "remove old data, as prune_jobs.py does",
     "runscheduledjobs": "run the ready jobs that call functions",
     "run": "run the ready jobs of a section, as run_jobs.py does",
     "process-job-sources": "run the sections of groups, as process_job_sources.py does",
     "delete-old-jobs": "delete jobs of several tasks that have ended",
-    "create-job": "make a job of several tasks",
-    "queue-depth": "tell how many jobs of several tasks wait in queues",
+    "create-job": "create a job of several tasks",
+    "queue-depth": "count the waiting jobs of several tasks in each queue",
     "import-django-db-queue": "copy django-db-queue's waiting jobs",
 }
-"""What each subcommand does, in the order of the help.
+"""The purpose of each subcommand, in the order of the help.
 
-The module of `check-config` is `jobcron.commands._check_config`. It has `add_arguments(parser)`, and
-`perform(options)`, which returns the exit status. Only that of the subcommand that is called is imported.
+For example, the module of `check-config` is `jobcron.commands._check_config`. It has `add_arguments(parser)`,
+and `perform(options)`, which returns the exit status. Only the called subcommand's module is imported.
 """
 
 SCRIPTS = ("run", "process-job-sources", "prune", "runscheduledjobs")
-"""Subcommands that are scripts for cron, with options of their own."""
+"""Subcommands that are scripts for cron, with their own options."""
 
 DJANGO_COMMANDS = ("delete-old-jobs", "create-job", "queue-depth", "import-django-db-queue")
 """Subcommands that can be written with underscores, as django-db-queue's are (DBQ-06)."""
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand, and return its exit status.
 
     Args:
-        arguments: of the command line; by default those of the process.
+        arguments: the command line; by default the process's.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given and given[0] in SCRIPTS:
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser of `jobcron`, with the arguments of those subcommands that `given` may name."""
+    """Return the parser of `jobcron`, with the arguments of the subcommands that `given` may name."""
     parser = CommandLine(prog="jobcron", description="Batch jobs in your own database, run by cron.")
     parser.add_argument("--version", action="version", version=f"jobcron {__version__}")
     parser.add_argument("--config", metavar="INSTANCE", help="an instance's directory, or its name in configs/")
@@ -98,7 +98,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _run_script(name: str, arguments: list[str]) -> int:
-    """Run a script, which exits by itself where its status is not 0."""
+    """Run a script, which exits by itself if its status is not 0."""
     sys.argv = [f"jobcron {name}", *arguments]
     _script(name).lock_and_run()
     return 0

@@ -1,6 +1,8 @@
 """Transactions, statements, tables and the clock, on SQLite and PostgreSQL.
 
 Doors: `database.Database` opens connections and sessions; `statements.execute` runs the texts in `sql/`;
-`retry` tries again what nobody is to blame for (`trouble`); `sessions` and `after_commit` belong to the
-transaction that is open; `tables` and `clock`; `upgrade` and `version` look after the schema.
+`retry` repeats work that met `trouble` in the database; `sessions` and `after_commit` belong to the open
+transaction; `tables`, `clock` and `upsert` are for statements; `runs` records runs and `walk` reads long
+tables; `upgrade` and `version` look after the schema, `roles` after rights, and `zope` joins transactions of
+other packages.
 """

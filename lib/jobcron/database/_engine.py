@@ -1,4 +1,4 @@
-"""Make engines: how SQLite and PostgreSQL are opened and set up."""
+"""Create engines: open SQLite and PostgreSQL, and configure their connections."""
 
 from __future__ import annotations
 
@@ -7,41 +7,33 @@ import sqlite3
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event
 
 from jobcron.database.connection_options import CONNECT_ARGUMENTS, SERVERS_END
+from jobcron.database.transactions import BUSY_SECONDS, prepare_engine
 from jobcron.database.trouble import mark_interruption
 from jobcron.settings.sqlalchemy_url import parse_url
 
-IMMEDIATE = {"jobcron_begin": "IMMEDIATE"}
-"""Execution options of transactions that will write. On SQLite they take the write lock when they begin:
-a transaction that has read and then wants to write fails at once when anybody has committed in between."""
-
-BUSY_SECONDS = 30.0
-"""How long a statement waits for SQLite's write lock."""
-
 
 def make_engine(url: str, user: str | None = None, busy_seconds: float = BUSY_SECONDS) -> Engine:
-    """Return an engine with our settings for the database: see the module's text.
+    """Create an engine with our settings for the database.
 
     Args:
-        url: the database's.
+        url: the database's URL.
         user: connect as this role instead of the URL's.
-        busy_seconds: how long a statement waits for SQLite's write lock.
+        busy_seconds: how long a statement waits for SQLite's write lock, in seconds.
 
     Raises:
         ConfigurationError: see `parse_url`.
     """
     parsed = parse_url(url, user)
-    # hide_parameters: the text of an SQL error reaches logs and reports, a job's data must not.
+    # hide_parameters: the text of an SQL error reaches logs and reports; a job's data must not.
     options: dict[str, Any] = {"hide_parameters": True}
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"timeout": busy_seconds}, **options)
         event.listen(engine, "do_connect", _make_private)
         event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _note_mode)
-        # Not in the event itself: after an error there SQLAlchemy would go on without any transaction.
-        engine.dialect.do_begin = _begin_sqlite  # type: ignore[method-assign, assignment]
+        prepare_engine(engine, busy_seconds)
     else:
         arguments = {"application_name": "jobcron", **CONNECT_ARGUMENTS}
         engine = create_engine(
@@ -57,15 +49,14 @@ def make_engine(url: str, user: str | None = None, busy_seconds: float = BUSY_SE
 
 
 def _make_private(dialect: object, record: object, arguments: list[Any], keywords: object) -> None:
-    """Make the database's file where there is none, for its user alone: SQLite would leave that to the umask."""
+    """Create the database's file, if there is none, for its user alone: SQLite leaves that to the umask."""
     path = str(arguments[0])
     if path and not path.startswith((":", "file:")):
-        with suppress(OSError):  # it is there; or SQLite says why it cannot be
+        with suppress(OSError):  # it exists; or SQLite will say why it cannot be created
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, record: object) -> None:
-    connection.isolation_level = None  # BEGIN is ours to send: see _begin_sqlite
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA journal_mode = WAL")
@@ -78,14 +69,3 @@ def _set_up_postgresql(connection: Any, record: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute(SERVERS_END)
     connection.autocommit = autocommit
-
-
-def _note_mode(connection: Connection) -> None:
-    """Leave word for `_begin_sqlite` of how the transaction is to begin."""
-    connection.connection.info["jobcron_begin"] = connection.get_execution_options().get(
-        "jobcron_begin", "DEFERRED"
-    )
-
-
-def _begin_sqlite(connection: Any) -> None:
-    connection.execute(f"BEGIN {connection.info['jobcron_begin']}")

@@ -1,13 +1,13 @@
-"""Nothing read in one transaction is trusted in the next, and no committed change of others is overwritten.
+"""Trust nothing from an earlier transaction, and overwrite no committed change of others.
 
-A job's session keeps what it has loaded when a transaction ends, so that a job may read, work outside for
-minutes and hold nothing meanwhile. When its next transaction begins, what an earlier one read is forgotten and
-read again where it is used. A change that was made to such an object in between, or made without reading it
-again, is compared with the row before it is written, under the row's lock: where somebody else was first, the
-job is interrupted, and runs again on fresh rows.
+A job's session keeps loaded values when a transaction ends, so that a job can read, work outside the database
+for minutes and hold no locks meanwhile. When its next transaction begins, values from an earlier one are
+expired and read again when they are used. A change made between transactions, or made without reading the
+object again, is compared with the row before it is written, under the row's lock. If another session has
+changed the row, the job is interrupted, and runs again on fresh rows.
 
-What is compared are the columns that the job changes; a row that the job deletes must be as it was read. Bulk
-statements (``update(…)``) are compared with nothing: they say themselves what they rely on.
+Only columns that the job changes are compared; a row that the job deletes must be unchanged in all columns.
+Bulk statements (``update(…)``) are not compared: their conditions state what they rely on.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ from jobcron.database.trouble import Interruption, mark
 from jobcron.errors import ChangedMeanwhile
 
 KEY = "jobcron_freshness"
-"""Of a session's info."""
+"""The key in a session's ``info``."""
 
 
 class Earlier:
-    """What a session has read in earlier transactions.
+    """The values that a session read in earlier transactions.
 
     Attributes:
-        copies: of values that change in place, such as JSON, as they were when the last transaction ended.
-        read: for each object what its columns were: the value itself, and one to compare with the row.
-        forgotten: for each object what this transaction reads again where it is used. What it did not read is put
-            back at its end: it can be read between two transactions, as before.
-        has_bulk_changes: whether this transaction changed rows past their objects.
-        rows: the objects themselves. What is forgotten refers to them no more, and the session does so weakly.
+        copies: copies of values that change in place, such as JSON, made when the last transaction ended.
+        read: for each object its columns' values: the value itself, and one to compare with the row.
+        forgotten: for each object the expired values, which this transaction reads again when they are used.
+            Those that it did not read are put back at its end, so that they can be read between two
+            transactions.
+        has_bulk_changes: whether this transaction changed rows without their objects.
+        rows: the objects themselves: expired values no longer refer to them, and the session does so weakly.
     """
 
     def __init__(self) -> None:
@@ -51,7 +52,7 @@ class Earlier:
 
 
     def clear(self) -> None:
-        """Know nothing any more."""
+        """Forget everything."""
         self.copies.clear()
         self.read.clear()
         self.forgotten.clear()
@@ -60,7 +61,7 @@ class Earlier:
 
 
 def keep_fresh(session_class: type[Session]) -> None:
-    """Make the sessions of a class read again, in each transaction, what an earlier one has read."""
+    """Make the sessions of a class read again, in each transaction, what an earlier one read."""
     event.listen(session_class, "after_begin", _begin)
     event.listen(session_class, "do_orm_execute", _note_bulk_change)
     event.listen(session_class, "before_flush", _before_flush)
@@ -70,7 +71,7 @@ def keep_fresh(session_class: type[Session]) -> None:
 
 
 def note_values(session: Session) -> None:
-    """Remember values that may change in place; called when a transaction has ended and its objects stay."""
+    """Copy values that may change in place; called when a transaction has ended and its objects stay."""
     if session.get_nested_transaction() is not None:
         return
     earlier = _earlier(session)
@@ -84,7 +85,7 @@ def note_values(session: Session) -> None:
 
 
 def _begin(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
-    """Forget what earlier transactions have read, but for what the job has changed since."""
+    """Expire what earlier transactions read, except what the job has changed since."""
     if transaction.nested:
         return
     earlier = _earlier(session)
@@ -100,11 +101,11 @@ def _begin(session: Session, transaction: SessionTransaction, connection: Connec
         for key in columns:
             if key in changed:
                 value = loaded.get(key) if changed[key] is NO_VALUE else changed[key]
-                if key in copies or changed[key] is not NO_VALUE:  # else it was never read
+                if key in copies or changed[key] is not NO_VALUE:  # otherwise it was never read
                     read[key] = (value, copies.get(key, value))
             elif key in loaded:
                 read[key] = (loaded[key], copies.get(key, loaded[key]))
-                if not isinstance(loaded[key], Mutable):  # somebody may hold it, and change it yet
+                if not isinstance(loaded[key], Mutable):  # the job may still hold it, and change it
                     stale.append(key)
                     forgotten[key] = loaded[key]
         earlier.read[state], earlier.forgotten[state] = read, forgotten
@@ -118,7 +119,7 @@ def _note_bulk_change(execution: ORMExecuteState) -> None:
 
 
 def _put_back(session: Session, earlier: Earlier) -> None:
-    """Give objects back what this transaction did not read again."""
+    """Restore the values that this transaction did not read again."""
     for state, values in earlier.forgotten.items():
         row = state.obj()
         if row is None or row not in session:
@@ -135,7 +136,7 @@ def _put_back(session: Session, earlier: Earlier) -> None:
 def _before_flush(session: Session, context: object, instances: object) -> None:
     if not (session.dirty or session.deleted):
         return
-    session.connection()  # begins the transaction, if there is none yet
+    session.connection()  # begins the transaction if there is none yet
     read = _earlier(session).read
     for row in (*session.dirty, *session.deleted):
         state: InstanceState[Any] = inspect(row)
@@ -149,16 +150,16 @@ def _before_flush(session: Session, context: object, instances: object) -> None:
 
 
 def _is_from_earlier(state: InstanceState[Any], key: str, value: Any) -> bool:
-    """Tell whether a column is changed, and was not read in this transaction before."""
+    """Return whether a column is changed, but was not read in this transaction before."""
     before = state.committed_state.get(key, state)
     return before is NO_VALUE or before is value
 
 
 def _compare(session: Session, state: InstanceState[Any], expected: dict[str, Any]) -> None:
-    """Lock a row, and compare columns with what was read of them.
+    """Lock a row, and compare columns with the values that were read.
 
     Raises:
-        ChangedMeanwhile: they are not the same any more.
+        ChangedMeanwhile: they differ.
     """
     mapper = state.mapper
     entity: Any = mapper.class_
@@ -182,7 +183,7 @@ def _changed(text: str) -> ChangedMeanwhile:
 
 
 def _after_flush(session: Session, context: object) -> None:
-    """What is written is known; the row is locked until the transaction ends."""
+    """Stop comparing what was written: the row is locked until the transaction ends."""
     read = _earlier(session).read
     for row in session.dirty:
         state: InstanceState[Any] = inspect(row)
@@ -203,7 +204,7 @@ def _earlier(session: Session) -> Earlier:
 
 @cache
 def _keys(mapper: Mapper[Any]) -> tuple[list[str], list[str], set[str]]:
-    """Return the names of columns but for the primary key, of relationships, and of those that lead to one row."""
+    """Return the names of columns (without the primary key), of relationships, and of those to one row."""
     keys = {mapper.get_property_by_column(column).key for column in mapper.primary_key}
     columns = [attribute.key for attribute in mapper.column_attrs if attribute.key not in keys]
     links = {relationship.key for relationship in mapper.relationships if not relationship.uselist}
@@ -212,7 +213,7 @@ def _keys(mapper: Mapper[Any]) -> tuple[list[str], list[str], set[str]]:
 
 @cache
 def _made_by_server(mapper: Mapper[Any]) -> set[str]:
-    """Return the names of columns that the database itself writes at an UPDATE."""
+    """Return the names of columns that the database itself writes on UPDATE."""
     return {a.key for a in mapper.column_attrs if any(c.server_onupdate is not None for c in a.columns)}
 
 

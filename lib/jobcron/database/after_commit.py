@@ -1,4 +1,4 @@
-"""Actions that follow a commit: nothing leaves the process where the transaction does not commit."""
+"""Run actions after a commit: nothing leaves the process unless the transaction commits."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from jobcron.database.sessions import ACTIONS, ON_FAILED_ACTION
+from jobcron.errors import IncompleteJobType
+from jobcron.settings.finished import finished, laziness
 
 
 class _Actions:
-    """What waits for the commits of one session: actions, each with the savepoint that it belongs to.
+    """The actions that wait for the commits of one session, each with its savepoint.
 
-    Decided when a transaction ends, however it ends: `Session.close` and `invalidate` fire no ``after_rollback``.
+    They are decided when a transaction ends, since `Session.close` and `invalidate` fire no ``after_rollback``.
     """
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[SessionTransaction | None, Callable[[], None]]] = []
+        self.waiting: list[tuple[SessionTransaction | None, Callable[[], object]]] = []
         self.committed: SessionTransaction | None = None
 
     def note_commit(self, session: Session) -> None:
-        """Remember which transaction was committed; a savepoint, where there is one."""
+        """Remember which transaction, or savepoint, was committed."""
         self.committed = session.get_nested_transaction() or session.get_transaction()
 
     def end(self, session: Session, transaction: SessionTransaction) -> None:
-        """Do, hand on or drop the actions of a transaction that ended."""
+        """Run, pass on or drop the actions of a transaction that has ended."""
         committed, self.committed = self.committed is transaction, None
         if transaction.parent is not None:
-            # What was asked for in a savepoint shares its fate, then that of the transaction around it.
+            # Actions of a savepoint share its fate, then that of the transaction around it.
+            # why: decisions 2026-11-22, actions after a commit
             outer = transaction.parent
             self.waiting = [
                 (outer if owner is transaction else owner, action)
@@ -39,7 +42,7 @@ class _Actions:
         actions, self.waiting = self.waiting, []
         for _, action in actions if committed else []:
             try:
-                action()
+                finished(action(), "an action after a commit")
             except (Exception, SystemExit) as error:
                 failed: Callable[[BaseException], None] | None = session.info.get(ON_FAILED_ACTION)
                 if failed is None:
@@ -47,17 +50,22 @@ class _Actions:
                 failed(error)
 
 
-def after_commit(session: Session, action: Callable[[], None]) -> None:
+def after_commit(session: Session, action: Callable[[], object]) -> None:
     """Do `action` once the session's transaction is committed, and never if it is rolled back.
 
     In a savepoint, the action goes with it if it is rolled back. An error of the action is raised in the one who
     committed, whose transaction stands; in a runner it is logged.
+
+    Raises:
+        IncompleteJobType: it is ``async def`` or has a ``yield``, so a call would do nothing.
     """
+    if lazy := laziness(action):
+        raise IncompleteJobType(f"expected an action after a commit that does its work when called, got {lazy}")
     actions: _Actions | None = session.info.get(ACTIONS)
     if actions is None:
         actions = session.info[ACTIONS] = _Actions()
         event.listen(session, "after_commit", actions.note_commit)
         event.listen(session, "after_transaction_end", actions.end)
     if not session.in_transaction():
-        session.begin()  # the one whose end decides; it reaches the database with the first statement
+        session.begin()  # the transaction whose end decides; it reaches the database with the first statement
     actions.waiting.append((session.get_nested_transaction(), action))

@@ -1,6 +1,6 @@
-"""Times in the database: one column type, and the database's own clock as an expression.
+"""Times in the database: a column type, and expressions of the database's clock.
 
-Leases and due times are compared by one clock, the database's, whatever the clocks of the machines say
+Leases and due times are compared by one clock, the database's, whatever the machines' clocks show
 (docs/explanation/life-of-a-job.md).
 """
 
@@ -19,17 +19,17 @@ from jobcron.database.sql import POSTGRESQL_NOW, SQLITE_NOW, after
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment: aware datetimes in, aware datetimes in UTC out; naive ones are refused.
+    """A point in time: takes aware datetimes, returns them in UTC, and refuses naive ones.
 
-    ``timestamptz`` on PostgreSQL; on SQLite text in UTC with six digits of a second, always, so that
-    text order is time order.
+    ``timestamptz`` on PostgreSQL; on SQLite text in UTC, always with six digits of a second, so that the
+    order of texts is the order of times.
     """
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return what the driver is given."""
+        """Return the value for the driver."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -38,7 +38,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return what the application sees."""
+        """Return the value for the application."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -52,16 +52,16 @@ class database_now(FunctionElement[datetime]):
 
 
 class database_after(FunctionElement[datetime]):
-    """The database's present time and so many seconds, as an SQL expression."""
+    """The time that is some seconds after the database's present time, as an SQL expression."""
 
     type = UtcDateTime()
     inherit_cache = True
 
 
 class age_in_seconds(FunctionElement[float]):
-    """How long ago a moment was, by the database's clock, as an SQL expression; NULL where it is no moment.
+    """How long ago a time was, by the database's clock, as an SQL expression; NULL if it is not a time.
 
-    Only the database reads the moment: one that somebody wrote by hand, and wrong, is no error of Python's.
+    Only the database parses the time: an invalid one, written by hand, does not raise in Python.
     """
 
     type = Float()

@@ -1,12 +1,13 @@
-"""How each connection to PostgreSQL is made: so that each end notices within a minute that the other is gone.
+"""Options of connections to PostgreSQL: each end notices within a minute that the other is gone.
 
-A host that loses its power closes no connection. By the system's own settings the server would wait for two
-hours, and keep what the dead host had locked for as long, a job's row for one; and a runner would wait as long for
-a server that is gone.
+A host that loses power closes no connection. With the system's defaults the server would wait for two hours,
+and keep the dead host's locks for as long, such as that on a job's row; and a runner would wait as long for a
+server that is gone.
 """
 
 from __future__ import annotations
 
+# why: decisions 2026-11-26, connections notice within a minute
 CONNECT_ARGUMENTS = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
@@ -14,10 +15,10 @@ CONNECT_ARGUMENTS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-"""Of libpq, for our end of the connection; seconds, but for the last, which is milliseconds."""
+"""libpq's options for our end of the connection, in seconds; the last one in milliseconds."""
 
 SERVERS_END = (
     "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; "
     "SET tcp_user_timeout = 60000"
 )
-"""The same for the server's end: towards the pooler, where there is one; of a Unix socket it means nothing."""
+"""The same for the server's end: towards the pooler, if there is one; without effect on a Unix socket."""

@@ -1,7 +1,7 @@
-"""Engines and sessions, and what differs between PostgreSQL and SQLite.
+"""Databases: engines and sessions, and the differences between PostgreSQL and SQLite.
 
-`Database` is a database as one role sees it. `AmbientDatabase` looks the same from outside, but works inside
-somebody's open session: each of its transactions is a savepoint there (tests).
+`Database` is a database as one role sees it. `AmbientDatabase` has the same interface, but works inside an open
+session, as in tests: each of its transactions is a savepoint there.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from jobcron.database._engine import BUSY_SECONDS, IMMEDIATE, make_engine
+from jobcron.database._engine import make_engine
 from jobcron.database.sessions import OwnedSession, job_session_class
 from jobcron.database.statements import be_brief
+from jobcron.database.transactions import BUSY_SECONDS, READING
 from jobcron.database.trouble import first_line, trouble_of
 from jobcron.errors import ConfigurationError, DatabaseUnavailable
 from jobcron.settings.sqlalchemy_url import describe_url
 
 COMPANION_SECONDS = 0.25
-"""How long one who must not wait long waits for a lock."""
+"""How long a companion waits for a lock, in seconds."""
 
 
 class TransactionSource(Protocol):
-    """What the runner needs of a database; `Database` and `AmbientDatabase` have it.
+    """A database as the runner needs it: a `Database` or an `AmbientDatabase`.
 
     Attributes:
         dialect: the name of the SQL dialect.
@@ -37,41 +38,45 @@ class TransactionSource(Protocol):
 
     @property
     def engine(self) -> Engine | None:
-        """The engine, or None inside a transaction of somebody else's."""
+        """The engine, or None inside another session's transaction."""
 
     def begin(self, *, writing: bool = True) -> Any:
-        """Return a context manager: a short transaction of its own, as a Connection."""
+        """Return a context manager for a short transaction, whose value is the Connection."""
 
     session_class: type[OwnedSession]
-    """Of the sessions of jobs."""
+    """The class of jobs' sessions."""
 
     def session(self) -> OwnedSession:
-        """Return a new session for running jobs in."""
+        """Return a new session in which jobs run."""
 
     @property
     def where(self) -> str:
-        """Which database this is, for messages; without passwords."""
+        """The name of this database for messages, without passwords."""
 
     def companion(self) -> TransactionSource:
-        """Return the same database for one who must not wait long."""
+        """Return the same database with short waits for locks, for the keeper and the like."""
 
     @property
     def is_ambient(self) -> bool:
-        """Whether this works inside a transaction of somebody else's."""
+        """Whether this works inside another session's transaction."""
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
 
 
 class Database:
     """A database as one role sees it.
 
     Args:
-        url: as in the configuration.
+        url: the URL, as in the configuration.
         user: connect as this role instead of the URL's.
         busy_seconds: see `make_engine`.
         origin: where the URL was read, for messages.
         session_class: of the sessions of jobs.
+
+    Attributes:
+        engine: for applications as well. On SQLite its transactions begin with the lock for writing.
+        reading: the same engine for transactions that only read. On SQLite they take no lock.
     """
 
     is_ambient = False
@@ -93,22 +98,22 @@ class Database:
         except ConfigurationError as error:
             raise ConfigurationError(f"{origin}: {error}") from None
         self.dialect = self.engine.dialect.name
-        self._writing = self.engine.execution_options(**IMMEDIATE)
+        self.reading = self.engine.execution_options(**READING)
 
     @contextmanager
     def begin(self, *, writing: bool = True) -> Iterator[Connection]:
-        """Open a short transaction, committed at the end.
+        """Open a short transaction; commit it at the end.
 
         Args:
             writing: see `session`.
 
         Raises:
-            DatabaseUnavailable: no connection can be made, no transaction begun, or the database goes away, or is
-                too busy, in the middle.
+            DatabaseUnavailable: connecting or beginning fails, or the database becomes unavailable or too busy
+                before the end.
         """
         connection = None
         try:
-            connection = (self._writing if writing else self.engine).connect()
+            connection = (self.engine if writing else self.reading).connect()
             transaction = connection.begin()
             if self._lock_seconds is not None:
                 be_brief(connection, self._lock_seconds)
@@ -134,25 +139,26 @@ class Database:
             connection.close()
 
     def session(self, *, writing: bool = True) -> OwnedSession:
-        """Return a session whose transactions are those of jobs.
+        """Return a new session in which jobs run.
 
         Args:
-            writing: on SQLite each transaction takes the write lock when it begins; False: it reads only.
+            writing: whether each transaction takes the write lock when it begins, on SQLite; False: it only
+                reads.
 
-        What is loaded stays loaded after a commit: a job that works outside the database first holds no
-        transaction while it does (docs/explanation/life-of-a-job.md). It is read again in the next transaction.
+        Loaded objects stay loaded after a commit, so that a job that first works outside the database holds no
+        transaction meanwhile (docs/explanation/life-of-a-job.md). They are read again in the next transaction.
         """
-        return self.session_class(self._writing if writing else self.engine, expire_on_commit=False)
+        return self.session_class(self.engine if writing else self.reading, expire_on_commit=False)
 
     def companion(self) -> Database:
-        """Return the same database over a connection of its own, for one who must not wait long."""
+        """Return the same database over its own connections, with short waits for locks."""
         companion = Database(self.url, self.user, busy_seconds=COMPANION_SECONDS)
         companion._lock_seconds = COMPANION_SECONDS
         return companion
 
     @property
     def where(self) -> str:
-        """The database's URL without its passwords, and where it is named."""
+        """The database's URL without its passwords, and the place of its configuration."""
         return f"{self.describe()} ({self.origin})"
 
     def describe(self) -> str:
@@ -165,10 +171,10 @@ class Database:
 
 
 class AmbientDatabase:
-    """The database inside an open session: every transaction is a savepoint, nothing is committed.
+    """A database inside an open session: every transaction is a savepoint, nothing is committed.
 
     Args:
-        session: the test's own session; it keeps its transaction.
+        session: the test's session; it keeps its transaction.
     """
 
     is_ambient = True
@@ -182,24 +188,25 @@ class AmbientDatabase:
         self.dialect = self._connection.dialect.name
         driver = self._connection.connection.driver_connection
         if isinstance(driver, sqlite3.Connection) and not driver.in_transaction:
-            # An engine that is not ours leaves BEGIN to the sqlite3 module, which sends none before a SAVEPOINT:
-            # releasing that would commit.
+            # Engines other than ours leave BEGIN to the sqlite3 module, which sends none before a SAVEPOINT:
+            # its release would commit.
             self._connection.exec_driver_sql("BEGIN")
 
     @contextmanager
     def begin(self, *, writing: bool = True) -> Iterator[Connection]:
-        """Open a savepoint, released at the end."""
+        """Open a savepoint; release it at the end."""
         with self._connection.begin_nested():
             yield self._connection
 
     def session(self) -> OwnedSession:
-        """Return a session of its own on the same connection; its commits release savepoints."""
+        """Return a separate session on the same connection; its commits release savepoints."""
+        # why: decisions 2026-11-22, a test's runner has a session of its own
         return self.session_class(
             self._connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
         )
 
     def companion(self) -> AmbientDatabase:
-        """Return this: no other connection sees what it works in."""
+        """Return this database: no other connection sees its transaction."""
         return self
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Try again in the database what met trouble there: a lock, a full disk, a lost connection."""
+"""Retry work that met trouble in the database: a lock, a full disk, a lost connection."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Result = TypeVar("Result")
 
 
 class Policy(NamedTuple):
-    """How often something is tried again, and after what.
+    """How often to retry, and after which errors.
 
     Attributes:
-        pauses: seconds before each new try.
-        troubles: errors after which it is tried again, besides those that are known as the database's trouble.
-        at_once: errors after which it is tried again without a pause.
+        pauses: seconds before each retry.
+        troubles: errors to retry after, besides those that are known as trouble of the database.
+        at_once: errors to retry after without a pause.
     """
 
     pauses: tuple[float, ...]
@@ -31,33 +31,34 @@ class Policy(NamedTuple):
     at_once: tuple[type[Exception], ...] = ()
 
     def trouble_of(self, error: Exception) -> str | None:
-        """Return what the database's trouble was, in words; None: the error is none to try again after."""
+        """Return the database's trouble in words; None if the error is not one to retry after."""
         if isinstance(error, self.troubles):
             return first_line(error)
         kind = trouble_of(error)
         return None if kind is None else kind.sentence
 
     def at_most(self, tries: int) -> Policy:
-        """Return the policy for no more tries than these."""
+        """Return the policy limited to this many tries."""
         return self._replace(pauses=self.pauses[: tries - 1])
 
 
 TRIES = 5
 
+# why: decisions 2026-11-29, one retry loop
 WHILE_CLAIMING = Policy((0.1, 1.0))
-"""Of what a session does before jobs run: another run can do it as well."""
+"""For work before jobs run: another run can do it as well."""
 
 WHILE_FINISHING = Policy((0.5,) * (TRIES - 1), (DatabaseUnavailable,), at_once=(IntegrityError,))
-"""Of what ends a job, which is worth more patience: a job with the same key may come in between."""
+"""For the end of a job, which is worth more patience. A job with the same key may appear at any time."""
 
 
 def retry_in_session(session: Session, failure: str, work: Callable[[], Result]) -> Result:
-    """Do something in a session, and try again where the database was in trouble.
+    """Do work in a session; retry it after trouble in the database.
 
     Args:
-        session: rolled back after each try that failed.
-        failure: what has failed if the trouble stays, for the message.
-        work: what to do.
+        session: the session; it is rolled back after each try that failed.
+        failure: the beginning of the message if the trouble stays.
+        work: the work to do.
 
     Raises:
         DatabaseUnavailable: the trouble stayed.
@@ -76,17 +77,17 @@ def retry_in_session(session: Session, failure: str, work: Callable[[], Result])
 def retry_in_transaction(
     database: TransactionSource, what: str, work: Callable[[Connection], Result], tries: int = TRIES
 ) -> Result:
-    """Do something in a transaction of its own, and try again where the database was in trouble.
+    """Do work in a short transaction; retry it after trouble in the database.
 
     Args:
-        database: where.
-        what: is decided by its lease if the trouble stays, for the message.
-        work: what to do in the transaction.
-        tries: how often, at most.
+        database: the database of the transaction.
+        what: what was being finished, for the message if the trouble stays; its lease then decides.
+        work: the work to do in the transaction.
+        tries: the most tries.
 
     Raises:
         DatabaseUnavailable: the trouble stayed.
-        IntegrityError: a constraint was violated each time.
+        IntegrityError: each try violated a constraint.
     """
 
     def work_in_transaction() -> Result:

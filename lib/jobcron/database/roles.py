@@ -1,4 +1,4 @@
-"""What each database role may do, as ``security.cfg`` files say it (LP-13)."""
+"""The rights of each database role, as ``security.cfg`` files state them (LP-13)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _TABLE = re.compile(r"[A-Za-z_]\w{0,62}(\.[A-Za-z_]\w{0,62})?", re.ASCII)
 
 
 class Right(NamedTuple):
-    """What a role may do with one table.
+    """The rights of a role on one table.
 
     Attributes:
-        table: with its schema, where that is not the default one.
-        verbs: of `VERBS`.
-        place: where it is said, for messages.
+        table: the table's name, with its schema unless that is the default one.
+        verbs: some of `VERBS`.
+        place: the file and section that state it, for messages.
     """
 
     table: str
@@ -36,11 +36,11 @@ class Role(NamedTuple):
     """A database role.
 
     Attributes:
-        name: of the role.
+        name: the role's name.
         may_log_in: whether it is a user.
-        groups: whose rights it has as well.
-        rights: its own.
-        place: where it is said, for messages.
+        groups: the roles whose rights it has as well.
+        rights: its own rights.
+        place: the file and section that state it, for messages.
     """
 
     name: str
@@ -81,7 +81,7 @@ def read_roles(paths: list[str]) -> dict[str, Role]:
 
 
 def rights_of(roles: dict[str, Role], name: str) -> dict[str, frozenset[str]]:
-    """Return all that a role may do, by table, its groups' rights included."""
+    """Return all rights of a role, by table, those of its groups included."""
     role = roles[name]
     found = {right.table: right.verbs for right in role.rights}
     for group in role.groups:

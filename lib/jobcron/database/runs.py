@@ -1,4 +1,4 @@
-"""The record of runs: one row for each that did something, few for those that found nothing (LP-27)."""
+"""Record runs: a row for each run that did something, few for those that found nothing (LP-27)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from jobcron.database.statements import execute
 from jobcron.database.tables import Run
 
 REMEMBERED_RUNS = 10
-"""So many runs tell how long a job takes."""
+"""How many runs are used to estimate how long a job takes."""
 
 
 class EndedRun(NamedTuple):
     """A run that has just ended.
 
     Attributes:
-        name: of the section.
+        name: the section's name.
         seconds: how long it took.
         completed: how many jobs completed.
-        incomplete: how many jobs it ran that did not.
+        incomplete: how many jobs ran but did not complete.
         oopses: how many reports it made.
     """
 
@@ -35,11 +35,11 @@ class EndedRun(NamedTuple):
 def record_run(connection: Connection, run: EndedRun, activity_interval: float) -> None:
     """Write the row of a run.
 
-    A run that found nothing is written only if there is no row younger than `activity_interval`.
+    A run that found nothing is written only if no row is younger than `activity_interval`.
 
     Args:
         connection: in a transaction.
-        run: ends now, by the database's clock.
+        run: the run; it ends now, by the database's clock.
         activity_interval: in seconds.
     """
     parameters = {
@@ -56,13 +56,13 @@ def record_run(connection: Connection, run: EndedRun, activity_interval: float) 
 
 
 def is_due(connection: Connection, name: str, activity_interval: float) -> bool:
-    """Tell whether no run of this name was written within `activity_interval` seconds."""
+    """Return whether no run of this name was written within `activity_interval` seconds."""
     parameters = {"name": name, "minus_activity_interval": -activity_interval}
     return execute(connection, "recent_run", parameters).first() is None
 
 
 def typical_seconds(connection: Connection, name: str) -> float | None:
-    """Return how much of the last runs of this name each job took, in seconds; None where none had a job."""
+    """Return how long a job took in the last runs of this name, in seconds; None if they ran no job."""
     jobs = Run.completed + Run.incomplete
     last = select(Run.date_started, Run.date_completed, jobs).where(Run.name == name, jobs > 0)
     rows = connection.execute(last.order_by(Run.date_started.desc()).limit(REMEMBERED_RUNS)).all()

@@ -1,4 +1,4 @@
-"""Which session is whose: the running job's, a test's, the caller's, an application's own that a job shares."""
+"""Find the session to use: the running job's, a test's, the caller's, or an application's that a job shares."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from jobcron.database._freshness import keep_fresh
 from jobcron.errors import NoSession, WrongSession
 
 AnySession = Session | scoped_session[Any]
-"""A session, or what stands for one."""
+"""A session, or a ``scoped_session`` that stands for one."""
 
 # What jobcron keeps in `Session.info`, by key.
 
 ATTEMPT = "jobcron_attempt"
-"""The attempt whose work is done in the session, or None."""
+"""The attempt that works in the session, or None."""
 
 ACTIONS = "jobcron_after_commit"
-"""What waits for the session's commit: see `after_commit`."""
+"""The actions that wait for the session's commit: see `after_commit`."""
 
 ON_FAILED_ACTION = "jobcron_on_failed_action"
-"""Called with the error of such an action, instead of raising it in the one who commits."""
+"""Called with the error of such an action; otherwise the error is raised from the commit."""
 
 OWNER = "jobcron_owner"
-"""The key of a session's info under which the thread is that may use it, and for what."""
+"""The thread that may use the session, and its purpose."""
 
 TYPE_IDS = "jobcron_type_ids"
 """The numbers of job types by name, as the session's transaction sees them."""
 
 TYPE_IDS_WATCHED = "jobcron_type_ids_watched"
-"""Whether somebody looks after these at the end of a transaction."""
+"""Whether a listener clears these at the end of each transaction."""
 
 _session: ContextVar[Session | None] = ContextVar("jobcron_session", default=None)
 
 
 @contextmanager
 def use_session(session: Session) -> Iterator[Session]:
-    """Make a session the one that is used where none is given, until the end of the block."""
+    """Use this session by default, if no other is given, until the end of the block."""
     token = _session.set(session)
     try:
         yield session
@@ -56,13 +56,14 @@ def ambient_session() -> Session | None:
 
 
 def session_for(*candidates: AnySession | None) -> Session:
-    """Return the first session that there is, the ambient one last.
+    """Return the first session among the candidates, else the ambient one.
 
     Args:
-        candidates: sessions, or ``scoped_session``s that stand for one, as Flask-SQLAlchemy's ``db.session`` does.
+        candidates: sessions, or ``scoped_session``s such as Flask-SQLAlchemy's ``db.session``; None is passed
+            over.
 
     Raises:
-        NoSession: there is none, or what was given is none.
+        NoSession: there is none, or a candidate is not a session.
     """
     for candidate in (*candidates, _session.get()):
         if isinstance(candidate, scoped_session):
@@ -82,14 +83,14 @@ def session_for(*candidates: AnySession | None) -> Session:
 
 @contextmanager
 def share_session(scoped: scoped_session[Any]) -> Iterator[Session]:
-    """Let a ``scoped_session``, such as Flask-SQLAlchemy's ``db.session``, be the running job's, inside the block.
+    """Make a ``scoped_session``, such as Flask-SQLAlchemy's ``db.session``, the running job's in the block.
 
-    Code of the application that uses it then works in the job's own transaction. It is meant for the context
-    manager that the application puts around each job. The job's session outlives the block: its work is committed
-    after it, together with its status.
+    Application code that uses it then works in the job's transaction. It is meant for the context manager that
+    the application puts around each job. The job's session outlives the block: its work is committed
+    afterwards, together with its status.
 
     Raises:
-        NoSession: no job runs here; or the session was removed inside the block.
+        NoSession: no job runs here, or the session was removed inside the block.
     """
     session = current_session()
     scoped.remove()
@@ -108,10 +109,10 @@ def share_session(scoped: scoped_session[Any]) -> Iterator[Session]:
 
 
 def current_session() -> Session:
-    """Return the session of the job or source that runs now, or the test's.
+    """Return the session of the running job or source, or the test's.
 
     Raises:
-        NoSession: none runs here.
+        NoSession: no job or source runs here.
     """
     return session_for()
 
@@ -119,28 +120,28 @@ def current_session() -> Session:
 class OwnedSession(Session):
     """A session that only its owner's thread may use, until the owner gives it up.
 
-    Every statement asks for the session's bind, whatever sends it; so that is where a stranger is refused.
+    Every statement asks for the session's bind, so this is where another thread is refused.
     """
 
     def own(self, what: str) -> None:
-        """Make this thread the only one that may use the session.
+        """Allow only this thread to use the session.
 
         Args:
-            what: it is used for, for messages: ``DoFooJob (ID 7)``.
+            what: the session's purpose, for messages: ``DoFooJob (ID 7)``.
         """
         self.info[OWNER] = (get_ident(), what)
 
     def give_up(self) -> None:
-        """Close the session for good: whoever still has it cannot use it any more."""
+        """Close the session for good: any later use raises an error."""
         _, what = self.info.get(OWNER, (0, ""))
         self.close()
         self.info[OWNER] = (None, what)
 
     def get_bind(self, *arguments: Any, **options: Any) -> Engine | Connection:
-        """Return where a statement goes.
+        """Return the engine or connection for a statement.
 
         Raises:
-            WrongSession: the session is another thread's, or its job has ended.
+            WrongSession: the session belongs to another thread, or its job has ended.
         """
         _refuse_strangers(self)
         return super().get_bind(*arguments, **options)
@@ -162,10 +163,10 @@ def _refuse_strangers(session: Session, instance: object = None) -> None:
 
 
 def job_session_class(base: type[Session]) -> type[OwnedSession]:
-    """Make the class of the sessions of jobs; each database has one, so that a run can listen to its own.
+    """Create the class of jobs' sessions, one for each database: a run listens only to its own.
 
     Args:
-        base: what the application's transactions need: see `jobcron.database.zope`.
+        base: the session class that the application's transactions need: see `jobcron.database.zope`.
     """
     made = type("JobSession", (OwnedSession, base), {})
     keep_fresh(made)

@@ -1,6 +1,6 @@
-"""The metadata of jobcron's own tables, and the tables that are not the job itself.
+"""The metadata of jobcron's tables, and the tables other than the job's.
 
-What is here is how the code sees the tables; what makes and guards them in the database is ``schema/``.
+This is how the code sees the tables; ``schema/`` creates and guards them in the database.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from jobcron.database.clock import UtcDateTime
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
-"""A big integer that SQLite can number by itself, which it does for INTEGER alone."""
+"""A big integer that SQLite can number by itself, which it does only for INTEGER."""
 
 
 class Base(DeclarativeBase):
-    """The declarative base of jobcron's own tables; applications have their own."""
+    """The declarative base of jobcron's tables; applications have their own."""
 
     metadata = MetaData()
 
 
 def jobs_connection(session: Session) -> Connection:
-    """Return the connection of a session's transaction to the database of the jobs: a session may have several."""
+    """Return the connection to the jobs' database of a session's transaction; it may have several."""
     return session.connection(bind_arguments={"mapper": inspect(JobTypeRow)})
 
 
 def include_object(thing: Any, name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:
     """Keep an application's Alembic autogenerate from dropping jobcron's tables, which are not in its metadata.
 
-    For ``context.configure(include_object=jobcron.include_object)`` in the application's own ``env.py``; what it
-    says of indexes and constraints is that of their tables.
+    For ``context.configure(include_object=jobcron.include_object)`` in the application's ``env.py``. Indexes
+    and constraints are treated like their tables.
     """
     table = name if kind == "table" else getattr(getattr(thing, "table", None), "name", None)
     return not str(table or "").startswith("jobcron_")
 
 
 class JobTypeRow(Base):
-    """A job type that the database has met: a small number for a name."""
+    """A job type that the database knows: a number for a name."""
 
     __tablename__ = "jobcron_type"
 
@@ -48,9 +48,9 @@ class JobTypeRow(Base):
 
 
 class JobSourceRow(Base):
-    """A dotted name under which a source of this type can be asked for.
+    """A dotted name by which a section can name a source of this type.
 
-    With these, an empty tick asks whether a source has anything ready without importing the application.
+    With these rows a tick finds out whether a source has ready jobs without importing the application.
     """
 
     __tablename__ = "jobcron_source"
@@ -61,7 +61,7 @@ class JobSourceRow(Base):
 
 
 class Event(Base):
-    """Something that happened to a job other than plain success: its history and audit trail."""
+    """An event in a job's history and audit trail: anything that happened to it except plain success."""
 
     __tablename__ = "jobcron_event"
     __table_args__: Any = {"sqlite_autoincrement": True}
@@ -77,7 +77,7 @@ class Event(Base):
 
 
 class Run(Base):
-    """A run of a script (LP-27): at most one per ``activity_interval`` of those that found nothing."""
+    """A run of a script (LP-27); of runs that found nothing, at most one per ``activity_interval``."""
 
     __tablename__ = "jobcron_run"
     __table_args__: Any = {"sqlite_autoincrement": True}

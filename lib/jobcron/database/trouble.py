@@ -1,4 +1,4 @@
-"""Trouble of the database: which errors are its own, and not the fault of the job that runs just then."""
+"""Trouble of the database: which errors are the database's own, and not the fault of the running job."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 class Interruption(StrEnum):
     """Why the database interrupted the work of a job or of the runner.
 
-    The values stand in the histories of jobs, where they are counted: never change one. What people read is
+    The values are stored in the histories of jobs, where they are counted: never change one. People read
     `sentence`.
     """
 
     sentence: str
 
     def __new__(cls, value: str, sentence: str = "") -> Interruption:
-        """Make one kind.
+        """Create a kind of interruption.
 
         Args:
-            value: the words that rows hold.
-            sentence: what people read; the value where it is not given.
+            value: the words that rows store.
+            sentence: the words that people read; by default the value.
         """
         kind = str.__new__(cls, value)
         kind._value_ = value
@@ -65,7 +65,7 @@ _REFUSALS = {
     "25006": Interruption.READ_ONLY,
     "53200": Interruption.MEMORY_FULL,
 }
-"""What a server refuses for its settings or its state: trouble where the runner asked, a job's own affair."""
+"""Refusals due to the server's settings or state: trouble for the runner's statements, failure for a job's."""
 
 IN_FAILED_TRANSACTION = "25P02"
 
@@ -73,18 +73,18 @@ INSUFFICIENT_PRIVILEGE = "42501"
 
 
 def sqlstate_of(error: BaseException | None) -> str:
-    """Return the SQLSTATE of an error of PostgreSQL's driver; empty where it has none, as SQLite's."""
+    """Return the SQLSTATE of an error of PostgreSQL's driver; empty for others, such as SQLite's."""
     return getattr(error, "pgcode", None) or ""
 
 
 def _sqlite_code_of(error: sqlite3.Error) -> int:
-    """Return SQLite's primary code of an error; 0 where it has none: then it is the module's own."""
+    """Return SQLite's primary error code; 0 if the error has none, as those of the module itself."""
     code: int = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF
 
 
 def mark_interruption(context: ExceptionContext) -> None:
-    """Note on an error of our own engine that it is the database's trouble, not the job's."""
+    """Mark an error of our own engine as trouble of the database, if it is."""
     kind = _kind_of(context)
     if kind is not None and context.sqlalchemy_exception is not None:
         mark(context.sqlalchemy_exception, kind)
@@ -102,31 +102,31 @@ def _kind_of(context: ExceptionContext) -> Interruption | None:
 
 
 def mark_refusal(error: DBAPIError) -> None:
-    """Note on an error of one of the runner's own statements that it is the database's trouble, if it is."""
+    """Mark an error of one of the runner's own statements as trouble of the database, if it is."""
     kind = _REFUSALS.get(sqlstate_of(error.orig))
     if kind is not None and interruption_of(error) is None:
         mark(error, kind)
 
 
 def mark(error: BaseException, kind: Interruption) -> None:
-    """Note on an error that it is an interruption of this kind."""
+    """Mark an error as an interruption of this kind."""
     error.jobcron_interruption = kind  # type: ignore[attr-defined]
 
 
 def interruption_of(error: BaseException) -> Interruption | None:
-    """Return why the database interrupted the work that ended in `error`, or None if it did not.
+    """Return why the database interrupted the work that raised `error`, or None if it did not.
 
-    Only errors of our own engines count: a job that loses another database has failed.
+    Only errors of our own engines count: a job that loses another database fails.
     """
     kinds = (getattr(link, "jobcron_interruption", None) for link in causes_of(error))
     return next((kind for kind in kinds if isinstance(kind, Interruption)), None)
 
 
 def trouble_of(error: BaseException) -> Interruption | None:
-    """Return why the database did not do what the runner itself asked, or None if that was the runner's fault.
+    """Return why the database failed a statement of the runner; None if the runner was at fault.
 
-    The runner's own statements are few and known to be right: what a server refuses for its settings or its state
-    passes. A job's statement that is stopped by its own ``statement_timeout`` is the job's affair.
+    The runner's own statements are few and known to be right, so a refusal due to the server's settings or
+    state is temporary. A job's statement that its own ``statement_timeout`` stops is the job's failure.
     """
     if isinstance(error, DBAPIError):
         mark_refusal(error)
@@ -134,7 +134,7 @@ def trouble_of(error: BaseException) -> Interruption | None:
 
 
 def follows_trouble(error: BaseException) -> bool:
-    """Tell whether an error only says that its transaction had failed before."""
+    """Return whether an error only says that its transaction had failed before."""
     return any(
         isinstance(link, PendingRollbackError)
         or (isinstance(link, DBAPIError) and sqlstate_of(link.orig) == IN_FAILED_TRANSACTION)
@@ -143,12 +143,12 @@ def follows_trouble(error: BaseException) -> bool:
 
 
 def is_lost(error: DBAPIError) -> bool:
-    """Tell whether the connection went away, so that nobody knows what became of the statement."""
+    """Return whether the connection was lost, so that the statement's result is unknown."""
     return error.connection_invalidated or interruption_of(error) is Interruption.CONNECTION_LOST
 
 
 def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, then what caused it, and so on; each once, also in a circle."""
+    """Yield an error, then its cause, and so on; each one once, even if they form a circle."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -158,6 +158,6 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def first_line(error: object) -> str:
-    """Return the first line of an error's text, which is the part that says what happened."""
+    """Return the first line of an error's text, the part that says what happened."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Bring the tables to this version: the migrations, run under a lock."""
+"""Upgrade the tables to this version: run the migrations under a lock."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from jobcron.database.version import REVISION, VERSION_TABLE
 from jobcron.errors import SchemaMismatch
 from jobcron.settings.settings import PACKAGE
 
-# Two upgrades at once wait for each other; the number is ours alone, and goes with the transaction.
+# Concurrent upgrades wait for each other; the lock's number is ours alone, and is released with the
+# transaction.
 UPGRADE_LOCK = 0x6A6F6263
 
 
 def upgrade_schema(connection: Connection, where: str) -> str | None:
-    """Bring jobcron's tables up to date, and return the version that was there before.
+    """Upgrade jobcron's tables, and return the version that they had before; None if there were none.
 
     Args:
-        connection: in a transaction: all of the upgrade or nothing of it.
+        connection: in a transaction: the upgrade is applied as a whole or not at all.
         where: the database, for messages.
 
     Raises:
-        SchemaMismatch: the tables are of a version that this code does not know.
+        SchemaMismatch: the tables have a version that this code does not know.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": UPGRADE_LOCK})

@@ -1,4 +1,4 @@
-"""Does the database have the tables that this code needs?"""
+"""Check that the database has the tables that this code needs."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from jobcron.errors import SchemaMismatch
 from jobcron.reports.logs import NO_OOPS
 
 REVISION = "0002"
-"""The migration that this code was written for: the newest in ``schema/versions``."""
+"""The migration that this code needs: the newest in ``schema/versions``."""
 
 VERSION_TABLE = "jobcron_schema_version"
 
 
 def check_schema(connection: Connection, where: str, logger: logging.Logger) -> None:
-    """Check that the tables are there and of our version, and say so where the server cannot keep promises.
+    """Check that the tables exist in our version; log a warning if the server may lose commits.
 
     Args:
         connection: in a transaction.
         where: the database, for messages.
-        logger: told where the database is set to lose commits.
+        logger: logs the warning.
 
     Raises:
-        SchemaMismatch: they are not.
+        SchemaMismatch: the tables are missing, too old or too new.
     """
     if not inspect(connection).has_table(VERSION_TABLE):
         raise SchemaMismatch(
@@ -49,7 +49,8 @@ def check_schema(connection: Connection, where: str, logger: logging.Logger) -> 
 
 
 def _check_newer(connection: Connection, where: str, found: str) -> None:
-    """Check that code as old as this may work with tables that are newer: their migration says how far back."""
+    """Check that newer tables still support this code: their migration says how old code may be."""
+    # why: decisions 2026-11-23, a version of the tables
     oldest = connection.scalar(text(f"SELECT oldest_code FROM {VERSION_TABLE}"))
     if oldest is None or oldest > REVISION:
         raise SchemaMismatch(

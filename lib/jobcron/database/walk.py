@@ -1,6 +1,6 @@
-"""Walking a table by its numbers, which grow with time.
+"""Walk a table by its numbers, which grow with time.
 
-Every job that ends would have to pay for an index that serves the removal of what is old alone.
+An index would only help the removal of old rows, and every job that ends would pay for it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from sqlalchemy import select
 
 from jobcron.database.database import Database
 
+# why: decisions 2026-11-24, pruning walks the tables
 WINDOW = 1000
-"""How many rows are looked at in one transaction."""
+"""How many rows are read in one transaction."""
 
 
 def windows(
@@ -23,14 +24,14 @@ def windows(
     is_old: Callable[[Any], bool],
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[list[Any]]:
-    """Yield the rows of a table, a window at a time, as long as there are old ones among them.
+    """Yield the rows of a table, a window at a time, as long as a window has old rows.
 
     Args:
-        database: where they are.
+        database: the database of the table.
         table: a mapped class with an ``id``.
-        columns: what is to be read of each row, its ``id`` included.
-        is_old: tells whether a row is; the walk ends where none of a window is.
-        is_stopping: asked between windows.
+        columns: the columns to read, ``id`` included.
+        is_old: returns whether a row is old; the walk ends at a window without old rows.
+        is_stopping: called between windows; returns whether to stop.
     """
     last = 0
     while not is_stopping():

@@ -1,12 +1,12 @@
-"""Jobs inside the transactions of the package ``transaction`` (extra ``jobcron[zope]``).
+"""Run jobs inside the transactions of the package ``transaction`` (extra ``jobcron[zope]``).
 
-With ``transactions: zope`` in the configuration the runner's session is a `TransactionSession`: the runner commits
-by ``transaction.commit()`` and undoes by ``transaction.abort()``, and a job may do both. What else has joined the
-thread's transaction, mail to be sent for one, is then committed with the job's work, or not at all.
+With ``transactions: zope`` in the configuration, the runner's session is a `TransactionSession`: the runner
+calls ``transaction.commit()`` and ``transaction.abort()``, and a job may call both. Whatever else has joined
+the thread's transaction, such as mail to be sent, is committed with the job's work, or not at all.
 
-zope.sqlalchemy is what an application's own sessions are registered with. It does not suit the runner's: it either
-closes a session at each commit, which lets go of the jobs that are claimed, or leaves its transaction open when
-everything is aborted.
+An application registers its own sessions with zope.sqlalchemy. That does not suit the runner's session: it
+either closes a session at each commit, which detaches the claimed jobs, or leaves its SQL transaction open
+after an abort.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class TransactionSession(Session):
     """A session that is committed and rolled back together with the thread's transaction.
 
     Args:
-        arguments, options: as of `sqlalchemy.orm.Session`.
+        arguments, options: as for `sqlalchemy.orm.Session`.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -33,15 +33,15 @@ class TransactionSession(Session):
         event.listen(self, "after_transaction_create", self._join)
 
     def commit(self) -> None:
-        """Commit the thread's transaction, this session's work with it.
+        """Commit the thread's transaction, with this session's work.
 
         Raises:
-            Exception: what anybody who joined the transaction raises; then nobody's work is committed.
+            Exception: any error of a participant in the transaction; then nothing is committed.
         """
         transaction.commit()
 
     def rollback(self) -> None:
-        """Abort the thread's transaction, this session's work with it."""
+        """Abort the thread's transaction, with this session's work."""
         try:
             transaction.abort()
         finally:
@@ -58,18 +58,19 @@ class TransactionSession(Session):
         transaction.abort()
 
     def _join(self, session: Session, created: SessionTransaction) -> None:
-        """Join the thread's transaction as soon as one of the session's own begins, whatever is done in it."""
+        """Join the thread's transaction as soon as the session begins one."""
         current = transaction.get()
         if created.parent is None and self._joined is not current:
             current.join(_Work(self))
             self._joined = current
 
 
+# why: decisions 2026-11-24, the runner's session joins `transaction`
 @implementer(IDataManager)
 class _Work:
-    """What a session has done in a transaction of the package's.
+    """A session's work in a transaction of the package ``transaction``.
 
-    Nothing is asked of the database before the vote: this one votes last, and its vote is the commit.
+    It votes last, and its vote is the commit.
     """
 
     transaction_manager = transaction.manager
@@ -78,11 +79,11 @@ class _Work:
         self._session = session
 
     def sortKey(self) -> str:
-        """Sort after all others, zope.sqlalchemy's included, which begin with one tilde."""
+        """Return a key that sorts after all others, even zope.sqlalchemy's, which begins with one tilde."""
         return f"~~jobcron:{id(self)}"
 
     def tpc_begin(self, current: object) -> None:
-        """Write what is pending: an error of it undoes everybody's work."""
+        """Flush pending changes: an error here undoes everybody's work."""
         self._session.flush()
 
     def commit(self, current: object) -> None:
@@ -93,12 +94,12 @@ class _Work:
         Session.commit(self._session)
 
     def tpc_finish(self, current: object) -> None:
-        """Do nothing any more."""
+        """Do nothing: the vote committed."""
 
     def tpc_abort(self, current: object) -> None:
-        """Undo what is not committed."""
+        """Roll back what is not committed."""
         Session.rollback(self._session)
 
     def abort(self, current: object) -> None:
-        """Undo what is not committed."""
+        """Roll back what is not committed."""
         Session.rollback(self._session)

@@ -1,4 +1,4 @@
-"""Jobs from plain functions: the ways of the OpenERP connector's queue and of django-future, on the same rows.
+"""Jobs from plain functions, as the OpenERP connector's queue and django-future have them, on the same rows.
 
 ::
 
@@ -10,7 +10,9 @@
 
     schedule_job("5d", "shop.mail.remind", args=[7])      # by the name of a registered function
 
-A section with ``source_interface: jobcron.functions.FunctionJob``, or the key ``functions``, runs them.
+A section with ``source_interface: jobcron.functions.FunctionJob``, or with the key ``functions``, runs them.
+Doors: the names above; `registered` has the functions that rows may name, `calls` the job that calls one, and
+`configured` registers those that sections list.
 """
 
 from jobcron.functions._decorators import job, job_as_parameter, related_action

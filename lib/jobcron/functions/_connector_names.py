@@ -1,4 +1,4 @@
-"""The names that jobs have in the OpenERP connector, read from the rows of ours (OCQ-03)."""
+"""The attribute names of the OpenERP connector's jobs, read from our rows (OCQ-03)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class ConnectorNames:
     """Adds the connector's names to the job that calls a function."""
 
-    if TYPE_CHECKING:  # what the job has that this is part of
+    if TYPE_CHECKING:  # attributes of the job that this mixin is part of
         function: str
 
         @property
@@ -35,7 +35,7 @@ class ConnectorNames:
 
     @property
     def state(self) -> FunctionState:
-        """The state, as the connector calls it."""
+        """The state, in the connector's terms."""
         return FunctionState.of(self.job.status)
 
     @property
@@ -45,24 +45,24 @@ class ConnectorNames:
 
     @property
     def func_string(self) -> str:
-        """The call, as code shows it."""
+        """The call, as it would look in code."""
         about = [] if self.job.target_type is None else [f"<{self.job.target_type} {self.job.target_id}>"]
         keywords = (f"{name}={value!r}" for name, value in self.kwargs.items())
         return f"{self.function}({', '.join([*about, *map(repr, self.args), *keywords])})"
 
     @property
     def model(self) -> str | None:
-        """The kind of the object that it works on, where it has one: its content object's."""
+        """The type of the content object, if there is one."""
         return self.job.target_type
 
     @property
     def retry(self) -> int:
-        """How often it was run; deaths of its process do not count."""
+        """How often it was run; attempts whose process died do not count."""
         return self.job.attempt_count - self.job.crash_count
 
     @property
     def max_retries(self) -> int:
-        """How often it is run at most, as the connector counts; 0: for ever. The row has one less: the retries."""
+        """The most runs, as the connector counts; 0: no limit. The row has one less: the retries."""
         return 0 if self.job.max_retries is None else self.job.max_retries + 1
 
     @max_retries.setter
@@ -76,21 +76,21 @@ class ConnectorNames:
 
     @property
     def exc_info(self) -> str | None:
-        """The traceback of the last error; None where the job is done all the same."""
+        """The traceback of the last error; None if the job completed after it."""
         return None if self.job.status is JobStatus.COMPLETED else self.job.log
 
     @property
     def eta(self) -> datetime:
-        """Not before this time."""
+        """The earliest start."""
         return self.job.scheduled_start
 
     @property
     def date_enqueued(self) -> None:
-        """Never: no job is put into a queue besides its row."""
+        """Always None: a job is in no queue besides its row."""
 
     @property
     def date_done(self) -> datetime | None:
-        """When it was done."""
+        """When it completed, or None."""
         return self.job.date_finished if self.job.status is JobStatus.COMPLETED else None
 
     @property
@@ -100,5 +100,5 @@ class ConnectorNames:
 
     @property
     def worker(self) -> str | None:
-        """The process that has it, or had it last: ``host:number``."""
+        """The process that runs it, or ran it last: ``host:number``."""
         return self.job.claimed_by

@@ -19,22 +19,22 @@ Decorated = TypeVar("Decorated")
 
 
 class TakesJob(Generic[P, Q, R]):
-    """What type checkers know of a function whose first argument is the job; it is the function itself."""
+    """A function whose first argument is the job: for type checkers only; it is the function itself."""
 
     __name__: str
     __qualname__: str
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function, with a job or what stands for one."""
+        """Call the function with a job, or an object that stands for one."""
         raise NotImplementedError
 
 
 class Anything:
-    """What a first parameter takes that is annotated with Any, or not at all; no session is one."""
+    """The type of a first parameter that is annotated with Any, or not at all, and so is not a session."""
 
 
 class JobDecorator(Protocol):
-    """The types of `job`, and of what it returns when it is given options."""
+    """The types of `job`, and of the decorator that it returns if it is given options."""
 
     @overload
     def __call__(  # type: ignore[overload-overlap]
@@ -66,23 +66,23 @@ class JobDecorator(Protocol):
 
 
 def _as_decorator(function: Any) -> JobDecorator:
-    """Return the function itself; type checkers then know it by `JobDecorator`."""
+    """Return the function itself, typed as a `JobDecorator`."""
     decorator: JobDecorator = function
     return decorator
 
 
 @_as_decorator
 def job(call: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
-    """Let a function be delayed (OCQ-01); with options, or without parentheses.
+    """Make a function delayable (OCQ-01); with options, or without parentheses.
 
     Args:
         call: the function.
-        name: under which rows know it, without white space; by default its dotted name.
-        options: `Options`.
+        name: its name in rows, without white space; by default its dotted name.
+        options: the attributes of `Options`.
 
     Raises:
-        InvalidJobData: an option is unknown or wrong; the function has a parameter whose name `delay` needs, no
-            name of its own, or is none that a job can call.
+        InvalidJobData: an option is unknown or wrong; the function has a parameter whose name `delay` needs,
+            has no name, or cannot be called by a job.
     """
 
     def decorate(function: Any) -> Any:
@@ -103,11 +103,11 @@ def job(call: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
 
 
 def related_action(action: Callable[..., Any], **keywords: Any) -> Callable[[Decorated], Decorated]:
-    """Attach what leads from a job of a function to what it is about: a record, an address (OCQ-06).
+    """Attach an action that leads from a function's job to its subject: a record, an address (OCQ-06).
 
     Args:
         action: called with the session, the job and `keywords`.
-        keywords: handed on.
+        keywords: passed on.
     """
 
     def decorate(function: Decorated) -> Decorated:
@@ -117,7 +117,7 @@ def related_action(action: Callable[..., Any], **keywords: Any) -> Callable[[Dec
     return decorate
 
 
-# Below @job it says more: mypy takes no parameter off those of a class.
+# The order matters to mypy: it cannot remove a parameter from a class's, so this belongs below @job.
 @overload
 def job_as_parameter(  # type: ignore[overload-overlap]
     call: DelayableFunction[P, Q, R],
@@ -129,6 +129,6 @@ def job_as_parameter(call: Callable[Concatenate[J, Q], R]) -> TakesJob[Concatena
 
 
 def job_as_parameter(call: Any) -> Any:
-    """Let a function get the job that calls it as its first argument (DJF-04)."""
+    """Pass the running job to a function as its first argument (DJF-04)."""
     setattr(plain(call), JOB_PARAMETER, True)
     return call

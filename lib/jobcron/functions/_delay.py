@@ -1,4 +1,4 @@
-"""``.delay``: the connector's way (OCQ-01, OCQ-02, OCQ-09)."""
+"""``.delay``: create jobs as the OpenERP connector does (OCQ-01, OCQ-02, OCQ-09)."""
 
 from __future__ import annotations
 
@@ -22,27 +22,28 @@ from jobcron.functions.registered import Function
 from jobcron.jobs.arguments.encoding import encode
 from jobcron.jobs.arguments.json_data import is_text, shown
 from jobcron.jobs.arguments.row_values import MAX_KEY_BYTES
+from jobcron.jobs.draft import session_to_write
 
 P = ParamSpec("P")
-"""Parameters of a function."""
+"""The parameters of a function."""
 
 Q = ParamSpec("Q")
-"""Those of them that its jobs keep: not the running job, nor a first session."""
+"""Those that its jobs store: neither the running job, nor a first session."""
 
 R = TypeVar("R")
 
 Identity = str | Callable[["Function", tuple[Any, ...], Mapping[str, Any]], str]
-"""An identity key, or what makes one of a function, its positional arguments and its keyword arguments."""
+"""An identity key, or a callable that makes one from function, positional and keyword arguments."""
 
 RESERVED = ("priority", "eta", "max_retries", "description", "identity_key", "requester", "session")
-"""Keyword arguments of `delay` itself: no function may have parameters of these names, but for a first session."""
+"""Keyword arguments of `delay` itself: no function may have such a parameter, except a first ``session``."""
 
 
 class DelayableFunction(Generic[P, Q, R]):
     """A function that can be called, or delayed.
 
     Args:
-        function: registered.
+        function: the registered function.
     """
 
     def __init__(self, function: Function) -> None:
@@ -50,7 +51,7 @@ class DelayableFunction(Generic[P, Q, R]):
         functools.update_wrapper(self, function.call)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function, now and here."""
+        """Call the function now."""
         result: R = self.function.call(*args, **kwargs)
         return result
 
@@ -61,20 +62,20 @@ class DelayableFunction(Generic[P, Q, R]):
     def delay(self, session: AnySession, /, *args: Q.args, **kwargs: Q.kwargs) -> str: ...
 
     def delay(self, *args: Any, **kwargs: Any) -> str:  # type: ignore[misc]
-        """Make a job that calls the function, in the caller's transaction, and return its uuid.
+        """Create a job that calls the function, in the caller's transaction, and return its uuid.
 
-        A session that goes before the function's own arguments is the caller's. Besides these it takes `RESERVED`
-        ones, which type checkers know of by `options`.
+        A session before the function's own arguments is the caller's session. `RESERVED` keyword arguments are
+        also accepted; for type checkers, use `options`.
 
         Raises:
-            InvalidJobData: the arguments are not the function's, or cannot be stored; the message says which.
-            NoSession: there is none.
+            InvalidJobData: the arguments do not fit the function, or cannot be stored; the message says which.
+            NoSession: no session was found.
         """
         given: dict[str, Any] = {name: kwargs.pop(name) for name in RESERVED if name in kwargs}
         return self.options(**given).delay(*args, **kwargs)
 
     def unique_key(self, identity_key: str) -> str:
-        """Return an identity key as the rows of this function's jobs have it: to find them by `Job.unique_key`."""
+        """Return an identity key as this function's rows store it, to find them by `Job.unique_key`."""
         return stored_key(self.function, identity_key, (), {})
 
     def options(
@@ -88,16 +89,16 @@ class DelayableFunction(Generic[P, Q, R]):
         requester: str | None = None,
         session: AnySession | None = None,
     ) -> Delayed[Q]:
-        """Return what makes a job with these values.
+        """Return a `Delayed` that creates a job with these values.
 
         Args:
             priority: 0 first; by default the function's.
-            eta: not before this time, or so many seconds from now.
-            max_retries: how often it is run at most; 0: for ever.
+            eta: the earliest start: a time, or seconds from now.
+            max_retries: the most runs, the first one included; 0: no limit.
             description: for people.
-            identity_key: where a job of the function with an equal key has not started yet, that one is returned.
+            identity_key: if a job of the function with an equal key has not started yet, that one is returned.
             requester: who asks for it.
-            session: of the caller; by default the ambient one.
+            session: the caller's; by default the ambient one.
         """
         values = self.function.options.row_values()
         values["description"] = description or self.function.description
@@ -111,10 +112,10 @@ class DelayableFunction(Generic[P, Q, R]):
 
 @dataclass(frozen=True)
 class Delayed(Generic[Q]):
-    """A function and how its job is to be: see `DelayableFunction.options`.
+    """A function with values for its job: see `DelayableFunction.options`.
 
     Attributes:
-        values: of the job's row.
+        values: the values of the job's row.
     """
 
     function: Function
@@ -130,13 +131,12 @@ class Delayed(Generic[Q]):
     def delay(self, session: AnySession, /, *args: Q.args, **kwargs: Q.kwargs) -> str: ...
 
     def delay(self, *args: Any, **kwargs: Any) -> str:  # type: ignore[misc]
-        """Make the job, and return its uuid: see `DelayableFunction.delay`."""
+        """Create the job, and return its uuid: see `DelayableFunction.delay`."""
         first = None
-        if args and isinstance(args[0], Session | scoped_session):  # no row could keep it
+        if args and isinstance(args[0], Session | scoped_session):  # a row cannot store it
             first, *args = args  # type: ignore[assignment]
         arguments = tuple(args)
-        session = session_for(self.session, first)
-        session.flush()  # arguments may be new
+        session = session_to_write(session_for(self.session, first), None)
         self.function.check_call(arguments, kwargs)
         called = {"function": self.function.name, "arguments": list(arguments), "keywords": dict(kwargs)}
         values = {**called, **self.values}
@@ -151,10 +151,10 @@ class Delayed(Generic[Q]):
 def stored_key(
     function: Function, identity: Identity, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
 ) -> str:
-    """Return an identity key as rows have it: with the function's name before it, or where it is long, its hash.
+    """Return an identity key as rows store it: after the function's name, hashed if it is long.
 
     Raises:
-        InvalidJobData: it is no key, or what should make it does not take what it is given.
+        InvalidJobData: it is not a key, or the callable that makes it does not accept its arguments.
     """
     key = identity
     if callable(key):
@@ -168,7 +168,7 @@ def stored_key(
         key = key(function, arguments, keywords)
     if not is_text(key) or not key:
         raise InvalidJobData(f"expected identity_key of {function.name} to be text, not empty, got {shown(key)}")
-    stored = f"{function.name}:{key}"
+    stored = f"{function.name}:{key}"  # why: decisions 2026-11-25, identity keys have the function's name
     if len(stored.encode()) <= MAX_KEY_BYTES:
         return stored
     return f"{function.name}:sha256:{hashlib.sha256(key.encode()).hexdigest()}"

@@ -1,4 +1,4 @@
-"""What a function's jobs have unless `delay` says otherwise, checked when it is decorated (OCQ-02, OCQ-04)."""
+"""The options of a function's jobs, checked when it is decorated; `delay` can override them (OCQ-02)."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from jobcron.jobs.arguments.json_data import shown
 from jobcron.jobs.arguments.row_values import check_row_values
 
 DEFAULT_MAX_RETRIES = 5
-"""Of the connector: five runs (OCQ-02)."""
+"""The connector's default: five runs (OCQ-02)."""
 
 MAX_WAIT_SECONDS = 3e8
-"""About ten years: what every database's times can hold."""
+"""About ten years, which every database's times can hold."""
 
 Wait = float | tuple[float, float]
-"""Seconds; or the least and the most of them, between which each wait is drawn, as in today's queue_job."""
+"""Seconds; or bounds in seconds, between which each wait is chosen at random, as in today's queue_job."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a function's jobs have unless `delay` says otherwise.
+    """The options of a function's jobs; `delay` can override them.
 
     Attributes:
         priority: 0 first (OCQ-02).
-        max_retries: how often it is run at most; 0: for ever.
-        retry_pattern: seconds until the next run, by the number of runs from which on they count (OCQ-04).
+        max_retries: the most runs, the first one included; 0: no limit.
+        retry_pattern: seconds until the next run, by the number of runs from which they apply (OCQ-04).
         description: for people; by default the first line of the docstring.
-        database_only: the function does nothing outside its job's database.
+        database_only: whether the function does nothing outside its job's database.
     """
 
     priority: int = 10
@@ -42,11 +42,11 @@ class Options:
     database_only: bool = False
 
     def row_values(self) -> dict[str, Any]:
-        """Return what the row of a job has of them."""
+        """Return the values for a job's row."""
         return {"priority": self.priority, "max_retries": stored_retries(self.max_retries)}
 
     def wait(self, runs: int) -> timedelta | None:
-        """Return how long to wait after so many runs; None: the pattern does not say."""
+        """Return how long to wait after `runs` runs; None: the pattern does not say."""
         reached = [number for number in self.retry_pattern if number <= runs]
         if not reached:
             return None
@@ -57,15 +57,15 @@ class Options:
 
 
 ONCE = Options(max_retries=1)
-"""Of functions that were registered without options: django-future runs a job once."""
+"""For functions that were registered without options: django-future runs a job once."""
 
 
 def options_of(name: str, given: Mapping[str, Any]) -> Options:
-    """Return the options that were given for a function, checked.
+    """Return a function's options, once they are checked.
 
     Args:
-        name: the function's, for messages.
-        given: by name.
+        name: the function's name, for messages.
+        given: the options, by name.
 
     Raises:
         InvalidJobData: one is unknown, or does not fit.
@@ -75,7 +75,7 @@ def options_of(name: str, given: Mapping[str, Any]) -> Options:
     if unknown:
         raise InvalidJobData(f"expected options that @job has, {', '.join(known)}, got {', '.join(unknown)}")
     options = Options(**given)
-    if options.priority is None:  # which a row's values may be: what is not given
+    if options.priority is None:  # a row's values may be None, which means "not given"
         raise InvalidJobData(f"expected priority of {name} to be a whole number, got None")
     check_row_values(name, {"description": options.description, **options.row_values()})
     if not isinstance(options.database_only, bool):
@@ -87,10 +87,10 @@ def options_of(name: str, given: Mapping[str, Any]) -> Options:
 
 
 def stored_retries(runs: int) -> int | None:
-    """Return the retries after the first run, as rows have them; 0 runs are any number (OCQ-02).
+    """Return the retries after the first run, as rows store them; 0 runs means no limit (OCQ-02).
 
     Raises:
-        InvalidJobData: it is no number of runs.
+        InvalidJobData: it is not a valid number of runs.
     """
     if isinstance(runs, bool) or not isinstance(runs, int) or runs < 0:
         raise InvalidJobData(f"expected max_retries to be a whole number, 0 or greater, got {shown(runs)}")

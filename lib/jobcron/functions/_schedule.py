@@ -1,4 +1,4 @@
-"""``schedule_job``: the way of django-future (DJF-01 to DJF-04)."""
+"""``schedule_job``: schedule jobs as django-future does (DJF-01 to DJF-04)."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def schedule_job(
     *,
     session: AnySession | None = None,
 ) -> FunctionJob:
-    """Make a job that calls a function at a time, in the caller's transaction.
+    """Schedule a job that calls a function at a given time, in the caller's transaction.
 
     Args:
-        when: a datetime, UTC where it has no zone; or a timedelta, or a text such as "5d", "3h", "10m" or "2w",
-            from now on, by the database's clock.
-        function: one that is registered, or its name. Its priority and retries are those that @job gave it; one
-            that was registered without is run once, as in django-future.
+        when: a datetime, UTC if it has no zone; or an offset from now by the database's clock: a timedelta, or
+            a text such as "5d", "3h", "10m" or "2w".
+        function: a registered function, or its name. Its priority and retries are those of its @job; a function
+            registered without @job is run once, as in django-future.
         args, kwargs: its arguments.
-        content_object: a mapped object that is its first argument, loaded afresh when the job runs.
-        expires: a job that has not started then is not run any more; an offset counts from the scheduled time;
-            None is never.
+        content_object: a mapped object that is its first argument, reloaded when the job runs.
+        expires: if the job has not started by then, it never runs; an offset counts from the scheduled time;
+            None: it never expires.
         session: the caller's; by default the object's, then the ambient one.
 
     Raises:
-        InvalidJobData: a time, the arguments or the object make no sense, or cannot be stored.
-        UnknownFunction: nobody has registered the function.
+        InvalidJobData: a time, the arguments or the object do not fit, or cannot be stored.
+        UnknownFunction: the function is not registered.
     """
     keywords = {} if kwargs is None else kwargs
     return FunctionJob.schedule(when, function, args, keywords, content_object, expires, session=session)

@@ -1,4 +1,4 @@
-"""The states of the connector's jobs, derived from a job's status (OCQ-03)."""
+"""The states of the connector's jobs, derived from the job status (OCQ-03)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jobcron.interfaces import JobStatus
 
 
 class FunctionState(StrEnum):
-    """What a caller sees of a job of a function; none is enqueued, since what is claimed is started at once."""
+    """The state of a function's job, for callers; "enqueued" is missing: a claimed job starts at once."""
 
     PENDING = "pending"
     STARTED = "started"
@@ -18,7 +18,7 @@ class FunctionState(StrEnum):
 
     @classmethod
     def of(cls, status: JobStatus) -> FunctionState:
-        """Return the state for a row's status; a job that waits, for whatever reason, is pending."""
+        """Return the state for a row's status; a job that has not started, for whatever reason, is pending."""
         return _STATES.get(status, cls.PENDING)
 
 

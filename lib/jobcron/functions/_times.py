@@ -1,4 +1,4 @@
-"""Times as callers give them: a datetime, an offset, seconds, or a short text."""
+"""Read times as callers give them: a datetime, an offset, seconds, or a short text."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _OFFSET = re.compile(r"\s*([0-9]{1,9})\s*([wdhms])\s*")
 
 
 def moment_of(session: Session, eta: datetime | timedelta | float) -> datetime:
-    """Return the time that an eta means, by the database's clock; a datetime without a zone is UTC.
+    """Return the time of an ``eta``, by the database's clock; a datetime without a zone is UTC.
 
     Raises:
-        InvalidJobData: it is none of these.
+        InvalidJobData: it is not a valid ``eta``.
     """
     if isinstance(eta, datetime):
         return eta if eta.tzinfo else eta.replace(tzinfo=UTC)
@@ -34,10 +34,10 @@ def moment_of(session: Session, eta: datetime | timedelta | float) -> datetime:
 
 
 def offset_of(when: datetime | timedelta | str) -> datetime | timedelta:
-    """Return a time, or an offset, of which a text may be the short form.
+    """Return a time or an offset; a text is the short form of an offset.
 
     Raises:
-        InvalidJobData: the text is none.
+        InvalidJobData: the text is not an offset.
     """
     if not isinstance(when, str):
         if not isinstance(when, datetime | timedelta):
@@ -53,10 +53,10 @@ def offset_of(when: datetime | timedelta | str) -> datetime | timedelta:
 
 
 def later(start: datetime, offset: timedelta) -> datetime:
-    """Return a time after another one.
+    """Return the time that lies `offset` after `start`.
 
     Raises:
-        InvalidJobData: there is no such time.
+        InvalidJobData: the time is out of range.
     """
     try:
         return start + offset

@@ -1,8 +1,7 @@
-"""The job that calls a function: one type for all functions, without a table of its own."""
+"""The job that calls a function: one job type for all functions, without a family table."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -15,33 +14,35 @@ from jobcron.functions._connector_names import ConnectorNames
 from jobcron.functions._times import later, moment_of, offset_of
 from jobcron.functions.registered import Function, function_named, registered_function
 from jobcron.jobs.arguments.json_data import is_text, shown
-from jobcron.jobs.draft import session_to_use
+from jobcron.jobs.draft import session_to_write
 from jobcron.jobs.family import JobType
 from jobcron.jobs.job import Job
 from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.settings.finished import finished
 from jobcron.settings.secrets import cut, storable
 
 MAX_RESULT = 10_000
-"""The longest text of a result that is kept."""
+"""The longest result that is kept, in characters of text."""
 
 
 class Same:
-    """Stands for what `FunctionJob.reschedule` is not given."""
+    """The default of `FunctionJob.reschedule`: copy the value."""
 
 
 SAME: Final = Same()
 
 
+# why: decisions 2026-11-24, one job type for all functions
 class FunctionJobType(JobType):
-    """The types of this family."""
+    """The job types of this family."""
 
     CALL = 1, "Call a function"
 
 
 class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max_retries counts runs here
-    """Calls a registered function with arguments that its row has.
+    """Calls a registered function with the arguments in its row.
 
-    The target, where there is one, is the function's first argument (DJF-03).
+    The target, if there is one, is the function's first argument (DJF-03).
     """
 
     class_job_type = FunctionJobType.CALL
@@ -56,16 +57,16 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
         """The function.
 
         Raises:
-            UnknownFunction: nobody has registered it in this process.
+            UnknownFunction: it is not registered in this process.
         """
         return function_named(str(self.function))
 
     def run(self) -> None:
-        """Call the function; what it returns is kept as text, in the same transaction (DJF-07).
+        """Call the function; keep its result as text, in the same transaction (DJF-07).
 
         Raises:
             InvalidJobData: the row's arguments are not such as `delay` writes.
-            TypeError: the function returned what does its work later.
+            IncompleteJobType: the function returned what somebody would still have to run.
         """
         called = self.called
         about = () if self.job.target_type is None else (self.target,)
@@ -75,35 +76,29 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
             result = called.call(*first, *about, *arguments, **keywords)
         except NothingToDoJob as nothing:
             result = str(nothing)
-        if inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
-            if inspect.iscoroutine(result):
-                result.close()  # else Python warns of it once more
-            raise TypeError(
-                f"expected {called.name} to do its work before it returns, got {type(result).__name__}, whose "
-                "work is not done"
-            )
+        finished(result, called.name)
         if result is not None:
             self.job.result = cut(storable(str(result)), MAX_RESULT)
 
     @property
     def retry_delay(self) -> timedelta:  # type: ignore[override]
-        """The delay that the function's retry pattern has for this run (OCQ-04)."""
+        """The delay for this run from the function's retry pattern (OCQ-04)."""
         wait = self.called.options.wait(self.retry)
         return BaseRunnableJob.retry_delay if wait is None else wait
 
     @property
     def database_only(self) -> bool:  # type: ignore[override]
-        """Whether the function says that it does nothing outside its job's database."""
+        """Whether the function declares that it does nothing outside its job's database."""
         with suppress(UnknownFunction):
             return function_named(str(self.metadata.get("function"))).options.database_only
         return False
 
     @classmethod
     def get(cls, job_id: int | UUID | str, *, session: AnySession | None = None) -> Self:
-        """Return a job by its number, or by its uuid, as `delay` returns it; no index helps to find a uuid.
+        """Return a job by its number, or by the uuid that `delay` returned; no index helps to find a uuid.
 
         Raises:
-            LookupError: there is none.
+            LookupError: there is no such job.
         """
         if isinstance(job_id, int):
             return super().get(job_id, session=session)
@@ -111,6 +106,7 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
             uuid = job_id if isinstance(job_id, UUID) else UUID(job_id)
         except (ValueError, AttributeError, TypeError):
             raise LookupError(f"expected the number or the uuid of a job, got {shown(job_id)}") from None
+        # why: decisions 2026-11-25, found by its uuid without an index
         row = session_for(session).scalars(cls._select().where(Job.uuid == uuid)).one_or_none()
         if row is None:
             raise LookupError(f"expected a job {cls.type_name} with the uuid {uuid}, found none")
@@ -129,14 +125,13 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
         session: AnySession | None = None,
         **values: Any,
     ) -> FunctionJob:
-        """Make a job that calls a function at a time: see `jobcron.functions.schedule_job`."""
-        called = registered_function(function)
+        """Schedule a job that calls a function at a given time: see `jobcron.functions.schedule_job`."""
+        called = registered_function(function)  # why: decisions 2026-11-25, no function that is not registered
         if not isinstance(args, list | tuple):
             raise InvalidJobData(f"expected args of {called.name} to be a list or a tuple, got {shown(args)}")
         if not isinstance(kwargs, Mapping) or not all(map(is_text, kwargs)):
             raise InvalidJobData(f"expected kwargs of {called.name} to be a dict of names, got {shown(kwargs)}")
-        used = session_to_use(session, content_object)
-        used.flush()  # arguments may be new
+        used = session_to_write(session, content_object)
         called.check_call(tuple(args), kwargs, about=content_object)
         start = moment_of(used, offset_of(when))
         if expires is not None:
@@ -161,18 +156,18 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
         content_object: Any = None,
         expires: datetime | timedelta | str | Same | None = SAME,
     ) -> FunctionJob:
-        """Schedule another job like this one; what is not given is copied (DJF-04).
+        """Schedule another job like this one; values that are not given are copied (DJF-04).
 
         Args:
-            when: as of `schedule_job`; an offset counts from now.
-            function, args, kwargs, content_object: as of `schedule_job`.
-            expires: as of `schedule_job`; None is never.
+            when: as for `schedule_job`; an offset counts from now.
+            function, args, kwargs, content_object: as for `schedule_job`.
+            expires: as for `schedule_job`; None: it never expires.
         """
         row = self.job
         if isinstance(expires, Same):
             expires = None if row.expires_at is None else row.expires_at - row.scheduled_start
         values: dict[str, Any] = {"priority": row.priority, "requester": row.requester}
-        if function is None:  # another one has a description, and a number of runs, of its own
+        if function is None:  # another function has its own description and number of runs
             values |= {"max_retries": row.max_retries, "description": row.description}
         return self.schedule(
             when,
@@ -186,7 +181,7 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
         )
 
     def related_action(self) -> Any:
-        """Do what `related_action` attached to the function, if it did, and return what that returns."""
+        """Call the function's related action, if it has one, and return its result."""
         related = self.called.related
         if related is None:
             return None
@@ -198,7 +193,7 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
         """The positional arguments.
 
         Raises:
-            InvalidJobData: the row has no list of them.
+            InvalidJobData: the row does not have them as a list.
         """
         found: Any = self.arguments
         if not isinstance(found, list):
@@ -210,7 +205,7 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
         """The keyword arguments.
 
         Raises:
-            InvalidJobData: the row has no object of them.
+            InvalidJobData: the row does not have them as an object.
         """
         found: Any = self.keywords
         if not isinstance(found, dict) or not all(map(is_text, found)):
@@ -222,8 +217,8 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
         return self.job.description or self.function
 
     def getOopsVars(self) -> list[tuple[str, object]]:
-        """Return what a report shows of the call, by the names of parameters, which say what is a secret."""
-        data = self.metadata  # as it stands there: what it refers to may be gone
+        """Return variables for a report: the arguments by parameter name, since the name marks a secret."""
+        data = self.metadata  # undecoded: objects that it refers to may be gone
         function, arguments, keywords = (data.get(name) for name in ("function", "arguments", "keywords"))
         about = () if self.job.target_type is None else (None,)
         try:

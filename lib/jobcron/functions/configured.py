@@ -1,4 +1,4 @@
-"""Functions that the configuration registers: the key ``functions`` of a section of their jobs."""
+"""Register the functions that the configuration lists: the key ``functions`` of a section of their jobs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from jobcron.settings.settings import Settings
 
 
 def register_configured(settings: Settings | None = None) -> None:
-    """Import and register the functions that sections name, under these names.
+    """Import the functions that sections list, and register them under these names.
 
-    Runners do so by themselves; a process that makes such jobs by name has to call this.
+    Runners do this themselves; a process that creates such jobs by name must call it.
 
     Args:
-        settings: the instance's; None: those of the script that runs, or of JOBCRON_CONFIG.
+        settings: the instance's; None: those of the current script, or of JOBCRON_CONFIG.
 
     Raises:
-        ConfigurationError: one is not there, or cannot be called by a job.
+        ConfigurationError: one does not exist, or a job cannot call it.
     """
     settings = settings or load_settings()
     for section in settings.sections.values():

@@ -1,4 +1,4 @@
-"""The functions that rows may name: those that code or configuration registered, no others (SECURITY.md)."""
+"""The functions that rows may name: only those that code or configuration registered (SECURITY.md)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 from jobcron.errors import InvalidJobData, UnknownFunction
 from jobcron.functions._options import ONCE, Options
 from jobcron.jobs.arguments import encoding, json_data
+from jobcron.settings.finished import laziness
 
 JOB_PARAMETER = "__jobcron_job_as_parameter__"
 
 RELATED_ACTION = "__jobcron_related_action__"
 
 MAX_LEVELS = json_data.MAX_LEVELS - 2
-"""Of one argument: a row keeps all of them in a list, or an object, of its data."""
+"""The limit for one argument: a row stores all of them in a list, or an object, of its data."""
 
 _UNKNOWN = (
     "it has to be decorated with @job, given to jobcron.functions.register, in a module that the application "
@@ -30,9 +31,9 @@ class Function:
     """A function that jobs may call.
 
     Attributes:
-        name: as rows have it; by default dotted.
+        name: its name in rows; by default its dotted name.
         call: the plain function.
-        options: of its jobs.
+        options: the options of its jobs.
     """
 
     name: str
@@ -46,45 +47,45 @@ class Function:
 
     @property
     def takes_session(self) -> bool:
-        """Whether its first parameter, after the job, is called session: it gets that of its job."""
+        """Whether its first parameter, after the job, is called session: it then receives the job's session."""
         names = list(inspect.signature(self.call).parameters)[int(self.takes_job) :]
         return names[:1] == ["session"]
 
     @property
     def related(self) -> tuple[Callable[..., Any], dict[str, Any]] | None:
-        """What `related_action` attached: a callable and its keyword arguments."""
+        """The callable and keyword arguments that `related_action` attached."""
         found: tuple[Callable[..., Any], dict[str, Any]] | None
         found = getattr(self.call, RELATED_ACTION, None)  # any object: a function
         return found
 
     @property
     def description(self) -> str:
-        """What its jobs are called where nothing else is said (OCQ-02)."""
+        """The default description of its jobs (OCQ-02)."""
         if self.options.description:
             return self.options.description
         lines = (inspect.getdoc(self.call) or "").strip().splitlines()
         return lines[0] if lines else f"Function {self.call.__name__}"
 
     def bound(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> dict[str, Any]:
-        """Return arguments by the names of their parameters; the job and the session are left out.
+        """Return the arguments by parameter name, without the job and the session.
 
         Raises:
-            TypeError: it cannot be called so.
+            TypeError: the arguments do not fit.
         """
         first = (None,) * (self.takes_job + self.takes_session)
         bound = inspect.signature(self.call).bind(*first, *arguments, **keywords).arguments
         return dict(list(bound.items())[len(first) :])
 
     def check_call(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any], about: Any = None) -> None:
-        """Check that a job can call the function so.
+        """Check that a job can call the function with these arguments.
 
         Args:
-            arguments: positional.
-            keywords: the others.
-            about: the object that goes before them, or None; the row refers to it in a way of its own.
+            arguments: the positional arguments.
+            keywords: the keyword arguments.
+            about: the job's target, which is the first argument, or None; the row stores it separately.
 
         Raises:
-            InvalidJobData: it cannot; the message names the function, the parameter and what does not fit.
+            InvalidJobData: it cannot; the message names the function, the parameter and the problem.
         """
         _check_name(self.name)
         leading = () if about is None else (about,)
@@ -101,15 +102,15 @@ _functions: dict[str, Function] = {}
 
 
 def register(call: Callable[..., Any], name: str | None = None, options: Options | None = None) -> Function:
-    """Let jobs call a function.
+    """Register a function that jobs may call.
 
     Args:
-        call: the function; a lambda, or one inside another function, has no name that a row could hold.
-        name: without white space; by default its dotted name.
-        options: of its jobs; without any they run once.
+        call: the function; a lambda, or a function inside another, has no name that a row could store.
+        name: its name in rows, without white space; by default its dotted name.
+        options: the options of its jobs; without any they run once.
 
     Raises:
-        InvalidJobData: it cannot be called by a job, has no name of its own, or another function has it.
+        InvalidJobData: a job cannot call it, it has no name, or another function has that name.
     """
     call = plain(call)
     check_function(call)
@@ -130,7 +131,7 @@ def register(call: Callable[..., Any], name: str | None = None, options: Options
 
 
 def plain(call: Any) -> Any:
-    """Return the function itself of one that can be delayed."""
+    """Return the plain function of a delayable one."""
     known = getattr(call, "function", None)  # any object: a function, or what stands for one
     return known.call if isinstance(known, Function) else call
 
@@ -144,8 +145,7 @@ def check_function(call: Any) -> None:
     if not callable(call) or not hasattr(call, "__qualname__"):
         raise InvalidJobData(f"expected a function, got {json_data.shown(call)}")
     name = f"{call.__module__}.{call.__qualname__}"
-    runs_later = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-    if any(is_one(call) for is_one in runs_later):
+    if laziness(call):
         raise InvalidJobData(
             f"expected a function that does its work when it is called, got {name}, which is async or a "
             "generator: call it in a plain function, by asyncio.run for instance"
@@ -164,7 +164,7 @@ def _place(call: Callable[..., Any]) -> tuple[str, str]:
 
 
 def _check_name(name: str) -> None:
-    """Refuse a name that means another thing, or nothing, in the process that runs the job."""
+    """Refuse a name that means something else, or nothing, in the process that runs the job."""
     if name.startswith("__main__."):
         raise InvalidJobData(
             f"expected a function that the process of a runner can find, got {name}: move it into a module that "
@@ -173,11 +173,11 @@ def _check_name(name: str) -> None:
 
 
 def registered_function(function: Callable[..., Any] | str) -> Function:
-    """Return a registered function by its name, or by itself.
+    """Return a registered function, given its name or the function itself.
 
     Raises:
-        InvalidJobData: it is neither, or one that could not be registered.
-        UnknownFunction: nobody has registered it.
+        InvalidJobData: it is neither, or a function that cannot be registered.
+        UnknownFunction: it is not registered.
     """
     if isinstance(function, str):
         return function_named(function)
@@ -194,10 +194,10 @@ def registered_function(function: Callable[..., Any] | str) -> Function:
 
 
 def function_named(name: str) -> Function:
-    """Return the registered function of a name; nothing is imported for it.
+    """Return the registered function of this name; import nothing for it.
 
     Raises:
-        UnknownFunction: nobody has registered it in this process.
+        UnknownFunction: it is not registered in this process.
     """
     try:
         return _functions[name]

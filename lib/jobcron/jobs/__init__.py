@@ -1,6 +1,6 @@
-"""The shared row of every job, the classes of jobs, and how a job is made.
+"""The shared row of every job, the classes of jobs, and the creation of jobs.
 
 Doors: `job.Job` is the row; `runnable.BaseRunnableJob` and `family` are what an application's classes build on;
-`source`, `acquire`, `draft` and `bulk` make jobs; `registry` knows the classes and `known_types` their rows;
+`source` and `draft` make jobs; `registry` knows the classes and `known_types` their rows;
 `lease.Claim` names an attempt.
 """

@@ -1,7 +1,7 @@
-"""The one job for a target or key that has not started: found, or made, under any number of concurrent callers.
+"""Find or create the one job for a target or key that has not started, under any number of concurrent callers.
 
-A job's unique key is unique among the jobs of its type that have not started; an index of the database sees to
-that. So one INSERT … ON CONFLICT finds the job or makes it, and locks it in either case.
+An index of the database makes a unique key unique among the jobs of its type that have not started. So one
+INSERT … ON CONFLICT finds the job or creates it, and locks it in either case.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from jobcron.database.statements import insert_into
 from jobcron.database.tables import jobs_connection
-from jobcron.database.upsert import insert_into
 from jobcron.errors import InvalidJobData
 from jobcron.jobs import known_types
 from jobcron.jobs.draft import Draft, key_of
@@ -22,18 +22,17 @@ from jobcron.jobs.job import Job
 from jobcron.jobs.status import NOT_STARTED
 
 _WHERE_UNIQUE = text("status IN (0, 4, 7)")
-"""The condition of the index of unique keys: `NOT_STARTED`, in the words of the migration, which both databases
-compare."""
+"""The condition of the index of unique keys, `NOT_STARTED`: both databases compare it with the migration's."""
 
 
 def acquire(owner: Any, session: Session, target: Any, made: Draft) -> Any:
-    """Return the job that has not started, or make it.
+    """Return the job that has not started, or create it.
 
     Args:
-        owner: its class.
-        session: the caller's, flushed.
+        owner: the job class.
+        session: the caller's session, flushed.
         target: what the job is about.
-        made: the new job's values; the target's key is added where they have no ``unique_key``.
+        made: the new job's values; the target's key is added if they have no ``unique_key``.
 
     Raises:
         InvalidJobData: there is neither a target nor a key.
@@ -51,7 +50,7 @@ def acquire(owner: Any, session: Session, target: Any, made: Draft) -> Any:
 
 
 def _waiting_without_key(owner: Any, session: Session, about: Any) -> Any:
-    """Return a job that `create` made for the target, locked; None where there is none."""
+    """Return a job that `create` made for the target, locked; None if there is none."""
     row = session.scalars(
         owner._select()
         .where(owner._is_about(about), Job.unique_key.is_(None), Job.status.in_(NOT_STARTED))

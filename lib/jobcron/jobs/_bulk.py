@@ -1,4 +1,4 @@
-"""Many jobs at once, in few statements (LP-34)."""
+"""Create many jobs at once, in few statements (LP-34)."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from sqlalchemy.sql.elements import Null
 from jobcron.database.sessions import AnySession, session_for
 from jobcron.errors import InvalidJobData
 from jobcron.jobs import known_types
-from jobcron.jobs.draft import Draft, draft, session_to_use
+from jobcron.jobs.draft import Draft, draft, session_to_use, session_to_write
 from jobcron.jobs.job import Job
 
 
 def drafts_of(
     owner: Any, jobs: Iterable[Any], session: AnySession | None, common: dict[str, Any]
 ) -> tuple[Session, list[Draft]]:
-    """Return the session in which jobs are made, and what their rows will hold; nothing is written but what waits.
+    """Return the session in which jobs are created, and drafts of their rows; only flush the session.
 
     Args:
         owner: their class.
-        jobs: for each its target, or a dict of what `create` takes.
-        session: the caller's; None: as for `create`.
+        jobs: for each job its target, or a dict of arguments for `create`.
+        session: the caller's session; None: as for `create`.
         common: values for all of them.
 
     Raises:
         InvalidJobData: one of them does not fit; the message says which.
-        NoSession: there is none.
+        NoSession: no session was found.
     """
     asked = []
     used = None if session is None else session_for(session)
@@ -42,8 +42,7 @@ def drafts_of(
         except InvalidJobData as error:
             raise _of_job(number, error) from error
         asked.append((target, values))
-    used = used or session_for()
-    used.flush()  # the targets may be new
+    used = session_to_write(used, None)
     drafts = []
     for number, (target, values) in enumerate(asked, 1):
         try:
@@ -63,8 +62,9 @@ def insert_drafts(session: Session, owner: Any, drafts: list[Draft]) -> list[int
         return []
     number = known_types.type_id(session, owner.type_name)
     rows = [{"type_id": number, "uuid": uuid4(), **_written(made.job)} for made in drafts]
-    # render_nulls: None stands here for NULL, not for a column's default. The order in which rows come back is
-    # nobody's promise, and asking for it would cost SQLite a statement for each row.
+    # render_nulls: None means NULL here, not the column's default. The order of the returned rows is not
+    # guaranteed, and requesting one would cost SQLite a statement for each row.
+    # why: decisions 2026-11-24, `createMultiple` returns numbers
     inserted = session.execute(
         insert(Job).returning(Job.uuid, Job.id), rows, execution_options={"render_nulls": True}
     )
@@ -83,7 +83,7 @@ def insert_drafts(session: Session, owner: Any, drafts: list[Draft]) -> list[int
 
 
 def _written(values: dict[str, Any]) -> dict[str, Any]:
-    """Return what is written of a shared row: None is the column's default, as where an object is made."""
+    """Return the values of a shared row to write: None is the column's default, as in a mapped object."""
     return {
         name: None if isinstance(value, Null) else value for name, value in values.items() if value is not None
     }
@@ -93,7 +93,7 @@ def _columns(family: type[Any], values: dict[str, Any]) -> dict[str, Any]:
     """Return a family's values with relationships replaced by their foreign keys.
 
     Raises:
-        InvalidJobData: a relationship leads to several objects.
+        InvalidJobData: a relationship is to several objects.
     """
     mapper = inspect(family)
     found: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What a job is about: the family's relationship, or an object that the shared row names by class and key."""
+"""The target of a job: the object of the family's relationship, or one that the shared row names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Target:
         """Return what the job is about, or None.
 
         Raises:
-            LookupError: it is gone.
+            LookupError: it no longer exists.
         """
         if job is None:
             return self
@@ -36,7 +36,7 @@ class Target:
 
 
 def reference_of(job: Any) -> Reference | None:
-    """Return what the row of a job without a family says that the job is about.
+    """Return the reference to the target in the row of a job without a family, or None.
 
     Raises:
         InvalidJobData: the row names a class that is not imported.
@@ -52,14 +52,15 @@ def reference_of(job: Any) -> Reference | None:
     declared = job.declared().target
     if declared is None or declared is object:
         return as_reference([row.target_type, parts])
-    # The class that the code declares counts: it may have been renamed since.
+    # The class that the code declares counts: it may have been renamed since the row was written.
+    # why: decisions 2026-11-23, a name in a row is looked up
     return Reference(inspect(declared).base_mapper.class_, tuple(map(key_part, parts)))
 
 
 def load_referred(session: Session, jobs: Iterable[Any]) -> None:
-    """Load the mapped objects that the rows of jobs refer to: they then run without a transaction being open.
+    """Load the mapped objects that jobs' rows refer to, so that no transaction is open when the jobs start.
 
-    What is gone, or of a class that is not imported, is met when the job asks for it.
+    An object that no longer exists, or whose class is not imported, raises an error when the job uses it.
     """
     wanted: defaultdict[type[Any], dict[tuple[Any, ...], list[Any]]] = defaultdict(dict)
     for job in jobs:
@@ -67,25 +68,25 @@ def load_referred(session: Session, jobs: Iterable[Any]) -> None:
             wanted[reference.mapped].setdefault(reference.key, []).append(job)
     for mapped, keys in wanted.items():
         try:
-            with session.begin_nested():  # a key of the wrong type would end the whole transaction
+            with session.begin_nested():  # a key of the wrong type would abort the whole transaction
                 found = list(_found(session, mapped, list(keys)))
         except StatementError as error:
             if interruption_of(error) is not None:
                 raise
-            continue  # one of these keys is none of this class: the job that has it meets that, and fails alone
+            continue  # a key does not fit this class: only the job that has it fails, when it uses the object
         for one in found:
             for job in keys.get(tuple(inspect(one).identity), ()):
-                job.loaded.append(one)  # the session itself holds what it loaded only weakly
+                job.loaded.append(one)  # the session holds loaded objects only weakly
 
 
 def _references_of(job: Any) -> list[Reference]:
     try:
         own = None if job.has_family else reference_of(job)
         data = job.job.json_data
-        # Only what is declared is ever decoded; what else is in the data may look as it likes.
+        # Only declared arguments are ever decoded; other data may have any form.
         arguments = [data[name] for name in job.declared().arguments if name in data]
         return [*([own] if own else []), *references(arguments)]
-    except (InvalidJobData, RecursionError):  # the job meets it when it asks for the value, and fails by it alone
+    except (InvalidJobData, RecursionError):  # only this job fails, when it uses the value
         return []
 
 

@@ -1,4 +1,4 @@
-"""What a new job's rows will hold, checked before anything is written (LP-08)."""
+"""Draft the rows of a new job, and check them before anything is written (LP-08)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from sqlalchemy import inspect, null
 from sqlalchemy.orm import Session, object_session
 
 from jobcron.database.sessions import AnySession, session_for
+from jobcron.database.transactions import begin_writing
 from jobcron.errors import InvalidJobData
 from jobcron.jobs.arguments import encoding, json_data
 from jobcron.jobs.arguments.declared import TARGET, Declared, check_annotation, in_family
+from jobcron.jobs.arguments.exact import in_jsonb_order
 from jobcron.jobs.arguments.row_values import check_row_values
 from jobcron.jobs.family import target_name
 from jobcron.jobs.job import Job
@@ -31,15 +33,15 @@ JOB_VALUES = frozenset(
         "json_data",
     }
 )
-"""What `create` and `acquire` put on the shared row; every other name is an argument or a column of the family."""
+"""Values of `create` and `acquire` for the shared row; any other name is an argument or a family's column."""
 
 
 class Draft(NamedTuple):
-    """The values of a job that is not made yet.
+    """The values of a job that does not exist yet.
 
     Attributes:
-        job: those of the shared row.
-        family: those of the family's row.
+        job: the values of the shared row.
+        family: the values of the family's row.
     """
 
     job: dict[str, Any]
@@ -47,11 +49,11 @@ class Draft(NamedTuple):
 
 
 def session_to_use(session: AnySession | None, target: Any) -> Session:
-    """Return the session in which a job about `target` is made: the one given, the target's, or the ambient one.
+    """Return the session in which to create a job about `target`: the given, the target's, or the ambient one.
 
     Raises:
         InvalidJobData: the target is in another session, in none, or in another database.
-        NoSession: there is none.
+        NoSession: no session was found.
     """
     if target is None:
         return session_for(session)
@@ -79,30 +81,43 @@ def session_to_use(session: AnySession | None, target: Any) -> Session:
     return used
 
 
+def session_to_write(session: AnySession | None, target: Any) -> Session:
+    """Return the session in which a job about `target` is made, ready to write: what waits there is flushed.
+
+    Raises:
+        InvalidJobData, NoSession: see `session_to_use`.
+        OperationalError, SchemaMismatch: see `begin_writing`.
+    """
+    used = session_to_use(session, target)
+    begin_writing(used)
+    used.flush()  # the target, or an argument, may be new
+    return used
+
+
 def draft(owner: Any, target: Any, values: dict[str, Any]) -> Draft:
-    """Return the rows' values of a new job.
+    """Return the rows' values for a new job.
 
     Args:
         owner: its class.
-        target: what it is about, or None.
-        values: as given to `create`.
+        target: its target, or None.
+        values: the values given to `create`.
 
     Raises:
         InvalidJobData: a value is unknown, missing, or does not fit.
     """
     data = values.pop("metadata", values.pop("json_data", None))
     given = {name: values.pop(name) for name in JOB_VALUES & values.keys()}
-    # None is what is not given, save of retries, which it lets be any number.
+    # None means "not given", except for max_retries, where it means no limit.
     given = {name: value for name, value in given.items() if value is not None or name == "max_retries"}
     job = {**owner.job_defaults, **given}
     check_row_values(owner.__name__, job)
     if job.get("max_retries", 0) is None:
-        job["max_retries"] = null()  # for ever, not the column's default
+        job["max_retries"] = null()  # no limit, not the column's default
     declared: Declared = owner.declared()
     family = _family_values(owner, target, values, declared)
     _check_target(owner, target, declared)
     data = {**({} if data is None else _as_dict(owner, data)), **_arguments(owner, declared, values, family)}
-    json_data.check(data, f"metadata of {owner.__name__}", owner.max_data_bytes, owner.max_data_levels)
+    json_data.check_document(data, f"metadata of {owner.__name__}", owner.max_data_bytes, owner.max_data_levels)
     job["json_data"] = data
     if target is not None and not owner.has_family:
         job["target_type"], job["target_id"] = type_of(target), key_of(target)
@@ -116,7 +131,7 @@ def _as_dict(owner: Any, data: Any) -> dict[str, Any]:
 
 
 def _family_values(owner: Any, target: Any, values: dict[str, Any], declared: Declared) -> dict[str, Any]:
-    """Take the family's values out of `values`, and refuse what nothing is known of."""
+    """Take the family's values out of `values`, and refuse unknown names."""
     unknown = values.keys() - owner.family_names() - declared.arguments.keys()
     if unknown:
         names = {
@@ -149,9 +164,10 @@ def _check_target(owner: Any, target: Any, declared: Declared) -> None:
 
 
 def _arguments(owner: Any, declared: Declared, values: dict[str, Any], family: dict[str, Any]) -> dict[str, Any]:
-    """Check the arguments, wherever they are kept, and return those that the job's data keeps, encoded."""
+    """Check the arguments, wherever they are stored, and return those for the job's data, encoded."""
     data = {}
-    for name, argument in declared.arguments.items():
+    for name in in_jsonb_order(declared.arguments):  # which then has not to be noted
+        argument = declared.arguments[name]
         given = family if in_family(owner, name) else values
         if name in given:
             argument.check(owner, given[name])
@@ -163,7 +179,7 @@ def _arguments(owner: Any, declared: Declared, values: dict[str, Any], family: d
 
 
 def _is_given_as_key(owner: Any, name: str, family: dict[str, Any]) -> bool:
-    """Tell whether a relationship is given by its foreign key instead."""
+    """Return whether a relationship is given by its foreign key instead."""
     if not in_family(owner, name):
         return False
     attribute = inspect(owner.context_class).attrs[name]
@@ -173,7 +189,7 @@ def _is_given_as_key(owner: Any, name: str, family: dict[str, Any]) -> bool:
 
 
 def type_of(target: Any) -> str:
-    """Return the name of an object's class: of the one that its hierarchy of mapped classes begins with.
+    """Return the name of an object's class: the first class of its hierarchy of mapped classes.
 
     Raises:
         InvalidJobData: it is not in the database.

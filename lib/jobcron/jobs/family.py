@@ -1,6 +1,6 @@
-"""Single-table polymorphism: a family of job types shares one table around the shared `Job` row (LP-06).
+"""Families: several job types share one table beside the shared `Job` row (LP-06).
 
-A family table lives in the application's own metadata::
+A family's table belongs to the application's own metadata::
 
     class FooJobType(JobType):
         DO_FOO = 0, "Do foo"
@@ -11,7 +11,8 @@ A family table lives in the application's own metadata::
         foo_id: Mapped[int] = mapped_column(ForeignKey("foo.id"))
         foo: Mapped[Foo] = relationship()
 
-No ``polymorphic_on``: the registry maps types to classes, so that a row of an unknown type breaks no load.
+No ``polymorphic_on``: the registry maps types to classes, so that a row of an unknown type does not break
+loading.
 """
 
 from __future__ import annotations
@@ -37,19 +38,19 @@ from jobcron.jobs.job import Job
 
 
 class JobType(Enum):
-    """Base of the enums of job types: each member a value and a title.
+    """Base of the enums of job types: each member has a value and a title.
 
-    A ``DBEnumeratedType`` of lazr.enum or any standard enum serves as well.
+    A ``DBEnumeratedType`` of lazr.enum, or any standard enum, can be used as well.
     """
 
     title: str
 
     def __new__(cls, value: int, title: str = "") -> JobType:
-        """Make one type.
+        """Create a job type.
 
         Args:
-            value: what the family table stores.
-            title: what people read; the name in words where it is not given.
+            value: the value that the family table stores.
+            title: the title for people; by default the name in words.
         """
         member = object.__new__(cls)
         member._value_ = value
@@ -62,7 +63,7 @@ class JobType(Enum):
 
 
 def title_of(item: Any) -> str:
-    """Return the title of an enum's item: its own where it has one, else its name in words."""
+    """Return the title of an enum's item; if it has none, its name in words."""
     title = getattr(item, "title", None)  # any object: an item of a standard enum or of lazr.enum
     if isinstance(title, str) and title:
         return title
@@ -70,10 +71,10 @@ def title_of(item: Any) -> str:
 
 
 class EnumItem(TypeDecorator[Any]):
-    """An item of an enum, stored by its value; a value that the enum lacks is read as it is.
+    """An item of an enum, stored by its value; a value that the enum lacks is returned as it is.
 
     Args:
-        enum: a standard enum, or one of lazr.enum; a migration may leave it out.
+        enum: a standard enum, or one of lazr.enum; a migration may omit it.
     """
 
     impl = Integer
@@ -88,18 +89,18 @@ class EnumItem(TypeDecorator[Any]):
             self.impl = Text()  # type: ignore[assignment]
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        """Return what the driver is given."""
+        """Return the value for the driver."""
         return getattr(value, "value", value)  # any object: an item, or the value of one
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        """Return what the application sees."""
+        """Return the value for the application."""
         return self._items.get(value, value)
 
 
 def render_item(kind: str, thing: Any, autogen_context: Any) -> str | Literal[False]:
-    """Write the type of a family's ``job_type`` column into an application's migrations as what it is in SQL.
+    """Render a family's ``job_type`` column in an application's migrations as its SQL type.
 
-    For ``context.configure(render_item=jobcron.render_item)`` in the application's own ``env.py`` of Alembic.
+    For ``context.configure(render_item=jobcron.render_item)`` in the application's ``env.py`` of Alembic.
     """
     if kind == "type" and isinstance(thing, EnumItem):
         return f"sa.{type(thing.impl).__name__}()"
@@ -107,16 +108,18 @@ def render_item(kind: str, thing: Any, autogen_context: Any) -> str | Literal[Fa
 
 
 def job_type_column(enum: Iterable[Any]) -> Any:
-    """Return the column of a family table that says which type of the family a job has."""
+    """Return the column of a family table that holds the job's type."""
     return mapped_column(EnumItem(enum), nullable=False)
 
 
 class FamilyRow:
     """Mixin for family tables: the job's number as primary key, and the shared row as ``job``.
 
-    What the row's many-to-one relationships lead to is loaded when the job is claimed. What those lead to in turn
-    is not, and would be read, in a transaction that stays open, when the job first asks for it: a job that works
-    outside the database first should have it loaded too, by ``relationship(lazy="joined")`` on the target.
+    The objects of the row's many-to-one relationships are loaded when the job is claimed. Objects that those
+    refer to
+    are not: they are read when the job first uses them, in a transaction that then stays open. A job that first
+        works
+    outside the database should have them loaded too, by ``relationship(lazy="joined")`` on the target.
 
     The primary key is called ``id`` here and ``job`` in SQL.
     """
@@ -125,11 +128,11 @@ class FamilyRow:
     job_type: Any
 
     target_name: ClassVar[str | None] = None
-    """The relationship that leads to what the job is about; needed only where there are several."""
+    """The relationship to the job's target; needed only if there are several relationships."""
 
     @declared_attr
     def id(cls) -> Mapped[int]:
-        """Return the column of the job's number; it goes with its job."""
+        """Return the column of the job's number; deleting the job deletes the row."""
         job_id = Job.__table__.c.id
         return mapped_column("job", ForeignKey(job_id, ondelete="CASCADE"), primary_key=True)
 
@@ -140,7 +143,7 @@ class FamilyRow:
 
 
 def many_to_one(row_class: type[Any]) -> list[RelationshipProperty[Any]]:
-    """Return the relationships of a family that lead to one object each, the shared row left out."""
+    """Return a family's relationships to one object each, without the shared row."""
     return [
         r
         for r in inspect(row_class).relationships
@@ -150,15 +153,15 @@ def many_to_one(row_class: type[Any]) -> list[RelationshipProperty[Any]]:
 
 @cache
 def names_of(row_class: type[Any]) -> frozenset[str]:
-    """Return the names of what a family's table keeps of a job, besides its number and its type."""
+    """Return the names of a job's values in the family's table, besides its number and type."""
     return frozenset(attribute.key for attribute in inspect(row_class).attrs) - {"id", "job", "job_type"}
 
 
 def target_name(row_class: type[Any]) -> str:
-    """Return the name of the relationship to what the family's jobs are about.
+    """Return the name of the relationship to the target of the family's jobs.
 
     Raises:
-        InvalidJobData: there is none, or there are several and the family does not say which.
+        InvalidJobData: there is none, or there are several and the family does not choose one.
     """
     if row_class.target_name:
         return str(row_class.target_name)

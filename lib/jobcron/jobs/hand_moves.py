@@ -1,6 +1,6 @@
-"""What people and code may do to a job by hand: the legal moves of its status.
+"""Change a job's status by hand: the legal moves for people and code.
 
-The runner uses none of these: it claims and finishes with statements of its own (`jobcron.queue`).
+The runner uses none of these: it has its own statements to claim and finish jobs (`jobcron.queue`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, object_session
 
 from jobcron.database.clock import database_after, database_now
 from jobcron.database.tables import jobs_connection
+from jobcron.database.transactions import begin_writing
 from jobcron.errors import DuplicateJob, InvalidTransition, LeaseHeld, NoSession
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS, JobStatus
 from jobcron.jobs.history import EventKind, record
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class HandMoves:
     """Adds the moves by hand to the mapped row of a job."""
 
-    if TYPE_CHECKING:  # columns of the row that this is part of
+    if TYPE_CHECKING:  # columns of the row that this mixin is part of
         id: Mapped[int]
         _status: Mapped[JobStatus]
         status: Any
@@ -42,14 +43,15 @@ class HandMoves:
         def _twin(self) -> int | None: ...
 
     def acquireLease(self, duration: float = DEFAULT_LEASE_SECONDS) -> None:
-        """Take the lease for `duration` seconds; a waiting job is passed over by runners until it ends.
+        """Take the lease for `duration` seconds; runners skip a waiting job until it ends.
 
         Raises:
             LeaseHeld: the lease is held.
         """
         row, session = type(self), self._session()
         session.flush()
-        # One statement: of two that try at once, the second sees the first one's lease.
+        # One statement: of two concurrent callers, the second sees the first one's lease.
+        # why: decisions 2026-11-24, `acquireLease` is an ORM statement
         taken = session.execute(
             update(row)
             .where(row.id == self.id, or_(row.lease_expires.is_(None), row.lease_expires <= database_now()))
@@ -62,14 +64,14 @@ class HandMoves:
             raise LeaseHeld
 
     def getTimeout(self) -> int:
-        """Return the whole seconds that are left of the lease, 0 where it is past or not held."""
+        """Return the seconds left of the lease, as a whole number; 0 if it expired or is not held."""
         if self.lease_expires is None:
             return 0
         now = self._session().scalar(select(database_now())) or datetime.now(UTC)
         return max(0, int((self.lease_expires - now).total_seconds()))
 
     def start(self, manage_transaction: bool = False) -> None:
-        """Move to RUNNING and begin an attempt; a lease that is not held is taken for five minutes."""
+        """Move to RUNNING and begin an attempt; take the lease for five minutes if it is not held."""
         if self.getTimeout() == 0:
             self.acquireLease()
         self._move(
@@ -94,7 +96,7 @@ class HandMoves:
         )
 
     def fail(self, manage_transaction: bool = False) -> None:
-        """Move to FAILED; with `manage_transaction` what the transaction did before is undone."""
+        """Move to FAILED; with `manage_transaction` roll back what the transaction did before."""
         if manage_transaction:
             self._session().rollback()
         self._move(
@@ -106,9 +108,9 @@ class HandMoves:
         )
 
     def queue(self, manage_transaction: bool = False, abort_transaction: bool = False) -> None:
-        """Move back to WAITING, afresh: no attempts, no crashes, no expiry. No move where it waits.
+        """Move back to WAITING with no attempts, crashes or expiry; a job that waits already stays as it is.
 
-        With `manage_transaction` it is committed, also where there was nothing to move, as Launchpad does.
+        With `manage_transaction` it is committed, even if there was nothing to move, as in Launchpad.
 
         Raises:
             DuplicateJob: another job with the same unique key has not started yet.
@@ -124,14 +126,15 @@ class HandMoves:
         """Move to SUSPENDED.
 
         Raises:
-            DuplicateJob: it ran, and another job with the same unique key has come that has not started yet.
+            DuplicateJob: it ran, and meanwhile another job with the same unique key was created that has not
+                started.
         """
         if self.status is JobStatus.RUNNING:
             self._refuse_twin("is suspended")
         self._move(JobStatus.SUSPENDED, manage_transaction, EventKind.SUSPENDED, lease_expires=None)
 
     def resume(self) -> None:
-        """Move from SUSPENDED back to WAITING, afresh.
+        """Move from SUSPENDED back to WAITING, with its counts at 0.
 
         Raises:
             InvalidTransition: the job is not suspended.
@@ -141,7 +144,7 @@ class HandMoves:
         self._requeue(EventKind.RESUMED, manage_transaction=False)
 
     def cancel(self, manage_transaction: bool = False) -> None:
-        """Move to CANCELLED; a runner that has the job cannot commit it any more."""
+        """Move to CANCELLED; a runner that has the job can no longer commit it."""
         counted = type(self).attempt_count - (1 if self.status is JobStatus.RUNNING else 0)
         self._move(
             JobStatus.CANCELLED,
@@ -176,6 +179,7 @@ class HandMoves:
         if self.unique_key is None:
             return
         session = self._session()
+        begin_writing(session)
         session.flush()
         twin = self._twin()
         if twin is not None:
@@ -185,16 +189,16 @@ class HandMoves:
             )
 
     def _move(self, requested: JobStatus, commit: bool, kind: EventKind | None, **values: Any) -> None:
-        """Move to another status if the row still has the one that this object shows.
+        """Move to another status if the row still has the status that this object shows.
 
         Args:
-            requested: the status.
+            requested: the new status.
             commit: whether to commit.
-            kind: of the event in the job's history; None: no event, or one that the caller writes.
-            values: of the row.
+            kind: the kind of the event in the job's history; None: no event, or the caller writes it.
+            values: other values of the row to set.
 
         Raises:
-            InvalidTransition: no such move, or the row was moved by somebody else meanwhile.
+            InvalidTransition: the move is not legal, or somebody else moved the row meanwhile.
         """
         row, session = type(self), self._session()
         session.flush()
@@ -217,7 +221,7 @@ class HandMoves:
             session.commit()
 
     def _note(self, kind: EventKind, detail: str) -> None:
-        """Write what somebody does by hand to the job's history."""
+        """Write an event about a change by hand to the job's history."""
         claim = Claim(self.id, self.lease_token)
         record(jobs_connection(self._session()), claim, kind, detail, actor=operator_name())
 
@@ -229,7 +233,7 @@ class HandMoves:
 
 
 def operator_name() -> str:
-    """Return who acts by hand, for the audit trail: ``user@host``."""
+    """Return the name of the person who acts by hand, for the audit trail: ``user@host``."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -238,5 +242,5 @@ def operator_name() -> str:
 
 
 def worker_name() -> str:
-    """Return who claims: ``host:pid``."""
+    """Return the name of the process that claims: ``host:pid``."""
     return f"{socket.gethostname()}:{os.getpid()}"

@@ -1,4 +1,4 @@
-"""The history of jobs: what happened to them other than plain success, and who did it."""
+"""The history of jobs: events other than plain success, and who caused them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from jobcron.jobs.lease import Claim
 
 
 class EventKind(StrEnum):
-    """What happened to a job. The values stand in rows: never change one."""
+    """The kind of an event in a job's history. Rows store the values: never change one."""
 
     description: str
 
     def __new__(cls, value: str, description: str) -> EventKind:
-        """Make one kind.
+        """Create a kind of event.
 
         Args:
-            value: the word that rows hold.
+            value: the word that rows store.
             description: what it means, for the reference; Markdown.
         """
         kind = str.__new__(cls, value)
@@ -67,7 +67,7 @@ def record(
     oops_id: str | None = None,
     actor: str = "runner",
 ) -> None:
-    """Write an event of a job's history."""
+    """Write an event to a job's history."""
     record_all(connection, [claim], kind, detail, oops_id, actor)
 
 
@@ -79,8 +79,8 @@ def record_all(
     oops_id: str | None = None,
     actor: str = "runner",
 ) -> None:
-    """Write the same event of several jobs' histories."""
+    """Write the same event to the histories of several jobs."""
     same = {"actor": actor, "kind": kind.value, "detail": detail, "oops_id": oops_id}
-    # A statement that SQLAlchemy makes: of a text, psycopg2 would send each row by itself.
+    # A statement built by SQLAlchemy: for a text, psycopg2 would send each row separately.
     events = [{**same, "job": claim.id, "lease_token": claim.token} for claim in claims]
     connection.execute(insert(Event).values(at=database_now()), events)

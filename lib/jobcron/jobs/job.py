@@ -1,6 +1,6 @@
-"""The shared row of every job, and the legal moves of its status.
+"""The shared row of every job, and SQL conditions on it.
 
-Its methods move it by hand (`hand_moves`).
+Its methods change its status by hand (`hand_moves`).
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ class Job(HandMoves, Base):
 
     @hybrid_property
     def status(self) -> JobStatus:
-        """What became of the job; read-only, the methods and the runner move it."""
+        """The status of the job; read-only: the methods and the runner change it."""
         return self._status
 
     @property
     def is_pending(self) -> bool:
-        """Whether the job is not at its end yet."""
+        """Whether the job has not ended yet."""
         return self.status in PENDING
 
     @property
@@ -102,8 +102,8 @@ START_ORDER = (Job.priority, Job.scheduled_start, Job.id)
 def has_status(*statuses: JobStatus) -> ColumnElement[bool]:
     """Return the condition that a job has one of these statuses.
 
-    They are literals, and where an index names several in the same order: SQLite would use no partial index for
-    parameters, and read all jobs.
+    The statuses are literals, in the order of the index if it names several: for parameters SQLite would use no
+    partial index, and read all jobs.
     """
     if len(statuses) == 1:
         return Job._status == literal(statuses[0], StatusType, literal_execute=True)
@@ -122,7 +122,7 @@ def is_ready() -> ColumnElement[bool]:
 
 
 def twin_of(connection: Connection, job_id: int) -> int | None:
-    """Return the number of another job that has not started and has the same unique key, or None."""
+    """Return the number of the job's twin, which has the same unique key and has not started, or None."""
     mine = aliased(Job)
     twin = select(Job.id).where(
         mine.id == job_id,

@@ -1,4 +1,4 @@
-"""The rows of job types: their numbers, and the names of their sources, kept in step with the code."""
+"""The rows of job types: keep their numbers and the names of their sources up to date."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ from sqlalchemy import inspect as inspect_mapping
 from sqlalchemy.orm import Session, SessionTransaction
 
 from jobcron.database.sessions import TYPE_IDS, TYPE_IDS_WATCHED
-from jobcron.database.statements import execute
+from jobcron.database.statements import execute, insert_into
 from jobcron.database.tables import JobSourceRow, JobTypeRow, jobs_connection
-from jobcron.database.upsert import insert_into
-from jobcron.errors import SchemaMismatch
+from jobcron.database.transactions import no_tables
 from jobcron.jobs.registry import SourceName, registered, source_names
 from jobcron.settings.named import dotted_name
-from jobcron.settings.sqlalchemy_url import describe_url
 
+# why: decisions 2026-11-25, pending jobs of types without a class
 PENDING_LIMIT = 1000
-"""So many jobs of a type that no class has are counted, at most."""
+"""The most jobs that are counted of a type without a class."""
 
-# Numbers of types that are committed, by engine: see `type_id`.
+# Committed numbers of types, by engine: see `type_id`.
 _committed: WeakKeyDictionary[Engine, dict[str, int]] = WeakKeyDictionary()
 
 
 def type_id(session: Session, name: str) -> int:
     """Return the number of a job type in the session's database; a new type gets one.
 
-    Numbers are kept only once they are committed for good: one that is rolled back, with a test's
-    transaction for instance, would point to no row.
+    Numbers are cached only once they are committed for good: one that is rolled back, as with a test's
+    transaction, would point to no row.
     """
     engine = session.get_bind(inspect_mapping(JobTypeRow)).engine
     known = _committed.setdefault(engine, {}).get(name)
@@ -41,10 +40,7 @@ def type_id(session: Session, name: str) -> int:
     if name not in pending:
         connection = jobs_connection(session)
         if not inspect_mapping(connection).has_table(JobTypeRow.__tablename__):
-            raise SchemaMismatch(
-                f"expected jobcron's tables in the session's database, {describe_url(engine.url)}, found "
-                "none: run `jobcron upgrade` for it, or give a session of the database that has them"
-            )
+            raise no_tables(engine)
         pending[name] = _find_or_insert(connection, name)
         _keep_when_committed(session, connection, engine)
     return pending[name]
@@ -66,7 +62,7 @@ def _keep_when_committed(session: Session, connection: Connection, engine: Engin
     session.info[TYPE_IDS_WATCHED] = True
 
     def keep(session: Session) -> None:
-        # Inside a savepoint, or in a transaction that somebody outside began, nothing is final yet.
+        # Inside a savepoint, or in a transaction that was begun outside the session, nothing is final yet.
         if session.get_nested_transaction() is None and not session_connection_busy(session):
             _committed.setdefault(engine, {}).update(session.info.get(TYPE_IDS, {}))
 
@@ -75,11 +71,11 @@ def _keep_when_committed(session: Session, connection: Connection, engine: Engin
         return isinstance(bind, Connection) and bind.in_transaction()
 
     def forget(session: Session, transaction: SessionTransaction) -> None:
-        if transaction.parent is None or transaction.nested:  # else it is only a flush that has ended
+        if transaction.parent is None or transaction.nested:  # otherwise only a flush has ended
             session.info.pop(TYPE_IDS, None)
 
     event.listen(session, "after_commit", keep)
-    # The end of a transaction, however it ends: close() and invalidate() fire no after_rollback.
+    # Not after_rollback: close() and invalidate() do not fire it.
     event.listen(session, "after_transaction_end", forget)
 
 
@@ -87,13 +83,13 @@ Sources = list[tuple[str, list[SourceName]]]
 
 
 def registered_sources(asked_for: Iterable[str] = ()) -> Sources:
-    """Return the types of this process and the names of their sources, in name order.
+    """Return the job types of this process and the names of their sources, in name order.
 
-    The order keeps two that write them at once from deadlocking.
+    The order keeps two processes that write them at once from a deadlock.
 
     Args:
-        asked_for: the names by which sections ask for sources. A package that hands on what its modules define
-            gives it one more name; such a one is found where its package is imported already.
+        asked_for: the names by which sections name sources. A package that re-exports a source gives it another
+            name; such a name is found if its package is already imported.
     """
     more = _other_names(asked_for)
     found = []
@@ -105,7 +101,7 @@ def registered_sources(asked_for: Iterable[str] = ()) -> Sources:
 
 
 def _other_names(asked_for: Iterable[str]) -> defaultdict[str, list[str]]:
-    """Return those of the names that are not the things' own, by what is their own."""
+    """Return the names that are not the objects' own names, by the objects' own names."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for name in asked_for:
         module, _, attribute = name.rpartition(".")
@@ -116,7 +112,7 @@ def _other_names(asked_for: Iterable[str]) -> defaultdict[str, list[str]]:
 
 
 def is_known(connection: Connection, sources: Sources) -> bool:
-    """Tell whether the database knows these types and sources as they are; only reads."""
+    """Return whether the database has these types and sources as they are; only read."""
     numbers = _numbers(connection)
     known = _known(connection)
     wanted = {(numbers.get(type_name), name) for type_name, names in sources for name in names}
@@ -124,11 +120,11 @@ def is_known(connection: Connection, sources: Sources) -> bool:
 
 
 def sync(connection: Connection, sources: Sources) -> None:
-    """Bring what the database knows of job types and their sources up to date.
+    """Update the database's rows of job types and their sources.
 
     Args:
-        connection: in a short transaction of its own.
-        sources: as of `registered_sources`.
+        connection: a connection in its own short transaction.
+        sources: the result of `registered_sources`.
     """
     numbers, known = _numbers(connection), _known(connection)
     wanted: set[tuple[int | None, SourceName]] = set()
@@ -156,9 +152,9 @@ def _known(connection: Connection) -> set[tuple[int | None, SourceName]]:
 def _stale(
     known: set[tuple[int | None, SourceName]], wanted: set[tuple[int | None, SourceName]]
 ) -> set[tuple[int, SourceName]]:
-    """Return what is known of these sources' names and not true any more: a type was renamed, for instance.
+    """Return rows about these sources' names that are no longer true, such as those of a renamed type.
 
-    A source with an ``iterReady`` of its own may hand out jobs of any type.
+    A source that overrides ``iterReady`` may return jobs of any type.
     """
     names = {name.name for _, name in wanted if not name.own_iter_ready}
     pairs = {(number, name.name) for number, name in wanted}
@@ -170,14 +166,14 @@ def _stale(
 
 
 def unclaimed(connection: Connection, family: str | None = None) -> list[tuple[str, str]]:
-    """Return the types that no class of this process has, and in words how many of their jobs have not ended.
+    """Return the types without a class in this process, and in words how many of their jobs have not ended.
 
-    Such jobs are in nobody's way: they wait until code that knows them runs again. Types that a source with an
-    ``iterReady`` of its own has handed out are known to that source.
+    Such jobs do no harm: they wait until code that knows them runs again. A type that a source with its own
+    ``iterReady`` has returned counts as known.
 
     Args:
-        connection: only read.
-        family: only the types of this family.
+        connection: a connection; it is only read.
+        family: return only the types of this family.
     """
     of_sources = select(JobSourceRow.type_id).where(JobSourceRow.own_iter_ready)
     types = (
@@ -196,7 +192,7 @@ def unclaimed(connection: Connection, family: str | None = None) -> list[tuple[s
 
 
 def type_ids_of(connection: Connection, source_name: str) -> list[int]:
-    """Return the numbers of the types whose jobs the source of this dotted name has handed out."""
+    """Return the numbers of the types whose jobs the source of this dotted name has returned."""
     return list(
         connection.scalars(
             select(JobSourceRow.type_id).where(JobSourceRow.name == source_name).order_by(JobSourceRow.type_id)
@@ -205,7 +201,7 @@ def type_ids_of(connection: Connection, source_name: str) -> list[int]:
 
 
 def remember(connection: Connection, number: int, source: SourceName) -> None:
-    """Note that a source hands out jobs of a type."""
+    """Note that a source returns jobs of a type."""
     insert = insert_into(JobSourceRow, connection)
     insert = insert.values(name=source.name, type_id=number, own_iter_ready=source.own_iter_ready)
     connection.execute(

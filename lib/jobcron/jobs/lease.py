@@ -1,4 +1,4 @@
-"""A claim on a job: its number and the token of its lease."""
+"""Claims on jobs: a job's number and the token of its lease."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from jobcron.errors import LeaseLost
 
 
 class Claim(NamedTuple):
-    """A job that is ours.
+    """A job that this runner has claimed.
 
     Attributes:
-        id: its number.
-        token: the lease token that says so.
-        taken: when its lease began, or a little earlier, by the monotonic clock.
+        id: the job's number.
+        token: the fencing token of the claim.
+        taken: when its lease began, or a little earlier, by the monotonic clock, in seconds.
     """
 
     id: int
@@ -25,5 +25,5 @@ class Claim(NamedTuple):
 
 
 def lost(claim: Claim) -> LeaseLost:
-    """Return the error that says that a job is not ours any more."""
+    """Return the error for a job that is no longer ours."""
     return LeaseLost(f"job {claim.id} is not held under lease token {claim.token} any more")

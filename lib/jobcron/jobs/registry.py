@@ -1,7 +1,7 @@
-"""The classes of this process by the names of their job types, and the names under which sources are asked for.
+"""The classes of this process by the names of their job types, and the names of sources.
 
-A name read from a row is only ever looked up here: nothing is imported because a row says so
-(SECURITY.md). What the database knows of types and sources is in `known_types`.
+A name read from a row is only looked up here: nothing is imported because a row says so (SECURITY.md).
+`known_types` has the rows of types and sources.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _classes: dict[str, type[Any]] = {}
 
 
 def register(name: str, job_class: type[Any]) -> None:
-    """Make `job_class` the class of the job type called `name`.
+    """Make `job_class` the class of the job type with this name.
 
-    A class with the same dotted name replaces the earlier one: its module was loaded again.
+    A class with the same dotted name replaces the earlier one: its module was reloaded.
 
     Raises:
         DuplicateJobType: another class has this type (LP-06).
@@ -39,7 +39,7 @@ def class_of(name: str) -> type[Any]:
     """Return the class of a job type.
 
     Raises:
-        UnknownJobType: no class of this process claims the type.
+        UnknownJobType: no class of this process has the type.
     """
     try:
         return _classes[name]
@@ -56,22 +56,22 @@ def registered() -> dict[str, type[Any]]:
 
 
 class SourceName(NamedTuple):
-    """A dotted name of a source, and whether the source finds its ready jobs in its own way."""
+    """A dotted name of a source, and whether the source overrides ``iterReady``."""
 
     name: str
     own_iter_ready: bool
 
 
 def source_interfaces(source: Any) -> list[Any]:
-    """Return the interfaces of its own kind under which a source may be asked for."""
+    """Return the interfaces that a source provides and that extend `IJobSource`: each can name it."""
     return [interface for interface in providedBy(source) if interface.extends(IJobSource)]
 
 
 def address_of(source: Any) -> str:
-    """Return the ``module:name`` by which another process finds a source: its own, or that of an interface of its.
+    """Return the ``module:name`` by which another process finds a source: its own, or its interface's.
 
     Raises:
-        ConfigurationError: it is no class, and has no interface of its own.
+        ConfigurationError: it is not a class, and provides no interface that extends `IJobSource`.
     """
     interfaces = [source] if isinstance(source, type) else source_interfaces(source)
     if not interfaces:
@@ -84,23 +84,24 @@ def address_of(source: Any) -> str:
 
 
 def names_of(source: Any) -> list[str]:
-    """Return every dotted name under which a source may be asked for: its own, its interfaces'."""
+    """Return every dotted name of a source: its own, and those of its interfaces."""
     return [dotted_name(source), *map(dotted_name, source_interfaces(source))]
 
 
 def source_names(job_class: Any) -> list[SourceName]:
-    """Return every dotted name under which a class of jobs may be asked for as a source."""
+    """Return every dotted name of a job class as a source."""
     return [SourceName(name, job_class.finds_ready_jobs_itself) for name in names_of(job_class)]
 
 
 class SourceClass(type):
-    """Makes a class of jobs the utility of the source interfaces that it is declared to provide (LP-07).
+    """Registers a job class as the utility of the source interfaces that it is declared to provide (LP-07).
 
-    ``@provider(IDoFooJobSource)`` sets ``__provides__`` once the class is made; from then on
+    ``@provider(IDoFooJobSource)`` sets ``__provides__`` once the class exists; from then on
     ``getUtility(IDoFooJobSource)`` returns the class.
     """
 
-    class_job_type: Any = None  # of classes without one
+    # why: decisions 2026-11-22, `@provider` registers the class as utility
+    class_job_type: Any = None  # for classes without a job type
 
     def __setattr__(cls, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -121,6 +122,6 @@ def _provide(cls: type[Any], interface: Any) -> None:
     if other is None or dotted_name(other) == dotted_name(cls):
         site.registerUtility(cls, interface)
     else:
-        # Several classes share the interface of their family: it stands for none of them.
+        # Several classes share the interface of their family, so it names none of them.
         _shared.add(interface)
         site.unregisterUtility(other, interface)

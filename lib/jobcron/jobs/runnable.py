@@ -1,4 +1,4 @@
-"""The base class of job types: what a small class inherits to be a runnable job (LP-04)."""
+"""The base class of job types: a small class inherits it to be a runnable job (LP-04)."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ from jobcron.interfaces import (
     JobStatus,
     RunningAttempt,
 )
+from jobcron.jobs._methods import check_methods
 from jobcron.jobs._target import Target
 from jobcron.jobs.arguments.declared import install_fields
 from jobcron.jobs.draft import JOB_VALUES
 from jobcron.jobs.family import FamilyRow, target_name, title_of
 from jobcron.jobs.job import Job
 from jobcron.jobs.source import BaseRunnableJobSource, Row
+from jobcron.settings.finished import finished
 
 
 class Delegated:
-    """An attribute that the shared row has."""
+    """An attribute whose value is in the shared row."""
 
     def __set_name__(self, owner: type[Any], name: str) -> None:
         self.name = name
 
     def __get__(self, instance: Any, owner: type[Any]) -> Any:
-        """Return the row's value, or this descriptor where it is asked of the class."""
+        """Return the row's value; on the class, return this descriptor."""
         return self if instance is None else getattr(instance.job, self.name)
 
     def __set__(self, instance: Any, value: Any) -> None:
-        """Set the row's value; what the runner alone writes is refused by the row."""
+        """Set the row's value; the row refuses values that only the runner writes."""
         setattr(instance.job, self.name, value)
 
 
@@ -47,7 +49,7 @@ def delegated() -> Any:
 
 
 def _target() -> Any:
-    """Return the attribute that says what a job is about, for any declared type."""
+    """Return the attribute for a job's target, for any declared type."""
     return Target()
 
 
@@ -56,41 +58,42 @@ def _target() -> Any:
 class BaseRunnableJob(BaseRunnableJobSource[Row]):
     """A job type: subclass it, name the family as parameter, set ``class_job_type``, write ``run``.
 
-    Without a family the job has no table but the shared one: what it needs is declared as arguments (see
-    `jobcron.jobs.arguments.declared`), and what it is about as ``target``.
+    Without a family the job has only the shared row: declare the values that it needs as arguments (see
+    `jobcron.jobs.arguments.declared`), and the object that it is about as ``target``.
 
     ``job.context`` is the family row, ``job.job`` the shared row. Two objects with the same class and row are
-    equal; they are two objects all the same: a method patched on one is not patched on the other.
+    equal,
+    but not identical: a method patched on one is not patched on the other.
     """
 
     user_error_types: ClassVar[tuple[type[BaseException], ...]] = ()
-    """Errors that are the user's: FAILED without a report, the message mailed (LP-20)."""
+    """User errors: the job is FAILED without a report, and the message is mailed (LP-20)."""
 
     retry_error_types: ClassVar[tuple[type[BaseException], ...]] = ()
-    """Errors after which the job is tried again, besides `RetryableJobError` (LP-21)."""
+    """Errors after which the job is retried, besides `RetryableJobError` (LP-21)."""
 
     lease_duration: ClassVar[timedelta] = timedelta(seconds=DEFAULT_LEASE_SECONDS)
-    """How long a claim lasts; it is renewed while the job runs."""
+    """How long the lease of a claim lasts; the keeper renews it while the job runs."""
 
     retry_delay: ClassVar[timedelta] = timedelta(minutes=10)
-    """How long a job waits before it is tried again."""
+    """How long a job waits before it is retried."""
 
     retry_backoff: ClassVar[float] = 1.0
-    """By how much the delay grows with each attempt: 2.0 doubles it."""
+    """The back-off: the factor by which the delay grows with each attempt: 2.0 doubles it."""
 
     retry_delay_limit: ClassVar[timedelta] = timedelta(days=1)
-    """The longest that the delay grows to."""
+    """The longest delay that the back-off leads to."""
 
     retry_jitter: ClassVar[float] = 0.0
-    """By what part of the delay it may be longer, at random: 0.2 is up to a fifth. Jobs that failed together, when
-    a service was down for instance, do not come back all at once then."""
+    """The jitter: the largest part by which the delay grows at random; 0.2 is up to a fifth. It spreads the
+    retries of jobs that failed together, as when a service was down."""
 
     database_only: ClassVar[bool] = False
-    """Whether jobs do nothing outside their database. Then all that an attempt did is undone when it fails, and
-    reports and histories say so; else they name the job's `uuid`, the idempotency key of what was done outside."""
+    """Whether jobs have no side effects outside their database. Then a failure undoes all that an attempt did,
+    and reports and histories say so; else they name the job's `uuid`, an idempotency key for side effects."""
 
     time_limit: ClassVar[timedelta | None] = None
-    """How long a job may run; None: as long as it likes."""
+    """How long a job may run; None: no limit."""
 
     id: int = delegated()
     uuid: UUID = delegated()
@@ -113,23 +116,24 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
     is_runnable: bool = delegated()
 
     target: Any = _target()
-    """What the job is about: what the family's relationship leads to, or the object that the shared row names."""
+    """What the job is about: the object of the family's relationship, or the one that the shared row names."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse a job type that cannot be run.
 
         Raises:
-            IncompleteJobType: it has no ``run``.
+            IncompleteJobType: it has no ``run``, or a method that would do nothing when it is called.
         """
         if cls.class_job_type is not None and cls.run is BaseRunnableJob.run:
             raise IncompleteJobType(
                 f"expected {cls.__module__}.{cls.__qualname__}, whose job type is {cls.class_job_type}, to have a "
                 "method run, it has none"
             )
+        check_methods(cls)
         super().__init_subclass__(**kwargs)
 
     def __init__(self, context: Row) -> None:
-        install_fields(type(self))  # a process that only runs jobs never asks what their class declares
+        install_fields(type(self))  # a process that only runs jobs never reads the declarations of their class
         self.context = context
         self.attempt: RunningAttempt | None = None
         self.loaded: list[Any] = []
@@ -145,7 +149,7 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The job's JSON data; assign or change its keys, changes are saved with the transaction."""
+        """The job's JSON data; assign or change its keys, and the transaction saves the changes."""
         return self.job.json_data
 
     @metadata.setter
@@ -154,10 +158,10 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
 
     @property
     def session(self) -> Session:
-        """The session that the job's objects are in: while it runs, its own transaction.
+        """The session of the job's objects: while it runs, its own transaction.
 
         Raises:
-            NoSession: the objects are in none.
+            NoSession: the objects are in no session.
         """
         session = object_session(self.context)
         if session is None:
@@ -166,7 +170,7 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
 
     @property
     def progress(self) -> int | None:
-        """Per cent done. While the job runs, what is set is written by the keeper, not by the job."""
+        """Per cent done. While the job runs, the keeper writes the value, not the job."""
         return self.attempt.progress if self.attempt else self.job.progress
 
     @progress.setter
@@ -198,12 +202,12 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
         raise NotImplementedError(f"{type(self).__name__} has no run()")
 
     def checkpoint(self) -> None:
-        """Commit what was done so far, renew the lease, and go on; after a crash the job starts from the top.
+        """Commit the work so far, renew the lease, and go on; after a crash the job starts from the top.
 
         Outside a runner the work is only flushed.
 
         Raises:
-            LeaseLost: the job is somebody else's meanwhile; nothing was committed.
+            LeaseLost: the job is no longer ours; nothing was committed.
         """
         if self.attempt:
             self.attempt.checkpoint()
@@ -211,7 +215,7 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
             self.session.flush()
 
     def getOopsVars(self) -> list[tuple[str, object]]:
-        """Return what a report shows of the job; families extend it by ``super()`` (LP-11)."""
+        """Return variables of the job for a report; families extend them with ``super()`` (LP-11)."""
         shown: list[tuple[str, object]] = [
             ("job_id", self.job.id),
             ("job_type", self.type_name),
@@ -223,28 +227,30 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
         return shown
 
     def getOperationDescription(self) -> str:
-        """Return what the job does, to follow "error while"."""
+        """Return a description of the job that can follow "error while"."""
         return "unspecified operation"
 
     def getOopsRecipients(self) -> list[str]:
-        """Return whom to tell of an OOPS: those of user errors, unless the class says otherwise."""
+        """Return whom to notify of an OOPS: by default the recipients of user errors."""
         return self.getErrorRecipients()
 
     def getErrorRecipients(self) -> list[str]:
-        """Return whom to tell of a user error: nobody, unless the class says otherwise."""
+        """Return whom to notify of a user error: by default nobody."""
         return []
 
     def notifyOops(self, oops: dict[str, object]) -> None:
         """Mail the recipients that the job failed; see `IRunnableJob`."""
         from jobcron.reports.mail import oops_mail, send
 
-        send(self.getOopsRecipients(), oops_mail(self.getOperationDescription(), oops))
+        recipients = finished(self.getOopsRecipients(), "getOopsRecipients", is_iterated=True)
+        send(recipients, oops_mail(self.getOperationDescription(), oops))
 
     def notifyUserError(self, e: BaseException) -> None:
-        """Mail the recipients what was wrong; see `IRunnableJob`."""
+        """Mail the recipients about the user error; see `IRunnableJob`."""
         from jobcron.reports.mail import send, user_error_mail
 
-        send(self.getErrorRecipients(), user_error_mail(self.getOperationDescription(), e))
+        recipients = finished(self.getErrorRecipients(), "getErrorRecipients", is_iterated=True)
+        send(recipients, user_error_mail(self.getOperationDescription(), e))
 
     def acquireLease(self, duration: float | None = None) -> None:
         """Take the lease, for the type's ``lease_duration`` by default. See `IJob`."""

@@ -1,4 +1,4 @@
-"""Making jobs and finding those that are ready: the class of a job type is also its source (LP-07 to LP-10)."""
+"""Create jobs and find ready ones: the class of a job type is also its source (LP-07 to LP-10)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing_extensions import TypeVar
 
 from jobcron.database.sessions import AnySession, session_for
 from jobcron.database.tables import JobTypeRow
+from jobcron.database.transactions import begin_writing
 from jobcron.jobs import known_types, registry
 from jobcron.jobs._acquire import acquire
 from jobcron.jobs._bulk import drafts_of, insert_drafts
 from jobcron.jobs._target import load_referred
 from jobcron.jobs.arguments.declared import Declared, declared_by, install_annotations
 from jobcron.jobs.arguments.json_data import MAX_BYTES, MAX_LEVELS, allow
-from jobcron.jobs.draft import draft, key_of, session_to_use, type_of
+from jobcron.jobs.draft import draft, key_of, session_to_use, session_to_write, type_of
 from jobcron.jobs.family import FamilyRow, many_to_one, names_of, target_name
 from jobcron.jobs.job import START_ORDER, Job, is_ready
 from jobcron.jobs.registry import SourceClass
@@ -27,50 +28,50 @@ Row = TypeVar("Row", bound=Job | FamilyRow, default=Job)
 
 
 class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
-    """What a class of jobs needs to be their source.
+    """The part of a job class that makes it a source.
 
     ``class DoFooJob(BaseRunnableJob[FooJob])`` names its family table by the parameter; without one the job has
-    no table but the shared row.
+    only the shared row.
     """
 
     class_job_type: ClassVar[Any] = None
-    """The item of the family's enum; classes without one are bases and are not registered."""
+    """The item of the family's enum; a class without one is a base class and is not registered."""
 
     context_class: ClassVar[type[Any]] = Job
-    """The mapped class of the family; set from the class's parameter."""
+    """The mapped class of the family, taken from the class's parameter."""
 
     has_family: ClassVar[bool] = False
-    """Whether the jobs have a row in a family's table besides the shared one."""
+    """Whether the jobs have a row in a family's table besides the shared row."""
 
     type_name: ClassVar[str]
-    """``family.TYPE``: what the database calls the type."""
+    """The type's name in the database: ``family.TYPE``."""
 
     memory_limit: ClassVar[int | None] = None
-    """Bytes that a job may use in an isolated runner, its process included; None: as many as there are."""
+    """The memory limit of a job in an isolated runner, in bytes, its process included; None: no limit."""
 
     output_limit: ClassVar[int] = 10 * 2**20
-    """Bytes that a job may print in an isolated runner."""
+    """The limit for what a job prints in an isolated runner, in bytes."""
 
     finds_ready_jobs_itself: ClassVar[bool] = False
-    """Whether the class has an ``iterReady`` of its own."""
+    """Whether the class overrides ``iterReady``."""
 
     job_defaults: ClassVar[dict[str, Any]] = {}
     """Values of the shared row that the class sets as attributes, such as ``max_retries = 5``."""
 
     max_data_bytes: ClassVar[int] = MAX_BYTES
-    """The most that the job's data may take, as JSON."""
+    """The limit for the job's data as JSON, in bytes."""
 
     max_data_levels: ClassVar[int] = MAX_LEVELS
-    """How deep arrays and objects may be inside each other in the job's data."""
+    """The limit for nested arrays and objects in the job's data."""
 
     reserved_names: ClassVar[frozenset[str]] = frozenset()
-    """Names that every job has: annotating one declares no argument."""
+    """Names that every job has: an annotation with one of them declares no argument."""
 
     delegated_names: ClassVar[frozenset[str]] = frozenset()
-    """Those of them that are the shared row's, which alone can set them."""
+    """Those of them that belong to the shared row; only that can set them."""
 
     has_fields: ClassVar[bool] = False
-    """Whether the fields of the class's interfaces are its arguments already."""
+    """Whether the fields of the class's interfaces have been turned into arguments."""
 
     _declared: ClassVar[Declared | None] = None
 
@@ -81,7 +82,7 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
         raise NotImplementedError
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Take the family from the parameter, and register the class if it has a type.
+        """Take the family from the parameter, and register the class if it has a job type.
 
         Raises:
             DuplicateJobType: another class has the type.
@@ -115,12 +116,12 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
 
     @staticmethod
     def contextManager() -> AbstractContextManager[Any]:
-        """Return the context manager entered around a run; this one does nothing."""
+        """Return the context manager that is entered around a run; this one does nothing."""
         return nullcontext()
 
     @classmethod
     def create(cls, target: Any = None, *, session: AnySession | None = None, **values: Any) -> Self:
-        """Make a job, in the caller's transaction (LP-08).
+        """Create a job in the caller's transaction (LP-08).
 
         Args:
             target: what the job is about; None for a type without a target.
@@ -129,27 +130,27 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
                 ``json_data``) and of the family's other columns.
 
         Raises:
-            InvalidJobData: a value is unknown, missing or does not fit, or the target is elsewhere.
+            InvalidJobData: a value is unknown, missing or does not fit, or the target is in another session or
+                database.
             NoSession: no session can be found.
             SchemaMismatch: the session's database has no tables of jobcron's.
         """
-        used = session_to_use(session, target)
-        used.flush()  # the target may be new
+        used = session_to_write(session, target)
         made = draft(cls, target, values)
         job = Job(type_id=known_types.type_id(used, cls.type_name), **made.job)
         return cls._with_context(used, job, made.family)
 
     @classmethod
     def createMultiple(cls, jobs: Iterable[Any], *, session: AnySession | None = None, **values: Any) -> list[int]:
-        """Make many jobs in a few statements, in the caller's transaction, and return their numbers (LP-34).
+        """Create many jobs in a few statements in the caller's transaction; return their numbers (LP-34).
 
-        Each is checked as `create` checks it before any of them is written. The numbers are in the order of
-        `jobs`; `get` returns the job of a number.
+        All are checked as by `create` before any is written. The numbers are in the order of `jobs`; `get`
+        returns the job of a number.
 
         Args:
             jobs: for each its target, or a dict of what `create` takes, ``target`` included.
             session: as for `create`.
-            values: as for `create`, for all of them; what a job has of its own goes before.
+            values: as for `create`, for all of them; a job's own values take precedence.
 
         Raises:
             InvalidJobData: one of them does not fit; the message says which.
@@ -161,10 +162,10 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
 
     @classmethod
     def acquire(cls, target: Any = None, *, session: AnySession | None = None, **values: Any) -> Self:
-        """Return the job for this target that has not started, or make one (LP-09).
+        """Return the job for this target that has not started, or create one (LP-09).
 
-        Under any number of concurrent callers there is one. The row found is locked, so that it does not start
-        before the caller commits. A RUNNING job may have read the old state already, so then a new one is made.
+        Any number of concurrent callers get the same job. Its row is locked, so that it does not start before
+        the caller commits. A RUNNING job may have read the old state already, so it does not count.
 
         Args:
             target: what the job is about.
@@ -174,8 +175,7 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
         Raises:
             InvalidJobData: as for `create`; or there is neither a target nor a key.
         """
-        used = session_to_use(session, target)
-        used.flush()  # the target may be new
+        used = session_to_write(session, target)
         job: Self = acquire(cls, used, target, draft(cls, target, values))
         return job
 
@@ -184,7 +184,7 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
         """Return the job of this type with this number.
 
         Raises:
-            LookupError: there is none.
+            LookupError: there is no such job.
         """
         row = session_for(session).scalars(cls._select().where(Job.id == job_id)).unique().one_or_none()
         if row is None:
@@ -193,14 +193,14 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
 
     @classmethod
     def iterReady(cls, *, session: AnySession | None = None) -> Iterator[Self]:
-        """Iterate over the jobs that are waiting, due and unleased, in the order in which they start (LP-10)."""
+        """Iterate over the jobs that are waiting, due and not leased, in starting order (LP-10)."""
         ready = cls._select().where(is_ready()).order_by(*START_ORDER)
         for row in session_for(session).scalars(ready).unique():
             yield cls(row)
 
     @classmethod
     def about(cls, target: Any, *, session: AnySession | None = None) -> Iterator[Self]:
-        """Iterate over the jobs of this type about `target`, whatever their status, the newest first.
+        """Iterate over this type's jobs for `target`, whatever their status, the newest first.
 
         Args:
             target: a mapped object that is in the database.
@@ -213,10 +213,10 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
 
     @classmethod
     def load(cls, session: Session, job_ids: list[int]) -> dict[int, Self]:
-        """Return claimed jobs by number, their rows and what they refer to loaded afresh.
+        """Return claimed jobs by number; reload their rows and the objects that they refer to.
 
-        What a family refers to comes with its rows; targets and arguments that are mapped objects, of which the
-        shared row has only the keys, come in one query for each class.
+        A family's related objects come with its rows. Mapped objects of which the shared row has only the keys
+        come in one query for each class.
         """
         rows = session.scalars(
             cls._select().where(Job.id.in_(job_ids)), execution_options={"populate_existing": True}
@@ -234,7 +234,7 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
 
     @classmethod
     def family_names(cls) -> frozenset[str]:
-        """Return the names of what the family's table keeps of a job."""
+        """Return the names of a job's values in the family's table."""
         if not cls.has_family:
             return frozenset()
         family: Any = cls.context_class
@@ -269,13 +269,14 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
 
 
 def new_job(session: Session, type_name: str, **values: Any) -> Job:
-    """Make a shared row for a job whose class is none of ours: see `IJobSource`.
+    """Create a shared row for a job whose class is not a `BaseRunnableJob`: see `IJobSource`.
 
     Args:
-        session: the caller's.
+        session: the caller's session.
         type_name: ``family.TYPE``.
-        values: of the row.
+        values: values of the row.
     """
+    begin_writing(session)
     job = Job(type_id=known_types.type_id(session, type_name), **values)
     session.add(job)
     session.flush()

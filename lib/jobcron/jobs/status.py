@@ -1,4 +1,4 @@
-"""The statuses of a job: groups of them, their legal moves, and how they are stored."""
+"""The statuses of a job: groups of them, their legal moves, and their storage."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ PENDING = (WAITING, RUNNING, SUSPENDED, BLOCKED)
 
 
 class StatusType(TypeDecorator[JobStatus]):
-    """A `JobStatus` in a small integer."""
+    """A `JobStatus`, stored as a small integer."""
 
     impl = SmallInteger
     cache_ok = True
 
     def process_bind_param(self, value: JobStatus | None, dialect: Dialect) -> int | None:
-        """Return what the driver is given."""
+        """Return the value for the driver."""
         return None if value is None else int(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> JobStatus | None:
-        """Return what the application sees."""
+        """Return the value for the application."""
         return None if value is None else STATUS_OF[value]

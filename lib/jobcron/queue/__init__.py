@@ -1,7 +1,7 @@
-"""Which job is next, and what became of it.
+"""The queue: which job runs next, and how its attempt ended.
 
-Doors: `tick.may_have_work` asks at the least cost; `feed.feed_for` yields claimed jobs (`claim`), which
-`loading` loads; `views` give one type to jobs and sources of every kind; `outcome` names what may become of an
-attempt, `error_rules` say which error leads to which, and `finish` writes it; `sources` finds the source that a
-section names; `health` looks at the queue as a whole.
+Doors: `tick.may_have_work` is the cheap check; `feed.feed_for` yields claimed jobs, which `claim` takes,
+`loading` loads and `detaching` gives separate objects; `views` give every kind of job and source one type;
+`outcome` names the ways in which an attempt can end, `error_rules` map errors to them, and `finish` writes the
+result; `sources` finds the source of a section; `ready_count` and `health` examine the queue as a whole.
 """

@@ -1,4 +1,4 @@
-"""The jobs that a source finds itself, by an ``iterReady`` of its own."""
+"""Jobs that a source finds itself, with a custom ``iterReady``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from jobcron.reports.metrics import current_observer
 
 
 class Found(NamedTuple):
-    """A job as the source yielded it: a rollback empties its row, which can then not be asked for its number."""
+    """A job as the source yielded it. The number is copied because a rollback empties the row."""
 
     number: int
     type_id: int
@@ -42,7 +42,7 @@ class Found(NamedTuple):
 
 
 class IteratorFeed:
-    """The jobs that a source's own ``iterReady`` yields, each claimed by its number just before it runs.
+    """The jobs that a custom ``iterReady`` yields, each claimed by its number just before it runs.
 
     Args:
         order: the source is any object with ``iterReady``.
@@ -60,15 +60,15 @@ class IteratorFeed:
         self._observer = current_observer()
 
     def took(self, seconds: float) -> None:
-        """Learn nothing: jobs are claimed one by one."""
+        """Do nothing: jobs are claimed one by one."""
 
     def forget(self) -> None:
-        """Look for the ready jobs again."""
+        """Search for ready jobs again."""
         self._found.clear()
         self._claimed_in_pass = True
 
     def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
-        """See `Feed`. Ready jobs are looked for again until a look finds none that can be claimed."""
+        """See `Feed`. Repeat the search for ready jobs until none that it finds can be claimed."""
         while True:
             if not self._found:
                 if not self._claimed_in_pass:
@@ -94,7 +94,8 @@ class IteratorFeed:
             return [claimed]
 
     def _ready(self, session: Session) -> list[Found]:
-        # Read whole, in a short transaction: no cursor stays open while jobs run.
+        # Read completely, in a short transaction: no cursor stays open while jobs run.
+        # why: decisions 2026-11-22, `iterReady` of one's own is read whole
         with use_session(session):
             rows = ((self._row_of(job, session), job) for job in self._source.ready())
             found = [Found(row.id, row.type_id, row, job) for row, job in rows]
@@ -117,8 +118,8 @@ class IteratorFeed:
         return row
 
     def _refreshed(self, session: Session, claim: Claim, found: Found) -> Claimed:
-        """Read again, in the claim's transaction, what the pass read long ago: `acquire` counts on it."""
-        if object_session(found.row) is not session:  # a job that ran since has emptied the session
+        """Reload the job in the claim's transaction, since its data is old: `acquire` relies on this."""
+        if object_session(found.row) is not session:  # a job that ran in between emptied the session
             return load_claimed(self._source, session, claim)._replace(objects=Objects.SHARED)
         try:
             if self._source.loads_rows:
@@ -128,12 +129,12 @@ class IteratorFeed:
                 session.refresh(found.row)
         except SQLAlchemyError:
             raise
-        except Exception as error:  # as in `load_claimed`: this one is taken, and fails
+        except Exception as error:  # as in `load_claimed`: the job is claimed, and fails
             return unloadable(claim, error)
         return Claimed(claim, found.job, Objects.SHARED)
 
     def _remember_type(self, session: Session, type_id: int) -> None:
-        """Note which types the source hands out: a job of theirs that died is then known to be its."""
+        """Record the types that the source yields, so that their dead jobs are known to belong to it."""
         if type_id in self._known_types:
             return
         name = SourceName(self._source.name, True)
@@ -141,7 +142,7 @@ class IteratorFeed:
         self._known_types.add(type_id)
 
     def _put_back_the_dead(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
-        """Return dead jobs to the queue, where the source finds them again; hand out those that are poison."""
+        """Requeue dead jobs, so that the source finds them again; return a poison job at once."""
         connection = session.connection()
         for number in known_types.type_ids_of(connection, self._source.name):
             while end_expired(connection, number, self._logger) and not must_stop():

@@ -1,4 +1,4 @@
-"""What stands for a claimed job whose own object cannot be had."""
+"""Stand-ins for claimed jobs whose own objects are not available."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from jobcron.jobs.job import Job
 
 
 class Unloadable:
-    """Stands for a job whose rows could not be loaded: running it fails with that error."""
+    """Stand-in for a job whose rows could not be loaded: running it raises that error."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -17,11 +17,11 @@ class Unloadable:
 
 
 class Bare:
-    """Stands for a job of which only the shared row is known."""
+    """Stand-in for a job of which only the shared row is known."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
 
     def run(self) -> None:
-        """Refuse: nobody knows what to run."""
+        """Raise `NotImplementedError`: the class of the job is unknown."""
         raise NotImplementedError(f"nobody knows how to run {self.job!r}")

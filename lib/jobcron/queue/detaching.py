@@ -1,7 +1,7 @@
-"""Give each job of a batch objects that are its own, so that it can have a session of its own.
+"""Give each job of a batch separate objects, so that it can run in a separate session.
 
-A batch is loaded by a few statements, in one session. From there each job takes what it refers to along. Jobs that
-refer to the same object get a copy each: one may change it, and be rolled back.
+A few statements load a whole batch, in one session. Then each job takes the objects that it refers to into its
+own session. Jobs that refer to the same object get a copy each: one may change it and be rolled back.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from jobcron.queue.loading import Claimed, Objects
 
 
 def detached(session: Session, entries: list[Claimed]) -> list[Claimed]:
-    """Empty a session; return the jobs that were loaded in it, each with objects of its own.
+    """Empty a session, and return the jobs that were loaded in it, each with separate objects.
 
-    Where a class has loaded more than what its jobs refer to, nobody knows which of them uses it: then each job is
-    loaded again in its own session.
+    If a class loaded more than its jobs refer to, it is unknown which job uses it: then each job is loaded
+    again in its own session.
 
     Args:
-        session: between two transactions; nothing in it is changed.
-        entries: jobs that were loaded in it, or belong to it.
+        session: between two transactions; nothing in it has changed.
+        entries: jobs that were loaded in it, or that belong to it.
     """
     if any(entry.objects is Objects.SHARED for entry in entries):
         return entries
@@ -43,7 +43,7 @@ def detached(session: Session, entries: list[Claimed]) -> list[Claimed]:
 
 
 def _reached(rows: Iterable[object]) -> Iterator[tuple[int, object]]:
-    """Iterate over rows and what is loaded of that they refer to, each with its id."""
+    """Iterate over rows and the loaded objects that they refer to, each with its id."""
     for row in rows:
         state: InstanceState[Any] = inspect(row)
         yield id(row), row
@@ -52,13 +52,13 @@ def _reached(rows: Iterable[object]) -> Iterator[tuple[int, object]]:
 
 
 def _with_copies(entry: Claimed) -> Claimed:
-    """Return a job with copies of the objects that it refers to; nothing is asked of the database."""
+    """Return a job with copies of the objects that it refers to; send no statement to the database."""
     with Session() as scratch:
         copy = entry.job.copied(lambda row: scratch.merge(row, load=False))
         for row in list(scratch.identity_map.values()):
             state: InstanceState[Any] = inspect(row)
             for key, value in list(state.dict.items()):
-                if isinstance(value, Mutable):  # it would change in both
+                if isinstance(value, Mutable):  # shared, a change would show in both
                     state.dict[key] = own = deepcopy(value)
                     own._parents[state] = key
         scratch.expunge_all()

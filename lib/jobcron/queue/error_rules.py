@@ -1,4 +1,4 @@
-"""Which error leads to which outcome: user errors, retries and their pauses, interruptions."""
+"""The rules that map an error to an outcome: user errors, retries and their delays, interruptions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from jobcron.queue.outcome import Failed, Lost, Outcome, Postponed, Retry, Stopp
 from jobcron.queue.views import RunnableView
 
 MAX_DATABASE_INTERRUPTIONS = 10
-"""A job that meets one of `BOUNDED_INTERRUPTIONS` more often than this in a row has failed."""
+"""After more than this many of `BOUNDED_INTERRUPTIONS` in a row, a job has failed."""
+# why: decisions 2026-11-22, interruptions by the database are counted
 
 BOUNDED_INTERRUPTIONS = (
     Interruption.DEADLOCK,
@@ -31,21 +32,21 @@ BOUNDED_INTERRUPTIONS = (
     Interruption.READ_ONLY,
     Interruption.MEMORY_FULL,
 )
-"""What the job itself may bring about, each time that it runs."""
+"""Interruptions that the job itself may cause, each time it runs."""
 
 MAX_BACK_OFF_SECONDS = 300.0
 
 MAX_DELAY_SECONDS = 3e8
-"""About ten years: what every database's times can hold."""
+"""About ten years: every database can store such a time."""
 
 
 class Counts(NamedTuple):
-    """What a job's row says of its attempts.
+    """The counts of a job's row.
 
     Attributes:
-        attempts: begun, the present one included.
-        crashes: attempts that ended with the death of their process; these use up no retry.
-        max_retries: n allows n + 1 runs; None any number (LP-21).
+        attempts: attempts begun, including the present one.
+        crashes: attempts that ended with the death of their process; these use up no retries.
+        max_retries: n allows n + 1 attempts; None allows any number (LP-21).
     """
 
     attempts: int = 1
@@ -54,7 +55,7 @@ class Counts(NamedTuple):
 
     @property
     def ended(self) -> int:
-        """How many attempts ended by themselves, the present one included."""
+        """How many attempts ended without a crash, including the present one."""
         return self.attempts - self.crashes
 
     @property
@@ -64,20 +65,20 @@ class Counts(NamedTuple):
 
 
 def back_off(interruptions: int) -> float:
-    """Return the seconds to wait after so many interruptions by the database: 1, 2, 4 … 300."""
+    """Return the delay in seconds after this many interruptions by the database: 1, 2, 4 … 300."""
     return float(min(2.0 ** min(interruptions, 20), MAX_BACK_OFF_SECONDS))
 
 
 def outcome_of(error: BaseException, job: RunnableView, counts: Counts, interruptions: int) -> Outcome:
-    """Return what an error that ended an attempt means.
+    """Return the outcome of an attempt that ended with an error.
 
-    Of an exception group one member is enough to say that the attempt was stopped, or the lease lost; it is a user
-    error, a suspension or one to be retried only if every member is.
+    In an exception group, one member is enough for an attempt that was stopped or lost its lease. The group is
+    a user error, a suspension or a retry only if every member is.
 
     Args:
-        error: what the job, or the commit of its work, raised.
-        job: its ``user_error_types``, ``retry_error_types`` and delays count.
-        counts: the attempt that just ended included.
+        error: raised by the job, or by the commit of its work.
+        job: gives its ``user_error_types``, ``retry_error_types`` and delays.
+        counts: including the attempt that just ended.
         interruptions: how often the database interrupted the job before.
     """
     errors = members_of(error)
@@ -96,7 +97,7 @@ def outcome_of(error: BaseException, job: RunnableView, counts: Counts, interrup
     if all(isinstance(e, user) for e in errors):
         return UserError(error)
     retried: tuple[type[BaseException], ...] = (RetryableJobError, *job.retry_error_types)
-    # any object: an error of the job's own, which may say so whatever its class
+    # any object: the job's own error may have this attribute, whatever its class
     is_postponed = any(getattr(e, "ignore_retry", False) for e in errors)
     if all(isinstance(e, retried) for e in errors) and (is_postponed or counts.has_retry_left):
         delay = max(_retry_delay(e, job, counts.ended) for e in errors)
@@ -105,7 +106,7 @@ def outcome_of(error: BaseException, job: RunnableView, counts: Counts, interrup
 
 
 def members_of(error: BaseException) -> list[BaseException]:
-    """Return an error alone; of an exception group, all errors that are in it, however deep."""
+    """Return all errors in an exception group, however deeply nested; a single error is returned alone."""
     members, waiting = [], [error]
     while waiting:
         first = waiting.pop()
@@ -117,7 +118,7 @@ def members_of(error: BaseException) -> list[BaseException]:
 
 
 def _retry_delay(error: BaseException, job: RunnableView, attempts: int) -> float:
-    """Return the seconds until the next attempt, after so many that counted."""
+    """Return the seconds until the next attempt, after this many attempts that counted."""
     if isinstance(error, RetryableJobError) and error.seconds is not None:
         delay = float(error.seconds)  # the job knows better than its class
     else:
@@ -125,7 +126,7 @@ def _retry_delay(error: BaseException, job: RunnableView, attempts: int) -> floa
         growth = math.log2(max(1.0, job.retry_backoff)) * max(0, attempts - 1)
         delay = job.retry_delay * 2.0 ** min(growth, 1000.0)
         delay = delay if longest is None else min(delay, longest)
-        # Only ever later: of jobs that failed together, none comes back before what it waits for may be over.
+        # Jitter only adds: no job is retried before its delay is over.
         delay *= 1 + random.uniform(0, job.retry_jitter)
-    # not (… > 0): what is no number at all comes to 0 as well
+    # not (… > 0): NaN becomes 0 as well
     return min(delay, MAX_DELAY_SECONDS) if delay > 0 else 0.0

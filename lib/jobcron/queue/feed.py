@@ -1,6 +1,6 @@
-"""Where the jobs of a run come from: claimed by type, or found by the source itself.
+"""Where the jobs of a run come from: claimed by type, or found by the source.
 
-A feed hands out jobs that are claimed and loaded; the transaction in which it did so is over.
+A feed hands out jobs that are claimed and loaded; the transaction that did so has ended.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ class Feed(Protocol):
     """Hands out claimed jobs."""
 
     def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
-        """Return the next jobs, claimed and loaded; an empty list where none is ready.
+        """Return the next jobs, claimed and loaded; an empty list if none is ready.
 
         Args:
-            session: where they work.
-            must_stop: tells whether the run was asked to stop: then the list may be empty early.
+            session: the session to load them in.
+            must_stop: returns whether the run was asked to stop; if it was, the list may be empty early.
         """
 
     def took(self, seconds: float) -> None:
-        """Learn how long a job took."""
+        """Note how long a job took."""
 
     def forget(self) -> None:
-        """Let go of objects that were loaded: their session was closed."""
+        """Drop references to loaded objects: their session was closed."""
 
 
 def feed_for(order: FeedOrder) -> Feed:

@@ -1,7 +1,7 @@
-"""The end of an attempt: applies an outcome, fenced by the lease token.
+"""The end of an attempt: writes its outcome, fenced by the lease token.
 
-Success is the last statement of the job's own transaction. Everything else is one transaction of its own, after
-the job's was rolled back.
+Success is the last statement of the job's own transaction. Every other outcome is written in a separate
+transaction, after the rollback of the job's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from jobcron.jobs.status import ENDED, NOT_STARTED
 from jobcron.queue.outcome import NotStarted, Outcome, Superseded
 
 SETTLE_SECONDS = 1.0
-"""How long what a dead process has left in the database is waited for, twice."""
+"""Seconds to wait, twice, for whatever a dead process has left in the database."""
 
 
 def set_aside(
@@ -37,13 +37,13 @@ def set_aside(
     oops_id: str | None = None,
     tries: int = TRIES,
 ) -> Outcome | None:
-    """Write how an attempt ended, in a transaction of its own.
+    """Write how an attempt ended, in a separate transaction.
 
-    Tries again when the connection is lost or a job with the same key comes in between; the fence makes a second
-    write of the same outcome harmless.
+    Retries if the connection is lost, or if another job with the same key is created meanwhile. The fence
+    makes a second write of the same outcome harmless.
 
     Returns:
-        The outcome written: the one given, or Superseded. None: the job is not ours any more.
+        The outcome that was written: the given one, or Superseded. None: the job is no longer ours.
 
     Raises:
         DatabaseUnavailable: the database cannot be reached; the lease decides.
@@ -68,7 +68,7 @@ def _write(
     if outcome.status in NOT_STARTED:
         twin = twin_of(connection, claim.id)
         if twin is not None:
-            why = "" if counted else f"{outcome.kind}, "  # its count tells nobody that it had begun
+            why = "" if counted else f"{outcome.kind}, "  # nothing else shows that it began
             outcome = Superseded(outcome.error, f"{why}superseded by {twin}")
     parameters = {
         "id": claim.id,
@@ -83,7 +83,7 @@ def _write(
         "oops_id": oops_id,
     }
     if execute(connection, "set_aside", parameters).rowcount != 1:
-        # A write whose COMMIT got no answer may have arrived all the same.
+        # A write whose COMMIT got no answer may still have arrived.
         row = _state(connection, claim)
         return outcome if row == (outcome.status, claim.token) else None
     if not isinstance(outcome, NotStarted):
@@ -97,19 +97,19 @@ def _state(connection: Connection, claim: Claim) -> tuple[JobStatus, int] | None
 
 
 def still_ours(database: TransactionSource, claim: Claim) -> bool:
-    """Tell whether the job was ours a moment ago: to report no failure of a job that was lost before."""
+    """Return whether the job was ours a moment ago, so that no failure of a lost job is reported."""
     state = retry_in_transaction(database, str(claim), lambda connection: _state(connection, claim))
     return state == (JobStatus.RUNNING, claim.token)
 
 
 def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
-    """Return the status of a job whose process has ended, once nothing of that process is under way any more.
+    """Return the status of a job whose process has ended, once nothing of that process is still under way.
 
-    The fence waits a while for a COMMIT that the database has got and not yet carried out, or for a statement that
-    it still works at.
+    The fence waits a while for a COMMIT that the database has received but not finished, or for a statement
+    that still runs.
 
     Returns:
-        None: the job is not ours any more; or the dead process's transaction is still open, and the lease decides.
+        None: the job is no longer ours; or the dead process's transaction is still open, and the lease decides.
     """
 
     def look(connection: Connection) -> tuple[JobStatus, int] | None:
@@ -127,7 +127,7 @@ def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
 
 
 def current_status(database: TransactionSource, claim: Claim) -> JobStatus | None:
-    """Return the status that a job has now, whatever is under way; None: it is not ours any more, or who knows."""
+    """Return a job's current status, whatever is under way; None: not ours any more, or unknown."""
     with suppress(DBAPIError, DatabaseUnavailable), database.begin(writing=False) as connection:
         state = _state(connection, claim)
         return state[0] if state is not None and state[1] == claim.token else None

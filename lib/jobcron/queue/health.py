@@ -1,4 +1,4 @@
-"""How the sections of an instance are: silent for too long, behind, failing (LP-27). Only reads."""
+"""The health of an instance's sections: silent for too long, behind, or failing (LP-27). Only reads."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from jobcron.settings.cron_schedule import longest_pause
 from jobcron.settings.settings import Section, Settings
 
 SLACK = timedelta(minutes=15)
-"""How much later than its schedule a run may be before its silence is one."""
+"""How much later than its schedule a run may be before its section counts as silent."""
 
 LEASE_SLACK = timedelta(minutes=10)
 
 FAILURES_AGE = timedelta(hours=1)
 
 MAX_EVENTS = 100_000
-"""Failures are looked for among so many of the newest events: no index serves the time alone."""
+"""How many of the newest events are searched for failures: no index covers the time alone."""
 
 
 class Health(IntEnum):
@@ -38,14 +38,14 @@ class Health(IntEnum):
 
 
 class Check(NamedTuple):
-    """What was found of a section, in words, and how bad it is."""
+    """One finding about a section, in words, with its severity."""
 
     health: Health
     text: str
 
 
 def check_section(connection: Connection, settings: Settings, section: Section) -> list[Check]:
-    """Return what is to be said of a section; the times are the database's."""
+    """Return the findings about a section; all times are the database's."""
     now = connection.scalar(select(database_now()))
     assert now is not None
     return [
@@ -57,9 +57,9 @@ def check_section(connection: Connection, settings: Settings, section: Section) 
 
 
 def silence_limits(settings: Settings, section: Section) -> tuple[timedelta, timedelta] | None:
-    """Return after what silence to warn, and when it is critical; None: never.
+    """Return how long a silence causes a warning, and how long it is critical; None: never.
 
-    Runs that find nothing leave a row in each ``activity_interval`` only, so that belongs to what may pass.
+    Runs that find nothing leave only one row in each ``activity_interval``, so that interval is added.
     """
     limits = section.alert_silence
     if isinstance(limits, list):
@@ -75,7 +75,8 @@ def _silence(connection: Connection, settings: Settings, section: Section, now: 
     last = connection.scalar(select(func.max(Run.date_completed)).where(Run.name == section.name))
     limits = silence_limits(settings, section)
     text = "has never run" if last is None else f"last run {_ago(now - last)}"
-    # The row of a run is written at its end, which may be many hours away: what it does meanwhile is no silence.
+    # A run writes its row at its end, perhaps hours later: a section whose job is running is not silent.
+    # why: decisions 2026-11-25, a job that runs is no silence
     if connection.scalar(_running(section).where(Job.lease_expires > now).limit(1)) is not None:
         return Check(Health.OK, f"{text}, a job is running")
     if last is None:
@@ -85,7 +86,7 @@ def _silence(connection: Connection, settings: Settings, section: Section, now: 
 
 def _waiting(connection: Connection, section: Section, now: datetime) -> Check:
     due = execute(connection, "oldest_ready", {"source": section.source_interface}).scalar()
-    if isinstance(due, str):  # SQLite's times are text, and this statement has no types
+    if isinstance(due, str):  # SQLite stores times as text, and this statement has no column types
         due = datetime.fromisoformat(due).replace(tzinfo=UTC)
     if due is None:
         return Check(Health.OK, "no job is ready")
@@ -95,7 +96,7 @@ def _waiting(connection: Connection, section: Section, now: datetime) -> Check:
 
 
 def _failures(connection: Connection, section: Section, now: datetime) -> Check:
-    """Count by the jobs' histories: a long run writes its own row only at its end."""
+    """Count failures by the jobs' histories: a long run writes its own row only at its end."""
     newest = select(Event.job_id, Event.kind, Event.at).order_by(Event.id.desc()).limit(MAX_EVENTS).subquery()
     failures = (
         select(func.count())
@@ -125,7 +126,7 @@ def _running(section: Section) -> Select[int]:
 
 
 def _is_of(section: Section) -> ColumnElement[bool]:
-    """Return the condition that a job is one of the section's."""
+    """Return the condition that a job belongs to the section."""
     return Job.type_id.in_(select(JobSourceRow.type_id).where(JobSourceRow.name == section.source_interface))
 
 

@@ -1,4 +1,4 @@
-"""Load the jobs that a feed has claimed; end those that are past their expiry; note those that are taken over."""
+"""Load the jobs that a feed has claimed; expire jobs that were not started in time; record takeovers."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ ALL_UNDONE = "all undone: the job works in its database only; what it committed 
 
 
 class Objects(Enum):
-    """Whose the objects of a claimed job are."""
+    """Who owns the objects of a claimed job."""
 
     OWN = auto()
-    """The job's alone: they move to the session of its attempt."""
+    """They belong to the job alone: they move to the session of its attempt."""
     UNREAD = auto()
-    """To be loaded in the session of its attempt."""
+    """They are still to be loaded, in the session of the attempt."""
     SHARED = auto()
-    """Those of the session in which the source found its jobs, where the job then works."""
+    """They belong to the session in which the source found its jobs; the job works there."""
 
 
 class Claimed(NamedTuple):
-    """A job that is ours, loaded.
+    """A job that is claimed by this run, and loaded.
 
     Attributes:
         claim: our claim.
-        job: what is run.
-        objects: whose its objects are.
+        job: the job to run.
+        objects: who owns its objects.
     """
 
     claim: Claim
@@ -49,15 +49,15 @@ class Claimed(NamedTuple):
 
 
 class FeedOrder(NamedTuple):
-    """What a feed is to hand out.
+    """What a feed should hand out.
 
     Attributes:
-        source: whose jobs.
-        database: where jobs that cannot be loaded are put back.
+        source: the source of the jobs.
+        database: where to put back jobs that cannot be loaded.
         claimant: who claims.
-        batch_size: at most so many jobs at once, where they are claimed by their type.
-        crash_limit: a job whose process died so often is handed out as poison: to be failed, not run.
-        logger: told of jobs that expired or were taken over.
+        batch_size: the most jobs to claim at once, if they are claimed by type.
+        crash_limit: a job whose process died this often is handed out as poison: to fail it, not to run it.
+        logger: logs jobs that expired or were taken over.
     """
 
     source: SourceView
@@ -69,7 +69,7 @@ class FeedOrder(NamedTuple):
 
 
 def end_expired(connection: Connection, type_id: int, logger: logging.Logger) -> bool:
-    """Move jobs of a type that were not started in time to EXPIRED; tell whether there may be more."""
+    """Move jobs of a type that were not started in time to EXPIRED; return whether there may be more."""
     expired = expire(connection, type_id, EXPIRE_BATCH)
     if expired:
         record_all(connection, expired, EventKind.EXPIRED, None)
@@ -78,31 +78,32 @@ def end_expired(connection: Connection, type_id: int, logger: logging.Logger) ->
 
 
 def load_claimed(source: SourceView, session: Session, claim: Claim) -> Claimed:
-    """Return one claimed job, its rows loaded.
+    """Return one claimed job with its rows loaded.
 
     Raises:
-        SQLAlchemyError: a table or a right is missing, or the database is in trouble: no fault of the job's.
+        SQLAlchemyError: a table or a right is missing, or the database is in trouble; not the job's fault.
     """
     try:
         job = source.load(session, [claim.id]).get(claim.id)
     except SQLAlchemyError:
         raise
     except Exception as error:
-        # This one row cannot be read. It must not be in the way of the others: it is taken, and fails.
+        # This one row cannot be read, and must not block the others: the job is claimed, and fails.
+        # why: decisions 2026-11-22, a row that cannot be loaded fails alone
         return unloadable(claim, error)
     return Claimed(claim, job or source.missing())
 
 
 def unloadable(claim: Claim, error: BaseException) -> Claimed:
-    """Return a claimed job that fails with `error` when it is run."""
+    """Return a claimed job that raises `error` when it is run."""
     return Claimed(claim, RunnableView(Unloadable(error)))
 
 
 def load_all(source: SourceView, session: Session, claims: list[Claim]) -> list[Claimed]:
-    """Return claimed jobs, their rows loaded together; where one cannot be read, one by one.
+    """Return claimed jobs with their rows loaded together, or one by one if one cannot be read.
 
     Raises:
-        SQLAlchemyError: as of `load_claimed`.
+        SQLAlchemyError: as for `load_claimed`.
     """
     if len(claims) > 1:
         try:
@@ -110,18 +111,18 @@ def load_all(source: SourceView, session: Session, claims: list[Claim]) -> list[
             return [Claimed(claim, jobs.get(claim.id) or source.missing()) for claim in claims]
         except SQLAlchemyError:
             raise
-        except Exception:  # one of them cannot be read: it must not be in the way of the others
+        except Exception:  # one of them cannot be read: it must not block the others
             session.rollback()
     return [load_claimed(source, session, claim) for claim in claims]
 
 
 def record_taken_over(session: Session, claim: Claim, taken: RunnableView | SourceView) -> None:
-    """Write to the history of a job that its process died, and which side effects that attempt may have left.
+    """Record in a job's history that its process died, and which side effects the attempt may have left.
 
     Args:
-        session: the runner's.
-        claim: the new one.
-        taken: the job, or its source where no more is known.
+        session: the runner's session.
+        claim: the new claim.
+        taken: the job, or its source if the job is not loaded.
     """
     uuid = session.scalar(select(Job.uuid).where(Job.id == claim.id))
     effects = effects_of(taken.database_only, uuid)
@@ -129,11 +130,11 @@ def record_taken_over(session: Session, claim: Claim, taken: RunnableView | Sour
 
 
 def effects_of(database_only: bool, uuid: object) -> str:
-    """Describe the side effects that an unfinished attempt may have left, for people.
+    """Describe, in words, the side effects that an unfinished attempt may have left.
 
     Args:
         database_only: whether the job does nothing outside its database.
-        uuid: the job's.
+        uuid: the job's UUID.
     """
     if database_only:
         return ALL_UNDONE

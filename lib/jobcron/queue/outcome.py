@@ -1,6 +1,6 @@
-"""What became of an attempt, as values; and which error leads to which (LP-19 to LP-22).
+"""The outcomes of an attempt, as values (LP-19 to LP-22).
 
-Nothing here touches a database or a clock: `finish` applies what is decided here.
+Nothing here uses a database or a clock: `error_rules` choose an outcome, and `finish` writes it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ class Outcome:
 
     Attributes:
         status: the job's new status.
-        kind: of the event in the job's history.
+        kind: the kind of event for the job's history.
         counted: whether the attempt counts.
-        error: what ended it.
-        reported: whether it makes an OOPS report.
+        error: the error that ended the attempt.
+        reported: whether an OOPS report is made.
         detail: what happened, in words.
-        delay: seconds until the job may run again; None: as it was scheduled.
-        interruption: what the database did that ended the attempt, if it did.
+        delay: seconds until the job may run again; None: unchanged.
+        interruption: how the database interrupted the attempt, if it did.
     """
 
     status: ClassVar[JobStatus]
@@ -41,19 +41,19 @@ class Outcome:
 
     @property
     def note(self) -> str | None:
-        """What the job's history keeps as the detail: an interruption's own words, by which these are counted."""
+        """The detail for the job's history; for an interruption, the key by which interruptions are counted."""
         return self.detail if self.interruption is None else self.interruption.value
 
 
 class Completed(Outcome):
-    """The job returned, and its work is committed with its status."""
+    """The job returned, and its work was committed together with its status."""
 
     status = JobStatus.COMPLETED
     kind = EventKind.COMPLETED
 
 
 class Failed(Outcome):
-    """An error that nobody handles; it is reported."""
+    """An unhandled error; it is reported."""
 
     status = JobStatus.FAILED
     kind = EventKind.FAILED
@@ -61,34 +61,34 @@ class Failed(Outcome):
 
 
 class UserError(Outcome):
-    """An error that is the user's to hear of."""
+    """An error that the user has to hear of."""
 
     status = JobStatus.FAILED
     kind = EventKind.USER_ERROR
 
 
 class Retry(Outcome):
-    """An error that may pass."""
+    """An error that may pass: the job is retried."""
 
     status = JobStatus.WAITING
     kind = EventKind.RETRY
 
 
 class Postponed(Retry):
-    """An error that may pass, whose attempt does not count."""
+    """An error that may pass; the attempt does not count."""
 
     counted = False
 
 
 class Suspended(Outcome):
-    """The job asked to be put aside."""
+    """The job asked to be suspended."""
 
     status = JobStatus.SUSPENDED
     kind = EventKind.SUSPENDED
 
 
 class Stopped(Outcome):
-    """The runner, the machine or the database stopped the attempt: it does not count."""
+    """The runner, the machine or the database stopped the attempt, which does not count."""
 
     status = JobStatus.WAITING
     kind = EventKind.INTERRUPTED
@@ -96,7 +96,7 @@ class Stopped(Outcome):
 
 
 class NotStarted(Outcome):
-    """The job was claimed and given back untouched; its history does not mention it."""
+    """The job was claimed and released without being started; its history does not mention it."""
 
     status = JobStatus.WAITING
     kind = EventKind.GIVEN_BACK
@@ -104,27 +104,27 @@ class NotStarted(Outcome):
 
 
 class Superseded(Outcome):
-    """A job with the same unique key came while this one ran: that one does the work."""
+    """A twin was created while this job ran: the twin does the work."""
 
     status = JobStatus.CANCELLED
     kind = EventKind.SUPERSEDED
 
 
 class PoisonStopped(Failed):
-    """The job's process died too often: it failed without being run again, so this is no attempt."""
+    """The job's process died too often: the job failed without another run, so this is no attempt."""
 
     counted = False
 
 
 def poisoned(crashes: int) -> PoisonStopped:
-    """Return the end of a job whose process died so often."""
+    """Return the outcome for a job whose process died this often."""
     return PoisonStopped(
         CrashLimitReached(f"the process died {crashes} times while this job ran; it is not run again")
     )
 
 
 class Lost(Outcome):
-    """The job is somebody else's: there is nothing to write."""
+    """The job belongs to another runner: nothing is written."""
 
     status = JobStatus.RUNNING
     kind = EventKind.LEASE_LOST

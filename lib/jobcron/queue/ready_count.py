@@ -1,4 +1,4 @@
-"""Count the jobs of a source that are ready."""
+"""Count the ready jobs of a source."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from sqlalchemy import Connection
 from jobcron.database.statements import execute
 
 READY_LIMIT = 100_000
-"""How many ready jobs of one priority are counted, at most."""
+"""The most ready jobs of one priority to count."""
 
 
 @dataclass(frozen=True)
 class ReadyJobs:
-    """How many jobs are ready.
+    """The ready jobs of a source, counted.
 
     Attributes:
-        count: their number; at most about `READY_LIMIT`.
-        oldest_seconds: for how long the oldest of them has been ready.
+        count: their number, capped at about `READY_LIMIT`.
+        oldest_seconds: how long the oldest of them has been ready.
     """
 
     count: int
@@ -27,10 +27,10 @@ class ReadyJobs:
 
 
 def count_ready(connection: Connection, source: str) -> ReadyJobs:
-    """Return how many jobs of a source, which is given by its dotted name, are ready; only reads."""
+    """Count the ready jobs of a source, given by its dotted name; only reads."""
     row = execute(connection, "ready", {"source": source, "limit": READY_LIMIT}).one()
     oldest = 0.0
-    if row.since is not None:  # datetimes from PostgreSQL, texts from SQLite
+    if row.since is not None:  # a datetime from PostgreSQL, a text from SQLite
         since, now = (datetime.fromisoformat(str(moment)) for moment in (row.since, row.now))
         oldest = max(0.0, (now - since).total_seconds())
     return ReadyJobs(int(row.ready), oldest)

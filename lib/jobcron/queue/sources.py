@@ -15,10 +15,10 @@ from jobcron.settings.settings import Section, Settings
 
 
 def find_source(settings: Settings, section: Section) -> object:
-    """Return the source that a section names: the utility that provides an interface, or a class itself.
+    """Return the source that a section names: the utility that provides an interface, or a class.
 
     Raises:
-        ConfigurationError: the section names none, it cannot be imported, or nobody provides it.
+        ConfigurationError: the section names no source, the name cannot be imported, or nothing provides it.
     """
     place = f"{settings.path}: section [{section.name}], key source_interface"
     if section.source_interface is None:
@@ -30,15 +30,15 @@ def find_source(settings: Settings, section: Section) -> object:
 
 
 def source_of(found: object, place: str, settings: Settings) -> object:
-    """Return the source that an interface or a class stands for.
+    """Return the source for an interface or a class.
 
     Args:
         found: the interface or class.
-        place: where it was named, for messages.
-        settings: the instance's.
+        place: where it is named, for error messages.
+        settings: the instance's settings.
 
     Raises:
-        ConfigurationError: nobody provides the interface, or the class is no source.
+        ConfigurationError: nothing provides the interface, or the class is not a source.
     """
     if not IInterface.providedBy(found):
         if not SourceView(found).is_source:

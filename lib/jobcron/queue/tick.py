@@ -1,8 +1,8 @@
-"""May there be anything to do? One statement for each section, over a bare driver connection.
+"""The cheap check for work: one statement for each section, over a plain driver connection.
 
-This is what a cron script pays when nothing is ready, which is nearly always: no ORM, no zope, no application.
-Whatever is unusual, a missing table or a database that does not answer included, is a "yes": the full path meets
-it again and says what is wrong.
+This is the whole cost of a cron script when nothing is ready, which is nearly always: no ORM, no zope, no
+application. Anything unusual, such as a missing table or a database that does not answer, counts as "yes": the
+full path meets it again and reports the cause.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from typing import Any
 
 ANSWER_SECONDS = 10
-"""Somebody may hold a lock on the tables, as a migration does: a tick waits for it as long as for a connection."""
+"""Seconds to wait for a lock, such as a migration's; as long as for a connection."""
 
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
 def may_have_work(url: str, user: str | None, source: str, run_name: str, interval: float) -> bool:
-    """Tell whether the full path has to be taken.
+    """Return whether the full path is needed.
 
     Args:
-        url: the database's.
-        user: the section's role, or None.
+        url: the database's URL.
+        user: the section's database role, or None.
         source: the source's dotted name.
         run_name: the name of the script's run rows.
         interval: the ``activity_interval``, in seconds.
@@ -39,11 +39,11 @@ def may_have_work(url: str, user: str | None, source: str, run_name: str, interv
 
 
 def with_work(url: str, user: str | None, sources: dict[str, str], interval: float) -> set[str]:
-    """Return for which runs the full path has to be taken; all are asked for over one connection.
+    """Return the names of the runs that need the full path; ask for all of them over one connection.
 
     Args:
-        url: the database's.
-        user: their role, or None.
+        url: the database's URL.
+        user: the runs' database role, or None.
         sources: the sources' dotted names, by the name of the run.
         interval: the ``activity_interval``, in seconds.
     """
@@ -65,7 +65,7 @@ def _ask_sqlite(path: str, questions: list[dict[str, Any]]) -> list[Any] | None:
     import sqlite3
 
     if not os.path.exists(path):
-        return None  # connecting would make it
+        return None  # connecting would create the file
     try:
         connection = sqlite3.connect(path, timeout=5)
         try:
@@ -84,13 +84,15 @@ def _ask_postgresql(url: str, user: str | None, questions: list[dict[str, Any]])
         arguments = parse_dsn(libpq_url(url))
         if user:
             arguments["user"] = user
-            arguments.pop("password", None)  # it is the URL's user's
+            arguments.pop("password", None)  # it belongs to the URL's user
         connection = psycopg2.connect(**{**CONNECT_ARGUMENTS, **arguments})
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 text = _PARAMETER.sub(r"%(\1)s", statement("tick", "postgresql"))
-                # Both go as one text, and so as one transaction: the limit ends with it, also behind a pooler.
+                # Both are sent as one text, and so run as one transaction: the limit ends with it, even behind
+                # a pooler.
+                # why: decisions 2026-11-25, the tick's statement ends after ten seconds
                 text = f"SET LOCAL statement_timeout = '{ANSWER_SECONDS}s'; {text}"
                 rows = []
                 for question in questions:

@@ -1,4 +1,4 @@
-"""The jobs of one source, claimed in batches: taken over first, then what is ready."""
+"""The jobs of one source, claimed in batches: takeovers first, then ready jobs."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ from jobcron.queue.views import RunnableView
 from jobcron.reports.metrics import current_observer
 
 RECLAIM_SECONDS = 30.0
-"""How often a long run looks for leases that are past and jobs that have expired."""
+"""How often a long run looks for expired leases and expired jobs, in seconds."""
 
 BATCH_SECONDS = 1.0
-"""How much work is claimed at once, as far as the last jobs tell."""
+"""How many seconds of work to claim at once, estimated from the last jobs."""
 
 BATCH_GROWTH = 4
-"""A batch is at most so many times as large as the one before: one job tells little."""
+"""How many times larger than the one before a batch may be: one job is a poor estimate."""
+# why: decisions 2026-11-22, the first claim of a run takes one job
 
 
 class TypeFeed:
     """The jobs of one class, claimed in batches by their type.
 
     Args:
-        order: the source is a class; jobs that died more often than `crash_limit` come unloaded.
+        order: the source is a class. Jobs that died more often than `crash_limit` come unloaded.
     """
 
     def __init__(self, order: FeedOrder) -> None:
@@ -55,14 +56,14 @@ class TypeFeed:
         self._observer = current_observer()
 
     def took(self, seconds: float) -> None:
-        """Let the next batches hold about `BATCH_SECONDS` of work."""
+        """Adapt the batch size to about `BATCH_SECONDS` of work."""
         self._seconds = smoothed(self._seconds, seconds)
 
     def forget(self) -> None:
-        """Hold nothing: what was claimed is in the runner's hands."""
+        """Do nothing: the runner holds everything that was claimed."""
 
     def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
-        """See `Feed`: first the jobs whose process died, one at a time, then those that are ready."""
+        """See `Feed`: first take over jobs whose process died, one at a time, then claim ready ones."""
         session.expunge_all()
         self._grow()
         while True:
@@ -71,11 +72,12 @@ class TypeFeed:
                 return entries
 
     def _take_once(self, session: Session) -> list[Claimed]:
-        """Take, which ends a bounded number of expired jobs on the way, and load what was taken."""
+        """Claim and load jobs; expire a limited number of jobs on the way."""
         claims: list[Claim] = []
         try:
             claims = self._taken(session)
-            session.commit()  # first: a job that kills the process which loads it has died, and that is counted
+            # why: decisions 2026-11-25, a claim is committed before its jobs are loaded
+            session.commit()  # before loading: if loading kills the process, the death is counted
             if self._reclaimed is not None:
                 self._logger.info("Job %s was left behind by its runner: taken over.", self._reclaimed.id)
                 self._observer.job_taken_over(self._reclaimed.id)
@@ -85,7 +87,7 @@ class TypeFeed:
             session.commit()
         except Exception:
             session.rollback()
-            with suppress(DBAPIError, DatabaseUnavailable):  # then the leases decide
+            with suppress(DBAPIError, DatabaseUnavailable):  # the leases decide then
                 for unread in claims:
                     set_aside(self._database, unread, NotStarted())
             raise
@@ -123,7 +125,7 @@ class TypeFeed:
         return entries
 
     def _is_poison_to_load(self, session: Session, taken: Claim) -> bool:
-        """Tell whether a job died again when it was to be stopped for its deaths: then loading it is deadly."""
+        """Return whether a poison job died again before it was stopped: then loading it is deadly."""
         if taken != self._reclaimed:
             return False
         crashes = session.scalar(select(Job.crash_count).where(Job.id == taken.id))
@@ -131,5 +133,5 @@ class TypeFeed:
 
 
 def smoothed(known: float | None, seconds: float) -> float:
-    """Return how long a job takes by what was known before and the last one; older ones count less and less."""
+    """Return a job's smoothed duration in seconds: the previous value and the last job, weighted 0.7 to 0.3."""
     return seconds if known is None else 0.7 * known + 0.3 * seconds

@@ -1,10 +1,10 @@
-"""What is run, as the core sees it: each attribute that a job or a source may have, with its default, once.
+"""Jobs and sources as the core sees them: every attribute that they may have, with its default, in one place.
 
-A job may be a `BaseRunnableJob`, an object of the application's own with the interface only, or a stand-in for a
-job that could not be loaded. A source may be a class of jobs or any object with ``iterReady``. A view gives either
-of them one type. User code never meets a view: it gets its own objects.
+A job may be a `BaseRunnableJob`, an application's object that has only the interface, or a stand-in for a job
+that could not be loaded. A source may be a job class or any object with ``iterReady``. A view gives each of
+them one type. User code never sees a view: it gets its own objects.
 
-Views are lazy. An attribute is read when it is needed, so an error in a property is an error of that moment.
+Views are lazy. An attribute is read when it is needed, so an error in a property is raised at that moment.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from jobcron.database.sessions import use_session
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS, IRunnableJob, RunningAttempt
 from jobcron.jobs.job import Job
 from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.queue._attributes import as_tuple, readable
 from jobcron.queue._stand_ins import Bare, Unloadable
+from jobcron.settings.finished import finished
 from jobcron.settings.named import dotted_name
 
 
@@ -28,7 +30,7 @@ class ProcessLimits(NamedTuple):
     """The limits that the parent of an isolated job enforces.
 
     Attributes:
-        seconds: that the job may run, or None.
+        seconds: how long the job may run, or None.
         memory: bytes that the job's processes may use, or None.
         output: bytes that they may print.
     """
@@ -39,20 +41,20 @@ class ProcessLimits(NamedTuple):
 
 
 class View:
-    """What a job and a source may both say."""
+    """The attributes that jobs and sources have in common."""
 
     def __init__(self, thing: object) -> None:
         self._thing = thing
 
     @property
     def memory_limit(self) -> int | None:
-        """Bytes that a job may use in an isolated runner, or None; a job's limit goes before its source's."""
+        """Bytes that a job may use in an isolated runner, or None; a job's limit overrides its source's."""
         limit: int | None = self._get("memory_limit")
         return limit
 
     @property
     def database_only(self) -> bool:
-        """Whether a job does nothing outside its database."""
+        """Whether the job has no side effects outside its database."""
         return self._get("database_only") is True
 
     def _get(self, name: str, default: Any = None) -> Any:
@@ -60,7 +62,7 @@ class View:
 
 
 class RunnableView(View):
-    """A job that is run.
+    """A job to run.
 
     Args:
         job: the application's object, or a stand-in.
@@ -82,7 +84,7 @@ class RunnableView(View):
 
     @property
     def row(self) -> Job | None:
-        """The shared row; None where the job could not be loaded."""
+        """The shared row; None if the job could not be loaded."""
         row = self._get("job")
         return row if isinstance(row, Job) else None
 
@@ -94,12 +96,12 @@ class RunnableView(View):
     @property
     def user_error_types(self) -> tuple[type[BaseException], ...]:
         """Errors that are the user's."""
-        return _as_tuple(self._get("user_error_types", ()))
+        return as_tuple(self._get("user_error_types", ()))
 
     @property
     def retry_error_types(self) -> tuple[type[BaseException], ...]:
         """Errors after which the job is retried."""
-        return _as_tuple(self._get("retry_error_types", ()))
+        return as_tuple(self._get("retry_error_types", ()))
 
     @property
     def retry_delay(self) -> float:
@@ -119,36 +121,36 @@ class RunnableView(View):
 
     @property
     def retry_jitter(self) -> float:
-        """The part of the delay by which it may be longer, at random."""
+        """The greatest random part of the delay that is added to it."""
         return float(self._get("retry_jitter", BaseRunnableJob.retry_jitter))
 
     @property
     def tells_stopping(self) -> bool:
-        """Whether the job's history says that its process was asked to stop."""
+        """Whether the job's history records that its process was asked to stop."""
         return bool(self._get("tells_stopping", False))
 
     @property
     def failure_hook(self) -> Callable[[BaseException | None], object] | None:
         """The job's ``afterFailure``, or None."""
-        hook: Callable[[BaseException | None], object] | None = self._get("afterFailure")
-        return hook
+        hook = self._get("afterFailure")
+        return None if hook is None else lambda error: finished(hook(error), "afterFailure")
 
     def process_limits(self, source: SourceView) -> ProcessLimits:
         """Return the limits of an isolated job.
 
-        A limit that makes no sense or cannot be read is none here: the job fails by it in its own process.
+        An invalid or unreadable limit counts as none here: it makes the job fail in its own process.
 
         Args:
-            source: says what the job does not.
+            source: gives the limits that the job does not set.
         """
         return ProcessLimits(
-            _readable(lambda: self.time_limit),
-            _readable(lambda: self.memory_limit) or _readable(lambda: source.memory_limit),
-            _readable(lambda: self._get("output_limit")) or BaseRunnableJob.output_limit,
+            readable(lambda: self.time_limit),
+            readable(lambda: self.memory_limit) or readable(lambda: source.memory_limit),
+            readable(lambda: self._get("output_limit")) or BaseRunnableJob.output_limit,
         )
 
     def attach(self, attempt: RunningAttempt) -> None:
-        """Give a job of our own base class the attempt in which it runs."""
+        """Give a job that inherits from our base class its current attempt."""
         if isinstance(self.job, BaseRunnableJob):
             self.job.attempt = attempt
 
@@ -156,21 +158,23 @@ class RunnableView(View):
         """Run the job.
 
         Raises:
+            IncompleteJobType: what it returned would still have to be run.
             TypeError: the job is not runnable, nor can it be adapted to `IRunnableJob`.
             BaseException: whatever the job raises.
         """
         job = self.job
         runnable = job if isinstance(job, Unloadable | Bare) else IRunnableJob(job)
-        runnable.run()
+        finished(runnable.run(), f"run of {self.class_name}")
 
     def oops_variables(self) -> list[tuple[str, object]] | None:
-        """Return the names and values that the job adds to its OOPS report; None where it has no say.
+        """Return the names and values that the job adds to its OOPS report; None if it has no such method.
 
         Raises:
             BaseException: whatever the job raises.
         """
         tell = self._get("getOopsVars")
-        return [(str(name), value) for name, value in tell()] if tell else None
+        found = finished(tell(), "getOopsVars", is_iterated=True) if tell else None
+        return None if found is None else [(str(name), value) for name, value in found]
 
     def notify_user_error(self, error: BaseException | None) -> None:
         """Call the job's ``notifyUserError``, if it has one.
@@ -179,7 +183,7 @@ class RunnableView(View):
             BaseException: whatever the job raises.
         """
         if notify := self._get("notifyUserError"):
-            notify(error)
+            finished(notify(error), "notifyUserError")
 
     def notify_oops(self, report: dict[str, Any]) -> None:
         """Call the job's ``notifyOops``, if it has one.
@@ -188,16 +192,16 @@ class RunnableView(View):
             BaseException: whatever the job raises.
         """
         if notify := self._get("notifyOops"):
-            notify(report)
+            finished(notify(report), "notifyOops")
 
     def rows(self) -> list[object]:
-        """Return the mapped objects that the job holds; what these refer to is reached from them."""
+        """Return the mapped objects that the job holds, from which related objects are reached."""
         if isinstance(self.job, BaseRunnableJob):
             return [self.job.context, self.job.job, *self.job.loaded]
         return [] if self.row is None else [self.row]
 
     def copied(self, copy: Callable[[Any], Any]) -> RunnableView | None:
-        """Return the job made anew around what `copy` makes of its rows; None where nobody knows how."""
+        """Return a new job around `copy` of its rows; None if it is unknown how to make one."""
         job = self.job
         if not isinstance(job, BaseRunnableJob):
             return None
@@ -224,76 +228,65 @@ class SourceView(View):
 
     @property
     def type_name(self) -> str:
-        """``family.TYPE`` of a class of jobs; empty for a source that may hand out jobs of several types."""
+        """``family.TYPE`` of a job class; empty for a source that may yield jobs of several types."""
         return str(self._get("type_name", ""))
 
     @property
     def is_source(self) -> bool:
-        """Whether it has ``iterReady``."""
+        """Whether the source has ``iterReady``."""
         return callable(self._get("iterReady"))
 
     @property
     def has_run(self) -> bool:
-        """Whether it has ``run``, as a class of jobs has."""
+        """Whether the source has ``run``, as a job class has."""
         return callable(self._get("run"))
 
     @property
     def finds_ready_jobs_itself(self) -> bool:
-        """Whether its ``iterReady`` is its own, so that its jobs cannot be claimed by their type."""
+        """Whether the source's ``iterReady`` is custom, so that its jobs cannot be claimed by type."""
         return bool(self._get("finds_ready_jobs_itself", True))
 
     @property
     def loads_rows(self) -> bool:
-        """Whether it has ``load``, which reads the rows of several jobs afresh."""
+        """Whether the source has ``load``, which reads the rows of several jobs afresh."""
         return self._get("load") is not None
 
     @property
     def lease_seconds(self) -> float:
-        """How long a claim of its jobs lasts."""
+        """How many seconds a claim of the source's jobs lasts."""
         return seconds_of(self._get("lease_duration")) or DEFAULT_LEASE_SECONDS
 
     def context(self) -> AbstractContextManager[object]:
         """Return the context manager that is entered around a run."""
-        context: AbstractContextManager[object] = self._get("contextManager", nullcontext)()
+        context: AbstractContextManager[object] = finished(
+            self._get("contextManager", nullcontext)(), "contextManager"
+        )
         return context
 
     def ready(self) -> Iterable[RunnableView]:
         """Iterate over the jobs that the source says are ready."""
-        return map(RunnableView, self._get("iterReady")())
+        return map(RunnableView, finished(self._get("iterReady")(), "iterReady", is_iterated=True))
 
     def load(self, session: Session, numbers: list[int]) -> dict[int, RunnableView]:
-        """Return claimed jobs by number, without those that are not found.
+        """Return claimed jobs by number, without those that were not found.
 
         Raises:
             Exception: whatever the source raises.
         """
         if self.loads_rows:
-            found: dict[int, object] = self._get("load")(session, numbers)
+            found: dict[int, object] = finished(self._get("load")(session, numbers), "load")
         else:  # a source that uses none of our classes: by convention it has get
             with use_session(session):
-                found = {number: self._get("get")(number) for number in numbers}
+                found = {number: finished(self._get("get")(number), "get") for number in numbers}
         return {number: RunnableView(job) for number, job in found.items() if job is not None}
 
     def missing(self) -> RunnableView:
-        """Return a stand-in for a job whose row in the source's own table is gone."""
+        """Return a stand-in for a job whose row in the source's own table is missing."""
         table = self._get("context_class", self.source)
         name = getattr(table, "__name__", type(self.source).__name__)
         return RunnableView(Unloadable(LookupError(f"its row in {name} is missing")))
 
 
 def seconds_of(duration: timedelta | float | None) -> float | None:
-    """Return a duration, given as timedelta or in seconds, in seconds."""
+    """Return a duration in seconds, given as a timedelta or in seconds."""
     return duration.total_seconds() if isinstance(duration, timedelta) else duration
-
-
-def _readable(read: Callable[[], float | None]) -> float | None:
-    try:
-        limit = read()
-    except BaseException:  # `sys.exit` as well: nothing that a job says of itself ends the run
-        return None
-    return limit if isinstance(limit, int | float) else None
-
-
-def _as_tuple(types: Any) -> tuple[type[BaseException], ...]:
-    """Return error types as a tuple, also where there is one type."""
-    return (types,) if isinstance(types, type) else tuple(types)

@@ -1,4 +1,4 @@
-"""What a section's runs have come to, for Prometheus: counts, durations, and what is ready (LP-33)."""
+"""The results of a section's runs, for Prometheus: counts, durations, and ready jobs (LP-33)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from jobcron.reports._prometheus_text import Family, Labels, Samples
 from jobcron.settings.directories import check_shared_directory
 
 BOUNDS = ("0.1", "1", "5", "15", "30", "60", "120", "300", "900", "3600", "14400", "+Inf")
-"""Of the histograms' buckets, in seconds: cron looks once a minute, and a long job takes hours."""
+"""The bounds of the histograms' buckets, in seconds: cron starts once a minute, and a long job takes hours."""
 
 USUAL_OUTCOMES = ("completed", "failed", "retry")
-"""Shown as 0 before the first one, so that the first one is seen as an increase."""
+"""Outcomes that are 0 before the first one, so that the first one shows as an increase."""
 
 STARTED = "jobcron_jobs_started_total"
 ENDED = "jobcron_jobs_ended_total"
@@ -31,22 +31,22 @@ FAMILIES = (
     Family(STARTED, "counter", "Attempts at jobs that began."),
     Family(ENDED, "counter", "Attempts at jobs that ended, by what became of them."),
     Family(TAKEN_OVER, "counter", "Jobs that were taken over because their process had died."),
-    Family(DURATION, "histogram", "How long an attempt took, until what became of it was written."),
-    Family(WAIT, "histogram", "How long a job was ready before it was taken."),
+    Family(DURATION, "histogram", "How long an attempt took, until its outcome was written."),
+    Family(WAIT, "histogram", "How long a job was ready before it was claimed."),
     Family(READY, "gauge", "Jobs that were ready when the last run ended."),
-    Family(OLDEST_READY, "gauge", "How long the first job in line had been ready then; 0 where none was."),
-    Family(RUNS, "summary", "How long runs of the script took that looked at jobs."),
+    Family(OLDEST_READY, "gauge", "How long the first job in line had been ready then; 0 if none was."),
+    Family(RUNS, "summary", "Duration of the runs that looked for jobs."),
     Family(LAST_DURATION, "gauge", "How long the last of them took."),
     Family(LAST_RUN, "gauge", "When it ended, in seconds since 1970 by this machine's clock."),
-    Family(LAST_SUCCESS, "gauge", "When the last one ended that could do its work, also where jobs failed."),
+    Family(LAST_SUCCESS, "gauge", "When the last run that could do its work ended, even if jobs failed."),
 )
 
 
 class Tally:
-    """Counts what happens in one run of a section, and adds it to the section's file.
+    """Counts the events of one run of a section, and adds them to the section's file.
 
     Args:
-        directory: of the file.
+        directory: the file's directory.
         what: what the directory is, for messages.
         section: the section's name.
     """
@@ -59,7 +59,7 @@ class Tally:
         self._gauges: Samples = {}
 
     def started(self, job_class: str, waited: float | None) -> None:
-        """Count the start of a job that had been ready for so many seconds; None: nobody knows."""
+        """Count the start of a job that had been ready for `waited` seconds; None: unknown."""
         self._add(STARTED, self._labels(job_class), 1)
         for outcome in USUAL_OUTCOMES:
             self._add(ENDED, self._labels(job_class, outcome=outcome), 0)
@@ -67,16 +67,16 @@ class Tally:
             self._observe(WAIT, job_class, waited)
 
     def ended(self, job_class: str, outcome: str, seconds: float) -> None:
-        """Count the end of a job that took so many seconds."""
+        """Count the end of a job that took `seconds`."""
         self._add(ENDED, self._labels(job_class, outcome=outcome), 1)
         self._observe(DURATION, job_class, seconds)
 
     def taken_over(self) -> None:
-        """Count a job whose process died: that process wrote nothing of it."""
+        """Count a job that was taken over: its process died without counting it."""
         self._add(TAKEN_OVER, self._section, 1)
 
     def ready(self, count: int, oldest_seconds: float) -> None:
-        """Note how many jobs are ready, and how long the first in line has been."""
+        """Note how many jobs are ready, and how long the first in line has been ready, in seconds."""
         self._gauges[READY, self._section] = float(count)
         self._gauges[OLDEST_READY, self._section] = oldest_seconds
 
@@ -91,10 +91,10 @@ class Tally:
             self._gauges[LAST_SUCCESS, self._section] = self._gauges[LAST_RUN, self._section]
 
     def write(self) -> str | None:
-        """Add what was counted to the file; return why its counters began anew, or None where they did not.
+        """Add the counts to the file; return why its counters started again at 0, or None if they did not.
 
         Raises:
-            DirectoryError: the directory is not as it should be.
+            DirectoryError: the directory cannot be used.
             OSError: the file cannot be written.
         """
         check_shared_directory(self._directory, self._what)
@@ -111,7 +111,7 @@ class Tally:
 
     @staticmethod
     def _kept(samples: Samples) -> Samples:
-        """Return what stays true: the counters, and the last success."""
+        """Return the samples that stay valid: the counters, and the last success."""
         names = {LAST_SUCCESS}.union(*(family.parts for family in FAMILIES if family.kind != "gauge"))
         return {key: value for key, value in samples.items() if key[0] in names}
 

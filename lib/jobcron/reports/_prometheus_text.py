@@ -1,7 +1,7 @@
-"""Files in the text format that Prometheus reads, for node_exporter's textfile collector.
+"""Read and write files in Prometheus' text format, for node_exporter's textfile collector.
 
-A run adds to the counters that it finds in its file, so these live in the file alone. One that is lost, or was
-written by another version, begins anew at 0, as Prometheus allows.
+A run adds to the counters in its file: they are kept nowhere else. If the file is lost, or was written by
+another version, they start again at 0, as Prometheus allows.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ Labels = tuple[tuple[str, str], ...]
 Samples = dict[tuple[str, Labels], float]
 """Values, by the sample's name and labels."""
 
+# why: decisions 2026-11-24, counters for Prometheus live in the file
 HEADER = f"# jobcron {__version__}\n"
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -33,7 +34,7 @@ _ESCAPED = re.compile(r'\\[\\"n]')
 
 
 class Family(NamedTuple):
-    """A metric: its name, its type ("counter", "gauge", "histogram" or "summary"), and what it says."""
+    """A metric: its name, its type ("counter", "gauge", "histogram" or "summary"), and its help text."""
 
     name: str
     kind: str
@@ -58,7 +59,7 @@ def exposition(families: Iterable[Family], samples: Samples) -> str:
 
 
 def _order(family: Family, name: str, labels: Labels) -> tuple[list[tuple[str, str]], int, float]:
-    """Keep the samples of one histogram together, its buckets in the order of their bounds."""
+    """Return a sort key: the samples of one histogram together, its buckets in the order of their bounds."""
     others = [label for label in labels if label[0] != "le"]
     return others, family.parts.index(name), float(dict(labels).get("le", 0))
 
@@ -70,10 +71,10 @@ def _line(name: str, labels: Labels, value: float) -> str:
 
 
 def parse(text: str) -> Samples:
-    """Return the samples of a file that `exposition` made; none where another version made it.
+    """Return the samples of a file that `exposition` made; empty if another version made it.
 
     Raises:
-        ValueError: it is no such file.
+        ValueError: the text is not such a file.
     """
     if text and not text.startswith("# jobcron "):
         raise ValueError("its first line is not one of jobcron's")
@@ -97,11 +98,11 @@ def _unescaped(text: str) -> str:
 
 
 def read(path: str) -> str:
-    """Return what a file of ours says; nothing where there is none, or where it is somebody else's.
+    """Return the content of one of our files; empty if there is none, or if it is another user's.
 
     Raises:
         OSError: it cannot be read, or is a link.
-        ValueError: it is too long, or no text.
+        ValueError: it is too long, or not text.
     """
     try:
         found = read_own(path, MAX_BYTES + 1)
@@ -114,9 +115,9 @@ def read(path: str) -> str:
 
 
 def write(path: str, text: str) -> None:
-    """Put a file in its place, whole or not at all; everybody may read it.
+    """Write a whole file or nothing; everybody may read it.
 
-    It is not synced: the last run is all that a crash of the machine can take.
+    It is not synced: a crash of the machine costs the figures of the last run at most.
 
     Raises:
         OSError: it cannot be written.

@@ -1,8 +1,8 @@
-"""Where OOPS reports go: files of our own, python-oops' date directory, or what the configuration names (LP-25).
+"""Publish OOPS reports: to our files, to python-oops' date directory, or as the configuration says (LP-25).
 
 Our own publisher keeps causes, never merges two reports, and writes files that people and ``jq`` can read:
-``error_dir/YYYY-MM-DD/OOPS-…``, JSON, one report each. It also writes the date directory: oops-datedir-repo itself
-names a file by what is in it, so that the id on a job's row would lead to none.
+``error_dir/YYYY-MM-DD/OOPS-…``, JSON, one report each. It also writes the date directory: oops-datedir-repo
+names a file by its content, so that the id on a job's row would lead to no file.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Publisher = Callable[[dict[str, Any]], list[str]]
 
 
 class DateDirectory:
-    """A publisher that writes each report to a file of its own, in a folder per day.
+    """A publisher that writes each report to a separate file, in a folder per day.
 
     Args:
-        root: the folder of all reports; made if need be, for this user alone.
+        root: the folder of all reports; created if necessary, for this user alone.
         what: what the folder is, for messages.
-        encode: returns a report as its file has it; None: as JSON.
+        encode: returns the content of a report's file; None: JSON.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class DateDirectory:
         self.encode = encode or _as_json
 
     def __call__(self, report: dict[str, Any]) -> list[str]:
-        """Write a report; one with the same id that is there already is left as it is.
+        """Write a report; do not replace one with the same id.
 
         Raises:
             OSError, DirectoryError: it could not be written.
@@ -52,12 +52,13 @@ class DateDirectory:
         private_directory(self.root, self.what)
         folder = self.root / day
         private_directory(folder, self.what)
+        # why: decisions 2026-11-25, the date directory of python-oops
         write_whole(folder / report["id"], self.encode(report), replaces=False)
         return [report["id"]]
 
 
 def _as_json(report: dict[str, Any]) -> bytes:
-    """Return the report with its traceback as a list of lines: JSON has no line breaks in texts."""
+    """Return the report as JSON, its traceback as a list of lines: text in JSON cannot have line breaks."""
     shown = dict(report)
     shown["time"] = report["time"].isoformat()
     shown["tb_text"] = str(report.get("tb_text", "")).splitlines()
@@ -65,7 +66,7 @@ def _as_json(report: dict[str, Any]) -> bytes:
 
 
 class Publishers:
-    """The publishers that a configuration names: each gets every report.
+    """The publishers of an instance: each receives every report.
 
     Args:
         names: ``files``, ``datedir``, or ``module:callable``.
@@ -79,20 +80,20 @@ class Publishers:
         self._found: list[Publisher] | None = None
 
     def check(self) -> list[Publisher]:
-        """Return the publishers; they are looked for once the application's folders are known.
+        """Return the publishers; they are looked up only now, when the application's folders are known.
 
         Raises:
-            ConfigurationError: one is not there.
+            ConfigurationError: one does not exist.
         """
         if self._found is None:
             self._found = [self._find(name) for name in self._names]
         return self._found
 
     def __call__(self, report: dict[str, Any]) -> list[str]:
-        """Hand a report to every publisher; one that fails is logged as long as another took it.
+        """Pass a report to every publisher; log one that fails if another accepted the report.
 
         Raises:
-            Exception: nobody took it.
+            Exception: no publisher accepted it.
         """
         ids: list[str] = []
         failures: list[tuple[str, Exception]] = []
@@ -104,7 +105,7 @@ class Publishers:
         if failures and not ids:
             raise failures[0][1]
         for name, failure in failures:
-            # The report is published: that one publisher failed is no second one.
+            # The report is published: the failure of one publisher is not worth a second report.
             logging.getLogger().error(
                 "The OOPS %s was not published by %s: %s: %s",
                 report["id"],

@@ -1,4 +1,4 @@
-"""Warnings of a cron script become OOPS reports, unless they are one already (LP-26)."""
+"""Turn warnings of a cron script into OOPS reports, unless they have one already (LP-26)."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from jobcron.reports.oops import globalErrorUtility
 from jobcron.settings.settings import LEVELS, Settings
 
 MAX_PER_PLACE = 10
-"""How many reports one line of code may cause in a run: a loop of warnings must not fill the disk."""
+"""The most reports that one line of code can cause in a run: a loop of warnings must not fill the disk."""
 
 
 HANDLED = "handled_traceback"
-"""The attribute of a record from another process with the traceback of the error that was being handled there."""
+"""A record's attribute: the traceback of the error that was being handled in the process it comes from."""
 
 
 class LoggedWarning(Exception):
-    """What was logged, as an error that can be reported."""
+    """A log message, as an error that can be reported."""
 
 
 class Alarm(logging.Handler):
-    """What `disable_oops_handler` takes off a logger; in a child it stands for the parent's handler."""
+    """The handler that `disable_oops_handler` removes; in a child it stands for the parent's handler."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Do nothing."""
 
 
 class OopsHandler(Alarm):
-    """Makes a report of each record, with the error that it carries or that is being handled.
+    """Reports each record, with the error that it carries or that is being handled.
 
     A record with an ``oops_id`` (``logger.warning("…", extra={"oops_id": None})``) is not reported.
 
     Args:
-        level: nothing below is reported.
+        level: records below it are not reported.
         script_name: for the report.
-        configure: called before the first report, where nobody has configured the reports yet.
+        configure: called before the first report, if the reports are not configured yet.
     """
 
     def __init__(self, level: int, script_name: str, configure: Callable[[], None]) -> None:
@@ -52,7 +52,7 @@ class OopsHandler(Alarm):
         self._is_reporting = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Report a record; where that fails, say so on standard error."""
+        """Report a record; if that fails, say so on standard error."""
         if hasattr(record, "oops_id") or self._is_reporting:
             return
         place = (record.pathname, record.lineno)
@@ -75,7 +75,7 @@ class OopsHandler(Alarm):
 
 
 def set_alarm(logger: logging.Logger, settings: Settings, script_name: str) -> None:
-    """Let warnings of a script become reports, from the configured level on, however little of them is shown.
+    """Report warnings of a script, from the configured level on, even if the log does not show them.
 
     Args:
         logger: the script's.
@@ -83,12 +83,12 @@ def set_alarm(logger: logging.Logger, settings: Settings, script_name: str) -> N
         script_name: for the reports.
     """
     level = LEVELS[settings.oops_level or "CRITICAL"]
-    logger.setLevel(min(level, logger.level))  # the other handlers have levels of their own
+    logger.setLevel(min(level, logger.level))  # the other handlers have their own levels
     logger.addHandler(OopsHandler(level, script_name, lambda: globalErrorUtility.configure(settings=settings)))
 
 
 def _error_of(record: logging.LogRecord) -> BaseException:
-    """Return the error of a record, which says what was logged."""
+    """Return the error of a record, with the log message."""
     logged = f"{record.levelname}: {record.getMessage()}"
     error = (record.exc_info or sys.exc_info())[1]
     shown = LoggedWarning(logged)
@@ -102,13 +102,13 @@ def _error_of(record: logging.LogRecord) -> BaseException:
 
 
 def is_alarming(logger: logging.Logger) -> bool:
-    """Tell whether records of a logger make reports."""
+    """Return whether records of a logger are reported."""
     return any(isinstance(handler, Alarm) for handler in logger.handlers)
 
 
 @contextmanager
 def disable_oops_handler(logger: logging.Logger) -> Iterator[None]:
-    """Let records of a logger make no reports inside the block."""
+    """Do not report records of a logger inside the block."""
     handlers: list[Any] = [handler for handler in logger.handlers if isinstance(handler, Alarm)]
     for handler in handlers:
         logger.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""Reports as python-oops' date directory has them: one BSON document each, by oops-datedir-repo (LP-25)."""
+"""Encode reports for python-oops' date directory: one BSON document each, by oops-datedir-repo (LP-25)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jobcron.settings.secrets import storable
 
 
 def bson_library() -> Any:
-    """Return oops-datedir-repo's module for BSON; it copes with either package of that name.
+    """Return oops-datedir-repo's BSON module; it supports both packages of that name.
 
     Raises:
         ConfigurationError: it is not installed.
@@ -23,28 +23,28 @@ def bson_library() -> Any:
 
 
 def encode(report: dict[str, Any]) -> bytes:
-    """Return a report as its file."""
+    """Return a report as the content of its file."""
     encoded: bytes = bson_library().dumps(_plain(report))
     return encoded
 
 
 def decode(content: bytes) -> dict[str, Any]:
-    """Return the report that a file holds, its times as texts.
+    """Return the report in a file, its times as text.
 
     Raises:
-        ConfigurationError: what reads it is not installed.
-        ValueError: it is none.
+        ConfigurationError: oops-datedir-repo is not installed.
+        ValueError: the file is not a report.
     """
     bson = bson_library()
     try:
         found = bson.loads(content)
-    except Exception as error:  # whatever a parser meets in bytes that are something else
+    except Exception as error:  # a parser may raise anything for bytes that are something else
         raise ValueError(f"expected BSON: {error}") from error
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()}
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as BSON can hold it: integers have 64 bits, texts no NUL and no lone surrogates."""
+    """Return a value that BSON can hold: integers of 64 bits, text without NUL and lone surrogates."""
     match value:
         case None | bool() | float() | datetime():
             return value

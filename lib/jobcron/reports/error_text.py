@@ -1,4 +1,4 @@
-"""An error as people may read it: made once, where the error is caught, and without secrets."""
+"""The text of an error for people: made once, where the error is caught, and without secrets."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from jobcron.reports.oops import message_of, traceback_of
 from jobcron.settings.secrets import Redactor, cut, storable
 
 MAX_LINE = 2_000
-"""The longest message."""
+"""The longest message, in characters."""
 
 MAX_TRACEBACK = 20_000
-"""The longest traceback."""
+"""The longest traceback, in characters."""
 
 
 @dataclass(frozen=True)
 class ErrorText:
-    """What is said of an error, in logs, in rows, in events.
+    """The text of an error for logs, rows and events.
 
     Attributes:
         kind: the name of the error's class.
-        line: the error's message, in one line.
+        line: the error's message, on one line.
         traceback: its traceback, with its causes.
     """
 
@@ -30,10 +30,10 @@ class ErrorText:
 
     @classmethod
     def of(cls, error: BaseException, redactor: Redactor) -> ErrorText:
-        """Return the text of an error, whatever its ``__str__`` does.
+        """Return the text of an error, even if its ``__str__`` raises.
 
         Args:
-            error: any.
+            error: any error.
             redactor: hides secrets.
         """
         line = " ".join(redactor.text(message_of(error)).split())

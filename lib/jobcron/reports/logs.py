@@ -1,6 +1,6 @@
-"""The log of scripts: standard error and, where asked for, a file; Launchpad's format, UTC (LP-16).
+"""Write the log of scripts: standard error and, if requested, a file; Launchpad's format, UTC (LP-16).
 
-A log that cannot be written, on a full disk for instance, never stops a run.
+A log that cannot be written, as on a full disk, never stops a run.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ FORMAT = "%(levelname)-7s %(message)s"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 NO_OOPS = {"oops_id": None}
-"""``extra`` of a record of which `alarm` makes no report: it says everything, or its report exists already."""
+"""``extra`` of a record that `alarm` does not report: it says everything, or its report exists already."""
 
 _HIDDEN = (
     *range(0x20),  # control characters: a terminal obeys them
     *range(0x7F, 0xA0),
-    0x00AD,  # marks, separators and the like that change what is seen without being seen
+    0x00AD,  # marks, separators and the like: invisible, but they change how the text looks
     0x061C,
     *range(0x200B, 0x2010),
     *range(0x2028, 0x202F),
@@ -41,25 +41,26 @@ _ESCAPES = {
 
 
 def visible(text: str) -> str:
-    """Return `text` with characters that a terminal obeys, or does not show, written as escapes."""
+    """Return `text` with invisible characters, and those that control a terminal, as escapes."""
     return text.translate(_ESCAPES)
 
 
 class Formatter(logging.Formatter):
     """Formats a record in UTC, with control characters made visible: a job's fields may hold any.
 
-    What is logged comes from jobs and libraries as well: secrets are hidden here, whoever said them.
+    Records come from jobs and libraries as well: secrets are hidden here, whatever their source.
     """
 
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's text, without secrets."""
+        # why: decisions 2026-11-25, secrets are hidden in every line of the log
         return visible(redactor().text(super().format(_in_one_line(record))))
 
 
 def _in_one_line(record: logging.LogRecord) -> logging.LogRecord:
-    """Return a record whose arguments begin no line, unless its text does: they could look like other records."""
+    """Return a record whose arguments begin no line, unless its text does: they could fake other records."""
     text = str(record.msg)
     if not record.args or "\n" in text or "\n" not in (message := record.getMessage()):
         return record
@@ -69,44 +70,44 @@ def _in_one_line(record: logging.LogRecord) -> logging.LogRecord:
 
 
 def complain(text: str) -> None:
-    """Say something on standard error, without secrets, as long as that takes it."""
-    if sys.stderr is None:  # closed by whoever started this: print() would take standard output instead
+    """Write a text to standard error, without secrets, if standard error still accepts it."""
+    if sys.stderr is None:  # closed by the parent process: print() would use standard output instead
         return
     try:
         print(visible(redactor().text(text)), file=sys.stderr, flush=True)
-    except (OSError, ValueError):  # ValueError: somebody has closed it
+    except (OSError, ValueError):  # ValueError: it was closed
         _give_up_standard_error()
 
 
 def somebody_looks() -> bool:
-    """Tell whether standard error is a terminal."""
+    """Return whether standard error is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _give_up_standard_error() -> None:
-    """Let what is said from now on go nowhere: what is left over would change the exit status."""
+    """Discard all further output: unwritten output would change the exit status."""
     sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 class StandardError(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes records to standard error, as long as that takes them, and on a terminal a line of status below."""
+    """Writes records to standard error while it accepts them; on a terminal, with a status line below."""
 
     _status = ""
 
     def is_terminal(self) -> bool:
-        """Tell whether what is written is seen at once, on a terminal that can clear a line."""
+        """Return whether the output is a terminal that can clear a line."""
         terminal = os.environ.get("TERM", "dumb")
         return self.stream is not None and self.stream.isatty() and terminal != "dumb"
 
     def show_status(self, text: str) -> None:
-        """Show a line in the place of the one before; an empty one takes it away. For terminals only."""
+        """Replace the status line; an empty text removes it. For terminals only."""
         with self.lock or nullcontext():
             if text or self._status:
                 self._write_status(text)
             self._status = text
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record above the line of status."""
+        """Write a record above the status line."""
         if self._status:
             self._write_status("")
         super().emit(record)
@@ -114,7 +115,7 @@ class StandardError(logging.StreamHandler):  # type: ignore[type-arg]
             self._write_status(self._status)
 
     def _write_status(self, text: str) -> None:
-        # The cursor stays at the beginning of the line: whatever else is printed writes over it.
+        # The cursor stays at the beginning of the line: any other output overwrites it.
         try:
             width = os.get_terminal_size(self.stream.fileno()).columns or 80
             self.stream.write(f"\x1b[K{visible(text)[: width - 1]}\r")
@@ -125,7 +126,7 @@ class StandardError(logging.StreamHandler):  # type: ignore[type-arg]
             self._status = ""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Give standard error up where it cannot be written."""
+        """Stop using standard error if it cannot be written."""
         if isinstance(sys.exc_info()[1], OSError):
             _give_up_standard_error()
             self.stream = sys.stderr
@@ -134,10 +135,10 @@ class StandardError(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 class LogFile(logging.Handler):
-    """Appends records to a file, each in one write; the file may be renamed or removed meanwhile (logrotate).
+    """Appends records to a file, each in one write; logrotate may rename or remove the file meanwhile.
 
     Args:
-        path: of the file; its folder is made if need be, for this user alone.
+        path: the file; its folder is created if necessary, for this user alone.
         what: the option that names it, for messages.
 
     Raises:
@@ -148,15 +149,15 @@ class LogFile(logging.Handler):
         self.path = os.path.abspath(path)
         self._is_told = False
         self._descriptor = open_log(self.path, what)
-        super().__init__()  # last: from here on it is closed at the end of the process
+        super().__init__()  # last: from now on the end of the process closes it
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record; where that fails, say so once on standard error."""
+        """Write a record; if that fails, say so once on standard error."""
         try:
             line = f"{self.format(record)}\n".encode(errors="backslashreplace")
             self._follow()
             if os.write(self._descriptor, line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # what the next write would have said
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # what the next write would have raised
         except OSError as error:
             if not self._is_told:
                 self._is_told = True
@@ -165,7 +166,7 @@ class LogFile(logging.Handler):
             self.handleError(record)
 
     def _follow(self) -> None:
-        """Open the file again where the path leads to another one meanwhile."""
+        """Open the file again if the path now leads to another one."""
         try:
             is_same = os.path.samestat(os.fstat(self._descriptor), os.lstat(self.path))
         except FileNotFoundError:
@@ -176,7 +177,7 @@ class LogFile(logging.Handler):
             self._descriptor = descriptor
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -187,8 +188,8 @@ def set_up_log(level: int, with_time: bool) -> logging.Logger:
     """Send the log to standard error, and return the root logger.
 
     Args:
-        level: nothing below is shown.
-        with_time: whether lines begin with date and time; the testrunner instance leaves them out.
+        level: records below it are not shown.
+        with_time: whether lines begin with date and time; in the testrunner instance they do not.
     """
     text = f"%(asctime)s {FORMAT}" if with_time else FORMAT
     handler = StandardError(sys.stderr)
@@ -204,11 +205,11 @@ def set_up_log(level: int, with_time: bool) -> logging.Logger:
 
 
 def add_log_file(level: int, path: str, what: str) -> None:
-    """Send the log to a file as well, with date and time.
+    """Write the log to a file as well, with date and time.
 
     Args:
-        level: nothing below is written there.
-        path: of the file.
+        level: records below it are not written.
+        path: the file.
         what: the option that names it, for messages.
 
     Raises:

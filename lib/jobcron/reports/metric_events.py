@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class JobStarted:
-    """An attempt at a job begins.
+    """An attempt begins.
 
     Attributes:
-        section: of the configuration.
+        section: the section's name.
         job_class: the name of the job's class.
         job_id: the job's number.
-        waited: seconds that the job was ready before it was taken; None where nobody knows, as of a job that was
+        waited: how long the job was ready before its claim, in seconds; None if unknown, as for a job that was
             taken over from a process that died.
     """
 
@@ -25,13 +25,13 @@ class JobStarted:
 
 @dataclass(frozen=True)
 class JobEnded:
-    """An attempt at a job has ended, and what became of it is written.
+    """An attempt has ended, and its outcome is written.
 
     Attributes:
-        section, job_class, job_id: as of `JobStarted`.
+        section, job_class, job_id: as for `JobStarted`.
         outcome: "completed", "failed", "user_error", "retry", "suspended", "interrupted", "superseded" or
             "lease_lost".
-        seconds: how long it took.
+        seconds: how long the attempt took.
     """
 
     section: str
@@ -43,10 +43,10 @@ class JobEnded:
 
 @dataclass(frozen=True)
 class JobTakenOver:
-    """A job was found under a lease that is past: the process that had begun it died, or was cut off for as long.
+    """A job was taken over: the process that had it died, or lost its connection until the lease expired.
 
     Attributes:
-        section, job_id: as of `JobStarted`.
+        section, job_id: as for `JobStarted`.
     """
 
     section: str
@@ -55,12 +55,12 @@ class JobTakenOver:
 
 @dataclass(frozen=True)
 class ReadyCounted:
-    """What is still ready at the end of a run.
+    """How many jobs are still ready at the end of a run.
 
     Attributes:
-        section: as of `JobStarted`.
-        ready: how many jobs are.
-        oldest_seconds: how long the first in line has been ready; 0 where none is.
+        section: as for `JobStarted`.
+        ready: the number of ready jobs.
+        oldest_seconds: how long the first in line has been ready; 0 if none is.
     """
 
     section: str
@@ -70,12 +70,12 @@ class ReadyCounted:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """A run of the script has looked at its jobs, and ends.
+    """A run that has looked at its jobs ends.
 
     Attributes:
-        section: as of `JobStarted`.
-        seconds: since the script began.
-        succeeded: whether it could do its work, also where jobs failed.
+        section: as for `JobStarted`.
+        seconds: the time since the script began.
+        succeeded: whether it could do its work, even if jobs failed.
     """
 
     section: str
@@ -84,4 +84,4 @@ class RunEnded:
 
 
 MetricEvent = JobStarted | JobEnded | JobTakenOver | ReadyCounted | RunEnded
-"""What a listener is told; no row of `jobcron_event`, which is a job's history."""
+"""An event that listeners receive; not a row of `jobcron_event`, which is a job's history."""

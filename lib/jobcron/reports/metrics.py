@@ -1,6 +1,6 @@
-"""What happens to jobs, told to those who measure: a file for Prometheus, and a hook of the application (LP-33).
+"""Report what happens to jobs to listeners: a file for Prometheus, and the application's hook (LP-33).
 
-The runners tell the `Observer` of the run; it never fails, whatever those who listen do.
+The runners call the `Observer` of the run; it never raises, whatever the listeners do.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Listener = Callable[[MetricEvent], object]
 
 
 class Observer:
-    """Tells listeners what happens in a run.
+    """Reports the events of a run to listeners.
 
-    A listener that fails is logged once, and told of what follows all the same.
+    A listener's first failure is logged; the listener still receives the events that follow.
 
     Args:
         section: the section's name.
-        listeners: who is told, by the words for it in the log.
-        logger: told of those that fail.
+        listeners: the listeners, by their names in the log.
+        logger: logs listeners that fail.
     """
 
     def __init__(self, section: str, listeners: dict[str, Listener], logger: logging.Logger) -> None:
@@ -47,35 +47,35 @@ class Observer:
 
     @property
     def is_heard(self) -> bool:
-        """Whether anybody listens."""
+        """Whether there are listeners."""
         return bool(self._listeners)
 
     def job_started(self, job_class: str, job_id: int, waited: float | None) -> None:
-        """Tell that an attempt begins; see `JobStarted`."""
+        """Report that an attempt begins; see `JobStarted`."""
         self._tell(JobStarted(self._section, job_class, job_id, waited))
 
     def job_ended(self, job_class: str, job_id: int, outcome: str, seconds: float) -> None:
-        """Tell that an attempt has ended.
+        """Report that an attempt has ended.
 
         Args:
             job_class: the name of the job's class.
             job_id: the job's number.
-            outcome: the word for it in the job's history.
+            outcome: its word in the job's history.
             seconds: how long it took.
         """
         word = outcome.replace(" ", "_")
         self._tell(JobEnded(self._section, job_class, job_id, word, seconds))
 
     def job_taken_over(self, job_id: int) -> None:
-        """Tell that a job was left behind by its process, and is ours now."""
+        """Report that we have taken over a job whose process left it."""
         self._tell(JobTakenOver(self._section, job_id))
 
     def ready_counted(self, ready: int, oldest_seconds: float) -> None:
-        """Tell how many jobs are ready, and for how long the oldest of them has been."""
+        """Report how many jobs are ready, and how long the oldest has been ready, in seconds."""
         self._tell(ReadyCounted(self._section, ready, oldest_seconds))
 
     def run_ended(self, seconds: float, succeeded: bool) -> None:
-        """Tell that the run ends."""
+        """Report that the run ends."""
         self._tell(RunEnded(self._section, seconds, succeeded))
 
     def _tell(self, event: MetricEvent) -> None:
@@ -94,22 +94,22 @@ _observer: ContextVar[Observer] = ContextVar("jobcron_observer", default=NOBODY)
 
 
 def current_observer() -> Observer:
-    """Return the observer of the run that this is."""
+    """Return the observer of the current run."""
     return _observer.get()
 
 
 @contextmanager
 def observed(settings: Settings, section: str, started: float, logger: logging.Logger) -> Iterator[Observer]:
-    """Let those whom an instance names be told of the run inside the block, and of its end.
+    """Report the run inside the block, and its end, to the instance's listeners.
 
     Args:
         settings: the instance's.
         section: the section's name.
-        started: when the script began, by the monotonic clock.
+        started: when the script began, in seconds of the monotonic clock.
         logger: the script's.
 
     Raises:
-        ConfigurationError: the hook is not there.
+        ConfigurationError: the hook does not exist.
     """
     observer = Observer(section, _listeners(settings, section, logger), logger)
     token = _observer.set(observer)
@@ -123,10 +123,10 @@ def observed(settings: Settings, section: str, started: float, logger: logging.L
 
 
 def find_hook(settings: Settings) -> Listener | None:
-    """Return the hook that an instance names, or None.
+    """Return the instance's hook, or None.
 
     Raises:
-        ConfigurationError: it is not there.
+        ConfigurationError: it does not exist.
     """
     if settings.metrics_hook is None:
         return None

@@ -1,4 +1,4 @@
-"""Removing old OOPS reports, which are files: a folder per day, a file per report (LP-31)."""
+"""Remove old OOPS reports, which are files: a folder per day, a file per report (LP-31)."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from contextlib import suppress
 from datetime import date
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_REPORT = re.compile(r"\.?OOPS-.*")  # with a dot: one that was being written when its process died
+_REPORT = re.compile(r"\.?OOPS-.*")  # with a dot: a report that was being written when its process died
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def prune_reports(root: str, before: date, kept: Collection[str], dry_run: bool = False) -> int:
-    """Remove the reports of the days before `before`, and folders that are empty then; return how many files.
+    """Remove the reports of the days before `before`, and empty folders; return the number of files.
 
-    Nothing is reached through a symbolic link, and nothing is removed that is not a report by its name.
+    No symbolic link is followed, and only files with a report's name are removed.
 
     Args:
         root: the directory of reports.
-        before: the first day that stays.
+        before: the first day whose reports stay.
         kept: ids of reports that stay, whatever their day.
         dry_run: only count.
 
     Raises:
-        OSError: the directory cannot be read; one that is not there has no reports.
+        OSError: the directory cannot be read; if it does not exist, there are no reports.
     """
     try:
         top = os.open(root, FOLDER)
@@ -50,7 +50,7 @@ def _is_before(day: str, before: date) -> bool:
 def _prune_day(top: int, day: str, kept: Collection[str], dry_run: bool) -> int:
     try:
         folder = os.open(day, FOLDER, dir_fd=top)
-    except NotADirectoryError:  # a file or a link of that name: not ours
+    except NotADirectoryError:  # a file or link of that name: not ours
         return 0
     try:
         old = [name for name in os.listdir(folder) if _REPORT.fullmatch(name) and name not in kept]
@@ -60,6 +60,6 @@ def _prune_day(top: int, day: str, kept: Collection[str], dry_run: bool) -> int:
     finally:
         os.close(folder)
     if not dry_run:
-        with suppress(OSError):  # something is left in it
+        with suppress(OSError):  # it is not empty
             os.rmdir(day, dir_fd=top)
     return len(old)

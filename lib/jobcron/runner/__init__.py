@@ -1,7 +1,8 @@
-"""Runs claimed jobs: one attempt at a time, under its lease, behind its fence.
+"""The runner: takes each claimed job through one attempt, under its lease and behind its fence.
 
-Doors: `job_runner.JobRunner` runs jobs in this process, `isolated.runner.ProcessJobRunner` in child processes,
-both on `source_runner`, whose `Guard` accompanies the jobs of a run; `application` imports the user's code.
-Inside: the `executor` takes one `attempt` from start to end, the `keeper` renews its lease, the `fence` watches
-its commits, `failure` does what follows an error.
+Doors: `job_runner.JobRunner` runs jobs in this process and `isolated.runner.ProcessJobRunner` in child
+processes, both on `source_runner`, whose `Guard` accompanies each job; `application` and `garbage` import the
+user's code; `attempt` is the running job, `failure` handles one that failed, `signals` installs handlers.
+Inside, the `_executor` runs an attempt from start to end, the `_keeper` renews its lease, and the `_fence`
+checks its commits.
 """

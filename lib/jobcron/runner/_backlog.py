@@ -1,4 +1,4 @@
-"""Claimed jobs that have not started: what is given back when the current one is slow."""
+"""Claimed jobs that have not started; they are released when the current job is slow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobcron.queue.outcome import NotStarted
 
 
 class Backlog:
-    """The jobs that are claimed and not started yet; the runner and the keeper take from it."""
+    """The claimed jobs that have not started; the runner and the keeper both take from it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,17 +24,17 @@ class Backlog:
         self._waiting: deque[Claimed] = deque()
 
     def extend(self, entries: Iterable[Claimed]) -> None:
-        """Add claimed jobs at the end."""
+        """Append claimed jobs."""
         with self._lock:
             self._waiting.extend(entries)
 
     def next(self) -> Claimed | None:
-        """Take the first, or None."""
+        """Remove and return the first job, or None."""
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
 
     def give_back(self, write: Callable[[Claim], object]) -> bool:
-        """Let `write` return the one that would run last to the queue; tell whether there was one."""
+        """Release the job that would run last, with `write`; return whether there was one."""
         with self._going_back:
             with self._lock:
                 if not self._waiting:
@@ -49,7 +49,7 @@ class Backlog:
             return True
 
     def has_returned(self) -> bool:
-        """Tell whether any went back since this was asked last, once none is on its way."""
+        """Return whether any job was released since the last call; first wait for a release in progress."""
         with self._going_back:
             returned, self._has_returned = self._has_returned, False
             return returned
@@ -64,13 +64,13 @@ def give_back(
     tries: int = TRIES,
     go_on: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Return the jobs that were claimed and not started to the queue, the last first.
+    """Release the jobs that were claimed but not started, the last one first.
 
     Args:
-        database: where they are.
-        backlog: of which none is left, unless this raises or is stopped.
-        tries: how often each is tried where the database is in trouble.
-        go_on: asked before each; the keeper stops when the slow job ends and the runner takes the next.
+        database: the database of the jobs.
+        backlog: the jobs; it is empty afterwards, unless this raises or is stopped.
+        tries: how often to try each job while the database is in trouble.
+        go_on: called before each job. The keeper stops when the slow job ends and the runner takes the next.
     """
 
     def write(claim: Claim) -> object:

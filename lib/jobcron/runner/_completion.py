@@ -1,4 +1,4 @@
-"""Complete a job in its own transaction, and find out what a COMMIT without an answer did."""
+"""Complete a job in its own transaction; resolve a COMMIT that got no answer."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from jobcron.runner.attempt import Attempt
 
 
 def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
-    """Commit a job's work together with COMPLETED, or nothing of it.
+    """Commit a job's work together with COMPLETED, or roll back both.
 
     Returns:
-        Completed; or, where the connection was lost and the work was not committed, Stopped, which is written.
+        Completed; or Stopped, already written, if the connection was lost and the work was not committed.
 
     Raises:
-        LeaseLost: the job is not ours any more.
-        DatabaseUnavailable: nobody knows whether it is committed; the lease decides.
-        Exception: the database refused the work, by a constraint for instance.
+        LeaseLost: the job is no longer ours.
+        DatabaseUnavailable: it is unknown whether the work is committed; the lease decides.
+        Exception: the database refused the work, for instance because of a constraint.
     """
     session = attempt.session
     try:
@@ -45,15 +45,15 @@ def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
         attempt.outcome_is_written()
         return outcome
     finally:
-        attempt.commit_returned()  # what the job does after a COMMIT that was refused passes the fence again
+        attempt.commit_returned()  # whatever the job does after a refused COMMIT passes the fence again
     return Completed()
 
 
 def _find_out(database: TransactionSource, claim: Claim, error: DBAPIError) -> Outcome:
-    """Find out what became of a COMMIT that got no answer.
+    """Find out the result of a COMMIT that got no answer.
 
-    The row still RUNNING under our token is given back by a fenced write, not merely seen: the COMMIT may still
-    be on its way, and the write waits for it or shuts it out.
+    A row that is still RUNNING under our token is put back by a fenced write. Reading it is not enough: the
+    COMMIT may still be on its way, and the write waits for it or shuts it out.
     """
     stopped = Stopped(error, "the connection was lost while committing", 1.0)
     written = set_aside(database, claim, stopped)

@@ -1,7 +1,7 @@
-"""What a run works with: its sessions, the timeline of their statements, the keeper beside it.
+"""The working context of a run: its sessions, the timeline of their statements, the keeper.
 
-A job's session dies with its attempt. Whatever the job has left in it, by mistake or in a thread that still runs,
-is then in nobody's transaction.
+A job's session ends with its attempt. Whatever the job has left in it, by mistake or in a thread that still
+runs, then belongs to no transaction.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class JobSessions:
     """Opens the sessions of a run.
 
     Args:
-        database: where the jobs are.
-        on_failed_action: told of errors of actions after a commit.
+        database: the database of the jobs.
+        on_failed_action: called with errors of actions after a commit.
 
     Attributes:
-        shared: in which jobs are claimed and loaded. Jobs that a source finds in its own way work in it as well:
-            nobody else knows what their objects are.
+        shared: the session in which jobs are claimed and loaded. Jobs from a custom ``iterReady`` also work in
+            it, because the owner of their objects is unknown.
     """
 
     def __init__(self, database: TransactionSource, on_failed_action: Callable[[BaseException], None]) -> None:
@@ -42,7 +42,7 @@ class JobSessions:
         self._current = self.shared
 
     def attempt(self) -> Fenced | None:
-        """Return the attempt that runs, or None between attempts."""
+        """Return the running attempt, or None between attempts."""
         attempt: Fenced | None = self._current.info.get(ATTEMPT)
         return attempt
 
@@ -54,11 +54,11 @@ class JobSessions:
             return
         session = self._current = self._open()
         session.own(f"{claimed.job.class_name} (ID {claimed.claim.id})")
-        rows = claimed.job.rows()  # held to the end: the session itself holds them weakly
+        rows = claimed.job.rows()  # held to the end: the session has only weak references
         try:
             if claimed.objects is Objects.OWN:
                 session.add_all(rows)
-                session.commit()  # nothing is asked of the database; the job begins with no transaction open
+                session.commit()  # sends nothing to the database; the job begins with no open transaction
             yield session
         finally:
             self._current = self.shared
@@ -71,16 +71,16 @@ class JobSessions:
 
 
 class RunContext(NamedTuple):
-    """What a run works with.
+    """The working context of a run.
 
     Attributes:
-        database: where the jobs are.
-        source: whose jobs they are.
+        database: the database of the jobs.
+        source: the source of the jobs.
         around_job: returns the application's context manager, which is entered around a job.
-        logger: of the script.
-        sessions: of the jobs.
-        statements: what was asked of the database in them.
-        keeper: looks after the job that runs, and hears signals.
+        logger: the script's logger.
+        sessions: opens the sessions of the jobs.
+        statements: the statements that were sent in those sessions.
+        keeper: looks after the running job, and receives signals.
     """
 
     database: TransactionSource
@@ -107,9 +107,9 @@ def run_context(
 
     Args:
         database, source, around_job, logger: see `RunContext`.
-        backlog: what is claimed and not started.
+        backlog: claimed jobs that have not started.
         grace_seconds: how long a job may go on after SIGTERM.
-        on_failed_action: told of errors of actions after a commit.
+        on_failed_action: called with errors of actions after a commit.
     """
     sessions = JobSessions(database, on_failed_action)
     with (
@@ -125,6 +125,6 @@ def run_context(
 
 
 def clear_frames(error: BaseException) -> None:
-    """Let go of what the frames of an error's traceback hold; the traceback's text stays as it is."""
+    """Clear the frames of an error's traceback, and so release their variables; the traceback's text stays."""
     for link in causes_of(error):
         traceback.clear_frames(link.__traceback__)

@@ -1,6 +1,6 @@
-"""One claimed job, from its beginning to what became of it.
+"""One claimed job, from its start to its recorded outcome.
 
-Run and commit; where that did not succeed: clean up, report, write, tell.
+Run and commit; after a failure: clean up, report, write, notify.
 """
 
 from __future__ import annotations
@@ -28,19 +28,20 @@ from jobcron.runner.attempt import Attempt, Commit
 from jobcron.runner.failure import CLEAN_UP_SECONDS, FailureHandler, has_clean_up
 from jobcron.runner.source_runner import Guard
 
-# Raised between any two instructions, inside the database driver too: the connection cannot be trusted after them.
+# Raised between any two instructions, even inside the database driver: the connection cannot be trusted
+# afterwards.
 RAISED_ANYWHERE = (Interrupted, KeyboardInterrupt, LeaseLost, TimeLimitExceeded)
 
 
 class Executor:
-    """Runs claimed jobs in this process, one at a time, and writes what became of each.
+    """Runs claimed jobs in this process, one at a time, and writes the outcome of each.
 
     Args:
-        context: what the jobs work with.
-        failure: does what follows an attempt that did not succeed.
-        guard: what else watches over the jobs.
-        crash_limit: a job whose process died so often has failed, and is not run.
-        forget: called when what was loaded in the context's session has left it.
+        context: the working context of the jobs.
+        failure: handles attempts that did not succeed.
+        guard: accompanies the jobs.
+        crash_limit: a job whose process died this often fails without being run.
+        forget: called when the loaded objects have left the context's session.
     """
 
     def __init__(
@@ -59,16 +60,16 @@ class Executor:
         self._forget = forget
 
     def execute(self, attempt: Attempt) -> Outcome:
-        """Run a job, write what became of it, and tell of it.
+        """Run a job, write its outcome, and report it.
 
         Raises:
-            DatabaseUnavailable: the database went away for good; the lease decides.
+            DatabaseUnavailable: the database is gone for good; the lease decides.
         """
         self._begin(attempt)
         ended = self._run_and_commit(attempt)
         if isinstance(ended.outcome, Completed):
             if attempt.interrupted is not None:
-                self._drop_connection(attempt)  # the keeper's word came too late, and must not hit the next job
+                self._drop_connection(attempt)  # the keeper's signal is late, and must not hit the next job
             return ended.outcome
         self._clean_up(attempt, ended.outcome)
         return self._failure.conclude(attempt, ended)
@@ -77,14 +78,14 @@ class Executor:
         """Open the fence for the job's transactions."""
         session = attempt.session
         if session.in_transaction():
-            session.rollback()  # it began for nobody, and no fence would watch it
+            session.rollback()  # it began outside any attempt, and no fence would watch it
         session.info[ATTEMPT] = attempt
         self._context.statements.clear()
         attempt.job.attach(attempt)
         self._context.logger.debug("Running %s in status Running", attempt.name)
 
     def _run_and_commit(self, attempt: Attempt) -> Ended:
-        """Run the job and commit its work; whatever is raised becomes an outcome, and the work is undone."""
+        """Run the job and commit its work; turn any error into an outcome, and undo the work."""
         crashes = attempt.counts.crashes
         try:
             if crashes >= self._crash_limit:
@@ -95,14 +96,14 @@ class Executor:
             cause = _cause(attempt, raised)
             self._undo(attempt, raised, cause)
             if self._is_committed(attempt):
-                self._failure.action_failed(cause)  # of what listens to commits: the commit stands
+                self._failure.action_failed(cause)  # raised by a listener to commits: the commit stands
                 return Ended(Completed())
             return self._judge(attempt, cause)
         finally:
             attempt.session.info[ATTEMPT] = None
 
     def _run(self, attempt: Attempt) -> None:
-        """Run the job, to the last of its statements; it is committed next."""
+        """Run the job and flush its last changes; the commit follows."""
         keeper, guard = self._context.keeper, self._guard
         if keeper.is_stopping:
             raise Interrupted("the run was stopped before the job began")
@@ -110,30 +111,30 @@ class Executor:
         with keeper.watching(attempt), guard.around(attempt.job), use_session(attempt.session):
             with self._context.around_job():
                 attempt.run()
-            attempt.session.flush()  # what it has left to be written is its work too
+            attempt.session.flush()  # unflushed changes are part of its work
         if attempt.interrupted is not None:
             raise attempt.interrupted  # the job swallowed it
         guard.job_returned(cleans_up=False)
 
     def _is_committed(self, attempt: Attempt) -> bool:
-        """Tell whether the work of a job that raised is committed all the same."""
+        """Return whether the work of a job that raised was committed nevertheless."""
         if attempt.commit is Commit.NOT_TRIED or settled(self._database, attempt.claim) is not JobStatus.COMPLETED:
             return False
         attempt.outcome_is_written()
         return True
 
     def _judge(self, attempt: Attempt, cause: BaseException) -> Ended:
-        """Return what the error that ended an attempt means, with its text."""
+        """Return the outcome for the error that ended an attempt, with the error's text."""
         try:
             return self._failure.ended(self._outcome(cause, attempt))
-        except BaseException as error:  # what the class says of its errors makes no sense
+        except BaseException as error:  # the class declares its error types wrongly
             return self._failure.ended(Failed(error))
         finally:
-            with suppress(DBAPIError):  # it may have looked at its rows, and would hold SQLite's only lock
+            with suppress(DBAPIError):  # it may have read its rows, and would hold SQLite's only lock
                 attempt.session.rollback()
 
     def _undo(self, attempt: Attempt, *errors: BaseException) -> None:
-        """Roll back what the job did, and leave the session fit for the next one."""
+        """Roll back the job's work, and leave the session ready for the next job."""
         session = attempt.session
         attempt.failed(self._context.statements.entries())
         session.info[ATTEMPT] = None
@@ -143,39 +144,39 @@ class Executor:
             try:
                 session.rollback()
             except Exception:
-                pass  # the connection is gone as well, or another who has joined the transaction cannot undo
+                pass  # the connection is gone as well, or another participant of the transaction cannot undo
             else:
                 return
         for error in errors:
-            clear_frames(error)  # a connection that was just being opened is known to nobody else
+            clear_frames(error)  # only the traceback refers to a connection that was being opened
         self._drop_connection(attempt)
-        with suppress(Exception):  # for what is told of it; without, less is told
+        with suppress(Exception):  # needed only for the report, which says less without it
             jobs = self._context.source.load(session, [attempt.claim.id])
             attempt.loaded_again(jobs[attempt.claim.id], session)
             session.commit()
 
     def _drop_connection(self, attempt: Attempt) -> None:
-        """Close the connection of the session, and let go of all that was loaded in it."""
+        """Close the session's connection, and drop everything loaded in it."""
         attempt.session.invalidate()
-        self._database.close()  # where no transaction was open, the connection is in the pool again
+        self._database.close()  # if no transaction was open, the connection is in the pool again
         self._forget()
 
     def _outcome(self, error: BaseException, attempt: Attempt) -> Outcome:
         is_stopped = any(isinstance(e, Interrupted | KeyboardInterrupt) for e in members_of(error))
         if is_stopped and not self._may_be_stopped():
-            return Failed(error)  # the job raised it
+            return Failed(error)  # raised by the job itself
         interruptions = 0
         if interruption_of(error) is not None:
             interruptions = self._interruptions_of(attempt.claim)
         return outcome_of(error, attempt.job, attempt.counts, interruptions)
 
     def _may_be_stopped(self) -> bool:
-        """Tell whether a signal asked the run to stop; where no keeper hears signals, one may have."""
+        """Return whether a signal asked the run to stop; without a keeper to receive signals, assume so."""
         keeper = self._context.keeper
         return (keeper.is_stopping or not keeper.hears_signals) and self._guard.confirms_stop()
 
     def _interruptions_of(self, claim: Claim) -> int:
-        """Return how many deadlocks and the like there were in a row."""
+        """Return how many deadlocks and similar interruptions there were in a row."""
         mine = Event.job_id == claim.id
         others = select(func.coalesce(func.max(Event.id), 0)).where(mine, Event.kind != EventKind.INTERRUPTED)
         count = select(func.count()).where(
@@ -197,18 +198,18 @@ class Executor:
             attempt.clock.limit_to(attempt.clock.time_limit or CLEAN_UP_SECONDS)
             with self._context.keeper.watching(attempt), self._guard.around(attempt.job):
                 self._failure.clean_up(attempt, outcome)
-        except BaseException as error:  # an interruption; or a limit that makes no sense
-            text = "%s did not do what it does after a failure: %s"
+        except BaseException as error:  # an interruption; or an invalid time limit
+            text = "The failure hook of %s did not complete: %s"
             self._context.logger.warning(text, attempt.name, error)
         if attempt.interrupted is not None:
             self._drop_connection(attempt)
 
 
 def _cause(attempt: Attempt, raised: BaseException) -> BaseException:
-    """Return what ended an attempt: not always what was raised at last.
+    """Return the error that ended an attempt, which is not always the last one raised.
 
-    A statement that the keeper stopped raises the driver's error, and a job's own cleaning up may raise any; after
-    a trouble that the job swallowed, all that it does raises that the transaction has failed.
+    A statement that the keeper stopped raises the driver's error, and a job's own clean-up may raise any.
+    After an interruption that the job swallowed, every statement raises because the transaction has failed.
     """
     if attempt.interrupted is None and attempt.trouble is not None and follows_trouble(raised):
         return attempt.trouble

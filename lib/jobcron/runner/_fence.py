@@ -1,4 +1,4 @@
-"""The fence: no commit of an attempt that lost its lease."""
+"""The fence: an attempt that has lost its lease commits nothing."""
 
 from __future__ import annotations
 
@@ -17,44 +17,45 @@ from jobcron.jobs.lease import Claim, lost
 
 
 class Fenced(Protocol):
-    """What the fence knows of an attempt."""
+    """An attempt, as the fence sees it."""
 
     @property
     def claim(self) -> Claim:
-        """What it holds."""
+        """The attempt's claim."""
 
     @property
     def parameters(self) -> dict[str, object]:
         """The parameters of every fenced statement."""
 
     def needs_fence(self, connection: Connection) -> bool:
-        """Tell whether a COMMIT on this connection commits the job's work, and is not fenced already."""
+        """Return whether a COMMIT on this connection commits the job's work and is not yet fenced."""
 
     def transaction_began(self, connection: Connection) -> None:
-        """Note the connection of the job's transaction."""
+        """Record the connection of the job's transaction."""
 
     def transaction_failed(self, connection: Connection | None, error: BaseException) -> None:
-        """Note the first trouble of the database in the job's transaction."""
+        """Record the first trouble of the database in the job's transaction."""
 
 
 @contextmanager
 def fenced(database: TransactionSource, current: Callable[[], Fenced | None]) -> Iterator[None]:
-    """Refuse every COMMIT of a job's work once the job is not ours, inside the block.
+    """Refuse every COMMIT of a job's work, inside the block, once the job is no longer ours.
 
-    Every COMMIT that SQLAlchemy sends on the connection of its session passes the fence, the session's own or not,
-    from the job's first statement in the transaction on: a job begins with no transaction open. One that is
-    sent as raw SQL passes none; the end of a savepoint needs none, nothing is committed by it. In a test's own
-    transaction nothing is committed at all.
+    Every COMMIT that SQLAlchemy sends on the connection of the job's session passes the fence, the session's
+    own or not, from the job's first statement in the transaction on: a job begins with no open transaction. A
+    COMMIT sent as raw SQL does not pass it. The end of a savepoint needs no fence, because it commits nothing.
+    In a test's own transaction nothing is committed at all.
 
     Args:
-        database: in whose sessions jobs work.
-        current: returns the attempt that runs, or None between attempts.
+        database: the database in whose sessions jobs work.
+        current: returns the running attempt, or None between attempts.
     """
     engine, session_class = database.engine, database.session_class
 
     def check(connection: Connection) -> None:
         attempt = current()
         # After COMPLETED, which was fenced itself, the row is no longer RUNNING.
+        # why: decisions 2026-11-25, the fence is passed by the connection's commits
         if attempt is not None and attempt.needs_fence(connection):
             _pass_or_roll_back(connection, attempt)
 
@@ -77,7 +78,7 @@ def fenced(database: TransactionSource, current: Callable[[], Fenced | None]) ->
 
 def _note_connection(session: Session, transaction: object, connection: Connection) -> None:
     attempt: Fenced | None = session.info.get(ATTEMPT)
-    # A job may lead the session to another database.
+    # A job may bind the session to another database.
     if attempt is not None and connection.engine.pool is session.get_bind().engine.pool:
         attempt.transaction_began(connection)
 
@@ -86,17 +87,17 @@ def _pass_or_roll_back(connection: Connection, attempt: Fenced) -> None:
     try:
         check_fence(connection, attempt)
     except BaseException:
-        # SQLAlchemy takes a transaction whose commit event raises for over, and rolls nothing back.
+        # If its commit event raises, SQLAlchemy considers the transaction over, and rolls nothing back.
         with suppress(Exception):
             connection.connection.rollback()
         raise
 
 
 def check_fence(connection: Connection, attempt: Fenced) -> None:
-    """Lock the job's row, which has to be ours still.
+    """Lock the job's row, which must still be ours.
 
     Raises:
-        LeaseLost: it is not.
+        LeaseLost: it is no longer ours.
     """
     if execute(connection, "fence", attempt.parameters).first() is None:
         raise lost(attempt.claim)

@@ -1,8 +1,9 @@
-"""The keeper: two threads with a connection of their own that look after the job that runs.
+"""The keeper: two threads, with a separate connection, that look after the running job.
 
-One interrupts a job that lost its lease, passed its time limit, or outlived the grace after SIGTERM: it never
-waits for the database. The other renews the lease, writes the progress, and gives back claimed jobs that wait
-behind a slow one. Its connection is opened only when there is something to write: short jobs never pay for it.
+One interrupts a job that lost its lease, exceeded its time limit, or outlived the grace after SIGTERM; it never
+waits for the database. The other renews the lease, writes the progress, and releases claimed jobs that wait
+behind a slow one. The connection is opened only when there is something to write, so short jobs never pay for
+it.
 """
 
 from __future__ import annotations
@@ -27,26 +28,26 @@ from jobcron.runner.attempt import Attempt, renew
 from jobcron.runner.signals import Interruptions
 
 GIVE_BACK_SECONDS = 5.0
-"""A job that runs longer than this is slow: what was claimed behind it goes back to the queue."""
+"""A job that runs longer than this many seconds is slow: the jobs claimed behind it are released."""
 
 POLL_SECONDS = 1.0
-"""How exact the keeper is."""
+"""The keeper's precision in seconds."""
 
 
 INTERRUPT_AGAIN_SECONDS = 5.0
-"""How long an interrupted job has for its own cleaning up."""
+"""Seconds that an interrupted job has for its own clean-up."""
 
 CLOSE = b"\0"
 
 STOP_SECONDS = 5.0
-"""How long the end of a run waits for a keeper that hangs in the database."""
+"""Seconds that the end of a run waits for a keeper that hangs in the database."""
 
 
 class NoKeeper:
-    """Stands for a keeper where none can work: in a transaction of a test's own, which no other connection sees.
+    """Stand-in for a keeper in a test's own transaction, which no other connection can see.
 
     Attributes:
-        hears_signals: whether signals come to it; else one may have asked the run to stop, unheard.
+        hears_signals: whether it receives signals; if not, one may have asked the run to stop, unheard.
         is_stopping: whether the run was asked to stop.
         from_keyboard: whether somebody pressed Ctrl-C.
     """
@@ -66,16 +67,17 @@ class NoKeeper:
         yield
 
 
+# why: decisions 2026-11-25, the keeper is two threads
 class Keeper:
-    """Looks after one job after the other, until it is stopped.
+    """Looks after one job at a time, until it is stopped.
 
-    Attributes: as of `NoKeeper`.
+    Attributes: as for `NoKeeper`.
 
     Args:
-        open_database: opens the keeper's own connection, when it is first needed.
-        backlog: what is claimed and not started.
+        open_database: opens the keeper's own connection when it is first needed.
+        backlog: claimed jobs that have not started.
         grace_seconds: how long a job may go on after SIGTERM.
-        logger: told of renewals that did not go through.
+        logger: logs renewals that failed.
     """
 
     def __init__(
@@ -120,18 +122,18 @@ class Keeper:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Hear signals, and look after what is watched, inside the block."""
+        """Receive signals and look after the watched job, inside the block."""
         for thread in self._threads:
             thread.start()
         try:
             with self._interruptions:
                 yield
         finally:
-            self._stop()  # after the signals were given back: until then they are written to its pipe
+            self._stop()  # after the handlers are restored: until then, signals are written to its pipe
 
     @contextmanager
     def watching(self, attempt: Attempt) -> Iterator[None]:
-        """Look after an attempt, and interrupt it where that is due, inside the block."""
+        """Look after an attempt inside the block, and interrupt it when necessary."""
         self._attempt = attempt
         try:
             with self._interruptions.running(attempt):
@@ -164,7 +166,7 @@ class Keeper:
             self._turn.set()
 
     def _write(self) -> None:
-        """Do what is to be done in the database: whoever keeps the limits never waits for that."""
+        """Do the work in the database; the other thread, which enforces the limits, never waits for it."""
         written: Attempt | None = None
         while self._turn.wait() and not self._is_over:
             self._turn.clear()
@@ -181,13 +183,13 @@ class Keeper:
                 self._logger.log(level, "Job %s could not be looked after now: %s", attempt.claim.id, error)
 
     def _read_mail(self, seconds: float) -> bool:
-        """Wait for signals at most so long, and note those that ask to stop; False: the keeper's work is over."""
+        """Wait up to `seconds` for signals, and record those that ask to stop; False: the keeper must end."""
         if not select.select([self._mailbox], [], [], seconds)[0]:
             return True
         letters = os.read(self._mailbox, 1000)
         for letter in letters:
             if letter in (signal.SIGTERM, signal.SIGINT):
-                # The second one does not wait for the grace.
+                # A second signal does not wait for the grace.
                 grace = 0.0 if self._stop_at is not None else self._grace_seconds
                 self._stop_at = time.monotonic() + grace
         return CLOSE not in letters
@@ -211,7 +213,7 @@ class Keeper:
             give_back(self._connected(), self._backlog, 1, lambda: self._attempt is attempt)
 
     def _tell_stopping(self, attempt: Attempt) -> None:
-        """Write to a job's history that its process was asked to end, where its class wants that."""
+        """Record in a job's history that its process was asked to stop, if its class asks for this."""
         if attempt.job.tells_stopping:
             with self._connected().begin() as connection:
                 record(connection, attempt.claim, EventKind.STOPPING, None)
@@ -225,11 +227,11 @@ class Keeper:
             self._lost = attempt
 
     def _interrupt(self, attempt: Attempt, error: BaseException) -> None:
-        """Raise `error` in the job; again only after a while, for one that swallows it."""
+        """Raise `error` in the job; raise it again only after a while, in case the job swallowed it."""
         now = time.monotonic()
         if now < self._interrupt_at:
             return
-        attempt.clock.interrupt(error)  # before the signal: whoever meets its effects finds the cause
+        attempt.clock.interrupt(error)  # before the signal: whoever sees its effects finds the cause
         if not self._interruptions.post(attempt, error):
             attempt.clock.withdraw(error)
         else:

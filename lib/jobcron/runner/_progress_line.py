@@ -1,4 +1,4 @@
-"""How far a long run is, in one line that is written over: for a person at a terminal, never for cron."""
+"""The progress of a long run, in one line that is overwritten: for a person at a terminal, never for cron."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ INTERVAL_SECONDS = 1.0
 
 
 class Progress:
-    """Shows how many jobs were run, about once a second; the first time after a second.
+    """Shows the number of jobs run, about once a second; the first time after one second.
 
     Args:
-        handler: writes to the terminal; None: nobody looks.
+        handler: writes to the terminal; None: show nothing.
     """
 
     def __init__(self, handler: StandardError | None) -> None:
@@ -22,7 +22,7 @@ class Progress:
         self._began = self._shown = time.monotonic()
 
     def show(self, completed: int, incomplete: int) -> None:
-        """Show the counts, if it is time."""
+        """Show the counts, if a second has passed."""
         now = time.monotonic()
         if self._handler is None or now < self._shown + INTERVAL_SECONDS:
             return
@@ -31,13 +31,13 @@ class Progress:
         self._handler.show_status(f"{completed} jobs completed, {incomplete} did not, {rate:.1f} a second")
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Erase the line."""
         if self._handler is not None:
             self._handler.show_status("")
 
 
 def terminal_progress() -> Progress:
-    """Return what shows the progress of this process: on the terminal to which its log goes, if it does."""
+    """Return the progress line of this process: on the terminal to which it logs, if it does."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, StandardError) and handler.level <= logging.INFO and handler.is_terminal():
             return Progress(handler)

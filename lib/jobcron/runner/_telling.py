@@ -1,4 +1,4 @@
-"""Tell of an attempt that did not succeed: the OOPS, the log, the mail."""
+"""Report an attempt that did not succeed: the OOPS, the log, the mail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Variables = list[tuple[str, object]]
 
 
 class Ended(NamedTuple):
-    """How an attempt ended, and the text of the error that ended it, if one did."""
+    """How an attempt ended, with the text of its error, if any."""
 
     outcome: Outcome
     text: ErrorText | None = None
@@ -38,8 +38,8 @@ class Report(NamedTuple):
     """A report that was made.
 
     Attributes:
-        content: the report; its ``id`` is None where a filter dropped it.
-        unpublished: where no publisher took it, its whole text, which then belongs on the job's history.
+        content: the report; its ``id`` is None if a filter dropped it.
+        unpublished: the report's whole text if no publisher took it; it then belongs in the job's history.
     """
 
     content: dict[str, Any]
@@ -47,7 +47,7 @@ class Report(NamedTuple):
 
     @property
     def id(self) -> str | None:
-        """The report's id, or None where a filter dropped the report."""
+        """The report's id, or None if a filter dropped the report."""
         oops_id: str | None = self.content["id"]
         return oops_id
 
@@ -57,10 +57,10 @@ class Reporter:
 
     Args:
         utility: makes and publishes reports.
-        logger: of the script.
+        logger: the script's logger.
 
     Attributes:
-        oops_ids: the reports made.
+        oops_ids: the ids of the reports made.
     """
 
     def __init__(self, utility: ErrorUtility, logger: logging.Logger) -> None:
@@ -69,11 +69,11 @@ class Reporter:
         self.oops_ids: list[str] = []
 
     def text_of(self, error: BaseException) -> ErrorText:
-        """Return what may be said of an error."""
+        """Return the printable text of an error, without secrets."""
         return ErrorText.of(error, self.utility.redactor)
 
     def publish(self, attempt: Attempt, error: BaseException, variables: Variables) -> Report:
-        """Publish the report of a failed attempt; one that no publisher takes goes to standard error."""
+        """Publish the report of a failed attempt; if no publisher takes it, write it to standard error."""
         oops_id = job_oops_id(self.utility.prefix, attempt.claim, attempt.facts.uuid)
         report = self._report_of(attempt, error, oops_id, variables)
         try:
@@ -91,7 +91,7 @@ class Reporter:
     def _report_of(
         self, attempt: Attempt, error: BaseException, oops_id: str, variables: Variables
     ) -> dict[str, Any]:
-        """Return a report, with less in it where what the job or the application adds cannot be had."""
+        """Make a report; leave out whatever the job or the application fails to add."""
         make = self.utility.make_report
         more: dict[str, Any] = {"duration": round(attempt.clock.elapsed, 3), "timeline": attempt.statements}
         try:
@@ -132,7 +132,7 @@ class Reporter:
                 self.logger.info("%s: %s: %s.", job, outcome.kind, outcome.detail)
 
     def tell_people(self, attempt: Attempt, outcome: Outcome, report: Report | None) -> None:
-        """Call the job's own methods, which mail whom it names.
+        """Call the job's notification methods, which send mail to the people that the job names.
 
         Raises:
             Exception: whatever the job raises.
@@ -143,9 +143,9 @@ class Reporter:
             attempt.job.notify_oops(report.content)
 
     def tell_nobody_told(self, attempt: Attempt, failure: BaseException, reason: str | None) -> None:
-        """Log that people could not be told; with a traceback, unless it was the database's trouble (`reason`)."""
+        """Log that people could not be notified, with a traceback unless the database caused it (`reason`)."""
         said = self.text_of(failure)
-        if isinstance(failure, UserMistake):  # which says all there is
+        if isinstance(failure, UserMistake):  # its message is complete
             reason = said.line
         extra = {"oops_id": None} if reason else {}
         text = f" {reason}" if reason else f"\n{said.traceback}"
@@ -155,7 +155,7 @@ class Reporter:
 def job_oops_id(prefix: str, claim: Claim, job_uuid: object) -> str:
     """Return the id of the report of one attempt at one job.
 
-    It follows from the attempt, so that a report is never made twice; the beginning of the job's uuid keeps
-    databases apart that share a directory and a prefix.
+    The id follows from the attempt, so a report is never made twice. The start of the job's UUID tells apart
+    databases that share a directory and a prefix.
     """
     return f"OOPS-{prefix}{claim.id}-{claim.token}-{str(job_uuid)[:8]}"

@@ -1,4 +1,4 @@
-"""How long a run may go on: the ``max_runtime`` of a section, and how long its jobs take."""
+"""The time budget of a run: the ``max_runtime`` of a section, and the typical duration of its jobs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import time
 from jobcron.queue.type_feed import smoothed
 
 
+# why: decisions 2026-11-24, `max_runtime` judges by run rows
 class Runtime:
-    """What is left of a run's time.
+    """The time that a run has left.
 
-    The first job is always started: a section whose jobs take longer than its `max_runtime` gets on all the same.
+    The first job always starts, so a section whose jobs take longer than its `max_runtime` still makes
+    progress.
 
     Args:
-        max_runtime: in seconds; None: for ever.
-        typical_seconds: how long a job took in earlier runs; None: nobody knows.
+        max_runtime: in seconds; None: unlimited.
+        typical_seconds: how long a job took in earlier runs; None: unknown.
     """
 
     def __init__(self, max_runtime: float | None, typical_seconds: float | None = None) -> None:
@@ -25,23 +27,23 @@ class Runtime:
         self._is_first = True
 
     def took(self, seconds: float) -> None:
-        """Learn how long a job took."""
+        """Note how long a job took, in seconds."""
         self._typical = smoothed(self._typical, seconds)
 
     @property
     def elapsed(self) -> float:
-        """How long the run has gone on, in seconds."""
+        """How long the run has lasted, in seconds."""
         return time.monotonic() - self._began
 
     def may_start(self) -> bool:
-        """Tell whether one more job may start: the first, or one that, as long as they are, will end in time."""
+        """Return whether one more job may start: the first, or one that should end in time if it is typical."""
         is_first, self._is_first = self._is_first, False
         if is_first or self.max_runtime is None or self._typical is None:
             return True
         return self.elapsed + self._typical <= self.max_runtime
 
     def tell(self, logger: logging.Logger) -> None:
-        """Log why nothing more is started."""
+        """Log why no more jobs are started."""
         logger.info(
             "Another job may not end within max_runtime, %g seconds, of which %.1f are over: what is left "
             "waits for the next run.",

@@ -1,4 +1,4 @@
-"""What a job asked of its database, for its OOPS report: statements and their times, never their parameters."""
+"""A job's statements and their times, for its OOPS report; never their parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Timeline:
     """The last statements of one engine since `clear`.
 
     Args:
-        engine: whose statements are noted; None: none are.
+        engine: the engine whose statements are recorded; None: none are.
     """
 
     def __init__(self, engine: Engine | None) -> None:
@@ -28,21 +28,21 @@ class Timeline:
             event.listen(engine, "after_cursor_execute", self._after)
 
     def close(self) -> None:
-        """Note nothing more."""
+        """Stop recording."""
         if self._engine is not None:
             event.remove(self._engine, "before_cursor_execute", self._before)
             event.remove(self._engine, "after_cursor_execute", self._after)
             self._engine = None
 
     def clear(self) -> None:
-        """Begin anew: times count from now."""
+        """Start again: times count from now."""
         self._statements.clear()
         self._open = None
         self._origin = time.monotonic()
 
     def entries(self) -> list[tuple[int, int, str, str]]:
-        """Return (start, stop, category, detail), times in milliseconds, as python-oops has them."""
-        self._end_statement()  # one that failed, which nothing tells us of
+        """Return (start, stop, category, detail) tuples, times in milliseconds, in python-oops' format."""
+        self._end_statement()  # a statement that failed causes no event
         return [
             (
                 round((begun - self._origin) * 1000),

@@ -1,4 +1,4 @@
-"""The application: the module that registers its job classes, and where its sources are found."""
+"""The application: the module that registers its job classes, and the home of its sources."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Application:
     """The application, imported.
 
     Args:
-        around_job: called at once, for what it registers; where it returns a context manager it is called again
-            for each job, and that is entered around the job. None: nothing is around a job.
+        around_job: called at once, so that it can register things. If it returns a context manager, it is
+            called again for each job, and the result is entered around the job. None: nothing is entered.
     """
 
     def __init__(self, around_job: Callable[[], Any] | None = None) -> None:
@@ -41,10 +41,11 @@ def load_application(settings: Settings) -> Application:
     """Import the application that the configuration names, with the tasks and functions that sections name.
 
     Args:
-        settings: the instance's; the caller has presented them (`presented`), for modules that ask for them.
+        settings: the instance's settings; the caller has presented them (`presented`) for modules that read
+            them.
 
     Raises:
-        ConfigurationError: something cannot be imported; see `find_named`.
+        ConfigurationError: an import failed; see `find_named`.
     """
     application = _loaded(settings)
     if any(section.tasks is not None for section in settings.sections.values()):
@@ -76,7 +77,7 @@ def session_class_of(settings: Settings) -> type[Session]:
     """Return the class of the sessions in which jobs run.
 
     Raises:
-        ConfigurationError: what it needs is not installed.
+        ConfigurationError: a package that it needs is not installed.
     """
     if settings.transactions != "zope":
         return Session

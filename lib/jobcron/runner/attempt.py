@@ -31,15 +31,15 @@ COPY_STATUS = 70
 
 @dataclass(frozen=True)
 class Facts:
-    """What does not change while a job runs. Plain values: the row's own are gone after a rollback.
+    """The constant facts of an attempt, as plain values: a rollback empties the row.
 
     Attributes:
         claim: the job's number and our lease token.
-        uuid: the job's.
+        uuid: the job's UUID.
         class_name: the name of the job's class.
-        waited: seconds that the job was ready before it was claimed; None where nobody knows.
+        waited: how many seconds the job was ready before it was claimed; None: unknown.
         lease_seconds: how long each renewal lasts.
-        process: the number of the process that made the attempt.
+        process: the id of the process that made the attempt.
     """
 
     claim: Claim
@@ -51,40 +51,40 @@ class Facts:
 
     @property
     def name(self) -> str:
-        """What logs call the job."""
+        """The job's name in logs."""
         return f"{self.class_name} (ID {self.claim.id})"
 
 
 class Commit(Enum):
-    """How far the COMMIT of a job's work is."""
+    """The state of the COMMIT of a job's work."""
 
     NOT_TRIED = auto()
     UNDER_WAY = auto()
     """The last statement, which was fenced itself, is done: this COMMIT passes no fence."""
     TRIED = auto()
-    """The COMMIT returned, or raised: then the row tells. Any later one passes the fence again."""
+    """The COMMIT returned or raised; now the row is decisive. Any later COMMIT passes the fence again."""
     WRITTEN = auto()
     """The job's outcome is in the database."""
 
 
 class Attempt:
-    """A job while it runs.
+    """A running job.
 
     Args:
-        claimed: the job.
+        claimed: the job, claimed and loaded.
         session: the session in which the job works.
         lease_seconds: how long each renewal lasts.
-        time_limit: seconds that the job may run, or None.
-        must_stop: tells whether the run was asked to stop.
+        time_limit: how many seconds the job may run, or None.
+        must_stop: returns whether the run was asked to stop.
 
     Attributes:
         facts, clock, commit: see the classes.
-        job: what is run.
+        job: the job to run.
         session: the session in which the job works.
-        counts: of attempts, when this one began.
-        must_stop: tells whether the run was asked to stop: a job that can stop in between does.
+        counts: the counts of attempts when this one began.
+        must_stop: returns whether the run was asked to stop, for a job that can stop at intervals.
         trouble: the error with which the database first interrupted the open transaction, or None.
-        statements: what the job asked of the database, where it failed.
+        statements: the statements that the job sent before it failed.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Attempt:
 
     @property
     def name(self) -> str:
-        """What logs call the job."""
+        """The job's name in logs."""
         return self.facts.name
 
     @property
@@ -126,12 +126,12 @@ class Attempt:
 
     @property
     def progress(self) -> int | None:
-        """Per cent done, as the job says."""
+        """Per cent done, as set by the job."""
         return self.clock.progress
 
     @property
     def interrupted(self) -> BaseException | None:
-        """What stopped the job, or None."""
+        """The error that stopped the job, or None."""
         return self.clock.interrupted
 
     @property
@@ -139,13 +139,13 @@ class Attempt:
         """The parameters of every fenced statement."""
         return {"id": self.claim.id, "token": self.claim.token, "progress": self.clock.progress}
 
-    # What the job does.
+    # Actions of the job.
 
     def run(self) -> None:
         """Run the job.
 
-        A copy of this process that the job made by ``os.fork`` and let come back from ``run`` leaves at once: it
-        shares our connection, and would commit the job a second time.
+        If the job forks this process by ``os.fork`` and the copy returns from ``run``, the copy exits at once:
+        it shares our connection, and would commit the job a second time.
         """
         try:
             self.job.run()
@@ -154,70 +154,71 @@ class Attempt:
                 os._exit(COPY_STATUS)
 
     def note_progress(self, percent: int | None) -> None:
-        """Note how far the job is; the keeper writes it."""
+        """Record the job's progress; the keeper writes it."""
         self.clock.progress = percent
 
     def start_counts_afresh(self) -> None:
-        """Count attempts from here on: what the job has committed so far is not done again."""
+        """Count attempts from here on: the work that the job has committed so far is not repeated."""
         self.counts = Counts(max_retries=self.counts.max_retries)
 
     def checkpoint(self) -> None:
-        """Commit what was done, if the job is still ours, and renew the lease in the same transaction.
+        """Commit the work so far, if the job is still ours, and renew the lease in the same transaction.
 
         Raises:
-            LeaseLost: the job is not ours any more; nothing was committed.
+            LeaseLost: the job is no longer ours; nothing was committed.
         """
         self.session.flush()
-        # The fence first: it waits for whoever holds the row, the keeper for one, which a renewal passes over.
+        # The fence first: it waits for a lock on the row, such as the keeper's, while a renewal would skip the
+        # row.
         check_fence(self.session.connection(), self)
         if not _renew(self.session.connection(), self):
             raise lost(self.claim)
         self.session.commit()
         self.clock.renewed()
 
-    # What happens to it.
+    # Events of the attempt.
 
     def transaction_began(self, connection: Connection) -> None:
-        """Note the connection of the job's transaction."""
+        """Record the connection of the job's transaction."""
         self._connection, self.trouble = connection, None
 
     def transaction_failed(self, connection: Connection | None, error: BaseException) -> None:
-        """Note the first trouble of the database in the job's transaction."""
+        """Record the first trouble of the database in the job's transaction."""
         if connection is self._connection and self.trouble is None and interruption_of(error) is not None:
             self.trouble = error
 
     def needs_fence(self, connection: Connection) -> bool:
-        """Tell whether a COMMIT on this connection commits the job's work, and is not fenced already."""
+        """Return whether a COMMIT on this connection commits the job's work and is not yet fenced."""
         return self.commit is not Commit.UNDER_WAY and self._connection is connection
 
     def commit_begins(self) -> None:
-        """Note that the COMMIT of the job's work follows; its last statement was fenced."""
+        """Record that the COMMIT of the job's work follows; its last statement was fenced."""
         self.commit = Commit.UNDER_WAY
 
     def commit_returned(self) -> None:
-        """Note that the COMMIT is over, whatever came of it."""
+        """Record that the COMMIT is over, whatever its result."""
         if self.commit is Commit.UNDER_WAY:
             self.commit = Commit.TRIED
 
     def outcome_is_written(self) -> None:
-        """Note that the job's outcome is in the database."""
+        """Record that the job's outcome is in the database."""
         self.commit = Commit.WRITTEN
 
     def failed(self, statements: list[tuple[int, int, str, str]]) -> None:
-        """Note what the job asked of the database before it failed."""
+        """Record the statements that the job sent before it failed."""
         self.statements = statements
 
     def loaded_again(self, job: RunnableView, session: Session) -> None:
-        """Use these for what follows the job's end: its own are gone."""
+        """Use these objects after the job's end, in place of its own, which are gone."""
         self.job, self.session = job, session
 
     def cancel_statement(self) -> None:
-        """Stop the statement that the job waits for, if it does; called by the keeper, from its own thread.
+        """Cancel the statement that the job is waiting for, if any; called by the keeper, from its own thread.
 
         A signal reaches Python code only when the database driver returns.
         """
         driver = None
-        with suppress(Exception):  # no connection yet, or not any more: then there is nothing to stop
+        with suppress(Exception):  # no connection yet or any more: then there is nothing to cancel
             assert self._connection is not None
             driver = self._connection.connection.driver_connection
         if isinstance(driver, sqlite3.Connection):
@@ -227,14 +228,14 @@ class Attempt:
 
 
 def renew(database: TransactionSource, attempt: Attempt) -> bool:
-    """Renew the lease of a job that runs, and write its progress; return False if the job is not ours any more.
+    """Renew the lease of a running job and write its progress; return False if the job is no longer ours.
 
     Args:
-        database: a connection that may wait a little only.
-        attempt: its clock learns when the next renewal is due.
+        database: with a connection that waits only briefly for locks.
+        attempt: its clock notes when the next renewal is due.
 
     Raises:
-        DBAPIError, DatabaseUnavailable: the renewal did not go through; it is due again soon.
+        DBAPIError, DatabaseUnavailable: the renewal failed; it is retried soon.
     """
     attempt.clock.renewed()
     try:
@@ -246,7 +247,7 @@ def renew(database: TransactionSource, attempt: Attempt) -> bool:
     except Exception:
         attempt.clock.renewal_failed()
         raise
-    attempt.clock.renewal_failed()  # held locked by the job's own transaction: nobody can take it over
+    attempt.clock.renewal_failed()  # locked by the job's own transaction: no other runner can take it over
     return True
 
 
@@ -256,7 +257,7 @@ def _renew(connection: Connection, attempt: Attempt) -> bool:
 
 
 def _waited(row: Job) -> float | None:
-    """Return how long a job was ready, by the database's clock."""
+    """Return how many seconds a job was ready, by the database's clock."""
     if row.date_started is None:
         return None
     return max(0.0, (row.date_started - max(row.date_created, row.scheduled_start)).total_seconds())

@@ -1,7 +1,7 @@
-"""What follows an attempt that did not succeed: clean-up, report, row, log, mail, in this order.
+"""The handling of an attempt that did not succeed: clean-up, report, row, log, mail, in this order.
 
-The report is published before the row says FAILED, so that a row never names a report that is not there; mail
-follows the commit.
+The report is published before the row becomes FAILED, so that a row never names a missing report. Mail follows
+the commit.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from jobcron.runner._telling import Ended, Report, Reporter, Variables
 from jobcron.runner.attempt import Attempt, Commit
 
 CLEAN_UP_SECONDS = 60.0
-"""How long the failure hook of a job without a time limit may take."""
+"""How many seconds the failure hook of a job without a time limit may take."""
 
 
 def has_clean_up(attempt: Attempt, outcome: Outcome) -> bool:
-    """Tell whether a job that ended so has a failure hook to be called."""
+    """Return whether a job with this outcome has a failure hook to call."""
     if outcome.status is not JobStatus.FAILED or isinstance(outcome, PoisonStopped):
         return False
     return attempt.job.failure_hook is not None
 
 
 class FailureHandler:
-    """Does what follows an attempt that did not succeed, once its work is rolled back.
+    """Handles an attempt that did not succeed, once its work is rolled back.
 
     Args:
-        database: where the jobs are.
-        reporter: publishes, logs, and has the job mail.
-        around_job: returns the application's context manager; entered around what the job itself does or tells.
+        database: the database of the jobs.
+        reporter: publishes reports, logs, and calls the job's notification methods.
+        around_job: returns the application's context manager, which is entered around the job's own methods.
     """
 
     def __init__(
@@ -54,18 +54,18 @@ class FailureHandler:
         self._around_job = around_job
 
     def ended(self, outcome: Outcome) -> Ended:
-        """Return an outcome with the text of its error, which is made here and nowhere else."""
+        """Return an outcome with the text of its error, the only place where that text is made."""
         return Ended(outcome, None if outcome.error is None else self._reporter.text_of(outcome.error))
 
     def action_failed(self, error: BaseException) -> None:
-        """Log the error of an action after a commit, which stands."""
+        """Log the error of an action after a commit; the commit stands."""
         self._reporter.tell_failed_action(error)
 
     def clean_up(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Call the job's failure hook in a transaction of its own; its errors are logged and change nothing.
+        """Call the job's failure hook in a separate transaction; its errors are logged and change nothing.
 
         Args:
-            attempt: the one that failed.
+            attempt: the attempt that failed.
             outcome: how it ended.
         """
         hook = attempt.job.failure_hook
@@ -78,7 +78,7 @@ class FailureHandler:
                 hook(outcome.error)
             session.commit()
         except LeaseLost:
-            pass  # the fence of the outcome finds that as well
+            pass  # the fence of the outcome detects this as well
         except BaseException:  # `sys.exit` as well: it ends neither job nor run
             text = "%s could not do what it does after a failure; it has failed all the same"
             self._reporter.logger.exception(text, attempt.name)
@@ -87,13 +87,14 @@ class FailureHandler:
             _roll_back(attempt)
 
     def conclude(self, attempt: Attempt, ended: Ended) -> Outcome:
-        """Report, write and tell how an attempt ended.
+        """Report, write and log how an attempt ended, and notify people.
 
         Returns:
             The outcome that was written, or Lost.
 
         Raises:
-            DatabaseUnavailable: the database cannot be reached; nothing is told, the lease decides.
+            DatabaseUnavailable: the database cannot be reached; nothing is reported further, and the lease
+                decides.
         """
         if ended.outcome.reported and not still_ours(self._database, attempt.claim):
             ended = ended._replace(outcome=Lost(ended.outcome.error))
@@ -103,13 +104,13 @@ class FailureHandler:
         return written.outcome
 
     def _report(self, attempt: Attempt, ended: Ended) -> Report | None:
-        """Publish the report of an error that nobody handles."""
+        """Publish the report of an unhandled error."""
         if ended.outcome.error is None or not ended.outcome.reported:
             return None
         return self._reporter.publish(attempt, ended.outcome.error, self._variables(attempt))
 
     def _write(self, attempt: Attempt, ended: Ended, report: Report | None) -> Ended:
-        """Write the outcome, unless it is; return what was written, or Lost."""
+        """Write the outcome, unless it is already written; return the written one, or Lost."""
         outcome, text = ended
         if isinstance(outcome, Lost) or attempt.commit is Commit.WRITTEN:
             return ended
@@ -125,13 +126,13 @@ class FailureHandler:
         return ended._replace(outcome=written or Lost(outcome.error))
 
     def _tell(self, attempt: Attempt, written: Ended, report: Report | None) -> None:
-        """Log how the attempt ended, and have the job tell people."""
+        """Log how the attempt ended, and call the job's notification methods."""
         self._reporter.tell_log(attempt, written, None if report is None else report.id)
         if not isinstance(written.outcome, Lost):
             self._tell_people(attempt, written.outcome, report)
 
     def _tell_people(self, attempt: Attempt, outcome: Outcome, report: Report | None) -> None:
-        """Have the job tell people, once more where the database interrupted it; its errors are logged."""
+        """Call the job's notification methods, again if the database interrupted them; log their errors."""
         for is_last in (False, True):
             try:
                 with use_session(attempt.session), self._around_job():
@@ -146,7 +147,7 @@ class FailureHandler:
                 _roll_back(attempt)
 
     def _variables(self, attempt: Attempt) -> Variables:
-        """Return what the job tells of itself, whatever state it is in."""
+        """Return the variables that the job adds to its report, whatever state it is in."""
         known: Variables = [("job_id", attempt.claim.id)]
         effects: Variables = []
         try:
@@ -161,5 +162,5 @@ class FailureHandler:
 
 
 def _roll_back(attempt: Attempt) -> None:
-    with suppress(DBAPIError):  # the connection is gone; the session is closed by it all the same
+    with suppress(DBAPIError):  # the connection is gone; this closes the session all the same
         attempt.session.rollback()

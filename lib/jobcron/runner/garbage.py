@@ -1,7 +1,7 @@
-"""Imports that a process keeps: the search for garbage passes over what they make.
+"""Permanent imports: the garbage collector skips the objects that they create.
 
-SQLAlchemy and an application are a hundred thousand objects, none of which is ever garbage. Python looks through
-them while they come, later, and once more when the process ends: a third of the time of a run with little to do.
+SQLAlchemy and an application create a hundred thousand objects that never become garbage. Python would traverse
+them during the imports, later, and again at exit: a third of the time of a run with little to do.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+# why: decisions 2026-11-26, what a process imports is passed over
 class ImportsForGood:
-    """A context in which things are imported for the life of the process; the search for garbage rests in it.
+    """A context for imports that last for the life of the process; the garbage collector pauses in it.
 
-    It rests by its threshold: whether it is enabled is for the application to say, perhaps while it is imported.
+    It pauses by its threshold. Whether it is enabled is the application's choice, perhaps made while it is
+    imported.
 
     Args:
-        is_ours: whether the process is; in another's nothing happens, for what is garbage by then stays as well.
+        is_ours: whether the process belongs to us. If not, do nothing, because present garbage would stay for
+            ever too.
     """
 
     def __init__(self, is_ours: bool) -> None:

@@ -33,12 +33,12 @@ class JobRunner(SourceRunner):
 
     Args:
         source: the job class, or any object that provides `IJobSource`.
-        database: where the jobs are; an `AmbientDatabase` for tests.
+        database: the database of the jobs; an `AmbientDatabase` for tests.
         application: entered around each job.
-        logger: told of what happens; the root logger by default.
-        limits: what bounds the run.
+        logger: the logger; by default the root logger.
+        limits: the limits of the run.
         errors: makes and publishes the reports.
-        feed: hands out the jobs; by default what suits the source.
+        feed: hands out the jobs; by default the one that suits the source.
         guard: accompanies the jobs.
 
     Attributes:
@@ -62,8 +62,8 @@ class JobRunner(SourceRunner):
         """Run ready jobs until none is left, or the run is stopped by a signal.
 
         Raises:
-            DatabaseUnavailable: the database went away for good; claimed jobs are decided by their leases.
-            KeyboardInterrupt: somebody pressed Ctrl-C; the job that ran was put back, or ended just then.
+            DatabaseUnavailable: the database is gone for good; claimed jobs are decided by their leases.
+            KeyboardInterrupt: somebody pressed Ctrl-C; the running job was put back, or had just ended.
         """
         self._backlog = Backlog()
         with run_context(
@@ -83,15 +83,15 @@ class JobRunner(SourceRunner):
                     self._drain()
             finally:
                 self.progress.close()
-                with suppress(Exception):  # on SQLite what goes back would wait for what it holds
+                with suppress(Exception):  # on SQLite, releasing jobs would wait for the lock that it holds
                     self._context.sessions.shared.rollback()
                 self._give_back()
-        # Only now: until here a signal was noted, from here on it is raised.
+        # Only now: up to here a signal was recorded, from here on it raises.
         if self._context.keeper.from_keyboard:
             raise KeyboardInterrupt
 
     def end(self) -> None:
-        """Start nothing more; what is claimed goes back."""
+        """Start no more jobs, and release the claimed ones."""
         self._is_over = True
 
     def _drain(self) -> None:
@@ -104,12 +104,13 @@ class JobRunner(SourceRunner):
             entry = entry or self._refill()
             if entry is None:
                 if self._backlog.has_returned() or self._backlog:
-                    continue  # what the keeper had in its hands a moment ago may be ready
+                    continue  # a job that the keeper was just releasing may be ready
                 return
             if is_fresh or time.monotonic() < entry.claim.taken + self.lease_seconds / 3:
                 self._run_one(entry)
             else:
-                # The jobs before it took long: it goes back, and is claimed again under a fresh lease.
+                # The jobs before it took long: it is released, and claimed again under a fresh lease.
+                # why: decisions 2026-11-22, a claimed job whose turn comes late
                 self._backlog.extend([entry])
                 if not self._give_back():
                     raise DatabaseUnavailable("claimed jobs could not be given back; they wait for their leases")
@@ -122,7 +123,7 @@ class JobRunner(SourceRunner):
         return entries[0] if entries else None
 
     def _run_one(self, claimed: Claimed) -> None:
-        """Run one claimed job in a session of its own, and count it."""
+        """Run one claimed job in a separate session, and count it."""
         with self._context.sessions.of(claimed) as session:
             if claimed.objects is Objects.UNREAD:
                 claimed = self._load(claimed, session)
@@ -145,7 +146,7 @@ class JobRunner(SourceRunner):
         self._raise_pressed_key(outcome)
 
     def _raise_pressed_key(self, outcome: Outcome) -> None:
-        """End the run for a key that was pressed where no keeper hears it; elsewhere `runAll` does."""
+        """End the run after Ctrl-C if there is no keeper to receive the signal; otherwise `runAll` does."""
         if self._context.keeper.hears_signals or outcome.error is None:
             return
         for error in members_of(outcome.error):
@@ -156,7 +157,7 @@ class JobRunner(SourceRunner):
         """Load a job in the session of its attempt.
 
         Raises:
-            DatabaseUnavailable: the database went away; the job is among those that go back.
+            DatabaseUnavailable: the database is gone; the job is released with the others.
         """
 
         def load() -> Claimed:

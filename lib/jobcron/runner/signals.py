@@ -1,7 +1,7 @@
-"""Signals: handlers that are taken over for a while and given back, and what interrupts a job that runs.
+"""Signals: handlers that are installed for a while and restored, and the interruption of a running job.
 
 Python calls handlers in the main thread, and only between two of its own instructions: not while that thread waits
-in a database driver. A wakeup descriptor hears of each signal at once.
+in a database driver. A wakeup descriptor receives each signal at once.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ if TYPE_CHECKING:
     from jobcron.runner.attempt import Attempt
 
 Handlers = Mapping[signal.Signals, Callable[[int, FrameType | None], object]]
-"""What to call for each signal, as for `signal.signal`."""
+"""The function to call for each signal, as for `signal.signal`."""
 
-# The keeper's own signal: SIGURG is ignored by default, so one that comes late harms nobody; and sharing
-# SIGTERM would lose a real one that comes at the same moment.
+# The keeper's own signal: SIGURG is ignored by default, so a late one is harmless; and sharing
+# SIGTERM would lose a real one that arrives at the same moment.
+# why: decisions 2026-11-22, the keeper interrupts by SIGURG
 KEEPER_SIGNAL = signal.SIGURG
 
 
 class SignalHandlers:
-    """Installs signal handlers, and puts the earlier ones back.
+    """Installs signal handlers, and restores the earlier ones.
 
     Args:
-        handlers: to install; none: nothing is installed.
-        wakeup: a non-blocking file descriptor that gets the number of each signal; None: none does.
+        handlers: the handlers; if empty, nothing is installed.
+        wakeup: a non-blocking file descriptor that receives the number of each signal, or None.
     """
 
     def __init__(self, handlers: Handlers, wakeup: int | None = None) -> None:
@@ -43,7 +44,7 @@ class SignalHandlers:
 
     @property
     def are_installed(self) -> bool:
-        """Whether they are installed now."""
+        """Whether the handlers are installed now."""
         return bool(self._before)
 
     def __enter__(self) -> SignalHandlers:
@@ -57,7 +58,7 @@ class SignalHandlers:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Put back what was there before."""
+        """Restore the earlier handlers."""
         if self._before and self._wakeup is not None:
             signal.set_wakeup_fd(self._wakeup_before)
         for number, handler in self._before.items():
@@ -66,12 +67,12 @@ class SignalHandlers:
         _installed.discard(self)
 
     def install_again(self) -> None:
-        """Install the handlers again, if they are: code in between may have put others in their place."""
+        """Reinstall the handlers, if they are installed: code in between may have replaced them."""
         if self._before:
             self._install()
 
     def _install(self) -> tuple[dict[signal.Signals, Any], int]:
-        """Install the handlers; return the ones before, and the wakeup descriptor before."""
+        """Install the handlers; return the earlier ones, and the earlier wakeup descriptor."""
         before = {number: signal.signal(number, handler) for number, handler in self._handlers.items()}
         if not before or self._wakeup is None:
             return before, -1
@@ -100,16 +101,16 @@ def if_main_thread(handlers: Handlers) -> Handlers:
 
 
 class Interruptions:
-    """Interrupts the job that runs: for a signal from outside, or because the keeper says so.
+    """Interrupts the running job, for a signal from outside or on behalf of the keeper.
 
     It raises an exception in the main thread while `run` is under way, and never while an outcome is written.
 
     Args:
-        wakeup: as of `SignalHandlers`.
+        wakeup: as for `SignalHandlers`.
 
     Attributes:
-        stopping: somebody asked the run to stop; nothing more is claimed.
-        from_keyboard: somebody pressed Ctrl-C.
+        stopping: whether the run was asked to stop; if so, nothing more is claimed.
+        from_keyboard: whether somebody pressed Ctrl-C.
     """
 
     def __init__(self, wakeup: int) -> None:
@@ -131,13 +132,13 @@ class Interruptions:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Give the signals back."""
+        """Restore the signals."""
         self._handlers.__exit__()
 
     @contextmanager
     def running(self, attempt: Attempt) -> Iterator[None]:
         """Allow interruptions of `attempt` inside the block."""
-        self._handlers.install_again()  # a job before it may have had its own, or asyncio's, which leave none
+        self._handlers.install_again()  # an earlier job may have replaced them, or asyncio, which leaves none
         try:
             self._running = attempt
             yield
@@ -148,7 +149,7 @@ class Interruptions:
         """Raise `error` in the thread that runs `attempt`, if it still does; called by the keeper.
 
         Returns:
-            Whether it could be sent.
+            Whether the signal could be sent.
         """
         if not self._handlers.are_installed or self._running is not attempt:
             return False
@@ -159,7 +160,7 @@ class Interruptions:
     def _on_posted(self, number: int, frame: FrameType | None) -> None:
         posted, self._posted = self._posted, None
         if posted is not None and self._running is posted[0]:
-            # The keeper has seen the signal, also where the job has put a handler of its own in the place of ours.
+            # The keeper has seen the signal, even if the job replaced our handler.
             self.stopping |= isinstance(posted[1], Interrupted)
             raise posted[1]
 
@@ -183,12 +184,12 @@ _installed: set[SignalHandlers] = set()
 
 
 def _put_back_in_fork() -> None:
-    """Put all handlers back in a copy of this process: it shares the wakeup descriptor.
+    """Restore all handlers in a forked copy of this process: it shares the wakeup descriptor.
 
-    `multiprocessing`, for instance, ends its processes by signals: one to the copy would stop the run here.
+    For instance, `multiprocessing` ends its processes by signals, and one to the copy would stop the run here.
     """
     for handlers in list(_installed):
         handlers.__exit__()
 
 
-os.register_at_fork(after_in_child=_put_back_in_fork)  # once: nothing that is registered so can be let go of again
+os.register_at_fork(after_in_child=_put_back_in_fork)  # once: a registered function cannot be removed

@@ -1,4 +1,4 @@
-"""What all runners have: what they are given, and what became of their jobs."""
+"""The common base of all runners: their arguments, and the counts of their jobs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from jobcron.runner.failure import FailureHandler
 
 
 class Limits(NamedTuple):
-    """What bounds a run; see ``configs/schema.conf``."""
+    """The limits of a run; see ``configs/schema.conf``."""
 
     batch_size: int = 100
     crash_limit: int = 3
@@ -43,11 +43,11 @@ class Limits(NamedTuple):
 
 
 class JobEnd(NamedTuple):
-    """What became of an attempt.
+    """The end of an attempt.
 
     Attributes:
-        claim: the job's.
-        outcome: as it was written.
+        claim: the job's claim.
+        outcome: the outcome as it was written.
         seconds: how long the attempt took.
         oops_ids: the ids of its reports.
     """
@@ -59,49 +59,49 @@ class JobEnd(NamedTuple):
 
 
 class Guard:
-    """What accompanies the jobs of a run besides its keeper; this one does nothing.
+    """Accompanies the jobs of a run besides its keeper; this base class does nothing.
 
-    The process of isolated jobs has one, and so has ``jobcron runscheduledjobs``.
+    The process of isolated jobs has a guard, and so has ``jobcron runscheduledjobs``.
     """
 
     def run_begins(self) -> None:
-        """The source's own context is entered, and signals are heard."""
+        """Called when the source's own context is entered, and signals are received."""
 
     def job_begins(self) -> None:
-        """An attempt begins."""
+        """Called when an attempt begins."""
 
     def around(self, job: RunnableView) -> AbstractContextManager[object]:
-        """Return the context manager entered around the job's ``run``, and around its failure hook."""
+        """Return the context manager to enter around the job's ``run``, and around its failure hook."""
         return nullcontext()
 
     def job_returned(self, *, cleans_up: bool) -> None:
-        """The job's ``run`` is over.
+        """Called when the job's ``run`` has ended.
 
         Args:
-            cleans_up: whether it has failed, and its failure hook is called next.
+            cleans_up: whether the job has failed and its failure hook is called next.
         """
 
     def confirms_stop(self) -> bool:
-        """Tell whether a signal that came asked the run to stop, and was not sent by the job itself."""
+        """Return whether a signal really asked the run to stop, and was not sent by the job itself."""
         return True
 
     def job_ended(self, end: JobEnd) -> None:
-        """What became of an attempt is written, and told."""
+        """Called when the outcome of an attempt is written and reported."""
 
 
 @implementer(IJobRunner)
 class SourceRunner(ABC):
-    """Runs the ready jobs of one source; see `JobRunner` for what it is given.
+    """Runs the ready jobs of one source; see `JobRunner` for its arguments.
 
     Attributes:
         reporter: makes the reports, logs and mails.
-        failure: does what follows an attempt that did not succeed.
-        observer: told of each job's start and end.
-        source_view: the source, with a default for all that it does not say.
+        failure: handles attempts that did not succeed.
+        observer: notified of each job's start and end.
+        source_view: the source, with a default for every missing attribute.
         lease_seconds: how long a claim lasts.
         feed: hands out the jobs.
-        runtime: what is left of the run's time.
-        progress: shows how far the run is.
+        runtime: the run's remaining time.
+        progress: shows the progress of the run.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class SourceRunner(ABC):
             source: see the class.
             database: see the class.
             logger: see the class.
-            options: as of the class.
+            options: as for the class.
         """
         return cls(source, database, logger=logger, **options)
 
@@ -162,9 +162,9 @@ class SourceRunner(ABC):
         logger: logging.Logger | None = None,
         **options: Any,
     ) -> SourceRunner:
-        """Run the ready jobs of `source`, and return the runner, which says what became of them.
+        """Run the ready jobs of `source`, and return the runner, which has the counts.
 
-        Args: as of `for_source`.
+        Args: as for `for_source`.
         """
         runner = cls.for_source(source, database, logger, **options)
         runner.runAll()
@@ -175,11 +175,11 @@ class SourceRunner(ABC):
         """Run ready jobs until none is left, or the run is stopped by a signal."""
 
     def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
-        """Claim the next jobs; return none if none is ready, or the run was asked to stop.
+        """Claim the next jobs; return none if none is ready, or if the run was asked to stop.
 
         Args:
-            session: where they work.
-            must_stop: tells whether the run was asked to stop.
+            session: the session to load them in.
+            must_stop: returns whether the run was asked to stop.
         """
         failure = "no more jobs could be claimed"
         return retry_in_session(session, failure, lambda: self.feed.take(session, must_stop))
@@ -189,7 +189,7 @@ class SourceRunner(ABC):
         (self.completed if is_completed else self.incomplete)[class_name] += 1
 
     def show_progress(self) -> None:
-        """Show how many jobs have ended, to a person at a terminal."""
+        """Show the number of ended jobs to a person at a terminal."""
         self.progress.show(self.completed.total(), self.incomplete.total())
 
     def _feed_order(self) -> FeedOrder:

@@ -1,5 +1,7 @@
-"""What cron starts: options, lock, control file, the run of a section.
+"""The scripts that cron starts: options, lock, control file, the run of a section.
 
 Doors: `cron_script.CronScript` and `job_script.JobCronScript`; `groups.ProcessJobSources` runs the sections of
-a group in child processes; `prune.PruneJobs` removes what is old. One run of one section is in `_section_run`.
+a group in child processes; `prune.PruneJobs` deletes old rows and reports; `order` describes one run,
+`options` parses arguments, and `control` reads the control file. Inside, `_section_run` runs one section, and
+`_endings` turn an error into a message and an exit status.
 """

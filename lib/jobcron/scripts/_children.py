@@ -1,6 +1,6 @@
-"""Child processes side by side: so many at once, their standard error passed on, signals handed on (LP-17).
+"""Parallel child processes: a limited number at once, standard error passed on, signals passed on (LP-17).
 
-One thread waits for all of them. Signals, the end of a child among them, wake it through a pipe.
+One thread waits for all of them. A signal, such as the end of a child, wakes it through a pipe.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from jobcron.reports.logs import complain
 from jobcron.runner.signals import readable_signals
 
 HANDED_ON = {signal.SIGTERM: signal.SIGTERM, signal.SIGINT: signal.SIGINT, signal.SIGHUP: signal.SIGTERM}
-"""What is handed on for each signal: a run would die of SIGHUP, and its job with it."""
+"""The signal to pass on for each signal: SIGHUP would kill a run, and its job with it."""
 
 MAX_LINE = 1 << 16
-"""A line that is longer is passed on in parts."""
+"""A longer line is passed on in parts, in bytes."""
 
 MAX_READS = 100
-"""So many parts are more than any pipe holds."""
+"""More parts than any pipe holds."""
 
 
 class Start(NamedTuple):
-    """A child that is to be started.
+    """A child to start.
 
     Attributes:
         name: its name.
         command: the program and its arguments.
-        after: not before so many seconds have passed.
+        after: the earliest start, in seconds from now.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Start(NamedTuple):
 class MemberProcess:
     """A running child: the run of one section.
 
-    It has a process group of its own, so that a signal from the keyboard reaches it once: handed on.
+    It has a separate process group, so that a signal from the keyboard reaches it only once, through us.
     """
 
     def __init__(self, start: Start) -> None:
@@ -59,7 +59,7 @@ class MemberProcess:
         self._rest = b""
 
     def pass_on(self) -> bool:
-        """Write the lines that it has finished to our standard error; return whether there may be more."""
+        """Write the child's finished lines to our standard error; return whether there may be more."""
         try:
             read = os.read(self.descriptor, MAX_LINE)
         except BlockingIOError:
@@ -71,7 +71,7 @@ class MemberProcess:
         return bool(read)
 
     def close(self) -> int:
-        """Write what is left, and return the status; a process that it left behind may hold on to the pipe."""
+        """Write the rest, and return the status; a process that the child left may keep the pipe open."""
         for _ in range(MAX_READS):
             if not self.pass_on():
                 break
@@ -82,15 +82,15 @@ class MemberProcess:
 
 
 class Children:
-    """Runs children, `jobs` at once.
+    """Runs children, up to `jobs` at once.
 
     Args:
-        jobs: how many.
+        jobs: the limit.
 
     Attributes:
-        statuses: of those that ended, by name; negative: the signal that ended it.
-        unstartable: why children could not be started, by name.
-        received: the signals that were to be handed on; no child is started after one.
+        statuses: the statuses of ended children, by name; negative: the signal that ended the child.
+        unstartable: the reasons why children could not be started, by name.
+        received: the signals to pass on; no child is started after one.
     """
 
     def __init__(self, jobs: int) -> None:
@@ -103,7 +103,7 @@ class Children:
         self._selector = selectors.DefaultSelector()
 
     def run(self, starts: Sequence[Start]) -> None:
-        """Start the children and wait until all have ended."""
+        """Start the children, and wait until all have ended."""
         waiting = deque(sorted(starts, key=lambda start: start.after))
         began = time.monotonic()
         handlers = dict.fromkeys((*HANDED_ON, signal.SIGCHLD), self._note)
@@ -129,7 +129,7 @@ class Children:
             self._selector.register(child.descriptor, selectors.EVENT_READ)
 
     def _wait(self, wakeup: int, waiting: deque[Start], began: float) -> None:
-        """Wait until a child says something or ends, the next one is due, or a signal comes."""
+        """Wait until a child prints something or ends, the next one is due, or a signal arrives."""
         timeout = None
         if waiting and not self.received and len(self._running) < self._jobs:
             timeout = max(0.0, began + waiting[0].after - time.monotonic())
@@ -139,7 +139,7 @@ class Children:
             if key.fd == wakeup:
                 os.read(wakeup, MAX_LINE)
             elif not self._running[key.fd].pass_on():
-                self._selector.unregister(key.fd)  # it closed its standard error; its end is told by a signal
+                self._selector.unregister(key.fd)  # it closed its standard error; a signal reports its end
 
     def _reap(self) -> None:
         for descriptor, child in list(self._running.items()):

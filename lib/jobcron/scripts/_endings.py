@@ -1,4 +1,4 @@
-"""How a script ends that could not do its work: message, report and exit status (LP-12, LP-16)."""
+"""The end of a script that could not do its work: message, report and exit status (LP-12, LP-16)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jobcron.settings.settings import Settings
 
     class EndingScript(Protocol):
-        """What the end of a script needs of it. Log and settings are made late, and may fail themselves."""
+        """What a script's end needs of it. Log and settings are created late, and may fail themselves."""
 
         lock_held_level: int
 
@@ -39,7 +39,7 @@ def exit_status_of(script: EndingScript, error: Exception | KeyboardInterrupt) -
 
     Args:
         script: the script.
-        error: what ended it.
+        error: the error that ended it.
     """
     if isinstance(error, LockHeld):
         _log(script).log(script.lock_held_level, "%s", error, extra=NO_OOPS)
@@ -58,24 +58,24 @@ def exit_status_of(script: EndingScript, error: Exception | KeyboardInterrupt) -
 
 
 def end_outage(script: EndingScript) -> None:
-    """Log that the database is available again, and forget the outage."""
+    """Log that the database is available again, and clear the outage."""
     since = _outage.end(script.outage_file)
     if since is not None:
         script.logger.warning("The database is there again; it was away since %s", since, extra=NO_OOPS)
 
 
 def _level_of_outage(script: EndingScript, error: DatabaseUnavailable) -> int:
-    """Return ERROR for a new outage, or on a terminal; else DEBUG, for cron would mail it every minute."""
+    """Return ERROR for a new outage, or on a terminal; else DEBUG, because cron would mail it every minute."""
     is_news = _outage.begin(script.outage_file, str(error))
     return logging.ERROR if is_news or somebody_looks() else logging.DEBUG
 
 
 def _log(script: EndingScript) -> logging.Logger:
-    """Return the script's log, also where its log file cannot be opened: that must not hide the other error."""
+    """Return the script's log, even if its log file cannot be opened: that must not hide the other error."""
     try:
         return script.logger
     except UserMistake as error:
-        script.logger.error("%s", error, extra=NO_OOPS)  # standard error is there by now
+        script.logger.error("%s", error, extra=NO_OOPS)  # by now it logs to standard error
         return script.logger
 
 

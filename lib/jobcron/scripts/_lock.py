@@ -1,8 +1,8 @@
 """One run at a time per section, on this host (LP-18).
 
-The kernel's lock goes with its process, however that ends; the file stays and is no lock by itself. It is never
-removed: between unlink and unlock two processes could each hold "the" lock. The runners of other hosts are kept
-apart by leases.
+The kernel's lock ends with its process, however that ends. The file stays, and is not a lock by itself. It is
+never removed: between unlink and unlock, two processes could each hold "the" lock. Leases keep the runners of
+other hosts apart.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ class RunLock:
     """The lock of one section.
 
     Args:
-        directory: of all locks; made if need be.
-        name: the section's.
-        what: what the directory is, for messages.
+        directory: the directory of all locks; made if necessary.
+        name: the section's name.
+        what: a description of the directory, for messages.
 
     Raises:
-        ConfigurationError: the name is none that may meet a path.
+        ConfigurationError: the name cannot be part of a path.
     """
 
     def __init__(self, directory: str, name: str, what: str = "the lock directory") -> None:
@@ -41,7 +41,7 @@ class RunLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock and write who has it, which also marks the time of the run.
+        """Take the lock, and record its holder in the file, which also marks the time of the run.
 
         Raises:
             LockHeld: another process has it.
@@ -60,17 +60,17 @@ class RunLock:
                 ) from None
             if self._is_the_file(descriptor):
                 break
-            os.close(descriptor)  # somebody removed it by hand: what we locked is not the lock
+            os.close(descriptor)  # somebody removed the file by hand: our lock is not the lock
         self._descriptor = descriptor
-        # A child made by fork would share the lock and could outlive us.
+        # A forked child would share the lock and could outlive us.
         os.register_at_fork(after_in_child=self.release)
         who = f"process {os.getpid()} on {os.uname().nodename} since {time.strftime('%FT%TZ', time.gmtime())}\n"
-        with suppress(OSError):  # a full disk: the lock holds all the same, its holder has not said who it is
+        with suppress(OSError):  # a full disk: the lock holds all the same, without its holder's name
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, who.encode(), 0)
 
     def release(self) -> None:
-        """Let the lock go; the file stays."""
+        """Release the lock; the file stays."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

@@ -1,4 +1,4 @@
-"""``python -m jobcron.scripts._member SECTION``: what is started for each section, a run as any other (LP-17)."""
+"""``python -m jobcron.scripts._member SECTION``: the run of one section of a group (LP-17)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from jobcron.settings.settings import LEVELS
 
 
 class MemberScript(JobCronScript):
-    """A run of a section among others: that one of them still goes on from before is as it should be."""
+    """A run of one section of a group: it is normal that an earlier run of the section is still going."""
 
     lock_held_level = LEVELS["INFO"]
 

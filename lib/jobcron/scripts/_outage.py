@@ -1,7 +1,7 @@
-"""A database that is away is told once, and again when the reason changes: cron mails what is told.
+"""Log an unavailable database once, and again when the reason changes: cron mails whatever is logged.
 
-While it is away, a small file in the state directory holds the reason; the file's time is when it began. Where the
-file cannot be used, an outage is told each time.
+During the outage, a small file in the state directory holds the reason; the file's time is the start. If the
+file cannot be used, the outage is logged each time.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ MAX_SIZE = 1 << 16
 
 
 def reason_of(path: str) -> str | None:
-    """Return why the database is away, as noted in the file `path`; None where it is not, as far as known."""
+    """Return the reason for the outage, as recorded in the file `path`; None if no outage is known."""
     known = _read(path)
     return known and known[0]
 
 
 def begin(path: str, reason: str) -> bool:
-    """Note that the database is away; tell whether that is news.
+    """Record that the database is unavailable; return whether this is new.
 
     Args:
-        path: of the file.
-        reason: why.
+        path: the path of the file.
+        reason: the reason.
     """
     known = _read(path)
     if known is not None and known[0] == reason:
@@ -38,11 +38,11 @@ def begin(path: str, reason: str) -> bool:
 
 
 def end(path: str) -> str | None:
-    """Note that the database is there again; return since when it was away, or None where nobody noted that."""
+    """Record that the database is available; return the start of the outage, or None if none was recorded."""
     known = _read(path)
     try:
         os.unlink(path)
-    except OSError:  # another run was first; or it cannot be removed, and would be told for ever
+    except OSError:  # another run was first; or it cannot be removed, and would be logged for ever
         return None
     return known and f"{datetime.fromtimestamp(known[1], UTC):%Y-%m-%d %H:%M:%S} UTC"
 

@@ -1,4 +1,4 @@
-"""``--profile FILE``: where a script's time goes (LP-35)."""
+"""``--profile FILE``: measure where a script spends its time (LP-35)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ProfileFile(NamedTuple):
     """A file for a profile, open for writing.
 
     Attributes:
-        path: of the file.
+        path: the path of the file.
         descriptor: the file itself.
     """
 
@@ -27,31 +27,31 @@ class ProfileFile(NamedTuple):
 
 
 def open_profile(path: str) -> ProfileFile:
-    """Open a file for a profile, for its user alone; what it holds stays until the profile is written.
+    """Open a file for a profile, readable by its owner only; its content stays until the profile is written.
 
     Raises:
-        OSError: it cannot be written, or is somebody else's.
-        ValueError: this is no path.
+        OSError: it cannot be written, or belongs to another user.
+        ValueError: this is not a path.
     """
-    # O_NONBLOCK: a pipe that nobody reads is an error, not a wait without end.
+    # O_NONBLOCK: a pipe without a reader is an error, not an endless wait.
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     descriptor = os.open(path, flags, 0o600)
     status = os.fstat(descriptor)
     if (
         stat.S_ISREG(status.st_mode) and status.st_uid != os.geteuid()
-    ):  # who would read it, or have it written over
+    ):  # others could read it or have it overwritten
         os.close(descriptor)
         raise PermissionError(errno.EPERM, f"it belongs to the user {status.st_uid}")
     return ProfileFile(path, descriptor)
 
 
 def profiled(work: Callable[[], int | None], file: ProfileFile, logger: logging.Logger) -> int | None:
-    """Do `work`, and write its profile however it ends; return what it returns.
+    """Call `work`, and write its profile however it ends; return its result.
 
     Args:
-        work: what is looked at.
-        file: where the profile goes.
-        logger: told where it cannot be written: the work is done all the same.
+        work: the function to measure.
+        file: the file for the profile.
+        logger: logs it if the profile cannot be written; the work is done all the same.
     """
     profile = cProfile.Profile()
     try:

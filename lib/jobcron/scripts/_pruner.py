@@ -1,7 +1,7 @@
-"""Removing what is old: finished jobs, their events, the rows of runs (LP-31).
+"""Delete old data: finished jobs, their events, the rows of runs (LP-31).
 
-Tables are walked in windows (see `windows`). A walk ends where rows are too young. Each window is a transaction of
-its own, and short, so that claims do not wait for it; one that is interrupted is done by the next run.
+Tables are walked in windows (see `jobcron.database.walk`). A walk ends where rows are too young. Each window
+is a short transaction, so that claims do not wait for it; the next run finishes an interrupted walk.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from jobcron.settings.settings import Section, Settings
 
 
 class Keep(NamedTuple):
-    """How long jobs of a type are kept after their end, in seconds; None: for ever."""
+    """How many seconds jobs of a type are kept after their end; None: for ever."""
 
     completed: float | None
     failed: float | None
@@ -34,7 +34,7 @@ class Keep(NamedTuple):
     functions: dict[str, float | None]
 
     def of(self, status: JobStatus, function: str | None = None) -> float | None:
-        """Return how long jobs of this status, or of a function with a time of its own, are kept (OCQ-12)."""
+        """Return how long jobs with this status are kept, or jobs of a function with its own time (OCQ-12)."""
         if function is not None and function in self.functions:
             return self.functions[function]
         match status:
@@ -47,14 +47,14 @@ class Keep(NamedTuple):
 
 
 class Pruner:
-    """Removes old rows.
+    """Deletes old rows.
 
     Args:
-        database: where they are.
-        settings: say how long what is kept.
-        logger: told of what was removed.
+        database: the database of the rows.
+        settings: give the time to keep each kind of row.
+        logger: logs the deletions.
         dry_run: only count.
-        is_stopping: asked between windows.
+        is_stopping: called between windows.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Pruner:
             self._keep = {number: (name, self._keep_of(connection, number)) for number, name in _types(connection)}
 
     def prune(self) -> None:
-        """Remove all that is old."""
+        """Delete everything old."""
         self.prune_jobs()
         settings = self._settings
         if settings.keep_events is not None:
@@ -83,12 +83,12 @@ class Pruner:
             self._prune_by_time(Run, Run.date_started, settings.keep_runs, self._latest_runs(), "rows of runs")
 
     def _latest_runs(self) -> frozenset[int]:
-        """Return the numbers of the rows that say when each section last ran: they stay."""
+        """Return the numbers of the rows that record each section's last run: they stay."""
         with self._database.begin(writing=False) as connection:
             return frozenset(connection.scalars(select(func.max(Run.id)).group_by(Run.name)))
 
     def prune_jobs(self) -> None:
-        """Remove finished jobs by their type, status and age, and with them their events and family rows."""
+        """Delete finished jobs by type, status and age, together with their events and family rows."""
         keeps = [keep for _, keep in self._keep.values()]
         times = [keep.of(status) for keep in keeps for status in ENDED]
         own = [seconds for keep in keeps for seconds in keep.functions.values()]
@@ -120,11 +120,11 @@ class Pruner:
             )
 
     def _function(self) -> ColumnElement[str | None]:
-        """Return the function that a job calls, where it calls one."""
+        """Return the function that a job calls, if any."""
         name: ColumnElement[str | None] = Job.json_data["function"].as_string()
         if self._database.dialect == "postgresql":
             return name
-        # One row that somebody wrote by hand, and wrong, is in nobody's way.
+        # A single row that somebody wrote wrongly by hand must not block the rest.
         return case((func.json_valid(type_coerce(Job.json_data, Text)), name))
 
     def _is_old(self, row: Any) -> bool:
@@ -134,13 +134,13 @@ class Pruner:
         return seconds is not None and _is_older(row.ended, seconds)
 
     def _remove_jobs(self, numbers: list[int]) -> list[int]:
-        """Remove jobs that still are at their end and that nobody has locked; return those that are gone."""
+        """Delete jobs that are still ended and not locked; return those deleted."""
         if self._dry_run or not numbers:
             return numbers
         try:
             with self._database.begin() as connection:
                 return self._delete(connection, numbers)
-        except IntegrityError:  # a row of the application's refuses to let its job go: find out which
+        except IntegrityError:  # a row of the application refers to one of the jobs: find out which
             gone = []
             for number in numbers:
                 try:
@@ -152,7 +152,7 @@ class Pruner:
 
     @staticmethod
     def _delete(connection: Connection, numbers: list[int]) -> list[int]:
-        # SKIP LOCKED, which SQLite has no need of: somebody may be bringing one of them back.
+        # SKIP LOCKED, which SQLite does not need: somebody may be requeueing one of them.
         free = select(Job.id).where(Job.id.in_(numbers), Job._status.in_(ENDED)).with_for_update(skip_locked=True)
         found = list(connection.scalars(free))
         connection.execute(delete(Job).where(Job.id.in_(found), Job._status.in_(ENDED)))
@@ -195,7 +195,7 @@ class Pruner:
 
 
 def _is_older(age: float | None, seconds: float) -> bool:
-    """Tell whether something is older than that; what has no age that can be read is not."""
+    """Return whether an age exceeds a limit in seconds; an unreadable age does not."""
     return age is not None and age > seconds
 
 
@@ -204,6 +204,6 @@ def _types(connection: Connection) -> list[tuple[int, str]]:
 
 
 def reports_named_by_jobs(database: Database) -> set[str]:
-    """Return the ids of all reports that the rows of jobs name."""
+    """Return the ids of all reports that job rows name."""
     with closing(database.session(writing=False)) as session:
         return set(session.scalars(select(Job.oops_id).where(Job.oops_id.is_not(None))))

@@ -1,4 +1,4 @@
-"""One run of one section, once something may be ready: application, database, source, runner, counts."""
+"""The run of one section, once something may be ready: application, database, source, runner, counts."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def import_application(settings: Settings, section: Section) -> Application:
     """Import the application for a section's run, and check that reports can be written.
 
     Raises:
-        UserMistake: the application cannot be imported, or the place of the reports cannot be used.
+        UserMistake: the application cannot be imported, or reports cannot be written.
     """
-    globalErrorUtility.configure(section.name, settings)  # first: an import that fails is reported
+    globalErrorUtility.configure(section.name, settings)  # first: a failed import is reported
     application = load_application(settings)
     globalErrorUtility.check()
     return application
@@ -55,11 +55,11 @@ def run_section(order: Order, application: Application) -> SourceRunner:
     """Run the ready jobs of a section.
 
     Args:
-        order: what to run.
+        order: the run to perform.
         application: the imported application, see `import_application`.
 
     Returns:
-        The runner, which knows what became of the jobs.
+        The runner, which has the counts.
 
     Raises:
         UserMistake: the configuration, the database or its schema is wrong.
@@ -74,7 +74,8 @@ def run_section(order: Order, application: Application) -> SourceRunner:
         runner: SourceRunner = runner_class.for_source(
             source, database, order.logger, application=application, limits=limits
         )
-        # The row of a run that warned of jobs without a class marks that: it is written in any case.
+        # The row of a run that warned of jobs without a class marks the warning: it is always written.
+        # why: decisions 2026-11-25, types without a class are told by the first run
         _run(runner, database, order, record_interval=0.0 if found_unclaimed else settings.activity_interval)
         _count_ready(database, order, source, observer)
     return runner
@@ -82,7 +83,7 @@ def run_section(order: Order, application: Application) -> SourceRunner:
 
 @contextmanager
 def _opened_database(order: Order) -> Iterator[TransactionSource]:
-    """Open the database of a run, and close it.
+    """Open the database of a run, and close it at the end.
 
     Raises:
         ConfigurationError: the run's role lacks rights.
@@ -104,7 +105,7 @@ def _opened_database(order: Order) -> Iterator[TransactionSource]:
 
 
 def _run(runner: SourceRunner, database: TransactionSource, order: Order, record_interval: float) -> None:
-    """Run the jobs; log and record how many were run, also when an error ends the run."""
+    """Run the jobs; log and record the counts, even if an error ends the run."""
     is_over = False
     try:
         runner.runAll()
@@ -116,10 +117,10 @@ def _run(runner: SourceRunner, database: TransactionSource, order: Order, record
 
 
 def _prepare(database: TransactionSource, order: Order, source: Any) -> bool:
-    """Check the tables, and register the job types of this process in the database; write only what is new.
+    """Check the tables, and register this process's job types in the database; write only new ones.
 
     Returns:
-        Whether there are pending jobs without a class, of which the log warned.
+        Whether there are pending jobs without a class; the log then has a warning.
     """
     found_unclaimed = False
     sources = known_types.registered_sources(order.settings.source_names())
@@ -127,7 +128,8 @@ def _prepare(database: TransactionSource, order: Order, source: Any) -> bool:
         if not database.is_ambient:
             check_schema(connection, database.where, order.logger)
         known = known_types.is_known(connection, sources)
-        # Intervals of the clock: of a busy section a run is always recent, and one is the first in each of these.
+        # Intervals of the clock: a busy section always has a recent run, but one run is the first in each
+        # interval.
         if is_due(connection, order.section.name, time.time() % order.settings.activity_interval):
             found_unclaimed = _warn_of_unclaimed(connection, order.logger, source)
     if not known:
@@ -137,7 +139,7 @@ def _prepare(database: TransactionSource, order: Order, source: Any) -> bool:
 
 
 def _warn_of_unclaimed(connection: Connection, logger: logging.Logger, source: Any) -> bool:
-    """Warn of types of the source's family that have pending jobs and no class; return whether there are any."""
+    """Warn of types of the source's family with pending jobs but no class; return whether there are any."""
     family, _, _ = SourceView(source).type_name.rpartition(".")
     if not family:
         return False
@@ -153,7 +155,7 @@ def _warn_of_unclaimed(connection: Connection, logger: logging.Logger, source: A
 
 
 def _record(database: TransactionSource, order: Order, runner: SourceRunner, interval: float) -> None:
-    """Write the row of the run; log it where that fails, since the run has done its work."""
+    """Write the row of the run; only log a failure, since the run has done its work."""
     ended = EndedRun(
         order.section.name,
         seconds=time.monotonic() - order.started,
@@ -169,7 +171,7 @@ def _record(database: TransactionSource, order: Order, runner: SourceRunner, int
 
 
 def _observed(order: Order) -> AbstractContextManager[Observer]:
-    """Return a context manager that keeps the instance's metrics; runs in a test's transaction have none."""
+    """Return a context manager for the instance's metrics; runs in a test's transaction have none."""
     settings = order.settings
     if order.session is not None:
         settings = settings._replace(metrics_dir=None, metrics_hook=None)
@@ -177,7 +179,7 @@ def _observed(order: Order) -> AbstractContextManager[Observer]:
 
 
 def _count_ready(database: TransactionSource, order: Order, source: Any, observer: Observer) -> None:
-    """Report how many jobs are left; do not query the database where nobody listens."""
+    """Report how many jobs are left; do not query the database if nothing uses the number."""
     if not observer.is_heard:
         return
     try:

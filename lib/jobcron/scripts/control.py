@@ -1,6 +1,6 @@
-"""The control file: which scripts are switched off, without touching crontab (LP-28).
+"""The control file: switches scripts off without touching crontab (LP-28).
 
-It fails open: a problem with the file is an error in the log, and turns nothing off.
+It fails open: a problem with the file is logged as an error, and switches nothing off.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from jobcron.settings.secrets import HIDDEN
 from jobcron.settings.trust import distrust
 
 FETCH_SECONDS = 5.0
-"""An answer has to be complete within this time, with all redirections."""
+"""Seconds within which an answer must be complete, including all redirections."""
 
 MAX_SIZE = 1 << 20
 DEFAULT, KEY = "DEFAULT", "enabled"
 
 
 class Verdict(NamedTuple):
-    """What the control file says of one script.
+    """The control file's answer for one script.
 
     Attributes:
-        is_enabled: whether it may run.
-        reason: why, in one line.
-        is_problem: whether the reason is an error: then the script may run.
+        is_enabled: whether the script may run.
+        reason: the reason, in one line.
+        is_problem: whether the reason is an error; the script may run then.
     """
 
     is_enabled: bool
@@ -38,6 +38,7 @@ class Problem(Exception):
     """The control file cannot be used; the message says why."""
 
 
+# why: decisions 2026-11-24, the control file fails open
 class Control:
     """A control file, read once.
 
@@ -45,7 +46,7 @@ class Control:
         where: its absolute path, or an http: or https: URL.
 
     Attributes:
-        where: the same for messages: the query of a URL may hold a token.
+        where: the same for messages, because the query of a URL may hold a token.
     """
 
     def __init__(self, where: str) -> None:
@@ -66,7 +67,7 @@ class Control:
             self._without = self._failed(f"cannot be read as an INI file: {' '.join(str(error).split())}")
 
     def ask(self, name: str) -> Verdict:
-        """Return what is said of the script or section of jobs `name`; its own section wins over ``[DEFAULT]``."""
+        """Return the verdict on the script or section `name`; its own section overrides ``[DEFAULT]``."""
         if self._without is not None:
             return self._without
         for section in (name, DEFAULT):
@@ -92,7 +93,7 @@ class Control:
 def _text(where: str) -> str:
     if where.startswith(("http:", "https:")):
         return _fetched(where).decode()
-    # O_NONBLOCK: a pipe that nobody writes to is an error, not a wait without end.
+    # O_NONBLOCK: a pipe without a writer is an error, not an endless wait.
     descriptor = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -109,10 +110,10 @@ def _bounded(content: bytes) -> bytes:
 
 
 def _fetched(url: str) -> bytes:
-    """Return what a URL answers, within `FETCH_SECONDS`.
+    """Return the answer from a URL, within `FETCH_SECONDS`.
 
-    In a thread: a timeout of the socket's bounds each step, but neither the look-up of the name nor an answer that
-    comes byte by byte.
+    It is fetched in a thread: a socket's timeout limits each step, but neither the look-up of the name nor an
+    answer that arrives byte by byte.
     """
     from threading import Thread
 
@@ -140,7 +141,7 @@ def _answer(url: str) -> bytes:
     from urllib import request
     from urllib.error import HTTPError, URLError
 
-    # Only these: a redirection must not lead to a file or to another protocol. It follows ten at most.
+    # Only these: a redirection must not lead to a file or another protocol. It follows at most ten.
     opener = request.OpenerDirector()
     for handler in (
         request.HTTPHandler,
@@ -160,5 +161,5 @@ def _answer(url: str) -> bytes:
         raise Problem(f"cannot be read: status {error.code} {error.reason}") from error
     except URLError as error:
         raise Problem(f"cannot be read: {error.reason}") from error
-    except AttributeError as error:  # nobody among the handlers knows the protocol: there is no answer
+    except AttributeError as error:  # no handler knows the protocol: there is no answer
         raise Problem("cannot be read: it redirects to another protocol") from error

@@ -1,7 +1,7 @@
 """Scripts for cron: options, log, lock, exit status (LP-12, LP-14 to LP-16, LP-18).
 
-Imports are late on purpose: a tick with nothing to do loads no ORM, no zope, no lazr.config, no application and
-no logging.
+Imports are deliberately late: a tick with nothing to do loads no ORM, no zope, no lazr.config, no application
+and no logging.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from jobcron.settings.settings import Settings
 
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
-"""Errors of the machine, which no option can mend."""
+"""Errors of the machine, which no option can fix."""
 
 
 class CronScript:
-    """A script that cron runs: parses options, takes a lock, does its work in `main`, leaves with a status.
+    """A script that cron runs: parses options, takes a lock, does its work in `main`, exits with a status.
 
     Args:
-        name: of the script, in messages; by default that of the program.
-        test_args: arguments of a test, instead of the command line's.
-        logger: used instead of the log on standard error.
+        name: the script's name in messages; by default the program's.
+        test_args: a test's arguments, instead of the command line's.
+        logger: used instead of a log on standard error.
 
     Attributes:
         options: the parsed options.
@@ -46,10 +46,10 @@ class CronScript:
     usage = "%(prog)s [options]"
 
     takes_lock = True
-    """Whether there may be one run at a time only, by `lock_name`."""
+    """Whether only one run may go on at a time, by `lock_name`."""
 
     lock_held_level = LEVELS["WARNING"]
-    """At which level a held lock is told: no error, a run may well last longer than cron waits."""
+    """The level at which a held lock is logged: no error, since a run may outlast cron's interval."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class CronScript:
             prog=program,
             usage=self.usage,
             description=self.description or type(self).__doc__,
-            # A fixed width: asking the terminal's loads modules that only this would use.
+            # A fixed width: finding the terminal's loads modules that only this would use.
             formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
         )
         add = self.parser.add_argument
@@ -91,10 +91,10 @@ class CronScript:
         self.args: list[str] = self.options.args
 
     def add_my_options(self) -> None:
-        """Add options to `parser`; for subclasses."""
+        """Add options to `parser`; for subclasses to override."""
 
     def main(self) -> int | None:
-        """Do the work; for subclasses. Return an exit status, or None for 0."""
+        """Do the work; for subclasses to override. Return an exit status, or None for 0."""
         raise NotImplementedError(f"{type(self).__name__} has no main()")
 
     @property
@@ -102,7 +102,7 @@ class CronScript:
         """The instance's settings.
 
         Raises:
-            ConfigurationError: something is wrong with it.
+            ConfigurationError: the instance is wrong.
         """
         if self._settings is None:
             self._settings = instance.load_settings(self.options.config)
@@ -110,7 +110,7 @@ class CronScript:
 
     @property
     def logger(self) -> logging.Logger:
-        """The script's log; set up when it is first used."""
+        """The script's log; set up at its first use."""
         if self._logger is None:
             from jobcron.reports.logs import add_log_file, set_up_log
             from jobcron.settings.secrets import hide
@@ -121,7 +121,7 @@ class CronScript:
             self._logger = set_up_log(level, with_time)
             if self.options.log_file is not None:
                 level, path = self.options.log_file
-                add_log_file(level, path, "--log-file")  # what it raises is logged on standard error
+                add_log_file(level, path, "--log-file")  # logs its errors on standard error
             if self._settings is not None and self._settings.oops_level is not None:
                 from jobcron.reports.alarm import set_alarm
 
@@ -134,17 +134,17 @@ class CronScript:
 
     @property
     def lock_name(self) -> str:
-        """The name of the lock, one run at a time for each, and of the script in the control file."""
+        """The name of the lock, held by one run at a time, and of the script in the control file."""
         return self.parser.prog.removesuffix(".py")
 
     def lock_and_run(self) -> None:
-        """Take the lock, do `main`, and leave: with `SystemExit` where the status is not 0."""
+        """Take the lock, call `main`, and exit: by `SystemExit` if the status is not 0."""
         status = self._guarded()
         if status:
             sys.exit(status)
 
     def _guarded(self) -> int:
-        """Return the exit status; errors become messages, and reports where they are nobody's mistake."""
+        """Return the exit status; log errors, and report them unless they are a user's mistake."""
         try:
             from jobcron.settings.directories import private_directory
 
@@ -157,7 +157,7 @@ class CronScript:
             return exit_status_of(self, error)
 
     def _run_alone(self, settings: Settings) -> int:
-        """Take the lock and do the work under it."""
+        """Take the lock, and do the work under it."""
         from jobcron.scripts._lock import RunLock
 
         lock = RunLock(settings.lock_dir, self.lock_name, f"{settings.place('lock_dir')}: the lock directory")
@@ -186,10 +186,10 @@ class CronScript:
         return status or 0
 
     def _check_log_file(self) -> None:
-        """Open the log file at once: the log is set up where there is something to say, perhaps in weeks.
+        """Open the log file at once: the log is set up only when there is something to log, perhaps in weeks.
 
         Raises:
-            ConfigurationError: it cannot be opened, and nothing but the option is to blame.
+            ConfigurationError: it cannot be opened, and only the option is to blame.
         """
         if self.options.log_file is None or self._logger is not None:
             return
@@ -200,11 +200,11 @@ class CronScript:
             os.close(open_log(os.path.abspath(self.options.log_file[1]), "--log-file"))
         except DirectoryError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_TROUBLE:
-                return  # met again, with another status, where there is something to say
+                return  # this recurs, with another status, when there is something to log
             raise ConfigurationError(str(error)) from error
 
     def _is_enabled(self, settings: Settings) -> bool:
-        """Ask the control file, and log what it says where that is of interest."""
+        """Ask the control file, and log its answer if it is of interest."""
         if settings.cron_control is None:
             return True
         from jobcron.scripts.control import Control
@@ -217,11 +217,11 @@ class CronScript:
         elif not verdict.is_enabled:
             self.logger.info("%s", verdict.reason)
         elif self.options.verbose or (self.options.log_file and self.options.log_file[0] < LEVELS["INFO"]):
-            # else the log is not even set up
+            # otherwise the log is not even set up
             self.logger.debug("%s", verdict.reason)
         return verdict.is_enabled
 
     @property
     def outage_file(self) -> str:
-        """The file that is there while the script finds its database away."""
+        """The file that exists while the script finds its database unavailable."""
         return self.settings.outage_file(self.lock_name)

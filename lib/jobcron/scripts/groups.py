@@ -1,4 +1,4 @@
-"""Several sections in one script: those of groups, or all, each as a run of its own (LP-17)."""
+"""Several sections in one script: those of groups, or all, each as a separate run (LP-17)."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from jobcron.settings.settings import Section, Settings
 
 FINE = (0, 3)
-"""Statuses of a section that did its work, or whose run from before still goes on."""
+"""Statuses of a section that did its work, or whose earlier run is still going."""
 
 DEFAULT_JOBS = 4
 MAX_JOBS = 1000
 MAX_SPLAY_SECONDS = 86400.0
 
 LOOK_SECONDS = 5.0
-"""After so long no further role asks what it has to do: a database that does not answer is met by the runs."""
+"""Seconds after which no more roles are asked for work: if the database does not answer, the runs notice."""
 
 
 def count(text: str) -> int:
@@ -41,7 +41,7 @@ def count(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """Return the time that ``--splay`` gives."""
+    """Return the time in seconds that ``--splay`` gives."""
     try:
         value = float(text)
     except ValueError:
@@ -59,10 +59,10 @@ class ProcessJobSources(CronScript):
     usage = "%(prog)s [options] GROUP... | --all"
 
     control_name = "process-job-sources"
-    """The script's name in the control file, however it was started."""
+    """The script's name in the control file, however it is started."""
 
     takes_lock = False
-    """Each section has its own: what two of these run does not overlap."""
+    """Each section has a lock: two of these scripts never run the same section at once."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class ProcessJobSources(CronScript):
             self.parser.error(f"expected the names of groups, or --all, got: {' '.join(self.args) or 'neither'}")
 
     def add_my_options(self) -> None:
-        """Add the options that choose sections and say how they are started."""
+        """Add the options that choose sections and control how they are started."""
         add = self.parser.add_argument
         add("--all", action="store_true", help="all sections, those without a crontab_group as well")
         add(
@@ -98,7 +98,7 @@ class ProcessJobSources(CronScript):
         return self.control_name
 
     def main(self) -> int | None:
-        """Start those sections that may have something to do, and wait until they have ended."""
+        """Start the sections that may have something to do, and wait until they have ended."""
         settings = self.settings
         chosen = list(self._enabled(settings, self._chosen(settings)))
         ready = sections_with_work(settings, chosen)
@@ -139,7 +139,7 @@ class ProcessJobSources(CronScript):
         return [section for section in chosen if section.name not in self.options.exclude]
 
     def _enabled(self, settings: Settings, sections: list[Section]) -> Iterator[Section]:
-        """Leave out what is switched off: no process is started for it."""
+        """Leave out sections that are switched off: no process is started for them."""
         if settings.cron_control is None:
             yield from sections
             return
@@ -149,7 +149,7 @@ class ProcessJobSources(CronScript):
         for section in sections:
             verdict = control.ask(section.name)
             if verdict.is_enabled:
-                yield section  # a problem is told by its own run
+                yield section  # its own run logs the problem
             else:
                 self.logger.info("%s: %s", section.name, verdict.reason)
 
@@ -160,7 +160,7 @@ class ProcessJobSources(CronScript):
         from jobcron.scripts._children import Start
 
         options = self.options
-        # -P: no module is taken from the working directory. The settings are found as this process found them.
+        # -P: Python does not search the working directory. The children find the settings as this process did.
         command = [sys.executable, "-P", "-m", "jobcron.scripts._member", "--config", settings.path]
         command += ["-v"] * options.verbose + ["-q"] * options.quiet
         if options.log_file is not None:
@@ -174,7 +174,7 @@ class ProcessJobSources(CronScript):
             yield Start(section.name, [*command, section.name], after)
 
     def _tell(self, children: Children, round_: Round) -> int:
-        """Say which sections failed, and return the exit status."""
+        """Log which sections failed, and return the exit status."""
         from jobcron.reports.logs import NO_OOPS, somebody_looks
 
         for name, reason in children.unstartable.items():
@@ -187,7 +187,7 @@ class ProcessJobSources(CronScript):
         failed |= dict.fromkeys(children.unstartable, "not started")
         if failed:
             names = ", ".join(f"{name} ({status})" for name, status in sorted(failed.items()))
-            # A database that is still away is nothing new: cron would mail it every minute.
+            # A database that is still unavailable is no news: cron would mail it every minute.
             is_known = all(round_.is_known_outage(name) for name in failed) and not somebody_looks()
             log = self.logger.debug if is_known else self.logger.error
             log("%d of %d sections failed: %s.", len(failed), round_.chosen, names, extra=NO_OOPS)
@@ -197,13 +197,13 @@ class ProcessJobSources(CronScript):
 
 
 class Round(NamedTuple):
-    """What is known when all children have ended.
+    """The state when all children have ended.
 
     Attributes:
         chosen: how many sections were chosen.
         sections: those of them that were to be started.
-        before: why databases were away when it began, by section.
-        after: why they are away now.
+        before: the outages' reasons at the start, by section.
+        after: the outages' reasons now.
     """
 
     chosen: int
@@ -212,7 +212,7 @@ class Round(NamedTuple):
     after: dict[str, str | None]
 
     def is_known_outage(self, name: str) -> bool:
-        """Tell whether the section's database is away as it was before."""
+        """Return whether the section's database is unavailable as before."""
         return self.before[name] is not None and self.before[name] == self.after[name]
 
 
@@ -221,7 +221,7 @@ def _status(status: int) -> str:
 
 
 def outages(settings: Settings, sections: list[Section]) -> dict[str, str | None]:
-    """Return why the databases of sections are away, as far as that is noted."""
+    """Return the outages' reasons of sections' databases, as far as they are recorded."""
     from jobcron.scripts._outage import reason_of
 
     return {section.name: reason_of(settings.outage_file(section.name)) for section in sections}
@@ -237,16 +237,16 @@ def groups_of(settings: Settings) -> dict[str, list[Section]]:
 
 
 def sections_with_work(settings: Settings, sections: list[Section]) -> list[Section]:
-    """Return the sections that may have something to do; each role asks for its own over one connection.
+    """Return the sections that may have something to do; ask once for each role, over one connection.
 
-    A database that does not answer costs one role's timeout, whatever the number of roles: all others count as
-    having work, and their runs wait side by side.
+    A database that does not answer costs one role's timeout, however many roles there are. All others count as
+    having work, and their runs wait in parallel.
     """
     by_role: dict[str | None, dict[str, str]] = {}
     ready = set()
     for section in sections:
         if section.source_interface is None:
-            ready.add(section.name)  # its run says what is wrong
+            ready.add(section.name)  # its run reports the problem
         else:
             by_role.setdefault(section.dbuser, {})[section.name] = section.source_interface
     began = time.monotonic()

@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 class JobCronScript(CronScript):
     """Run the ready jobs of a section of the configuration.
 
-    Three ways: ``run_jobs.py do_foo`` (`commandline_config`), a subclass with `config_name` and
-    `source_interface`, and a test with `test_args`.
+    There are three ways to use it: ``run_jobs.py do_foo`` (`commandline_config`), a subclass with
+    `config_name` and `source_interface`, and a test with `test_args`.
 
     Args:
-        runner_class: how jobs are run; by default what the section says.
-        test_args: arguments of a test. Inside `jobcron.testing.use_session` the script then works in the test's
-            own transaction; elsewhere it sees committed rows only.
+        runner_class: the runner for the jobs; by default the section's.
+        test_args: a test's arguments. Inside `jobcron.testing.use_session`, the script works in the test's own
+            transaction; elsewhere it sees only committed rows.
         name: see `CronScript`.
-        commandline_config: the section is named on the command line.
+        commandline_config: whether the command line names the section.
         logger: see `CronScript`.
     """
 
     description = "Run the ready jobs of a section of the configuration, those of one source, until none is left."
 
     config_name: str | None = None
-    """The section of the configuration; for subclasses."""
+    """The section of the configuration; for subclasses to set."""
 
     source_interface: Any = None
-    """The interface of the source, or the job class; for subclasses. By default what the section says."""
+    """The interface of the source, or the job class; for subclasses to set. By default the section's."""
 
     def __init__(
         self,
@@ -82,16 +82,16 @@ class JobCronScript(CronScript):
 
     @property
     def dbuser(self) -> str | None:
-        """The database role of the section, or None for the URL's user."""
+        """The section's database role, or None for the URL's user."""
         return self.section.dbuser
 
     @property
     def lock_name(self) -> str:
-        """The section's name, once it is known to be one."""
+        """The section's name, once the section is known to exist."""
         return self.section.name
 
     def main(self) -> int | None:
-        """Run the ready jobs, and log how many were run of each class."""
+        """Run the ready jobs, and log how many of each class were run."""
         if not self._may_have_work():
             return 0
         from jobcron.runner.garbage import ImportsForGood

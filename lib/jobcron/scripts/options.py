@@ -1,4 +1,4 @@
-"""Command lines of scripts: the parser, and options that name files."""
+"""The command lines of scripts: the parser, and options that name files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def log_file(text: str) -> tuple[int, str]:
-    """Return the level and the path that ``--log-file`` names; without a level it is INFO."""
+    """Return the level and the path in ``--log-file``; the default level is INFO."""
     level, colon, path = text.partition(":")
     if not colon or text.startswith(("/", ".")):
         level, path = "INFO", text
@@ -28,7 +28,7 @@ def log_file(text: str) -> tuple[int, str]:
 
 
 def profile_file(path: str) -> ProfileFile:
-    """Return the file that ``--profile`` names, open for writing."""
+    """Return the file in ``--profile``, open for writing."""
     from jobcron.scripts._profiling import open_profile
 
     try:
@@ -41,10 +41,10 @@ def profile_file(path: str) -> ProfileFile:
 
 
 class CommandLine(argparse.ArgumentParser):
-    """A parser whose complaints cost no status where standard error cannot be written."""
+    """A parser whose error messages do not change the status if standard error cannot be written."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and leave with status 2."""
+        """Print the error, and exit with status 2."""
         from jobcron.reports.logs import complain
 
         complain(f"{self.format_usage()}{self.prog}: error: {message}")

@@ -1,4 +1,4 @@
-"""What one run is to do: its section, its source, its runner and its limits."""
+"""The order for one run: its section, its source, its runner and its limits."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from jobcron.settings.settings import Section, Settings
 
 
 class Order(NamedTuple):
-    """What a script wants to be run.
+    """A script's order for a run.
 
     Attributes:
-        settings: the instance's.
+        settings: the instance's settings.
         section: the section.
-        wanted: the source's interface or class; None: what the section names.
-        runner_class: how; None: what the section names.
+        wanted: the source's interface or class; None: the one that the section names.
+        runner_class: the runner; None: the one that the section names.
         dbuser: the database role, or None.
-        logger: the script's.
+        logger: the script's logger.
         started: when the script began, by the monotonic clock.
-        session: a test's own, to work in; None: a connection of its own.
+        session: a test's own session to work in; None: open a connection.
     """
 
     settings: Settings
@@ -50,10 +50,10 @@ def _source(order: Order) -> Any:
 
 
 def runner_class_of(settings: Settings, section: Section) -> Any:
-    """Return the runner that a section names.
+    """Return the runner class that a section names.
 
     Raises:
-        ConfigurationError: there is no such class, or it is no runner; see `find_named`.
+        ConfigurationError: there is no such class, or it is not a runner; see `find_named`.
     """
     name = section.runner_class
     if name == "JobRunner":
@@ -64,15 +64,15 @@ def runner_class_of(settings: Settings, section: Section) -> Any:
         return ProcessJobRunner
     place = f"{settings.path}: section [{section.name}], key runner_class"
     expected = "a runner class with for_source (short names: JobRunner, ProcessJobRunner)"
-    # any object: what the section names, before it is known to be a runner
+    # any object: the named object, before it is known to be a runner
     return find_named(name, place, expected, lambda found: hasattr(found, "for_source"))
 
 
 def limits_of(settings: Settings, section: Section) -> Limits:
-    """Return what bounds the runs of a section.
+    """Return the limits of a section's runs.
 
     Raises:
-        ConfigurationError: it asks for more workers than the database can serve.
+        ConfigurationError: the section asks for more workers than the database can serve.
     """
     if section.max_workers > 1 and backend_of(settings.database_url) == SQLITE:
         raise ConfigurationError(
@@ -89,12 +89,12 @@ def limits_of(settings: Settings, section: Section) -> Limits:
 
 
 def _with_history(limits: Limits, database: TransactionSource, section: Section) -> Limits:
-    """Return the limits with how long a job took in earlier runs, where that is of interest."""
+    """Return the limits with the duration of a job in earlier runs, if it is needed."""
     if limits.max_runtime is None:
         return limits
     with database.begin(writing=False) as connection:
         seconds = typical_seconds(connection, section.name)
-    # Of jobs that run side by side each takes longer than its share of the run.
+    # Of parallel jobs, each takes longer than its share of the run.
     return limits._replace(typical_seconds=None if seconds is None else seconds * limits.max_workers)
 
 
@@ -111,7 +111,7 @@ def _open_database(order: Order) -> TransactionSource:
 
 
 def _origin(order: Order) -> str:
-    """Return where the database, and the role in it if it has one of its own, are named, for messages."""
+    """Return where the database, and its role if there is one, are named, for messages."""
     origin = order.settings.database_origin
     if order.dbuser is None or backend_of(order.settings.database_url) != POSTGRESQL:
         return origin

@@ -1,4 +1,4 @@
-"""``jobcron prune`` and ``prune_jobs.py``: remove what is old, as the configuration says (LP-31)."""
+"""``jobcron prune`` and ``prune_jobs.py``: delete old data, as the configuration says (LP-31)."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class PruneJobs(CronScript):
             self.parser.error(f"expected no arguments, got: {' '.join(self.args)}")
 
     def add_my_options(self) -> None:
-        """Add the option of a trial."""
+        """Add the option for a dry run."""
         self.parser.add_argument("--dry-run", action="store_true", help="remove nothing, only say how much it is")
 
     @property
     def lock_name(self) -> str:
-        """The same, however the script was started."""
+        """The same name, however the script is started."""
         return self.control_name
 
     def main(self) -> int | None:
-        """Remove, in short transactions, until nothing old is left or somebody asks to stop."""
+        """Delete in short transactions, until nothing old is left or somebody asks to stop."""
         from jobcron.database.database import Database
         from jobcron.database.version import check_schema
         from jobcron.scripts._pruner import Pruner

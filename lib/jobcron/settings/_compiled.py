@@ -1,4 +1,4 @@
-"""The compiled form of an instance, from which a tick reads in a millisecond."""
+"""The compiled form of an instance, which a tick reads in a millisecond."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _read_text(path: str) -> str:
 
 
 def _state_dir_of(path: str) -> str | None:
-    """Return the state directory that a file names, or one that it extends; no more is read than up to there.
+    """Return the state directory that a file, or one that it extends, names; read no further than that key.
 
     Raises:
         OSError, ValueError, ConfigurationError: a file cannot be read.
@@ -43,7 +43,7 @@ def _state_dir_of(path: str) -> str | None:
 
 
 def read_compiled(path: str) -> Settings | None:
-    """Return the settings kept from an earlier run, or None where they are not to be trusted."""
+    """Return the settings kept from an earlier run, or None if they cannot be trusted."""
     try:
         state_dir = _state_dir_of(path)
         content = _kept(state_dir) if state_dir is not None else None
@@ -59,12 +59,12 @@ def read_compiled(path: str) -> Settings | None:
         values["sections"] = {k: Section(**v) for k, v in values["sections"].items()}
         settings = Settings(**values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigurationError):
-        return None  # whatever is wrong, reading in earnest finds it and says it
+        return None  # whatever is wrong, the full reading finds it and reports it
     return settings if settings.path == path and settings.state_dir == state_dir else None
 
 
 def _kept(state_dir: str) -> Any:
-    """Return what is kept in a state directory, or None where somebody else may have written it.
+    """Return the content kept in a state directory, or None if another user may have written it.
 
     Raises:
         OSError, ValueError: it cannot be read.
@@ -76,9 +76,9 @@ def _kept(state_dir: str) -> Any:
 
 
 def check_alone(settings: Settings) -> None:
-    """Check that no other instance keeps its state in the same directory: locks would be taken for each other's.
+    """Check that no other instance keeps its state in the same directory: their locks would be confused.
 
-    One with the same database is the same instance, in another place: a new release of an application, say.
+    An instance with the same database is the same one in another place, as for a new release of an application.
 
     Raises:
         ConfigurationError: another instance does.
@@ -98,7 +98,7 @@ def check_alone(settings: Settings) -> None:
 
 
 def write_compiled(settings: Settings, texts: dict[str, str]) -> None:
-    """Keep the settings for the next run; what cannot be written is simply not kept."""
+    """Keep the settings for the next run; if they cannot be written, do nothing."""
     values: dict[str, Any] = settings._asdict()
     values["sections"] = {k: v._asdict() for k, v in settings.sections.items()}
     content = {"version": __version__, "texts": texts, "settings": values}

@@ -1,8 +1,8 @@
 """The one parser of configuration files: sections, keys and values, each with its line.
 
-The syntax is that of lazr.config and configparser: ``key: value`` or ``key = value``, values that go on in
-indented lines, comments in lines of their own. What those let pass in silence is refused: a section or key given
-twice, and a key that is indented by a slip, which they read as part of the value before it.
+The syntax is that of lazr.config and configparser: ``key: value`` or ``key = value``, values that continue on
+indented lines, comments on separate lines. Two mistakes that those accept silently are refused: a section or
+key given twice, and a key indented by mistake, which they read as part of the value before it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 TEMPLATE, META, EXTENDS = "job_section", "meta", "extends"
 
+# why: decisions 2026-11-29, one parser of configurations
 RESERVED = (TEMPLATE, "DEFAULT")
-"""Names that no section may have: the schema's own, and configparser's."""
+"""Names that no section may have: the schema's template, and configparser's default."""
 
 _SECTION = re.compile(r"\[(.*)\]\s*")
 _KEY = re.compile(r"([^\s#;:=\[][^:=]*?)\s*[:=]\s*(.*)")
@@ -30,12 +31,12 @@ _INDENTED_KEY = re.compile(r"\s+([A-Za-z_]\w*)\s*[:=](\s|$)?")
 
 
 class Entry(NamedTuple):
-    """A key and its value, or the beginning of a section: then the key is empty.
+    """A key and its value, or, if the key is empty, the beginning of a section.
 
     Attributes:
         section: the section's name.
-        key: the key's.
-        value: its text, without blanks around it; lines of a longer one are separated by line feeds.
+        key: the key's name.
+        value: its text, without blanks around it; line feeds separate the lines of a longer one.
         line: the number of its first line.
     """
 
@@ -48,12 +49,12 @@ class Entry(NamedTuple):
 def entries(
     path: str, text: str, keys: Container[str] = (), reserved: Sequence[str] = RESERVED
 ) -> Iterator[Entry]:
-    """Iterate over what a configuration file says; no further than the caller goes on.
+    """Iterate over the entries of a configuration file; parse no further than the caller iterates.
 
     Args:
         path: of the file, for messages.
         text: its content.
-        keys: every key that a section may have: none of these begins a further line of a value.
+        keys: every key that a section may have: no continuation line of a value may begin with one.
         reserved: names that no section may have.
 
     Raises:
@@ -83,7 +84,7 @@ def entries(
 
 
 def extended(path: str, base: str) -> str:
-    """Return the path of the file that a file extends.
+    """Return the path of the file that a configuration file extends.
 
     Args:
         path: of the file.
@@ -100,7 +101,7 @@ def extended(path: str, base: str) -> str:
 
 
 def _entry(place: str, line: str, section: str, reserved: Sequence[str]) -> Entry:
-    """Return what a line begins that is not indented."""
+    """Return the entry that begins on an unindented line."""
     if line.startswith("["):
         found = _SECTION.fullmatch(line)
         name = found[1] if found else ""
@@ -111,7 +112,7 @@ def _entry(place: str, line: str, section: str, reserved: Sequence[str]) -> Entr
             )
         return Entry(name, "", "", 0)
     match = _KEY.match(line)
-    if match is None:  # not shown: it may be a part of a value that is secret
+    if match is None:  # not shown: it may be part of a secret value
         raise ConfigurationError(f"{place}: expected a section, a key with its value, or a comment, found neither")
     if not section:
         raise ConfigurationError(f"{place}: expected a section before the key {match[1]}")
@@ -119,12 +120,12 @@ def _entry(place: str, line: str, section: str, reserved: Sequence[str]) -> Entr
 
 
 def _check_indented(place: str, line: str, current: Entry, keys: Container[str]) -> None:
-    """Check that an indented line goes on with a value, and is no section or key that was indented by a slip."""
+    """Check that an indented line continues a value, and is not a section or key indented by mistake."""
     if _SECTION.fullmatch(line.strip()):
         raise ConfigurationError(f"{place}: expected a section at the beginning of the line, got it indented")
     where = f"{place}: section [{current.section}]" if current.section else place
     match = _INDENTED_KEY.match(line)
-    # A value's line may be module:callable; nothing is written so that has a blank behind the colon, or is a key.
+    # A value's line may be module:callable. With a blank after the colon, or a key before it, it is a mistake.
     if match and (not current.key or match[2] is not None or match[1] in keys):
         raise ConfigurationError(
             f"{where}: expected a key at the beginning of the line, got it indented: {match[1]}"

@@ -1,4 +1,4 @@
-"""When cron is to run something: the five fields of a crontab's line, or one of its words (crontab(5))."""
+"""Schedules of cron: the five fields of a crontab line, or one of its words (crontab(5))."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _PART = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>[0-9]{
 
 
 def check_schedule(text: str) -> str:
-    """Return a schedule with single blanks between its fields.
+    """Return a schedule with single blanks between its fields, once it is checked.
 
     Raises:
-        ValueError: cron would not take it; the message says which field is wrong.
+        ValueError: cron would not accept it; the message says which field is wrong.
     """
     if text.startswith("@"):
         if text not in WORDS:
@@ -84,19 +84,19 @@ PERIODS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-"""What cron takes its words for; @reboot has no period."""
+"""The meaning of cron's words; @reboot has no period."""
 
 
 def longest_pause(schedule: str) -> timedelta | None:
-    """Return the longest time between two starts of a schedule, as of `check_schedule`; None where there is none.
+    """Return the longest time between two starts of a checked schedule; None if it has no period.
 
-    Four years are looked at, which have every date and, nearly, every day of the week for it.
+    It looks at four years, which contain every date, and each on nearly every day of the week.
     """
     fields = PERIODS.get(schedule, schedule).split()
     if len(fields) != len(FIELDS):
         return None
     minutes, hours, days, months, weekdays = map(_values, FIELDS, fields)
-    # As cron does: where both kinds of days are restricted, either is enough (crontab(5)).
+    # As cron does: if both kinds of days are restricted, either is enough (crontab(5)).
     either = not fields[2].startswith("*") and not fields[4].startswith("*")
     moments = sorted(60 * hour + minute for hour in hours for minute in minutes)
     pauses = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]

@@ -1,4 +1,4 @@
-"""The types of the configuration's keys: what their texts may be, and what values these are."""
+"""The types of the configuration's keys: which texts are valid, and the values that they stand for."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from jobcron.settings.cron_schedule import check_schedule
 from jobcron.settings.secrets import Redactor
 from jobcron.settings.settings import LEVELS, SECTION_NAME
 
+# why: decisions 2026-11-29, bounds of times and texts
 MAX_SECONDS = 36500 * 86400
-"""A hundred years: a database can subtract that from its time, and a process can wait for it."""
+"""A hundred years: databases can subtract that from the present time, and processes can wait that long."""
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
 class Place(NamedTuple):
-    """Where a value stands, for messages; the file is the one that sets it."""
+    """Where a value stands, for messages: the file that sets it, section and key."""
 
     path: str
     section: str
@@ -33,12 +34,12 @@ class Place(NamedTuple):
         return f"{self.path}: section [{self.section}], key {self.key}"
 
     def refuse(self, expected: str, found: str) -> ConfigurationError:
-        """Return the error that says what was expected of this value."""
+        """Return the error that says what was expected in this place."""
         return ConfigurationError(f"{self}: expected {expected}, got: {found}")
 
 
 def _string(text: str, place: Place) -> str:
-    if not text.isprintable():  # a role, an address: neither libpq nor a mail's header takes them
+    if not text.isprintable():  # a role, an address: neither libpq nor a mail header accepts them
         raise place.refuse("a text in one line, without control characters", repr(text))
     return text
 

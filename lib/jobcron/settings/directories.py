@@ -1,7 +1,7 @@
-"""Directories and files that are ours alone: state, locks, reports.
+"""Directories and files for this user alone: state, locks, reports.
 
-Predictable names in a directory that others may write are an old way to be fooled: a symbolic link in the place of
-a lock or report file. So these directories belong to the user and others may not write there.
+In a directory that others may write, predictable names invite an old attack: a symbolic link in the place of a
+lock or report file. So these directories belong to the user, and others may not write there.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from contextlib import suppress
 
 
 def private_directory(path: str | os.PathLike[str], what: str, *, is_shared: bool = False) -> None:
-    """Make `path` if need be, with mode 0700, and check it.
+    """Create `path` if necessary, with mode 0700, and check it.
 
     Args:
         path: the directory.
         what: what it is, for the message.
-        is_shared: whether its group may write there: into a folder of logs, say, where no name is trusted.
+        is_shared: whether its group may write there, as into a folder of logs, in which no name is trusted.
 
     Raises:
-        DirectoryError: it cannot be made or written, belongs to somebody else, or others may write there.
+        DirectoryError: it cannot be created or written, belongs to another user, or others may write there.
     """
     from jobcron.errors import DirectoryError
 
@@ -53,16 +53,16 @@ def private_directory(path: str | os.PathLike[str], what: str, *, is_shared: boo
 
 
 def check_shared_directory(path: str | os.PathLike[str], what: str) -> None:
-    """Check a directory of somebody else's into which we put files with names that others know.
+    """Check a directory of another user into which we put files whose names others know.
 
-    Where everybody may write, it has to be sticky: nobody can then put a file in the place of one of ours.
+    If everybody may write there, it must be sticky: then nobody can replace one of our files.
 
     Args:
-        path: the directory; it is not made.
+        path: the directory; it is not created.
         what: what it is, for the message.
 
     Raises:
-        DirectoryError: it is not there, cannot be written, or everybody may replace files there.
+        DirectoryError: it does not exist, cannot be written, or everybody may replace files there.
     """
     from jobcron.errors import DirectoryError
 
@@ -86,7 +86,7 @@ def open_log(path: str, what: str) -> int:
     """Open a log file for appending, and return its descriptor.
 
     Args:
-        path: of the file; its folder is made if need be, for this user alone.
+        path: the file; its folder is created if necessary, for this user alone.
         what: the option that names it, for messages.
 
     Raises:
@@ -104,12 +104,12 @@ def open_log(path: str, what: str) -> int:
 
 
 def append_to(path: str) -> int:
-    """Open a file for appending, not through a link, and return its descriptor.
+    """Open a file for appending, without following a link, and return its descriptor.
 
     Raises:
         OSError: it cannot be opened.
     """
-    # O_NONBLOCK: a pipe that nobody reads is an error, not a wait without end.
+    # O_NONBLOCK: a pipe that nobody reads is an error, not an endless wait.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     return os.open(path, flags, 0o600)
 
@@ -123,18 +123,18 @@ def write_whole(
     mode: int = 0o600,
     modified: float | None = None,
 ) -> None:
-    """Write a file whole or not at all: it is written beside its place first, under a name that nobody can guess.
+    """Write a whole file or nothing: first beside its place, under a name that nobody can guess.
 
     Args:
-        path: of the file; its folder exists.
+        path: the file; its folder exists.
         content: all of it.
-        replaces: whether it takes the place of a file that exists; else that one stays as it is.
-        is_synced: whether it has to survive a crash of the machine.
+        replaces: whether to replace an existing file; otherwise that one stays as it is.
+        is_synced: whether it must survive a crash of the machine.
         mode: who may read and write it.
         modified: the file's time, in seconds since 1970; None: now.
 
     Raises:
-        OSError: it cannot be written; nothing is left of it.
+        OSError: it cannot be written; no part of it is left.
     """
     folder, name = os.path.split(os.fspath(path))
     temporary = os.path.join(folder, f".{name[:50]}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
@@ -155,23 +155,23 @@ def write_whole(
             with suppress(FileExistsError):
                 os.link(temporary, path)
     finally:
-        with suppress(OSError):  # after a rename there is none
+        with suppress(OSError):  # after a rename it is gone
             os.unlink(temporary)
     if is_synced:
         sync_folder(folder)
 
 
 def read_own(path: str | os.PathLike[str], at_most: int = -1) -> tuple[bytes, os.stat_result] | None:
-    """Return the content of a file of this user's and its status; None if it is no file, or somebody else's.
+    """Return the content and status of one of this user's files; None for another user's, or no file.
 
     Args:
-        path: of the file; a symbolic link is not followed.
-        at_most: so many bytes are read; -1: all.
+        path: the file; a symbolic link is not followed.
+        at_most: the largest number of bytes to read; -1: all.
 
     Raises:
         OSError: it does not exist, is a link, or cannot be read.
     """
-    # O_NONBLOCK: a pipe that nobody writes to is not a wait without end.
+    # O_NONBLOCK: a pipe that nobody writes to is not an endless wait.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags), "rb") as file:
         status = os.fstat(file.fileno())
@@ -181,18 +181,18 @@ def read_own(path: str | os.PathLike[str], at_most: int = -1) -> tuple[bytes, os
 
 
 def _make(path: str) -> None:
-    """Make a directory and those above it, to survive a crash; unlike `os.makedirs` all are ours alone."""
+    """Create a directory and its parents so that they survive a crash; unlike `os.makedirs`, all mode 0700."""
     if not os.path.isdir(path):
         folder = os.path.dirname(path) or "."
         _make(folder)
         with suppress(FileExistsError):
             os.mkdir(path, 0o700)
-        with suppress(OSError):  # it may be written and not read
+        with suppress(OSError):  # it may be writable and not readable
             sync_folder(folder)
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:
-    """Let the names in a folder survive a crash of the machine."""
+    """Make the names in a folder survive a crash of the machine."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Finding an instance of the configuration and reading it, at the least possible cost."""
+"""Find and read an instance of the configuration, as cheaply as possible."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _present: Settings | None = None
 
 @contextmanager
 def presented(settings: Settings) -> Iterator[None]:
-    """Let these be the settings that `load_settings` returns by default, inside the block: those of a script."""
+    """Make `load_settings` return these settings by default inside the block: a script does this."""
     global _present
     before, _present = _present, settings
     try:
@@ -37,11 +37,11 @@ def load_settings(config: str | None = None) -> Settings:
     """Return the settings of an instance.
 
     Args:
-        config: a name or a path, as of ``--config``; None: that of the script that runs in this process, else
-            of JOBCRON_CONFIG, else the checkout's development instance.
+        config: a name or a path, as for ``--config``; None: the instance of the script that runs in this
+            process, else of JOBCRON_CONFIG, else the checkout's development instance.
 
     Raises:
-        ConfigurationError: no such instance, something in it is wrong, or another one shares its state directory.
+        ConfigurationError: there is no such instance, it has a mistake, or another shares its state directory.
     """
     if config is None and _present is not None:
         return _present
@@ -60,7 +60,7 @@ def load_settings(config: str | None = None) -> Settings:
 
 
 def find(config: str | None = None) -> str:
-    """Return the path of the configuration file that `load` would read.
+    """Return the path of the configuration file that `load_settings` would read.
 
     Raises:
         ConfigurationError: there is none.
@@ -74,7 +74,8 @@ def find(config: str | None = None) -> str:
                 f"expected {CONFIG_VARIABLE} or --config to name the directory of a {FILE_NAME}, neither is set"
             )
         wanted, origin = "development", "the checkout's default"
-    # A name is never looked up in the working directory, where anybody may have put a folder of that name.
+    # A name is never looked up in the working directory: anybody may have put a folder of that name there.
+    # why: decisions 2026-11-22, a name of an instance
     folder = wanted if os.sep in wanted else os.path.join(os.path.realpath(CONFIGS), wanted)
     path = folder if os.path.isfile(folder) else os.path.join(folder, FILE_NAME)
     if not os.path.isfile(path):

@@ -1,4 +1,4 @@
-"""Look things up by their dotted names: the one place where a module of the user's is imported by name."""
+"""Look things up by their dotted names: the only place that imports a user's module by name."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from typing import Any
 from jobcron.errors import ConfigurationError, DuplicateJobType, IncompleteJobType, UserMistake
 from jobcron.settings.settings import PACKAGE
 
+# why: decisions 2026-11-29, one look-up of dotted names
 _MISTAKES = (ImportError, SyntaxError, SystemExit, DuplicateJobType, IncompleteJobType)
-"""What a module raises that cannot be imported as it is: a message is enough. Other errors make a report."""
+"""Errors of a user's module for which a message is enough. Other errors make a report."""
 
 
 def find_named(
     name: str, place: str, expected: str = "a callable", accepts: Callable[[Any], bool] = callable
 ) -> Any:
-    """Return what a dotted name stands for.
+    """Return the object that a dotted name stands for.
 
     Args:
-        name: ``module:name`` or ``module.name``; the name may be that of an attribute (``module:Class.method``).
-        place: the file, section and key that ask for it, for messages.
+        name: ``module:name`` or ``module.name``; the name may have several parts (``module:Class.method``).
+        place: the file, section and key that name it, for messages.
         expected: what it has to be, for messages.
-        accepts: returns whether it is that.
+        accepts: returns whether an object is that.
 
     Raises:
-        ConfigurationError: there is no such module, it fails when it is imported, it has no such name, or what it
-            has is something else; the message says which.
-        Exception: what else the module raises when it is imported; a note on the error names `place`.
+        ConfigurationError: there is no such module, its import fails, it has no such name, or the object is not
+            the expected one; the message says which.
+        Exception: any other error that the module's import raises; a note on the error names `place`.
     """
     module_name, _, attribute = name.partition(":") if ":" in name else name.rpartition(".")
     if not module_name or not attribute:
@@ -42,12 +43,12 @@ def find_named(
     module = _module(module_name, place)
     if isinstance(module, ModuleNotFoundError):
         parent, _, class_name = module_name.rpartition(".")
-        known = sys.modules.get(parent)  # imported on the way; the module may end before the class
+        known = sys.modules.get(parent)  # imported on the way; the module's name may end before the class
         if ":" in name or known is None or class_name not in vars(known):
             raise _no_module(module_name, place, module) from module
         module, module_name, attribute = known, parent, f"{class_name}.{attribute}"
     wanted = f"{place}: expected {attribute} in {module_name} to be {expected}"
-    with _explained(module_name, place):  # a module may import late what it is asked for
+    with _explained(module_name, place):  # a module may import the name lazily (``__getattr__``)
         try:
             found = attrgetter(attribute)(module)
         except AttributeError as error:
@@ -59,14 +60,14 @@ def find_named(
 
 
 def import_module(name: str, place: str) -> ModuleType:
-    """Import a module of the user's.
+    """Import a user's module.
 
     Args:
         name: its dotted name.
-        place: the file, section and key that ask for it, for messages.
+        place: the file, section and key that name it, for messages.
 
     Raises:
-        ConfigurationError, Exception: as of `find_named`.
+        ConfigurationError, Exception: as for `find_named`.
     """
     module = _module(name, place)
     if isinstance(module, ModuleNotFoundError):
@@ -75,8 +76,8 @@ def import_module(name: str, place: str) -> ModuleType:
 
 
 def dotted_name(thing: Any) -> str:
-    """Return the dotted name of a class or an interface; of any other object, that of its class."""
-    # Only asked of what is there: a tick without zope.interface has no interfaces.
+    """Return the dotted name of a class or an interface, or of any other object's class."""
+    # Not imported here: in a tick without zope.interface there are no interfaces.
     zope = sys.modules.get("zope.interface.interface")
     if not isinstance(thing, type) and not (zope and isinstance(thing, zope.InterfaceClass)):
         thing = type(thing)
@@ -84,13 +85,13 @@ def dotted_name(thing: Any) -> str:
 
 
 def _module(name: str, place: str) -> ModuleType | ModuleNotFoundError:
-    """Return a module, or the error that says that it, or a package on the way to it, does not exist."""
+    """Return a module, or the error that says that it or one of its packages does not exist."""
     with _explained(name, place):
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
             if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-                raise  # the module exists, and imports one that does not
+                raise  # the module exists, and imports another that does not
             return error
 
 
@@ -103,7 +104,7 @@ def _no_module(name: str, place: str, error: ModuleNotFoundError) -> Configurati
 
 @contextmanager
 def _explained(module_name: str, place: str) -> Iterator[None]:
-    """Explain what a module of the user's raises when it is imported."""
+    """Turn errors of a user's module during its import into explanations."""
     try:
         yield
     except UserMistake:
@@ -115,13 +116,13 @@ def _explained(module_name: str, place: str) -> Iterator[None]:
             f"{text}{_line_of(error)}"
         ) from error
     except Exception as error:
-        if not hasattr(error, "__notes__"):  # the innermost place is the one to look at
+        if not hasattr(error, "__notes__"):  # the innermost place is where to look
             error.add_note(f"{place}: the module {module_name} raises this when it is imported")
         raise
 
 
 def _line_of(error: BaseException) -> str:
-    """Return where the user's code raised an error; nothing if only Python and jobcron had a part in it."""
+    """Return where the user's code raised an error; empty if only Python and jobcron were involved."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" (in {error.filename}, line {error.lineno})"
     found, traceback = "", error.__traceback__

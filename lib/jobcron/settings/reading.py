@@ -1,7 +1,7 @@
-"""Reading a configuration with all its checks: text in, frozen `Settings` out (LP-29).
+"""Read a configuration with all its checks: text in, frozen `Settings` out (LP-29).
 
-The schema, ``configs/schema.conf``, is one of lazr.config: ``[jobcron]`` is the instance, and ``[job_section]``
-stands for every other section. Both are parsed by `_syntax`, which a tick uses too.
+The schema, ``configs/schema.conf``, is a lazr.config schema: ``[jobcron]`` is the instance, and
+``[job_section]`` stands for every other section. `_syntax`, which a tick uses too, parses both.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Key(NamedTuple):
 
 
 class Given(NamedTuple):
-    """A value, and the file that gives it."""
+    """A value, and the file that sets it."""
 
     text: str
     path: str
@@ -51,10 +51,10 @@ def read_schema(text: str) -> Schema:
 
 
 def read(path: str) -> tuple[Settings, dict[str, str]]:
-    """Return the settings that a configuration file gives, and the texts that they follow from.
+    """Return the settings of a configuration file, and the texts that they were read from.
 
     Raises:
-        ConfigurationError: something is wrong; the message names file, section, key, what was expected and found.
+        ConfigurationError: something is wrong; the message names file, section, key, expected and found.
     """
     schema_text = _read_text(SCHEMA)
     schema = read_schema(schema_text)
@@ -96,10 +96,10 @@ def _chain(path: str, schema: Schema) -> list[tuple[str, str, list[Entry]]]:
 
 
 def _checked(path: str, text: str, schema: Schema) -> list[Entry]:
-    """Return the content of a file, whose keys the schema has.
+    """Return the content of a file, once its keys are checked against the schema.
 
     Raises:
-        ConfigurationError: it has others, or the syntax is wrong.
+        ConfigurationError: it has unknown keys, or the syntax is wrong.
     """
     found = list(entries(path, text, {*schema[INSTANCE], *schema[TEMPLATE], EXTENDS}))
     for section, key, _, line in found:
@@ -141,7 +141,7 @@ def _settings(path: str, schema: Schema, given: dict[tuple[str, str], Given]) ->
 
 
 def steps_source(section: Section, places: dict[str, Place]) -> str | None:
-    """Return the source of a section: where it lists tasks, or names a queue, that of such jobs (DBQ-01, DBQ-08).
+    """Return a section's source; if it lists tasks or names a queue, that of such jobs (DBQ-01, DBQ-08).
 
     Args:
         section: as it was read.
@@ -162,12 +162,12 @@ def steps_source(section: Section, places: dict[str, Place]) -> str | None:
 
 
 def functions_source(section: Section, places: dict[str, Place], source: str | None) -> str | None:
-    """Return the source of a section: where it lists functions, that of the jobs of functions.
+    """Return a section's source; that of jobs of functions if it lists functions.
 
     Args:
         section: as it was read.
         places: where its keys stand.
-        source: what the other keys make of it.
+        source: the source according to the other keys.
 
     Raises:
         ConfigurationError: its keys do not go together.

@@ -1,4 +1,4 @@
-"""What may never appear in a report, a log or a mail: passwords, and whatever looks like one."""
+"""Hide what must never appear in a report, a log or a mail: passwords, and whatever looks like one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 HIDDEN = "***"
 
 MIN_SECRET = 6
-"""Shorter values of the environment are not hidden: they would make holes in every text."""
+"""Shorter values of the environment are not hidden: they would blot out parts of every text."""
 
 MAX_TEXT = 10_000
-"""The longest text of a value; longer ones lose their middle."""
+"""The longest text of a value, in characters; longer ones are cut in the middle."""
 
 LONGEST = 200_000
 
@@ -27,14 +27,14 @@ MAX_DEPTH = 8
 _WORDS = "passw(?:or)?d|passphrase|pwd|secret|token|(?:api|private|access)[_-]?key|credential"
 _SECRET_NAME = re.compile(rf"{_WORDS}|authorization|cookie|dsn", re.IGNORECASE)
 _OPEN_NAMES = frozenset({"lease_token", "PWD", "OLDPWD"})
-"""Names that look like those of secrets: a counter, and a shell's working directories."""
+"""Names that only look like those of secrets: a counter, and a shell's working directories."""
 
-# Every repetition is bounded and begins where a word begins: texts come from jobs, and may be made to take long.
+# Every repetition is bounded and begins at the start of a word: a job may craft a text that is slow to match.
 _URL_PASSWORD = re.compile(
     r"(?P<before>(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s/:@]{0,200}:)[^\s]{1,500}(?=@)", re.IGNORECASE
 )
 _OF_URL = re.compile(rf"://[^\s/:@]{{0,200}}:([^\s@]{{{MIN_SECRET},500}})@")
-_STILL_SAID = r"(?![\"']?\*{3}[\"']?(?:[\s,;)&}\]]|$))"  # else JSON that is hidden twice would be none
+_STILL_SAID = r"(?![\"']?\*{3}[\"']?(?:[\s,;)&}\]]|$))"  # else JSON that is redacted twice would be invalid
 _STRING = rf"{_STILL_SAID}(?:\"(?:[^\"\\\n]|\\.){{0,500}}\"?|'(?:[^'\\\n]|\\.){{0,500}}'?)"
 _QUOTED = rf"{_STILL_SAID}(?:{_STRING}|[^\s,;)&]{{1,500}})"
 _NAME = rf"[\w-]{{0,40}}?(?:{_WORDS})[\w-]{{0,20}}"
@@ -47,10 +47,10 @@ _HEADER = re.compile(
 _OPTION = re.compile(rf"(?P<before>(?<![\w-])--{_NAME}\s{{1,3}}){_QUOTED}", re.IGNORECASE)
 _OF_ROLE = re.compile(rf"(?P<before>(?<![\w-])password\s{{1,3}}){_STRING}", re.IGNORECASE)  # in SQL
 _ELEMENT = re.compile(rf"(?P<before><{_NAME}(?:\s[^<>]{{0,100}})?>)[^<]{{1,500}}", re.IGNORECASE)
-# What PostgreSQL says beside its message shows the values of rows and statements; its hints do not.
-_MARGIN = r"^[ \t|+]{0,80}"  # of the lines of a group of errors
+# The details that PostgreSQL adds to a message quote values of rows and statements; its hints do not.
+_MARGIN = r"^[ \t|+]{0,80}"  # of the lines of an ExceptionGroup
 _LABEL = rf"{_MARGIN}(?:DETAIL|CONTEXT|WHERE|QUERY|LINE \d{{1,9}}):"
-# The message itself does where a value could not be read: behind the name of the driver's error, or by its words.
+# The message itself quotes a value that could not be read: after the driver error's name, or in set phrases.
 _DRIVER = (
     r"\b(?:psycopg2?|asyncpg)(?:\.\w{1,80}){1,4}(?:\)|:) |(?=\binvalid input (?:syntax|value) for |"
     r"\bmalformed \w{1,20} literal: |\bdate/time field value out of range: |"
@@ -69,19 +69,19 @@ _NAMED = re.compile(
     "sequence|server|socket|statement|table|tablespace|to|trigger|type|user|view",
     re.IGNORECASE,
 )
-"""The words before what PostgreSQL quotes because it is a name, and no value."""
+"""The words before something that PostgreSQL quotes because it is a name, not a value."""
 
 
 _HINTS = ("://", "passw", "passphrase", "pwd", "secret", "token", "key", "credential", "authorization", "cookie")
-"""One of these is in every text that these patterns fit, in small letters."""
+"""Every text that the patterns match contains one of these, in lower case."""
 
 
 class Redactor:
-    """Replaces secrets in what is about to be written.
+    """Replaces secrets in text that is about to be written.
 
     Args:
-        secrets: texts that are hidden wherever they stand, such as the password of the database's URL.
-            Those of the environment whose names say that they are secret are added, and passwords of URLs there.
+        secrets: texts that are hidden wherever they appear, such as the password of the database's URL.
+            Values of the environment with a secret's name, and passwords of URLs there, are added.
     """
 
     def __init__(self, secrets: Iterable[str | None] = ()) -> None:
@@ -91,22 +91,22 @@ class Redactor:
         self._secrets = sorted(known, key=len, reverse=True)
 
     def text(self, text: str) -> str:
-        """Return `text` without secrets; of a text that is longer than any report shows, what is shown."""
+        """Return `text` without secrets; a text longer than any report shows is cut to that length."""
         text = self.known(cut(text, LONGEST))
         lower = text.lower()
-        if any(hint in lower for hint in _HINTS):  # nearly no line of a log has one
+        if any(hint in lower for hint in _HINTS):  # few lines of a log have one
             for pattern in (_URL_PASSWORD, _ASSIGNED, _HEADER, _OPTION, _OF_ROLE, _ELEMENT):
                 text = pattern.sub(rf"\g<before>{HIDDEN}", text)
         return _without_values(text)
 
     def known(self, text: str) -> str:
-        """Return `text` without the secrets that are known, and with all that merely looks like one."""
+        """Return `text` without the known secrets; text that only looks like a secret stays."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return text
 
     def value(self, value: Any, depth: int = 0) -> Any:
-        """Return a value of a report without secrets, bounded, and of types that JSON has."""
+        """Return a value for a report: without secrets, bounded, and of types that JSON has."""
         if isinstance(value, bool) or value is None:
             return value
         if isinstance(value, int):
@@ -131,9 +131,9 @@ class Redactor:
         return cut(self.text(name if isinstance(name, str) else printed(name)), 200)
 
     def named(self, name: object, value: Any, depth: int = 0) -> Any:
-        """Return a named value: hidden whole where its name says that it is a secret.
+        """Return a named value for a report; if the name says that it is a secret, hide all of it.
 
-        Yes and no stay: they tell whether there is a secret, not what it is.
+        True and False stay: they say whether there is a secret, not what it is.
         """
         text = name if isinstance(name, str) else printed(name)
         if is_secret(text) and not isinstance(value, bool):
@@ -142,7 +142,7 @@ class Redactor:
 
 
 def _without_values(text: str) -> str:
-    """Return `text` without the values that a database's messages in it quote."""
+    """Return `text` without the values that database messages in it quote."""
     parts, start = [], 0
     while found := _VALUES.search(text, start):
         end = _END.search(text, found.end())
@@ -164,7 +164,7 @@ def _without_literal(found: re.Match[str]) -> str:
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether a name says that its value is a secret."""
+    """Return whether a name says that its value is a secret."""
     return name not in _OPEN_NAMES and bool(_SECRET_NAME.search(name))
 
 
@@ -172,12 +172,12 @@ _of_process: list[Redactor] = []
 
 
 def redactor() -> Redactor:
-    """Return the redactor of this process: it knows the secrets of the configuration as soon as that is read."""
+    """Return the redactor of this process; it knows the configuration's secrets once that is read."""
     return _of_process[-1] if _of_process else hide(())
 
 
 def hide(secrets: Iterable[str | None]) -> Redactor:
-    """Let `redactor` hide these from now on; return it."""
+    """Make `redactor` hide these secrets from now on, and return it."""
     _of_process[:] = [Redactor(secrets)]
     return _of_process[-1]
 
@@ -188,19 +188,19 @@ def _left_out(value: Sized) -> dict[str, str]:
 
 
 def cut(text: str, length: int) -> str:
-    """Return `text`, without its middle if it is longer than `length`."""
+    """Return `text`, cut in the middle if it is longer than `length`."""
     half = length // 2
     return text if len(text) <= length else f"{text[:half]}[…]{text[-half:]}"
 
 
 def storable(text: str) -> str:
-    """Return `text` as every database and file takes it: no lone surrogates, no NUL."""
+    """Return `text` in a form that every database and file accepts: no lone surrogates, no NUL."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def printed(value: object) -> str:
-    """Return `repr(value)`, or what can be said of a value that cannot be printed."""
+    """Return `repr(value)`, or a placeholder for a value whose ``repr`` raises."""
     try:
         return repr(value)
-    except BaseException as error:  # a report must be made whatever a job's objects do, `sys.exit` included
+    except BaseException as error:  # a report must be made whatever a job's objects do, even `sys.exit`
         return f"<{type(value).__name__} that cannot be printed: {type(error).__name__}>"

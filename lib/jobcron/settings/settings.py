@@ -1,8 +1,6 @@
-"""The settings of an instance, as frozen values, and their copy that is cheap to read.
+"""The settings of an instance, as frozen values.
 
-Reading a configuration with all its checks (`config`) costs more than a whole tick with nothing to do, so what
-it yields is kept in the state directory, beside the very texts that it was read from: it is used only while
-every one of these files still says the same, word for word, and only if nobody else can have written it.
+`reading` makes them from a configuration; `_compiled` keeps a copy that a tick reads cheaply.
 """
 
 from __future__ import annotations
@@ -23,17 +21,17 @@ INSTANCE = "jobcron"
 """The section of the instance itself."""
 
 SECTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-"""What the name of a section, a lock or a prefix may look like, before it meets a path."""
+"""The form of a section's, lock's or prefix's name, checked before it becomes part of a path."""
 
 LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
-"""The levels of the log. Those of logging, whose import would take a good part of a tick."""
+"""The log's levels: those of logging, whose import would take a good part of a tick."""
 
 LEVEL_STEP = 10
-"""By how much each ``-v`` lowers the level, and each ``-q`` raises it."""
+"""How much each ``-v`` lowers the level, and each ``-q`` raises it."""
 
 
 class Section(NamedTuple):
-    """A section of jobs. See ``configs/schema.conf`` for what the values mean."""
+    """A section of jobs. See ``configs/schema.conf`` for the meaning of the values."""
 
     name: str
     source_interface: str | None
@@ -63,11 +61,11 @@ class Section(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """An instance. See ``configs/schema.conf`` for what the values mean.
+    """The settings of an instance. See ``configs/schema.conf`` for the meaning of the values.
 
     Attributes:
         path: the configuration file.
-        database_origin: where ``database_url`` was read, for messages.
+        database_origin: where ``database_url`` was found, for messages.
         sections: the sections of jobs, by name.
     """
 
@@ -104,7 +102,7 @@ class Settings(NamedTuple):
         """Return a section of jobs.
 
         Raises:
-            ConfigurationError: there is none of this name.
+            ConfigurationError: there is no section of this name.
         """
         try:
             return self.sections[name]
@@ -115,7 +113,7 @@ class Settings(NamedTuple):
             ) from None
 
     def source_names(self) -> list[str]:
-        """Return the names by which the sections ask for their sources."""
+        """Return the names by which the sections name their sources."""
         return [s.source_interface for s in self.sections.values() if s.source_interface is not None]
 
     def place(self, key: str) -> str:
@@ -123,21 +121,21 @@ class Settings(NamedTuple):
         return f"{self.path}: section [{INSTANCE}], key {key}"
 
     def outage_file(self, name: str) -> str:
-        """Return the file that is there while the script or section `name` finds its database away."""
+        """Return the file that exists while script or section `name` finds its database unavailable."""
         return os.path.join(self.state_dir, f"{name}.outage")
 
     def report_directories(self) -> list[str]:
-        """Return the directories of OOPS reports: the instance's, and those that sections have of their own."""
+        """Return the directories of OOPS reports: the instance's, and those of sections that have one."""
         own = [section.error_dir for section in self.sections.values() if section.error_dir]
         return list(dict.fromkeys([self.error_dir, *own]))
 
     @property
     def instance(self) -> str:
-        """The instance's name: that of the configuration's directory."""
+        """The instance's name: the name of the configuration's directory."""
         return os.path.basename(os.path.dirname(self.path))
 
     def secrets(self) -> list[str]:
-        """Return the texts that no report, log or mail may show."""
+        """Return the texts that must not appear in any report, log or mail."""
         from urllib.parse import unquote, unquote_plus
 
         found = [*passwords_in(self.database_url), *passwords_in(self.mail or "")]

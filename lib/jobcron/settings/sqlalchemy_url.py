@@ -1,4 +1,4 @@
-"""Database URLs as SQLAlchemy takes them apart: parsed, and described without their password."""
+"""Parse database URLs with SQLAlchemy, and describe them without their passwords."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from jobcron.settings.secrets import is_secret
 
 
 def parse_url(url: str, user: str | None = None) -> URL:
-    """Return the URL of a database, with the driver that we use and, where given, another user.
+    """Return the parsed URL of a database, with our driver and, if given, another user.
 
-    The URL's password belongs to the URL's user, so it is dropped for another one, wherever the URL has the two:
-    the password of a role comes by libpq's means (``.pgpass``, a service file, peer authentication).
+    The URL's password belongs to the URL's user, so it is dropped for another user, wherever the URL has the
+    two. A role's password comes from libpq (``.pgpass``, a service file, peer authentication).
 
     Raises:
-        ConfigurationError: not a URL, or of a database that we do not know.
+        ConfigurationError: it is not a URL, or the database is not supported.
     """
     try:
         parsed = make_url(url)
@@ -40,11 +40,11 @@ def parse_url(url: str, user: str | None = None) -> URL:
 
 
 def has_password(url: URL) -> bool:
-    """Tell whether a database's URL has a password, wherever."""
+    """Return whether a database URL has a password in any part."""
     return bool(url.password) or any(map(is_secret, url.query))
 
 
 def describe_url(url: URL) -> str:
-    """Return a database's URL without its passwords."""
+    """Return a database URL without its passwords."""
     shown = url.difference_update_query([key for key in url.query if is_secret(key)])
     return shown.render_as_string(hide_password=True)

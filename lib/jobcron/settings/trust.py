@@ -1,4 +1,4 @@
-"""Refuse configuration that others may write: it is trusted as code is."""
+"""Refuse configuration that others may write: it is trusted like code."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import stat
 
 
 def distrust(path: str) -> str | None:
-    """Return why a file is not to be trusted as code is, and what to do; None where it is.
+    """Return why a file cannot be trusted like code, and what to do; None if it can.
 
-    It and its directory have to belong to root, to the user who runs this, or to the owner of this package, whose
-    code runs already; and not everybody may write the file, or replace it or a directory on the way to it.
+    It and its directory must belong to root, to the user who runs this, or to the owner of this package, whose
+    code is running already. Nor may everybody be able to write the file, or to replace it or a directory on the
+    way to it.
 
     Raises:
-        OSError: it is not there.
+        OSError: the file does not exist.
     """
+    # why: decisions 2026-11-25, a configuration belongs to root, to the user or to the owner
     trusted = {0, os.geteuid(), os.stat(os.path.dirname(os.path.abspath(__file__))).st_uid}
     named, real = os.path.abspath(path), os.path.realpath(path)
     for place in (real, os.path.dirname(real)):

@@ -1,4 +1,4 @@
-"""Checks of a definition of jobs of several tasks, made when its class is (DBQ-01, DBQ-07)."""
+"""Checks of a definition of jobs of several tasks, made when its class is created (DBQ-01, DBQ-07)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from jobcron.errors import IncompleteJobType, InvalidJobData
 from jobcron.jobs.arguments import json_data
-from jobcron.steps._tasks import laziness
+from jobcron.settings.finished import laziness
 from jobcron.steps.values import queue, stored_priority
 
 HOOKS = ("creation_hook", "failure_hook", "pre_task_hook", "post_task_hook")
@@ -17,7 +17,7 @@ def check_definition(definition: Any) -> None:
     """Check the name, the tasks and the hooks of a class.
 
     Raises:
-        IncompleteJobType: one is not as it should be; the message names the class.
+        IncompleteJobType: one of them is wrong; the message names the class.
     """
     what = f"{definition.__module__}.{definition.__qualname__}"
     name, tasks = definition.name, definition.tasks
@@ -33,10 +33,10 @@ def check_definition(definition: Any) -> None:
 
 
 def check_task(task: Any, what: str) -> None:
-    """Check that a task of the class `what` is a function that a call runs, or a dotted name.
+    """Check that a task of the class `what` is an ordinary function, or a dotted name.
 
     Raises:
-        IncompleteJobType: it is not.
+        IncompleteJobType: it is neither.
     """
     expected = f"tasks of {what} to be functions or their dotted names"
     _check_function(task, expected)
@@ -45,12 +45,12 @@ def check_task(task: Any, what: str) -> None:
 
 
 def check_options(name: str, options: dict[str, Any], known: type) -> None:
-    """Check that a class has such attributes: what was misspelt would do nothing.
+    """Check that a class has these attributes: a misspelt one would do nothing.
 
     Raises:
-        IncompleteJobType: it has not.
+        IncompleteJobType: it lacks one.
     """
-    # any object: a class, asked for what its author may have misspelt
+    # any object: a class, checked for names that its author may have misspelt
     if unknown := sorted(key for key in options if key.startswith("_") or not hasattr(known, key)):
         raise IncompleteJobType(
             f"expected options of {name} to be hooks ({', '.join(HOOKS)}) or other attributes that "
@@ -59,10 +59,10 @@ def check_options(name: str, options: dict[str, Any], known: type) -> None:
 
 
 def check_values(definition: Any) -> None:
-    """Check what the jobs of a class have unless something else is said: their queue, priority and retries.
+    """Check the defaults for the jobs of a class: their queue, priority and retries.
 
     Raises:
-        IncompleteJobType: one is not as it should be; the message names the class.
+        IncompleteJobType: one of them is wrong; the message names the class.
     """
     what, own = f"{definition.__module__}.{definition.__qualname__}", vars(definition)
     try:

@@ -1,4 +1,4 @@
-"""The class of jobs of several tasks: how they are defined and made, and what a task sees of its job."""
+"""The class of jobs of several tasks: how to define and create them, and what a task sees of its job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobcron.database.sessions import AnySession
 from jobcron.database.tables import Event
 from jobcron.errors import ConfigurationError, IncompleteJobType
 from jobcron.interfaces import JobStatus
-from jobcron.jobs.draft import session_to_use
+from jobcron.jobs.draft import session_to_write
 from jobcron.jobs.history import EventKind
 from jobcron.jobs.job import Job
 from jobcron.jobs.runnable import BaseRunnableJob
@@ -27,11 +27,11 @@ from jobcron.steps._workspace import STEP, WORKSPACE, Workspace
 
 
 class steps(NamedTuple):
-    """The type of the jobs of one definition; the name of this class is the family's.
+    """The job type of one definition; this class's name is the family's.
 
     Attributes:
-        name: the definition's.
-        title: what people read.
+        name: the definition's name.
+        title: the name for people.
     """
 
     name: str
@@ -41,48 +41,48 @@ class steps(NamedTuple):
 class StepsJob(Workspace, BaseRunnableJob):
     """A job of several tasks, each a function of the job (DBQ-01, DBQ-02).
 
-    A subclass names the definition and lists the tasks, functions or their dotted names::
+    A subclass names the definition and lists the tasks, as functions or their dotted names::
 
         class ImportCats(StepsJob):
             name = "import_cats"
             tasks = [fetch, store, "shop.cats.report"]
 
-    Or it lists none, and functions become its tasks by the decorator `task`, in their order. Hooks are methods,
+    Or it lists none, and the decorator `task` makes functions its tasks, in their order. Hooks are methods,
     functions or dotted names (DBQ-07).
     """
 
     name: ClassVar[str] = ""
-    """What the jobs are called: for `create`, for ``jobcron create_job``, and in the type ``steps.NAME``."""
+    """The jobs' name: for `create`, for ``jobcron create_job``, and in the type ``steps.NAME``."""
 
     tasks: ClassVar[Sequence[Task]] = ()
-    """Run in this order, each in a transaction of its own."""
+    """The tasks, in the order in which they run, each in a separate transaction."""
 
     default_queue: ClassVar[str] = "default"
-    """The queue of jobs that are made without one."""
+    """The queue of jobs that are created without one."""
 
     defined_in: ClassVar[str] = ""
     """Where the definition is, for messages; by default the class."""
 
     creation_hook: ClassVar[Any] = None
-    """Called with the new job, in the creator's transaction; where it raises, the creator gets that and no job."""
+    """Called with the new job, in the creator's transaction; if it raises, no job is created."""
 
     failure_hook: ClassVar[Any] = None
-    """Called with the job and the exception when a task failed, in its own transaction; its errors are logged."""
+    """Called with the job and the exception after a task failed, in its own transaction; errors are logged."""
 
     pre_task_hook: ClassVar[Any] = None
-    """Called with the job before each task, in the task's transaction; where it raises, the task has failed."""
+    """Called with the job before each task, in the task's transaction; if it raises, the task has failed."""
 
     post_task_hook: ClassVar[Any] = None
-    """Called with the job after each task, also after one that failed; what it raises is logged."""
+    """Called with the job after each task, even after a failed one; its errors are logged."""
 
     tells_stopping: ClassVar[bool] = True
-    """Whether the job's history says when its process was asked to end."""
+    """Whether the job's history records that its process was asked to stop."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make the class the job type ``steps.NAME``.
 
         Raises:
-            IncompleteJobType: something of it is not as it should be.
+            IncompleteJobType: a part of the definition is wrong.
             DuplicateJobType: another class has the name.
         """
         if cls.name or cls.tasks:
@@ -100,12 +100,13 @@ class StepsJob(Workspace, BaseRunnableJob):
 
     @classmethod
     def task(cls, function: AnyTask) -> AnyTask:
-        """Make a function the next task of these jobs; a decorator, which returns the function as it is.
+        """Make a function the next task of these jobs; a decorator, which returns the function unchanged.
 
-        All of them stand in the module of the class: else their order would depend on which is imported first.
+        All tasks must be in the module of the class: otherwise their order would depend on the order of
+            imports.
 
         Raises:
-            IncompleteJobType: it is none that a call runs, or it is of another module.
+            IncompleteJobType: it is not an ordinary function, or it is from another module.
         """
         check_task(function, cls.defined_in)
         if function.__module__ != cls.__module__:
@@ -118,15 +119,15 @@ class StepsJob(Workspace, BaseRunnableJob):
 
     @classmethod
     def task_names(cls) -> list[str]:
-        """Return the names of the tasks, as rows have them."""
+        """Return the names of the tasks, as rows hold them."""
         return [task_name(task) for task in cls.tasks]
 
     @classmethod
     def check(cls) -> None:
-        """Check that each task and hook is there.
+        """Check that each task and hook exists.
 
         Raises:
-            ConfigurationError: one is not, or there is no task.
+            ConfigurationError: one does not, or there is no task.
         """
         if not cls.tasks:
             raise ConfigurationError(
@@ -150,23 +151,23 @@ class StepsJob(Workspace, BaseRunnableJob):
         run_after: datetime | None = None,
         **values: Any,
     ) -> Self:
-        """Make a job, in the caller's transaction, and call the creation hook.
+        """Create a job, in the caller's transaction, and call the creation hook.
 
         Args:
             target: as for other jobs.
             session: as for other jobs.
-            workspace: what the tasks begin with: JSON.
-            priority: the highest is first; 0 where nothing is said.
+            workspace: the initial workspace, as JSON data.
+            priority: the highest is first; 0 by default.
             run_after: not before this time.
-            values: ``queue_name``, and what other jobs take.
+            values: ``queue_name``, and the arguments of other jobs.
 
         Raises:
             InvalidJobData: a value does not fit.
             IncompleteJobType: the definition has no tasks.
-            Exception: what the hook raises; the job is not made then.
+            Exception: raised by the hook; the job is not created then.
         """
         values = cls._values(workspace, priority, run_after, values)
-        used = session_to_use(session, target)
+        used = session_to_write(session, target)
         with cls._savepoint(used):
             job = super().create(target, session=used, **values)
             job._begin()
@@ -174,14 +175,14 @@ class StepsJob(Workspace, BaseRunnableJob):
 
     @classmethod
     def createMultiple(cls, jobs: Iterable[Any], *, session: AnySession | None = None, **values: Any) -> list[int]:
-        """Make many jobs, all or none, and return their numbers; the creation hook is called for each.
+        """Create many jobs, all or none, and return their numbers; call the creation hook for each.
 
         Args:
-            jobs: for each a dict of what `create` takes, such as ``workspace``.
+            jobs: for each job a dict of arguments of `create`, such as ``workspace``.
             session: as for `create`.
-            values: as for `create`, for all of them.
+            values: as for `create`, for all jobs.
         """
-        used = session_to_use(session, None)
+        used = session_to_write(session, None)
         with used.begin_nested():
             return [cls.create(session=used, **{**values, **job}).id for job in jobs]
 
@@ -196,9 +197,9 @@ class StepsJob(Workspace, BaseRunnableJob):
         run_after: datetime | None = None,
         **values: Any,
     ) -> Self:
-        """Return the job that has not started, or make one: see `BaseRunnableJobSource.acquire` and `create`."""
+        """Return the unstarted job, or create one: see `BaseRunnableJobSource.acquire` and `create`."""
         values = cls._values(workspace, priority, run_after, values)
-        used = session_to_use(session, target)
+        used = session_to_write(session, target)
         with cls._savepoint(used):
             job = super().acquire(target, session=used, **values)
             if STEP not in job.metadata:
@@ -207,7 +208,7 @@ class StepsJob(Workspace, BaseRunnableJob):
 
     @classmethod
     def _savepoint(cls, session: Session) -> AbstractContextManager[Any]:
-        """Return what undoes the making of a job whose hook raises, and nothing else of the caller's."""
+        """Return a savepoint that undoes only the creation of a job, in case its hook raises."""
         return nullcontext() if cls.creation_hook is None else session.begin_nested()
 
     @classmethod
@@ -218,7 +219,7 @@ class StepsJob(Workspace, BaseRunnableJob):
         run_after: datetime | None,
         values: dict[str, Any],
     ) -> dict[str, Any]:
-        """Return what is written of a new job, in jobcron's own terms."""
+        """Return the values of a new job's row, in jobcron's own terms."""
         if priority is not None:
             values["priority"] = given.stored_priority(priority)
         if run_after is not None:
@@ -228,7 +229,7 @@ class StepsJob(Workspace, BaseRunnableJob):
         return values
 
     def _begin(self) -> None:
-        """Let a new job begin with the first task."""
+        """Set a new job to begin with the first task."""
         if not self.tasks:
             raise IncompleteJobType(f"expected {self.defined_in} to have tasks, it has none")
         self.keep(0)
@@ -253,7 +254,7 @@ class StepsJob(Workspace, BaseRunnableJob):
 
     @property
     def created(self) -> datetime:
-        """When the job was made."""
+        """When the job was created."""
         return self.date_created
 
     @property
@@ -267,7 +268,7 @@ class StepsJob(Workspace, BaseRunnableJob):
         return self.job.scheduled_start
 
     def run(self) -> None:
-        """Run the tasks that are left."""
+        """Run the remaining tasks."""
         run_tasks(self)
 
     def afterFailure(self, error: BaseException) -> None:
@@ -279,7 +280,7 @@ class StepsJob(Workspace, BaseRunnableJob):
         return f"running {self.next_task or self.name}"
 
     def getOopsVars(self) -> list[tuple[str, object]]:
-        """See `IRunnableJob`; the workspace may have secrets and is not shown."""
+        """See `IRunnableJob`; the workspace may contain secrets and is not shown."""
         return [
             *super().getOopsVars(),
             ("job_name", self.name),

@@ -1,8 +1,8 @@
 """The run of a job of several tasks: one claim, and a fenced commit after each task (DBQ-02, DBQ-07).
 
-A task's work, what it changed of the workspace, and the step commit together. Whatever ends the process, the next
-run begins with the task whose commit is not there. Attempts, deaths and retries are counted for each task: its
-commit starts the counts afresh, so that a death in the third task is none of the first two's.
+A task's work, its changes to the workspace, and the step commit together. However the process ends, the next
+run begins with the first uncommitted task. Attempts, deaths and retries are counted for each task: its commit
+resets the counts, so that a death in the third task does not count for the first two.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ logger = logging.getLogger("jobcron.steps")
 
 
 class TaskJob(Protocol):
-    """What is asked of a job of several tasks while it runs: see `StepsJob`."""
+    """A job of several tasks, as its run sees it: see `StepsJob`."""
 
     attempt: RunningAttempt | None
     shown_state: State | None
@@ -65,12 +65,13 @@ class TaskJob(Protocol):
     def checked(self, workspace: object) -> dict[str, Any]: ...
 
 
+# why: decisions 2026-11-24, one claim for all tasks of a job
 def run_tasks(job: TaskJob) -> None:
-    """Run the tasks that are left; the last one commits with COMPLETED.
+    """Run the remaining tasks; the last one commits with COMPLETED.
 
     Raises:
-        Interrupted: the run has to stop, and another task would have begun.
-        DefinitionChanged: the job's next task is not among its tasks any more.
+        Interrupted: the run must stop, and another task would have begun.
+        DefinitionChanged: the job's next task is no longer among its tasks.
     """
     names = job.task_names()
     step = place_of(names, job.step, job.next_task, repr(job))
@@ -87,7 +88,7 @@ def _run_task(job: TaskJob, step: int) -> None:
     run_hook(job, "pre_task_hook")
     call(resolve(job.tasks[step], job.defined_in), job)
     job.keep(step + 1)
-    job.session.flush()  # what the database refuses of the task's work, it refuses before the hook
+    job.session.flush()  # if the database refuses the task's work, it does so before the hook
     job.shown_state = State.READY if job.next_task else State.COMPLETE
     run_guarded_hook(job, "post_task_hook")
     job.keep(step + 1)  # the hook may have changed the workspace
@@ -95,7 +96,7 @@ def _run_task(job: TaskJob, step: int) -> None:
 
 
 def _commit(job: TaskJob) -> None:
-    """Commit a task, whose success is the end of an attempt as far as counts go."""
+    """Commit a task; for the counts, its success ends an attempt."""
     if job.attempt is None:
         job.session.flush()
         return
@@ -109,8 +110,8 @@ def _commit(job: TaskJob) -> None:
 def failed(job: TaskJob, error: BaseException) -> None:
     """Call the hooks that follow a failure, in a transaction that the caller commits.
 
-    The failure hook sees the workspace as the failed task left it, so that it can clean up. What the hooks change
-    of it is kept; what the task changed is rolled back like the rest of its work.
+    The failure hook sees the workspace as the failed task left it, so that it can clean up. The hooks' changes
+    to it are kept; the task's changes are rolled back with the rest of its work.
     """
     if job.failure_hook is None and job.post_task_hook is None:
         return
@@ -132,13 +133,13 @@ def run_hook(job: TaskJob, name: str, *arguments: object) -> None:
     if isinstance(hook, str):
         call(resolve(hook, f"{job.defined_in}, {name}"), job, *arguments)
     elif hook is not None:
-        # A function in a class is a method already; an object that can be called is not.
+        # A function in a class is a method already; another callable object is not.
         is_bound = getattr(hook, "__self__", None) is job
         call(hook, *(arguments if is_bound else (job, *arguments)))
 
 
 def run_guarded_hook(job: TaskJob, name: str, *arguments: object) -> None:
-    """Call a hook whose errors change nothing about the job: what it did is undone, and the error is logged."""
+    """Call a hook whose errors do not affect the job: its work is undone, and the error is logged."""
     if getattr(job, name) is None:
         return
     before = deepcopy(job.workspace)
@@ -148,6 +149,6 @@ def run_guarded_hook(job: TaskJob, name: str, *arguments: object) -> None:
             job.checked(job.workspace)
     except Exception:
         if job.attempt is not None and job.attempt.interrupted is not None:
-            raise  # not the hook's own: it was stopped
+            raise  # not the hook's own error: it was stopped
         job.workspace = before
         logger.exception("The %s of %r failed; this changes nothing about the job.", name, job)

@@ -1,4 +1,4 @@
-"""The states that users of django-db-queue know, derived from a job's status and step (DBQ-04)."""
+"""The states known from django-db-queue, derived from a job's status and step (DBQ-04)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jobcron.interfaces import JobStatus
 
 
 class State(StrEnum):
-    """What a caller sees of a job of several tasks."""
+    """The state of a job of several tasks, as a caller sees it."""
 
     NEW = "NEW"
     READY = "READY"
@@ -22,9 +22,9 @@ def state_of(status: JobStatus, step: int, is_stopping: bool) -> State:
     """Return the state.
 
     Args:
-        status: the row's. A job that was cancelled, or expired, did not complete: FAILED.
+        status: the row's status. A job that was cancelled or expired did not complete: FAILED.
         step: how many tasks are done.
-        is_stopping: whether the process that runs the job was asked to end.
+        is_stopping: whether the process that runs the job was asked to stop.
     """
     match status:
         case JobStatus.COMPLETED:

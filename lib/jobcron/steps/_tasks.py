@@ -1,16 +1,17 @@
-"""What tasks and hooks are called, and which function a name stands for.
+"""The names of tasks and hooks, and the functions that they stand for.
 
-Names come from configuration and code alone. One that a row has is compared with these, and never imported.
+Names to import come from configuration and code only. A name in a row is compared with these, and never
+imported.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from jobcron.errors import ConfigurationError, DefinitionChanged, IncompleteJobType
+from jobcron.errors import ConfigurationError, DefinitionChanged
 from jobcron.jobs.arguments import json_data
+from jobcron.settings.finished import finished, laziness
 from jobcron.settings.named import find_named
 
 Task = Callable[[Any], object] | str
@@ -20,16 +21,16 @@ AnyTask = TypeVar("AnyTask", bound=Callable[[Any], object])
 
 
 def task_name(task: Task) -> str:
-    """Return the dotted name of a task: what a job's row calls it."""
+    """Return the dotted name of a task, as a job's row holds it."""
     return task if isinstance(task, str) else f"{task.__module__}.{task.__qualname__}"
 
 
 def resolve(task: Task, place: str) -> Callable[..., object]:
-    """Return the function that a task or hook stands for.
+    """Return the function of a task or hook.
 
     Args:
         task: as it was defined.
-        place: where, for messages.
+        place: where it is defined, for messages.
 
     Raises:
         ConfigurationError: there is no such function, or a call would not run it.
@@ -42,46 +43,30 @@ def resolve(task: Task, place: str) -> Callable[..., object]:
     return found  # type: ignore[no-any-return]
 
 
-def laziness(function: Any) -> str | None:
-    """Return what a function is that only begins something when it is called; None for one that a call runs."""
-    if inspect.iscoroutinefunction(function):
-        return "async def"
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        return "a function with yield"
-    return None
-
-
 def call(function: Callable[..., object], *arguments: Any) -> None:
-    """Call a task or a hook, and see that it ran.
+    """Call a task or a hook, and check that it ran.
 
     Raises:
-        IncompleteJobType: it returned what somebody would still have to run.
-        Exception: what it raises.
+        IncompleteJobType: it returned something that still has to be run.
+        Exception: whatever it raises.
     """
-    found = function(*arguments)
-    if inspect.isawaitable(found) or inspect.isgenerator(found) or inspect.isasyncgen(found):
-        if inspect.iscoroutine(found):
-            found.close()  # or Python warns as well
-        raise IncompleteJobType(
-            f"expected {json_data.cut_repr(function)} to do its work when it is called, got "
-            f"{type(found).__name__}, which would still have to be run"
-        )
+    finished(function(*arguments), json_data.cut_repr(function))
 
 
 def place_of(names: Sequence[str], step: int, wanted: str, what: str) -> int:
-    """Return the place of a job's next task among those of its definition.
+    """Return the index of a job's next task among the tasks of its definition.
 
-    The name decides; the number only where the name is there more than once. So tasks may be added and moved
-    while jobs are under way. A job without a next task begins with the first.
+    The name decides; the number matters only if the name occurs more than once. So tasks may be added and
+    moved while jobs are under way. A job without a next task begins with the first.
 
     Args:
-        names: of the tasks.
+        names: the names of the tasks.
         step: how many tasks the job has done.
         wanted: the name of its next task.
         what: the job, for messages.
 
     Raises:
-        DefinitionChanged: no such task is there any more, or it is not to be told which one.
+        DefinitionChanged: there is no such task any more, or it is ambiguous.
     """
     if not wanted:
         return 0

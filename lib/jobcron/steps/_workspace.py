@@ -1,4 +1,4 @@
-"""What a job of several tasks keeps in its row's JSON data: the workspace, and how far it has come (DBQ-03)."""
+"""The data of a job of several tasks in its row's JSON data: the workspace, and the progress (DBQ-03)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ WORKSPACE, STEP, NEXT_TASK = "workspace", "step", "next_task"
 
 
 class Workspace:
-    """Adds the workspace, and the place among the tasks, to the class of jobs of several tasks."""
+    """Adds the workspace, and the position among the tasks, to the class of jobs of several tasks."""
 
-    if TYPE_CHECKING:  # what the job has that this is part of
+    if TYPE_CHECKING:  # attributes of the job class
         name: ClassVar[str]
         max_data_bytes: ClassVar[int]
         max_data_levels: ClassVar[int]
@@ -35,10 +35,10 @@ class Workspace:
 
     @classmethod
     def checked(cls, workspace: Any) -> dict[str, Any]:
-        """Return a workspace that can be kept; None is an empty one.
+        """Return a workspace that can be stored; None becomes an empty one.
 
         Raises:
-            InvalidJobData: it cannot.
+            InvalidJobData: it cannot be stored.
         """
         what = f"the workspace of {cls.name}"
         found = given.workspace(workspace, what)
@@ -47,7 +47,7 @@ class Workspace:
 
     @property
     def workspace(self) -> dict[str, Any]:
-        """What the tasks share (DBQ-03). Changes by a task or hook are kept with its work; others by `save`."""
+        """The shared data (DBQ-03). Changes by a task or hook are stored with its work; others by `save`."""
         if self._workspace is None:
             self._workspace = deepcopy(given.workspace(self.metadata.get(WORKSPACE), f"the workspace of {self!r}"))
         return self._workspace
@@ -57,23 +57,24 @@ class Workspace:
         self._workspace = value
 
     def save(self) -> None:
-        """Keep what was changed of the workspace, in the session's transaction.
+        """Store the changes to the workspace, in the session's transaction.
 
         Raises:
-            InvalidJobData: it cannot be kept.
+            InvalidJobData: it cannot be stored.
         """
         if self._workspace is not None:
             self.metadata = {**self.metadata, WORKSPACE: deepcopy(self.checked(self._workspace))}
             self.session.flush()
 
     def keep(self, step: int) -> None:
-        """Keep how many tasks are done, and the workspace; the session writes it when it flushes."""
+        """Store the number of completed tasks, and the workspace; the session writes them when it flushes."""
         names = self.task_names()
-        self.metadata = {
-            **self.metadata,
-            WORKSPACE: deepcopy(self.checked(self.workspace)),
+        others = {key: value for key, value in self.metadata.items() if key not in (STEP, NEXT_TASK, WORKSPACE)}
+        self.metadata = {  # these in the order of jsonb, which then has not to be noted
+            **others,
             STEP: step,
             NEXT_TASK: names[step] if step < len(names) else "",
+            WORKSPACE: deepcopy(self.checked(self.workspace)),
         }
 
     def forget_workspace(self) -> None:
@@ -82,15 +83,15 @@ class Workspace:
 
     @property
     def step(self) -> int:
-        """How many tasks are done; 0 also where the row has no number, since the name of the next one decides."""
+        """How many tasks are done; 0 if the row has no number, since the name of the next task decides."""
         found = self.metadata.get(STEP)
         return found if isinstance(found, int) else 0
 
     @property
     def next_task(self) -> str:
-        """The name of the task that is run next, or runs now; empty when all are done.
+        """The name of the next or running task; empty when all are done.
 
-        It can be set, to let a job go on with another one of its tasks.
+        It can be set, so that a job continues with another of its tasks.
         """
         return str(self.metadata.get(NEXT_TASK, ""))
 

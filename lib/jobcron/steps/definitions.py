@@ -1,6 +1,6 @@
-"""Definitions: those of the configuration, those of code, and which one a name means (DBQ-01).
+"""Definitions of jobs of several tasks, from the configuration and from code, found by name (DBQ-01).
 
-A section of jobs with the key ``tasks`` is a definition, and its name the jobs'.
+A section of jobs with the key ``tasks`` is a definition, and its name is the jobs' name.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from jobcron.steps._tasks import Task
 FAMILY = "steps"
 
 SECTIONS = "jobcron.steps.sections"
-"""The module of which the classes of sections are attributes: a section's source."""
+"""The module whose attributes are the classes of sections, as a section's source."""
 
 
 def define(name: str, tasks: Sequence[Task] | None = None, **options: Any) -> type[StepsJob]:
     """Define jobs of several tasks, and return their class.
 
     Args:
-        name: of the jobs.
-        tasks: functions or their dotted names, in order; None: functions become tasks by the class's `task`.
+        name: the name of the jobs.
+        tasks: functions or their dotted names, in order; None: the class's `task` makes functions tasks.
         options: hooks, and other attributes of the class, such as ``max_retries``.
 
     Raises:
-        IncompleteJobType: something of it is not as it should be.
+        IncompleteJobType: a part of the definition is wrong.
         DuplicateJobType: another definition has the name.
     """
     if tasks is not None and not tasks:
@@ -50,7 +50,7 @@ def _make_class(name: str, tasks: Sequence[Task], attributes: dict[str, Any], cl
 
 
 def define_configured(settings: Settings) -> None:
-    """Make the classes of all sections that list tasks; their modules are imported when they are needed.
+    """Create the classes of all sections that list tasks; their modules are imported when needed.
 
     Raises:
         ConfigurationError: code has defined such jobs as well.
@@ -75,11 +75,11 @@ def job_class(name: str, settings: Settings | None = None) -> type[StepsJob]:
     """Return the class of the jobs called `name`.
 
     Args:
-        name: of the definition.
-        settings: the instance's; None: those of the script that runs, or of JOBCRON_CONFIG.
+        name: the name of the definition.
+        settings: the instance's settings; None: those of the running script, or of JOBCRON_CONFIG.
 
     Raises:
-        UnknownJobType: nothing is defined by this name.
+        UnknownJobType: there is no definition with this name.
         ConfigurationError: the configuration cannot be read.
     """
     found = registry.registered().get(f"{FAMILY}.{name}")
@@ -95,10 +95,10 @@ def job_classes() -> dict[str, type[StepsJob]]:
 
 
 def create(name: str, **values: Any) -> Any:
-    """Make a job by the name of its definition: see `StepsJob.create`.
+    """Create a job by the name of its definition: see `StepsJob.create`.
 
     Raises:
-        UnknownJobType: nothing is defined by this name.
+        UnknownJobType: there is no definition with this name.
         InvalidJobData: a value does not fit.
     """
     return job_class(name).create(**values)

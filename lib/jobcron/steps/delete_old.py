@@ -1,4 +1,4 @@
-"""Deleting jobs that have ended (DBQ-06)."""
+"""Delete jobs that have ended (DBQ-06)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ GONE = (JobStatus.COMPLETED, JobStatus.FAILED)
 
 
 def delete_old(database: Database, hours: int) -> int:
-    """Delete the jobs in the states COMPLETE and FAILED that were made at least so many hours ago.
+    """Delete the jobs in the states COMPLETE and FAILED that were created at least `hours` ago.
 
     Args:
-        database: where they are; no transaction is longer than a window.
-        hours: by the database's clock.
+        database: the database of the jobs; no transaction is longer than a window.
+        hours: the age, by the database's clock.
 
     Returns:
-        How many.
+        The number of jobs deleted.
     """
     with database.begin(writing=False) as connection:
         types = set(connection.scalars(select(JobTypeRow.id).where(JobTypeRow.name.startswith(f"{FAMILY}."))))
@@ -40,7 +40,7 @@ def delete_old(database: Database, hours: int) -> int:
         old = [r.id for r in rows if is_old(r) and r.type in types and r.status in GONE]
         if old:
             with database.begin() as connection:
-                # The status once more: a job that is put back to the queue at this moment stays.
+                # Check the status again: a job that is requeued at this moment stays.
                 ended = delete(Job).where(Job.id.in_(old), Job._status.in_(GONE))
                 deleted += connection.execute(ended).rowcount
     return deleted

@@ -1,6 +1,6 @@
-"""Copying the waiting jobs of django-db-queue's table (DBQ-01 to DBQ-03, DBQ-08).
+"""Copy the waiting jobs of django-db-queue's table (DBQ-01 to DBQ-03, DBQ-08).
 
-A copy has the uuid of the original, by which a second run knows it. Nothing is written to the old table.
+A copy has the UUID of the original, by which a second run recognises it. Nothing is written to the old table.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ UNDER_WAY = ("PROCESSING", "STOPPING")
 NEEDED = {"id", "created", "name", "state", "next_task", "workspace", "queue_name"}
 
 IMPORT_LOCK = 0x6A6F6264
-"""Two imports at once wait for each other, on PostgreSQL; on SQLite one transaction writes at a time anyway."""
+"""Serialises two imports at once, on PostgreSQL; on SQLite only one transaction writes at a time anyway."""
 
 
 @dataclass
 class Report:
-    """What was done with the rows of the table.
+    """The result for the rows of the table.
 
     Attributes:
         copied: how many jobs, by name.
         known: how many had been copied before.
         under_way: the ids, names and tasks of jobs that a worker has, or had when it was stopped.
-        ended: how many are at their end, and are not copied.
-        refused: what could not be copied, and why.
+        ended: how many have ended, and are not copied.
+        refused: the jobs that could not be copied, and why.
     """
 
     copied: Counter[str] = field(default_factory=Counter)
@@ -57,7 +57,7 @@ class Report:
     refused: list[str] = field(default_factory=list)
 
     def lines(self, is_dry: bool) -> Iterator[str]:
-        """Return the report in lines."""
+        """Yield the lines of the report."""
         verb = "would be copied" if is_dry else "copied"
         for name, count in sorted(self.copied.items()):
             yield f"{name}: {count} {verb}"
@@ -72,13 +72,14 @@ def move(source_url: str, target: Database, *, is_dry: bool = False, with_proces
     """Copy jobs, in one transaction.
 
     Args:
-        source_url: of the database that has the table.
-        target: the instance's.
-        is_dry: write nothing.
-        with_processing: also jobs that a worker has taken: it must not run any more.
+        source_url: the URL of the database with the table.
+        target: the instance's database.
+        is_dry: whether to write nothing.
+        with_processing: whether to copy also jobs that a worker has taken; the worker must not be running any
+            more.
 
     Raises:
-        ConfigurationError: the URL, or the table there, is not as it should be.
+        ConfigurationError: the URL, or its table, is wrong.
         DatabaseUnavailable: a database cannot be reached.
     """
     source = Database(source_url, origin="SOURCE_URL")
@@ -105,9 +106,9 @@ def _known(session: Session) -> set[UUID]:
 
 
 def _rows(connection: Connection, where: str) -> Iterator[dict[str, Any]]:
-    """Iterate over the rows, in the order in which the jobs were made; older versions of the table lack columns.
+    """Iterate over the rows, in the order of creation; older versions of the table lack columns.
 
-    Columns are read as the database has them: the types are not the same in all versions of Django.
+    Columns are read untyped, because their types differ between versions of Django.
     """
     if not inspect(connection).has_table(TABLE):
         raise ConfigurationError(f"SOURCE_URL: expected the table {TABLE} in {where}, found none")
@@ -120,7 +121,7 @@ def _rows(connection: Connection, where: str) -> Iterator[dict[str, Any]]:
     names = sorted(NEEDED | ({"priority", "run_after"} & found))
     columns: dict[str, ColumnElement[Any]] = {name: column(name) for name in names}
     if connection.dialect.name == "postgresql":
-        # The driver would read JSON itself, and one row that is nested too deeply would be the end of all.
+        # The driver would parse JSON itself, and a single row nested too deeply would end the whole import.
         columns["workspace"] = cast(column("workspace"), Text).label("workspace")
     rows: Any = select(*columns.values()).select_from(table(TABLE))
     for row in connection.execute(rows.order_by(column("created"), column("id"))):
@@ -135,7 +136,7 @@ def _take(
     session: Session,
     is_dry: bool,
 ) -> None:
-    """Copy a row, or note why not."""
+    """Copy a row, or record why not."""
     shown = f"{row['id']} {row['name']} ({row['state']}, next task {row['next_task'] or 'none'})"
     if row["state"] not in states and row["state"] in UNDER_WAY:
         report.under_way.append(shown)
@@ -162,8 +163,8 @@ def _job(row: dict[str, Any], uuid: UUID) -> Job:
     """Return the copy of a row.
 
     Raises:
-        ValueError: something of it does not fit.
-        InvalidJobData: its workspace does not.
+        ValueError: a value does not fit.
+        InvalidJobData: the workspace does not fit.
     """
     found: type[StepsJob] | None = job_classes().get(row["name"])
     if found is None:
@@ -185,7 +186,7 @@ def _job(row: dict[str, Any], uuid: UUID) -> Job:
             "metadata": data,
             "queue_name": queue(row["queue_name"]),
             "priority": stored_priority(row.get("priority") or 0),
-            # As there, the oldest of a priority is first.
+            # As in django-db-queue, the oldest job of a priority is first.
             "scheduled_start": created if row.get("run_after") is None else _moment(row["run_after"]),
         },
     )
@@ -193,10 +194,10 @@ def _job(row: dict[str, Any], uuid: UUID) -> Job:
 
 
 def _moment(value: Any) -> datetime:
-    """Return a time; where the table says none, the zone is UTC, as Django writes it to SQLite.
+    """Return a time; without a time zone it is UTC, as Django writes it to SQLite.
 
     Raises:
-        ValueError: it is none.
+        ValueError: this is not a time.
     """
     found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     return found if found.tzinfo else found.replace(tzinfo=UTC)

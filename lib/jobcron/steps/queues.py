@@ -1,7 +1,7 @@
-"""Queues: running the jobs of one, whatever their tasks, and how many wait in each (DBQ-06, DBQ-08).
+"""Queues: run the jobs of one queue, whatever their tasks, and count the waiting jobs (DBQ-06, DBQ-08).
 
-``jobcron.steps.queues.NAME`` is the source of the jobs in the queue NAME. It finds them in its own way, so a tick
-with nothing to do costs more than one of a section that lists tasks.
+``jobcron.steps.queues.NAME`` is the source of the jobs in the queue NAME. It has a custom ``iterReady``, so a
+tick with nothing to do costs more than in a section that lists tasks.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from jobcron.steps._job import StepsJob
 from jobcron.steps.definitions import FAMILY, job_classes
 
 PASS = 100
-"""At most so many jobs are looked at before the queue is looked at again."""
+"""How many jobs are read before the queue is searched again."""
 
 
 @implementer(IJobSource)
+# why: decisions 2026-11-24, the jobs of a queue are found by `iterReady`
 class QueueSource:
-    """The jobs in one queue, of all definitions that this process has."""
+    """The jobs in one queue, of all definitions in this process."""
 
     finds_ready_jobs_itself = True
     memory_limit: int | None = None
@@ -46,7 +47,7 @@ class QueueSource:
         return nullcontext()
 
     def iterReady(self) -> Iterator[StepsJob]:
-        """Iterate over the first jobs that are ready, in the order in which they start."""
+        """Iterate over the first ready jobs, in the order in which they start."""
         session = current_session()
         self._classes = _classes_by_type(session)
         if not self._classes:
@@ -54,20 +55,21 @@ class QueueSource:
         first = union_all(*map(self._first_of, self._classes)).subquery().c
         numbers = select(first.id).order_by(first.priority, first.scheduled_start, first.id).limit(PASS)
         ready = select(Job).where(Job.id.in_(session.scalars(numbers).all())).order_by(*START_ORDER)
-        # Data is read where a job is claimed: what is none, in a row written by hand, is that job's trouble.
+        # Data is read when a job is claimed: invalid data in a row written by hand is that job's trouble.
         for row in session.scalars(ready.options(defer(Job.json_data))).all():
             yield self._classes[row.type_id](row)
 
     def _first_of(self, type_id: int) -> Select[Any]:
-        """Return the first ready jobs of a type.
+        """Select the first ready jobs of a type.
 
-        The index of ready jobs has them in order for each type: of all types, all would be read and sorted.
+        The index has the ready jobs of each type in order: for all types together, all would be read and
+            sorted.
         """
         ready = select(*START_ORDER).where(Job.type_id == type_id, Job.queue_name == self.queue_name, is_ready())
         return select(ready.order_by(*START_ORDER).limit(PASS).subquery())
 
     def load(self, session: Session, job_ids: list[int]) -> dict[int, StepsJob]:
-        """Return claimed jobs by number, their rows loaded afresh."""
+        """Return claimed jobs by number, with their rows freshly loaded."""
         asked = select(Job).where(Job.id.in_(job_ids))
         rows = session.scalars(asked, execution_options={"populate_existing": True}).all()
         if any(row.type_id not in self._classes for row in rows):
@@ -83,11 +85,11 @@ def _classes_by_type(session: Session) -> dict[int, type[StepsJob]]:
 
 
 def queue_depths(connection: Connection, *, exclude_future_jobs: bool = False) -> dict[str, int]:
-    """Return how many jobs wait in each queue that has any: those in the states NEW and READY.
+    """Count the waiting jobs in each queue that has any: those in the states NEW and READY.
 
     Args:
-        connection: only read.
-        exclude_future_jobs: count only those whose time has come.
+        connection: a connection, used only to read.
+        exclude_future_jobs: whether to count only the jobs that are due.
     """
     waiting = (
         select(Job.queue_name, func.count())

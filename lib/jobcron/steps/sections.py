@@ -1,6 +1,6 @@
-"""The classes of the sections that list tasks: ``jobcron.steps.sections.NAME`` is the source of section NAME.
+"""The classes of sections that list tasks: ``jobcron.steps.sections.NAME`` is the source of section NAME.
 
-There is nothing else here, since a section may have any name.
+There is nothing else here, because a section may have any name.
 """
 
 from typing import Any as _Any

@@ -1,4 +1,4 @@
-"""What a new job of several tasks is given: checked, and in jobcron's own terms (DBQ-03, DBQ-06, DBQ-08)."""
+"""The values of a new job of several tasks: checked, and in jobcron's own terms (DBQ-03, DBQ-06, DBQ-08)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from jobcron.jobs.arguments import json_data
 from jobcron.settings.settings import SECTION_NAME
 
 DEFAULT_PRIORITY = 10
-"""What jobcron calls the priority that django-db-queue calls 0; the lowest is first here, the highest there."""
+"""jobcron's value for django-db-queue's priority 0; the lowest is first here, the highest there."""
 
 MAX_PRIORITY = 1_000_000_000
-"""The database's whole numbers end a little further on."""
+"""The database's integers end a little higher."""
 
 
 def stored_priority(priority: Any, what: str = "priority") -> int:
-    """Return a priority as rows have it.
+    """Return a priority as rows store it.
 
     Raises:
-        InvalidJobData: it is none.
+        InvalidJobData: this is not a priority.
     """
     if type(priority) is not int or abs(priority) > MAX_PRIORITY:
         raise InvalidJobData(
@@ -35,7 +35,7 @@ def due(run_after: Any) -> datetime:
     """Return the time before which a job does not run.
 
     Raises:
-        InvalidJobData: it is no datetime with a time zone.
+        InvalidJobData: this is not a datetime with a time zone.
     """
     if not isinstance(run_after, datetime) or run_after.tzinfo is None:
         raise InvalidJobData(
@@ -45,10 +45,10 @@ def due(run_after: Any) -> datetime:
 
 
 def queue(name: Any, what: str = "queue_name") -> str:
-    """Return the name of a queue: one that the key ``queue`` of a section can have, or nothing could run its jobs.
+    """Return the name of a queue, if a section's key ``queue`` can have it: else nothing could run its jobs.
 
     Raises:
-        InvalidJobData: it is no such name.
+        InvalidJobData: this is not such a name.
     """
     if not isinstance(name, str) or not SECTION_NAME.fullmatch(name):
         raise InvalidJobData(
@@ -59,10 +59,10 @@ def queue(name: Any, what: str = "queue_name") -> str:
 
 
 def workspace(value: Any, what: str) -> dict[str, Any]:
-    """Return a workspace; None is an empty one.
+    """Return a workspace; None becomes an empty one.
 
     Raises:
-        InvalidJobData: it is no dict.
+        InvalidJobData: this is not a dict.
     """
     if value is not None and not isinstance(value, dict):
         raise InvalidJobData(f"expected {what} to be a dict, got {json_data.shown(value)}")
@@ -70,10 +70,10 @@ def workspace(value: Any, what: str) -> dict[str, Any]:
 
 
 def read_json(text: str | bytes) -> Any:
-    """Return what JSON says.
+    """Parse JSON.
 
     Raises:
-        InvalidJobData: it is none, or nested too deeply to be read.
+        InvalidJobData: this is not JSON, or nested too deeply to be read.
     """
     try:
         return json.loads(text)
@@ -86,7 +86,7 @@ def read_json(text: str | bytes) -> Any:
 
 
 class Priority:
-    """The attribute ``priority`` of a job, as django-db-queue counts it: the highest is first."""
+    """The attribute ``priority`` of a job, as in django-db-queue: the highest is first."""
 
     def __get__(self, job: Any, owner: type[Any]) -> Any:
         return self if job is None else DEFAULT_PRIORITY - job.job.priority

@@ -1,7 +1,7 @@
-"""What tests of jobs need (LP-15, LP-30): a session never committed, jobs in any status, loggers, scripts.
+"""Tools for tests of jobs (LP-15, LP-30): a session that never commits, jobs in any status, loggers, scripts.
 
-Names are loaded when they are first used: `jobcron.testing.plugin` is loaded by each pytest where jobcron is
-installed, and is not to cost those anything who do not use it.
+Names are loaded at their first use: pytest loads `jobcron.testing.plugin` wherever jobcron is installed, and
+that must cost nothing in projects that do not use it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The files of a private PostgreSQL server, the programs that work on them, and their removal."""
+"""The files of a private PostgreSQL server: create them, run programs on them, remove them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from jobcron.testing.programs import find_programs, server_account, server_environment
 
-# Waits for a line from us, which says that all was cleaned up in good order. The end of the file
-# without one says that every process that held the other end of the pipe has died. (Watching our
-# process id instead fails: another user's `kill -0` is refused, and ids are used again.) Removal is
-# tried again because an initdb may still be writing.
+# Waits for a line from us, which says that everything was cleaned up properly. An end of file
+# without it says that every process with the other end of the pipe has died. (Watching our
+# process id instead fails: another user's `kill -0` is refused, and ids are reused.) Removal is
+# retried because an initdb may still be writing.
 _WATCHER = """
 read -r _ && exit
 "$1/pg_ctl" stop -D "$2/data" -m immediate
@@ -27,15 +27,15 @@ _INITDB_OPTIONS = (
 
 
 class Cluster:
-    """A directory with a server's data, its log and its socket, open to the server's account alone.
+    """A directory with a server's data, its log and its socket, accessible to the server's account only.
 
     A watching process stops the server and removes the directory if this process is killed.
 
     Args:
-        place: the directory in which to make it.
+        place: the directory in which to create it.
 
     Raises:
-        ServerNotFound: no PostgreSQL programs on this machine.
+        ServerNotFound: this machine has no PostgreSQL programs.
     """
 
     def __init__(self, place: str | Path) -> None:
@@ -51,8 +51,8 @@ class Cluster:
         self._watcher = self._start_watcher()
 
     def start_initdb(self, superuser: str, password: str) -> subprocess.Popen[bytes]:
-        """Start the program that makes the data; `forget_password` belongs after its end."""
-        # The socket's directory is closed to others; at 127.0.0.1 anybody on the machine may knock.
+        """Start the program that creates the data; call `forget_password` after its end."""
+        # The socket's directory is closed to others; at 127.0.0.1 anybody on the machine may try to connect.
         self._secret.touch(mode=0o600)
         self._secret.write_text(password)
         self._hand_over(self._secret)
@@ -73,13 +73,13 @@ class Cluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # A session of its own: Ctrl-C ends the tests, and these end the server.
+                # A separate session: Ctrl-C ends the tests, and these end the server.
                 start_new_session=True,
                 **self._account,
             )
 
     def remove(self) -> None:
-        """Remove the directory, once no program works in it, and let the watcher go."""
+        """Remove the directory once no program uses it, and end the watcher."""
         shutil.rmtree(self.directory, ignore_errors=True)
         self._watcher.communicate(b"closed\n")
 

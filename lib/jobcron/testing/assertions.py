@@ -1,4 +1,4 @@
-"""What a test says of jobs: which of them wait, and what became of them once they were run."""
+"""Assertions about jobs: which of them wait, and how they ended."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ SHOWN_JOBS = 20
 
 
 def waiting_jobs(job_class: Any, target: Any = None, *, session: AnySession | None = None) -> list[Any]:
-    """Return the jobs of a class that wait, due or not, in the order in which they are to start.
+    """Return the waiting jobs of a class, due or not, in the order in which they should start.
 
     Args:
         job_class: the class.
-        target: only those about this object.
-        session: where to look; by default the target's, then the ambient one.
+        target: return only jobs about this object.
+        session: the session to query; by default the target's, then the ambient one.
 
     Raises:
-        NoSession: no session can be found.
+        NoSession: no session was found.
     """
     used = session_to_use(session, target)
     used.flush()
@@ -46,15 +46,15 @@ def waiting_jobs(job_class: Any, target: Any = None, *, session: AnySession | No
 def assert_waiting(
     job_class: Any, target: Any = None, count: int = 1, *, session: AnySession | None = None
 ) -> list[Any]:
-    """Check that so many jobs of a class wait, due or not, and return them.
+    """Check that `count` jobs of a class wait, due or not, and return them.
 
     Args:
-        job_class, target, session: as of `waiting_jobs`.
+        job_class, target, session: as for `waiting_jobs`.
         count: how many there should be.
 
     Raises:
-        AssertionError: there are more or fewer; the message lists the jobs that there are.
-        NoSession: no session can be found.
+        AssertionError: there are more or fewer; the message lists the existing jobs.
+        NoSession: no session was found.
     """
     __tracebackhide__ = True  # pytest shows the line of the test
     found = waiting_jobs(job_class, target, session=session)
@@ -69,17 +69,17 @@ def assert_waiting(
 
 
 def run_waiting(what: Any, *arguments: str) -> str:
-    """Run the jobs that wait and are due, as cron does but in this process, and return the log, DEBUG included.
+    """Run the waiting jobs that are due, like cron but in this process, and return the log, including DEBUG.
 
-    Inside `use_session` all of it is in that session's transaction; elsewhere committed jobs are run.
+    Inside `use_session`, everything happens in that session's transaction; elsewhere, committed jobs run.
 
     Args:
-        what: the name of a section of the configuration, or the class of the jobs, which some section has to name.
-        arguments: more of them for the script.
+        what: the name of a section, or a job class that some section names.
+        arguments: more arguments for the script.
 
     Raises:
         LookupError: no section names the class.
-        UserMistake: configuration or database are not as they should be.
+        UserMistake: the configuration or the database is wrong.
     """
     section = what if isinstance(what, str) else _section_of(what)
     logger = BufferLogger()
@@ -94,21 +94,21 @@ def assert_completed(job: Any) -> None:
         job: the job, or its shared row.
 
     Raises:
-        AssertionError: it has not; the message says what became of it, with its error.
+        AssertionError: it has not; the message says how it ended, with its error.
     """
     __tracebackhide__ = True
     _assert_status(job, JobStatus.COMPLETED)
 
 
 def assert_failed(job: Any, error: str = "") -> None:
-    """Check that a job has failed, with an error whose text has `error` in it.
+    """Check that a job has failed with an error whose text contains `error`.
 
     Args:
         job: the job, or its shared row.
-        error: a part of what the job's log says: the error's class, or its message.
+        error: a part of the error's class name or message, as the job's log has it.
 
     Raises:
-        AssertionError: it has not, or with another error.
+        AssertionError: the job has not failed, or with another error.
     """
     __tracebackhide__ = True
     row = _assert_status(job, JobStatus.FAILED)
@@ -133,7 +133,7 @@ def _title(job: Any) -> str:
 
 
 def _section_of(job_class: Any) -> str:
-    """Return the first section whose source is a class."""
+    """Return the first section whose source is the class."""
     settings = load_settings()
     names = set(registry.names_of(job_class))
     for section in settings.sections.values():
@@ -146,7 +146,7 @@ def _section_of(job_class: Any) -> str:
 
 
 def _descriptions(session: Session) -> Iterator[str]:
-    """Describe the jobs that there are, the newest first, a line each."""
+    """Describe the existing jobs, the newest first, in one line each."""
     newest = select(Job, JobTypeRow.name).join(JobTypeRow, Job.type_id == JobTypeRow.id).order_by(Job.id.desc())
     for row, type_name in session.execute(newest.limit(SHOWN_JOBS)):
         job_class = registry.registered().get(type_name)
@@ -163,7 +163,7 @@ def _descriptions(session: Session) -> Iterator[str]:
 def _about(job: Any) -> str:
     try:
         target = job.target
-    except (InvalidJobData, LookupError):  # a family without one; what is gone
+    except (InvalidJobData, LookupError):  # a family without a description; a missing row
         return ""
     return "" if target is None else f" about {_name(target)}"
 

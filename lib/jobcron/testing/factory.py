@@ -21,7 +21,7 @@ from jobcron.reports.mail import Outbox, post
 
 @contextmanager
 def use_session(session: Session) -> Iterator[Session]:
-    """Let scripts built with ``test_args`` work in this session's own transaction, inside the block.
+    """Make scripts with ``test_args`` work in this session's own transaction, inside the block.
 
     Each of their transactions is a savepoint; mail goes to `outbox`; nothing is committed.
     """
@@ -35,20 +35,20 @@ def use_session(session: Session) -> Iterator[Session]:
 
 
 def outbox() -> Outbox:
-    """Return the mail that was sent inside `use_session`."""
+    """Return the mail sent inside `use_session`."""
     assert isinstance(post.transport, Outbox), "expected to be inside use_session()"
     return post.transport
 
 
 @contextmanager
 def database_session(engine: Engine) -> Iterator[Session]:
-    """Open a session whose commits are savepoints: at the end of the block all that it did is undone.
+    """Open a session whose commits are savepoints: the end of the block undoes all its work.
 
-    It is the ambient one (`use_session`).
+    It becomes the ambient session (`use_session`).
 
     Args:
-        engine: of the test's database; on SQLite one of ours (`jobcron.Database(url).engine`), so that savepoints
-            work.
+        engine: the test database's engine; on SQLite one of ours (`jobcron.Database(url).engine`), so that
+            savepoints work.
     """
     with engine.connect() as connection:
         transaction = connection.begin()
@@ -62,22 +62,22 @@ def database_session(engine: Engine) -> Iterator[Session]:
 
 
 class JobFactory:
-    """Makes shared rows in any state, for tests of code that looks at jobs.
+    """Creates shared rows in any state, for tests of code that examines jobs.
 
     Args:
-        session: where the rows are made.
+        session: the session for the rows.
     """
 
     def __init__(self, session: Session) -> None:
         self.session = session
 
     def makeJob(self, status: JobStatus = JobStatus.WAITING, type_name: str = "testing.JOB", **values: Any) -> Job:
-        """Return a new job, with what its status needs: an end, a lease.
+        """Return a new job, with everything that its status requires, such as an end or a lease.
 
         Args:
-            status: the job's.
+            status: the job's status.
             type_name: the job's type.
-            values: of the row.
+            values: values of the row.
         """
         now = self.session.scalars(select(database_now())).one()
         if status in ENDED:

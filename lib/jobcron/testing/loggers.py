@@ -8,7 +8,7 @@ from jobcron.reports.logs import FORMAT, Formatter
 
 
 class DevNullLogger(logging.Logger):
-    """Drops everything: for tests that do not look at the log."""
+    """Drops everything: for tests that ignore the log."""
 
     def __init__(self) -> None:
         super().__init__("jobcron.testing.devnull", logging.CRITICAL + 1)
@@ -16,7 +16,7 @@ class DevNullLogger(logging.Logger):
 
 
 class BufferLogger(logging.Logger):
-    """Keeps the log in memory, formatted as scripts format it, without times."""
+    """Keeps the log in memory, in the format of scripts but without times."""
 
     def __init__(self, level: int = logging.DEBUG) -> None:
         super().__init__("jobcron.testing.buffer", level)
@@ -27,7 +27,7 @@ class BufferLogger(logging.Logger):
         self.addHandler(handler)
 
     def getLogBuffer(self) -> str:
-        """Return what was logged, a line for each record."""
+        """Return the log, one line for each record."""
         return "".join(f"{self._kept.format(record)}\n" for record in self.records)
 
 

@@ -1,7 +1,7 @@
-"""pytest's fixtures for tests of jobs (LP-30): databases with all tables, an instance, a session.
+"""Fixtures of pytest for tests of jobs (LP-30): databases with all tables, an instance, a session.
 
-Each pytest loads this module where jobcron is installed, so it imports nothing of note before a fixture is used.
-``-p no:jobcron`` leaves it out.
+Every pytest loads this module if jobcron is installed, so it imports nothing slow before a fixture is used.
+``-p no:jobcron`` disables it.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _KEPT_APART = {
     "metrics_dir": "none",
     "metrics_hook": "none",
 }
-"""What the instance of a test does not take over from the one that it extends: it is not to be heard outside."""
+"""What a test's instance does not inherit from the one that it extends, to stay unnoticed outside."""
 
 _numbers = count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Make the option of the ini file known."""
+    """Register the option of the ini file."""
     parser.addini(
         "jobcron_config",
         "the directory of a jobcron.conf that the instances of tests extend, from the ini file's folder",
@@ -53,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line(
         "markers", f"{_MARKER}(text): keys of [jobcron], then sections, for the test's instance of jobcron"
     )
@@ -61,13 +61,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def jobcron_tables() -> MakeTables:
-    """Return what makes the application's own tables; to be overridden, by ``Base.metadata.create_all`` say."""
+    """Return a function that creates the application's tables; override it, e.g. by ``metadata.create_all``."""
     return lambda connection: None
 
 
 @pytest.fixture(scope="session")
 def jobcron_config(pytestconfig: pytest.Config) -> Path | None:
-    """Return the directory of the jobcron.conf that the instances of tests extend, or None; to be overridden."""
+    """Return the directory of the jobcron.conf that test instances extend, or None; to be overridden."""
     text = str(pytestconfig.getini("jobcron_config")).strip()
     if not text:
         return None
@@ -77,7 +77,7 @@ def jobcron_config(pytestconfig: pytest.Config) -> Path | None:
 
 @pytest.fixture(scope="session")
 def jobcron_server() -> Iterator[PrivatePostgreSQL]:
-    """Return a PostgreSQL server of the test session's own."""
+    """Return a PostgreSQL server for the test session."""
     from jobcron.testing.server import PrivatePostgreSQL
 
     with PrivatePostgreSQL(in_memory=True) as server:
@@ -86,9 +86,9 @@ def jobcron_server() -> Iterator[PrivatePostgreSQL]:
 
 @pytest.fixture(scope="session")
 def jobcron_templates() -> dict[tuple[str, MakeTables], str]:
-    """Return the databases that others are copies of, by kind and by what made the application's tables.
+    """Return the template databases, by kind and by the function that created the application's tables.
 
-    Folders of tests may each have tables of their own.
+    Folders of tests may have different tables.
     """
     return {}
 
@@ -117,7 +117,7 @@ def jobcron_postgresql(
     jobcron_tables: MakeTables,
     jobcron_templates: dict[tuple[str, MakeTables], str],
 ) -> Iterator[str]:
-    """Return the URL of a fresh PostgreSQL database with all tables; it goes with the test."""
+    """Return the URL of a fresh PostgreSQL database with all tables; it is dropped after the test."""
     template = jobcron_templates.get(("postgresql", jobcron_tables))
     if template is None:
         template = f"jobcron_template_{next(_numbers)}"
@@ -132,7 +132,7 @@ def jobcron_postgresql(
 
 @pytest.fixture
 def jobcron_url(jobcron_sqlite: str) -> str:
-    """Return the URL of the test's database, SQLite's; to be overridden."""
+    """Return the URL of the test's database, by default SQLite's; to be overridden."""
     return jobcron_sqlite
 
 
@@ -144,13 +144,13 @@ def jobcron_instance(
     jobcron_config: Path | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """Return the directory of an instance of the test's own, which is that of the environment as well.
+    """Return the directory of the test's own instance, which the environment names too.
 
-    It extends `jobcron_config`; the marker ``jobcron_config`` has more keys and sections.
+    It extends `jobcron_config`; the marker ``jobcron_config`` adds keys and sections.
     """
     folder = Path(os.path.realpath(tmp_path)) / "jobcron"
     folder.mkdir()
-    # The test's own come last.
+    # The closest marker comes last.
     marked = [str(marker.args[0]) for marker in reversed(list(request.node.iter_markers(_MARKER)))]
     (folder / "jobcron.conf").write_text(_configuration(folder, jobcron_url, jobcron_config, marked))
     monkeypatch.setenv("JOBCRON_CONFIG", str(folder))
@@ -162,10 +162,10 @@ def _configuration(folder: Path, url: str, extended: Path | None, marked: list[s
     """Return the configuration of a test.
 
     Args:
-        folder: where it will be.
-        url: of the database.
-        extended: the directory of another one, or its file.
-        marked: keys of [jobcron] and sections, as of the marker.
+        folder: the directory for it.
+        url: the URL of the database.
+        extended: the directory or file of the configuration to extend, or None.
+        marked: keys of [jobcron] and sections, from the markers.
     """
     keys, sections = "", ""
     for text in map(textwrap.dedent, marked):
@@ -184,7 +184,7 @@ def _configuration(folder: Path, url: str, extended: Path | None, marked: list[s
 
 @pytest.fixture
 def job_session(jobcron_url: str, jobcron_instance: Path) -> Iterator[Session]:
-    """Return a session in a transaction that is never committed; it is the ambient one."""
+    """Return the ambient session, in a transaction that is never committed."""
     from jobcron import Database
     from jobcron.testing import database_session
 

@@ -1,6 +1,6 @@
-"""Finding PostgreSQL's programs on this machine, and the account that may run them.
+"""Find PostgreSQL's programs on this machine, and the account that may run them.
 
-Run as a program, it prints their directory, or where it looked.
+When run as a program, it prints their directory, or where it looked.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ MINIMUM_MAJOR_VERSION = 14
 
 
 class ServerNotFound(RuntimeError):
-    """No usable PostgreSQL programs on this machine; the message lists where they were sought."""
+    """This machine has no usable PostgreSQL programs; the message lists where they were sought."""
 
 
 def find_programs() -> Path:
-    """Return the directory of the PostgreSQL programs (initdb, postgres, …) to make servers with.
+    """Return the directory of the PostgreSQL programs (initdb, postgres, …) for test servers.
 
-    ``JOBCRON_TEST_PG_BINDIR`` in the environment decides where it is set.
+    The environment variable ``JOBCRON_TEST_PG_BINDIR`` overrides the search.
 
     Raises:
-        ServerNotFound: nowhere is a PostgreSQL that is new enough and can be run.
+        ServerNotFound: there is no PostgreSQL that is new enough and can be run.
     """
     looked: list[str] = []
     for place, directory in _places():
@@ -47,7 +47,7 @@ def find_programs() -> Path:
 
 
 def _places() -> Iterator[tuple[str, Path | None]]:
-    """Where to look, best first, and the directory that each names, if it names one."""
+    """Yield the places to look, best first, each with the directory that it names, or None."""
     if chosen := os.environ.get("JOBCRON_TEST_PG_BINDIR"):
         # Somebody's decision: taking another server would hide that this one does not work.
         yield "JOBCRON_TEST_PG_BINDIR", Path(chosen)
@@ -70,12 +70,12 @@ def _places() -> Iterator[tuple[str, Path | None]]:
 
 
 def _problem_with(directory: Path) -> str | None:
-    """Why PostgreSQL cannot be run from there, or None if it can."""
+    """Return why PostgreSQL cannot be run from a directory, or None if it can."""
     for program in ("initdb", "pg_ctl", "postgres"):
         if not (directory / program).exists():
             return f"has no {program}"
     try:
-        # By the account that will run it: a directory below root's home is closed to all others.
+        # Checked by the account that will run it: a directory below root's home is closed to all others.
         answer = subprocess.run(
             [directory / "postgres", "--version"],
             cwd="/",
@@ -94,7 +94,7 @@ def _problem_with(directory: Path) -> str | None:
 
 
 def server_account() -> dict[str, Any]:
-    """Who runs the server's processes, as arguments for `subprocess`: not root."""
+    """Return the account of the server's processes, as arguments for `subprocess`: not root."""
     if os.geteuid() != 0:
         return {}
     for name in ("postgres", "nobody"):
@@ -105,7 +105,7 @@ def server_account() -> dict[str, Any]:
 
 
 def server_environment() -> dict[str, str]:
-    """Our environment without PG… variables, which would lead the programs elsewhere."""
+    """Return our environment without PG… variables, which would mislead the programs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return {**kept, "LC_ALL": "C"}
 

@@ -1,4 +1,4 @@
-"""Running scripts as cron does."""
+"""Run scripts as cron does."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ def run_script(
     cwd: str | os.PathLike[str] | None = None,
     timeout: float = 120,
 ) -> tuple[int, str, str]:
-    """Run a script in a process of its own, and return its status, standard output and standard error.
+    """Run a script in a separate process, and return its status, standard output and standard error.
 
     Args:
         script: the path of the executable.
         args: its arguments.
-        expect_returncode: the status that it has to leave with.
-        extra_env: set in the environment besides what this process has.
+        expect_returncode: the expected exit status.
+        extra_env: variables to add to this process's environment.
         cwd: the directory to run it in.
-        timeout: seconds after which it is killed.
+        timeout: seconds after which the script is killed.
 
     Raises:
-        AssertionError: it left with another status; the message has all that it printed.
+        AssertionError: it exited with another status; the message contains all its output.
     """
     done = subprocess.run(
         [os.fspath(script), *args],

@@ -1,7 +1,7 @@
-"""A private PostgreSQL server for tests: made in a second or two, thrown away afterwards.
+"""A private PostgreSQL server for tests: created in a second or two, thrown away afterwards.
 
-It needs PostgreSQL's programs, no running server, no privileges and no configuration. As root it
-runs its servers as another user, since PostgreSQL refuses to be run by root.
+It needs PostgreSQL's programs, but no running server, no privileges and no configuration. As root, it
+runs its servers as another user, because PostgreSQL refuses to be run by root.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ PORT_ATTEMPTS = 5
 
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 1 << 30
-"""What has to be free in memory: a server with a few dozen databases needs a quarter of that."""
+"""Bytes that must be free in memory: a server with a few dozen databases needs a quarter of that."""
+# why: decisions 2026-11-26, the private servers of tests
 
 IN_MEMORY_SETTINGS = {"max_wal_size": "128MB"}
 
-# What each does to a running transaction: wait for its end, roll it back, or crash.
+# The effect on running transactions: wait for their end, roll them back, or crash.
 StopMode = Literal["smart", "fast", "immediate"]
 _STOP_SIGNALS: Mapping[StopMode, signal.Signals] = {
     "smart": signal.SIGTERM,
@@ -44,7 +45,7 @@ _STOP_SIGNALS: Mapping[StopMode, signal.Signals] = {
 
 
 class ServerFailed(RuntimeError):
-    """A program of PostgreSQL's failed; the message ends with the last lines of its log."""
+    """A PostgreSQL program failed; the message ends with the last lines of its log."""
 
 
 def _free_port() -> int:
@@ -54,35 +55,35 @@ def _free_port() -> int:
 
 
 def _memory_has_room() -> bool:
-    """Tell whether there is a file system in memory with room; Docker's has 64 MB unless told otherwise."""
+    """Return whether memory has a file system with room; Docker's has 64 MB unless configured otherwise."""
     try:
         found, mode = os.statvfs(MEMORY), MEMORY.stat().st_mode
     except OSError:
         return False
-    is_for_all = mode & 0o1777 == 0o1777  # root's server is run by another user
+    is_for_all = mode & 0o1777 == 0o1777  # another user runs root's server
     return is_for_all and found.f_bavail * found.f_frsize >= MEMORY_BYTES
 
 
 class PrivatePostgreSQL:
-    """A PostgreSQL server of one's own, reachable through a Unix socket and at 127.0.0.1.
+    """A private PostgreSQL server, reachable through a Unix socket and at 127.0.0.1.
 
-    Its settings are PostgreSQL's defaults, which are durable, except for 200 connections and what
-    `settings` says (PostgreSQL's names and values). With `in_memory` its files are in a file system
-    in memory, where there is one with room for them: each database is hundreds of files, which
-    take a disk much longer to make and remove durably. The superuser is ``postgres``. The
-    socket's directory is open to this user alone; at 127.0.0.1 a random ``password`` is asked for. ::
+    Its settings are PostgreSQL's defaults, which are durable, except for 200 connections and those in
+    `settings` (PostgreSQL's names and values). With `in_memory`, its files are in a file system
+    in memory, if there is one with room for them: each database is hundreds of files, which
+    take a disk much longer to create and remove durably. The superuser is ``postgres``. The
+    socket's directory is open to this user only; at 127.0.0.1 a random ``password`` is required. ::
 
         with PrivatePostgreSQL() as server:
             server.create_database("shop")
             engine = create_engine(server.url("shop"))
 
     `stop` and `start` keep the data, `close` removes it. The server does not outlive the process
-    that made it: `close` is called at exit, and a small watching process does the same if this one
+    that created it: `close` is called at exit, and a small watching process does the same if this one
     is killed (children made by a plain fork count as this one, as long as they live).
 
     Raises:
-        ServerNotFound: no PostgreSQL programs on this machine.
-        ServerFailed: the server's files could not be made.
+        ServerNotFound: this machine has no PostgreSQL programs.
+        ServerFailed: the server's files could not be created.
     """
 
     def __init__(self, *, settings: Mapping[str, str] | None = None, in_memory: bool = False) -> None:
@@ -92,7 +93,7 @@ class PrivatePostgreSQL:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner_pid = os.getpid()
         self._closed = False
-        # Never below TMPDIR: the path of a Unix socket may have 107 bytes at most.
+        # Never below TMPDIR: the path of a Unix socket is limited to 107 bytes.
         place = MEMORY if self._is_in_memory else "/tmp"
         self._cluster = Cluster(place)
         self.directory = self._cluster.directory
@@ -117,7 +118,7 @@ class PrivatePostgreSQL:
         self.close()
 
     def start(self) -> None:
-        """Start the server and wait until it answers; nothing happens if it runs.
+        """Start the server and wait until it answers; do nothing if it is running.
 
         Raises:
             ServerFailed: it ended or did not answer in time, or it is closed.
@@ -134,7 +135,7 @@ class PrivatePostgreSQL:
                 return
             if b"could not create any TCP/IP sockets" not in self._cluster.log.read_bytes()[log_length:]:
                 break
-            # Somebody took the port. A first start may go elsewhere; later the URLs are known.
+            # Another process took the port. A first start may use another one; later the URLs are known.
             if is_first:
                 self.port = _free_port()
             else:
@@ -143,7 +144,7 @@ class PrivatePostgreSQL:
         raise self._failure("PostgreSQL did not start")
 
     def stop(self, mode: StopMode = "fast") -> None:
-        """Stop the server, keep its data; nothing happens if it does not run.
+        """Stop the server, but keep its data; do nothing if it is not running.
 
         ``smart`` waits until all have disconnected, ``fast`` rolls running transactions back,
         ``immediate`` is a crash: the next start recovers.
@@ -158,15 +159,15 @@ class PrivatePostgreSQL:
         """Stop the server, with a crash unless `mode` says otherwise, and start it again.
 
         Raises:
-            ServerFailed: as `stop` and `start` say.
+            ServerFailed: as for `stop` and `start`.
         """
         self.stop(mode)
         self.start()
 
     def close(self) -> None:
-        """Stop the server and remove all of its files; a second call does nothing.
+        """Stop the server and remove all of its files; do nothing on a second call.
 
-        A forked child does nothing here either: the server is its parent's.
+        Do nothing in a forked child either: the server is its parent's.
         """
         if self._closed or os.getpid() != self._owner_pid:
             return
@@ -178,7 +179,7 @@ class PrivatePostgreSQL:
     def url(self, database: str = "postgres", user: str | None = None) -> str:
         """Return SQLAlchemy's URL of a database, through the Unix socket.
 
-        The socket's directory is open to the server's user and to root only.
+        Only the server's user and root can open the socket's directory.
         """
         name = quote(user or SUPERUSER, safe="")
         return f"postgresql+psycopg2://{name}@/{database}?host={self.directory}&port={self.port}"
@@ -201,12 +202,12 @@ class PrivatePostgreSQL:
             statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
         with contextlib.closing(self._connect()) as connection:
             if self._is_in_memory and connection.server_version >= 150_000:
-                # Quicker than by way of the log, where the checkpoints that it makes cost nothing.
+                # Faster than by the write-ahead log, because checkpoints cost nothing in memory.
                 statement += sql.SQL(" STRATEGY FILE_COPY")
             _execute(connection, statement)
 
     def drop_database(self, name: str) -> None:
-        """Remove the database of that name, if there is one, and cut off whoever is connected.
+        """Drop the database of that name, if there is one, and disconnect its users.
 
         Raises:
             psycopg2.Error: the server does not answer, …
@@ -223,7 +224,7 @@ class PrivatePostgreSQL:
         self._process = None
 
     def _options(self) -> Iterator[str]:
-        """The settings, as the arguments of `postgres`."""
+        """Yield the settings as arguments of `postgres`."""
         fixed = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -233,7 +234,7 @@ class PrivatePostgreSQL:
             yield from ("-c", f"{name}={value}")
 
     def _answers(self, process: subprocess.Popen[bytes]) -> bool:
-        """Wait until the server lets us in. False if it ended or takes too long."""
+        """Wait until the server accepts us; return False if it ended or takes too long."""
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             try:
@@ -245,7 +246,7 @@ class PrivatePostgreSQL:
         return False
 
     def _end(self, stop_signal: signal.Signals) -> bool:
-        """End the server, if it runs, and wait for that. False if it still runs."""
+        """End the server, if it is running, and wait for its end; return False if it is still running."""
         if self._process is None:
             return True
         self._process.send_signal(stop_signal)
@@ -262,7 +263,7 @@ class PrivatePostgreSQL:
 
 
 def _execute(connection: psycopg2.extensions.connection, statement: sql.Composable) -> None:
-    # CREATE and DROP DATABASE refuse to run in a transaction.
+    # CREATE and DROP DATABASE cannot run in a transaction.
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(statement)

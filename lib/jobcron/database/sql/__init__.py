@@ -1,17 +1,17 @@
-"""The statements that are written by hand, one per file, for both databases.
+"""The hand-written statements, one per file, for both databases.
 
-A file is ``NAME.sql``, or ``NAME.postgresql.sql`` and ``NAME.sqlite.sql`` where the databases need different
-statements. Two words stand for what only the database can say, its clock (leases and due times never
-use a machine's):
+A file is ``NAME.sql``, or ``NAME.postgresql.sql`` and ``NAME.sqlite.sql`` if the databases need different
+statements. Two words stand for the database's clock (leases and due times never use a machine's):
 
 ``@now``
     the present time;
 ``@after(:seconds)``
-    the present time and so many seconds.
+    the time that many seconds after the present.
 
-PostgreSQL's clock is `statement_timestamp()`: `now()` is the start of the transaction, which may be long ago,
-and `clock_timestamp()` is volatile, so that no index serves a comparison with it.
-SQLite's times are text in one fixed form, so that they compare as text; its clock gives milliseconds.
+    PostgreSQL's clock is `statement_timestamp()`: `now()` is the start of the transaction, which may be long
+    ago,
+and `clock_timestamp()` is volatile, so that no index helps a comparison with it.
+SQLite's times are text in one fixed form, so that they compare as text; its clock has milliseconds.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _COMMENT = re.compile(r"--[^\n]*")
 
 @cache
 def statement(name: str, dialect: str) -> str:
-    """Return the text of one statement, its parameters written ``:name``.
+    """Return the text of one statement, with parameters written as ``:name``.
 
     Args:
-        name: the file's name without its ending, such as "claim".
+        name: the file's name without its extension, such as "claim".
         dialect: "postgresql" or "sqlite".
     """
     folder = os.path.dirname(__file__)
@@ -46,10 +46,10 @@ def statement(name: str, dialect: str) -> str:
 
 
 def after(seconds: str, dialect: str) -> str:
-    """Return the SQL of the present time and so many seconds.
+    """Return the SQL for the time that is some seconds after the present.
 
     Args:
-        seconds: as SQL.
+        seconds: the number of seconds, as SQL.
         dialect: as for `statement`.
     """
     if dialect == "postgresql":

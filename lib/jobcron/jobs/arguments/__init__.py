@@ -1,5 +1,5 @@
-"""The arguments of a job: what a class declares, and how values are kept as JSON.
+"""The arguments of a job: what a class declares, and how a row stores the values as JSON.
 
-`declared` reads and checks what a class declares; `encoding` turns values into JSON and back; `json_data`
-bounds what a row may hold; `row_values` are mapped objects, kept by their primary key.
+Doors: `declared` reads a class's declarations and checks values; `encoding` turns values into JSON and back;
+`json_data` limits the data of a row; `row_values` checks the other values of a row.
 """

@@ -1,6 +1,6 @@
 """The arguments that a job class declares: checked when a job is created, kept on its row, read as attributes.
 
-A class declares them by annotations, an interface that it implements by fields of zope.schema::
+A class declares them by annotations; an interface that it implements declares them by fields of zope.schema::
 
     class SendWelcome(BaseRunnableJob):
         class_job_type = MailType.WELCOME
@@ -8,8 +8,9 @@ A class declares them by annotations, an interface that it implements by fields 
         template: str
         copies: int = 1
 
-Those that the family's table has a column or relationship for are kept there, all others in the job's JSON data,
-encoded as `payload` says. What is read is a copy: assign to the attribute to change it.
+An argument with a column or relationship in the family's table is stored there, any other in the job's JSON
+data, encoded by `encoding`. Reading it returns a copy: assign to the attribute to change it.
+
 """
 
 from __future__ import annotations
@@ -27,27 +28,28 @@ from zope.schema.interfaces import ValidationError
 
 from jobcron.errors import IncompleteJobType, InvalidJobData
 from jobcron.jobs.arguments.encoding import decode, encode
+from jobcron.jobs.arguments.exact import NOTES
 from jobcron.jobs.arguments.json_data import cut_repr
 
 TARGET = "target"
 
-# As dataclasses do: an annotation may be a text that cannot be evaluated yet.
+# As in dataclasses: an annotation may be a string that cannot be evaluated yet.
 _NOT_AN_ARGUMENT = re.compile(r"\s*(\w+\.)*(ClassVar|Final|InitVar)\b")
 
 _BOUNDS = ("min", "max", "min_length", "max_length")
 
 
 class Missing:
-    """Stands for a default that there is none of."""
+    """Marks an argument without a default."""
 
 
 class Argument:
-    """One declared argument, and the attribute that reads and sets it.
+    """A declared argument, and the attribute that reads and sets it.
 
     Args:
-        name: the argument's.
+        name: the argument's name.
         default: its default, or `Missing`.
-        field: the field of zope.schema that declares it, or None where only an annotation does.
+        field: the zope.schema field that declares it, or None if only an annotation does.
     """
 
     def __init__(self, name: str, default: Any = Missing, field: Any = None) -> None:
@@ -61,7 +63,7 @@ class Argument:
         return self.default is Missing
 
     def __get__(self, job: Any, owner: type[Any]) -> Any:
-        """Return the job's value; of the class, the default."""
+        """Return the job's value; on the class, return the default."""
         if job is None:
             if self.default is Missing:
                 raise AttributeError(f"{owner.__name__}.{self.name} is an argument of its jobs, without a default")
@@ -69,6 +71,8 @@ class Argument:
         if in_family(owner, self.name):
             return getattr(job.context, self.name)
         data = job.metadata
+        if NOTES in data:
+            raise InvalidJobData(f"expected the data of {job!r} to be readable, newer code has written it")
         if self.name in data:
             return decode(data[self.name], job.session)
         if self.default is Missing:
@@ -88,7 +92,7 @@ class Argument:
         """Check a value for this argument.
 
         Raises:
-            InvalidJobData: it does not fit; the message names the argument, what was expected and the value.
+            InvalidJobData: it does not fit; the message names the argument, the expected and the actual value.
         """
         if self.field is not None:
             _check_field(owner, self.name, self.field, value)
@@ -101,7 +105,7 @@ def _check_field(owner: type[Any], name: str, field: Any, value: Any) -> None:
     try:
         field.bind(None).validate(value)
     except ValidationError as error:
-        # any object: a field, each kind of which has other bounds
+        # any object: a field; its kind decides which bounds it has
         bounds = [f"{b} {getattr(field, b)}" for b in _BOUNDS if getattr(field, b, None) is not None]
         expected = ", ".join([type(field).__name__, *bounds])
         reason = type(error).__doc__ or type(error).__name__
@@ -132,17 +136,17 @@ def check_annotation(owner: type[Any], name: str, annotation: Any, value: Any) -
 
 
 def _written(annotation: Any) -> str:
-    """Return an annotation as people write it."""
+    """Return an annotation as it would look in code."""
     is_annotated = get_origin(annotation) is Annotated
     return inspect.formatannotation(get_args(annotation)[0] if is_annotated else annotation)
 
 
 class Declared(NamedTuple):
-    """What a class declares.
+    """The declarations of a job class.
 
     Attributes:
-        arguments: by name.
-        target: the class of what its jobs are about, `object` for any; None where it declares none.
+        arguments: the arguments, by name.
+        target: the class of its jobs' target, `object` for any; None if it declares none.
         target_is_optional: whether a job may have no target.
         hints: the annotations, evaluated.
     """
@@ -154,15 +158,15 @@ class Declared(NamedTuple):
 
 
 def in_family(owner: Any, name: str) -> bool:
-    """Tell whether the family's table keeps an argument."""
+    """Return whether the family's table stores an argument."""
     return name in owner.family_names()
 
 
 def install_annotations(owner: Any) -> None:
-    """Make what the body of a new class of jobs annotates its arguments.
+    """Turn the annotations in the body of a new job class into its arguments.
 
     Raises:
-        IncompleteJobType: one has a name under which every job has something else.
+        IncompleteJobType: the name of one is already an attribute of every job.
     """
     for name, annotation in inspect.get_annotations(owner).items():
         if name in owner.delegated_names:
@@ -177,10 +181,10 @@ def install_annotations(owner: Any) -> None:
 
 
 def declared_by(owner: Any) -> Declared:
-    """Return what a class of jobs declares.
+    """Return the declarations of a job class.
 
     Raises:
-        InvalidJobData: an annotation cannot be understood.
+        InvalidJobData: an annotation cannot be evaluated.
     """
     install_fields(owner)
     every = {name: inspect.getattr_static(owner, name) for name in dir(owner)}
@@ -190,9 +194,9 @@ def declared_by(owner: Any) -> Declared:
 
 
 def install_fields(owner: Any) -> None:
-    """Make the fields of a class's interfaces its arguments; interfaces are declared once the class is made.
+    """Turn the fields of a class's interfaces into its arguments; interfaces follow once the class exists.
 
-    What is a property of the class already is no argument.
+    A field that is already a property of the class is not an argument.
     """
     if owner.__dict__.get("has_fields"):
         return
@@ -208,19 +212,19 @@ def install_fields(owner: Any) -> None:
 
 
 def hints_of(owner: Any) -> dict[str, Any]:
-    """Return the annotations of a class of jobs and its bases, evaluated.
+    """Return the annotations of a job class and its bases, evaluated.
 
     Raises:
-        InvalidJobData: one of them cannot be.
+        InvalidJobData: one of them cannot be evaluated.
     """
     found: dict[str, Any] = {}
     for base in reversed(owner.__mro__):
         # any object: any base of the class
         if not getattr(base, "reserved_names", None) or base.__dict__.get("reserved_names"):
-            continue  # ours, or no class of jobs
+            continue  # one of ours, or not a job class
         try:
             found.update(inspect.get_annotations(base, eval_str=True))
-        except Exception as error:  # whatever evaluating somebody's text raises
+        except Exception as error:  # evaluating a user's text may raise anything
             raise InvalidJobData(
                 f"expected the annotations of {base.__module__}.{base.__qualname__} to name what its module "
                 f"has at run time, got {type(error).__name__}: {error}"

@@ -1,10 +1,11 @@
-"""Values as the JSON of a job's row, and back: one encoding for what JSON lacks (SECURITY.md).
+"""Encode values as the JSON of a job's row, and decode them, including types that JSON lacks (SECURITY.md).
 
-`encode` and `decode` carry the types below, each as an object with one key, for values that are declared as
+`encode` and `decode` support the types below, each as an object with one key, for values that are declared as
 arguments:
 
 =============================  ====================================================================
-``{"$datetime": text}``        an ISO 8601 date and time, with or without a time zone
+``{"$datetime": text}``        an ISO 8601 date and time, with or without an offset from UTC
+``{"$datetime": [text, zone, fold]}``  one of a `ZoneInfo` (its key), or one that is the second of its name
 ``{"$date": text}``            an ISO 8601 date
 ``{"$Decimal": text}``         a decimal number
 ``{"$UUID": text}``            a UUID
@@ -13,31 +14,31 @@ arguments:
 ``{"$set": [item, …]}``        a set
 ``{"$frozenset": [item, …]}``  a frozen set
 ``{"$enum": [class, name]}``   an item of a standard enum
+``{"$flag": [class, value]}``  several flags of a standard enum
 ``{"$object": [class, [key]]}``  a mapped object, by its primary key
 ``{"$dict": [[key, value], …]}``  a dict whose keys are not all plain text
 =============================  ====================================================================
+
+What comes back is equal to what was given, and of the same type; what could not is refused, values of subclasses
+among it. Only a zone that is no `ZoneInfo` comes back as its offset from UTC.
 
 Never pickle: a row can name only a class that code has imported, and that is an enum or mapped.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime
-from decimal import Decimal
-from enum import Enum
-from types import ModuleType
-from typing import Any, NamedTuple, cast
-from uuid import UUID
+from collections.abc import Callable, Iterator
+from enum import Enum, Flag
+from typing import Any, NamedTuple
 
 from sqlalchemy import inspect as mapping_of
 from sqlalchemy.orm import Mapper, Session
 
 from jobcron.errors import InvalidJobData
-from jobcron.jobs.arguments.json_data import MAX_LEVELS, cut_repr, shown
+from jobcron.jobs.arguments._names import class_named, enum_name_of, is_enum, name_of
+from jobcron.jobs.arguments._scalars import READERS, SCALARS
+from jobcron.jobs.arguments.json_data import MAX_LEVELS, cut_repr, instead_of, shown
 
 
 class Reference(NamedTuple):
@@ -48,30 +49,38 @@ class Reference(NamedTuple):
 
 
 def encode(value: Any, what: str, levels: int = MAX_LEVELS) -> Any:
-    """Return a value as JSON; see the module's text.
+    """Return a value as JSON, encoded as described at the top of this module.
 
     Args:
         value: the value.
         what: its name, for messages.
-        levels: of collections inside each other that it may have.
+        levels: the most levels of nested collections.
 
     Raises:
-        InvalidJobData: it, or something in it, cannot be stored.
+        InvalidJobData: the value, or something in it, cannot be stored.
     """
     if value is None or type(value) in (bool, int, str, float):
         return value
     if isinstance(value, Enum):
-        return {"$enum": [name_of(type(value), what), value.name]}
-    for kind, mark, written, _ in _SCALARS:
-        if isinstance(value, kind):
-            return {mark: written(value)}
-    if isinstance(value, list | dict | tuple | set | frozenset):
+        return _encode_enum(value, what)
+    for kind, mark, written, _ in SCALARS:
+        if type(value) is kind:
+            return {mark: written(value, what)}
+    if type(value) in (list, dict, *_COLLECTIONS):
         if levels == 0:
             raise InvalidJobData(f"expected {what} to be less deep, it has too many levels")
         return _encode_collection(value, what, levels - 1)
-    if isinstance(value, str | int | float):
-        return encode(_plain(value), what)
     return {"$object": _encode_object(value, what)}
+
+
+def _encode_enum(value: Enum, what: str) -> Any:
+    kind = type(value)
+    name = enum_name_of(kind, what)
+    if kind.__members__.get(value.name) is value:
+        return {"$enum": [name, value.name]}
+    if isinstance(value, Flag) and type(value.value) is int:
+        return {"$flag": [name, value.value]}
+    raise InvalidJobData(f"expected {what} to be an item of its enum, got {shown(value)}")
 
 
 def _encode_collection(value: Any, what: str, levels: int) -> Any:
@@ -84,18 +93,10 @@ def _encode_collection(value: Any, what: str, levels: int) -> Any:
     return items
 
 
-def _plain(value: Any) -> Any:
-    """Return the text or number that a value of a subclass is."""
-    for kind in (bool, int, float):
-        if isinstance(value, kind):
-            return kind(value)
-    return str.__str__(value)
-
-
 def _encode_dict(value: dict[Any, Any], what: str, levels: int) -> Any:
     items = [(key, encode(item, f"{what}[{cut_repr(key)}]", levels)) for key, item in value.items()]
-    if all(isinstance(key, str) and not key.startswith("$") for key in value):
-        return {str(key): item for key, item in items}
+    if all(type(key) is str and not key.startswith("$") for key in value):
+        return dict(items)
     return {"$dict": [[encode(key, f"a key of {what}", levels), item] for key, item in items]}
 
 
@@ -105,14 +106,16 @@ def _encode_object(value: Any, what: str) -> list[Any]:
 
 
 def reference_to(value: Any, what: str) -> Reference:
-    """Return the reference by which a mapped object is stored.
+    """Return the reference that stores a mapped object.
 
     Raises:
         InvalidJobData: it is not mapped, or not in the database.
     """
     state = mapping_of(value, raiseerr=False)
     if state is None or not hasattr(state, "identity"):  # any object: what inspection finds
-        raise InvalidJobData(f"expected {what} to be of a type that a job's row can keep, got {shown(value)}")
+        raise InvalidJobData(
+            f"expected {what} to be of a type that a job's row can keep, got {shown(value)}{instead_of(value)}"
+        )
     if state.identity is None:
         raise InvalidJobData(
             f"expected {what} to be in the database, got {shown(value)}, which is not: flush its session first"
@@ -120,30 +123,16 @@ def reference_to(value: Any, what: str) -> Reference:
     return Reference(state.mapper.base_mapper.class_, tuple(state.identity))
 
 
-def name_of(named: type[Any], what: str) -> str:
-    """Return the name by which a class is found again.
-
-    Raises:
-        InvalidJobData: another process could not find it.
-    """
-    if "<locals>" in named.__qualname__ or named.__module__ == "__main__":
-        raise InvalidJobData(
-            f"expected {what} to be of a class that a module defines, which another process can import, "
-            f"got {named.__module__}.{named.__qualname__}"
-        )
-    return f"{named.__module__}.{named.__qualname__}"
-
-
 def decode(value: Any, session: Session) -> Any:
-    """Return what `encode` made JSON of.
+    """Return the value that `encode` turned into this JSON.
 
     Args:
         value: the JSON.
         session: where mapped objects are looked up.
 
     Raises:
-        InvalidJobData: it names a class that is not there.
-        LookupError: it refers to an object that is gone.
+        InvalidJobData: it names a class that is not imported, or is malformed.
+        LookupError: it refers to an object that no longer exists.
     """
     if isinstance(value, list):
         return [decode(item, session) for item in value]
@@ -160,14 +149,17 @@ def decode(value: Any, session: Session) -> Any:
 
 def _decode_marked(mark: str, content: Any, decode_item: Callable[[Any], Any]) -> Any:
     try:
-        if mark in _READERS:
-            return _READERS[mark](content)
+        if mark in READERS:
+            return READERS[mark](content)
         if mark == "$enum":
             name, item = content
-            return _class_named(name, _is_enum)[item]
+            return class_named(name, is_enum)[item]
+        if mark == "$flag":
+            name, number = content
+            return class_named(name, _is_flag)(int(number))
         items = [decode_item(item) for item in content]
         return dict(items) if mark == "$dict" else _MAKERS[mark](items)
-    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError) as error:
         # What is no text is no UUID's, for one, and is met as AttributeError.
         raise InvalidJobData(
             f"expected the job's data to be of a known form, got {cut_repr({mark: content})}"
@@ -175,36 +167,36 @@ def _decode_marked(mark: str, content: Any, decode_item: Callable[[Any], Any]) -
 
 
 def as_reference(content: Any) -> Reference:
-    """Return the reference that JSON says.
+    """Return the reference that JSON describes.
 
     Raises:
-        InvalidJobData: it is none, or of a class that no imported module has.
+        InvalidJobData: it is not a reference, or no imported module has the class.
     """
     try:
         name, key = content
         parts = tuple(key)
     except (TypeError, ValueError):
         raise InvalidJobData(f"expected a class and a key, got {cut_repr(content)}") from None
-    return Reference(_class_named(name, _is_mapped), tuple(map(key_part, parts)))
+    return Reference(class_named(name, _is_mapped), tuple(map(key_part, parts)))
 
 
 def key_part(part: Any) -> Any:
-    """Return a part of a primary key, which is a plain value, an item of an enum, or of one of the scalar types.
+    """Return a decoded part of a primary key: a plain value, an item of an enum, or one of the scalar types.
 
     Raises:
-        InvalidJobData: it is something else, such as a collection.
+        InvalidJobData: it is anything else, such as a collection.
     """
     if part is None or isinstance(part, bool | int | float | str):
         return part
     if isinstance(part, dict) and len(part) == 1:
         ((mark, content),) = part.items()
-        if mark in _READERS or mark == "$enum":
+        if mark in READERS or mark in ("$enum", "$flag"):
             return _decode_marked(mark, content, key_part)
     raise InvalidJobData(f"expected a part of a primary key, got {cut_repr(part)}")
 
 
 def references(value: Any) -> Iterator[Reference]:
-    """Iterate over the references in a job's data that can be followed."""
+    """Iterate over the references in a job's data."""
     stack = [value]
     while stack:
         item = stack.pop()
@@ -218,10 +210,10 @@ def references(value: Any) -> Iterator[Reference]:
 
 
 def object_of(reference: Reference, session: Session) -> Any:
-    """Return the object that is meant.
+    """Return the object of a reference.
 
     Raises:
-        LookupError: it is gone.
+        LookupError: it no longer exists.
     """
     found = session.get(reference.mapped, reference.key)
     if found is None:
@@ -230,48 +222,13 @@ def object_of(reference: Reference, session: Session) -> Any:
     return found
 
 
-def _class_named(name: str, fits: Callable[[Any], bool]) -> Any:
-    """Return the class of a dotted name, from modules that are imported already: a row imports nothing."""
-    parts = str(name).split(".")
-    for end in range(len(parts) - 1, 0, -1):
-        found: Any = sys.modules.get(".".join(parts[:end]))
-        if found is None:
-            continue
-        for part in parts[end:]:
-            found = _content(found).get(part)
-        if issubclass(type(found), type) and fits(found) and f"{found.__module__}.{found.__qualname__}" == name:
-            return found
-    raise InvalidJobData(f"expected the class {name} to be imported by the application, it is not")
-
-
-def _content(found: Any) -> Mapping[str, Any]:
-    """Return what a module or a class holds; of others nothing. None of its code runs, as by `getattr`."""
-    kind = type(found)  # isinstance would ask the object
-    if issubclass(kind, ModuleType):
-        return cast("Mapping[str, Any]", object.__getattribute__(found, "__dict__"))
-    return cast("Mapping[str, Any]", type.__dict__["__dict__"].__get__(found)) if issubclass(kind, type) else {}
-
-
-def _is_enum(found: type[Any]) -> bool:
-    return issubclass(found, Enum)
+def _is_flag(found: type[Any]) -> bool:
+    return issubclass(found, Flag)
 
 
 def _is_mapped(found: type[Any]) -> bool:
     return isinstance(mapping_of(found, raiseerr=False), Mapper)
 
 
-def _unbase64(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
-
-
-# datetime before date, whose subclass it is.
-_SCALARS: tuple[tuple[type[Any], str, Callable[[Any], str], Callable[[str], Any]], ...] = (
-    (datetime, "$datetime", datetime.isoformat, datetime.fromisoformat),
-    (date, "$date", date.isoformat, date.fromisoformat),
-    (Decimal, "$Decimal", str, Decimal),
-    (UUID, "$UUID", str, UUID),
-    (bytes, "$bytes", lambda value: base64.b64encode(value).decode(), _unbase64),
-)
-_READERS = {mark: read for _, mark, _, read in _SCALARS}
 _COLLECTIONS: dict[type[Any], str] = {tuple: "$tuple", set: "$set", frozenset: "$frozenset"}
 _MAKERS: dict[str, Callable[[Any], Any]] = {mark: kind for kind, mark in _COLLECTIONS.items()}

@@ -1,38 +1,42 @@
-"""What a job's row may hold as data: plain JSON within limits (SECURITY.md)."""
+"""Check the JSON data of a job's row, and limit its size (SECURITY.md)."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterator
+from enum import Enum
 from typing import Any
 
 from sqlalchemy import JSON, Dialect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DontWrapMixin
+from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.types import TypeDecorator
 
 from jobcron.errors import InvalidJobData
+from jobcron.jobs.arguments._names import enum_name_of
+from jobcron.jobs.arguments.exact import NOTES, with_notes, without_notes
 
 MAX_BYTES = 1 << 20
 MAX_LEVELS = 32
 
 MAX_BITS = 4096
-"""Of a whole number: Python itself writes none with many thousands of digits."""
+"""The limit for a whole number: Python itself refuses to print one with many thousands of digits."""
 
 
 class DataRefused(InvalidJobData, DontWrapMixin):
-    """Data that a statement was about to write; SQLAlchemy hands it on as it is."""
+    """Data that a statement was about to write; SQLAlchemy raises this error without wrapping it."""
 
 
 def check(value: Any, what: str, max_bytes: int = MAX_BYTES, max_levels: int = MAX_LEVELS) -> None:
-    """Check that a value is JSON, as a database keeps it, and within the limits.
+    """Check that a value is JSON that every database can store, and within the limits.
 
     Args:
-        value: the value; tuples pass as arrays, which is how they are read again.
+        value: the value; a tuple, or an item of an enum that is a text, is read as that again (see `exact`).
         what: its name, for messages.
-        max_bytes: of its text in UTF-8.
-        max_levels: of arrays and objects inside each other.
+        max_bytes: the limit for its text in UTF-8.
+        max_levels: the limit for nested arrays and objects.
 
     Raises:
         InvalidJobData: it is not; the message names the place in it.
@@ -43,27 +47,50 @@ def check(value: Any, what: str, max_bytes: int = MAX_BYTES, max_levels: int = M
         raise InvalidJobData(f"expected {what} to be at most {max_bytes} bytes of JSON, got {size}")
 
 
+def check_document(value: Any, what: str, max_bytes: int, max_levels: int) -> None:
+    """Check all of a job's data, as `check` does.
+
+    Raises:
+        InvalidJobData: as of `check`; or it has a member with a name that is jobcron's own.
+    """
+    if isinstance(value, dict) and NOTES in value:
+        raise InvalidJobData(f"expected {what} to have no member {NOTES}: jobcron keeps notes of its own there")
+    check(dict(value) if isinstance(value, MutableDict) else value, what, max_bytes, max_levels)
+
+
 def _check_level(value: Any, what: str, levels: int, max_levels: int) -> None:
-    if value is None or isinstance(value, bool):
+    kind = type(value)  # of a subclass nobody would get back what was given
+    if value is None or kind is bool:
         return
-    if isinstance(value, int):
+    if kind is int:
         if value.bit_length() > MAX_BITS:
             raise InvalidJobData(f"expected {what} to be a number of at most {MAX_BITS} bits, got a larger one")
-        return
-    if isinstance(value, str):
+    elif kind is str:
         _check_text(value, what)
-    elif isinstance(value, float):
+    elif kind is float:
         if not math.isfinite(value):
             raise InvalidJobData(f"expected {what} to be a finite number, got {value!r}")
-    elif isinstance(value, dict | list | tuple):
+    elif kind in (dict, list, tuple):
         if levels == 0:
             raise InvalidJobData(f"expected {what} to be at most {max_levels} levels deep, it is deeper")
         for place, item in _items(value, what):
             _check_level(item, place, levels - 1, max_levels)
+    elif isinstance(value, Enum) and isinstance(value, int | str) and kind.__members__.get(value.name) is value:
+        enum_name_of(kind, what)
+        _check_level(value.value, what, levels, max_levels)
     else:
         raise InvalidJobData(
-            f"expected {what} to be JSON (text, number, true, false, null, array or object), got {shown(value)}"
+            f"expected {what} to be JSON (text, number, true, false, null, array or object), "
+            f"got {shown(value)}{instead_of(value)}"
         )
+
+
+def instead_of(value: object) -> str:
+    """Return what to give instead of a value whose type is made from one that can be kept, for a message."""
+    for kind in (bool, int, float, str, dict, list, tuple):
+        if isinstance(value, kind):
+            return f"; it would come back as a plain {kind.__name__}: give that"
+    return ""
 
 
 def _items(value: Any, what: str) -> Iterator[tuple[str, Any]]:
@@ -71,14 +98,14 @@ def _items(value: Any, what: str) -> Iterator[tuple[str, Any]]:
         yield from ((f"{what}[{number}]", item) for number, item in enumerate(value))
         return
     for key, item in value.items():
-        if not isinstance(key, str):
+        if type(key) is not str:
             raise InvalidJobData(f"expected the keys of {what} to be text, got {shown(key)}")
         _check_text(key, f"a key of {what}")
         yield f"{what}[{key!r}]", item
 
 
 def is_text(value: object) -> bool:
-    """Tell whether a value is text that every database can keep: no NUL, no lone surrogates."""
+    """Return whether a value is text that every database can store: no NUL, no lone surrogates."""
     if not isinstance(value, str) or "\0" in value:
         return False
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
@@ -100,7 +127,7 @@ def shown(value: object) -> str:
 
 
 def cut_repr(value: object, length: int = 200) -> str:
-    """Return a value's representation for a message, not longer than `length`."""
+    """Return a value's representation for a message, cut to `length` characters."""
     try:
         text = repr(value)
     except Exception:
@@ -112,24 +139,28 @@ _ceiling = {"bytes": MAX_BYTES, "levels": MAX_LEVELS}
 
 
 def allow(max_bytes: int, max_levels: int) -> None:
-    """Raise the limits of what a column takes to those of a class that allows itself more."""
+    """Raise the limits of the column to those of a class that allows more."""
     _ceiling["bytes"] = max(_ceiling["bytes"], max_bytes)
     _ceiling["levels"] = max(_ceiling["levels"], max_levels)
 
 
 class JobData(TypeDecorator[dict[str, Any]]):
-    """The column of a job's data: JSON that passes `check`, whoever wrote it and however late."""
+    """The column of a job's data: JSON that passes `check`, whoever wrote it, and even if it changed later."""
 
     impl = JSON().with_variant(JSONB(), "postgresql")
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        """Return what the driver is given."""
+        """Return the value for the driver."""
         try:
-            check(value, "metadata", _ceiling["bytes"], _ceiling["levels"])
+            check_document(value, "metadata", _ceiling["bytes"], _ceiling["levels"])
         except InvalidJobData as error:
             raise DataRefused(str(error)) from None
-        return value
+        return with_notes(value, is_jsonb=dialect.name == "postgresql")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Return what the application sees."""
+        return without_notes(value)
 
     def coerce_compared_value(self, op: Any, value: Any) -> Any:
         """Leave comparisons with parts of the data to JSON's own type."""

@@ -1,6 +1,6 @@
-"""The values of a job's shared row that callers give, checked before any statement: each database refuses others.
+"""Check the values of a job's shared row before any statement: the two databases refuse different ones.
 
-SQLite keeps a text as a priority, and PostgreSQL's own errors name no field.
+SQLite stores text as a priority, and PostgreSQL's own errors name no field.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ from sqlalchemy import ClauseElement
 from jobcron.errors import InvalidJobData
 from jobcron.jobs.arguments.json_data import is_text, shown
 
+# why: decisions 2026-11-25, the values of a job's row are checked in Python
 LARGEST = 2**31 - 1
-"""Of a column of whole numbers."""
+"""The largest value of an integer column."""
 
 MAX_TEXT_BYTES = 1 << 20
 
 MAX_KEY_BYTES = 2000
-"""Of a unique key: what an index of PostgreSQL takes is 2,704 bytes, with the job's type."""
+"""The limit for a unique key: an index entry of PostgreSQL can have 2,704 bytes, the job's type included."""
 
 
 def check_row_values(what: str, values: Mapping[str, Any]) -> None:
-    """Check what a new job's shared row is to hold; SQL expressions are the database's to check.
+    """Check the values of a new job's shared row; the database checks SQL expressions.
 
     Args:
-        what: whose they are, for messages.
-        values: by name; other names than those known here are let be.
+        what: the name of the job class, for messages.
+        values: the values by name; names that are not known here are ignored.
 
     Raises:
-        InvalidJobData: one does not fit; the message names it, what was expected and what it is.
+        InvalidJobData: a value does not fit; the message names it, the expected and the actual value.
     """
     for name, (expected, fits) in _FITTING.items():
         value = values.get(name)
@@ -57,7 +58,7 @@ def _is_text_of(least: int, most: int) -> Callable[[Any], bool]:
 def _is_moment(value: Any) -> bool:
     if not isinstance(value, datetime) or value.tzinfo is None:
         return False
-    with suppress(OverflowError):  # the first and the last day that there are, elsewhere
+    with suppress(OverflowError):  # in another zone, the first or the last day of the calendar
         value.astimezone(UTC)
         return True
     return False

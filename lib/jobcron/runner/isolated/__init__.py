@@ -1,6 +1,7 @@
 """Jobs in child processes (LP-24).
 
-`runner` claims the jobs and hands each to one of the `slots`; a slot holds a `child` process and its limits,
-and `deaths` writes what became of a job whose process died. `program` is what a child runs: a `JobRunner` whose
-feed and guard (`handed`) talk to the parent over the `line`; `memory` measures and bounds what it takes.
+Door: `runner.ProcessJobRunner`, which claims the jobs and hands each to one of the `_slots`. A slot holds a
+`_child` process and its limits; `_deaths` writes the outcome of a job whose process died. The `_program` of a
+child is a `JobRunner` whose feed and guard (`_handed`) talk to the parent over the `_line`; `_memory` measures
+and limits.
 """

@@ -1,7 +1,8 @@
-"""A child process that runs jobs, as its parent sees it: what it is told, what it says, how it ends.
+"""A child process that runs jobs, as its parent sees it: its orders, its messages, its end.
 
-The two talk over a socket, a line of JSON for each message. What the child, or a job in it, prints comes by a pipe
-of its own, and is shown in part. What it has started is known by a mark (`jobcron.runner.isolated._descendants`).
+The two talk over a socket, one line of JSON for each message. Whatever the child or its job prints arrives
+through a separate pipe, and is shown in part. The processes that it starts carry a mark
+(`jobcron.runner.isolated._descendants`).
 """
 
 from __future__ import annotations
@@ -23,34 +24,34 @@ from jobcron.runner.isolated._descendants import MARK, started_by
 from jobcron.runner.isolated._messages import MAX_BYTES, BadMessage, Message, parsed
 
 TAIL_BYTES = 4000
-"""How much of the last that a job printed is shown in its report."""
+"""How much of the end of a job's output its report shows, in bytes."""
 
 MAX_TRACEBACK = 8000
 
 CHUNK = 1 << 16
 
 KILLS = 100
-"""How often, every 10 ms, what is left of a child's processes is killed: they may be starting others."""
+"""How often, every 10 ms, a child's remaining processes are killed: they may be starting others."""
 
 
 Watched = int | socket.socket
-"""What `select` waits for."""
+"""An object that `select` can wait for."""
 
 
 class Child:
     """A child process.
 
     Args:
-        order: what it is to work for; see `jobcron.runner.isolated._program`.
+        order: what the child should work for; see `jobcron.runner.isolated._program`.
 
     Raises:
-        OSError: the machine has no room for a process, or for what it needs.
+        OSError: the machine has no room for a process, or for its resources.
 
     Attributes:
         control: the socket.
-        output: the descriptor of what it prints.
-        printed: how many bytes it has printed since `hand`.
-        tail: the last of them.
+        output: the descriptor of the child's output.
+        printed: the number of bytes printed since `hand`.
+        tail: the last bytes printed.
     """
 
     def __init__(self, order: Message) -> None:
@@ -73,8 +74,8 @@ class Child:
         self.send(order)
 
     def _started(self, theirs: socket.socket, printing: int) -> subprocess.Popen[bytes]:
-        marks = f"{os.environ.get(MARK, '')} {self._mark}"  # it may itself be started by an isolated job
-        # -P: no module is looked for in the working directory.
+        marks = f"{os.environ.get(MARK, '')} {self._mark}"  # an isolated job may have started us
+        # -P: Python does not search the working directory for modules.
         descriptors = [theirs.fileno(), self._last_words.fileno()]
         command = [sys.executable, "-P", "-m", "jobcron.runner.isolated", *map(str, (os.getpid(), *descriptors))]
         return subprocess.Popen(
@@ -89,24 +90,24 @@ class Child:
 
     @property
     def number(self) -> int:
-        """The number of the process, and of its group."""
+        """The id of the process, and of its group."""
         return self._process.pid
 
     def send(self, message: Message) -> None:
-        """Tell the child something; one that has died is found dead elsewhere."""
+        """Send a message to the child; if it has died, this is noticed elsewhere."""
         with suppress(OSError):
             self.control.sendall(json.dumps(message).encode() + b"\n")
 
     def hand(self, job: int, token: int, taken: float) -> None:
-        """Let the child run a claimed job."""
+        """Hand the child a claimed job to run."""
         self.printed, self.tail = 0, b""
         self.send({"run": [job, token, taken]})
 
     def messages(self) -> Iterator[Message]:
-        """Yield what the child has said since the last call, without waiting.
+        """Yield the child's messages since the last call, without waiting.
 
         Raises:
-            BadMessage: it said what is none, or does not come to an end.
+            BadMessage: the child sent something else, or a message without an end.
         """
         with suppress(BlockingIOError, ConnectionError):
             while len(self._received) <= MAX_BYTES and not self._is_deaf:
@@ -120,16 +121,16 @@ class Child:
 
     @property
     def watched(self) -> list[Watched]:
-        """What becomes readable when the child says or prints something; closed by it, it tells nothing more."""
+        """What becomes readable when the child sends or prints something; without the ends that it closed."""
         return [*([] if self._is_deaf else [self.control]), *([] if self._is_mute else [self.output])]
 
     def hang_up(self) -> None:
-        """Tell the child that there will be nothing more."""
+        """Tell the child that no more messages will follow."""
         with suppress(OSError):
             self.control.shutdown(socket.SHUT_WR)
 
     def read_output(self) -> bytes:
-        """Return what was printed since the last call, a chunk at most, without waiting."""
+        """Return the output since the last call, at most one chunk, without waiting."""
         try:
             chunk = os.read(self.output, CHUNK)
         except BlockingIOError:
@@ -140,25 +141,25 @@ class Child:
         return chunk
 
     def status(self) -> int | None:
-        """Return how the process ended, as of subprocess; None: it has not."""
-        # It stays a zombie until `end`: as long as it has its number, nobody else gets it.
+        """Return how the process ended, as `subprocess` does; None: it has not ended."""
+        # It stays a zombie until `end`: as long as it has its id, no other process gets it.
         ended = os.waitid(os.P_PID, self.number, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if ended is None:
             return None
         return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def last_words(self) -> str:
-        """Return the end of what was printed, and where the interpreter was when a signal killed it."""
+        """Return the end of the output, and where the interpreter was when a signal killed it."""
         self._last_words.seek(0)
         parts = (self.tail, self._last_words.read(MAX_TRACEBACK))
         return "\n".join(visible(part.decode("utf-8", "replace")).strip() for part in parts).strip()
 
     def started(self) -> list[int]:
-        """Return the numbers of the processes that it has started, or those have, and that have not ended."""
+        """Return the ids of the live processes that the child has started, directly or indirectly."""
         return started_by(self.number, self._mark)
 
     def kill(self, left: list[int]) -> None:
-        """Kill processes that it has started, and those that come to light meanwhile."""
+        """Kill processes that the child has started, and those that appear meanwhile."""
         for _ in range(KILLS):
             for number in left:
                 with suppress(ProcessLookupError, PermissionError):
@@ -169,14 +170,14 @@ class Child:
             time.sleep(0.01)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the process, not to those that it has started; one that has ended hears none."""
-        if self._process.returncode is None:  # else its number may be another's
+        """Send a signal to the process only, not to those that it has started; do nothing if it has ended."""
+        if self._process.returncode is None:  # else another process may have its id
             with suppress(ProcessLookupError):  # `end` may just be waiting for it
                 os.kill(self.number, number)
 
     def end(self) -> None:
-        """Kill the process, if it has not ended, and with it all that it has started."""
-        left = self.started()  # first: where it has ended, what it has started has another parent
+        """Kill the process, unless it has ended, and all processes that it has started."""
+        left = self.started()  # first: after its end, the processes that it started have another parent
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.number, signal.SIGKILL)
         self.kill(left)

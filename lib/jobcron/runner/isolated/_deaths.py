@@ -1,4 +1,4 @@
-"""What became of a job whose child process died or was ended, and did not say so itself."""
+"""The outcome of a job whose child process died or was ended without reporting it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from jobcron.runner.failure import FailureHandler
 
 
 class Deaths:
-    """Finds out and writes what became of jobs without a process.
+    """Determines and writes the outcomes of jobs that lost their process.
 
     Args:
-        database: where the jobs are.
-        source: whose jobs they are.
-        failure: does what follows an attempt that did not succeed.
-        logger: of the script.
+        database: the database of the jobs.
+        source: the source of the jobs.
+        failure: handles attempts that did not succeed.
+        logger: the script's logger.
     """
 
     def __init__(
@@ -36,10 +36,10 @@ class Deaths:
         self._logger = logger
 
     def conclude(self, attempt: Attempt, error: BaseException) -> str:
-        """Write what became of a job, unless its process had, and tell of it; return the word for it.
+        """Write a job's outcome, unless its process has, and report it; return the word for the outcome.
 
         Raises:
-            DatabaseUnavailable: nobody knows what became of it; the lease decides.
+            DatabaseUnavailable: the outcome is unknown; the lease decides.
         """
         status = settled(self._database, attempt.claim)
         if status is not None and status is not JobStatus.RUNNING:
@@ -49,7 +49,7 @@ class Deaths:
         return self._write(attempt, error if status else LeaseLost(str(error))).kind
 
     def stop_poison(self, attempt: Attempt) -> None:
-        """Write that a job has failed whose process died too often; it is not even loaded.
+        """Write that a job failed because its process died too often; do not even load it.
 
         Raises:
             DatabaseUnavailable: the lease decides.
@@ -57,15 +57,15 @@ class Deaths:
         self._failure.conclude(attempt, self._failure.ended(poisoned(attempt.counts.crashes)))
 
     def _write(self, attempt: Attempt, reason: BaseException) -> Outcome:
-        """Write the outcome of an attempt that `reason` ended, and tell of it; the job is loaded here for that."""
+        """Write and report the outcome of an attempt that `reason` ended; load the job for this."""
         with closing(self._database.session()) as session:
             job = load_claimed(self._source, session, attempt.claim).job
             attempt.loaded_again(job, session)
             session.commit()
             try:
                 outcome = outcome_of(reason, job, attempt.counts, 0)
-            except BaseException as nonsense:  # what the class says of its errors makes no sense
+            except BaseException as nonsense:  # the class declares its error types wrongly
                 outcome = Failed(nonsense)
             ended = self._failure.ended(outcome)
-            session.rollback()  # the job may have looked at its rows, to say what its errors mean
+            session.rollback()  # the job may have read its rows to judge the error
             return self._failure.conclude(attempt, ended)

@@ -1,4 +1,4 @@
-"""The processes that a child has started, wherever they have gone; Linux alone tells."""
+"""Find the processes that a child has started, wherever they have gone; works on Linux only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 MARK = "JOBCRON_ISOLATED"
-"""The variable by which what a child has started is known: environments are inherited."""
+"""The environment variable that marks a child's processes: they inherit the environment."""
+# why: decisions 2026-11-25, what an isolated job has started
 
 
 class Process(NamedTuple):
@@ -18,24 +19,25 @@ class Process(NamedTuple):
     state: str
     parent: int
     group: int
-    started: int  # in ticks since the machine started
+    started: int  # in ticks since boot
 
 
 def started_by(leader: int, mark: str) -> list[int]:
-    """Return the numbers of the processes that a child has started and that have not ended.
+    """Return the ids of the live processes that a child has started.
 
-    They are those of its group, those whose environment has its mark, and those that one of them has started. A
-    process with a session of its own, whose parent has ended, has nothing but the mark left of it: without that
-    too, it is not found.
+    These are the processes of its group, those with its mark in their environment, and their descendants. A
+    process with a separate session whose parent has ended is known only by its mark: without it, the process
+    is not found. too, it is not found.
 
     Args:
-        leader: the child's number, and its group's; it may have ended, but nobody has waited for it.
-        mark: the child's, which no other has.
+        leader: the id of the child and of its group. The child may have ended, but nobody has waited for it
+            yet.
+        mark: the child's unique mark.
     """
     first = _process(leader)
     if first is None:
         return []
-    # What is older is not the child's, and there is much of it: it is not looked into.
+    # An older process is not the child's, and there are many of them: they are skipped.
     younger = [
         process for process in _processes() if process.started >= first.started and process.number != leader
     ]
@@ -62,7 +64,7 @@ def _processes() -> Iterator[Process]:
 
 def _process(number: int) -> Process | None:
     with suppress(OSError, IndexError, ValueError), open(f"/proc/{number}/stat", encoding="latin-1") as file:
-        # The name, in parentheses, may hold anything; see proc(5) for what comes after it.
+        # The name, in parentheses, may contain anything; see proc(5) for the fields after it.
         values = file.read().rpartition(")")[2].split()
         return Process(number, values[0], int(values[1]), int(values[2]), int(values[19]))
     return None

@@ -1,4 +1,4 @@
-"""Inside a child process: the jobs that the parent hands over, and what watches over them."""
+"""Inside a child process: the jobs that the parent hands over, and the guard that accompanies them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from jobcron.runner.isolated._memory import memory_limited
 from jobcron.runner.source_runner import Guard, JobEnd
 
 CUT_OFF_STATUS = 70
-"""The exit status of a process that cannot talk to its parent any more."""
+"""The exit status of a process that can no longer talk to its parent."""
 
 
 class HandedFeed:
-    """The jobs that the parent hands over, each claimed already.
+    """Receives the jobs that the parent hands over, each already claimed.
 
     Args:
-        line: to the parent.
-        source: whose jobs they are.
+        line: the line to the parent.
+        source: the source of the jobs.
     """
 
     def __init__(self, line: Line, source: SourceView) -> None:
@@ -36,13 +36,13 @@ class HandedFeed:
         self._has_failed = False
 
     def took(self, seconds: float) -> None:
-        """Learn nothing: the parent claims."""
+        """Do nothing: the parent claims."""
 
     def forget(self) -> None:
-        """Hold nothing."""
+        """Do nothing."""
 
     def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
-        """See `Feed`: say what became of the last job, and wait for the next."""
+        """See `Feed`: report the outcome of the last job, and wait for the next."""
         if self._pending is None:
             self.tell_done()
             message = None if self._has_failed else self._line.hear()
@@ -53,19 +53,19 @@ class HandedFeed:
         claimed = load_claimed(self._source, session, self._pending)
         row = claimed.job.row
         if row is not None and row.lease_token != self._pending.token:
-            claimed = unloadable(self._pending, lost(self._pending))  # while this process was being started
+            claimed = unloadable(self._pending, lost(self._pending))  # lost while this process was starting
         session.commit()
         self._pending = None
         self._line.say("started")
         return [claimed]
 
     def ended(self, end: JobEnd) -> None:
-        """Keep what became of a job until that is told; after one that did not complete there is no next."""
+        """Keep a job's outcome until it is reported; after a job that did not complete, no other is taken."""
         self._ended = end
         self._has_failed = not isinstance(end.outcome, Completed)
 
     def tell_done(self) -> None:
-        """Tell the parent what became of the job that ran, if one did and it is decided."""
+        """Report the outcome of the last job to the parent, if there is one and it is decided."""
         if self._ended is None:
             return
         end, self._ended = self._ended, None
@@ -79,12 +79,12 @@ class HandedFeed:
 
 
 class ChildGuard(Guard):
-    """Watches over what only the job's own process can see to: memory, and the line to the parent.
+    """Watches what only the job's own process can watch: memory, and the line to the parent.
 
     Args:
-        line: to the parent.
-        source: says how much memory a job may use that does not say it.
-        feed: told what becomes of each job.
+        line: the line to the parent.
+        source: gives the memory limit of jobs that set none.
+        feed: receives the outcome of each job.
     """
 
     def __init__(self, line: Line, source: SourceView, feed: HandedFeed) -> None:
@@ -93,33 +93,35 @@ class ChildGuard(Guard):
         self._feed = feed
 
     def run_begins(self) -> None:
-        """Say that the child is ready, and hears signals."""
+        """Report that the child is ready, and receives signals."""
         self._line.say("ready")
 
     def job_begins(self) -> None:
-        """Say that a job is run."""
+        """Report that a job is running."""
         self._line.say("running")
 
     @contextmanager
     def around(self, job: RunnableView) -> Iterator[None]:
-        """Limit the memory; end this process where the job has closed the line."""
+        """Limit the memory; end this process if the job closed the line."""
         with memory_limited(job.memory_limit or self._source.memory_limit):
             try:
                 yield
             finally:
                 if not self._line.is_whole:
-                    # The job has closed what it did not open, the database's connection too perhaps: it is not to
-                    # pass for a database that has gone away, after which the job would be run again.
+                    # The job closed what it did not open, perhaps the database's connection too. This must not
+                    # look like
+                    # an unavailable database, because then the job would run again.
+                    # why: decisions 2026-11-25, a child's word is not taken
                     os._exit(CUT_OFF_STATUS)
 
     def job_returned(self, *, cleans_up: bool) -> None:
-        """Say that ``run`` is over, and whether the failure hook is called next."""
+        """Report that ``run`` is over, and whether the failure hook is called next."""
         self._line.say("over", cleans_up=cleans_up)
 
     def confirms_stop(self) -> bool:
-        """Ask whether the parent wants a stop; a job that signals itself would be claimed for ever."""
+        """Ask whether the parent requested a stop; a job that signals itself would be claimed for ever."""
         return self._line.is_told_to_stop()
 
     def job_ended(self, end: JobEnd) -> None:
-        """Hand what became of a job to the feed, which tells it before the next."""
+        """Give a job's outcome to the feed, which reports it before the next job."""
         self._feed.ended(end)

@@ -16,26 +16,26 @@ from jobcron.runner.isolated._messages import Message
 INTERRUPTING = {signal.SIGTERM, signal.SIGINT, signal.SIGURG}
 
 STOP_SECONDS = 1.0
-"""How much later than a signal the parent's word may come that it asked for it."""
+"""Seconds by which the parent's message about a signal may arrive later than the signal."""
 
 
 class Line:
-    """The socket to the parent; a copy of this process has none."""
+    """The socket to the parent; a forked copy of this process has none."""
 
     def __init__(self, descriptor: int) -> None:
         self._is_cut = False
         self._lock = threading.RLock()  # a long message is sent in several parts
         self._socket = socket.socket(fileno=descriptor)
         self._socket.set_inheritable(False)
-        self._reader = self._socket.makefile("rb", buffering=0)  # what was not heard yet stays in the socket
+        self._reader = self._socket.makefile("rb", buffering=0)  # unread messages stay in the socket
         self._status = os.fstat(descriptor)
 
     def say(self, kind: str, **message: Any) -> None:
-        """Tell the parent; where it is gone, nobody."""
+        """Send a message to the parent; do nothing if the parent has gone."""
         line = json.dumps({"kind": kind, **message}).encode() + b"\n"
-        if self._is_cut:  # the lock may be held by a thread that is not in this copy
+        if self._is_cut:  # a thread that is not in this copy may hold the lock
             return
-        # What interrupts a job is not to interrupt this: half a line would be taken for nonsense.
+        # An interruption of the job must not interrupt this: the parent would reject half a line.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTING)
         try:
             with self._lock, suppress(OSError):
@@ -45,26 +45,26 @@ class Line:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nobody has closed the socket."""
+        """Whether the socket is still open."""
         try:
             return os.path.samestat(os.fstat(self._socket.fileno()), self._status)
         except OSError:
             return False
 
     def cut(self) -> None:
-        """Let go of the socket, in a copy of this process: what several processes send becomes mixed."""
+        """Close the socket in a forked copy of this process: messages of several processes would be mixed."""
         self._is_cut = True
         with suppress(OSError):
             os.close(self._socket.detach())
 
     def hear(self) -> Message | None:
-        """Return the parent's next message, or None where there will be none."""
+        """Return the parent's next message, or None if there are no more."""
         line = self._reader.readline()
         return json.loads(line) if line else None
 
     def is_told_to_stop(self) -> bool:
-        """Tell whether the parent wants the job that runs to stop: it says nothing else in the middle of one.
+        """Return whether the parent asked the running job to stop, its only message while a job runs.
 
-        It may come a little late, where whoever stopped the parent has sent the same signal to this process.
+        The message may be a little late, if the sender of a signal to the parent also sent it to this process.
         """
         return bool(select.select([self._socket], [], [], STOP_SECONDS)[0])

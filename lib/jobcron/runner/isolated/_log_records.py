@@ -1,4 +1,4 @@
-"""The log of a child, which is its parent's: records go over the socket, and are the same there (LP-16, LP-26)."""
+"""The log of a child: records go over the socket to the parent's log, and are the same there (LP-16, LP-26)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ MAX_NAME = 1000
 
 
 class ToParent(logging.Handler):
-    """Hands each record to the parent.
+    """Sends each record to the parent.
 
     Args:
-        say: tells the parent a message.
+        say: sends a message to the parent.
     """
 
     def __init__(self, say: Callable[..., None]) -> None:
@@ -30,7 +30,7 @@ class ToParent(logging.Handler):
         self._say = say
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand over a record, and the error that it carries or that is being handled."""
+        """Send a record, with the error that it carries or that is being handled."""
         try:
             error = (record.exc_info or sys.exc_info())[1]
             message = {
@@ -53,7 +53,7 @@ class ToParent(logging.Handler):
 
 
 def record_of(message: Message) -> logging.LogRecord:
-    """Return the record of a message of a child's log."""
+    """Return the record in a message of a child's log."""
     record = logging.LogRecord(
         message["name"],
         message["level"],

@@ -1,4 +1,4 @@
-"""How much memory a job may take, and how much processes have."""
+"""Limit the memory of a job, and measure the memory of processes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 
+# why: decisions 2026-11-24, memory is bounded by RLIMIT_DATA
 @contextmanager
 def memory_limited(limit: int | None) -> Iterator[None]:
-    """Let this process's data grow to `limit` bytes at most, inside the block: beyond that it meets MemoryError.
+    """Limit this process's data to `limit` bytes inside the block: beyond that it gets MemoryError.
 
-    What counts is RLIMIT_DATA, what a process may write to, and not RLIMIT_AS, which counts every library and
-    file that is mapped besides, and so differs from machine to machine. It is lifted at the end of the block: what
-    is said of a failure must find room.
+    This uses RLIMIT_DATA, which counts what a process may write to. RLIMIT_AS would also count every mapped
+    library and file, and so would differ from machine to machine. The limit is lifted at the end of the block:
+    the report of a failure needs memory.
 
     Args:
-        limit: in bytes, that of the process itself included; None: none.
+        limit: in bytes, including the process itself; None: no limit.
     """
     if limit is None:
         yield
@@ -31,17 +32,16 @@ def memory_limited(limit: int | None) -> Iterator[None]:
 
 
 def offer_to_the_kernel() -> None:
-    """Let the kernel, when memory runs out, kill this process rather than the database beside it."""
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # Linux alone has it
+    """Ask the kernel, when memory runs out, to kill this process rather than the database beside it."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # Linux only
         file.write("500")
 
 
 def memory_of(processes: Iterable[int], beyond: float) -> int:
-    """Return the bytes of data that processes have in memory; 0 where the kernel does not tell.
+    """Return the bytes of data that processes have in memory; 0 if the kernel does not say.
 
-    As for `memory_limited`, files that are mapped do not count. Pages that several processes share are counted
-    once, as shares (PSS); since that takes the kernel some time, it is asked only where the plain sum is more than
-    `beyond`.
+    As for `memory_limited`, mapped files do not count. Pages that several processes share are counted once, as
+    shares (PSS). Since this is slow, it is done only if the plain sum is more than `beyond`.
     """
     numbers = list(processes)
     total = sum(map(_data, numbers))

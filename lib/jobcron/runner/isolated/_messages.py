@@ -1,8 +1,8 @@
-"""What parent and child say to each other: lines of JSON, each message of a child of one kind.
+"""The messages between parent and child: lines of JSON; a child's messages are of fixed kinds.
 
-A child runs the application's code, which can write to the socket as well. A line that is none of these messages
-ends that child, and its job as `ProcessDied`. A message is believed for what is logged, counted and measured, and
-may end the run; whether a job has completed is the row's to say, and is looked up there.
+A child runs the application's code, which can also write to the socket. A line that is not a valid message ends
+that child, and its job as `ProcessDied`. A message is believed for logs, counts and measurements, and may end
+the run. Only the row says whether a job has completed, and it is always checked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jobcron.runner.source_runner import SourceRunner
 from jobcron.settings.instance import load_settings
 
 MAX_BYTES = 1 << 22
-"""The longest message; `jobcron.runner.isolated._log_records` cuts what is logged."""
+"""The longest message, in bytes; `jobcron.runner.isolated._log_records` cuts log records."""
 
 MAX_SHOWN = 100
 
@@ -52,18 +52,18 @@ KINDS: dict[str, Shape] = {
         "is_told": bool,
     },
 }
-"""The kinds, ``{"kind": …}``, and what each says."""
+"""The kinds, ``{"kind": …}``, and the fields of each."""
 
 
 class BadMessage(ValueError):
-    """A child said what is no message, or is not true."""
+    """A child sent something that is not a message, or is not true."""
 
 
 def parsed(line: bytes) -> Message:
-    """Return the message of a line.
+    """Parse a line into a message.
 
     Raises:
-        BadMessage: it is none.
+        BadMessage: the line is not a message.
     """
     try:
         message = json.loads(line)
@@ -77,7 +77,7 @@ def parsed(line: bytes) -> Message:
 
 
 def order_of(runner: SourceRunner, database: Database) -> Message:
-    """Return the parent's first message: what a child is to work for; see `jobcron.runner.isolated._program`.
+    """Return the parent's first message, the child's order; see `jobcron.runner.isolated._program`.
 
     Raises:
         ConfigurationError: no other process can find the source.

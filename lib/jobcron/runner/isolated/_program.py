@@ -1,9 +1,9 @@
 """The program of a child process that runs jobs; see `jobcron.runner.isolated.__main__`.
 
-The parent's number, and descriptors: of a socket to it (`child`), and of a file to which the interpreter writes
-where it was when a signal killed it. The first message is the order:
+The arguments are the parent's id and two descriptors: a socket to the parent (`_child`), and a file to which
+the interpreter writes where it was when a signal killed it. The first message is the order:
 
-``path``          where modules are found, as in the parent
+``path``          the module search path, as in the parent
 ``config``        the configuration file
 ``database_url``, ``user``, ``origin``    the database, the role, and where they are named
 ``section``       whose prefix and directory reports have, or null
@@ -11,11 +11,11 @@ where it was when a signal killed it. The first message is the order:
 ``level``         of the log
 ``crash_limit``, ``grace_seconds``        see ``configs/schema.conf``
 
-Then come jobs, ``{"run": [number, token, time of the claim]}``, one after the other, and ``{"stop": true}``
-before each signal that asks the child to stop. What the child says is in `messages`: ``ready``; of each job
-that it has ``started`` or is ``running``, that its ``run`` is ``over``, and ``done`` with what became of it;
-``log`` for each record of its log; and ``trouble`` where it cannot go on. After a job that did not complete it
-ends: the next one gets a process that is fresh.
+Then follow the jobs, ``{"run": [number, token, time of the claim]}``, one at a time, and ``{"stop": true}``
+before each signal that asks the child to stop. The child's messages are in `_messages`: ``ready``; for each
+job ``started``, ``running``, ``over`` when its ``run`` has ended, and ``done`` with its outcome; ``log`` for
+each record of its log; and ``trouble`` if it cannot go on. After a job that did not complete, the child exits:
+the next job gets a fresh process.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(parent: int, descriptor: int, last_words: int) -> int:
-    """Run what the parent hands over, until there is no more; return the exit status."""
+    """Run the jobs that the parent hands over, until there are no more; return the exit status."""
     die_with_the_parent(parent)
     os.set_inheritable(last_words, False)
     faulthandler.enable(last_words, all_threads=False)
@@ -109,20 +109,20 @@ def _work(line: Line, order: Message, logger: logging.Logger) -> None:
             try:
                 runner.runAll()
             finally:
-                feed.tell_done()  # a run that is stopped takes no next job
+                feed.tell_done()  # a stopped run takes no next job
         finally:
             database.close()
 
 
 def _detach(line: Line, logger: logging.Logger, handler: ToParent) -> None:
-    """Let a copy of this process log to its standard error, and not to the parent."""
+    """Make a forked copy of this process log to its standard error, not to the parent."""
     line.cut()
     logger.removeHandler(handler)
     logger.addHandler(StandardError(sys.stderr))
 
 
 def die_with_the_parent(parent: int) -> None:
-    """Ask the kernel to kill this process when its parent dies: nobody would look after it. Linux alone can."""
+    """Ask the kernel to kill this process when its parent dies: nobody would look after it. Linux only."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
     if os.getppid() != parent:

@@ -1,4 +1,4 @@
-"""A child process and the job that it has: what it printed and said, and whether it has exceeded a limit."""
+"""A child process and its job: its messages, its output, and its limits."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from jobcron.runner.isolated._memory import memory_of
 from jobcron.runner.isolated._messages import BadMessage, Message
 
 START_SECONDS = 120.0
-"""How long a child may take to import the application, and then to begin with a job."""
+"""Seconds that a child may take to import the application, and then to begin a job."""
 
 KILL_SECONDS = 5.0
-"""How long a child that was told to stop has for its job's cleaning up before it is killed."""
+"""Seconds that a stopped child has for its job's clean-up before it is killed."""
 
 END_SECONDS = 5.0
-"""How long a child without a job may take to leave."""
+"""Seconds that a child without a job may take to exit."""
 
 MEMORY_SLACK = 16 * 1024 * 1024
-"""A single process, whose stack does not count in its own limit, is to meet that, and MemoryError, first."""
+"""Added to the limit, so that a single process, whose stack its own limit omits, gets MemoryError first."""
 
 SHOWN_LINES = 100
-"""How many lines that a job prints go to the log."""
+"""How many lines of a job's output go to the log."""
 
 
 Error = TypeVar("Error", bound=BaseException)
@@ -42,15 +42,15 @@ class Slot:
 
     Args:
         order: see `jobcron.runner.isolated._program`.
-        logger: of the script; it gets what the child logs, and the first lines of what is printed.
+        logger: the script's logger; it gets the child's log records, and the first lines of its output.
 
     Attributes:
-        attempt: at the job that the child has, or None.
-        is_ready: whether the child has imported the application, and hears signals.
-        has_begun: whether it has begun with the job.
-        has_worked: whether it has begun with any.
-        is_over: whether the job's ``run`` has ended, as the child says.
-        is_winding_up: whether the job's row has ended as well, and the child does what follows that.
+        attempt: the attempt at the child's job, or None.
+        is_ready: whether the child has imported the application, and receives signals.
+        has_begun: whether the child has begun its job.
+        has_worked: whether the child has begun any job.
+        is_over: whether the job's ``run`` has ended, according to the child.
+        is_winding_up: whether the job's row has ended as well, and the child is finishing up.
     """
 
     def __init__(self, order: Message, logger: logging.Logger) -> None:
@@ -74,12 +74,12 @@ class Slot:
 
     @property
     def watched(self) -> list[Watched]:
-        """What becomes readable when there is something to attend to."""
+        """The objects that become readable when something needs attention."""
         return self._child.watched
 
     @property
     def is_free(self) -> bool:
-        """Whether it can be given a job."""
+        """Whether the child can take a job."""
         return self.attempt is None and not self._is_leaving
 
     @property
@@ -88,7 +88,7 @@ class Slot:
         return self._child.status() is not None
 
     def hand(self, attempt: Attempt, limits: ProcessLimits) -> None:
-        """Let the child run a job."""
+        """Hand the child a job to run."""
         self._limits = limits
         self.attempt, self.has_begun, self._shown = attempt, False, 0
         self.is_over = self.is_winding_up = self._is_cleaning_up = False
@@ -97,10 +97,10 @@ class Slot:
         self._child.hand(*attempt.claim)
 
     def messages(self) -> Iterator[Message]:
-        """Yield what the child says of its jobs; what it logs goes to the log, and so does what is printed.
+        """Yield the child's messages about its jobs; log its log records and its output.
 
         Raises:
-            BadMessage: it said something else.
+            BadMessage: the child sent something else.
         """
         self._read_output()
         for message in self._child.messages():
@@ -125,27 +125,27 @@ class Slot:
                     yield message
 
     def is_done(self, *, failed: bool) -> None:
-        """Note that the job has ended, and been written; a child whose job failed leaves."""
+        """Record that the job has ended and its outcome is written; a child whose job failed exits."""
         attempt, self.attempt = self.attempt, None
         self._end_by = None
         left = self._child.started()
         if left and attempt is not None:
             self._logger.warning("%s left %s processes behind, which are killed.", attempt.name, len(left))
-            self._child.kill(left)  # now: once the child has left, they are harder to find
+            self._child.kill(left)  # now: once the child has exited, they are harder to find
         if failed or left:
             self.let_go()
 
     def forget_job(self) -> None:
-        """Note that nobody knows what became of the job."""
+        """Record that the job's outcome is unknown."""
         self.attempt = None
 
     def wind_up(self) -> None:
-        """Let the child do what follows its job's end, which is written: actions after the commit, mail."""
+        """Give the child time to finish after its job's written end: actions after the commit, mail."""
         self.is_winding_up, self._time_limit = True, None
         self._end_by = time.monotonic() + CLEAN_UP_SECONDS
 
     def _note_the_end(self, cleans_up: bool) -> None:
-        """Note that ``run`` has ended; cleaning up after a failure has a time limit of its own, once."""
+        """Record that ``run`` has ended; start the clean-up's own time limit, once, after a failure."""
         if self.attempt is None or not self.has_begun:
             return
         self.is_over = True
@@ -154,15 +154,15 @@ class Slot:
             self._time_limit = self.attempt.clock.time_limit or CLEAN_UP_SECONDS
 
     def let_go(self) -> None:
-        """Tell the child that there is nothing more to do."""
+        """Tell the child to exit."""
         self._is_leaving = True
         self._end_by = time.monotonic() + END_SECONDS
         self._child.hang_up()
 
     def exceeded(self, now: float) -> BaseException | None:
-        """Return the error of the limit that is exceeded, or None."""
+        """Return an error for the exceeded limit, or None."""
         if self._end_by is not None and now >= self._end_by:
-            return ProcessDied("it did not do so in time")  # to begin, to leave, or to do what follows a job's end
+            return ProcessDied("it did not do so in time")  # begin, exit, or finish up after a job's end
         attempt = self.attempt
         if attempt is None or not self.has_begun:
             return None
@@ -181,7 +181,7 @@ class Slot:
         return None
 
     def cause_of_death(self) -> ProcessDied:
-        """Return the error that says how the process ended by itself."""
+        """Return an error that says how the process ended on its own."""
         status = self._child.status() or 0
         if status >= 0:
             return self._with_output(
@@ -192,17 +192,17 @@ class Slot:
         return self._with_output(ProcessDied(f"the job's process was killed by {number.name}{perhaps}"))
 
     def misunderstood(self, error: BadMessage) -> ProcessDied:
-        """Return the error that says that the process said what it should not have said."""
+        """Return an error that says that the process sent an invalid message."""
         return self._with_output(ProcessDied(f"the job's process was killed for what it told its parent: {error}"))
 
     def said(self, error: BaseException) -> str:
-        """Return an error's message with the last of what was printed."""
+        """Return an error's message with the end of the output."""
         return f"{error}\n{self._child.last_words()}".strip()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the child; one that is still importing, and would die by it, gets it after that.
+        """Send a signal to the child; delay it while the child is importing, when a signal would kill it.
 
-        It is told first, so that it knows ours from those that its job sends.
+        A message comes first, so that the child can tell our signals from those of its job.
         """
         self._to_send = number
         if self.is_ready:
@@ -210,7 +210,7 @@ class Slot:
             self._child.signal(number)
 
     def end(self) -> None:
-        """Kill the child and all that it has started."""
+        """Kill the child and all processes that it has started."""
         self._child.end()
 
     @staticmethod

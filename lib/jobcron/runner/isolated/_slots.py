@@ -1,4 +1,4 @@
-"""All child processes of a run: starting them, waiting for what they say, ending them."""
+"""All child processes of a run: start them, wait for their messages, end them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from jobcron.runner.isolated._slot import Slot
 
 
 class Slots:
-    """The child processes that live.
+    """The live child processes.
 
     Args:
-        order: returns what a new child is to work for.
-        logger: of the script.
+        order: returns the order for a new child.
+        logger: the script's logger.
     """
 
     def __init__(self, order: Callable[[], Message], logger: logging.Logger) -> None:
@@ -28,7 +28,7 @@ class Slots:
         self._slots: list[Slot] = []
 
     def __iter__(self) -> Iterator[Slot]:
-        """Iterate over those that live now, whatever becomes of them meanwhile."""
+        """Iterate over the children alive now, even if the set changes meanwhile."""
         return iter(list(self._slots))
 
     def __len__(self) -> int:
@@ -36,11 +36,11 @@ class Slots:
 
     @property
     def busy(self) -> int:
-        """How many have a job."""
+        """The number of children with a job."""
         return sum(1 for slot in self._slots if slot.attempt)
 
     def free(self) -> Slot:
-        """Return a child that can be given a job, a new one if need be.
+        """Return a child that can take a job; start one if necessary.
 
         Raises:
             ProcessNotStarted: the machine has no room for a process.
@@ -58,17 +58,17 @@ class Slots:
         return slot
 
     def let_go(self) -> None:
-        """Tell those that have no job to leave: a child that is kept for nothing is told so."""
+        """Tell the children without a job to exit: none is kept idle."""
         for slot in self._slots:
             if slot.is_free:
                 slot.let_go()
 
     def wait(self, wakeup: int, seconds: float) -> None:
-        """Wait until a child says something, a signal comes, or the time is over.
+        """Wait for a message from a child, a signal, or the timeout.
 
         Args:
-            wakeup: becomes readable by a signal.
-            seconds: how long at most.
+            wakeup: a descriptor that a signal makes readable.
+            seconds: the timeout.
         """
         watched: list[Watched] = [wakeup]
         for slot in self._slots:
@@ -78,16 +78,16 @@ class Slots:
             os.read(wakeup, 1000)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to each."""
+        """Send a signal to each child."""
         for slot in self._slots:
             slot.signal(number)
 
     def end(self, slot: Slot) -> None:
-        """Kill one, and all that it has started."""
+        """Kill one child, and all processes that it has started."""
         slot.end()
         self._slots.remove(slot)
 
     def end_all(self) -> None:
-        """Kill those that are left."""
+        """Kill the remaining children."""
         for slot in self._slots:
             slot.end()

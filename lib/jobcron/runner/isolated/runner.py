@@ -1,8 +1,8 @@
 """The isolated runner: jobs run in child processes, which may hang, leak or die without harm to others (LP-24).
 
-This process claims jobs, hands each to a child, renews the leases, and enforces what a child cannot be trusted to
-enforce on itself: the limits of time, memory and output. A child that lives writes what became of its job, as
-`JobRunner` does. Where it has died, or was killed, that is done here.
+This process claims jobs, hands each to a child, renews the leases, and enforces the limits that a child cannot
+be trusted to enforce on itself: time, memory and output. A live child writes its job's outcome, as `JobRunner`
+does. If it died or was killed, this process does.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from jobcron.runner.signals import if_main_thread, readable_signals
 from jobcron.runner.source_runner import Limits, SourceRunner
 
 POLL_SECONDS = 0.5
-"""How exact the limits are."""
+"""The precision of the limits, in seconds."""
 
 
 class ProcessJobRunner(SourceRunner):
     """Runs the ready jobs of one source in child processes.
 
-    Args and attributes: as of `JobRunner`.
+    Args and attributes: as for `JobRunner`.
     """
 
     database: Database
@@ -57,7 +57,7 @@ class ProcessJobRunner(SourceRunner):
     def __init__(
         self, source: object, database: Database, *, limits: Limits | None = None, **options: Any
     ) -> None:
-        # One at a time: what is claimed is run at once, by a child that is free.
+        # One at a time: a claimed job runs at once, in a free child.
         limits = (limits or Limits())._replace(batch_size=1)
         super().__init__(source, database, limits=limits, **options)
         self._companion = database.companion()
@@ -89,9 +89,9 @@ class ProcessJobRunner(SourceRunner):
         """Run ready jobs until none is left, or the run is stopped by a signal.
 
         Raises:
-            UserMistake: a child could not begin to work, or the database went away for good.
-            Exception: the source could not say which jobs are ready.
-            KeyboardInterrupt: after the jobs that ran were put back.
+            UserMistake: a child could not begin to work, or the database is gone for good.
+            Exception: the source could not list its ready jobs.
+            KeyboardInterrupt: raised after the running jobs were put back.
         """
         handlers = if_main_thread({signal.SIGTERM: self._on_signal, signal.SIGINT: self._on_signal})
         with readable_signals(handlers) as wakeup, closing(self.database.session()) as session:
@@ -110,7 +110,7 @@ class ProcessJobRunner(SourceRunner):
             raise KeyboardInterrupt
 
     def _hand_out(self, session: Session) -> bool:
-        """Give each child that is free a job, as long as there are; tell whether any was given."""
+        """Give each free child a job while there are any; return whether any job was given."""
         given = False
         while self._may_be_more and self._trouble is None and not self._must_stop():
             if not self.runtime.may_start():
@@ -122,11 +122,11 @@ class ProcessJobRunner(SourceRunner):
             attempt = self._attempt(session)
             if attempt is None:
                 self._may_be_more = False
-            elif attempt.counts.crashes > self.limits.crash_limit:  # whoever loads it dies: see `TypeFeed`
+            elif attempt.counts.crashes > self.limits.crash_limit:  # loading it is deadly: see `TypeFeed`
                 self._stop_poison(attempt)
             elif slot := self._slot_for(attempt):
                 slot.hand(attempt, attempt.job.process_limits(self.source_view))
-                with suppress(DBAPIError):  # where a limit is read from rows, we would hold SQLite's only lock
+                with suppress(DBAPIError):  # if a limit was read from rows, we would hold SQLite's only lock
                     session.rollback()
                 given = True
         if not given:
@@ -135,14 +135,14 @@ class ProcessJobRunner(SourceRunner):
 
     @contextmanager
     def _ending_the_run(self) -> Iterator[None]:
-        """Keep an error inside the block until the children have ended, which are innocent of it."""
+        """Hold back an error inside the block until the children, which are innocent of it, have ended."""
         try:
             yield
         except Exception as error:
             self._trouble = self._trouble or error
 
     def _attempt(self, session: Session) -> Attempt | None:
-        """Claim the next job; None: there is none, or the run ends."""
+        """Claim the next job; return None if there is none, or if the run ends."""
         with self._ending_the_run():
             for claimed in self.take(session, self._must_stop):
                 limit = claimed.job.process_limits(self.source_view).seconds
@@ -153,7 +153,7 @@ class ProcessJobRunner(SourceRunner):
         return self._stop_at is not None
 
     def _slot_for(self, attempt: Attempt) -> Slot | None:
-        """Return a child that is free; None: none can be started, the job went back, and the run ends."""
+        """Return a free child; None: none can be started, the job was released, and the run ends."""
         with self._ending_the_run():
             try:
                 return self._slots.free()
@@ -168,14 +168,14 @@ class ProcessJobRunner(SourceRunner):
         self.count(attempt.facts.class_name, is_completed=False)
 
     def _attend(self, slot: Slot) -> None:
-        """Hear what a child says, look whether it lives, and enforce its limits."""
-        has_ended = slot.has_ended  # first: what it said before that is there to be read
+        """Read a child's messages, check that it is alive, and enforce its limits."""
+        has_ended = slot.has_ended  # first: its earlier messages are there to be read
         if not self._listen(slot):
             return
         if has_ended:
             self._bury(slot, slot.cause_of_death())
             return
-        # Twice: its job may have ended in between, and it has said so before.
+        # Twice: its job may have ended in between, and the message arrived earlier.
         if self._reason_to_end(slot) is None or not self._listen(slot):
             return
         reason = self._reason_to_end(slot)
@@ -185,7 +185,7 @@ class ProcessJobRunner(SourceRunner):
             self._bury(slot, reason)
 
     def _listen(self, slot: Slot) -> bool:
-        """Hear what a child says; False: it was nonsense, and the child is no more."""
+        """Read a child's messages; return False if one was invalid and the child was ended."""
         try:
             for message in slot.messages():
                 self._hear(slot, message)
@@ -195,7 +195,7 @@ class ProcessJobRunner(SourceRunner):
         return True
 
     def _reason_to_end(self, slot: Slot) -> BaseException | None:
-        """Return why a child has to be ended, or None; renew the lease of its job where that is due."""
+        """Return the reason to end a child, or None; renew the lease of its job if it is due."""
         now = time.monotonic()
         if self._stop_at is not None and now >= self._stop_at:
             return Interrupted("the run was stopped")
@@ -206,8 +206,8 @@ class ProcessJobRunner(SourceRunner):
         return reason
 
     def _has_ended(self, slot: Slot) -> bool:
-        """Tell whether the end of a child's job is written: it has no lease then, and may do what follows."""
-        if slot.attempt is None or not slot.is_over:  # one that runs was ended by somebody's hand
+        """Return whether the end of a child's job is written: it then has no lease, and may finish up."""
+        if slot.attempt is None or not slot.is_over:  # if it still runs, its row was ended by hand
             return False
         status = current_status(self.database, slot.attempt.claim)
         return status is not None and status is not JobStatus.RUNNING
@@ -225,13 +225,13 @@ class ProcessJobRunner(SourceRunner):
                 kind = ConfigurationError if status == ConfigurationError.exit_status else DatabaseUnavailable
                 self._trouble = self._trouble or kind(message["text"])
                 if slot.has_begun:
-                    slot.forget_job()  # nobody knows what became of it: the lease decides
+                    slot.forget_job()  # its outcome is unknown: the lease decides
 
     def _hear_done(self, slot: Slot, message: Message) -> None:
         """Count a job that has ended.
 
         Raises:
-            BadMessage: there is none, or it has not: the row says so.
+            BadMessage: the child has no job, or the row says that it has not ended.
         """
         attempt = slot.attempt
         if attempt is None:
@@ -254,7 +254,7 @@ class ProcessJobRunner(SourceRunner):
         self.show_progress()
 
     def _renew(self, attempt: Attempt) -> LeaseLost | None:
-        """Renew a lease; return the error where it is lost."""
+        """Renew a lease; return the error if it is lost."""
         try:
             return None if renew(self._companion, attempt) else lost(attempt.claim)
         except (DBAPIError, DatabaseUnavailable) as error:
@@ -262,8 +262,8 @@ class ProcessJobRunner(SourceRunner):
             return None
 
     def _bury(self, slot: Slot, error: BaseException) -> None:
-        """End a child and all that it has started; write what became of its job, if it had one."""
-        # One that has worked before may have been told to leave by its last job: the next process shows.
+        """End a child and its processes; write the outcome of its job, if it had one."""
+        # A child that has worked may have been told to exit by its last job: only a new process shows.
         is_unfit = isinstance(error, ProcessDied) and not slot.has_worked
         if is_unfit and self._stop_at is None and self._trouble is None:
             said = slot.said(error)
@@ -280,14 +280,14 @@ class ProcessJobRunner(SourceRunner):
                 set_aside(self.database, attempt.claim, NotStarted())
 
     def _conclude(self, attempt: Attempt, error: BaseException) -> None:
-        """Write, count and tell what became of a job that has lost its process."""
+        """Write, count and report the outcome of a job that lost its process."""
         facts, seconds = attempt.facts, attempt.clock.elapsed
         kind = self._deaths.conclude(attempt, error)
         self.count(facts.class_name, is_completed=kind == Completed.kind)
         self.observer.job_ended(facts.class_name, facts.claim.id, kind, seconds)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Hand a signal on; the children give their jobs the grace."""
+        """Pass a signal on; the children give their jobs the grace."""
         is_first = self._stop_at is None
         self._from_keyboard |= number == signal.SIGINT
         grace = self.limits.grace_seconds if is_first and not self._from_keyboard else 0.0

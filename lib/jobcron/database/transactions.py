@@ -1,0 +1,155 @@
+"""Begin transactions: on SQLite with the lock for writing, because one that has read cannot take it any more.
+
+SQLite refuses at once, with "database is locked", to let a transaction write that has read before somebody else
+committed. Waiting does not help, and the transaction cannot be repaired.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from jobcron.database.tables import JobTypeRow, jobs_connection
+from jobcron.errors import SchemaMismatch
+from jobcron.settings.sqlalchemy_url import describe_url
+
+BUSY_SECONDS = 30.0
+"""How long a statement waits for SQLite's write lock."""
+
+READING = {"jobcron_begin": "DEFERRED"}
+"""Execution options of transactions that only read. On SQLite they take no lock: they see the database as it was
+when they began, and wait for nobody."""
+
+PAUSE_SECONDS = 0.001, 0.005
+"""Between two tries to take SQLite's lock: the least and the most."""
+
+_BEGIN, _WAIT = "jobcron_begin", "jobcron_wait"
+
+_CURE = (
+    "This transaction had read from SQLite before another one committed, so it can write nothing. Let the engine "
+    "begin its transactions with the lock for writing: jobcron.prepare_engine(engine)."
+)
+
+
+def prepare_engine(engine: Engine, busy_seconds: float = BUSY_SECONDS) -> Engine:
+    """Make an application's engine suit applications that create jobs, and return it.
+
+    On SQLite each transaction then begins with the lock for writing (``BEGIN IMMEDIATE``), and waits for it where
+    somebody else has it. Transactions that only read do without, by the execution option
+    ``jobcron_begin="DEFERRED"`` of the engine, the connection or the session's connection. An engine of another
+    database is left as it is.
+
+    Args:
+        engine: one that has made no connection yet. Of an AsyncEngine, its ``sync_engine``.
+        busy_seconds: how long a statement waits for SQLite's lock; an engine that waits longer stays so.
+    """
+    if engine.dialect.name != "sqlite":
+        return engine
+
+    def set_up(connection: Any, record: Any) -> None:
+        record.info[_WAIT] = _wait_at_least(connection, busy_seconds)
+
+    event.listen(engine, "connect", set_up)
+    event.listen(engine, "begin", _note_mode)
+    # Not in the event itself: after an error there SQLAlchemy would go on without any transaction.
+    engine.dialect.do_begin = _begin  # type: ignore[method-assign, assignment]
+    return engine
+
+
+def _wait_at_least(connection: Any, seconds: float) -> float:
+    """Set up a new connection, and return how many seconds it waits for the lock."""
+    if hasattr(connection, "autocommit"):  # since Python 3.12; False would begin by itself, without the lock
+        connection.rollback()
+        connection.autocommit = -1  # sqlite3.LEGACY_TRANSACTION_CONTROL
+    connection.isolation_level = None  # BEGIN is ours to send: see _begin
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout")
+    own = cursor.fetchone()[0] / 1000
+    if own < seconds:
+        cursor.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
+    cursor.close()
+    return float(max(own, seconds))
+
+
+def _note_mode(connection: Connection) -> None:
+    """Leave word for `_begin` of how the transaction is to begin."""
+    options = connection.get_execution_options()
+    is_none = options.get("isolation_level") == "AUTOCOMMIT"
+    connection.connection.info[_BEGIN] = None if is_none else options.get(_BEGIN, "IMMEDIATE")
+
+
+def _begin(connection: Any) -> None:
+    mode = connection.info[_BEGIN]
+    if mode is None:
+        return
+    cursor = connection.cursor()
+    if mode == "IMMEDIATE" and isinstance(connection.driver_connection, sqlite3.Connection):
+        _take_lock(cursor, connection.info[_WAIT])
+    else:
+        cursor.execute(f"BEGIN {mode}")
+    cursor.close()
+
+
+def _take_lock(cursor: sqlite3.Cursor, seconds: float) -> None:
+    """Begin with the lock, asking for it every few milliseconds.
+
+    SQLite itself asks ever more rarely, up to ten times a second: who has waited long would get it last.
+    """
+    cursor.execute("PRAGMA busy_timeout = 0")
+    end = time.monotonic() + seconds
+    try:
+        while not _has_begun(cursor, is_last=time.monotonic() >= end):
+            time.sleep(random.uniform(*PAUSE_SECONDS))
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
+
+
+def _has_begun(cursor: sqlite3.Cursor, is_last: bool) -> bool:
+    try:
+        cursor.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if is_last or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
+
+
+def begin_writing(session: Session) -> None:
+    """Take SQLite's lock for writing, before anything of ours reads in a transaction that will write.
+
+    Where the engine is one of ours, or prepared, the transaction has the lock already. With any other engine a
+    statement that changes nothing takes it. That also makes Python's sqlite3 module begin a transaction at all,
+    which it does not before a SAVEPOINT: releasing that would commit.
+
+    Args:
+        session: of the caller. On other databases nothing is done.
+
+    Raises:
+        OperationalError: the transaction has read already, and somebody else has committed since.
+        SchemaMismatch: the session's database has no tables of jobcron's.
+    """
+    connection = jobs_connection(session)
+    if connection.dialect.name != "sqlite" or connection.connection.info.get(_BEGIN) == "IMMEDIATE":
+        return
+    try:
+        connection.exec_driver_sql(f"UPDATE {JobTypeRow.__tablename__} SET name = name WHERE 0")
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_BUSY_SNAPSHOT":
+            error.add_note(_CURE)
+        elif "no such table" in str(error.orig):
+            raise no_tables(connection.engine) from error
+        raise
+
+
+def no_tables(engine: Engine) -> SchemaMismatch:
+    """Return the error of a session whose database has no tables of jobcron's."""
+    return SchemaMismatch(
+        f"expected jobcron's tables in the session's database, {describe_url(engine.url)}, found none: run "
+        "`jobcron upgrade` for it, or give a session of the database that has them"
+    )
