@@ -243,6 +243,13 @@ class ActJob(BaseRunnableJob[FooJob]):
         with open(path, "a", encoding="utf-8") as file:
             file.write(f"{os.getpid()} {self.job.id}\n")
 
+    def act_wait_for_stop(self, path: str) -> None:
+        """Wait until the run was asked to stop, and tell the test so."""
+        assert self.attempt is not None
+        while not self.attempt.must_stop():
+            time.sleep(0.01)
+        self.act_touch(path)
+
     def act_wait_for(self, path: str) -> None:
         """Wait until the test lets the job go on."""
         while not Path(path).exists():

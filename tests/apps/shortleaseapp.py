@@ -146,3 +146,9 @@ def register_with_quick_keeper() -> None:
     fooapp.register()
     _keeper.POLL_SECONDS = POLL_SECONDS
     _keeper.GIVE_BACK_SECONDS = GIVE_BACK_SECONDS
+
+
+def register_with_patient_keeper() -> None:
+    """Register what fooapp registers, and let this process's keeper take no job for slow."""
+    fooapp.register()
+    _keeper.GIVE_BACK_SECONDS = 600.0

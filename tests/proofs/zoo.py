@@ -202,17 +202,17 @@ BUGS = (
     Bug(
         "a keeper blocked by a lock", "database/database.py",
         "            if self._lock_seconds is not None:\n", "            if False:\n",
-        ("tests/runner/test_limits.py", "holds_what_the_keeper_wants"),
+        ("tests/runner/test_lease_renewal.py", "holds_what_the_keeper_wants"),
     ),
     Bug(
         "limits wait for the database", "runner/_keeper.py",
         "            self._turn.set()\n\n", "            self._look_after(attempt, time.monotonic())\n\n",
-        ("tests/runner/test_limits.py", "does_not_wait_for_a_keeper"),
+        ("tests/runner/test_time_limit.py", "does_not_wait_for_a_keeper"),
     ),
     Bug(
         "an interruption is erased", "runner/_keeper.py",
         "            attempt.clock.withdraw(error)\n", "            attempt.clock.interrupted = None\n",
-        ("tests/runner/test_limits.py", "swallows_its_time_limit"),
+        ("tests/runner/test_time_limit.py", "swallows_its_time_limit"),
     ),
     Bug(
         "a job ends its connections for ever", "queue/error_rules.py",
@@ -232,7 +232,7 @@ BUGS = (
     Bug(
         "no renewal", "runner/attempt.py",
         "            if _renew(connection, attempt):\n", "            if True:\n",
-        ("tests/runner/test_keeper.py", "longer_than_its_lease_is_not_taken"),
+        ("tests/runner/test_lease_renewal.py", "longer_than_its_lease_is_not_taken"),
     ),
     Bug(
         "ends are written without a token", "database/sql/set_aside.sql",

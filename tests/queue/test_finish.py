@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 
 import pytest
 
@@ -46,13 +45,15 @@ def test_a_retry_that_meets_a_job_with_its_key_is_superseded_by_it(instance: Ins
 def test_the_history_of_a_superseded_job_says_that_it_was_interrupted(instance: Instance, gate: Gate) -> None:
     with instance.session() as session:
         foo = instance.foo(session)
-        job = ActJob.acquire(foo, metadata={"do": [gate.touch, gate.wait]}, session=session).job.id
+        asked = Gate(gate.folder, "asked")
+        actions = [gate.touch, ("wait_for_stop", asked.touch[1]), gate.wait]
+        job = ActJob.acquire(foo, metadata={"do": actions}, session=session).job.id
     with started(instance, "act") as run:
         gate.reached()
         with instance.session() as session:
             twin = ActJob.acquire(session.merge(foo), metadata={"do": [WRITE]}, session=session).job.id
         run.signal(signal.SIGTERM)
-        time.sleep(0.3)  # else it may see only one
+        asked.reached()  # else it may see only one
         run.signal(signal.SIGTERM)
         run.end()
     row = instance.row(job)

@@ -37,14 +37,14 @@ on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect
 def test_after_sigterm_the_current_job_ends_and_what_was_claimed_behind_it_goes_back(
     instance: Instance, gate: Gate
 ) -> None:
-    configure(instance)
+    configure(instance, patient_keeper=True)
     current, behind = batch_behind(instance, gate.touch, gate.wait, WRITE)
     with started(instance, "busy") as run:
         gate.reached()
         assert behind[0] in numbers(instance, JobStatus.RUNNING)
         run.signal(signal.SIGTERM)
-        # At once: that the current job is slow would be noticed after five seconds.
-        wait_until(lambda: is_as_never_claimed(seen(instance, behind[0])), "the neighbour to be given back", 4)
+        # At once: that the current job is slow would be noticed much later.
+        wait_until(lambda: is_as_never_claimed(seen(instance, behind[0])), "the neighbour to be given back")
         assert instance.row(current).status is JobStatus.RUNNING
         gate.open()
         log = run.end()
@@ -63,7 +63,7 @@ def test_a_job_that_outlives_the_grace_is_interrupted_and_waits_again(instance: 
         started_at = time.monotonic()
         run.signal(signal.SIGTERM)
         log = run.end()
-    assert 0.5 <= time.monotonic() - started_at < 3
+    assert 0.5 <= time.monotonic() - started_at < 30
     assert is_as_never_claimed(instance.row(job))
     assert instance.row(job).oops_id is None
     assert all(is_as_never_claimed(instance.row(number)) for number in behind)
@@ -88,20 +88,20 @@ def test_a_job_that_waits_for_the_database_is_interrupted_when_its_grace_ends(
     instance: Instance, gate: Gate
 ) -> None:
     configure(instance, "grace_seconds: 0.2s", quick_keeper=True)
-    job = make(instance, BusyJob, WRITE, gate.touch, ("sql", "SELECT pg_sleep(8)"))
+    job = make(instance, BusyJob, WRITE, gate.touch, ("sql", "SELECT pg_sleep(60)"))
     with started(instance, "busy") as run:
         gate.reached()
         started_at = time.monotonic()
         run.signal(signal.SIGTERM)
         run.end()
-    assert time.monotonic() - started_at < 4
+    assert time.monotonic() - started_at < 30
     assert instance.events(job) == ["interrupted"]
     assert is_as_never_claimed(instance.row(job))
     assert instance.ledger() == []
 
 
 def test_a_second_sigterm_interrupts_the_job_at_once(instance: Instance, gate: Gate) -> None:
-    configure(instance, "grace_seconds: 20s")
+    configure(instance, "grace_seconds: 200s")
     job, behind = batch_behind(instance, gate.touch, ("stubborn_sleep", 60), WRITE)
     with started(instance, "busy") as run:
         gate.reached()
@@ -110,7 +110,7 @@ def test_a_second_sigterm_interrupts_the_job_at_once(instance: Instance, gate: G
         wait_until(lambda: is_as_never_claimed(seen(instance, behind[0])), "the first to be heard")
         run.signal(signal.SIGTERM)
         run.end()
-    assert time.monotonic() - started_at < 10
+    assert time.monotonic() - started_at < 30
     assert is_as_never_claimed(instance.row(job))
     assert instance.events(job) == ["interrupted"]
     assert instance.ledger() == []

@@ -227,15 +227,17 @@ def test_so_many_sections_run_at_once(grouped: Instance, jobs: int) -> None:
 def test_a_signal_to_stop_is_handed_on_and_the_jobs_have_their_grace(
     grouped: Instance, tmp_path: Path, number: signal.Signals
 ) -> None:
-    begun, go = tmp_path / "begun", tmp_path / "go"
-    slow = grouped.act(("touch", str(begun)), ("wait_for", str(go)), ("write", "done"))
+    begun, asked, go = (tmp_path / name for name in ("begun", "asked", "go"))
+    slow = grouped.act(
+        ("touch", str(begun)), ("wait_for_stop", str(asked)), ("wait_for", str(go)), ("write", "done")
+    )
     later = grouped.act(("write", "later"))
     foo = do_foo(grouped)
     parent = start(grouped, "MAIN", "--jobs", "1")
     wait_until(begun.exists, "the slow job")
     parent.send_signal(number)
-    with pytest.raises(subprocess.TimeoutExpired):
-        parent.wait(timeout=0.5)
+    wait_until(asked.exists, "the signal to be handed on")
+    assert parent.poll() is None
     go.touch()
     _, err = parent.communicate(timeout=60)
     assert parent.returncode == 0
@@ -248,15 +250,15 @@ def test_a_signal_to_stop_is_handed_on_and_the_jobs_have_their_grace(
 @pytest.mark.feature("LP-17")
 @on_sqlite
 def test_a_second_sigterm_ends_the_grace(grouped: Instance, tmp_path: Path) -> None:
-    begun = tmp_path / "begun"
-    slow = grouped.act(("touch", str(begun)), ("wait_for", str(tmp_path / "never")))
+    begun, asked = tmp_path / "begun", tmp_path / "asked"
+    slow = grouped.act(("touch", str(begun)), ("wait_for_stop", str(asked)), ("wait_for", str(tmp_path / "never")))
     parent = start(grouped, "MAIN")
     wait_until(begun.exists, "the slow job")
     parent.send_signal(signal.SIGTERM)
-    with pytest.raises(subprocess.TimeoutExpired):
-        parent.wait(timeout=0.5)
+    wait_until(asked.exists, "the signal to be handed on")
+    assert parent.poll() is None
     parent.send_signal(signal.SIGTERM)
-    parent.communicate(timeout=20)
+    parent.communicate(timeout=60)
     assert parent.returncode == 0
     assert grouped.row(slow).status is JobStatus.WAITING
 

@@ -76,12 +76,17 @@ def started(instance: Instance, section: str, *arguments: str) -> Iterator[Run]:
         run.process.stderr.close()
 
 
-def configure(instance: Instance, more: str = "", *, quick_keeper: bool = False) -> None:
-    """Write a configuration with the sections of `shortleaseapp`, and on demand with its quick keeper."""
+def configure(
+    instance: Instance, more: str = "", *, quick_keeper: bool = False, patient_keeper: bool = False
+) -> None:
+    """Write a configuration with the sections of `shortleaseapp`, and on demand with another keeper."""
     instance.configure(more, SECTIONS + HASTY_SECTIONS)
-    if quick_keeper:
+    if quick_keeper or patient_keeper:
+        keeper = "quick" if quick_keeper else "patient"
         path = instance.path / "jobcron.conf"
-        path.write_text(path.read_text().replace("fooapp:register", "shortleaseapp:register_with_quick_keeper"))
+        path.write_text(
+            path.read_text().replace("fooapp:register", f"shortleaseapp:register_with_{keeper}_keeper")
+        )
 
 
 def make(instance: Instance, job_class: Any, *actions: tuple[str, Any], **values: Any) -> int:
