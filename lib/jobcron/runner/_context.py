@@ -54,9 +54,9 @@ class JobSessions:
             return
         session = self._current = self._open()
         session.own(f"{claimed.job.class_name} (ID {claimed.claim.id})")
-        rows = claimed.job.rows()  # held to the end: the session has only weak references
+        rows = claimed.job.rows() if claimed.objects is Objects.OWN else []
         try:
-            if claimed.objects is Objects.OWN:
+            if rows:  # held to the end: the session itself holds them weakly
                 session.add_all(rows)
                 session.commit()  # sends nothing to the database; the job begins with no open transaction
             yield session
