@@ -1,4 +1,4 @@
-"""Jobs of one batch share a session: what one does to it costs the others nothing."""
+"""What one job of a batch does to its session costs the others nothing."""
 
 from __future__ import annotations
 
