@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import ForeignKeyConstraint, func, select, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from fooapp import ActJob, Foo, Ledger, OwnReadyJob
 from instances import Instance
 from jobcron import JobStatus
-from jobcron.errors import WrongSession
+from jobcron.errors import ChangedMeanwhile, WrongSession
 
 Run = Callable[[Any], None]
 Make = Callable[..., list[int]]
@@ -285,3 +286,55 @@ def test_another_thread_may_not_use_the_session_of_the_job_that_runs(instance: I
     assert instance.row(job).status is JobStatus.COMPLETED
     assert [type(error) for error in errors] == [WrongSession]
     assert "got another thread" in str(errors[0])
+
+
+class Models(DeclarativeBase):
+    """Mappings of other shapes than a plain table's."""
+
+
+class Part(Models):
+    __tablename__ = "part"
+    __mapper_args__: Any = {"polymorphic_on": "kind", "polymorphic_identity": "part"}
+
+    shelf: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    count: Mapped[int] = mapped_column(default=0)
+
+
+Part.double = column_property(Part.count * 2)
+
+
+class Screw(Part):
+    __tablename__ = "screw"
+    __table_args__ = (ForeignKeyConstraint(["shelf", "place"], ["part.shelf", "part.place"]),)
+    __mapper_args__: Any = {"polymorphic_identity": "screw"}
+
+    shelf: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True)
+    length: Mapped[int] = mapped_column(default=0)
+
+
+@pytest.mark.feature("N-13")
+@pytest.mark.parametrize("change", ["write", "delete"])
+def test_rows_of_two_tables_with_two_keys_and_a_computed_column_are_compared_as_well(
+    instance: Instance, change: str
+) -> None:
+    with instance.database.begin() as connection:
+        Models.metadata.create_all(connection)
+    with instance.session() as session:
+        session.add(Screw(shelf=1, place=2))
+    with instance.database.session() as session:
+        screw = session.scalars(select(Screw)).one()
+        session.commit()
+        instance.query("UPDATE part SET count = 5")
+        if change == "write":
+            screw.count += 1
+        else:
+            session.delete(screw)
+        with pytest.raises(ChangedMeanwhile, match="count of Screw"):
+            session.commit()
+        session.rollback()
+        screw.count += 1
+        session.commit()
+    assert instance.query("SELECT count FROM part") == [(6,)]

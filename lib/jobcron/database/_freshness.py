@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, event, inspect, select
+from sqlalchemy import Column, Connection, event, inspect, select
 from sqlalchemy.ext.mutable import Mutable
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.orm.attributes import set_committed_value
@@ -206,15 +206,18 @@ def _earlier(session: Session) -> Earlier:
 def _keys(mapper: Mapper[Any]) -> tuple[list[str], list[str], set[str]]:
     """Return the names of columns (without the primary key), of relationships, and of those to one row."""
     keys = {mapper.get_property_by_column(column).key for column in mapper.primary_key}
-    columns = [attribute.key for attribute in mapper.column_attrs if attribute.key not in keys]
+    attributes = [attribute for attribute in mapper.column_attrs if attribute.key not in keys]
+    columns = [attribute.key for attribute in attributes if isinstance(attribute.columns[0], Column)]
+    computed = [attribute.key for attribute in attributes if attribute.key not in columns]
     links = {relationship.key for relationship in mapper.relationships if not relationship.uselist}
-    return columns, [relationship.key for relationship in mapper.relationships], links
+    return columns, [*computed, *(relationship.key for relationship in mapper.relationships)], links
 
 
 @cache
 def _made_by_server(mapper: Mapper[Any]) -> set[str]:
     """Return the names of columns that the database itself writes on UPDATE."""
-    return {a.key for a in mapper.column_attrs if any(c.server_onupdate is not None for c in a.columns)}
+    columns = ((a.key, c) for a in mapper.column_attrs for c in a.columns if isinstance(c, Column))
+    return {key for key, column in columns if column.server_onupdate is not None}
 
 
 @cache
