@@ -11,7 +11,7 @@ repository = $(if $(filter /%,$(REPOSITORY))$(findstring :,$(REPOSITORY)),,../)$
 workers = $$(( $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 2 ))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check docs chaos zoo bench clean
+.PHONY: help run web test quick check docs dist chaos zoo bench clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
@@ -21,28 +21,63 @@ run: ## run the example application (REPOSITORY=path, JOBCRON_DATABASE_URL=url)
 	@tools/environment.sh run
 	cd examples && ../.venv/bin/python -m codehost$(if $(REPOSITORY), --repository "$(repository)")
 
-test: check ## run the checks and all tests (PYTHON=python3.13, PYTEST_ARGS="-k lease")
-	@tools/environment.sh server
-	.venv/bin/python -m pytest -n $(workers) $(PYTEST_ARGS)
+web: ## run the example application, and the dashboard on its data (WEB_ARGS="--listen 127.0.0.1:9000")
+	@tools/environment.sh web
+	cd examples && ../.venv/bin/python -m codehost$(if $(REPOSITORY), --repository "$(repository)")
+	.venv/bin/jobcron web $(WEB_ARGS)
+
+# On SQLite, and without what starts many processes or waits: what most changes would break first.
+QUICK = $(filter-out tests/jobs/test_creators.py,$(wildcard tests/jobs/test_*.py)) \
+	tests/database/test_jobs_view.py tests/database/test_statements.py \
+	$(foreach name,datatypes durations instance reading settings suggestions,tests/settings/test_$(name).py)
+
+# What would take a processor half of that minute: tests with many processes, jobs or texts.
+TOO_LONG = sixteen_processes ten_thousand any_text_loads the_numbers_are_in_the_order
+
+quick: ## run a choice of the tests, on SQLite, in less than a minute (QUICK="tests/queue")
+	@tools/environment.sh test
+	.venv/bin/ruff check .
+	.venv/bin/python tools/check_layout.py
+	.venv/bin/python -m pytest -q -n $(workers) -k "not postgresql$(foreach name,$(TOO_LONG), and not $(name))" $(QUICK) $(PYTEST_ARGS)
 
 # Rules of the layout that are not enforced yet. "make check LATER=" enforces all; so does an empty line here.
 LATER =
 
+define quick_checks
+.venv/bin/ruff check .
+.venv/bin/lint-imports --no-logo
+.venv/bin/python tools/check_layout.py $(addprefix --later ,$(LATER))
+endef
+
+# The types take a processor most of a minute: they are checked beside the tests. What is wrong with them is told as
+# soon as it is known, and again at the end.
+test: ## run the checks and all tests (PYTHON=python3.13, PYTEST_ARGS="-k lease")
+	@tools/environment.sh test
+	$(quick_checks)
+	@tools/environment.sh server
+	@mkdir -p build
+	(.venv/bin/mypy >build/mypy.log 2>&1 || { cat build/mypy.log; exit 1; }) & types=$$!; \
+		.venv/bin/python -m pytest -n $(workers) $(PYTEST_ARGS); tests=$$?; \
+		wait $$types; types=$$?; cat build/mypy.log; exit $$(( tests || types ))
+
 check: ## run the linter, the type checker, and the checks of the import order and of the layout
 	@tools/environment.sh test
-	.venv/bin/ruff check .
+	$(quick_checks)
 	.venv/bin/mypy
-	.venv/bin/lint-imports --no-logo
-	.venv/bin/python tools/check_layout.py $(addprefix --later ,$(LATER))
 
 docs: ## build the documentation: build/docs/index.html
 	@tools/environment.sh test
 	.venv/bin/python -m sphinx -q -W --keep-going -b html docs build/docs
 
+dist: ## build the wheel and the sdist, check them, and try them out in an empty environment: dist/
+	@tools/environment.sh test
+	.venv/bin/python tools/dist.py
+
 chaos: ## run the proofs in their full size: hours (JOBCRON_SEED=n replays a storm)
 	@tools/environment.sh test
 	@tools/environment.sh server
 	JOBCRON_CHAOS=1 .venv/bin/python -m pytest -n auto tests/proofs tests/security $(PYTEST_ARGS)
+	JOBCRON_CHAOS=1 JOBCRON_TEST_DRIVER=psycopg .venv/bin/python -m pytest -n auto -k "not sqlite" tests/proofs $(PYTEST_ARGS)
 
 zoo: ## put known faults back, one after the other, and show which proof catches each
 	@tools/environment.sh test

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from sqlalchemy import ForeignKey, insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -9,6 +11,10 @@ from bench import TARGET_ID
 from jobcron import BaseRunnableJob, Database, FamilyRow, JobType, job_type_column
 from jobcron.database.upgrade import upgrade_schema
 from jobcron.jobs.known_types import registered_sources, sync
+
+NAP_SECONDS = 0.05
+
+WORK_SECONDS = 0.001
 
 
 class Base(DeclarativeBase):
@@ -28,6 +34,8 @@ class FooJobType(JobType):
     """The types of jobs about foos."""
 
     NO_OP = 0, "Do nothing"
+    NAP = 1, "Take a nap"
+    WORK = 2, "Work for a millisecond"
 
 
 class FooJob(FamilyRow, Base):
@@ -47,6 +55,29 @@ class NoOpJob(BaseRunnableJob[FooJob]):
 
     def run(self) -> None:
         """Do nothing."""
+
+
+class NapJob(BaseRunnableJob[FooJob]):
+    """A job that does nothing for a moment, and then changes a row by the ORM."""
+
+    class_job_type = FooJobType.NAP
+
+    def run(self) -> None:
+        """Wait, and write."""
+        time.sleep(NAP_SECONDS)
+        self.context.foo.name = f"foo {self.job.id}"
+
+
+class WorkJob(BaseRunnableJob[FooJob]):
+    """A job that uses the processor for a millisecond."""
+
+    class_job_type = FooJobType.WORK
+
+    def run(self) -> None:
+        """Work."""
+        end = time.thread_time() + WORK_SECONDS
+        while time.thread_time() < end:
+            pass
 
 
 def make_tables(database: Database) -> None:

@@ -28,6 +28,8 @@ FIGURES: dict[str, Figure] = {
     "commits": Figure("transactions", 2),
     "wal_bytes": Figure("WAL, bytes", 0),
     "dead_rows": Figure("dead rows", 2),
+    "p50_ms": Figure("median wait, ms", 0),
+    "p99_ms": Figure("p99 of the wait, ms", 0),
     "file_changes": Figure("changes of the file", 0),
 }
 

@@ -16,11 +16,13 @@ from bench.postgresql import PostgreSQL
 from bench.race import Race, Result, run_race
 from bench.report import Report
 from bench.sqlite import SQLite
+from bench.steady import steady_races
 from bench.tick import tick_race
+from bench.waking import waking_races
 
 RESULTS = TOP / "build/bench"
 
-BARS = ("P1", "P4", "P6", "P7")
+BARS = ("P1", "P4", "P6", "P7", "P12")
 """What can be measured."""
 
 PROFILES = ("P1", "P4", "P6")
@@ -77,6 +79,10 @@ def _makers(bars: list[str], postgresql: Place, sqlite: Place, jobs: int) -> Ite
     for place in (postgresql, sqlite):
         if "P7" in bars:
             yield lambda held, place=place: tick_race(place, held)  # type: ignore[misc]
+    for place in (postgresql, sqlite):
+        if "P12" in bars:
+            for make in [*waking_races(place), *steady_races(place)]:
+                yield lambda held, make=make: make()  # type: ignore[misc]
 
 
 @contextmanager

@@ -38,6 +38,8 @@ napoleon_use_ivar = True
 python_maximum_signature_line_length = 100
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["pictures.css"]
 html_title = f"jobcron {release}"
 html_copy_source = False
 html_show_sphinx = False

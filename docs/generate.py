@@ -1,7 +1,8 @@
 """Generate the parts of the reference that follow from the code, as Markdown, so that they cannot be wrong.
 
 A page marks the place of a part by ``<!-- generated: NAME -->``; ``conf.py`` inserts the text while Sphinx reads
-the page. If the code has something that is not explained here, generating its part fails, and so does the build.
+the page, in place of a line that tells readers of the file where to look. If the code has something that is not
+explained here, generating its part fails, and so does the build.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from generate_commands import commands, shapes
 from generate_features import features
 from generate_moves import events, matrix, moves, statuses
 from generate_text import plain, same, subclasses, table
@@ -29,12 +31,12 @@ from jobcron.interfaces import JobStatus
 from jobcron.jobs.arguments import encoding, json_data
 from jobcron.jobs.arguments._scalars import READERS
 from jobcron.jobs.draft import JOB_VALUES
-from jobcron.settings._syntax import TEMPLATE
+from jobcron.settings._syntax import CHANNEL_TEMPLATE, SCHEDULE_TEMPLATE, TEMPLATE
 from jobcron.settings.datatypes import CONVERTERS
 from jobcron.settings.reading import Key, read_schema
 from jobcron.settings.settings import INSTANCE, SCHEMA
 
-_MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
+_MARK = re.compile(r"^<!-- generated: (\w+) -->\n_Made from the code .*_$", re.MULTILINE)
 
 
 def fill(text: str) -> str:
@@ -54,15 +56,30 @@ DATATYPES = {
     "callable": "`module:callable`",
     "directory": "a directory; a relative path starts at the directory of the configuration file",
     "directories": "directories, separated by spaces",
-    "url": "a URL",
+    "patterns": "patterns of paths, separated by spaces; a relative one starts at the directory of the "
+    "configuration file",
+    "url": "a URL, or `module:name`",
     "mail": "`none`, `file:DIRECTORY` or `smtp://…`",
+    "addresses": "addresses, separated by spaces",
     "file_or_url": "a path, or a `file:`, `http:` or `https:` URL; a relative path starts at the directory of the "
     "configuration file",
+    "ping_url": "an `http:` or `https:` URL",
     "duration": "a duration such as `30s`, `10m`, `1h30m` or `2d`",
     "interval": "a duration longer than 0, such as `30s` or `10m`",
     "count": "a whole number, at least 1",
+    "boolean": "`true` or `false`",
     "transactions": "`sqlalchemy` or `zope`",
     "cron_schedule": "five fields as in a crontab, or `@hourly`, `@daily` and the like",
+    "cron_expression": "five fields as in a crontab, or `@hourly`, `@daily` and the like",
+    "every": "a duration of whole seconds, at least `1m`",
+    "time_zone": "a time zone such as `Europe/Berlin`",
+    "json_object": 'a JSON object such as `{"copies": 2}`',
+    "job": "a job type, or the dotted name of a class or a function",
+    "missed": "`once`, `skip` or `all`",
+    "overlap": "`skip`, `wait` or `allow`",
+    "channel": "the name of a channel such as `root.export`",
+    "capacity": "a whole number, at least 0",
+    "throttle": "a number of starts and a period, such as `10/1m`",
     "two_durations": "two durations, for warning and critical, such as `30m 2h`",
     "two_counts": "two numbers, for warning and critical, such as `10 100`",
     "silence": "`auto`, or two durations, for warning and critical",
@@ -92,7 +109,12 @@ def configuration() -> str:
     same("data types", set(CONVERTERS), set(DATATYPES))
     text = Path(SCHEMA).read_text(encoding="utf-8")
     keys, comments = read_schema(text), comments_of(text)
-    heads = {INSTANCE: "The section `[jobcron]`: the instance", TEMPLATE: "A section of jobs"}
+    heads = {
+        INSTANCE: "The section `[jobcron]`: the instance",
+        TEMPLATE: "A section of jobs",
+        SCHEDULE_TEMPLATE: "A schedule: a section `[schedule:NAME]`",
+        CHANNEL_TEMPLATE: "The limits of a channel: a section `[channel:NAME]`",
+    }
     same("sections", set(keys), set(heads))
     parts = []
     for section, head in heads.items():
@@ -190,6 +212,8 @@ JOB_VALUE_TEXTS = {
     "description": "what the job is about, for people",
     "unique_key": "of several jobs of a type with the same key, only one can be waiting",
     "queue_name": "the name of a queue, for your own use",
+    "channel": "the channel in which the job runs, such as `root.export`; by default its class's",
+    "channel_key": "what the channel's `per_key` counts the job for, by default its target",
     "json_data": "the same as `metadata`: a dict of plain JSON, and tuples",
 }
 
@@ -220,9 +244,9 @@ def job_values() -> str:
 def encodings() -> str:
     """Return how values that JSON lacks are written, each by an example that is encoded here."""
     encoded = {name: encoding.encode(value, name) for name, value in EXAMPLES.items()}
-    shown = {mark for value in encoded.values() for mark in value}
+    shown = {mark for value in encoded.values() for mark in cast("dict[str, object]", value)}
     same("encodings", set(re.findall(r'``\{"(\$\w+)"', encoding.__doc__ or "")), shown | {"$object"})
-    same("encodings that are read", {*READERS, *encoding._MAKERS}, shown - {"$enum", "$flag", "$dict"})
+    same("encodings that are read", {*READERS, *encoding._MAKERS}, shown - {"$enum", "$flag"})
     rows = [[name, f"`{json.dumps(value)}`"] for name, value in encoded.items()]
     return table(["type", "written as"], rows + MAPPED)
 
@@ -236,11 +260,12 @@ def limits() -> str:
 # Public names
 
 GROUPS = {
-    "Jobs and their families": ("jobs.runnable", "jobs.family", "jobs.job", "jobs.source", "database.tables"),
+    "Jobs and their families": ("jobs.runnable", "jobs.family", "jobs.job", "jobs.source", "database.version"),
     "Interfaces": ("interfaces",),
     "Running": (
         "scripts.cron_script",
         "scripts.job_script",
+        "scripts.prune",
         "runner.job_runner",
         "runner.isolated.runner",
         "reports.alarm",
@@ -250,6 +275,8 @@ GROUPS = {
         "database.transactions",
         "settings.instance",
     ),
+    "Graphs": ("jobs.graphs.elements",),
+    "Schedules": ("schedules.definitions",),
     "Mail and reports": ("database.after_commit", "reports.mail", "reports.oops"),
     "Errors": ("errors",),
 }
@@ -260,6 +287,7 @@ ON_A_PAGE_OF_THEIR_OWN = ("IJob", "IJobRunner", "IJobSource", "IRunnableJob")
 INTERNAL = (
     "context_class",
     "declared",
+    "delegated_names",
     "family_names",
     "finds_ready_jobs_itself",
     "has_family",
@@ -311,6 +339,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "encodings": encodings,
     "limits": limits,
     "public_names": public_names,
+    "commands": commands,
+    "json_shapes": shapes,
     "features": features,
 }
 """What may stand in a mark."""

@@ -18,12 +18,18 @@ PACKAGE = Path(jobcron.__file__).parent
 
 WAITING, RUNNING, COMPLETED, FAILED, SUSPENDED, CANCELLED, EXPIRED, BLOCKED = JobStatus
 
+UNSEEN = "a graph is created, and the job's class has a `create` of its own; `jobcron undo`"
+"""No picture has it: nobody sees the job before."""
+
+AGAIN = "`queue()`, if jobs that it waits for have not ended"
+
 CAUSES = {
     (WAITING, RUNNING): "a claim; `start()`",
     (WAITING, SUSPENDED): "`suspend()`",
     (WAITING, CANCELLED): "`cancel()`",
     (WAITING, EXPIRED): "its `expires_at` is past",
     (WAITING, COMPLETED): "`complete()`",
+    (WAITING, BLOCKED): UNSEEN,
     (RUNNING, RUNNING): "its process died, and another run takes the job over",
     (RUNNING, WAITING): "a retry; an interruption; it was released before it started; `queue()`",
     (RUNNING, COMPLETED): "it returned, and its work was committed; `complete()`",
@@ -31,20 +37,46 @@ CAUSES = {
     (RUNNING, SUSPENDED): "it raised `SuspendJobException`; `suspend()`",
     (RUNNING, CANCELLED): "`cancel()`; it should wait again, but another job with its key is already waiting",
     (COMPLETED, WAITING): "`queue()`",
+    (COMPLETED, BLOCKED): AGAIN,
     (FAILED, WAITING): "`queue()`",
     (FAILED, COMPLETED): "`complete()`",
+    (FAILED, BLOCKED): AGAIN,
     (SUSPENDED, WAITING): "`resume()`; `queue()`",
     (SUSPENDED, CANCELLED): "`cancel()`",
     (SUSPENDED, COMPLETED): "`complete()`",
     (CANCELLED, WAITING): "`queue()`",
     (CANCELLED, COMPLETED): "`complete()`",
+    (CANCELLED, BLOCKED): AGAIN,
     (EXPIRED, WAITING): "`queue()`",
     (EXPIRED, COMPLETED): "`complete()`",
-    (BLOCKED, WAITING): "nothing yet",
+    (EXPIRED, BLOCKED): AGAIN,
+    (BLOCKED, WAITING): "the last job that it waits for has ended; `queue()`, which does not wait for it",
+    (BLOCKED, COMPLETED): "`complete()`",
     (BLOCKED, CANCELLED): "`cancel()`",
-    (BLOCKED, EXPIRED): "nothing yet",
+    (BLOCKED, EXPIRED): "its `expires_at` is past",
 }
 """What leads from one status to another."""
+
+
+_METHOD = re.compile(r"`(\w+\(\))`")
+
+
+def by_itself() -> set[tuple[JobStatus, JobStatus]]:
+    """Return the moves that happen without anybody's call of a method."""
+    return {
+        move
+        for move, causes in CAUSES.items()
+        if causes != UNSEEN and any(not _METHOD.match(cause) for cause in causes.split("; "))
+    }
+
+
+def by_hand() -> dict[tuple[str, JobStatus], list[JobStatus]]:
+    """Return from which statuses a method of a job leads to which one."""
+    found: dict[tuple[str, JobStatus], list[JobStatus]] = {}
+    for (old, new), causes in CAUSES.items():
+        for method in filter(None, map(_METHOD.match, causes.split("; "))):
+            found.setdefault((method[1], new), []).append(old)
+    return found
 
 
 def rule_of_the_database() -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
+import logging
+import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
@@ -16,15 +20,19 @@ import fooapp
 import guestapp
 import health_checks
 import steps_jobs
+from compiled_statements import compile_once
 from failed_at_once import show_failures_at_once
+from folders_in_memory import keep_folders_in_memory
 from fooapp import Foo
 from guestapp import Customer
 from instances import FUNCTIONS, Instance
 from jobcron import Database
 from jobcron.commands._grant import Grants
 from jobcron.database.roles import OWN_FILE, read_roles
+from jobcron.database.upgrade import upgrade_schema
 from jobcron.testing import database_session
 from jobcron.testing.server import PrivatePostgreSQL
+from long_first import put_long_tests_first
 from metrics_files import Metrics
 from paths import APPS
 from proving import Proof
@@ -34,8 +42,18 @@ from runner_processes import Gate
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own settings out of the tests."""
-    for name in ("JOBCRON_CONFIG", "JOBCRON_DATABASE_URL", "PYTHONDONTWRITEBYTECODE"):
+    for name in ("JOBCRON_CONFIG", "JOBCRON_DATABASE_URL", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def same_log() -> Iterator[None]:
+    """Put the log of the process back: a script that a test runs here may have set it up."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
@@ -59,8 +77,16 @@ def server(jobcron_server: PrivatePostgreSQL) -> PrivatePostgreSQL:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """Return the URL of a fresh database with all tables: of both kinds, one after the other."""
-    return str(request.getfixturevalue(f"jobcron_{request.param}"))
+    """Return the URL of a fresh database with all tables: of both kinds, one after the other.
+
+    The kind "psycopg" is PostgreSQL over psycopg 3; JOBCRON_TEST_DRIVER=psycopg makes every PostgreSQL so.
+    """
+    if request.param == "sqlite":
+        return str(request.getfixturevalue("jobcron_sqlite"))
+    url = str(request.getfixturevalue("jobcron_postgresql"))
+    if request.param == "psycopg" or os.environ.get("JOBCRON_TEST_DRIVER") == "psycopg":
+        return url.replace("postgresql+psycopg2:", "postgresql+psycopg:")
+    return url
 
 
 @pytest.fixture
@@ -69,6 +95,26 @@ def instance(tmp_path: Path, database_url: str) -> Iterator[Instance]:
     instance = Instance(tmp_path / "instance", database_url)
     yield instance
     instance.database.close()
+
+
+@pytest.fixture(params=["LATIN1", "SQL_ASCII", "EUC_JP"])
+def narrow(
+    request: pytest.FixtureRequest, server: PrivatePostgreSQL, jobcron_tables: Any, tmp_path: Path
+) -> Iterator[Instance]:
+    """Return an instance whose database cannot hold every text."""
+    name = f"narrow_{request.param.lower()}"
+    with closing(psycopg2.connect(server.url().replace("+psycopg2", ""))) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(
+            f"CREATE DATABASE {name} ENCODING '{request.param}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+    instance = Instance(tmp_path / "narrow", server.url(name))
+    with instance.database.begin() as connection:
+        upgrade_schema(connection, instance.url)
+        jobcron_tables(connection)
+    yield instance
+    instance.database.close()
+    server.drop_database(name)
 
 
 @pytest.fixture
@@ -189,8 +235,25 @@ def quiet(instance: Instance) -> Instance:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Print the names of tests that fail as they fail."""
+    """Print the names of tests that fail as they fail; spare the tests waiting for the disk, and compiling."""
     show_failures_at_once(config)
+    keep_folders_in_memory(config)
+    compile_once()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let tests that are marked so run over both drivers of PostgreSQL."""
+    if "database_url" not in metafunc.fixturenames or not metafunc.definition.get_closest_marker("both_drivers"):
+        return
+    if not any("database_url" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")):
+        kinds = ["sqlite", "postgresql", "psycopg"]
+        metafunc.definition.add_marker(pytest.mark.parametrize("database_url", kinds, indirect=True))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let long tests begin first."""
+    put_long_tests_first(items)
 
 
 def pytest_collection_finish() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ PACKAGE = Path(jobcron.__file__).parent
 # Forked from a process with the libraries: each would take longer to import them than to import itself.
 EACH_ALONE = """
 import gc, importlib, os, sys
-import alembic.command, lazr.config, oops, sqlalchemy.orm, zope.component, zope.interface
+import mako.template, lazr.config, oops, sqlalchemy.orm, zope.component, zope.interface
 gc.disable()  # there will be little garbage
 for name in sys.argv[1:]:
     child = os.fork()
@@ -27,10 +29,16 @@ for name in sys.argv[1:]:
 """
 
 
+SAMPLE = 60
+"""How many modules ``make test`` tries; ``make chaos`` tries all. No circle of imports passes the contracts."""
+
+
 def test_each_module_can_be_imported_first() -> None:
     files = [path.relative_to(PACKAGE.parent).with_suffix("") for path in PACKAGE.rglob("*.py")]
     names = [".".join(file.parts).removesuffix(".__init__") for file in files if file.name != "__main__"]
-    assert len(names) > 50
+    assert len(names) > SAMPLE
+    if not os.environ.get("JOBCRON_CHAOS"):
+        names = random.sample(names, SAMPLE)
     done = subprocess.run([sys.executable, "-c", EACH_ALONE, *names], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 

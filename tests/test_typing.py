@@ -21,6 +21,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 
 from jobcron import BaseRunnableJob, FamilyRow, Job, JobCronScript, JobStatus, JobType, job_type_column
 from jobcron.functions import FunctionJob, job, job_as_parameter, schedule_job
+from jobcron.steps import StepsJob, create
+from jobcron.testing import assert_waiting, waiting_jobs
 
 
 class Base(DeclarativeBase):
@@ -121,6 +123,36 @@ def anything(thing: Any, number: int) -> None:
     pass
 
 
+def fetch(job: StepsJob) -> None:
+    job.workspace["count"] = job.workspace.get("count", 0) + 1
+
+
+class Cats(StepsJob):
+    name = "cats"
+    tasks = [fetch, "shop.cats.report"]
+    creation_hook = fetch
+    post_task_hook = "shop.cats.tell"
+
+    def failure_hook(self, error: BaseException) -> None:
+        self.workspace["error"] = str(error)
+
+
+@Cats.task
+def store(job: Cats) -> None:
+    job.session.flush()
+
+
+def request_steps(session: Session) -> None:
+    assert_type(Cats.create(session=session, workspace={"count": 1}), Cats)
+    assert_type(create("cats", workspace={"count": 1}), StepsJob)
+
+
+def test_requests(foo: Foo) -> None:
+    assert_type(waiting_jobs(LetterJob, foo), list[LetterJob])
+    (job,) = assert_waiting(DoFooJob, foo)
+    assert_type(job.context.foo, Foo)
+
+
 def delay(session: Session) -> None:
     assert_type(export("a", number=2), str)
     assert_type(export.delay("a", number=2), str)
@@ -141,6 +173,13 @@ from __future__ import annotations
 
 from good import DoFooJob, FooJob, FooJobType, LetterJob, again, export, with_session
 from jobcron import BaseRunnableJob
+from jobcron.steps import StepsJob
+from jobcron.testing import waiting_jobs
+
+
+class WrongSteps(StepsJob):
+    name = "wrong"
+    creation_hook = 7  # BAD
 
 
 class BadJob(BaseRunnableJob[FooJob]):
@@ -155,6 +194,7 @@ class BadJob(BaseRunnableJob[FooJob]):
 def request(job: LetterJob) -> None:
     job.copies = "two"  # BAD
     DoFooJob.get("seven")  # BAD
+    waiting_jobs("LetterJob")  # BAD
     export.delay(7)  # BAD
     export.options().delay("a", colour="red")  # BAD
     export.options(prioritty=3)  # BAD

@@ -11,6 +11,8 @@ probes     In the rooms that handle jobs and sources, only the adapter uses `has
            default: elsewhere these objects have types. Names such as __qualname__ are Python's and may be asked
            for. For an object of another kind, say which at the end of the line or on the line above:
            `# any object: an error of the database driver`.
+any        At most MAX_ANY lines of the package have the word `Any`, which turns the type checker off. The number
+           only falls: lower it when you remove some.
 tests      A module without an underscore has a test file: lib/jobcron/ROOM/NAME.py has tests/ROOM/test_NAME.py.
 
 Each fault is one line, `file:line: what is wrong`, and the status is 1. A rule that --later names is checked as
@@ -32,6 +34,8 @@ MAX_FILE = 300
 MAX_FUNCTION = 45
 MAX_ROOM = 20
 
+MAX_ANY = 133
+
 LOW_ROOMS = ("database", "reports", "settings")
 """The rooms below jobs: they never see a job or a source."""
 
@@ -39,6 +43,7 @@ ADAPTER = "queue/views.py"
 """The module that gives each job and each source a type."""
 
 REASON = re.compile(r"#\s*any object: *\S")
+ANY = re.compile(r"\bAny\b")
 TEST = re.compile(r"^\s*(async )?def test_", re.MULTILINE)
 
 
@@ -147,6 +152,17 @@ def _has_reason(lines: list[str], call: ast.Call) -> bool:
     return any(REASON.search(line) for line in own) or bool(above.startswith("#") and REASON.search(above))
 
 
+def check_any(modules: list[Module], tests: Path) -> Iterator[Fault]:
+    """Find whether more lines than before give up the types."""
+    lines = [module.path for module in modules for line in module.text.splitlines() if ANY.search(line)]
+    if len(lines) > MAX_ANY:
+        package = tests.parent / "lib" / "jobcron"
+        text = (
+            f"expected at most {MAX_ANY} lines with the word Any in the package, got: {len(lines)}; give the types"
+        )
+        yield Fault(package, 1, text)
+
+
 def check_tests(modules: list[Module], tests: Path) -> Iterator[Fault]:
     """Find public modules that have no test file, or one without a test."""
     for module in modules:
@@ -163,6 +179,7 @@ RULES: dict[str, Callable[[list[Module], Path], Iterator[Fault]]] = {
     "functions": check_functions,
     "rooms": check_rooms,
     "probes": check_probes,
+    "any": check_any,
     "tests": check_tests,
 }
 

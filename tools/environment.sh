@@ -2,8 +2,10 @@
 # Make or refresh .venv, and what the tests need besides. "make" calls this; it may be run by hand.
 #
 #   tools/environment.sh run      .venv with jobcron
+#   tools/environment.sh web      .venv with jobcron and its dashboard
 #   tools/environment.sh test     .venv with jobcron and what tests and checks need
-#   tools/environment.sh server   a PostgreSQL server and a pooler that the tests can start (needs "test" first)
+#   tools/environment.sh server   a PostgreSQL server, a pooler and a browser that the tests can start (needs "test"
+#                                 first)
 #
 # PYTHON names the Python to use. Without it an existing .venv is kept, else python3 is taken.
 # All settings of pip's own (PIP_…) count. Where nothing is to be done, this takes a few hundredths
@@ -90,19 +92,21 @@ make_venv() {
     identity=$(ask_python .venv/bin/python "$python_identity")
 }
 
-# install run|test: bring .venv up to date unless a stamp says that it is. A stamp holds all that the
+# install run|web|test: bring .venv up to date unless a stamp says that it is. A stamp holds all that the
 # installation depended on; its contents are compared, since git and editors touch files for nothing.
 install() {
     wanted=$(echo "$PWD"; echo "$identity"; cat pyproject.toml setup.cfg)
     [ "$wanted" != "$(cat ".venv/installed-$1" 2>/dev/null)" ] || return 0
     case $1 in
-        run) what=. purpose=jobcron ;;
-        test) what='.[test,check,docs]' purpose='jobcron with its tests, checks and docs' ;;
+        run) what='.[postgresql]' purpose=jobcron ;;
+        web) what='.[postgresql,web]' purpose='jobcron with its dashboard' ;;
+        test) what='.[test,check,docs,dist]' purpose='jobcron with its tests, checks and docs' ;;
     esac
     say "installing $purpose into .venv (a minute or two the first time) …"
     rm -f .venv/installed-*
     .venv/bin/python -m pip install -qq --disable-pip-version-check -e "$what"
     echo "$wanted" >.venv/installed-run
+    if [ "$1" != run ]; then echo "$wanted" >.venv/installed-web; fi
     if [ "$1" = test ]; then echo "$wanted" >.venv/installed-test; fi
 }
 
@@ -151,8 +155,22 @@ check_pooler() {
     say "the tests behind a pooler will fail: install pgbouncer (on Debian and Ubuntu: apt-get install pgbouncer)"
 }
 
+# It reads the units that jobcron writes; nothing is started.
+check_systemd() {
+    if have systemd-analyze; then return; fi
+    if may_install_packages && debian_install systemd; then return; fi
+    say "the tests of systemd's units will fail: install systemd-analyze (on Debian and Ubuntu: apt-get install systemd)"
+}
+
+# The tests of the dashboard look at it in a real browser.
+check_browser() {
+    if have chromium && have chromedriver; then return; fi
+    if may_install_packages && debian_install chromium && debian_install chromium-driver; then return; fi
+    say "the tests in a browser will fail: install chromium and its driver (on Debian: apt-get install chromium-driver)"
+}
+
 case ${1:-} in
-    run | test)
+    run | web | test)
         need git git
         make_venv
         install "$1"
@@ -160,6 +178,8 @@ case ${1:-} in
     server)
         check_server
         check_pooler
+        check_systemd
+        check_browser
         ;;
-    *) fail "usage: tools/environment.sh run | test | server" ;;
+    *) fail "usage: tools/environment.sh run | web | test | server" ;;
 esac

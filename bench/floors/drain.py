@@ -30,7 +30,14 @@ def drain(bare: Bare) -> int:
     bare.commit()
     claim = bare.prepared(statement("claim", bare.dialect))
     complete = bare.prepared(statement("complete", bare.dialect))
-    taking = {"type": type_id, "batch": BATCH, "lease_seconds": LEASE_SECONDS, "claimed_by": "bare"}
+    taking = {
+        "type": type_id,
+        "batch": BATCH,
+        "lease_seconds": LEASE_SECONDS,
+        "claimed_by": "bare",
+        "crash_limit": 3,
+        "section": "",
+    }
     done = 0
     while True:
         bare.begin()

@@ -69,7 +69,11 @@ def run(settings: Settings, path: Path | None) -> None:
         if retry_is_waiting(database):
             with database.session() as session:
                 fetch_mirrors(session, repository)
-            print("# The mirror has arrived; the crontab goes on.", file=sys.stderr, flush=True)
+            print(
+                "# The copy of the repository that one job lacked has arrived: its retry will succeed.",
+                file=sys.stderr,
+                flush=True,
+            )
             wait_until_due(database)
             tick()
         with database.session() as session:

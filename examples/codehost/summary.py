@@ -36,14 +36,20 @@ def print_summary(session: Session, settings: Settings, repository: Repository, 
     diff_jobs = _latest_diff_jobs(session, proposals)
     mail_jobs = _latest_mail_jobs(session, proposals)
     known = len(proposals) - new
-    print(f"\nMerge proposals in {repository.name}: {new or 'nothing'} new, {known} known.\n")
+    print(f"\nMerge proposals in {repository.name}: {new or 'nothing'} new, {known} known.")
+    if new:
+        print("Each new one got jobs, which the commands above have run:")
+    else:
+        print("So there was nothing to do: the commands above found no job that is ready. What earlier runs did:")
+    print()
     _print_table([_line(p, diff_jobs[p.id], mail_jobs.get(p.id)) for p in proposals])
     print()
     for hot in dict.fromkeys(p.repository for p in proposals):
-        print(f"The heat of {hot.name} is {hot.heat}.")
+        print(f"{hot.name} has heat {hot.heat}, a measure of its activity that a job computes.")
     history = session.get(History, repository.id)
     if history is not None:
-        print(f"The history of {repository.name}: {history.commits} commits, of {history.authors} people.")
+        found = f"{history.commits} commits by {history.authors} author{'s' * (history.authors != 1)}"
+        print(f"The history of {repository.name}, which a job of three tasks has read: {found}.")
     print("\nWhere to look next:")
     for what, where in _places(session, settings, diff_jobs):
         print(f"  {what:16}  {where}")
@@ -95,7 +101,8 @@ def _places(session: Session, settings: Settings, jobs: dict[int, Job]) -> list[
     return [
         *(("why a job failed", path) for path in oopses),
         ("the mail", mail.hostname or mail.path),
-        ("the jobs", f"table jobcron_job in {database}"),
+        ("the jobs", f"view jobcron_jobs in {database}"),
+        ("more commands", ".venv/bin/jobcron jobs, sections, doctor, --help"),
         ("the code", Path(__file__).parent),
     ]
 

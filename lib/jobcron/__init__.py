@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from jobcron.database.database import Database as Database
     from jobcron.database.sessions import current_session as current_session
     from jobcron.database.sessions import share_session as share_session
-    from jobcron.database.tables import include_object as include_object
     from jobcron.database.transactions import prepare_engine as prepare_engine
+    from jobcron.database.version import include_object as include_object
     from jobcron.errors import ChangedMeanwhile as ChangedMeanwhile
     from jobcron.errors import ConfigurationError as ConfigurationError
     from jobcron.errors import CrashLimitReached as CrashLimitReached
     from jobcron.errors import DatabaseUnavailable as DatabaseUnavailable
+    from jobcron.errors import DatabaseUnusable as DatabaseUnusable
     from jobcron.errors import DefinitionChanged as DefinitionChanged
     from jobcron.errors import DirectoryError as DirectoryError
     from jobcron.errors import DuplicateJob as DuplicateJob
@@ -30,20 +31,26 @@ if TYPE_CHECKING:
     from jobcron.errors import FailedJobError as FailedJobError
     from jobcron.errors import IncompleteJobType as IncompleteJobType
     from jobcron.errors import Interrupted as Interrupted
+    from jobcron.errors import InvalidDuration as InvalidDuration
     from jobcron.errors import InvalidJobData as InvalidJobData
+    from jobcron.errors import InvalidRow as InvalidRow
     from jobcron.errors import InvalidTransition as InvalidTransition
+    from jobcron.errors import JobCancelled as JobCancelled
     from jobcron.errors import JobcronError as JobcronError
     from jobcron.errors import LeaseHeld as LeaseHeld
     from jobcron.errors import LeaseLost as LeaseLost
     from jobcron.errors import LockHeld as LockHeld
     from jobcron.errors import MemoryLimitExceeded as MemoryLimitExceeded
+    from jobcron.errors import MissingCode as MissingCode
     from jobcron.errors import NoSession as NoSession
+    from jobcron.errors import NoSuchJob as NoSuchJob
     from jobcron.errors import NothingToDoJob as NothingToDoJob
     from jobcron.errors import OutputLimitExceeded as OutputLimitExceeded
     from jobcron.errors import ProcessDied as ProcessDied
     from jobcron.errors import ProcessNotStarted as ProcessNotStarted
     from jobcron.errors import RetryableJobError as RetryableJobError
     from jobcron.errors import SchemaMismatch as SchemaMismatch
+    from jobcron.errors import SelfDeadlock as SelfDeadlock
     from jobcron.errors import SuspendJobException as SuspendJobException
     from jobcron.errors import TimeLimitExceeded as TimeLimitExceeded
     from jobcron.errors import UnknownFunction as UnknownFunction
@@ -59,6 +66,8 @@ if TYPE_CHECKING:
     from jobcron.jobs.family import JobType as JobType
     from jobcron.jobs.family import job_type_column as job_type_column
     from jobcron.jobs.family import render_item as render_item
+    from jobcron.jobs.graphs.elements import chain as chain
+    from jobcron.jobs.graphs.elements import group as group
     from jobcron.jobs.job import Job as Job
     from jobcron.jobs.runnable import BaseRunnableJob as BaseRunnableJob
     from jobcron.jobs.source import new_job as new_job
@@ -74,21 +83,24 @@ if TYPE_CHECKING:
     from jobcron.runner.isolated.runner import ProcessJobRunner as ProcessJobRunner
     from jobcron.runner.isolated.runner import TwistedJobRunner as TwistedJobRunner
     from jobcron.runner.job_runner import JobRunner as JobRunner
+    from jobcron.schedules.definitions import add_schedule as add_schedule
     from jobcron.scripts.cron_script import CronScript as CronScript
     from jobcron.scripts.job_script import JobCronScript as JobCronScript
+    from jobcron.scripts.prune import Pruning as Pruning
     from jobcron.settings.instance import load_settings as load_settings
 
 _HOMES = {
     "database.after_commit": ("after_commit",),
     "database.database": ("Database",),
     "database.sessions": ("current_session", "share_session"),
-    "database.tables": ("include_object",),
+    "database.version": ("include_object",),
     "database.transactions": ("prepare_engine",),
     "errors": (
         "ChangedMeanwhile",
         "ConfigurationError",
         "CrashLimitReached",
         "DatabaseUnavailable",
+        "DatabaseUnusable",
         "DefinitionChanged",
         "DirectoryError",
         "DuplicateJob",
@@ -96,20 +108,26 @@ _HOMES = {
         "FailedJobError",
         "IncompleteJobType",
         "Interrupted",
+        "InvalidDuration",
         "InvalidJobData",
+        "InvalidRow",
         "InvalidTransition",
         "JobcronError",
+        "JobCancelled",
         "LeaseHeld",
         "LeaseLost",
         "LockHeld",
         "MemoryLimitExceeded",
+        "MissingCode",
         "NoSession",
+        "NoSuchJob",
         "NothingToDoJob",
         "OutputLimitExceeded",
         "ProcessDied",
         "ProcessNotStarted",
         "RetryableJobError",
         "SchemaMismatch",
+        "SelfDeadlock",
         "SuspendJobException",
         "TimeLimitExceeded",
         "UnknownFunction",
@@ -119,6 +137,7 @@ _HOMES = {
     ),
     "interfaces": ("IJob", "IJobRunner", "IJobSource", "IRunnableJob", "JobStatus"),
     "jobs.family": ("FamilyRow", "JobType", "job_type_column", "render_item"),
+    "jobs.graphs.elements": ("chain", "group"),
     "jobs.job": ("Job",),
     "jobs.runnable": ("BaseRunnableJob",),
     "jobs.source": ("new_job",),
@@ -128,8 +147,10 @@ _HOMES = {
     "reports.oops": ("globalErrorUtility",),
     "runner.isolated.runner": ("ProcessJobRunner", "TwistedJobRunner"),
     "runner.job_runner": ("JobRunner",),
+    "schedules.definitions": ("add_schedule",),
     "scripts.cron_script": ("CronScript",),
     "scripts.job_script": ("JobCronScript",),
+    "scripts.prune": ("Pruning",),
     "settings.instance": ("load_settings",),
 }
 

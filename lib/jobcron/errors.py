@@ -8,7 +8,9 @@
         │   ├── ConfigurationError     a file, section, key or option is wrong           (exit 2)
         │   ├── DirectoryError         a state, lock or OOPS directory cannot be used    (exit 1)
         │   ├── DatabaseUnavailable    absent, refusing, or lost during the work         (exit 1)
+        │   │   └── DatabaseUnusable   replaced under the run, or damaged                (exit 1)
         │   ├── SchemaMismatch         tables missing, too old or too new                (exit 1)
+        │   ├── NoSuchJob              a job that was asked for is not there             (exit 2)
         │   ├── LockHeld               another run of the same section is in progress    (exit 3)
         │   └── ProcessNotStarted      a process for isolated jobs could not start       (exit 1)
         ├── InvalidTransition          a change of status that is not allowed
@@ -17,8 +19,11 @@
         ├── IncompleteJobType          a job class lacks something that it needs
         ├── UnknownJobType             a row's type has no class in this process
         ├── DefinitionChanged          a job's next task is no longer in its definition
+        ├── MissingCode                a row names what this code lacks; the job waits for code that has it
         ├── DuplicateJob               another job with the same key has not started yet
         ├── InvalidJobData             a job's data or target cannot be stored
+        │   └── InvalidDuration        a duration is nonsense: negative, infinite, no number
+        ├── InvalidRow                 a job's row has values that no code writes
         ├── NoSession                  no database session was found
         ├── WrongSession               a job's session was used by another thread, or after the job
         ├── ChangedMeanwhile           another session changed a row after the job had read it
@@ -37,6 +42,8 @@
     RuntimeError
     ├── CrashLimitReached              the job's process died too often; it is not run again
     ├── OutputLimitExceeded            the job printed more than its type allows
+    ├── JobCancelled                   the job was cancelled when it had committed something
+    ├── SelfDeadlock                   the job waits for what its own transaction holds
     └── ProcessDied                    the isolated process of the job ended while the job ran
 
     BaseException                      so that ``except Exception`` in a job cannot swallow them
@@ -45,6 +52,11 @@
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 
 class JobcronError(Exception):
@@ -74,8 +86,18 @@ class DatabaseUnavailable(UserMistake):
     """The database is absent, refuses the connection, or went away."""
 
 
+class DatabaseUnusable(DatabaseUnavailable):
+    """The database was replaced under the run, or is damaged: waiting does not help."""
+
+
 class SchemaMismatch(UserMistake):
     """The database lacks jobcron's tables, or has them in another version."""
+
+
+class NoSuchJob(UserMistake):
+    """There is no job with the number or UUID that was asked for."""
+
+    exit_status = 2
 
 
 class LockHeld(UserMistake):
@@ -124,16 +146,36 @@ class UnknownJobType(JobcronError):
     """A job's row has a type that no class of this process has."""
 
 
+class InvalidRow(JobcronError):
+    """The row of a job has values that only a statement by hand can have written; the message names them."""
+
+
 class DefinitionChanged(JobcronError):
     """The next task of a job is no longer among the tasks of its definition (DBQ-02)."""
 
 
+class MissingCode(JobcronError):
+    """A row names a function, a task or an argument that this code lacks: the job waits for code that has it.
+
+    Attributes:
+        name: what is missing, in words.
+    """
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 class DuplicateJob(JobcronError):
-    """The job cannot go back to WAITING: another job with the same unique key has not started yet."""
+    """The job cannot be created, or go back to WAITING: another one with its unique key has not started yet."""
 
 
 class InvalidJobData(JobcronError):
     """A job's target, data or key cannot be stored."""
+
+
+class InvalidDuration(InvalidJobData):
+    """A duration is neither a timedelta nor a number of seconds, or is negative, infinite or too long."""
 
 
 class NoSession(JobcronError):
@@ -161,11 +203,14 @@ class RetryableJobError(JobcronError):
 
     Args:
         msg: what went wrong.
-        seconds: the delay before the next attempt; None: the type's ``retry_delay``.
+        seconds: the delay before the next attempt, a number of seconds or a timedelta; at least a
+            second passes. None: the type's ``retry_delay``.
         ignore_retry: whether the attempt uses up no retry (OCQ-04).
     """
 
-    def __init__(self, msg: str = "", seconds: float | None = None, ignore_retry: bool = False) -> None:
+    def __init__(
+        self, msg: str = "", seconds: timedelta | float | None = None, ignore_retry: bool = False
+    ) -> None:
         super().__init__(msg)
         self.seconds = seconds
         self.ignore_retry = ignore_retry
@@ -181,6 +226,14 @@ class MemoryLimitExceeded(MemoryError):
 
 class OutputLimitExceeded(RuntimeError):
     """An isolated job printed more than the ``output_limit`` of its type."""
+
+
+class SelfDeadlock(RuntimeError):
+    """The job waits for itself: its transaction holds what it wants over another connection."""
+
+
+class JobCancelled(RuntimeError):
+    """The job was cancelled when it had committed something on its way: its failure hook gets this error."""
 
 
 class ProcessDied(RuntimeError):

@@ -55,6 +55,12 @@ class JobStatus(IntEnum):
 DEFAULT_LEASE_SECONDS = 300.0
 """How long a lease lasts by default, in seconds."""
 
+DEFAULT_CRASH_LIMIT = 3
+"""How often the process of a job may die before the job fails."""
+
+MAX_LEASE_SECONDS = 7 * 86400.0
+"""The longest lease. One that ends later than this was written by a wrong clock, or by hand."""
+
 STATUS_VOCABULARY = SimpleVocabulary([SimpleVocabulary.createTerm(s, s.name, s.title) for s in JobStatus])
 
 
@@ -185,11 +191,22 @@ class RunningAttempt(Protocol):
     def must_stop(self) -> Callable[[], bool]:
         """Returns whether the run was asked to stop: a job that can stop at this point then does."""
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether the job has moved itself to another status, which it gets at its end."""
+
     def note_progress(self, percent: int | None) -> None:
         """Note how far the job has got; the keeper writes it."""
 
-    def start_counts_afresh(self) -> None:
-        """Count attempts from this point: what the job has committed so far is not repeated."""
+    def end_task(self) -> None:
+        """As `checkpoint`, at the end of a task: attempts are counted from here on, since it is not repeated."""
+
+    def keep_steps(self, steps: Callable[[bool], dict[str, object]]) -> None:
+        """Write what a job of several tasks keeps in its row, with the statement that fences the next commit.
+
+        Args:
+            steps: returns it, as it is then; its argument says whether that is the end of the task, or of the job.
+        """
 
     def checkpoint(self) -> None:
         """Commit the work so far, if the job is still ours, and renew the lease.

@@ -14,16 +14,16 @@ OLDEST_CODE = "0001"
 """Code that was written for this version of the tables still works with them: it sees columns that it ignores."""
 
 
+OF_TARGETS = (
+    "CREATE INDEX {how} jobcron_job_target ON jobcron_job (target_type, target_id) WHERE target_type IS NOT NULL"
+)
+
+LATE_INDEXES = {"jobcron_job_target": dict.fromkeys(("postgresql", "sqlite"), OF_TARGETS)}
+"""Built after all migrations, on PostgreSQL while jobs are created: see `jobcron.database.upgrade`."""
+
+
 def upgrade() -> None:
     """Add the columns, which are null for the jobs that are there."""
     op.add_column("jobcron_job", sa.Column("target_type", sa.Text))
     op.add_column("jobcron_job", sa.Column("target_id", sa.Text))
-    predicate = sa.text("target_type IS NOT NULL")
-    op.create_index(
-        "jobcron_job_target",
-        "jobcron_job",
-        ["target_type", "target_id"],
-        postgresql_where=predicate,
-        sqlite_where=predicate,
-    )
     op.add_column("jobcron_schema_version", sa.Column("oldest_code", sa.Text))

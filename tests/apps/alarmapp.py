@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
 from instances import Instance
-from jobcron import BaseRunnableJob, JobType, disable_oops_handler
+from jobcron import BaseRunnableJob, JobType, disable_oops_handler, globalErrorUtility
 
 SECRET = "c4nary-s3cret"
+
+CARRIED = "%(jobcron_job)s %(jobcron_job_id)s %(jobcron_job_uuid)s %(jobcron_attempt_count)s"
 
 
 class AlarmJobType(JobType):
@@ -25,6 +32,7 @@ class LoggingJob(BaseRunnableJob):
 
     class_job_type: ClassVar[JobType] = AlarmJobType.LOGGING
     kind: str
+    password: str = "none"
 
     def run(self) -> None:
         """Log."""
@@ -52,6 +60,45 @@ class LoggingJob(BaseRunnableJob):
         """Say something that is no warning."""
         logger.info("all is well")
 
+    def do_raise_and_handle(self, logger: logging.Logger) -> None:
+        """Report an error that is handled."""
+        try:
+            raise KeyError("the till")
+        except KeyError:
+            globalErrorUtility.raising()
+
+    def do_warn_in_a_thread(self, logger: logging.Logger) -> None:
+        """Warn in a thread of the job's, which must not use the job's session."""
+        thread = threading.Thread(target=logger.warning, args=("from a thread",))
+        thread.start()
+        thread.join()
+
+    def do_record(self, logger: logging.Logger) -> None:
+        """Log with attributes of the application's own, to a handler of its own."""
+        handler = logging.FileHandler(os.environ["ALARM_FILE"], delay=True)
+        handler.setFormatter(logging.Formatter(f"%(message)s: {CARRIED} %(job_id)s", defaults={"job_id": "none"}))
+        logging.getLogger().addHandler(handler)
+        logger.warning("recorded", extra={"job_id": "the application's", "oops_id": None})
+
+    def do_broken(self, logger: logging.Logger) -> None:
+        """Warn in a transaction that has failed."""
+        with suppress(DBAPIError):
+            self.session.execute(text("SELECT nothing FROM nowhere"))
+        self.session.expire(self.job)
+        logger.warning("broken")
+        self.session.rollback()
+
+    def do_add_and_warn(self, logger: logging.Logger) -> None:
+        """Warn while something is not flushed, and end with an open transaction only if there was one."""
+        self.checkpoint()
+        self.session.expire(self.job)
+        logger.warning("no transaction")
+        assert not self.session.in_transaction()
+        self.metadata["note"] = "kept"
+        logger.warning("a transaction")
+        assert self.session.in_transaction()
+        assert self.session.dirty
+
     def do_opt_out(self, logger: logging.Logger) -> None:
         """Warn without a report, in both ways."""
         logger.warning("known", extra={"oops_id": None})
@@ -62,6 +109,22 @@ class LoggingJob(BaseRunnableJob):
         """Warn in a loop."""
         for number in range(1000):
             logger.warning("number %s", number)
+
+    def getOopsVars(self) -> list[tuple[str, object]]:
+        """Tell the kind; and warn, which must not go round in circles."""
+        if self.kind == "tell_badly":
+            raise RuntimeError("no variables")
+        if self.kind == "warn_in_variables":
+            logging.getLogger("shop.stock").warning("asked")
+        return [*super().getOopsVars(), ("kind", self.kind)]
+
+    def do_tell_badly(self, logger: logging.Logger) -> None:
+        """Warn of a job that cannot tell its variables."""
+        logger.warning("told badly")
+
+    def do_warn_in_variables(self, logger: logging.Logger) -> None:
+        """Warn; the variables warn as well."""
+        logger.warning("before")
 
     def do_fail(self, logger: logging.Logger) -> None:
         """Fail."""

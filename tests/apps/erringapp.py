@@ -20,6 +20,7 @@ from jobcron import (
     new_mail,
     send,
 )
+from jobcron.runner.job_runner import JobRunner
 
 
 class ErrorJobType(JobType):
@@ -200,3 +201,11 @@ def make(instance: Instance, kind: str, tell: str = "") -> int:
     """Commit a job."""
     with instance.session() as session:
         return ErringJob.create(kind=kind, tell=tell, session=session).id
+
+
+class BrokenRunner(JobRunner):
+    """A runner that cannot run anything."""
+
+    def runAll(self) -> None:
+        """Fail."""
+        raise RuntimeError("broken by its author")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -193,6 +194,8 @@ class ActJob(BaseRunnableJob[FooJob]):
             "unprintable suspension": UnprintableSuspension(),
             "interrupted": Interrupted("by myself"),
             "deadlock": Deadlock(),
+            "hard to store": ValueError("ärger: 10 €, \0, \ud800"),
+            "hard to store for users": UserError("ärger: 10 €, \0, \ud800"),
             "lengthy": ValueError("a." * 200_000),
             "password": ValueError("password=hunter2 at postgresql://me:s3cr3tpw@host/db"),
         }
@@ -216,6 +219,14 @@ class ActJob(BaseRunnableJob[FooJob]):
     def act_sql(self, statement: str) -> None:
         """Execute a statement."""
         self.session.connection().exec_driver_sql(statement)
+
+    def act_delete(self, what: str) -> None:
+        """Delete the job's own row, or the family's, or both."""
+        if what != "job":
+            self.session.delete(self.context)
+        if what != "family":
+            self.session.delete(self.job)
+        self.session.flush()
 
     def act_checkpoint(self, argument: str) -> None:
         """Commit on the way."""
@@ -268,11 +279,45 @@ class ActJob(BaseRunnableJob[FooJob]):
         program = subprocess.Popen(["sleep", "600"])
         Path(path).write_text(f"{os.getpgid(0)} {program.pid}", encoding="ascii")
 
+    def act_move(self, name: str) -> None:
+        """Move by itself, as many jobs of Launchpad do."""
+        getattr(self, name)()
+
+    def act_move_and_commit(self, name: str) -> None:
+        """Move by itself, and commit."""
+        getattr(self, name)(manage_transaction=True)
+
+    def act_child_fails(self, argument: str) -> None:
+        """Start a program that fails, and look how it ended."""
+        subprocess.run(["false"], check=True)
+
     def act_kill_once(self, path: str) -> None:
         """Die, but only the first time."""
         if not Path(path).exists():
             Path(path).touch()
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def act_exit_once(self, path: str) -> None:
+        """Leave the process without a word, but only the first time."""
+        if not Path(path).exists():
+            Path(path).touch()
+            os._exit(0)
+
+    def act_fork_twice(self, path: str) -> None:
+        """Fork a process that opens files and forks another one, which notes how many of them it has.
+
+        It also notes by how many its log's handlers have become more.
+        """
+        if os.fork() == 0:
+            opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
+            handlers = len(logging.getLogger().handlers)
+            if os.fork() == 0:
+                there = sum(os.path.exists(f"/proc/self/fd/{number}") for number in opened)
+                Path(path).write_text(f"{there} {len(logging.getLogger().handlers) - handlers}", encoding="ascii")
+                os._exit(0)
+            os.wait()
+            os._exit(0)
+        os.wait()
 
     def getErrorRecipients(self) -> list[str]:
         """Tell whoever the data names."""

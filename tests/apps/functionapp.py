@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fooapp import Foo, Ledger
-from jobcron import FailedJobError, NothingToDoJob, RetryableJobError, current_session
+from jobcron import FailedJobError, NothingToDoJob, RetryableJobError, chain, current_session
 from jobcron.functions import FunctionJob, job, job_as_parameter, register, related_action
 
 
@@ -47,6 +47,8 @@ def troubled(kind: str) -> str | None:
     """Raise what it is told."""
     note("never")
     match kind:
+        case "a result that is hard to store":
+            return "10 €, \0, \ud800"
         case "retry":
             raise RetryableJobError("later")
         case "retry in 5":
@@ -92,6 +94,24 @@ def sneaky() -> Any:
     """Return what would do the work, as a decorated function may."""
     note("never")
     return work_later()
+
+
+@job
+@job_as_parameter
+def begin_graph(running: FunctionJob, model: str) -> None:
+    """Let another job wait for this one."""
+    chain(running, export.planned(model)).create()
+    note("begun")
+
+
+@job
+@job_as_parameter
+def count_ends(running: FunctionJob) -> str:
+    """Return how the jobs before this one ended, and what they returned."""
+    ends = sorted(running.predecessor_counts().items())
+    counts = ", ".join(f"{number} {status.name}" for status, number in ends)
+    results = [before.result for before in running.predecessors() if before.result]
+    return f"{counts}: {', '.join(results)}"
 
 
 @job

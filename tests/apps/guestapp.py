@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, ClassVar, Literal
-from uuid import UUID
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import DateTime, ForeignKey, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from zope.interface import implementer
 from zope.schema import Int, TextLine
@@ -65,6 +65,7 @@ class GuestJobType(JobType):
     LARGE = 4
     LINE = 5
     OWN_WAY = 6
+    PARCEL = 7
 
 
 class LetterJob(BaseRunnableJob):
@@ -116,6 +117,33 @@ class AboutAnythingJob(BaseRunnableJob):
     def run(self) -> None:
         """Keep what it is about."""
         self.metadata["was"] = type(self.target).__name__
+
+
+class Receiver(Base):
+    """What jobs are about that must not mistake it for another one."""
+
+    __tablename__ = "receiver"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(default="Ada")
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    serial: Mapped[UUID | None] = mapped_column(default=uuid4)
+
+
+class ParcelJob(BaseRunnableJob):
+    """Sends a parcel to somebody, and to nobody else."""
+
+    class_job_type = GuestJobType.PARCEL
+    target_identity = ("created", "serial")
+    max_retries = 1
+    retry_error_types = (ConnectionError,)
+
+    target: Receiver
+    asks: bool = True
+
+    def run(self) -> None:
+        """Keep to whom."""
+        self.metadata["to"] = self.target.name if self.asks else str(self.job.target_id)
 
 
 class LineJob(BaseRunnableJob):
@@ -188,6 +216,8 @@ class OwnWayJob(BaseRunnableJob):
             self.customer.letters += 1
 
 
+Row = TypeVar("Row", bound=Base)
+
 SECTIONS = "\n".join(
     f"[{name}]\nsource_interface: guestapp.{kind}\n"
     for name, kind in (
@@ -195,13 +225,14 @@ SECTIONS = "\n".join(
         ("everything", "EverythingJob"),
         ("anything", "AboutAnythingJob"),
         ("line", "LineJob"),
+        ("parcel", "ParcelJob"),
         ("large", "LargeJob"),
         ("own_way", "OwnWayJob"),
     )
 )
 
 
-def added(session: Session, customer: Customer) -> Customer:
-    """Add a customer to a session, and return it."""
-    session.add(customer)
-    return customer
+def added(session: Session, row: Row) -> Row:
+    """Add a row to a session, and return it."""
+    session.add(row)
+    return row

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import timedelta
 from multiprocessing.pool import ThreadPool
@@ -21,6 +22,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from jobcron import BaseRunnableJob, JobType, after_commit
 
 MEGABYTE = 1 << 20
+
+SLOW_CHILD = "MISBEHAVING_SLOW_CHILD"
+"""With this variable in its environment a child process takes minutes to import this module."""
+
+if os.environ.get(SLOW_CHILD) and "jobcron.runner.isolated" in sys.orig_argv:
+    time.sleep(300)
 
 
 class Base(DeclarativeBase):
@@ -82,8 +89,25 @@ class HarshJob(BaseRunnableJob):
         """Raise an error."""
         raise ValueError("as any job may")
 
+    def do_upset_the_process(self) -> None:
+        """Leave the process as nobody wants it, and a thread in it."""
+        os.chdir("/")
+        os.environ["TENANT"] = "1"
+        logging.disable(logging.CRITICAL)
+        threading.Thread(target=time.sleep, args=(600,), name="a poller", daemon=True).start()
+
+    def do_expect_a_good_process(self) -> None:
+        """Fail where another job has left the process so."""
+        assert os.getcwd() != "/", "the working directory was changed"
+        assert "TENANT" not in os.environ, "a variable was left"
+        logging.getLogger().warning("this is heard")
+
     def do_ask_for_the_limit(self) -> None:
         """Have a limit for which the database is asked."""
+
+    def do_read_damage(self) -> None:
+        """Read a table that the test has damaged."""
+        self.session.execute(text("SELECT * FROM damaged"))
 
     def do_take_a_while(self) -> None:
         """Do nothing bad, slowly."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, ClassVar, Self
 
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 import fooapp
 from fooapp import ActJob, Ledger
@@ -51,6 +51,12 @@ class HastyJobType(JobType):
     OWN_ORDER = 13
 
 
+def _url() -> str:
+    """Return the database's URL, with which SQLite waits for a short while."""
+    url = os.environ["TEST_DATABASE_URL"]
+    return f"{url}?timeout=0.5" if url.startswith("sqlite") else url
+
+
 class BusyJob(ActJob):
     """Does what its data says, in more words."""
 
@@ -64,6 +70,22 @@ class BusyJob(ActJob):
     def act_try_sql_elsewhere(self, statement: str) -> None:
         """Do the same, whether or not it changes a row."""
         self._execute_elsewhere(statement)
+
+    def act_sql_by_database(self, statement: str) -> None:
+        """Execute and commit a statement by an engine of jobcron's, which waits for a second on SQLite."""
+        with Database(os.environ["TEST_DATABASE_URL"], busy_seconds=1).begin() as connection:
+            connection.execute(text(statement), {"id": self.job.id})
+
+    def act_sql_by_engine(self, statement: str) -> None:
+        """Execute and commit a statement by an engine of the application's."""
+        with create_engine(_url()).begin() as connection:
+            connection.execute(text(statement), {"id": self.job.id})
+
+    def act_sql_by_driver(self, statement: str) -> None:
+        """Execute a statement over a connection of the driver's, without SQLAlchemy."""
+        driver = create_engine(_url()).raw_connection().driver_connection
+        assert driver is not None
+        driver.cursor().execute(statement.replace(":id", str(self.job.id)))
 
     def _execute_elsewhere(self, statement: str) -> int:
         database = Database(os.environ["TEST_DATABASE_URL"])
@@ -110,6 +132,11 @@ class BusyJob(ActJob):
         """Send a signal to the job's own process."""
         os.kill(os.getpid(), number)
 
+    def act_compute_until(self, path: str) -> None:
+        """Use the processor, and wait for nothing, until a file is there."""
+        while not os.path.exists(path):
+            sum(range(1000))
+
     def act_stubborn_wait(self, path: str) -> None:
         """Swallow what can be swallowed, again and again."""
         while not os.path.exists(path):
@@ -144,7 +171,7 @@ class OwnOrderJob(BusyJob):
 def register_with_quick_keeper() -> None:
     """Register what fooapp registers, and make this process's keeper look often."""
     fooapp.register()
-    _keeper.POLL_SECONDS = POLL_SECONDS
+    _keeper.POLL_SECONDS = _keeper.OWN_WAIT_SECONDS = POLL_SECONDS
     _keeper.GIVE_BACK_SECONDS = GIVE_BACK_SECONDS
 
 

@@ -1,6 +1,6 @@
 """Run jobs or acquire one in several processes that start at the same moment, for tests of races.
 
-    simultaneous.py acquire|run COUNT URL
+    simultaneous.py acquire|run|drain COUNT URL
 
 They are forked from one that has loaded everything, so that they race for the database and not for the disk.
 """
@@ -12,8 +12,11 @@ import sys
 import time
 from multiprocessing.synchronize import Barrier
 
+from sqlalchemy import func, select
+
 from fooapp import DoFooJob, Foo
-from jobcron import Database, JobRunner
+from jobcron import Database, Job, JobRunner
+from jobcron.jobs.status import PENDING
 from jobcron.testing import DevNullLogger
 
 
@@ -36,9 +39,22 @@ def run(url: str, barrier: Barrier) -> str:
     return str(JobRunner.runFromSource(DoFooJob, database, DevNullLogger()).completed.total())
 
 
+def drain(url: str, barrier: Barrier) -> str:
+    """Run jobs until all have ended, and return how many completed here."""
+    database = Database(url)
+    barrier.wait()
+    completed = 0
+    while True:
+        completed += JobRunner.runFromSource(DoFooJob, database, DevNullLogger()).completed.total()
+        with database.session(writing=False) as session:
+            if session.scalar(select(func.count()).where(Job.status.in_(PENDING))) == 0:
+                return str(completed)
+        time.sleep(0.002)
+
+
 def race(what: str, url: str, barrier: Barrier, results: multiprocessing.SimpleQueue[str]) -> None:
     """Do it when all are there."""
-    results.put({"acquire": acquire, "run": run}[what](url, barrier))
+    results.put({"acquire": acquire, "run": run, "drain": drain}[what](url, barrier))
 
 
 def main(what: str, count: int, url: str) -> int:

@@ -37,6 +37,8 @@ def act(job: Any, place: str) -> None:
             Path(argument[0]).touch()
             while not Path(argument[1]).exists():
                 time.sleep(0.01)
+        if verb == "move":
+            getattr(job, argument)()
         if verb == "set":
             job.workspace.update(argument)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -123,6 +124,26 @@ def test_the_adapter_and_what_never_sees_a_job_may_ask(check: Check, name: str) 
     for tested in ("test_errors.py", "queue/test_views.py"):
         files[f"tests/{tested}"] = "def test_it(): pass\n"
     assert check(files) == (0, [])
+
+
+def limit_of_any() -> int:
+    found = re.search(r"^MAX_ANY = (\d+)$", PROGRAM.read_text(encoding="utf-8"), re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+def test_no_more_lines_than_before_have_the_word_any(check: Check) -> None:
+    limit = limit_of_any()
+    files = {"lib/jobcron/queue/_a.py": "a: Any; b: Any\n" * 100}
+    assert check(files) == (0, [])
+    assert check({"lib/jobcron/queue/_b.py": "# Anything, ANY, AnyTask\n" + "b: Any\n" * (limit - 100)}) == (0, [])
+    assert check({"lib/jobcron/runner/_c.py": "from typing import Any\n"}) == (
+        1,
+        [
+            f"lib/jobcron:1: expected at most {limit} lines with the word Any in the package, got: {limit + 1}; "
+            "give the types"
+        ],
+    )
 
 
 @pytest.mark.parametrize(

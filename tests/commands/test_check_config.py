@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from instances import Instance
+from jobcron.commands.main import main
 from jobcron.database.version import REVISION
 
 
 def test_check_config_says_that_all_is_well(instance: Instance) -> None:
+    instance.configure(more="failure_recipients: ops@example.com\n")
     instance.command("run", "act")
     out, err = instance.command("check-config")
     assert err == ""
@@ -26,6 +31,24 @@ def test_check_config_says_that_all_is_well(instance: Instance) -> None:
     ):
         assert f"ok       {part}" in out
     assert "section act: fooapp.ActJob, run by JobRunner, at * * * * *" in out
+
+
+@pytest.mark.feature("LP-24")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_check_config_refuses_a_memory_limit_that_the_runner_does_not_keep(instance: Instance) -> None:
+    (instance.path / "limited.py").write_text(
+        "from fooapp import DoFooJob\nclass Limited(DoFooJob):\n"
+        "    class_job_type = None\n    memory_limit = 10**9\n"
+    )
+    sections = "[limited]\nsource_interface: limited.Limited\n"
+    instance.configure(sections=sections)
+    path = instance.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("python_path: ", f"python_path: {instance.path} "))
+    out, _ = instance.command("check-config", expect=2)
+    assert "section [limited], key runner_class: expected ProcessJobRunner, because limited.Limited has a" in out
+    assert "memory_limit (1000000000 bytes), which JobRunner does not keep" in out
+    path.write_text(path.read_text() + "runner_class: ProcessJobRunner\n")
+    assert "memory_limit" not in instance.command("check-config")[0]
 
 
 def test_check_config_lists_every_problem_at_once(instance: Instance) -> None:
@@ -55,6 +78,17 @@ def test_check_config_lists_every_problem_at_once(instance: Instance) -> None:
     ):
         assert any(message in line for line in errors), (message, out)
     assert len(errors) == 7
+
+
+def test_a_runner_that_an_object_makes_is_named_by_the_class_of_the_object(instance: Instance) -> None:
+    (instance.path / "makers.py").write_text(
+        "from jobcron import JobRunner\nclass Maker:\n    for_source = JobRunner.for_source\nmaker = Maker()\n"
+    )
+    instance.configure(sections="[act]\nsource_interface: fooapp.ActJob\nrunner_class: makers.maker\n")
+    path = instance.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("python_path: ", f"python_path: {instance.path} "))
+    out, _ = instance.command("check-config")
+    assert "section act: fooapp.ActJob, run by Maker, at * * * * *" in out
 
 
 def test_check_config_tells_what_is_around_from_what_is_written(instance: Instance, tmp_path: Path) -> None:
@@ -103,8 +137,8 @@ def test_check_config_warns_of_what_does_not_stop_a_run(instance: Instance) -> N
     path = instance.path / "jobcron.conf"
     path.write_text(re.sub("mail: .*", "mail: smtp://127.0.0.1:1", path.read_text()))
     out, _ = instance.command("check-config")
-    assert "warning  1 pending jobs of the type foo_job.REMOVED, which no class of this application has" in out
-    assert "warning  clock: a job was created at" in out
+    assert "warning  1 pending job of the type foo_job.REMOVED, which no class of this application has" in out
+    assert "warning  clock: the database's clock was set back: a job was created at" in out
     assert "warning  mail: 127.0.0.1 port 1 does not answer: Connection refused" in out
 
 
@@ -194,7 +228,122 @@ def test_check_config_names_the_section_whose_directory_is_wrong(instance: Insta
     )
 
 
+def test_a_family_without_its_table_is_an_error_that_says_when_to_create_it(instance: Instance) -> None:
+    cascade = " CASCADE" if instance.database.dialect == "postgresql" else ""
+    instance.query(f"DROP TABLE foo_job{cascade}")
+    out, _ = instance.command("check-config", expect=1)
+    assert (
+        "error    family fooapp.FooJob: expected its table foo_job in the database, found none: create it" in out
+    )
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_type_without_a_section_is_a_warning_before_it_has_jobs(instance: Instance) -> None:
+    instance.configure(sections="[act]\nsource_interface: fooapp.ActJob\n")
+    out, _ = instance.command("check-config")
+    assert (
+        "warning  no section runs jobs of the type foo_job.DO_FOO, which fooapp.DoFooJob has: they would wait"
+        in out
+    )
+    assert "type foo_job.ACT," not in out
+    assert "FunctionJob" not in out  # the application has no functions
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_functions_without_a_section_are_a_warning(calling: Instance) -> None:
+    calling.configure(sections="[act]\nsource_interface: fooapp.ActJob\n")
+    path = calling.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("fooapp:register", "functionapp"))
+    out, _ = calling.command("check-config")
+    assert "no section runs jobs of the type FunctionJobType.CALL, which jobcron.functions" in out
+
+
+@pytest.mark.parametrize(
+    ("crontab", "is_missing"),
+    [
+        ("* * * * *  jobcron run act -q -q --log-file=INFO:/x/act.log", False),
+        ("* * * * *  cronscripts/run_jobs.py act", False),
+        ("* * * * *  jobcron process-job-sources --all", False),
+        ("* * * * *  jobcron process-job-sources often", False),
+        ("# * * * * *  jobcron run act", True),
+        ("* * * * *  jobcron run act-2 --log-file=INFO:/x/act.log", True),
+        (None, True),
+    ],
+)
+def test_a_section_that_no_crontab_names_is_a_warning_until_it_runs(
+    instance: Instance, tmp_path: Path, crontab: str | None, is_missing: bool
+) -> None:
+    instance.configure(sections="[act]\nsource_interface: fooapp.ActJob\ncrontab_group: often\n")
+    says = f"echo '{crontab}'" if crontab else "echo 'no crontab for me' >&2; exit 1"
+    (tmp_path / "crontab").write_text(f"#!/bin/sh\n{says}\n")
+    (tmp_path / "crontab").chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    told = "warning  section act: no line of this user's or the machine's crontabs runs it"
+    assert (told in instance.command("check-config", extra_env=env)[0]) is is_missing
+    instance.run("act")
+    assert told not in instance.command("check-config", extra_env=env)[0]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_mail_that_nobody_would_get_is_a_warning(instance: Instance) -> None:
+    act = "[act]\nsource_interface: fooapp.ActJob\n"
+    instance.configure(sections=act)
+    out, _ = instance.command("check-config")
+    assert "key failure_recipients: expected addresses, got none: of failed jobs of act only those are told" in out
+    instance.configure(sections=f"{act}failure_recipients: ops@example.com\n")
+    assert "failure_recipients" not in instance.command("check-config")[0]
+    instance.configure(more="failure_recipients: ops@example.com, root\n")
+    out, _ = instance.command("check-config", expect=2)
+    assert "failure_recipients: expected addresses, separated by spaces, such as ops@example.com, got: ops@" in out
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_check_config_is_told_as_json_too(instance: Instance) -> None:
+    instance.configure(sections="[missing]\nsource_interface: fooapp.Nothing\n")
+    out, _ = instance.command("check-config", "--json", expect=2)
+    told = json.loads(out)
+    assert told["status"] == 2
+    assert {"level": "ok", "text": f"configuration {instance.path}/jobcron.conf"} in told["findings"]
+    (error,) = [finding["text"] for finding in told["findings"] if finding["level"] == "error"]
+    assert "section [missing], key source_interface: expected Nothing in fooapp" in error
+
+
 def test_check_config_tells_the_version_that_the_database_has(instance: Instance) -> None:
     instance.query(f"UPDATE jobcron_schema_version SET version_num = '9999', oldest_code = '{REVISION}'")
     out, _ = instance.command("check-config")
     assert re.search(r"ok       database .*: version 9999 of the tables", out)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_check_config_refuses_notifications_that_the_database_does_not_have(instance: Instance) -> None:
+    instance.configure(more="notify: true\n")
+    out, _ = instance.command("check-config", expect=2)
+    assert "section [jobcron], key notify: expected false, as for all databases but PostgreSQL, got: true" in out
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_check_config_warns_of_notifications_that_an_upgrade_would_switch(instance: Instance) -> None:
+    instance.configure(more="notify: true\n")
+    place = "section [jobcron], key notify"
+    assert (
+        f"{place}: true, but the database does not notify: run `jobcron upgrade`"
+        in instance.command("check-config")[0]
+    )
+    instance.command("upgrade")
+    assert place not in instance.command("check-config")[0]
+    instance.configure(more="notify: false\n")
+    assert (
+        f"{place}: false, but the database notifies: run `jobcron upgrade`" in instance.command("check-config")[0]
+    )
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_check_config_tells_the_extra_that_is_missing(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    instance.configure(more="transactions: zope\n")
+    monkeypatch.setitem(sys.modules, "jobcron.database.zope", None)
+    assert main(["--config", str(instance.path), "check-config"]) == 2
+    out = capsys.readouterr().out
+    assert "section [jobcron], key transactions: expected the package transaction for zope, got: " in out
+    assert "it comes with the extra jobcron[zope]" in out

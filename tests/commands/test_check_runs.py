@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from force import write_by_force
 from health_checks import SECTIONS, check
-from instances import Instance
+from instances import Instance, run_jobcron
 
 
 @pytest.mark.feature("LP-27")
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_time_that_cannot_be_read_is_unknown_and_no_warning(watched: Instance) -> None:
     job = watched.act(("write", "x"))
-    watched.query("UPDATE jobcron_job SET scheduled_start = '0garbage' WHERE id = :id", id=job)
+    write_by_force(watched, job, scheduled_start="'0garbage'")
     assert check(watched, 3, "act").startswith("JOBCRON UNKNOWN - a row cannot be read: ")
 
 
@@ -23,6 +26,17 @@ def test_what_cannot_be_known_is_unknown_and_says_why(watched: Instance) -> None
     out, _ = watched.command("check-runs", expect=3, extra_env={"JOBCRON_DATABASE_URL": url})
     assert out.startswith("JOBCRON UNKNOWN - JOBCRON_DATABASE_URL: cannot connect")
     assert "c4nary" not in out
+
+
+@pytest.mark.parametrize(("command", "status"), [("check-runs", 3), ("jobs", 1), ("doctor", 3)])
+def test_before_the_first_upgrade_it_is_named_as_the_next_step(tmp_path: Path, command: str, status: int) -> None:
+    instance = tmp_path / "instance"
+    run_jobcron("init", str(instance))
+    assert "`jobcron upgrade` makes it" in "".join(run_jobcron("--config", str(instance), command, expect=status))
+    (instance / "var").mkdir(mode=0o700)
+    told = "".join(run_jobcron("--config", str(instance), command, expect=status))
+    assert "found none: run `jobcron upgrade`" in told
+    assert not (instance / "var/jobs.db").exists()
 
 
 @pytest.mark.feature("LP-29")

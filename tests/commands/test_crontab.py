@@ -21,6 +21,9 @@ def test_crontab_says_what_it_leaves_out(instance: Instance) -> None:
     assert "other.db" not in out
     _, err = instance.command("crontab", "--mail-to", "a b", expect=2)
     assert "--mail-to: expected an address, got: 'a b'" in err
+    instance.configure(more="failure_recipients: ops@example.com root\n")
+    assert "\nMAILTO=ops@example.com,root\n" in instance.command("crontab")[0]
+    assert "\nMAILTO=me\n" in instance.command("crontab", "--mail-to", "me")[0]
     instance.configure(sections="")
     _, err = instance.command("crontab", expect=2)
     assert "expected at least one section of jobs, found none" in err

@@ -81,8 +81,8 @@ def test_every_key_of_the_schema_is_in_the_configuration_that_init_writes() -> N
     from jobcron.settings.settings import SCHEMA
 
     text = configuration(None, None)
-    for keys in read_schema(Path(SCHEMA).read_text()).values():
-        for key in keys:
+    for section, keys in read_schema(Path(SCHEMA).read_text()).items():
+        for key in keys if section not in ("job_schedule", "job_channel") else ():  # pages show those
             assert re.search(rf"^(# )?{key}: ", text, re.MULTILINE), key
     assert "datatype" not in text
     assert max(map(len, text.splitlines())) <= 120

@@ -12,7 +12,7 @@ import pytest
 
 from commands import jobcron
 from instances import Instance
-from jobcron.commands.main import COMMANDS, DJANGO_COMMANDS, SCRIPTS, main
+from jobcron.commands.main import COMMANDS, DJANGO_COMMANDS, SCRIPTS, main, module_of
 from paths import JOBCRON
 
 HEAVY = ("sqlalchemy", "zope.interface", "lazr.config")
@@ -50,7 +50,7 @@ def test_the_help_names_each_subcommand(capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - set(SCRIPTS)))
 def test_a_subcommand_is_in_the_file_of_its_name(name: str) -> None:
-    assert importlib.util.find_spec(f"jobcron.commands._{name.replace('-', '_')}") is not None
+    assert importlib.util.find_spec(module_of(name)) is not None
 
 
 def test_no_subcommand_is_status_2_and_the_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,20 +77,48 @@ def test_what_needs_no_database_imports_none(arguments: tuple[str, ...]) -> None
     [
         (
             ("init", "x", "--database-url", "mysql://me:hunter2@db"),
-            "to name sqlite or postgresql (psycopg2), got 'mysql'",
+            "to name sqlite or postgresql (psycopg2 or psycopg), got 'mysql'",
         ),
-        (("crontab", "--config", "nowhere"), "unrecognized arguments"),
+        (("crontab", "--config", "nowhere"), "expected --config to be the path of a directory"),
         (("--config", "nowhere", "crontab"), "expected --config to be the path of a directory"),
-        (("frobnicate",), "invalid choice: 'frobnicate'"),
+        (("frobnicate",), "invalid choice: 'frobnicate'; `jobcron --help` lists the subcommands"),
+        (("retyr", "1"), "invalid choice: 'retyr'; did you mean retry?"),
+        (("--config", "nowhere", "chekc_config"), "'chekc_config'; did you mean check-config?"),
         ((), "usage: jobcron"),
         (("run", "x", "--log-file=NOISE:/tmp/x"), "expected LEVEL:FILE with one of DEBUG, INFO"),
         (("run", "x", "--log-file="), "expected LEVEL:FILE"),
+        (("--log-file=/tmp/x", "run", "x"), "its options after it, got first: --log-file=/tmp/x"),
+        (("--config", "nowhere", "--json", "jobs"), "its options after it, got first: --json"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_a_message(arguments: tuple[str, ...], message: str) -> None:
     _, err = jobcron(*arguments, expect=2)
     assert message in err
     assert "hunter2" not in err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--config {path} run -q do_foo",
+        "--config={path} run do_foo -q",
+        "run -q --config {path} do_foo",
+        "--config {path} process-job-sources --all --exclude act",
+        "--config {path} prune -q",
+        "--config {path} jobs --count",
+        "jobs --count --config {path}",
+        "--config nowhere jobs --count --config {path}",
+        "crontab --mail-to me@example.com --config={path}",
+        "--config {path} check-runs do_foo",
+    ],
+)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_instance_may_be_named_before_and_behind_every_subcommand(
+    instance: Instance, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance.run("do_foo")  # what has run is healthy
+    monkeypatch.setenv("JOBCRON_CONFIG", "another")
+    jobcron(*line.format(path=instance.path).split(), expect=0)
 
 
 def test_the_version_is_told() -> None:
@@ -105,7 +133,7 @@ def test_a_standard_output_that_takes_nothing_is_a_message(instance: Instance, c
         done = subprocess.run(
             [JOBCRON, command], stdout=full, stderr=subprocess.PIPE, text=True, env=env, check=False
         )
-    message = "jobcron: expected standard output to take what is said, got: No space left on device\n"
+    message = "jobcron: expected standard output to be writable, got: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, message)
 
 

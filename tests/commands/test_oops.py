@@ -48,10 +48,25 @@ def test_a_report_is_shown_to_people(failed: tuple[Instance, dict[str, Any]]) ->
 
 
 @pytest.mark.feature("LP-25")
+def test_parts_of_a_report_that_are_not_as_jobcron_writes_them_do_not_hide_the_rest(instance: Instance) -> None:
+    folder = instance.state / "oops" / "2026-11-29"
+    folder.mkdir(parents=True)
+    head = {"id": "OOPS-T1-1-a", "type": "KeyError", "value": 7, "time": "2026-11-29T12:00:00+00:00"}
+    odd = {"req_vars": [["job_id", 1]], "timeline": "none", "tb_text": ["line 1", 2]}
+    (folder / "OOPS-T1-1-a").write_text(json.dumps(head | odd))
+    out, _ = instance.command("oops", "OOPS-T1-1-a")
+    assert out.startswith("OOPS-T1-1-a\nKeyError: 7\n")
+    assert out.endswith("line 1\n2\n")
+    assert instance.command("oops")[0] == "2026-11-29T12:00:00  OOPS-T1-1-a  KeyError: 7\n"
+
+
+@pytest.mark.feature("LP-25")
 def test_without_an_id_the_newest_reports_are_listed(failed: tuple[Instance, dict[str, Any]]) -> None:
     instance, report = failed
     out, _ = instance.command("oops")
     assert out == f"{report['time'][:19]}  {report['id']}  ValueError: the consequence\n"
+    (listed,) = json.loads(instance.command("oops", "--json")[0])["reports"]
+    assert listed == {name: report[name] for name in ("id", "time", "type", "value")}
 
 
 @pytest.mark.feature("LP-25")
@@ -77,3 +92,15 @@ def test_a_report_that_no_publisher_took_is_shown_from_the_history(instance: Ins
     assert instance.oopses() == []
     out, _ = instance.command("oops", str(instance.row(job).oops_id))
     assert "ValueError: no such foo" in out
+
+
+@pytest.mark.feature("LP-25")
+def test_reports_are_grouped_by_their_cause(failed: tuple[Instance, dict[str, Any]]) -> None:
+    instance, report = failed
+    heads, row = instance.command("oops", "--group")[0].splitlines()
+    assert heads == "reports\tfirst\tlast\tnewest\tplace\terror"
+    assert row.startswith(f"1\t{report['time'][:19]}\t{report['time'][:19]}\t{report['id']}\t")
+    assert row.endswith("\tValueError: the consequence")
+    (group,) = json.loads(instance.command("oops", "--group", "--json")[0])["groups"]
+    assert (group["count"], group["newest"]) == (1, report["id"])
+    assert "expected an id or --group, got both" in instance.command("oops", report["id"], "--group", expect=2)[1]

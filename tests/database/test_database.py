@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from instances import Instance
+from jobcron import ConfigurationError, Database, DatabaseUnavailable
 from script_runs import do_foo, reconfigure, refused, untouched
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -75,3 +79,21 @@ def test_an_sqlite_file_that_is_no_database_is_named(instance: Instance) -> None
     message = refused(instance, expect=1)
     assert str(path) in message
     assert path.read_text().startswith("This is a text")
+
+
+def test_sqlite_without_a_write_ahead_log_is_refused_with_the_reason(tmp_path: Path) -> None:
+    """As on a file system without shared memory; this way of locking has none either."""
+    database = Database(f"sqlite:///file:{tmp_path}/shop.db?vfs=unix-dotfile&uri=true", origin="shop.conf")
+    said = "shop.conf: sqlite.+ keep a write-ahead log, got .+ mode delete"
+    with pytest.raises(ConfigurationError, match=said), database.begin():
+        pass
+    database.close()
+
+
+def test_sqlite_in_a_file_that_nobody_may_write_is_told_without_a_traceback(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    database = Database(f"sqlite:///file:{tmp_path}/shop.db?mode=ro&uri=true")
+    with pytest.raises(DatabaseUnavailable, match="attempt to write a readonly database"), database.begin():
+        pass
+    database.close()

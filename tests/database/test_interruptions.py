@@ -10,6 +10,8 @@ from jobcron import JobStatus
 from jobcron.database.trouble import Interruption, causes_of
 from jobcron.queue import error_rules
 
+pytestmark = pytest.mark.both_drivers
+
 WORDS_IN_ROWS = {
     "no connection to the database could be made",
     "the connection to the database was lost",
@@ -23,8 +25,10 @@ WORDS_IN_ROWS = {
     "a statement took longer than the database allows",
     "the database takes no writes",
     "the database's memory was full",
+    "the database's file was replaced",
+    "the database is damaged",
 }
-"""What histories hold that were written before the kinds were an enum."""
+"""What histories hold."""
 
 
 def details(instance: Instance) -> list[str]:

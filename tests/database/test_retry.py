@@ -9,9 +9,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from instances import Instance
-from jobcron import DatabaseUnavailable
+from jobcron import DatabaseUnavailable, DatabaseUnusable
 from jobcron.database.retry import retry_in_session, retry_in_transaction
-from jobcron.database.trouble import Interruption
+from jobcron.database.trouble import UNUSABLE, Interruption
 
 
 def marked(kind: Interruption) -> OperationalError:
@@ -43,7 +43,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waited
 
 
-@pytest.mark.parametrize("kind", list(Interruption))
+@pytest.mark.parametrize("kind", sorted(set(Interruption) - set(UNUSABLE)))
 def test_what_a_session_does_is_tried_three_times_with_growing_pauses(
     instance: Instance, pauses: list[float], kind: Interruption
 ) -> None:
@@ -95,3 +95,13 @@ def test_a_job_with_the_same_key_that_came_in_between_costs_no_pause(
     with pytest.raises(IntegrityError):
         retry_in_transaction(instance.database, "job 1", failing(*[twin] * 5))
     assert pauses == []
+
+
+@pytest.mark.parametrize("error", [*map(marked, UNUSABLE), DatabaseUnusable("it is another one")])
+def test_a_database_that_is_unfit_for_use_is_not_tried_again(
+    instance: Instance, pauses: list[float], error: Exception
+) -> None:
+    work = failing(error)
+    with instance.database.session() as session, pytest.raises(DatabaseUnusable, match="nothing was claimed: "):
+        retry_in_session(session, "nothing was claimed", work)
+    assert (pauses, work()) == ([], 2)

@@ -9,6 +9,8 @@ from sqlalchemy import text
 
 from instances import Instance
 from jobcron import JobStatus
+from jobcron.database.sql import statement_names
+from jobcron.database.statements import read_statements
 from jobcron.jobs.lease import Claim
 from jobcron.queue.finish import settled
 
@@ -30,3 +32,9 @@ def test_what_a_dead_process_has_left_at_work_is_not_waited_for_for_ever(instanc
         assert settled(instance.database, Claim(job, 1)) is None
         assert time.monotonic() - begun < 15
     assert settled(instance.database, Claim(job, 1)) is JobStatus.RUNNING
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_all_statements_of_a_database_can_be_read_ahead(dialect: str) -> None:
+    read_statements(dialect)  # some statements are for one of the databases only
+    assert {"claim", "complete", "set_aside"} <= statement_names(dialect)

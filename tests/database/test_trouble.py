@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from fooapp import ActJob
 from instances import Instance
 from jobcron import DatabaseUnavailable, JobRunner, JobStatus
+from jobcron.database.connecting import engine as connecting
 from jobcron.queue import error_rules, type_feed
 from jobcron.runner import job_runner
 from jobcron.testing import BufferLogger
@@ -149,3 +150,33 @@ def test_a_run_ends_where_jobs_that_waited_too_long_cannot_go_back(
         make(instance, BriefJob, ("sleep", 0.2))
     with pytest.raises(DatabaseUnavailable, match="could not be given back"):
         JobRunner.runFromSource(BriefJob, instance.database, BufferLogger())
+
+
+@pytest.mark.feature("LP-22")
+@on_postgresql
+def test_why_the_server_ended_an_idle_connection_is_told_in_log_and_history(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(error_rules, "MAX_DATABASE_INTERRUPTIONS", 1)
+    idle = [("sql", "SET idle_in_transaction_session_timeout = 200"), ("sleep", 0.7), ("write", "never")]
+    job = instance.act(*idle)
+    log = instance.run("act")
+    why = "the connection to the database was lost: terminating connection due to idle-in-transaction timeout"
+    assert f"ActJob (ID {job}) was interrupted: {why}." in log
+    assert instance.query("SELECT kind, detail FROM jobcron_event") == [("interrupted", why)]
+    make_due(instance)
+    instance.run("act")
+    assert instance.events(job) == ["interrupted", "failed"]  # such interruptions are counted as well
+
+
+@on_postgresql
+def test_why_the_server_ended_the_connection_of_a_short_transaction_is_told(instance: Instance) -> None:
+    def lose_the_connection() -> None:
+        with instance.database.begin() as connection:
+            pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+            instance.query("SELECT pg_terminate_backend(:pid)", pid=pid)
+            time.sleep(connecting.PAUSE_SECONDS + 0.1)
+            connection.exec_driver_sql("SELECT 1")
+
+    with pytest.raises(DatabaseUnavailable, match="was lost: terminating connection due to administrator command"):
+        lose_the_connection()

@@ -25,6 +25,17 @@ def test_a_schema_that_is_missing_is_refused_with_the_way_to_make_it(instance: I
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("script", ["run", "prune"])
+def test_a_file_that_was_moved_away_is_not_created_again(instance: Instance, script: str) -> None:
+    instance.database.close()
+    path = Path(instance.database.engine.url.database or "")
+    path.rename(path.with_suffix(".moved"))
+    _, err = instance.command(script, *(["do_foo"] if script == "run" else []), expect=1)
+    assert "found none: run `jobcron upgrade`" in err
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_an_empty_database_is_refused_with_the_way_to_fill_it(instance: Instance, tmp_path: Path) -> None:
     path = tmp_path / "empty.db"
     path.touch()
@@ -57,7 +68,7 @@ def test_tables_that_are_older_than_the_code_are_refused(empty: Instance) -> Non
     )  # without a role: it has no rights yet
     upgrade_to(empty, "0001")
     _, err = empty.command("run", "telling", expect=1)
-    assert "to be of version 0002 or newer, found 0001: run `jobcron upgrade`" in err
+    assert f"to be of version {REVISION} or newer, found 0001: run `jobcron upgrade`" in err
     assert "Traceback" not in err
 
 
@@ -69,3 +80,13 @@ def test_every_migration_but_the_first_says_how_far_back_code_may_be() -> None:
 
 def test_the_code_knows_the_newest_migration() -> None:
     assert ScriptDirectory(f"{PACKAGE}/database/schema").get_heads() == [REVISION]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_database_that_commits_before_it_has_written_is_told(instance: Instance) -> None:
+    assert "may lose committed jobs" not in instance.run("do_foo")
+    ((name,),) = instance.query("SELECT current_database()")
+    instance.query(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    instance.database.close()
+    log = instance.run("do_foo")
+    assert "runs with synchronous_commit=off: a crash of its server may lose committed jobs" in log

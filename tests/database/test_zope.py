@@ -109,6 +109,13 @@ class TransactJob(BaseRunnableJob):
         """Ask to be told how it ends."""
         transaction.get().addAfterCommitHook(lambda done: VOTES.append(f"hook {done}"))
 
+    def act_leave_and_hook(self) -> None:
+        """Set a search path, and ask to write while the work is being committed."""
+        self.session.execute(text("SET search_path = tenant, public"))
+        row = {"job": self.id, "attempt": self.attempt_count, "note": "by the hook"}
+        session = self.session
+        transaction.get().addBeforeCommitHook(lambda: session.execute(_insert, row))
+
     def act_object(self) -> None:
         """Write a row by an object."""
         self.session.add(Ledger(job=self.id, attempt=self.attempt_count, note="object"))
@@ -264,3 +271,13 @@ def test_isolated_jobs_run_in_the_packages_transactions_too(zope: Instance) -> N
     zope.run("transact")
     assert [zope.row(job).status for job in jobs] == [C, F, C]
     assert notes(zope) == ["kept", "last"]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_hook_before_the_commit_writes_under_the_settings_of_the_job(zope: Instance) -> None:
+    zope.query("CREATE SCHEMA tenant; CREATE TABLE tenant.ledger (LIKE public.ledger INCLUDING ALL)")
+    make(zope, "leave_and_hook")
+    make(zope, "plain")
+    zope.run("transact")
+    assert zope.query("SELECT note FROM tenant.ledger") == [("by the hook",)]
+    assert notes(zope) == ["plain"]

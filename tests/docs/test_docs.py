@@ -27,6 +27,7 @@ VENV = Path(sys.executable).parents[1]
 
 NOT_RUN = {
     "reliability.md": "it has no code",
+    "explanation/comparison.md": "it has no code",
     "performance.md": "its commands are the benchmarks, which take long",
 }
 
@@ -121,6 +122,22 @@ def test_a_page_does_what_it_says(page: str, environment: dict[str, str], reader
     running.run()
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", ["fastapi.md", "alembic.md"])
+def test_a_page_that_shows_sqlite_holds_on_postgresql(
+    page: str, postgresql: str, reader: Path, programs: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(DOCS / "how-to", tmp_path / "how-to")
+    for path in (tmp_path / "how-to").iterdir():
+        path.write_text(path.read_text().replace("sqlite:////srv/shop/shop.db", postgresql))
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+    running = Page(tmp_path / "how-to" / page, reader, environment, programs)
+    (running.folder / ".venv").symlink_to(VENV)
+    running.run()
+    (configuration,) = running.folder.glob("instance/*.conf")
+    assert postgresql in configuration.read_text()
+
+
 @pytest.mark.parametrize(
     ("page", "message"),
     [
@@ -129,6 +146,7 @@ def test_a_page_does_what_it_says(page: str, environment: dict[str, str], reader
         ("```console\n$ false\n```", "expected the status 0, got 1"),
         ("<!-- status: 2 -->\n```console\n$ false\n```", "expected the status 2, got 1"),
         ("```console\nno command\n```", "begins with '[$] '"),
+        ("<!-- in: a.py -->\n```python\npass\n```", "expected these lines in a.py, they are not there:\npass"),
         ("```python\nraise SystemExit\n```", "no rule says how a block 'python'"),
         ("<!-- run: python -->\n```python\nraise SystemExit(1)\n```", "expected the status 0, got 1"),
         ("<!-- run: perl -->\n```perl\n1;\n```", "no rule says how"),
@@ -164,6 +182,13 @@ def test_every_link_between_pages_leads_somewhere() -> None:
             assert (DOCS / page).parent.joinpath(target).exists(), f"{page} links to {target}, which is not there"
 
 
+def test_every_claim_of_the_comparison_names_its_source() -> None:
+    page = (DOCS / "explanation/comparison.md").read_text()
+    claims = [line for line in page.splitlines() if line.startswith("| ") and line.strip("| ")]
+    assert claims
+    assert [line for line in claims if not re.search(r"\]\((?:https://|[\w./-]+\.md)", line)] == []
+
+
 @pytest.fixture
 def generate(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return the module that generates the reference."""
@@ -179,6 +204,8 @@ def test_every_generated_part_is_complete(generate: Any) -> None:
 def test_every_generated_part_is_on_a_page_of_the_reference(generate: Any) -> None:
     pages = "".join(path.read_text() for path in (DOCS / "reference").glob("*.md"))
     assert set(re.findall(r"<!-- generated: (\w+) -->", pages)) == set(generate.PARTS)
+    assert "<!-- generated" not in generate.fill(pages)
+    assert "_Made from the code" not in generate.fill(pages)
 
 
 def test_the_reference_has_every_key_of_the_schema_with_its_comment(generate: Any) -> None:

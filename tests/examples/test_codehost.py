@@ -111,7 +111,7 @@ class Site:
             text=True,
             timeout=100,
         )
-        assert "Traceback" not in self.outcome.stderr
+        assert "Traceback" not in self.outcome.stderr, self.outcome.stderr
         return self.outcome.stdout
 
     def query(self, statement: str) -> list[Any]:
@@ -240,15 +240,18 @@ def test_all_diffs_of_a_repository_ask_for_its_heat_and_one_job_calculates_it(fi
 
 @pytest.mark.feature("DBQ-01", "DBQ-02", "DBQ-03")
 def test_the_history_is_imported_by_a_job_of_three_tasks(first: Site) -> None:
-    assert "The history of project: 15 commits, of 1 people." in first.outcome.stdout
+    assert (
+        "The history of project, which a job of three tasks has read: 15 commits by 1 author."
+        in first.outcome.stdout
+    )
     titles = {title for (title,) in first.query("SELECT title FROM imported_commit")}
     assert titles == {f"Change {number}" for number in range(15)}
     ((data,),) = first.query(
-        "SELECT json_data FROM jobcron_job JOIN jobcron_type ON jobcron_job.type = jobcron_type.id "
+        "SELECT steps FROM jobcron_job JOIN jobcron_type ON jobcron_job.type = jobcron_type.id "
         "WHERE name = 'steps.import_history'"
     )
     data = data if isinstance(data, dict) else json.loads(data)
-    assert (data["step"], data["next_task"]) == (3, "")
+    assert (len(data["done"]), data["todo"]) == (3, [])
     assert data["workspace"] == {"repository": 1, "path": str(first.repository)}
 
 
@@ -260,6 +263,7 @@ def test_a_second_run_makes_nothing_and_says_so(site: Site) -> None:
     )
     assert site.outcome.returncode == 0
     assert "Merge proposals in project: nothing new, 14 known." in table
+    assert "So there was nothing to do" in table
     assert re.search(r"deleted .* Failed +1 +OOPS-T", table)
     assert site.contents() == before
 

@@ -106,6 +106,10 @@ class TestDoFooJob:
         assert verifyObject(IFooJob, job)
         assert verifyObject(IFooJob, job.context)
         assert verifyObject(IJob, job.job)
+        # verifyObject only looks for names: what is found there must be of the field's kind, too.
+        for thing in (job, job.context):
+            assert IFooJob["metadata"].bind(thing).validate(thing.metadata) is None
+            assert thing.metadata == {}
         assert verifyObject(IDoFooJobSource, DoFooJob)
         assert getUtility(IDoFooJobSource) is DoFooJob
         assert IDoFooJobSource.extends(IJobSource)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 import functionapp as typed_app
 from function_jobs import found, notes
-from instances import Instance
+from instances import FUNCTIONS, Instance
 from jobcron import JobStatus
 from jobcron.functions import FunctionJob, FunctionState
 
@@ -113,6 +113,7 @@ def test_what_a_job_that_is_done_met_before_is_no_error_of_its_any_more(calling:
     with calling.session() as session:
         app.second_time.delay(session=session)
     calling.run("functions")
+    calling.make_due()
     calling.run("functions")
     with calling.session() as session:
         done = FunctionJob.get(1, session=session)
@@ -146,6 +147,8 @@ def test_broken_rows_and_work_that_was_not_done_fail_with_a_clear_message(callin
 
 
 def test_a_secret_that_was_given_by_position_is_in_no_report(calling: Instance) -> None:
+    path = calling.path / "jobcron.conf"
+    path.write_text(f"{path.read_text()}wait_for_code: 0s\n")  # the function that is gone has a report as well
     with calling.session() as session:
         app.log_in.delay("ada", "swordfish-7", "more", session=session)
         uuid = app.log_in.delay("ada", "swordfish-7", session=session)
@@ -183,4 +186,15 @@ def test_the_history_of_a_job_whose_process_died_says_what_may_be_left_of_it(cal
     calling.end_lease(1)
     calling.command("run", "functions", expect=-9)
     ((detail,),) = calling.query("SELECT detail FROM jobcron_event WHERE kind = 'taken over'")
-    assert detail.startswith("the lease was past; all undone: the job works in its database only")
+    assert detail.startswith("its process was gone; all undone: the job works in its database only")
+
+
+def test_a_result_that_the_database_cannot_hold_is_stored_with_escapes(narrow: Instance) -> None:
+    narrow.configure(sections=FUNCTIONS)
+    path = narrow.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("fooapp:register", "functionapp"))
+    with narrow.session() as session:
+        app.troubled.delay("a result that is hard to store", session=session)
+    narrow.run("functions")
+    (row,) = narrow.rows()
+    assert (row.status, row.result) == (JobStatus.COMPLETED, "10 \\u20ac, \\x00, \\ud800")

@@ -149,3 +149,23 @@ def test_mapped_objects_are_arguments_by_reference(calling: Instance) -> None:
     calling.query("UPDATE foo SET frozzled = 5")
     calling.command("run", "functions")
     assert calling.query("SELECT frozzled FROM foo") == [(6,)]
+
+
+@pytest.mark.feature("OCQ-09")
+def test_a_function_that_is_delayed_again_and_again_starts_after_the_last_time(session: Session) -> None:
+    once = app.export.options(identity_key="k", debounce=30, at_most=300)
+    uuid = once.delay(session, "a")
+    (row,) = session.scalars(select(Job))
+    first = row.scheduled_start
+    assert 25 < (first - row.date_created).total_seconds() <= 31
+    row.scheduled_start -= timedelta(seconds=10)
+    session.flush()
+    assert once.delay(session, "a") == uuid
+    session.refresh(row)
+    assert first <= row.scheduled_start < first + timedelta(seconds=20)
+    with pytest.raises(InvalidJobData, match=r"debounce of functionapp\.export with an identity_key, got none"):
+        app.export.options(debounce=30)
+    with pytest.raises(InvalidJobData, match="either debounce or a start, got both"):
+        app.export.options(identity_key="l", debounce=30, eta=3600).delay(session, "a")
+    with pytest.raises(InvalidJobData, match="expected no debounce of a planned job"):
+        once.planned("a")

@@ -16,6 +16,9 @@ from function_jobs import found, notes
 from instances import FUNCTIONS, Instance
 from jobcron import JobStatus, functions
 from jobcron.functions import FunctionJob
+from jobcron.queue.claim import Claimant, claim_one
+from jobcron.queue.finish import set_aside
+from jobcron.queue.outcome import Retry
 
 app: Any = typed_app
 """`delay` takes its own keywords as well, which type checkers know of by `options` alone."""
@@ -83,7 +86,7 @@ def test_an_object_that_is_gone_is_a_clear_failure(calling: Instance) -> None:
     calling.command("run", "functions")
     (row,) = calling.rows()
     assert row.status is JobStatus.FAILED
-    assert "expected Foo 1 to be in the database, it is gone" in str(row.log)
+    assert "expected Foo 1 to be in the database, there is none" in str(row.log)
     assert len(calling.oopses()) == 1
 
 
@@ -106,6 +109,17 @@ def test_a_job_that_gets_itself_can_come_back(calling: Instance) -> None:
 
 
 @pytest.mark.feature("DJF-05")
+def test_a_retry_does_not_change_the_expiry_that_is_copied(calling: Instance) -> None:
+    with calling.session() as session:
+        job = schedule_job(datetime.now(UTC), "functionapp.again", expires="2h", session=session).id
+    with calling.database.begin() as connection:
+        (claim,) = claim_one(connection, job, Claimant("a run", 300.0))
+    assert set_aside(calling.database, claim, Retry(delay=3000.0)) is not None
+    with calling.session() as session:
+        copy = FunctionJob.get(job, session=session).reschedule("1d")
+        assert copy.job.expires_at == copy.job.scheduled_start + timedelta(hours=2)
+
+
 def test_without_i_the_first_error_ends_the_run_and_is_shown(calling: Instance) -> None:
     with calling.session() as session:
         app.undocumented.delay(session=session)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from errandapp import ErrandJob
 from fooapp import ActJob, DoFooJob, Foo
-from jobcron import InvalidJobData, NoSession
+from instances import Instance
+from jobcron import BaseRunnableJob, IncompleteJobType, InvalidJobData, NoSession
 
 
 def test_class_attributes_are_defaults_of_the_row_and_arguments_go_before_them(session: Session, foo: Foo) -> None:
@@ -21,8 +23,29 @@ def test_class_attributes_are_defaults_of_the_row_and_arguments_go_before_them(s
 
 
 def test_a_value_without_a_column_is_refused_by_name(session: Session, foo: Foo) -> None:
-    with pytest.raises(InvalidJobData, match="got prioritty"):
+    with pytest.raises(InvalidJobData, match=r"got prioritty; did you mean priority\?"):
         DoFooJob.create(foo, prioritty=3)
+
+
+def test_an_argument_without_its_name_is_told_to_need_one(session: Session) -> None:
+    with pytest.raises(InvalidJobData, match="got str: 'blue'; arguments are given by their names"):
+        ErrandJob.create("blue", session=session)
+
+
+def test_a_class_without_a_job_type_has_no_jobs_and_says_what_is_missing(session: Session) -> None:
+    class Forgotten(BaseRunnableJob):
+        def run(self) -> None: ...
+
+    for use in (
+        Forgotten.create,
+        lambda: Forgotten.acquire(unique_key="one"),
+        lambda: Forgotten.createMultiple([{}]),
+        lambda: Forgotten.get(1),
+        lambda: list(Forgotten.iterReady()),
+    ):
+        with pytest.raises(IncompleteJobType, match=r"expected Forgotten to have a class_job_type, such as"):
+            use()
+    assert not hasattr(Forgotten, "anything_else")
 
 
 def test_a_target_that_is_not_in_the_database_has_no_key(session: Session) -> None:
@@ -54,3 +77,24 @@ def test_acquire_wants_to_know_for_what(session: Session, foo: Foo) -> None:
     keyed = DoFooJob.acquire(foo, unique_key="monday")
     assert keyed == DoFooJob.acquire(other, unique_key="monday")
     assert keyed != DoFooJob.acquire(foo)
+
+
+@pytest.mark.parametrize("way", ["create", "acquire", "createMultiple"])
+def test_what_is_refused_leaves_no_transaction_open_that_the_caller_has_not_begun(
+    instance: Instance, way: str
+) -> None:
+    with instance.session() as session:
+        foo = instance.foo(session)
+        session.commit()
+        for begun in (False, True):
+            if begun:
+                session.execute(text("SELECT 1"))
+            with pytest.raises(InvalidJobData):
+                getattr(ActJob, way)([foo] if way == "createMultiple" else foo, prioritty=3, session=session)
+            assert session.in_transaction() is begun
+        session.rollback()
+        session.add(Foo(name="new"))
+        with pytest.raises(InvalidJobData):
+            DoFooJob.create(foo, prioritty=3, session=session)
+        session.commit()
+    assert ("new",) in instance.query("SELECT name FROM foo")

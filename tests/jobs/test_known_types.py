@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from enum import Enum
+from types import new_class
 
-from sqlalchemy import event
+import pytest
 
-from fooapp import ActJob, DoFooJob
+from fooapp import ActJob, DoFooJob, Ledger
 from instances import Instance
-from jobcron import JobStatus
-from jobcron.jobs import known_types
+from jobcron import BaseRunnableJob, JobRunner, JobStatus
+from jobcron.jobs import known_types, registry
 
 
 def test_types_that_no_class_has_are_listed_and_their_jobs_left_alone(instance: Instance) -> None:
@@ -18,19 +21,20 @@ def test_types_that_no_class_has_are_listed_and_their_jobs_left_alone(instance: 
     instance.query(
         "INSERT INTO jobcron_type (name) VALUES ('foo_job.REMOVED'), ('other.THING'), ('foo_job.NEVER_USED')"
     )
-    for name in ("foo_job.REMOVED", "other.THING"):
+    for name, uuid in (("foo_job.REMOVED", "6f1c3b0f7a0e4f0e8d2a5b1c9e3d4f5a"), ("other.THING", "6f" * 16)):
         instance.query(
             "INSERT INTO jobcron_job (uuid, type, json_data) "
-            "SELECT '6f1c3b0f-7a0e-4f0e-8d2a-5b1c9e3d4f5a', id, '{}' FROM jobcron_type WHERE name = :name",
+            f"SELECT '{uuid}', id, '{{}}' FROM jobcron_type WHERE name = :name",
             name=name,
         )
     instance.query(
         "INSERT INTO foo_job (job, job_type, foo_id) SELECT max(job.id), 99, max(foo.id) FROM jobcron_job job, foo"
     )
     with instance.database.begin() as connection:
-        assert known_types.unclaimed(connection) == [("foo_job.REMOVED", "1"), ("other.THING", "1")]
+        one = "1 pending job"
+        assert known_types.unclaimed(connection) == [("foo_job.REMOVED", one), ("other.THING", one)]
     log = instance.run("act")
-    assert "1 pending jobs of the type foo_job.REMOVED, which no class of this application has." in log
+    assert "1 pending job of the type foo_job.REMOVED, which no class of this application has." in log
     assert "other.THING" not in log  # another family, perhaps of another application
     assert instance.row(job).status is JobStatus.COMPLETED
     assert [row.status for row in instance.rows() if row.id != job] == [JobStatus.WAITING] * 2
@@ -90,23 +94,6 @@ def test_the_number_of_a_type_that_was_never_committed_is_forgotten_with_the_ses
     assert instance.row(job).status is JobStatus.COMPLETED
 
 
-def test_the_number_of_a_type_is_looked_up_once_and_not_for_every_job(instance: Instance) -> None:
-    with instance.session() as session:
-        foo = instance.foo(session)
-        DoFooJob.create(foo)
-        session.commit()
-        statements: list[str] = []
-        event.listen(
-            instance.database.engine,
-            "before_cursor_execute",
-            lambda c, u, statement, *more: statements.append(statement),
-        )
-        for _ in range(3):
-            DoFooJob.create(foo)
-            session.commit()
-    assert [s for s in statements if "jobcron_type" in s] == []
-
-
 def test_a_type_that_went_with_a_savepoint_is_made_again(instance: Instance) -> None:
     instance.query("DELETE FROM jobcron_source")
     instance.query("DELETE FROM jobcron_type")
@@ -118,3 +105,102 @@ def test_a_type_that_went_with_a_savepoint_is_made_again(instance: Instance) -> 
         job = DoFooJob.create(foo)
         number = job.id
     assert instance.row(number).type_id in {n for (n,) in instance.query("SELECT id FROM jobcron_type")}
+
+
+def item_of(module: str) -> object:
+    """Return SEND of an enum Jobs that a module has."""
+    Jobs = Enum("Jobs", {"SEND": 1}, module=module)
+    return Jobs.SEND
+
+
+def send_of(package: str, **attributes: object) -> type[BaseRunnableJob]:
+    """Return the class of the type Jobs.SEND of an application."""
+    item = item_of(f"{package}.jobs")
+
+    def run(job: BaseRunnableJob) -> None:
+        job.session.add(Ledger(job=0, attempt=0, note=package))
+
+    body = {"__module__": f"{package}.sending", "class_job_type": item, "run": run, **attributes}
+    made: type[BaseRunnableJob] = new_class("Send", (BaseRunnableJob,), exec_body=lambda names: names.update(body))
+    return made
+
+
+@pytest.fixture
+def registry_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the classes that a test makes."""
+    monkeypatch.setattr(registry, "_classes", registry.registered())
+
+
+@pytest.mark.feature("LP-06")
+@pytest.mark.usefixtures("registry_as_it_was")
+def test_two_applications_with_an_enum_of_the_same_name_do_not_run_each_others_jobs(instance: Instance) -> None:
+    shop, post = send_of("shop"), send_of("post")
+    with instance.session() as session:
+        numbers = [owner.create(session=session).id for owner in (shop, post)]
+    JobRunner.runFromSource(post, instance.database)
+    assert [instance.row(n).status for n in numbers] == [JobStatus.WAITING, JobStatus.COMPLETED]
+    assert [note for *_, note in instance.ledger()] == ["post"]
+    names = {name for (name,) in instance.query("SELECT name FROM jobcron_type")}
+    assert names >= {"shop.Jobs.SEND", "post.Jobs.SEND"}
+
+
+@pytest.mark.feature("LP-06")
+@pytest.mark.usefixtures("registry_as_it_was")
+def test_a_type_is_renamed_whose_name_had_no_prefix_if_its_class_is_the_same(instance: Instance) -> None:
+    former = send_of("shop", type_prefix="")
+    assert former.type_name == "Jobs.SEND"
+    with instance.session() as session:
+        number = former.create(session=session).id
+    sources = known_types.registered_sources()
+    with instance.database.begin() as connection:
+        assert known_types.sync(connection, sources) == []
+    monkey = registry.registered()
+    del monkey["Jobs.SEND"]
+    registry._classes.clear()
+    registry._classes.update(monkey)
+    now = send_of("shop")
+    other = send_of("post")  # not its class: another type
+    with instance.database.begin() as connection:
+        known_types.sync(connection, known_types.registered_sources())
+        assert known_types.is_known(connection, known_types.registered_sources())
+    JobRunner.runFromSource(other, instance.database)
+    assert instance.row(number).status is JobStatus.WAITING
+    JobRunner.runFromSource(now, instance.database)
+    assert instance.row(number).status is JobStatus.COMPLETED
+
+
+@pytest.mark.feature("LP-06")
+@pytest.mark.usefixtures("registry_as_it_was")
+def test_a_type_that_another_package_has_as_well_is_told_once(instance: Instance) -> None:
+    shop = send_of("shop", type_prefix="")
+    told = []
+    for owner in (shop, send_of("post", type_prefix="others"), None, None):
+        if owner is None:
+            registry._classes.pop("Jobs.SEND", None)
+            registry._classes.pop("others.Jobs.SEND", None)
+            send_of("post", type_prefix="")
+        with instance.database.begin() as connection:
+            told.append(known_types.sync(connection, known_types.registered_sources()))
+    assert [len(texts) for texts in told] == [0, 0, 1, 0]
+    assert told[2][0].startswith(
+        "The job type Jobs.SEND of post.sending.Send is that of shop.sending.Send as well"
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "argv", "name"),
+    [
+        ("shop.jobs.kinds", "", "shop.Jobs.SEND"),
+        ("__main__", "/srv/order.py", "order.Jobs.SEND"),
+        ("jobcron.functions", "", "Jobs.SEND"),
+    ],
+)
+@pytest.mark.usefixtures("registry_as_it_was")
+def test_a_type_without_a_table_has_the_name_of_its_package(
+    monkeypatch: pytest.MonkeyPatch, module: str, argv: str, name: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", [argv])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    body = {"class_job_type": item_of(module), "run": lambda job: None}
+    made = new_class("Send", (BaseRunnableJob,), exec_body=lambda names: names.update(body))
+    assert getattr(made, "type_name") == name  # noqa: B009

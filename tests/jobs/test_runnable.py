@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy.orm import Session
 
@@ -29,6 +31,42 @@ def test_a_job_type_without_run_is_refused_when_its_class_is_made() -> None:
 
         class Nothing(BaseRunnableJob):
             class_job_type = guestapp.GuestJobType.LETTER
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "max_retries",
+            "3",
+            "expected max_retries of .*Odd to be a whole number .*, got str: '3'",
+        ),
+        ("max_retries", True, "expected max_retries of .*Odd to be a whole number"),
+        ("priority", 1.5, "expected priority of .*Odd to be a whole number"),
+        ("retry_error_types", ("ValueError",), "expected retry_error_types of .*Odd to be classes of exceptions"),
+        (
+            "user_error_types",
+            int,
+            "expected user_error_types of .*Odd to be .*, got <class 'int'>",
+        ),
+        (
+            "run",
+            lambda self, order, copies=1, *rest: None,
+            "expected run of .*Odd to take nothing but self",
+        ),
+    ],
+)
+def test_values_that_make_no_sense_are_refused_when_the_class_is_made(
+    name: str, value: object, message: str
+) -> None:
+    with pytest.raises(IncompleteJobType, match=message):
+        type("Odd", (BaseRunnableJob,), {name: value})
+
+
+def test_a_class_may_have_one_kind_of_error_and_a_run_with_defaults() -> None:
+    values = {"retry_error_types": KeyError, "user_error_types": [], "run": lambda self, *rest, **more: None}
+    made: Any = type("Fine", (BaseRunnableJob,), values)
+    assert made.retry_error_types is KeyError
 
 
 @pytest.mark.feature("LP-11")

@@ -19,18 +19,18 @@ WAITING, RUNNING, COMPLETED, FAILED, SUSPENDED, CANCELLED, EXPIRED, BLOCKED = ra
 NOT_STARTED = (WAITING, SUSPENDED, BLOCKED)
 
 LEGAL = {
-    WAITING: {WAITING, RUNNING, SUSPENDED, CANCELLED, EXPIRED, COMPLETED},
+    WAITING: {WAITING, RUNNING, SUSPENDED, CANCELLED, EXPIRED, COMPLETED, BLOCKED},
     RUNNING: {RUNNING, WAITING, COMPLETED, FAILED, SUSPENDED, CANCELLED},
-    COMPLETED: {COMPLETED, WAITING},
-    FAILED: {FAILED, WAITING, COMPLETED},
+    COMPLETED: {COMPLETED, WAITING, BLOCKED},
+    FAILED: {FAILED, WAITING, COMPLETED, BLOCKED},
     SUSPENDED: {SUSPENDED, WAITING, CANCELLED, COMPLETED},
-    CANCELLED: {CANCELLED, WAITING, COMPLETED},
-    EXPIRED: {EXPIRED, WAITING, COMPLETED},
-    BLOCKED: {BLOCKED, WAITING, CANCELLED, EXPIRED},
+    CANCELLED: {CANCELLED, WAITING, COMPLETED, BLOCKED},
+    EXPIRED: {EXPIRED, WAITING, COMPLETED, BLOCKED},
+    BLOCKED: {BLOCKED, WAITING, COMPLETED, CANCELLED, EXPIRED},
 }
 
-SUCCEEDS = {"ledger", "bank", "checkpoint", "retried", "slow", "unique", "steps"}
-SUCCEEDS |= {"function", "function_retried", "function_unique"}
+SUCCEEDS = {"ledger", "bank", "transfer", "checkpoint", "retried", "slow", "unique", "steps"}
+SUCCEEDS |= {"function", "function_fresh", "function_retried", "function_unique"}
 REPORTED = {"failing", "poison", "function_failing"}
 UNIQUE = {"unique", "function_unique"}
 
@@ -84,6 +84,7 @@ class Evidence(NamedTuple):
         moves: (job, old, new, old_token, new_token) as the database noted them.
         events: the kinds in the jobs' histories.
         interrupted: the tokens of the attempts that were, by the jobs' histories.
+        afresh: the last token before an operator let a job wait again with its counts at 0, by its history.
         reports: (job, token) of the OOPS files, with their names.
         counted: completed jobs, summed over the rows of all runs.
         completed: moves from RUNNING to COMPLETED, of all jobs.
@@ -100,6 +101,7 @@ class Evidence(NamedTuple):
     moves: list[tuple[int, int, int, int, int]]
     events: dict[int, Counter[str]]
     interrupted: dict[int, list[int]]
+    afresh: dict[int, int]
     reports: dict[tuple[int, int], list[str]]
     counted: int
     completed: int
@@ -130,6 +132,7 @@ def gather(
         jobs = {row.id: row for row in rows("SELECT * FROM jobcron_job WHERE id >= :since")}
         events: defaultdict[int, Counter[str]] = defaultdict(Counter)
         interrupted: defaultdict[int, list[int]] = defaultdict(list)
+        afresh: dict[int, int] = {}
         for row in rows("SELECT job, kind, detail, lease_token FROM jobcron_event WHERE job >= :since"):
             events[row.job][row.kind] += 1
             # One that was interrupted and met another one with its key does not wait again.
@@ -137,6 +140,8 @@ def gather(
                 row.kind == "superseded" and str(row.detail).startswith("interrupted")
             ):
                 interrupted[row.job].append(row.lease_token)
+            elif row.kind in ("requeued", "resumed"):
+                afresh[row.job] = max(row.lease_token, afresh.get(row.job, 0))
         return Evidence(
             jobs=jobs,
             kinds={row.job: row.kind for row in rows("SELECT job, kind FROM made WHERE job >= :since")},
@@ -150,6 +155,7 @@ def gather(
             ],
             events=events,
             interrupted=interrupted,
+            afresh=afresh,
             reports=_reports(state / "oops", since),
             counted=rows("SELECT coalesce(sum(completed), 0) AS n FROM jobcron_run")[0].n,
             completed=rows(f"SELECT count(*) AS n FROM audit WHERE old = {RUNNING} AND new = {COMPLETED}")[0].n,
@@ -214,11 +220,15 @@ def i2_no_effect_twice(e: Evidence) -> Iterator[str]:
 
 
 def i3_ends_as_it_has_to(e: Evidence) -> Iterator[str]:
-    """A job of each kind ends as its kind does, or at the crash limit; nothing is stuck."""
+    """A job of each kind ends as its kind does, at the crash limit, or unbegun at its expiry; nothing is stuck."""
+    begun = {mark.job for mark in e.journal}
     for job, row in e.jobs.items():
         kind = e.kinds.get(job, "")
         if row.status == RUNNING:
             yield f"job {job} ({kind}) is stuck: RUNNING, claimed by {row.claimed_by}"
+        elif row.status == EXPIRED and row.expires_at is not None:
+            if job in begun:
+                yield f"job {job} ({kind}) expired, and had begun"
         elif kind in UNIQUE and row.status == CANCELLED and e.events[job]["superseded"]:
             continue  # it was interrupted, and met another one that had not started
         elif kind in SUCCEEDS and row.status != COMPLETED and not _is_poisoned(e, row):
@@ -295,7 +305,10 @@ def _due(e: Evidence, job: int) -> Any:
 
 
 def i7_attempts_counted(e: Evidence) -> Iterator[str]:
-    """attempt_count is the number of attempts begun but for interrupted ones; over by at most one per death."""
+    """attempt_count is the number of attempts begun but for interrupted ones; over by at most one per death.
+
+    It counts from the last time that an operator let the job wait again.
+    """
     # An attempt at a job of steps begins with whichever task is next, and may do several; the commit of a task is
     # the success of an attempt, and the counts begin anew with it.
     tokens: defaultdict[int, set[int]] = defaultdict(set)
@@ -304,9 +317,11 @@ def i7_attempts_counted(e: Evidence) -> Iterator[str]:
             tokens[mark.job].add(mark.token)
     since: dict[int, int] = {job: token for job, token, note in e.ledger if note in TASKS[:-1]}
     for job, row in e.jobs.items():
-        first = since.get(job, 0)
+        first = max(since.get(job, 0), e.afresh.get(job, -1) + 1)
         begun = sum(token >= first for token in tokens[job])
-        least = begun - sum(token >= first for token in e.interrupted[job])
+        # A run that is asked to stop may interrupt a job before that says that it begins: the claim counted the
+        # attempt, the interruption took it back, and the journal has none.
+        least = begun - sum(token >= first for token in e.interrupted[job] if token in tokens[job])
         most = least + (0 if e.is_calm else row.crash_count)
         if not least <= row.attempt_count <= most:
             yield f"job {job}: attempt_count {row.attempt_count}, expected {least} to {most} of {begun} begun"
@@ -342,20 +357,27 @@ def i10_truthful_counts(e: Evidence) -> Iterator[str]:
 
 
 def i12_poison_is_contained(e: Evidence) -> Iterator[str]:
-    """A job whose process died as often as the limit says is not begun again.
+    """A job whose process died as often as the limit says is not begun again; no other death is counted.
 
-    The count alone may be greater: the process that ends such a job, without running it, may die as well.
+    A process that was to end such a job may die as well, and so may one that has claimed a job and not begun it.
     """
-    takeovers: defaultdict[int, list[int]] = defaultdict(list)
-    for job, old, new, _, token in e.moves:
-        if old == new == RUNNING:
-            takeovers[job].append(token)
+    begun: defaultdict[int, set[int]] = defaultdict(set)
     for mark in e.journal:
-        tokens = sorted(takeovers[mark.job])[e.crash_limit - 1 :]
-        if mark.event != "end" and tokens and mark.token >= tokens[0]:
-            kind = e.kinds.get(mark.job)
-            yield f"job {mark.job} ({kind}) was begun again after {e.crash_limit} deaths, the limit"
+        if mark.event != "end":
+            begun[mark.job].add(mark.token)
+    died: defaultdict[int, set[int]] = defaultdict(set)
+    for job, old, new, old_token, _ in e.moves:
+        if old == new == RUNNING and old_token in begun[job] and old_token > e.afresh.get(job, -1):
+            died[job].add(old_token)
+    for job, tokens in died.items():
+        last = sorted(tokens)[e.crash_limit - 1 : e.crash_limit]
+        if last and max(begun[job]) > last[0]:
+            yield f"job {job} ({e.kinds.get(job)}) was begun again after {e.crash_limit} deaths, the limit"
     for job, row in e.jobs.items():
+        if row.crash_count > e.crash_limit:
+            yield f"job {job} ({e.kinds.get(job)}) died {row.crash_count} times, the limit is {e.crash_limit}"
+        if row.begun_token > row.lease_token:
+            yield f"job {job} has begun under the token {row.begun_token}, its own is {row.lease_token}"
         if e.kinds.get(job) == "poison" and row.crash_count < e.crash_limit:
             yield f"job {job} (poison) died {row.crash_count} times, expected {e.crash_limit}"
 

@@ -38,7 +38,7 @@ PACKAGE = Path(jobcron.__file__).parent
 
 STAGES = (
     "database/after_commit", "database/retry", "database/runs", "functions/calls",
-    "functions/_connector_names", "functions/registered",
+    "functions/_connector_names", "functions/registered", "jobs/arguments/document",
     "jobs/history", "jobs/lease", "queue/claim", "queue/error_rules", "queue/feed", "queue/finish",
     "queue/loading", "queue/outcome", "queue/_source_feed", "queue/tick", "queue/type_feed", "queue/views",
     "reports/mail", "reports/oops", "reports/_publishers", "runner/attempt", "runner/_clock", "runner/_completion",
@@ -46,8 +46,9 @@ STAGES = (
     "runner/isolated/_deaths", "runner/isolated/_descendants", "runner/isolated/_messages",
     "runner/isolated/runner", "runner/isolated/_slot", "runner/isolated/_slots", "runner/job_runner",
     "runner/source_runner", "runner/_telling",
-    "scripts/cron_script", "scripts/job_script", "scripts/_lock", "scripts/options", "scripts/order",
-    "scripts/_section_run", "settings/directories", "steps/_job", "steps/_running", "steps/_workspace",
+    "scripts/cron_script", "scripts/job_script", "scripts/locks/lock", "scripts/options", "scripts/order",
+    "scripts/_section_run", "settings/directories", "steps/_job", "steps/_progress", "steps/_running",
+    "steps/_workspace",
 )  # fmt: skip
 """The modules whose lines count: those that a job flows through."""
 

@@ -26,7 +26,12 @@ BALANCE = 1000
 
 LEASE_VARIABLE = "PROOF_LEASE_SECONDS"
 
-KINDS = ("ledger", "bank", "checkpoint", "failing", "user", "retried", "slow", "unique", "poison")
+RELEASE_VARIABLE = "PROOF_RELEASE"
+
+IS_OLD = os.environ.get(RELEASE_VARIABLE) == "old"
+"""Whether this is the release that lacks an argument and a function."""
+
+KINDS = ("ledger", "bank", "transfer", "checkpoint", "failing", "user", "retried", "slow", "unique", "poison")
 
 
 class Base(DeclarativeBase):
@@ -86,6 +91,7 @@ class ProofJob(BaseRunnableJob):
     """A job whose effects are counted."""
 
     class_job_type = ProofJobType.WORK
+    type_prefix = ""  # as in versions of jobcron before names had one
     lease_duration = timedelta(seconds=float(os.environ.get(LEASE_VARIABLE, "300")))
     retry_delay = timedelta(0)
     max_retries = 1
@@ -93,6 +99,9 @@ class ProofJob(BaseRunnableJob):
     user_error_types = (NotYours,)
 
     kind: str
+
+    if not IS_OLD:
+        is_fresh: bool = False
 
     def run(self) -> None:
         """Do what the kind says, between two lines of the journal."""
@@ -124,6 +133,16 @@ class ProofJob(BaseRunnableJob):
         for account, amount in ((first, -7), (second, 7)):
             change = update(Account).where(Account.id == account).values(balance=Account.balance + amount)
             self.session.execute(change)
+
+    def do_transfer(self) -> None:
+        """Move money by the ORM: what one transaction read, the next one writes; others move money meanwhile."""
+        numbers = (self.job.id % ACCOUNTS, (self.job.id * 3 + 1) % ACCOUNTS)
+        accounts = [self.session.get_one(Account, number) for number in sorted(numbers)]
+        balances = [account.balance for account in accounts]
+        self.checkpoint()
+        self.note("done")
+        for account, balance, amount in zip(accounts, balances, (-7, 7), strict=True):
+            account.balance = balance + amount
 
     def do_checkpoint(self) -> None:
         """Commit on the way; what was done before that is done again after a crash."""
@@ -172,10 +191,20 @@ def do_function(call: FunctionJob, kind: str) -> None:
     write_journal("end", number, token)
 
 
+if not IS_OLD:
+
+    @job
+    @job_as_parameter
+    def do_fresh_function(call: FunctionJob, kind: str) -> None:
+        """Do as the other function."""
+        do_function(call, kind)
+
+
 def make_function(session: Session, kind: str) -> int:
     """Make a job that is a function, and note it in the same transaction; return its number."""
     key = "the one function" if kind == "function_unique" else None
-    uuid = do_function.options(identity_key=key, session=session).delay(kind)
+    function = do_fresh_function if kind == "function_fresh" else do_function
+    uuid = function.options(identity_key=key, session=session).delay(kind)
     number = session.scalars(select(Job.id).where(Job.uuid == UUID(uuid))).one()
     if session.get(Made, number) is None:
         session.add(Made(job=number, kind=kind))

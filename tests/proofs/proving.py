@@ -85,6 +85,7 @@ class Proof:
             "postgresql": "now() - interval '1 hour'",
         }[self.database.dialect]
         self.query(f"UPDATE jobcron_job SET lease_expires = {past} WHERE status = 1")
+        self.query(f"UPDATE jobcron_renewal SET lease_expires = {past}")
 
     def make_due(self) -> None:
         """Let jobs that wait to be tried again wait no longer."""
@@ -100,11 +101,35 @@ class Proof:
 
     def is_drained(self) -> bool:
         """Tell whether no job waits or runs."""
-        return self.query("SELECT count(*) FROM jobcron_job WHERE status IN (0, 1)") == [(0,)]
+        return self.count_left() == 0
+
+    def count_left(self) -> int:
+        """Return how many jobs wait or run."""
+        ((count,),) = self.query("SELECT count(*) FROM jobcron_job WHERE status IN (0, 1)")
+        return int(count)
+
+    def story(self, job: int) -> str:
+        """Return all that is known of a job: its row, moves, history, effects, and lines of the journal."""
+        with self.database.begin() as connection:
+            row = connection.execute(text("SELECT * FROM jobcron_job WHERE id = :job"), {"job": job}).mappings()
+            told = [f"job {job}: {dict(one)}" for one in row]
+        for what in (
+            "id, old, new, old_token, new_token FROM audit",
+            "at, kind, lease_token, detail, actor FROM jobcron_event",
+            "token, note FROM ledger",
+        ):
+            rows = self.query(f"SELECT {what} WHERE job = :job ORDER BY id", job=job)
+            told += [f"  {what.rpartition(' ')[2]}: {' '.join(map(str, one))}" for one in rows]
+        journal = (self.state / "journal").read_text().splitlines()
+        told += [f"  journal: {line}" for line in journal if line.split()[1] == str(job)]
+        return "\n".join(told)
 
     def verdict(self, **more: Any) -> list[str]:
         """Return every violation of an invariant, in words."""
         return checker.judge(checker.gather(self.database.engine, self.state, money=self.money, **more))
+
+
+LOCK_HELD = 3
 
 
 class Runs:
@@ -148,21 +173,41 @@ class Runs:
         return self._log.read_text()
 
 
-def drain(proof: Proof, runs: Runs, **order: Any) -> None:
+def drain(proof: Proof, runs: Runs, *, at_once: bool = False, **order: Any) -> None:
     """Let runners that do not die do what is left, as cron would when leases have ended.
 
     Args:
         proof: whose jobs.
         runs: that run them.
+        at_once: instead, as cron would at the next tick, while the leases of the dead last.
         order: more of `Runs.run`'s.
     """
     for _ in range(20):
-        proof.end_leases()
+        if not at_once:
+            forget_holders(proof)
+            proof.end_leases()
         proof.make_due()
-        assert runs.run(**order)["status"] == 0, runs.log()
+        assert run_free(runs, **order) == 0, runs.log()
         if proof.is_drained():
             return
     raise AssertionError("jobs are left")
+
+
+def run_free(runs: Runs, **order: Any) -> int:
+    """Run the section as soon as its lock is free, and return the status.
+
+    A child that was starting when its parent was killed holds the lock until it notices.
+    """
+    deadline = time.monotonic() + 30
+    while (status := int(runs.run(**order)["status"])) == LOCK_HELD and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return status
+
+
+def forget_holders(proof: Proof) -> None:
+    """Let the next run be in doubt who held its lock before, so that leases decide."""
+    for path in (proof.path / "instance" / "state" / "locks").glob("*.lock"):
+        path.unlink()
 
 
 def forget_state(proof: Proof) -> None:

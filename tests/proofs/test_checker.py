@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from checker import CANCELLED, COMPLETED, FAILED, RUNNING, WAITING, Evidence, Mark, judge
+from checker import CANCELLED, COMPLETED, EXPIRED, FAILED, RUNNING, SUSPENDED, WAITING, Evidence, Mark, judge
 
 REPORT = "OOPS-P1-1-00000000"
 
@@ -20,7 +20,8 @@ def evidence(kind: str = "ledger", row: dict[str, Any] | None = None, **changed:
     """Return what one job leaves that was done in its first attempt, but for what is changed."""
     values = {
         "id": 1, "status": COMPLETED, "lease_token": 1, "attempt_count": 1, "crash_count": 0, "oops_id": None,
-        "unique_key": None, "claimed_by": "w", "log": None, "priority": 0, "date_created": 0,
+        "unique_key": None, "claimed_by": "w", "log": None, "priority": 0, "date_created": 0, "begun_token": 0,
+        "expires_at": None,
     }  # fmt: skip
     base: dict[str, Any] = {
         "jobs": {1: SimpleNamespace(**{**values, **(row or {})})},
@@ -30,6 +31,7 @@ def evidence(kind: str = "ledger", row: dict[str, Any] | None = None, **changed:
         "moves": [(1, WAITING, RUNNING, 0, 1), (1, RUNNING, COMPLETED, 1, 1)],
         "events": defaultdict(Counter),
         "interrupted": defaultdict(list),
+        "afresh": {},
         "reports": {},
         "counted": 1,
         "completed": 1,
@@ -57,6 +59,54 @@ def superseded(**changed: Any) -> Evidence:
     return evidence("unique", row, moves=moves, events={1: Counter(superseded=1)}, **values)
 
 
+def expired(expires_at: str | None = "2026-01-01", **changed: Any) -> Evidence:
+    """Return what a job leaves that nobody began before its expiry."""
+    row = {"status": EXPIRED, "lease_token": 0, "attempt_count": 0, "expires_at": expires_at}
+    values = {"ledger": [], "counted": 0, "completed": 0, "journal": [], **changed}
+    return evidence(row=row, moves=[(1, WAITING, EXPIRED, 0, 0)], **values)
+
+
+def done_at_last(*between: tuple[int, int], **changed: Any) -> Evidence:
+    """Return what a job leaves that was claimed, made these moves, and was claimed again and done."""
+    moves = [(1, WAITING, RUNNING, 0, 1), *((1, old, new, 1, 1) for old, new in between)]
+    values: dict[str, Any] = {
+        "row": {"lease_token": 2},
+        "ledger": [(1, 2, "done")],
+        "moves": [*moves, (1, WAITING, RUNNING, 1, 2), (1, RUNNING, COMPLETED, 2, 2)],
+        "journal": [Mark("begin", 1, 1, 9, 10), Mark("begin", 1, 2, 9, 20), Mark("end", 1, 2, 9, 30)],
+    }
+    return evidence(**{**values, **changed})
+
+
+def stopped_before_it_began(**changed: Any) -> Evidence:
+    """Return what a job leaves that a run had claimed, and put back when it was asked to stop."""
+    values = {"journal": [Mark("begin", 1, 2, 9, 20), Mark("end", 1, 2, 9, 30)], "interrupted": {1: [1]}}
+    return done_at_last((RUNNING, WAITING), **{**values, **changed})
+
+
+def resumed(**changed: Any) -> Evidence:
+    """Return what a job leaves that was tried, suspended while it waited, and resumed: its counts began again."""
+    moves = (RUNNING, WAITING), (WAITING, SUSPENDED), (SUSPENDED, WAITING)
+    return done_at_last(*moves, **{"afresh": {1: 1}, **changed})
+
+
+def resumed_after_deaths(**changed: Any) -> Evidence:
+    """Return what a job leaves whose process died three times; an operator resumed it after the second one."""
+    deaths = [(1, RUNNING, RUNNING, token, token + 1) for token in (1, 3, 4)]
+    back, again = [(1, RUNNING, WAITING, 2, 2)], [(1, WAITING, RUNNING, 2, 3)]
+    suspended = [(1, WAITING, SUSPENDED, 2, 2), (1, SUSPENDED, WAITING, 2, 2)]
+    moves = [(1, WAITING, RUNNING, 0, 1), deaths[0], *back, *suspended, *again, *deaths[1:]]
+    begun = [Mark("begin", 1, token, 9, 10 * token) for token in range(1, 6)]
+    values: dict[str, Any] = {
+        "row": {"lease_token": 5, "attempt_count": 3, "crash_count": 2},
+        "ledger": [(1, 5, "done")],
+        "moves": [*moves, (1, RUNNING, COMPLETED, 5, 5)],
+        "journal": [*begun, Mark("end", 1, 5, 9, 60)],
+        "afresh": {1: 2},
+    }
+    return evidence(**{**values, **changed})
+
+
 @pytest.mark.parametrize(
     "found",
     [
@@ -65,6 +115,10 @@ def superseded(**changed: Any) -> Evidence:
         failed("failing"),
         failed("user", crashes=3),  # ended by its deaths: no user's error
         superseded(),
+        expired(),
+        stopped_before_it_began(),
+        resumed(),
+        resumed_after_deaths(),
     ],
 )
 def test_nothing_is_said_of_what_is_right(found: Evidence) -> None:
@@ -84,6 +138,8 @@ def test_nothing_is_said_of_what_is_right(found: Evidence) -> None:
         (evidence(money=7993), "i2"),
         (evidence(row={"status": RUNNING}), "i3"),
         (evidence("failing"), "i3"),
+        (expired(None), "i3"),
+        (expired(journal=[Mark("begin", 1, 1, 9, 10)], interrupted={1: [1]}), "i3"),
         (evidence(journal=OVERLAPPING), "i4"),
         (evidence(journal=[Mark("begin", 1, 1, 9, 10)] * 2), "i4"),
         (failed("failing", reports={}), "i5"),
@@ -95,6 +151,9 @@ def test_nothing_is_said_of_what_is_right(found: Evidence) -> None:
         (evidence(row={"attempt_count": 2}), "i7"),
         (evidence(interrupted={1: [1]}), "i7"),
         (superseded(interrupted={1: []}), "i7"),
+        (stopped_before_it_began(row={"lease_token": 2, "attempt_count": 0}), "i7"),
+        (resumed(afresh={}), "i7"),
+        (resumed_after_deaths(afresh={}), "i12"),
         (evidence(moves=[(1, CANCELLED, RUNNING, 0, 1)]), "i8"),
         (evidence(moves=[(1, WAITING, RUNNING, 1, 1)]), "i8"),
         (evidence(moves=[(1, WAITING, RUNNING, 2, 1)]), "i8"),
@@ -105,10 +164,11 @@ def test_nothing_is_said_of_what_is_right(found: Evidence) -> None:
         (
             evidence(
                 moves=[(1, WAITING, RUNNING, 0, 1), *((1, RUNNING, RUNNING, n, n + 1) for n in (1, 2, 3))],
-                journal=[Mark("begin", 1, 4, 9, 10)],
+                journal=[Mark("begin", 1, token, 9, 10 * token) for token in (1, 2, 3, 4)],
             ),
             "i12",
         ),
+        (failed("failing", crashes=4), "i12"),
     ],
 )
 def test_each_rule_finds_what_it_is_there_for(found: Evidence, rule: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -49,7 +50,7 @@ def if_taken(work: Callable[[Actor], None]) -> Step:
 @if_taken
 def write(actor: Actor) -> None:
     """Have an effect."""
-    number, token, _ = actor.known["claim"]
+    number, token, *_ = actor.known["claim"]
     actor.connection.execute(
         text("INSERT INTO ledger (job, token, note) VALUES (:job, :token, 'done')"),
         {"job": number, "token": token},
@@ -57,8 +58,8 @@ def write(actor: Actor) -> None:
 
 
 def _parameters(actor: Actor) -> dict[str, object]:
-    number, token, _ = actor.known["claim"]
-    return {"id": number, "token": token, "progress": None}
+    number, token, *_ = actor.known["claim"]
+    return {"id": number, "token": token, "progress": None, "steps": None}
 
 
 @if_taken
@@ -103,9 +104,13 @@ class Stage:
         self.database = Database(proof.url, busy_seconds=0)
         self.watcher = self.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
-    def play(self, order: list[int], scripts: list[list[Step]]) -> None:
-        """Let actors with these scripts take turns in this order."""
+    def play(
+        self, order: list[int], scripts: list[list[Step]], known: Sequence[dict[str, Any]] | None = None
+    ) -> None:
+        """Let actors with these scripts take turns in this order; they begin with what they know."""
         actors = [Actor(self.database, steps) for steps in scripts]
+        for actor, facts in zip(actors, known or (), strict=False):
+            actor.known = facts
         try:
             play(actors, order, self.is_blocked)
         finally:
@@ -141,6 +146,43 @@ def test_in_no_order_of_two_runners_statements_a_job_is_done_twice(proof: Proof,
     if proof.database.dialect == "sqlite" and not IS_CHAOS:
         orders = random.Random(0).sample(orders, 100)  # its transactions do not overlap: few of them differ
     play_all(proof, stage, orders, [RUNNER, RUNNER])
+
+
+@if_taken
+def renew(actor: Actor) -> None:
+    """Renew the lease, as a keeper does, and remember whether it could be."""
+    parameters = {**_parameters(actor), "lease_seconds": ENDLESS}
+    actor.known.setdefault("renewed", []).append(execute(actor.connection, "renew", parameters).rowcount == 1)
+
+
+def take_over(actor: Actor) -> None:
+    """Take over a job whose lease is past."""
+    type_id = actor.connection.execute(text("SELECT id FROM jobcron_type")).scalar_one()
+    actor.known["claim"] = reclaim(actor.connection, type_id, Claimant("actor", ENDLESS))
+
+
+KEEPER: list[Step] = [renew, commit, renew, commit]
+
+TAKER: list[Step] = [take_over, commit]
+
+
+@pytest.mark.feature("LP-23")
+@pytest.mark.parametrize("is_first", [True, False], ids=["first renewal", "later renewal"])
+def test_in_no_order_of_a_renewal_and_a_takeover_both_succeed_or_neither(
+    proof: Proof, stage: Stage, is_first: bool
+) -> None:
+    for order in interleavings([len(KEEPER), len(TAKER)]):
+        (job,) = proof.make(["ledger"])
+        known: dict[str, Any] = {}
+        stage.play([0, 0], [[take(ENDLESS), commit]], [known])
+        if not is_first:
+            stage.play([0, 0], [[renew, commit]], [known])
+        known.pop("renewed", None)
+        proof.end_leases()
+        taken: dict[str, Any] = {}
+        stage.play(order, [KEEPER, TAKER], [known, taken])
+        proof.query(f"UPDATE jobcron_job SET status = 5, date_finished = date_created WHERE id = {job}")
+        assert known["renewed"] == ([False] * 2 if taken["claim"] else [True] * 2), f"order {order}"
 
 
 if IS_CHAOS:

@@ -4,90 +4,23 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
+from contextlib import closing
 
 import psycopg2
 import pytest
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from jobcron.testing.programs import server_account
+from jobcron import Database
 from jobcron.testing.server import PrivatePostgreSQL
+from pooler import POOL_SIZE, Pooler
 from proofapp import LEASE_VARIABLE
 from proving import HERE, IS_CHAOS, JOBS, Proof, Runs, drain
-
-POOL_SIZE = 2
-
-CONFIGURATION = """
-[databases]
-* = host=127.0.0.1 port={server.port} user=postgres password={server.password}
-
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = {pool_size}
-server_reset_query_always = 0
-logfile = {folder}/log
-pidfile = {folder}/pid
-"""
-
-
-class Pooler:
-    """A private pgbouncer before a server.
-
-    Args:
-        server: the server.
-
-    Raises:
-        RuntimeError: there is no pgbouncer.
-    """
-
-    def __init__(self, server: PrivatePostgreSQL) -> None:
-        program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
-        if program is None:
-            raise RuntimeError("pgbouncer is missing: on Debian and Ubuntu apt-get install pgbouncer")
-        self.folder = Path(tempfile.mkdtemp(prefix="jobcron-pool-", dir="/tmp"))
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
-        path = self.folder / "pgbouncer.ini"
-        values = {"server": server, "port": self.port, "pool_size": POOL_SIZE, "folder": self.folder}
-        path.write_text(CONFIGURATION.format(**values))
-        account = server_account()
-        for owned in (self.folder, path):
-            if account:
-                os.chown(owned, account["user"], account["group"])
-        path.chmod(0o600)
-        self._process = subprocess.Popen([program, "-q", str(path)], **account)
-
-    def url(self, database: str) -> str:
-        """Return the URL of a database, through the pooler."""
-        return f"postgresql+psycopg2://postgres@127.0.0.1:{self.port}/{database}"
-
-    def wait(self, database: str) -> None:
-        """Wait until it answers."""
-        for _ in range(100):
-            with suppress(psycopg2.OperationalError):
-                psycopg2.connect(host="127.0.0.1", port=self.port, user="postgres", dbname=database).close()
-                return
-            time.sleep(0.05)
-        raise RuntimeError(f"pgbouncer does not answer:\n{(self.folder / 'log').read_text()}")
-
-    def close(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.wait()
-        shutil.rmtree(self.folder)
 
 
 @pytest.fixture
@@ -120,6 +53,7 @@ def test_deaths_behind_a_pooler_lose_nothing_and_double_nothing(proof: Proof, po
         proof.make(JOBS)
         run = runs.run(url=pooled, count=True)
         assert run["status"] == 0, runs.log()
+        drain(proof, runs, url=pooled)  # what is to be retried
         assert proof.verdict(is_calm=True) == []
         seed = random.randrange(1 << 32)
         print(f"seed {seed}")
@@ -135,7 +69,7 @@ def test_deaths_behind_a_pooler_lose_nothing_and_double_nothing(proof: Proof, po
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_more_clients_than_connections_do_all_jobs_once(proof: Proof, pooled: str) -> None:
     stop, log = proof.path / "stop", (proof.path / "workers.log").open("a")
-    kinds = ("ledger", "bank", "checkpoint", "failing", "user", "retried", "slow", "unique")
+    kinds = ("ledger", "bank", "transfer", "checkpoint", "failing", "user", "retried", "slow", "unique")
     workers = []
     for number in range(POOL_SIZE + 1):
         places = [str(proof.instance(f"host-{number}", pooled)), str(stop), str(proof.path / "resources")]
@@ -152,6 +86,37 @@ def test_more_clients_than_connections_do_all_jobs_once(proof: Proof, pooled: st
     assert [worker.wait(60) for worker in workers] == [0] * len(workers), (proof.path / "workers.log").read_text()
     log.close()
     assert proof.verdict() == [], (proof.path / "workers.log").read_text()
+
+
+@pytest.mark.feature("LP-23")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_no_client_of_a_pooler_gets_what_a_job_set_and_all_keep_what_they_prepared(
+    proof: Proof, pooled: str, server: PrivatePostgreSQL
+) -> None:
+    asked = (
+        "SELECT pg_backend_pid(), current_setting('search_path'), current_setting('TimeZone'), current_user::text,"
+        " to_regclass('pg_temp.kept')::text, (SELECT count(*) FROM pg_prepared_statements)"
+    )
+    with closing(Database(pooled)) as jobs, closing(psycopg2.connect(pooled.replace("+psycopg2", ""))) as client:
+        client.autocommit = True
+        with client.cursor() as cursor:
+            cursor.execute("PREPARE of_the_pooler AS SELECT 1")
+            cursor.execute(asked)
+            before = cursor.fetchone()
+            with jobs.session() as session:
+                session.execute(text("SET search_path = elsewhere; SET TIME ZONE 'Asia/Tokyo'"))
+                session.execute(text("CREATE TEMP TABLE kept (id int); SET ROLE pg_monitor"))
+                jobs.leave(session)
+                assert session.scalar(text("SELECT pg_backend_pid()")) == (before or [0])[0]
+                session.commit()
+            jobs.job_ended()
+            cursor.execute(asked)
+            assert cursor.fetchone() == before
+            assert before is not None
+            assert before[-1] == 1
+            with jobs.begin() as connection:
+                named = connection.exec_driver_sql("SELECT current_setting('application_name')").scalar()
+    assert named == "jobcron"
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -37,8 +37,8 @@ def each_task_once(evidence: Evidence) -> Iterator[str]:
         fails = evidence.kinds[job] == "failing"
         expected = FAILS if fails else WORKS
         # The row is read as SQL has it: on SQLite its data is text.
-        data = row.json_data if isinstance(row.json_data, dict) else json.loads(row.json_data)
-        found = (row.status, notes[job], data["step"], data["workspace"].get("done"))
+        data = row.steps if isinstance(row.steps, dict) else json.loads(row.steps)
+        found = (row.status, notes[job], len(data["done"]), data["workspace"].get("done"))
         if found != (FAILED if fails else COMPLETED, expected, len(expected), len(expected)):
             yield f"job {job} ({evidence.kinds[job]}): {found}: {row.log}"
         if data["workspace"].get("cleaned", False) is not fails:

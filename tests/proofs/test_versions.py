@@ -1,4 +1,7 @@
-"""Two versions of the code on one database: the commit before this one, installed by pip, beside this one."""
+"""Two versions of the code on one database, and two releases of an application.
+
+The versions are the commit before this one, installed by pip, and this one.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from paths import ROOT
-from proofapp import LEASE_VARIABLE
+from proofapp import LEASE_VARIABLE, RELEASE_VARIABLE
 from proving import HERE, IS_CHAOS, Proof
 
 JOBS = 20_000 if IS_CHAOS else 300
@@ -57,6 +60,9 @@ def test_two_versions_of_the_code_share_one_queue(proof: Proof, old_code: Path) 
     where = [sys.executable, "-c", "import jobcron; print(jobcron.__file__)"]
     seen = subprocess.run(where, env=environment(old_code), capture_output=True, text=True, check=True).stdout
     assert seen.startswith(str(old_code)), "the old code is not what runs"
+    if not serves(proof, old_code):
+        assert "update this code" in refusal(proof, old_code)
+        return
     stop, log = proof.path / "stop", (proof.path / "workers.log").open("a")
     workers = []
     for name, code in (("old", old_code), ("new", None)):
@@ -88,6 +94,56 @@ def test_two_versions_of_the_code_share_one_queue(proof: Proof, old_code: Path) 
     assert len(claimants(proof)) == 2, "expected both to have worked"
 
 
+@pytest.mark.feature("LP-01", "LP-23")
+@pytest.mark.timeout(20_000 if IS_CHAOS else 300)
+def test_two_releases_of_an_application_share_one_queue(proof: Proof) -> None:
+    stop, log = proof.path / "stop", (proof.path / "workers.log").open("a")
+    workers = []
+    for name in ("old", "new"):
+        command = [str(HERE / "worker.py"), str(proof.instance(name)), str(stop), str(proof.path / "r")]
+        released = {**environment(None), RELEASE_VARIABLE: name}
+        workers.append(subprocess.Popen([sys.executable, *command], env=released, stderr=log))
+    fresh = []
+    for _ in range(JOBS // 30):
+        proof.make(["ledger", "bank", "checkpoint", "function", "unique", "failing"])
+        fresh += [*proof.make(["ledger", "checkpoint"], is_fresh=True), *proof.make(["function_fresh"])]
+    deadline = time.monotonic() + (3600 if IS_CHAOS else 90)
+    while time.monotonic() < deadline and not (proof.is_drained() and len(claimants(proof)) == 2):
+        proof.hurry()
+        if proof.is_drained():
+            proof.make(["ledger"] * 50)  # one of them was quicker than the other
+        time.sleep(0.2)
+    stop.touch()
+    assert [worker.wait(60) for worker in workers] == [0, 0], (proof.path / "workers.log").read_text()
+    log.close()
+    assert proof.verdict() == [], (proof.path / "workers.log").read_text()
+    rows = proof.query("SELECT id, claimed_by FROM jobcron_job WHERE status = 2")
+    by_old = {number for number, who in rows if who.partition("/")[0].endswith(f":{workers[0].pid}")}
+    assert by_old, "expected both to have worked"
+    assert by_old.isdisjoint(fresh), "the old release ran what it lacks the code for"
+    found = proof.query("SELECT count(*) FROM jobcron_event WHERE kind = 'waits for code'")
+    assert found > [(0,)], "the old release never met a job of the new one"
+
+
 def claimants(proof: Proof) -> set[str]:
-    """Return who has completed jobs."""
-    return {who for (who,) in proof.query("SELECT DISTINCT claimed_by FROM jobcron_job WHERE status = 2")}
+    """Return the processes that have completed jobs, each of which may have made several runs."""
+    found = proof.query("SELECT DISTINCT claimed_by FROM jobcron_job WHERE status = 2")
+    return {who.partition("/")[0] for (who,) in found}
+
+
+def serves(proof: Proof, code: Path) -> bool:
+    """Tell whether these tables are for the old code, too."""
+    ask = [sys.executable, "-c", "from jobcron.database.version import REVISION; print(REVISION)"]
+    old = subprocess.run(ask, env=environment(code), capture_output=True, text=True, check=True).stdout.strip()
+    ((version, oldest),) = proof.query("SELECT version_num, oldest_code FROM jobcron_schema_version")
+    return bool(old == version or oldest <= old)
+
+
+def refusal(proof: Proof, code: Path) -> str:
+    """Let the old code run the section, which it must refuse, while it may create jobs; return what it says."""
+    subprocess.run([sys.executable, "-c", MAKE, proof.url, "1"], env=environment(code), check=True)
+    run = [sys.executable, "-m", "jobcron.commands", "--config", str(proof.path / "instance"), "run", "work"]
+    refused = subprocess.run(run, env=environment(code), capture_output=True, text=True, check=False)
+    assert refused.returncode == 1, refused.stderr
+    assert not claimants(proof)
+    return refused.stderr

@@ -1,6 +1,6 @@
 """A worker of the storm: runs the sections in turn, again and again, as cron would, until a file ends it.
 
-    worker.py INSTANCE STOP-FILE RESOURCES-FILE
+    worker.py INSTANCE STOP-FILE RESOURCES-FILE [SECTION …]
 
 It notes its descriptors, memory and threads now and then, for invariant I11.
 """
@@ -20,12 +20,13 @@ PAUSE_SECONDS = 0.05
 SECTIONS = ("work", "functions", "work", "steps")
 
 
-def main(instance: str, stop: str, resources: str) -> None:
+def main(instance: str, stop: str, resources: str, *sections: str) -> None:
     """Run until the stop file is there; whatever a run leaves with, cron would start the next one."""
     os.environ["JOBCRON_CONFIG"] = instance
+    sections = sections or SECTIONS
     rounds = 0
     while not Path(stop).exists():
-        sys.argv = ["jobcron run", SECTIONS[rounds % len(SECTIONS)], "-q"]
+        sys.argv = ["jobcron run", sections[rounds % len(sections)], "-q"]
         script = JobCronScript(commandline_config=True)
         try:
             script.lock_and_run()

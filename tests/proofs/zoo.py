@@ -24,6 +24,8 @@ CUTS = "tests/proofs/test_cuts.py"
 STORM = "tests/proofs/test_storm.py"
 ORDERS = "tests/proofs/test_interleavings.py"
 MODEL = "tests/proofs/test_model.py"
+ACQUIRE = "tests/proofs/test_acquire.py"
+RELEASE = "tests/jobs/graphs/test_release.py"
 
 
 class Bug(NamedTuple):
@@ -58,6 +60,23 @@ BUGS = (
         ("tests/runner/test_fence.py", "moved_by_hand"),
     ),
     Bug(
+        "what code lacks is passed over", "runner/_executor.py",
+        "            attempt.job.check_code()\n", "",
+        ("tests/runner/test_releases.py", "waits_for_code_that_has_it"),
+    ),
+    Bug(
+        "the tick believes old code", "scripts/code_stamp.py",
+        "        is_same = all(_times_of(file) == times for file, times in stamp.files.items())\n",
+        "        is_same = True\n",
+        ("tests/scripts/test_code_stamp.py", "renamed_type"),
+    ),
+    Bug(
+        "two applications share a type", "jobs/_job_class.py",
+        '    return f"{prefix}." if prefix and prefix != "jobcron" else ""\n',
+        '    return ""\n',
+        ("tests/jobs/test_known_types.py", "renamed_whose_name or name_of_its_package"),
+    ),
+    Bug(
         "claims do not lock", "database/sql/claim.postgresql.sql",
         "        FOR NO KEY UPDATE SKIP LOCKED\n", "",
         ("tests/queue/test_claim.py", "four_runners"),
@@ -70,21 +89,22 @@ BUGS = (
     ),
     Bug(
         "due times by the client's clock", "database/sql/__init__.py",
-        'return text.replace("@now", POSTGRESQL_NOW if dialect == "postgresql" else SQLITE_NOW).strip()',
+        'return text.replace("@now", POSTGRESQL_NOW if dialect == "postgresql" else SQLITE_NOW)',
         'import time; now = f"to_timestamp({time.time()})" if dialect == "postgresql" else SQLITE_NOW; '
-        'return text.replace("@now", now).strip()',
+        'return text.replace("@now", now)',
         ("tests/database/test_clock.py", "wrong_clock"),
     ),
     Bug(
         "two commits", "runner/_completion.py",
-        '        completed = execute(session.connection(), "complete", attempt.parameters)\n',
+        '        is_deleted = not _written(session.connection(), attempt)\n',
         '        session.commit()\n'
-        '        completed = execute(session.connection(), "complete", attempt.parameters)\n',
+        '        is_deleted = not _written(session.connection(), attempt)\n',
         (DEATHS, "any_line"), 400,
     ),
     Bug(
         "status before the work", "runner/_executor.py",
         "            self._run(attempt)\n"
+        "            self._surroundings.put_back(attempt.name)\n"
         "            return self._failure.ended(complete(self._database, attempt))\n",
         "            from jobcron.database.statements import execute\n"
         "            with self._database.begin() as early:\n"
@@ -96,30 +116,30 @@ BUGS = (
         (DEATHS, "any_line"), 400,
     ),
     Bug(
-        "lock file removed", "scripts/_lock.py",
+        "lock file removed", "scripts/locks/lock.py",
         "        if descriptor is not None:\n            os.close(descriptor)\n",
         "        if descriptor is not None:\n            os.unlink(self.path)\n            os.close(descriptor)\n",
-        ("tests/scripts/test_lock.py", "its_file_stays or left_behind or taken_again or letting_go_twice"),
+        ("tests/scripts/locks/test_lock.py", "its_file_stays or left_behind or taken_again or letting_go_twice"),
     ),
     Bug(
-        "lock not checked after locking", "scripts/_lock.py",
+        "lock not checked after locking", "scripts/locks/lock.py",
         "            if self._is_the_file(descriptor):\n", "            if True:\n",
-        ("tests/scripts/test_lock.py", "removed"),
+        ("tests/scripts/locks/test_lock.py", "removed"),
     ),
     Bug(
-        "lock shared with a child", "scripts/_lock.py",
-        "        os.register_at_fork(after_in_child=self.release)\n", "",
-        ("tests/scripts/test_lock.py", "child_that_outlives"),
+        "lock shared with a child", "scripts/locks/lock.py",
+        "os.register_at_fork(after_in_child=_close_in_fork)", "",
+        ("tests/scripts/locks/test_lock.py", "child_that_outlives"),
     ),
     Bug(
-        "a lock that cannot be signed is none", "scripts/_lock.py",
-        "        with suppress(OSError):  # a full disk", "        if True:  # a full disk",
+        "a lock that cannot be signed is none", "scripts/locks/lock.py",
+        "        with suppress(OSError):  # a full disk: the lock", "        if True:  # a full disk: the lock",
         ("tests/proofs/test_faults.py", "file_that_fails"),
     ),
     Bug(
-        "lock through a link", "scripts/_lock.py",
+        "lock through a link", "scripts/locks/lock.py",
         "os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC", "os.O_RDWR | os.O_CREAT | os.O_CLOEXEC",
-        ("tests/scripts/test_lock.py", "symbolic_link"),
+        ("tests/scripts/locks/test_lock.py", "symbolic_link"),
     ),
     Bug(
         "reported twice", "runner/failure.py",
@@ -152,24 +172,49 @@ BUGS = (
         (DEATHS, "any_line"), 1,
     ),
     Bug(
-        "live jobs are taken over", "database/sql/reclaim.postgresql.sql",
-        "AND lease_expires <= @now", "AND lease_expires <= @now + interval '1 hour'",
+        "live jobs are taken over", "database/sql/__init__.py",
+        'IS_DEAD = """(job.lease_expires <= @now', 'IS_DEAD = """(job.lease_expires IS NOT NULL',
         ("tests/runner/test_death.py", "runs_again_when_its_lease_has_ended"),
     ),
     Bug(
-        "taken over under the old token", "database/sql/reclaim.postgresql.sql",
+        "a renewal in between is overlooked", "database/sql/seize.postgresql.sql",
+        "WHERE renewal.lease_token < excluded.lease_token - 1 OR renewal.lease_expires <= @now OR :is_gone = 1",
+        "",
+        (ORDERS, "renewal_and_a_takeover and postgresql"),
+    ),
+    Bug(
+        "a takeover in between is overlooked", "database/sql/renew.sql",
+        "WHERE renewal.lease_token <= excluded.lease_token", "",
+        (ORDERS, "renewal_and_a_takeover and postgresql"),
+    ),
+    Bug(
+        "renewals on the job's own row", "database/sql/renew.sql",
+        "INSERT INTO jobcron_renewal AS renewal (job, lease_token, lease_expires, progress)",
+        "UPDATE jobcron_job SET lease_expires = @after(:lease_seconds), progress = coalesce(:progress, progress) "
+        "WHERE id = :id AND lease_token = :token AND status = 1; --",
+        ("tests/runner/test_lease_renewal.py", "isolation_of_its_transaction"),
+    ),
+    Bug(
+        "taken over under the old token", "database/sql/take_over.sql",
         "lease_token = lease_token + 1", "lease_token = lease_token",
         (ORDERS, "two_runners"),
     ),
     Bug(
-        "never taken over", "database/sql/reclaim.sqlite.sql",
-        "WHERE status = 1 AND type = :type AND lease_expires <= @now", "WHERE 0 AND :type = 0",
+        "never taken over", "database/sql/dead.sql",
+        "WHERE status = 1 AND type = :type AND :section NOT IN", "WHERE 0 AND :type = 0 AND :section NOT IN",
         (DEATHS, "any_line"), 60,
     ),
     Bug(
-        "deaths are not counted", "database/sql/reclaim.sqlite.sql",
-        "crash_count = crash_count + 1", "crash_count = crash_count",
+        "deaths are not counted", "database/sql/take_over.sql",
+        "crash_count = CASE WHEN crash_count < 2147483647 THEN crash_count + :begun ELSE 2147483647 END",
+        "crash_count = crash_count",
         ("tests/runner/test_crash_limit.py", "fails_at_the_third_death"),
+    ),
+    Bug(
+        "claimed counts as begun", "queue/claim.py",
+        "_put_back(connection, Claim(row.id, row.lease_token)) for row in rows if not row.is_head",
+        "_put_back(connection, Claim(row.id, row.lease_token)) for row in rows if not row",
+        ("tests/runner/test_death.py", "harms_none_of_its_neighbours"),
     ),
     Bug(
         "poison takes its neighbours along", "database/sql/claim.sqlite.sql",
@@ -182,6 +227,16 @@ BUGS = (
         "            if type(cause).__name__ == 'NotYet':\n                attempt.session.commit()\n"
         "            self._undo(attempt, raised, cause)\n",
         (DEATHS, "any_line"), 1,
+    ),
+    Bug(
+        "a job's log stays", "runner/surroundings/boundary.py",
+        "            self._log.put_back()\n", "            pass\n",
+        ("tests/runner/surroundings/test_boundary.py", "failure_is_told and sqlite"),
+    ),
+    Bug(
+        "the keeper is a greenlet", "runner/surroundings/real.py",
+        "        _start(self._run, ())", "        __import__('_thread').start_new_thread(self._run, ())",
+        ("tests/runner/surroundings/test_greenlets.py", "computes_longer and gevent and sqlite"),
     ),
     Bug(
         "commits pass no fence", "runner/_fence.py",
@@ -206,7 +261,7 @@ BUGS = (
     ),
     Bug(
         "limits wait for the database", "runner/_keeper.py",
-        "            self._turn.set()\n\n", "            self._look_after(attempt, time.monotonic())\n\n",
+        "            self._turn.ring()\n\n", "            self._look_after(attempt, time.monotonic())\n\n",
         ("tests/runner/test_time_limit.py", "does_not_wait_for_a_keeper"),
     ),
     Bug(
@@ -220,18 +275,75 @@ BUGS = (
         ("tests/database/test_trouble.py", "always_loses_its_connection"),
     ),
     Bug(
+        "acquire finds without a lock", "jobs/_creating/acquire.py",
+        '    number = session.scalar(\n'
+        '        update(Job)\n'
+        '        .where(Job.id == first.with_only_columns(Job.id).scalar_subquery(), *will_run)\n'
+        '        .values(unique_key=Job.unique_key)  # changes nothing, and locks the row\n'
+        '        .returning(Job.id),\n'
+        '        execution_options={"synchronize_session": False},\n'
+        '    )\n',
+        "    number = session.scalar(first.with_only_columns(Job.id))\n",
+        ("tests/jobs/test_acquire.py", "does_not_start_before_its_caller"),
+    ),
+    Bug(
         "acquire returns what has started", "jobs/status.py",
         "NOT_STARTED = (WAITING, SUSPENDED, BLOCKED)", "NOT_STARTED = (WAITING, RUNNING, SUSPENDED, BLOCKED)",
         ("tests/jobs/test_source.py", "once_the_old_one_has_started"),
     ),
     Bug(
         "a retry fights its twin", "queue/finish.py",
-        "        twin = twin_of(connection, claim.id)\n", "        twin = None\n",
+        "        twin, is_key_held = twins_of(connection, claim, outcome.delay)\n",
+        "        twin, is_key_held = None, True\n",
         ("tests/queue/test_finish.py", "superseded"),
     ),
     Bug(
+        "two last ends do not see each other", "database/schema/versions/0013_graphs.py",
+        "            PERFORM 1 FROM jobcron_job WHERE id = waiting AND status = 7 FOR NO KEY UPDATE;\n"
+        "            IF FOUND AND NOT EXISTS",
+        "            IF NOT EXISTS",
+        (RELEASE, "end_at_once"),
+    ),
+    Bug(
+        "a failure releases what asks for success", "database/schema/versions/0013_graphs.py",
+        'MET = "(NEW.status = 2 OR any_end AND NEW.status IN (3, 5, 6))"',
+        'MET = "(NEW.status = 2 OR NEW.status IN (3, 5, 6))"',
+        (RELEASE, "whoever_ends"),
+    ),
+    Bug(
+        "a job that runs again is not waited for", "database/schema/versions/0013_graphs.py",
+        "(NEW.status IN (2, 3, 5, 6) OR OLD.status IN (2, 3, 5, 6))", "NEW.status IN (2, 3, 5, 6)",
+        (RELEASE, "waited_for_again"),
+    ),
+    Bug(
+        "a superseded job keeps what waits for it", "queue/finish.py",
+        "            hand_on_successors(connection, claim, twin)\n", "",
+        (RELEASE, "supersedes"),
+    ),
+    Bug(
+        "a graph is retried in any order", "jobs/moves/bulk_moves.py",
+        "        forget_marks(connection, job_ids)\n", "",
+        ("tests/jobs/moves/test_edges.py", "whole_graph or completed_runs_again"),
+    ),
+    Bug(
+        "a needed job is pruned", "scripts/_pruning/pruner.py",
+        ", ~is_waited_for())", ")",
+        ("tests/scripts/test_prune.py", "as_predecessor"),
+    ),
+    Bug(
+        "the sweep releases too much", "jobs/graphs/sweeping.py",
+        "predecessor._status == COMPLETED, EdgeRow.any_end & ", "predecessor._status == COMPLETED, ",
+        ("tests/jobs/graphs/test_sweeping.py", "after_the_end"),
+    ),
+    Bug(
+        "a start is pushed back for ever", "jobs/_creating/acquire.py",
+        "            start = min(start, ", "            start = max(start, ",
+        ("tests/jobs/test_acquire.py", "pushes_the_start"),
+    ),
+    Bug(
         "no renewal", "runner/attempt.py",
-        "            if _renew(connection, attempt):\n", "            if True:\n",
+        '            is_ours = execute(connection, "renew", parameters).rowcount == 1\n',
+        "            is_ours = True\n",
         ("tests/runner/test_lease_renewal.py", "longer_than_its_lease_is_not_taken"),
     ),
     Bug(
@@ -240,8 +352,14 @@ BUGS = (
         ("tests/runner/test_fence.py", "no_other_end or interruption_is_not"),
     ),
     Bug(
+        "a job that is stopped is over", "queue/outcome.py",
+        'attempt, which does not count."""\n\n    status = JobStatus.WAITING\n',
+        'attempt, which does not count."""\n\n    status = JobStatus.CANCELLED\n',
+        (ACQUIRE, "committed_change and sqlite"),
+    ),
+    Bug(
         "a commit without an answer has failed", "runner/_completion.py",
-        "    if row is not None and row == (JobStatus.COMPLETED, claim.token):", "    if row is None:",
+        "    if row is not None and row == (attempt.end_status, claim.token):", "    if row is None:",
         (CUTS, "any_commit and after"),
     ),
     Bug(
@@ -258,8 +376,8 @@ BUGS = (
         ("tests/reports/test_publishers.py", "symbolic_link"),
     ),
     Bug(
-        "due times are ignored", "database/sql/claim.sqlite.sql",
-        "      AND job.scheduled_start <= @now\n", "",
+        "due times are ignored", "database/sql/__init__.py",
+        '"{row}.scheduled_start <= @now"', '"{row}.id > 0"',
         ("tests/queue/test_retry_backoff.py", "waits_for_its_delay"),
     ),
     Bug(
@@ -282,19 +400,34 @@ BUGS = (
         ("tests/runner/test_keeper.py", "given_back_and_another"),
     ),
     Bug(
+        "a job's settings are left", "database/connecting/boundary.py",
+        "        self.passed += 1\n", "        pass\n",
+        ("tests/database/connecting/test_boundary.py", "nothing_of_a_session"),
+    ),
+    Bug(
+        "the end of a job under its role", "runner/_completion.py",
+        "        database.leave(session)\n", "",
+        ("tests/runner/test_left_on_connection.py", "no_job_works"),
+    ),
+    Bug(
+        "connections are taken as they are", "database/connecting/engine.py",
+        "    _check_before_use(engine, _postgresql.is_alive)\n", "",
+        ("tests/database/connecting/test_engine.py", "replaced"),
+    ),
+    Bug(
         "no transaction after a failed BEGIN", "database/transactions.py",
         "    engine.dialect.do_begin = _begin  # type: ignore[method-assign, assignment]\n",
         '    event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))\n',
         (ORDERS, "two_runners and sqlite"),
     ),
     Bug(
-        "a requeue keeps its attempts", "jobs/hand_moves.py",
-        "            attempt_count=0,\n            crash_count=0,\n", "            crash_count=0,\n",
+        "a requeue keeps its attempts", "jobs/status.py",
+        '        "attempt_count": 0,\n        "crash_count": 0,\n', '        "crash_count": 0,\n',
         (MODEL, "oracle"),
     ),
     Bug(
-        "expiry is ignored", "database/sql/claim.sqlite.sql",
-        "      AND (job.expires_at IS NULL OR job.expires_at > @now)\n", "",
+        "expiry is ignored", "database/sql/__init__.py",
+        '"({row}.expires_at IS NULL OR {row}.expires_at > @now OR {row}.begun_token > 0)"', '"{row}.id > 0"',
         (MODEL, "oracle and sqlite"),
     ),
     Bug(
@@ -334,12 +467,58 @@ BUGS = (
     Bug(
         "a change of others is overwritten", "database/_freshness.py",
         "            _compare(session, state, {key: known[key][1] for key in keys})\n", "            pass\n",
-        ("tests/database/test_freshness.py", "before_the_job_writes"),
+        ("tests/proofs/test_second_session.py", "computed_before_the_transaction"),
+    ),
+    Bug(
+        "a file that nobody reads", "database/connecting/sqlite_file.py",
+        "        if found != self._known:\n", "        if False:\n",
+        ("tests/database/connecting/test_sqlite_file.py", "another_one and over"),
+    ),
+    Bug(
+        "damage is overlooked", "runner/job_runner.py",
+        "        if is_unusable(error):\n", "        if False:\n",
+        ("tests/database/connecting/test_sqlite_file.py", "meets_damage"),
+    ),
+    Bug(
+        "tokens are given out twice", "jobs/moves/restored.py",
+        "Job.lease_token + TOKEN_LEAP", "Job.lease_token",
+        ("tests/jobs/moves/test_restored.py", "given_out_twice"),
     ),
     Bug(
         "a session outlives its job", "runner/_context.py",
         "            session.give_up()\n", "            session.close()\n",
         ("tests/database/test_freshness.py", "leaves_behind"),
+    ),
+    Bug(
+        "a nested change is dropped", "jobs/arguments/document.py",
+        "            flag_modified(row, name)", "            pass",
+        ("tests/jobs/arguments/test_document.py", "by_a_job"),
+    ),
+    Bug(
+        "a workspace stays behind", "steps/_workspace.py",
+        "            self.keep(self._progress())", "            pass",
+        ("tests/steps/test_progress.py", "on_the_way"),
+    ),
+    Bug(
+        "a request writes over a run", "steps/_workspace.py",
+        "Job.lease_token == self._token, Job._status != JobStatus.RUNNING", "Job.lease_token >= 0",
+        ("tests/steps/test_progress.py", "saved_by_others"),
+    ),
+    Bug(
+        "a task is known by its place", "steps/_progress.py",
+        "            if done[name]:", "            if place < len(self.done):",
+        ("tests/steps/test_progress.py", "wherever_it_is_moved"),
+    ),
+    Bug(
+        "what a notification writes is undone", "runner/failure.py",
+        "        raise lost(attempt.claim)\n    session.commit()",
+        "        raise lost(attempt.claim)\n    session.rollback()",
+        ("tests/runner/test_notification.py", "is_committed"),
+    ),
+    Bug(
+        "a mail that is refused is forgotten", "reports/mail.py",
+        "        kept.append(Unsent(message.as_bytes(), error))", "        pass",
+        ("tests/runner/test_notification.py", "waits_in_the_history"),
     ),
 )  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 import fooapp
@@ -56,7 +58,14 @@ WRITE = ("write", "effect")
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("retry_delay", 60), ("retry_delay", float("nan")), ("user_error_types", fooapp.UserError)]
+    ("name", "value"),
+    [
+        ("retry_delay", 60),
+        ("retry_delay", Decimal(60)),
+        ("retry_delay_limit", 60),
+        ("time_limit", 60.0),
+        ("user_error_types", fooapp.UserError),
+    ],
 )
 def test_a_class_may_give_seconds_and_a_single_type(
     instance: Instance, monkeypatch: pytest.MonkeyPatch, name: str, value: object
@@ -68,7 +77,18 @@ def test_a_class_may_give_seconds_and_a_single_type(
     assert instance.events(retried)[0] == "retry"
 
 
-@pytest.mark.parametrize(("name", "value"), [("retry_error_types", 7), ("retry_delay", "soon")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("retry_error_types", 7),
+        ("retry_delay", "soon"),
+        ("retry_delay", float("nan")),
+        ("retry_delay", -1),
+        ("retry_delay_limit", float("inf")),
+        ("retry_backoff", None),
+        ("retry_jitter", float("nan")),
+    ],
+)
 def test_a_class_that_makes_no_sense_fails_its_jobs_and_no_run(
     instance: Instance, monkeypatch: pytest.MonkeyPatch, name: str, value: object
 ) -> None:
@@ -78,6 +98,7 @@ def test_a_class_that_makes_no_sense_fails_its_jobs_and_no_run(
     assert instance.row(job).status is JobStatus.FAILED
     assert instance.row(neighbour).status is JobStatus.COMPLETED
     assert len(instance.oopses()) == 1
+    assert name in str(instance.row(job).log)
 
 
 def test_deadlocks_are_counted_apart_from_stops_and_only_in_a_row(

@@ -26,7 +26,7 @@ def test_a_retry_that_meets_a_job_with_its_key_is_superseded_by_it(instance: Ins
         gate.reached()
         with instance.session() as session:
             # A running job may have read the old state: this makes a new one.
-            twin = ActJob.acquire(session.merge(foo), metadata={"do": [WRITE]}, session=session).job.id
+            twin = ActJob.acquire(session.merge(foo), metadata=metadata, max_retries=5, session=session).job.id
         assert twin != job
         gate.open()
         log = run.end()
@@ -36,8 +36,8 @@ def test_a_retry_that_meets_a_job_with_its_key_is_superseded_by_it(instance: Ins
     history = instance.query("SELECT kind, detail FROM jobcron_event WHERE job = :job", job=job)
     assert history == [("superseded", f"superseded by {twin}")]
     assert f"superseded by {twin}" in log
-    assert instance.row(twin).status is JobStatus.COMPLETED
-    assert instance.ledger() == [(twin, 1, "effect")]
+    assert instance.events(twin) == ["retry"]  # it did the same work, and nobody could do it for it
+    assert instance.row(twin).status is JobStatus.WAITING
     assert instance.oopses() == []
 
 
@@ -51,7 +51,7 @@ def test_the_history_of_a_superseded_job_says_that_it_was_interrupted(instance: 
     with started(instance, "act") as run:
         gate.reached()
         with instance.session() as session:
-            twin = ActJob.acquire(session.merge(foo), metadata={"do": [WRITE]}, session=session).job.id
+            twin = ActJob.acquire(session.merge(foo), metadata={"do": actions}, session=session).job.id
         run.signal(signal.SIGTERM)
         asked.reached()  # else it may see only one
         run.signal(signal.SIGTERM)
@@ -64,3 +64,69 @@ def test_the_history_of_a_superseded_job_says_that_it_was_interrupted(instance: 
     history = instance.query("SELECT kind, detail FROM jobcron_event WHERE job = :job", job=job)
     assert history == [("superseded", f"interrupted, superseded by {twin}")]
     assert instance.row(twin).status is JobStatus.WAITING
+
+
+@pytest.mark.feature("LP-19", "LP-20")
+def test_an_error_that_the_database_cannot_hold_is_stored_with_escapes(narrow: Instance) -> None:
+    failed, mistaken = (narrow.act(("raise", f"hard to store{who}")) for who in ("", " for users"))
+    after = narrow.act(WRITE)
+    log = narrow.run("act")
+    assert [row.status.name for row in narrow.rows()] == ["FAILED", "FAILED", "COMPLETED"]
+    assert len(narrow.oopses()) == 1
+    assert "refused" not in log  # it was stored at the first try
+    for job in (failed, mistaken):
+        ((detail, attempt),) = narrow.query(
+            "SELECT detail, attempt_count FROM jobcron_event JOIN jobcron_job AS j ON job = j.id WHERE job = :job",
+            job=job,
+        )
+        assert detail.endswith(("ärger: 10 \\u20ac, \\x00, \\ud800", "\\xe4rger: 10 \\u20ac, \\x00, \\ud800"))
+        assert attempt == 1
+    assert "10 \\u20ac" in str(narrow.row(failed).log)
+    assert narrow.ledger() == [(after, 1, "effect")]
+
+
+def test_the_encoding_of_the_database_counts_where_the_connection_has_another(
+    narrow: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "UTF8")
+    job = narrow.act(("raise", "hard to store"))
+    narrow.run("act")
+    assert narrow.row(job).status is JobStatus.FAILED
+    assert "rger: 10 " in str(narrow.row(job).log)
+
+
+REFUSALS = {
+    "a log that is not in ASCII": ("jobcron_job", "log", "octet_length({}) = length({})", "GLOB '*[^ -~\n\t]*'"),
+    "any log": ("jobcron_job", "log", "{} IS NULL", "IS NOT NULL"),
+    "any event": ("jobcron_event", "kind", "{} IS NULL", "IS NOT NULL"),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSALS)
+def test_an_outcome_that_the_database_refuses_is_written_with_less(instance: Instance, refused: str) -> None:
+    table, column, check, pattern = REFUSALS[refused]
+    if instance.database.dialect == "postgresql":
+        instance.query(f"ALTER TABLE {table} ADD CHECK ({check.format(column, column)})")
+    else:
+        for verb in ("INSERT", "UPDATE"):
+            instance.query(
+                f"CREATE TRIGGER refuse_{verb} BEFORE {verb} ON {table} WHEN new.{column} {pattern} "
+                "BEGIN SELECT RAISE(ABORT, 'refused by a trigger'); END"
+            )
+    failed, after = instance.act(("raise", "hard to store")), instance.act(WRITE)
+    log = instance.run("act")
+    assert [row.status.name for row in instance.rows()] == ["FAILED", "COMPLETED"]
+    assert log.count("WARNING The database refused the text of how ActJob (ID 1) ended") >= 1
+    assert instance.events(failed) == ([] if refused == "any event" else ["failed"])
+    assert len(instance.oopses()) == 1
+    assert f"Job resulted in OOPS: {instance.oopses()[0].name}"[:25] in log
+    assert instance.ledger() == [(after, 1, "effect")]
+
+
+def test_a_job_that_sets_its_own_count_back_can_be_stopped_all_the_same(instance: Instance) -> None:
+    sql = "UPDATE jobcron_job SET attempt_count = 0"
+    if instance.database.dialect == "postgresql":
+        instance.query("GRANT UPDATE ON jobcron_job TO foo_runner")
+    job = instance.act(("sql", sql), ("checkpoint", ""), ("raise", "deadlock"))
+    instance.run("act")
+    assert (instance.row(job).status, instance.row(job).attempt_count) == (JobStatus.WAITING, 0)

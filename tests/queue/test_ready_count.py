@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import fooapp
+from instances import Instance
 from jobcron import Job
+from jobcron.queue.ready_count import count_ready
 from metrics_files import Metrics
 
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
@@ -29,6 +32,15 @@ def test_what_a_run_leaves_is_counted(metrics: Metrics) -> None:
     oldest = metrics.value("jobcron_oldest_ready_seconds")
     assert oldest is not None
     assert 500 <= oldest < 560
+
+
+@on_postgresql
+def test_no_machine_code_is_compiled_for_a_count_and_for_later_transactions_it_is(instance: Instance) -> None:
+    for expected in ("off", "on"):
+        with instance.database.begin() as connection:
+            if expected == "off":
+                count_ready(connection, "fooapp.IActJobSource")
+            assert connection.exec_driver_sql("SHOW jit").scalar() == expected
 
 
 @pytest.mark.feature("LP-33")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
 from erringapp import PatientJob
+from fooapp import ActJob
 from instances import Instance
-from jobcron import JobStatus
+from jobcron import JobStatus, RetryableJobError
 
 
 @pytest.mark.feature("LP-21")
@@ -50,3 +54,38 @@ def test_a_job_to_be_retried_waits_for_its_delay_without_a_report(instance: Inst
     assert (row.lease_expires, row.claimed_by, row.date_finished) == (None, None, None)
     assert "RetryableJobError: in an hour" in str(row.log)
     assert instance.oopses() == []
+
+
+@pytest.mark.feature("LP-21", "OCQ-04")
+@pytest.mark.parametrize("seconds", [0, 0.001, timedelta(0)])
+def test_no_job_is_retried_before_a_second_has_passed(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, seconds: timedelta | float
+) -> None:
+    def busy_loop(job: ActJob, argument: str) -> None:
+        raise RetryableJobError("not yet", seconds=seconds, ignore_retry=True)
+
+    monkeypatch.setattr(ActJob, "act_loop", busy_loop, raising=False)
+    job = instance.act(("loop", ""))
+    instance.run("act")
+    row = instance.row(job)
+    assert row.date_started is not None
+    assert (row.scheduled_start - row.date_started).total_seconds() >= 1
+    assert (row.status, {*instance.events(job)}) == (JobStatus.WAITING, {"retry"})  # slow: more than once
+
+
+@pytest.mark.feature("LP-21")
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e30, True, "soon", timedelta(days=-1)])
+def test_a_delay_that_makes_no_sense_fails_the_job_and_is_named(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, seconds: Any
+) -> None:
+    def ask_for_nonsense(job: ActJob, argument: str) -> None:
+        raise RetryableJobError("not yet", seconds=seconds)
+
+    monkeypatch.setattr(ActJob, "act_ask", ask_for_nonsense, raising=False)
+    job = instance.act(("ask", ""))
+    instance.run("act")
+    row = instance.row(job)
+    assert row.status is JobStatus.FAILED
+    assert "RetryableJobError: not yet" in str(row.log)  # what it wanted is told as well
+    assert "expected seconds of RetryableJobError to be a timedelta or a number of seconds" in str(row.log)
+    assert repr(seconds) in str(row.log)

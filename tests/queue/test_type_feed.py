@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from feeds import feed_of, make, take
 from fooapp import ActJob
 from instances import Instance
+from jobcron import JobStatus
+from jobcron.queue.claim import Claimant, claim_one
 from jobcron.queue.type_feed import smoothed
 
 
@@ -41,14 +44,37 @@ def test_jobs_whose_process_died_come_first_and_one_at_a_time(instance: Instance
     dead = [instance.act() for _ in range(2)]
     waiting = instance.act(priority=0)
     instance.query(
-        "UPDATE jobcron_job SET status = 1, lease_token = 1, attempt_count = 1, lease_expires = date_created "
-        f"WHERE id <= {dead[-1]}"
+        "UPDATE jobcron_job SET status = 1, lease_token = 1, attempt_count = 1, lease_expires = date_created, "
+        f"date_started = date_created, claimed_by = 'host:' || id WHERE id <= {dead[-1]}"
     )
     for job in dead:
         instance.end_lease(job)
     feed = feed_of(instance, ActJob)
     assert [take(instance, feed) for _ in range(4)] == [[dead[0]], [dead[1]], [waiting], []]
     assert [instance.row(job).crash_count for job in (*dead, waiting)] == [1, 1, 0]
+
+
+@pytest.mark.feature("LP-21")
+def test_a_claim_that_was_rolled_back_gives_back_nothing_of_the_one_who_claimed_after_it(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = make(instance, ActJob, 1)
+    feed = feed_of(instance, ActJob)
+    other = Claimant("another run", 60.0)
+
+    def cut() -> None:
+        """Lose the connection at the COMMIT; somebody else claims at once."""
+        session.rollback()
+        with instance.database.begin() as connection:
+            assert [claim.id for claim in claim_one(connection, job, other)] == [job]
+        raise OperationalError("COMMIT", {}, Exception("the connection was lost"))
+
+    with instance.database.session() as session:
+        monkeypatch.setattr(session, "commit", cut)
+        with pytest.raises(OperationalError):
+            feed.take(session, lambda: False)
+    row = instance.row(job)
+    assert (row.status, row.claimed_by, row.lease_token) == (JobStatus.RUNNING, "another run", 1)
 
 
 def test_what_a_job_takes_is_smoothed_over_the_last_ones() -> None:

@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from fooapp import ActJob
 from instances import Instance
-from jobcron import BaseRunnableJob, IRunnableJob
+from jobcron import BaseRunnableJob, IRunnableJob, Job
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS
 from jobcron.jobs.lease import Claim
 from jobcron.queue._stand_ins import Bare, Unloadable
@@ -56,7 +56,7 @@ def test_a_job_that_says_nothing_has_the_defaults_of_the_base_class() -> None:
     view = RunnableView(Plain())
     assert [view.row, view.time_limit, view.memory_limit, view.failure_hook] == [None] * 4
     assert view.user_error_types == view.retry_error_types == ()
-    assert view.retry_delay == BaseRunnableJob.retry_delay.total_seconds()
+    assert view.retry_delay == 600.0
     assert (view.retry_delay_limit, view.retry_backoff, view.retry_jitter) == (None, 1.0, 0.0)
     assert [view.database_only, view.tells_stopping, view.is_unloadable] == [False] * 3
     assert view.oops_variables() is None
@@ -137,14 +137,14 @@ def test_a_class_of_jobs_says_what_it_has() -> None:
     assert view.loads_rows
     assert not view.finds_ready_jobs_itself
     assert view.type_name == ActJob.type_name
-    assert view.lease_seconds == ActJob.lease_duration.total_seconds()
+    assert view.lease_seconds == DEFAULT_LEASE_SECONDS
 
 
 def test_the_context_of_a_source_is_entered_around_a_run() -> None:
     entered = []
 
     class Source:
-        lease_duration = timedelta(0)  # as good as none
+        lease_duration = None  # as good as none
 
         @contextmanager
         def contextManager(self) -> Iterator[None]:
@@ -194,6 +194,8 @@ def test_a_source_without_load_is_asked_job_by_job(instance: Instance) -> None:
 
 def test_a_view_knows_the_rows_that_the_job_holds(instance: Instance) -> None:
     number = instance.act()
+    with instance.session() as session:
+        session.get_one(Job, number).start()
     with instance.database.session() as session:
         view = load_claimed(SourceView(ActJob), session, Claim(number, 1)).job
         assert view.row is not None

@@ -20,7 +20,7 @@ def test_a_warning_becomes_a_report_and_its_id_is_logged(alarmed: Instance) -> N
     (report,) = reports(alarmed)
     assert report["type"] == "LoggedWarning"
     assert report["value"] == "WARNING: only 3 left, password=***"
-    assert report["req_vars"] == {"script_name": "jobcron run"}
+    assert report["req_vars"]["script_name"] == "jobcron run"
     assert report["reporter"] == "T-logging"
     assert f"INFO    {report['id']}\n" in err
     assert alarmed.row(job).status is JobStatus.COMPLETED

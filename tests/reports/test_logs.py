@@ -158,7 +158,7 @@ def test_a_full_disk_while_logging_does_not_stop_a_run(instance: Instance, tmp_p
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_log_file_that_cannot_be_opened_hides_no_other_mistake(instance: Instance) -> None:
     _, err = instance.command("run", "nowhere", "--log-file=/proc/x/y.log", expect=2)
-    assert "--log-file: the folder /proc/x" in err
+    assert "--log-file: expected the folder /proc/x" in err
     assert "expected a section [nowhere], found none" in err
     assert "Traceback" not in err
 

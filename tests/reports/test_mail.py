@@ -85,7 +85,7 @@ def deliver(monkeypatch: pytest.MonkeyPatch) -> Callable[[Server, str], None]:
     monkeypatch.setattr(post, "sender", post.sender)
 
     def deliver(server: Server, user: str) -> None:
-        post.configure(f"smtp://{user}127.0.0.1:{server.port}", "jobs@example.com")
+        post.configure(f"smtp://{user}127.0.0.1:{server.port}", "jobs@example.com", [])
         send(["you@example.com"], new_mail("Done", "It is done."))
 
     return deliver
@@ -143,3 +143,8 @@ def test_a_mail_without_a_login_goes_over_tls_where_the_server_has_it(
     server = serve(tls=tls, login=False)
     deliver(server, "")
     assert [is_safe for is_safe, _ in server.got] == [tls]
+
+
+def test_a_text_in_place_of_a_list_of_addresses_is_refused_by_that_name() -> None:
+    with pytest.raises(ValueError, match="expected a list of addresses, got the text 'me@example.com'"):
+        send("me@example.com", new_mail("subject", "body"))  # type: ignore[arg-type]

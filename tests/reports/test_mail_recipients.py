@@ -80,6 +80,34 @@ def test_the_mail_about_a_failure_reaches_the_server(erring: Instance, mailbox: 
     assert str(erring.row(job).oops_id).encode() in content
 
 
+@pytest.mark.parametrize("runner_class", ["JobRunner", "ProcessJobRunner"])
+def test_a_failure_of_which_the_job_tells_nobody_reaches_those_whom_the_configuration_names(
+    erring: Instance, mailbox: Mailbox, runner_class: str
+) -> None:
+    path = erring.path / "jobcron.conf"
+    names = "failure_recipients: ops@example.com root@x.example"
+    text = path.read_text().replace("[jobcron]\n", f"[jobcron]\n{names}\n")
+    path.write_text(text.replace("[erring]\n", f"[erring]\nrunner_class: {runner_class}\n"))
+    told, job = make(erring, "memory", "boss@example.com"), make(erring, "memory")
+    user_error, done = make(erring, "users"), make(erring, "none")
+    erring.command("run", "erring")
+    statuses = [erring.row(number).status.name for number in (told, job, user_error, done)]
+    assert statuses == ["FAILED", "FAILED", "FAILED", "COMPLETED"]
+    got = sorted((recipients, content) for _, recipients, content in mailbox.got)
+    assert [recipients for recipients, _ in got] == [["boss@example.com"], ["ops@example.com", "root@x.example"]]
+    for part in (f"jobcron oops {erring.row(job).oops_id}", f"jobcron job {job}", "MemoryError"):
+        assert part.encode() in got[1][1]
+
+
+def test_a_section_has_recipients_of_its_own(erring: Instance, mailbox: Mailbox) -> None:
+    path = erring.path / "jobcron.conf"
+    text = path.read_text().replace("[jobcron]\n", "[jobcron]\nfailure_recipients: ops@example.com\n")
+    path.write_text(text.replace("[erring]\n", "[erring]\nfailure_recipients: shop@example.com\n"))
+    make(erring, "memory")
+    erring.run("erring")
+    assert [recipients for _, recipients, _ in mailbox.got] == [["shop@example.com"]]
+
+
 @pytest.mark.feature("LP-19")
 def test_a_mail_server_that_refuses_changes_nothing_about_the_job_and_is_logged(
     erring: Instance, mailbox: Mailbox

@@ -28,7 +28,9 @@ def test_a_run_says_what_became_of_its_jobs(metrics: Metrics, runner: str) -> No
     metrics.instance.act(("raise", "value"))
     metrics.instance.act(("raise", "user"))
     metrics.instance.act(("raise", "suspend"))
-    metrics.instance.act(("raise", "retry"))  # once more at once, and then it has failed
+    metrics.instance.act(("raise", "retry"))  # once more, and then it has failed
+    metrics.instance.run("act")
+    metrics.instance.make_due()
     metrics.instance.run("act")
     assert metrics.jobs("jobs_started_total") == 6
     ended = {

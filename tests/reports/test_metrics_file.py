@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from jobcron import JobStatus
+from jobcron import JobStatus, load_settings
+from jobcron.reports.metrics import observed
 from metrics_files import Metrics
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -79,12 +83,16 @@ def test_a_directory_that_cannot_be_used_changes_nothing_about_the_run(metrics: 
     metrics.folder.chmod(0o777)
     log, status = outcome()
     assert "The metrics of this run could not be written: " in log
-    assert f"[jobcron], key metrics_dir: the directory {metrics.folder} not to be one where everybody" in log
+    assert (
+        f"[jobcron], key metrics_dir: expected the directory {metrics.folder} not to be one where everybody" in log
+    )
     assert status is JobStatus.COMPLETED
     assert metrics.instance.oopses() == []
     metrics.folder.rmdir()
     log, status = outcome()
-    assert f"metrics_dir: the directory {metrics.folder} to be there, got: No such file or directory" in log
+    assert (
+        f"metrics_dir: expected the directory {metrics.folder} to be there, got: No such file or directory" in log
+    )
     assert status is JobStatus.COMPLETED
     metrics.folder.touch()
     log, status = outcome()
@@ -99,3 +107,23 @@ def test_a_sticky_directory_will_do(metrics: Metrics) -> None:
     assert metrics.instance.run("act") == ""
     assert metrics.path.exists()
     assert f"ok       metrics_dir {metrics.folder}\n" in metrics.instance.command("check-config")[0]
+
+
+@pytest.mark.feature("LP-33")
+@on_sqlite
+def test_processes_of_one_section_that_end_at_once_lose_no_count(metrics: Metrics) -> None:
+    settings = load_settings(str(metrics.instance.path))
+    barrier = multiprocessing.get_context("fork").Barrier(6)
+
+    def end_runs() -> None:
+        for _ in range(30):
+            barrier.wait(60)
+            with observed(settings, "act", time.monotonic(), logging.getLogger()) as observer:
+                observer.job_ended("ActJob", 1, "completed", 0.1)
+
+    processes = [multiprocessing.get_context("fork").Process(target=end_runs) for _ in range(6)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert metrics.jobs("jobs_ended_total", outcome="completed") == 6 * 30

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from instances import Instance
 from jobcron import JobStatus, globalErrorUtility
 from jobcron.queue.loading import effects_of
 from jobcron.reports.oops import ErrorUtility
+from jobcron.settings.instance import load_settings
 
 
 @pytest.mark.feature("LP-25", "LP-19")
@@ -39,6 +41,8 @@ def test_a_report_says_what_happened_where_and_with_what(instance: Instance) -> 
         "job_type": "foo_job.ACT",
         "job_uuid": str(row.uuid),
         "attempt_count": 1,
+        "job_class": "ActJob",
+        "arguments": {"foo_id": 1},
         "effects": effects_of(False, row.uuid),
     }
     assert report["hostname"] == socket.gethostname()
@@ -217,3 +221,19 @@ def test_a_hook_that_fails_costs_no_report_and_ends_no_run(
     assert report["reporter"] == "T-act"
     assert report["req_vars"]["on_create"] == "failed: RuntimeError: the application's hook"
     assert [instance.row(number).status for number in (job, after)] == [JobStatus.FAILED, JobStatus.COMPLETED]
+
+
+@pytest.mark.feature("LP-26")
+def test_an_error_outside_any_job_is_given_or_the_one_being_handled(instance: Instance) -> None:
+    utility = ErrorUtility()
+    utility.configure(settings=load_settings(str(instance.path)))
+    try:
+        raise KeyError("lost")
+    except KeyError as error:
+        reports = [utility.raising(error, {"place": "here"}), utility.raising(sys.exc_info()), utility.raising()]
+    assert [report and report["type"] for report in reports] == ["KeyError"] * 3
+    assert reports[0] is not None
+    assert reports[0]["req_vars"] == {"place": "here"}
+    with pytest.raises(ValueError, match=r"expected an exception to report, got none"):
+        utility.raising()
+    assert len(instance.oopses()) == 3

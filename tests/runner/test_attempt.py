@@ -17,7 +17,8 @@ from jobcron.jobs.lease import Claim
 from jobcron.queue.claim import Claimant, claim
 from jobcron.queue.loading import Claimed, load_claimed
 from jobcron.queue.views import RunnableView, SourceView
-from jobcron.runner.attempt import Attempt, Commit, renew
+from jobcron.runner._fence import Commit
+from jobcron.runner.attempt import Attempt, renew
 
 LEASE_SECONDS = 300.0
 
@@ -64,11 +65,18 @@ def test_counts_and_waiting_time_are_those_of_the_row(claimed: Attempt) -> None:
     assert claimed.facts.uuid == claimed.job.row.uuid
 
 
-def test_the_counts_begin_again_after_a_step_but_the_limit_of_retries_stays(claimed: Attempt) -> None:
+def test_the_counts_begin_again_after_a_task_but_the_limit_of_retries_stays(
+    instance: Instance, claimed: Attempt
+) -> None:
     claimed.counts = claimed.counts._replace(attempts=4, crashes=2, max_retries=5)
     assert claimed.counts.ended == 2
-    claimed.start_counts_afresh()
+    instance.query("UPDATE jobcron_job SET attempt_count = 4, crash_count = 2")
+    claimed.checkpoint()
+    assert claimed.counts == (4, 2, 5)
+    claimed.end_task()
     assert claimed.counts == (1, 0, 5)
+    row = instance.row(claimed.claim.id)
+    assert (row.attempt_count, row.crash_count) == (1, 0)
 
 
 def test_the_first_interruption_stays() -> None:

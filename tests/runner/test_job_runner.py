@@ -9,7 +9,8 @@ import pytest
 
 from fooapp import ActJob, DoFooJob
 from instances import Instance
-from jobcron import JobRunner, JobStatus
+from jobcron import Job, JobRunner, JobStatus
+from jobcron.runner import job_runner
 from jobcron.runner.source_runner import Guard, JobEnd
 from jobcron.testing import BufferLogger
 from runner_processes import is_as_never_claimed
@@ -124,3 +125,49 @@ def test_a_runner_without_anything_to_do_has_run_nothing(instance: Instance) -> 
     runner = runner_of(instance)
     runner.runAll()
     assert (runner.completed.total(), runner.incomplete.total(), runner.oops_ids) == (0, 0, [])
+
+
+@pytest.mark.feature("LP-03", "LP-23")
+@pytest.mark.parametrize("move", ["cancel", "suspend"])
+def test_a_job_that_is_moved_while_it_waits_behind_another_does_not_begin(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, move: str
+) -> None:
+    monkeypatch.setattr(job_runner, "LOOK_SECONDS", 0.0)
+    jobs = [instance.act() for _ in range(5)]
+    begun: list[int] = []
+
+    def run(job: Any) -> None:
+        begun.append(job.id)
+        job.session.rollback()  # on SQLite it would hold the only lock
+        if len(begun) == 2:  # the first batch is of one job
+            assert instance.row(jobs[2]).status is JobStatus.RUNNING
+            with instance.session() as session:
+                getattr(session.get_one(Job, jobs[2]), move)()
+
+    monkeypatch.setattr(ActJob, "run", run)
+    logger = BufferLogger()
+    runner = JobRunner.runFromSource(ActJob, instance.database, logger)
+    assert begun == [job for job in jobs if job != jobs[2]]
+    assert runner.completed == {"ActJob": 4}
+    assert f"ActJob (ID {jobs[2]}) was moved by somebody else before it began" in logger.getLogBuffer()
+    assert instance.events(jobs[2]) == [{"cancel": "cancelled", "suspend": "suspended"}[move]]
+
+
+@pytest.mark.feature("LP-03", "LP-23")
+def test_a_job_that_is_cancelled_between_its_claim_and_its_loading_does_not_begin(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, other = instance.act(("write", "x")), instance.act(("write", "x"))
+    load = ActJob.load
+
+    def cancelled_first(session: Any, numbers: list[int]) -> Any:
+        if job in numbers:
+            cancel = "UPDATE jobcron_job SET status = 5, date_finished = date_created WHERE id = :id"
+            instance.query(cancel, id=job)
+        return load(session, numbers)
+
+    monkeypatch.setattr(ActJob, "load", cancelled_first)
+    runner = JobRunner.runFromSource(ActJob, instance.database, BufferLogger())
+    assert runner.completed == {"ActJob": 1}
+    assert instance.ledger() == [(other, 1, "x")]
+    assert instance.row(job).status is JobStatus.CANCELLED

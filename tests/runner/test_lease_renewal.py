@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
-from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Engine, event, select, text
 
 import shortleaseapp
 from endless import ENDLESS_SECONDS
@@ -16,7 +15,7 @@ from instances import Instance, wait_until
 from jobcron import JobStatus
 from jobcron.database.clock import database_now
 from jobcron.queue import type_feed
-from runner_processes import Gate, before_it_waits, configure, make, seen, started
+from runner_processes import Gate, before_it_waits, configure, first_lease, make, started, wait_past
 from shortleaseapp import BriefJob
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -40,7 +39,7 @@ def test_the_lease_of_a_job_that_holds_what_the_keeper_wants_is_renewed(
         lock_the_others(self)
 
         def is_renewed_again() -> bool:
-            leases.append(short_grace.row(self.job.id).lease_expires)
+            leases.append(short_grace.lease_end(self.job.id))
             return len(set(leases)) >= 4
 
         wait_until(is_renewed_again, "three renewals", ENDLESS_SECONDS)
@@ -53,24 +52,6 @@ def test_the_lease_of_a_job_that_holds_what_the_keeper_wants_is_renewed(
 
 
 WRITE = ("write", "effect")
-
-
-def first_lease(instance: Instance, job: int) -> datetime:
-    """Return when the lease ends that a job has now."""
-    lease = seen(instance, job).lease_expires
-    assert lease is not None
-    return lease
-
-
-def wait_past(instance: Instance, moment: datetime) -> None:
-    """Wait until the database's clock is well past a moment."""
-
-    def is_past() -> bool:
-        with instance.database.reading.connect() as connection:
-            now = connection.scalar(select(database_now()))
-        return now is not None and now > moment + timedelta(seconds=0.2)
-
-    wait_until(is_past, f"{moment} to be past")
 
 
 @pytest.mark.feature("LP-23")
@@ -91,6 +72,7 @@ def test_a_job_that_runs_longer_than_its_lease_is_not_taken_by_a_second_runner(
     row = quick_keeper.row(job)
     assert (row.status, row.attempt_count, row.crash_count) == (JobStatus.COMPLETED, 1, 0)
     assert quick_keeper.ledger() == [(job, 1, "effect")]
+    assert quick_keeper.renewals() == []
 
 
 @pytest.mark.feature("LP-23")
@@ -148,3 +130,58 @@ def test_no_job_of_a_long_batch_starts_under_a_lease_that_is_nearly_over(
     assert [quick_keeper.row(job).crash_count for job in jobs] == [0] * 16
     assert [quick_keeper.row(job).attempt_count for job in jobs] == [1] * 16
     assert min(left) > shortleaseapp.LEASE_SECONDS / 2
+
+
+@pytest.mark.feature("LP-23")
+@on_postgresql
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_a_renewed_job_completes_whatever_the_isolation_of_its_transaction(
+    quick_keeper: Instance, gate: Gate, isolation: str
+) -> None:
+    isolated = ("sql", f"SET TRANSACTION ISOLATION LEVEL {isolation}")
+    actions = (isolated, WRITE, ("progress", 40), gate.touch, gate.wait, WRITE)
+    job = make(quick_keeper, BriefJob, *actions)
+    with started(quick_keeper, "brief") as run:
+        gate.reached()
+        wait_past(quick_keeper, first_lease(quick_keeper, job))
+        assert quick_keeper.renewals() == [(job, 1, 40)]
+        gate.open()
+        assert "interrupted" not in run.end()
+    row = quick_keeper.row(job)
+    assert (row.status, row.attempt_count, row.progress) == (JobStatus.COMPLETED, 1, 40)
+    assert quick_keeper.ledger() == [(job, 1, "effect")] * 2
+    assert quick_keeper.events(job) == []
+
+
+@on_postgresql
+def test_a_job_that_has_locked_its_own_row_is_renewed_all_the_same(quick_keeper: Instance, gate: Gate) -> None:
+    locked = ("sql", "SELECT id FROM jobcron_job FOR UPDATE")
+    job = make(quick_keeper, BriefJob, locked, gate.touch, gate.wait, WRITE)
+    with started(quick_keeper, "brief") as run:
+        gate.reached()
+        lease = first_lease(quick_keeper, job)
+        wait_until(lambda: first_lease(quick_keeper, job) > lease, "a renewal")
+        gate.open()
+        run.end()
+    assert quick_keeper.row(job).status is JobStatus.COMPLETED
+
+
+def test_a_short_job_has_no_renewal_and_no_statement_of_its_life_looks_for_one(instance: Instance) -> None:
+    jobs = [instance.act(WRITE) for _ in range(3)]
+    sent: list[str] = []
+
+    def note(*context: Any) -> None:
+        sent.append(context[2])
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        instance.run("act")
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert [instance.row(job).status for job in jobs] == [JobStatus.COMPLETED] * 3
+    touching = ["jobcron_renewal" in statement for statement in sent]
+    completing = [number for number, statement in enumerate(sent) if "status = 2" in statement]
+    assert len(completing) == 3
+    # Before that a run looks for dead jobs, and for leases too far ahead.
+    assert not any(touching[completing[0] :])
+    assert sum(touching) <= 2

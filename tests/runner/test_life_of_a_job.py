@@ -6,8 +6,11 @@ import json
 
 import pytest
 
+from fooapp import ActJob
 from instances import Instance
 from jobcron import JobStatus
+
+pytestmark = pytest.mark.both_drivers
 
 WRITE = ("write", "effect")
 
@@ -61,6 +64,9 @@ def test_a_user_error_fails_without_a_report_and_the_user_is_told(instance: Inst
 def test_a_retry_undoes_the_work_and_n_retries_make_n_plus_one_runs(instance: Instance) -> None:
     job = instance.act(WRITE, ("raise", "retry"), max_retries=2)
     log = instance.run("act")
+    for _ in range(2):
+        instance.make_due()
+        log += instance.run("act")
     row = instance.row(job)
     assert (row.status, row.attempt_count) == (JobStatus.FAILED, 3)
     assert log.count(f"Scheduling retry of ActJob (ID {job}) due to NotNow: not now.") == 2
@@ -102,6 +108,21 @@ def test_an_expired_job_is_never_started(instance: Instance) -> None:
     assert (row.status, row.attempt_count, row.date_started) == (JobStatus.EXPIRED, 0, None)
     assert instance.ledger() == []
     assert instance.events(job) == ["expired"]
+
+
+@pytest.mark.feature("LP-21")
+def test_a_job_that_began_in_time_does_not_expire_while_it_waits_again(instance: Instance) -> None:
+    late, retried = (instance.act(("raise", "retryable"), max_retries=5) for _ in "12")
+    instance.run("act")
+    assert instance.events(retried) == ["retry"]
+    past = "date_created" if instance.database.dialect == "sqlite" else "now() - interval '1 second'"
+    instance.query(f"UPDATE jobcron_job SET expires_at = {past}, scheduled_start = date_created")
+    instance.query("UPDATE jobcron_job SET begun_token = 0 WHERE id = :id", id=late)
+    with instance.database.session(writing=False) as session:
+        assert [job.id for job in ActJob.iterReady(session=session)] == [retried]
+    instance.run("act")
+    assert instance.events(late) == ["retry", "expired"]
+    assert instance.events(retried) == ["retry", "retry"]
 
 
 def test_a_job_that_changes_its_own_status_cannot_commit(instance: Instance) -> None:

@@ -6,12 +6,15 @@ import asyncio
 import os
 import signal
 import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from endless import ENDLESS_SECONDS, soon
+from fooapp import ActJob
 from instances import Instance, wait_until
-from jobcron import JobStatus
+from jobcron import Job, JobStatus
 from runner_processes import Gate, batch_behind, configure, is_as_never_claimed, make, numbers, seen, started
 from shortleaseapp import BusyJob
 
@@ -81,6 +84,55 @@ def test_a_job_that_ends_right_after_sigterm_is_the_last(instance: Instance) -> 
     assert instance.ledger() == [(current, 1, "effect")]
     assert all(is_as_never_claimed(instance.row(job)) for job in behind)
     assert instance.row(behind[0]).lease_token == 1  # it had been claimed
+
+
+def test_a_job_that_was_just_claimed_when_the_run_was_stopped_has_not_begun(instance: Instance) -> None:
+    instance.configure("metrics_hook: metricsapp:stop_the_run")  # called when a job is claimed and is next
+    job, behind = instance.act(WRITE), instance.act(WRITE)
+    with instance.session() as session:
+        session.get_one(Job, job).expires_at = datetime.now(UTC) + timedelta(hours=1)
+        session.commit()
+    instance.run("act")
+    row = instance.row(job)
+    assert is_as_never_claimed(row)
+    assert (row.lease_token, row.begun_token) == (1, 0), "it was claimed; it can still expire, and holds its key"
+    assert instance.events(job) == []
+    assert is_as_never_claimed(instance.row(behind))
+    assert instance.query("SELECT completed, incomplete, oopses FROM jobcron_run") == [(0, 0, 0)]
+    assert instance.ledger() == []
+
+
+def test_a_closed_terminal_puts_the_job_back_and_its_second_signal_does_not_cut_the_grace(
+    instance: Instance, gate: Gate
+) -> None:
+    configure(instance, patient_keeper=True)
+    current, behind = batch_behind(instance, gate.touch, gate.wait, WRITE)
+    with started(instance, "busy") as run:
+        gate.reached()
+        run.signal(signal.SIGHUP)
+        wait_until(lambda: is_as_never_claimed(seen(instance, behind[0])), "the neighbour to be given back")
+        run.signal(signal.SIGHUP)
+        run.signal(signal.SIGHUP)
+        gate.open()
+        run.end()
+    assert instance.row(current).status is JobStatus.COMPLETED
+    assert all(is_as_never_claimed(instance.row(job)) for job in behind)
+    assert instance.ledger() == [(current, 1, "effect")]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_under_nohup_a_closed_terminal_stops_nothing(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(job: Any) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    monkeypatch.setattr(ActJob, "run", run)
+    jobs = [instance.act(), instance.act()]
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        instance.run("act")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert [instance.row(job).status for job in jobs] == [JobStatus.COMPLETED] * 2
 
 
 @on_postgresql

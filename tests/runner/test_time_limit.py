@@ -23,6 +23,8 @@ from jobcron.testing import BufferLogger
 from runner_processes import configure, make
 from shortleaseapp import LimitedJob
 
+pytestmark = pytest.mark.both_drivers
+
 Run = Callable[[Any], None]
 
 
@@ -95,7 +97,7 @@ def test_a_time_limit_that_is_no_time_fails_its_job_and_ends_no_run(
     assert "2 LimitedJob jobs did not complete." in log
     for job in jobs:
         assert short_grace.row(job).status is JobStatus.FAILED
-        assert "TypeError" in str(short_grace.row(job).log)
+        assert "InvalidDuration: expected time_limit to be a timedelta" in str(short_grace.row(job).log)
     assert [note for _, _, note in short_grace.ledger()] == ["cleaned up"] * 2
 
 

@@ -65,6 +65,27 @@ def test_the_file_turns_scripts_off_and_their_own_section_wins(
 
 
 @pytest.mark.feature("LP-28")
+@pytest.mark.parametrize("typo", ["enabld: true", "enabled: ture", "enabled: true\nreason: none"])
+@on_sqlite
+def test_a_typo_in_a_section_turns_nothing_on_that_the_default_turns_off(instance: Instance, typo: str) -> None:
+    path = controlled(instance, f"[DEFAULT]\nenabled: false\n[do_foo]\n{typo}\n")
+    ran, err = is_run(instance)
+    assert not ran
+    assert f"ERROR   The control file {path}: section [do_foo]" in err
+    assert f"; disabled by section [DEFAULT] of {path}\n" in err
+    with path.open("a") as file:
+        file.write("[process-job-sources]\nenabled: true\n")
+    job = do_foo(instance)
+    _, err = instance.command("process-job-sources", "--all")
+    assert instance.row(job).status is JobStatus.WAITING
+    assert f"ERROR   do_foo: The control file {path}: section [do_foo]" in err
+    controlled(instance, f"[DEFAULT]\nenabled: true\n[do_foo]\n{typo}\n")
+    ran, err = is_run(instance)
+    assert ran
+    assert "nothing is turned off by it" in err
+
+
+@pytest.mark.feature("LP-28")
 def test_a_script_that_is_off_asks_no_database_and_leaves_no_row(instance: Instance) -> None:
     path = controlled(instance, "[do_foo]\nenabled: false\n")
     _, err = is_run(instance)
@@ -311,3 +332,15 @@ def test_only_those_who_have_a_control_file_pay_for_it(instance: Instance) -> No
     for text in (without, with_file):
         for heavy in ("urllib.request", "logging", "sqlalchemy", "jobcron.scripts._endings", "cProfile"):
             assert f" {heavy}\n" not in text
+
+
+@on_sqlite
+def test_check_config_tells_of_a_misspelt_section_and_of_a_file_that_is_not_there(instance: Instance) -> None:
+    controlled(instance, "[do_fo]\nenabled: false\n[DEFALT]\nenabled: false\n[reports.py]\nenabled: false\n")
+    out, _ = instance.command("check-config")
+    path = instance.path / "control.ini"
+    for name, meant in (("do_fo", "do_foo"), ("DEFALT", "DEFAULT")):
+        assert f"{path} switches [{name}], which is no section; did you mean {meant}?" in out
+    assert "[reports.py]" not in out
+    path.unlink()
+    assert f"cron_control {path}: there is no such file" in instance.command("check-config")[0]

@@ -8,13 +8,15 @@ import signal
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from instances import Instance, wait_until
-from jobcron import JobStatus, load_settings
+from jobcron import JobStatus, UserMistake, load_settings
 from jobcron.scripts import groups as groups_script
+from jobcron.scripts.code_stamp import note_types
 from jobcron.scripts.groups import ProcessJobSources
 from paths import JOBCRON, ROOT
 from script_runs import do_foo
@@ -104,12 +106,9 @@ def test_arguments_choose_the_sections(grouped: Instance, arguments: list[str], 
     ("arguments", "messages"),
     [
         ([], ["usage: jobcron process-job-sources [options] GROUP... | --all", "got: neither"]),
+        ([], ["the groups are: MAIN (act, do_foo), OTHER (telling); in no group: own_ready"]),
         (["MAIN", "--all"], ["expected the names of groups, or --all, got: MAIN"]),
         (["NONE"], ["expected a section with crontab_group NONE", "the groups are: MAIN, OTHER"]),
-        (
-            ["MAIN", "-e", "nobody"],
-            ["expected --exclude to name a section, got: 'nobody'", "MAIN, OTHER", "own_ready"],
-        ),
         (["MAIN", "--jobs", "0"], ["argument --jobs: expected a whole number from 1 to 1000, got: '0'"]),
         (
             ["MAIN", "--splay", "nan"],
@@ -129,11 +128,39 @@ def test_wrong_arguments_are_refused(grouped: Instance, arguments: list[str], me
 
 
 @pytest.mark.feature("LP-17")
+@pytest.mark.parametrize("order", [1, -1], ids=["help last", "help first"])
+@on_sqlite
+def test_the_help_lists_groups_and_sections_where_the_configuration_can_be_read(
+    grouped: Instance, order: int
+) -> None:
+    words = ["--config", str(grouped.path), "-h"]
+    if order < 0:
+        words = [words[2], *words[:2]]
+    out, err = grouped.command("process-job-sources", *words, extra_env={"JOBCRON_CONFIG": "/nowhere"})
+    assert "The groups are: MAIN (act, do_foo), OTHER (telling); in no group: own_ready\n" in out
+    assert err == ""
+    (grouped.path / "jobcron.conf").write_text("[jobcron]\nnonsense: 1\n")
+    out, err = grouped.command("process-job-sources", *words)
+    assert "-h, --help" in out
+    assert "The groups are" not in out
+    assert err == ""
+
+
+@pytest.mark.feature("LP-17")
 @on_sqlite
 def test_an_excluded_section_of_another_group_is_told(grouped: Instance) -> None:
     assert "INFO    --exclude telling: it is in none of these groups: MAIN" in process(
         grouped, "MAIN", "-e", "telling"
     )
+
+
+@pytest.mark.feature("LP-17")
+@on_sqlite
+def test_an_excluded_section_that_is_gone_is_told_and_stops_nothing(grouped: Instance) -> None:
+    job = do_foo(grouped)
+    told = process(grouped, "MAIN", "--exclude", "nobody")
+    assert "INFO    --exclude nobody: there is no such section; the sections are: act, do_foo, own_ready" in told
+    assert grouped.row(job).status is JobStatus.COMPLETED
 
 
 @pytest.mark.feature("LP-12", "LP-17")
@@ -372,6 +399,8 @@ def test_a_database_that_does_not_answer_holds_up_the_look_once_not_for_each_rol
         sections="".join(f"[{name}]\nsource_interface: fooapp.ActJob\ndbuser: role_{name}\n" for name in names)
     )
     settings = load_settings(str(instance.path))
+    instance.state.mkdir(mode=0o700)
+    note_types(settings, {"fooapp.ActJob": "foo_job.ACT"}, time.monotonic())
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         silent = settings._replace(database_url=f"postgresql://127.0.0.1:{port}/x?connect_timeout=2")
@@ -408,3 +437,13 @@ def test_a_group_has_one_schedule(grouped: Instance) -> None:
             "section [do_foo], key schedule: expected @daily, as in section [act] of the same crontab_group MAIN, "
             "got: * * * * *"
         ) in out + err
+
+
+@pytest.mark.feature("LP-17")
+@on_sqlite
+def test_sections_cannot_be_started_from_a_thread_that_hears_no_signals(grouped: Instance) -> None:
+    job = grouped.act(("write", "x"))
+    script = ProcessJobSources(test_args=["--all", "--config", str(grouped.path)])
+    with ThreadPoolExecutor(1) as pool, pytest.raises(UserMistake, match="from the main thread of a process"):
+        pool.submit(script.main).result()
+    assert grouped.row(job).status is JobStatus.WAITING

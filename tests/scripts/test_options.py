@@ -44,7 +44,7 @@ def test_q_still_says_what_went_wrong(instance: Instance) -> None:
 
 
 @pytest.mark.feature("LP-12")
-@pytest.mark.parametrize("arguments", [[], ["do_foo", "act"], ["do_foo", "--nonsense"], ["--config"]])
+@pytest.mark.parametrize("arguments", [[], ["do_foo", "--nonsense"], ["--config"]])
 @on_sqlite
 def test_wrong_arguments_are_a_usage_error(instance: Instance, arguments: list[str]) -> None:
     job = do_foo(instance)

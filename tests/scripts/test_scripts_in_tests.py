@@ -102,6 +102,25 @@ def test_a_script_in_a_test_commits_nothing(configured: Instance, session: Sessi
 
 
 @pytest.mark.feature("LP-15")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("last", [("write", "x"), ("raise", "value")])
+def test_a_job_in_a_test_leaves_its_search_path_neither_to_the_next_nor_to_the_test(
+    configured: Instance, session: Session, foo: Foo, last: tuple[str, str]
+) -> None:
+    session.execute(text("SET search_path = public, pg_catalog; SET TIME ZONE 'Asia/Tokyo'"))
+    session.execute(text("CREATE SCHEMA trap; CREATE TABLE trap.ledger (LIKE public.ledger INCLUDING ALL)"))
+    leave = [["sql", "SET search_path = trap; SET TIME ZONE 'UTC'; SET ROLE pg_monitor; RESET ROLE"], last]
+    bad = ActJob.create(foo, metadata={"do": [last, *leave]})
+    good = ActJob.create(foo, metadata={"do": [["write", "y"]]})
+    run_in_test("act")
+    assert bad.job.status is (JobStatus.COMPLETED if last[0] == "write" else JobStatus.FAILED)
+    assert good.job.status is JobStatus.COMPLETED
+    assert session.scalar(text("SELECT count(*) FROM trap.ledger")) == (1 if last[0] == "write" else 0)
+    asked = "SELECT current_setting('search_path'), current_setting('TimeZone')"
+    assert tuple(session.execute(text(asked)).one()) == ("public, pg_catalog", "Asia/Tokyo")
+
+
+@pytest.mark.feature("LP-15")
 def test_a_script_in_a_test_says_what_a_script_says(configured: Instance, session: Session, foo: Foo) -> None:
     DoFooJob.create(foo)
     logger = BufferLogger()

@@ -27,6 +27,7 @@ IMPORTS_BY_NAME = {
     # Each takes the name from the configuration, from the parent's order, or from this package itself.
     "__init__.py",
     "commands/main.py",
+    "runner/surroundings/real.py",  # some modules of the standard library, by literals
     "settings/named.py",
     "testing/__init__.py",
 }

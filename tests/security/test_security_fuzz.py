@@ -24,7 +24,7 @@ from jobcron.settings.reading import read
 from jobcron.settings.secrets import HIDDEN, Redactor, storable
 from jobcron.settings.settings import SECTION_NAME, Settings
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 100_000 if os.environ.get("JOBCRON_CHAOS") else 2_000))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 100_000 if os.environ.get("JOBCRON_CHAOS") else 1_000))
 
 many = settings(
     max_examples=EXAMPLES, deadline=None, database=None, print_blob=True, suppress_health_check=list(HealthCheck)

@@ -12,14 +12,15 @@ import pytest
 
 from instances import Instance
 from jobcron import ConfigurationError, load_settings
-from jobcron.commands._check_config import check_config
 from jobcron.commands._init import init
-from jobcron.commands._upgrade import upgrade
+from jobcron.commands.checks._check_config import check_config
+from jobcron.commands.tables._upgrade import upgrade
 from jobcron.database.roles import read_roles
-from jobcron.scripts import _outage
-from jobcron.scripts._lock import RunLock
+from jobcron.scripts import outage
 from jobcron.scripts._profiling import open_profile
 from jobcron.scripts.control import Control
+from jobcron.scripts.locks.lock import RunLock
+from jobcron.settings.directories import user_named
 from paths import JOBCRON
 
 NOBODY = 65534
@@ -92,7 +93,7 @@ def test_a_directory_that_others_command_is_not_used(instance: Instance, key: st
         pytest.skip("only root can give a directory away")
     err = run(instance)
     assert str(folder) in err
-    assert f"{how} there" in err or f"it belongs to {NOBODY}" in err
+    assert f"{how} there" in err or f"it belongs to the user {user_named(NOBODY)}" in err
     assert "Traceback (most recent call last)" not in err.split("could not be published")[0]
     written = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
     assert written == []
@@ -118,7 +119,7 @@ def test_a_configuration_of_another_user_is_refused_with_what_to_do(tmp_path: Pa
     os.chown(tmp_path / what, NOBODY, NOBODY)
     with pytest.raises(ConfigurationError) as caught:
         load_settings(str(tmp_path))
-    assert f"{(tmp_path / what).resolve()} belongs to the user {NOBODY}: chown 0 " in str(caught.value)
+    assert f"{(tmp_path / what).resolve()} belongs to the user {user_named(NOBODY)}: chown 0 " in str(caught.value)
 
 
 @pytest.mark.feature("LP-29")
@@ -206,8 +207,8 @@ def test_no_outage_is_noted_through_a_link_that_was_planted(instance: Instance) 
     away = f"sqlite:///{instance.path}/no/such/folder/x.db"
     for name in ("act.outage", f"act.outage.{os.getpid()}"):  # the second one is where it is written first
         (instance.state / name).symlink_to(victim)
-    assert _outage.reason_of(str(instance.state / "act.outage")) is None
-    assert _outage.begin(str(instance.state / "act.outage"), "away")
+    assert outage.reason_of(str(instance.state / "act.outage")) is None
+    assert outage.begin(str(instance.state / "act.outage"), "away")
     assert victim.read_text() == "precious"
     status, err = leave(instance, "run", "act", extra_env={"JOBCRON_DATABASE_URL": away})
     assert status == 1
@@ -223,7 +224,7 @@ def test_a_profile_is_not_written_into_a_file_of_somebody_elses(tmp_path: Path) 
     path = tmp_path / "profile"
     path.write_text("precious")
     os.chown(path, NOBODY, NOBODY)
-    with pytest.raises(OSError, match=f"it belongs to the user {NOBODY}"):
+    with pytest.raises(OSError, match=f"it belongs to the user {user_named(NOBODY)}"):
         open_profile(str(path))
 
 

@@ -14,8 +14,8 @@ from sqlalchemy.engine import make_url
 import fooapp
 from instances import Instance, wait_until
 from jobcron import ConfigurationError, Database, JobStatus, load_settings, new_mail, send
-from jobcron.commands._check_config import check_config
 from jobcron.commands._init import init
+from jobcron.commands.checks._check_config import check_config
 from jobcron.reports.mail import Outbox, post
 from jobcron.scripts.control import Control
 from jobcron.settings.secrets import Redactor, hide

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobcron.settings.directories import read_own, write_whole
+from jobcron.settings.directories import read_own, user_named, write_whole
 
 
 @pytest.fixture
@@ -94,3 +94,8 @@ def test_only_a_file_of_ones_own_is_read(path: Path, tmp_path: Path) -> None:
     if os.geteuid() == 0:
         os.chown(path, 12345, -1)
         assert read_own(path) is None
+
+
+def test_a_user_is_named_as_people_know_the_user() -> None:
+    assert user_named(0) == "root"
+    assert user_named(3_999_999_999) == "with the number 3999999999"

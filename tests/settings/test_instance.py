@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,9 @@ import pytest
 from configurations import GOOD, Write, refusal
 from instances import Instance, run_jobcron
 from jobcron import ConfigurationError
+from jobcron.scripts.instances import Instance as Served
+from jobcron.scripts.instances import read
+from jobcron.settings._compiled import COMPILED_NAME
 from jobcron.settings.instance import load_settings
 from jobcron.settings.settings import CONFIGS
 
@@ -127,3 +133,112 @@ def test_a_creation_hook_finds_the_settings_of_the_command_that_calls_it(instanc
     path.write_text(path.read_text().replace("python_path: ", f"python_path: {instance.path} "))
     run_jobcron("--config", str(instance.path), "create_job", "some")
     assert (instance.path / "found").read_text() == str(path)
+
+
+def test_a_directory_without_a_slash_is_told_how_to_be_written(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(GOOD)
+    monkeypatch.chdir(path.parent.parent)
+    with pytest.raises(ConfigurationError, match=r"for what is in the working directory write \./here"):
+        load_settings("here")
+    with pytest.raises(ConfigurationError) as told:
+        load_settings("nowhere")
+    assert "working directory" not in str(told.value)
+
+
+@pytest.fixture
+def handing(write: Write, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Return a function that writes an application, and a configuration that asks it for its URL."""
+    module = f"handing_{abs(hash(request.node.name))}"
+
+    def handing(code: str, name: str = "url") -> Path:
+        path = write(f"[jobcron]\ndatabase_url: {module}:{name}\nstate_dir: state\npython_path: application\n")
+        write(code, f"application/{module}.py")
+        return path
+
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    return handing
+
+
+@pytest.mark.feature("LP-29")
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("url = 'sqlite:////srv/app.db'", "sqlite:////srv/app.db"),
+        ("url = 'postgres://me:pw@db/app'", "postgresql+psycopg2://me:pw@db/app"),
+        ("url = 'postgresql://me@h1:1,h2:2/app'", "postgresql+psycopg2://me@/app?host=h1,h2&port=1,2"),
+        ("def url():\n    return 'sqlite:////srv/called.db'", "sqlite:////srv/called.db"),
+        (
+            "from sqlalchemy import make_url\nurl = make_url('postgresql+psycopg2://me:pw@db/app')",
+            "postgresql+psycopg2://me:pw@db/app",
+        ),
+    ],
+)
+def test_the_application_hands_its_own_url_over(handing: Callable[..., Path], code: str, found: str) -> None:
+    path = handing(code)
+    (path.parent / "state").mkdir(mode=0o700)
+    for _ in range(2):  # read, and compiled
+        settings = load_settings(str(path))
+        assert settings.database_url == found
+        assert settings.database_origin == f"{path}: section [jobcron], key database_url"
+    assert "pw" in settings.secrets() or "pw" not in found
+    kept = json.loads((path.parent / "state" / COMPILED_NAME).read_text())["settings"]["database_url"]
+    assert kept.endswith(":url")  # a URL could be stale
+
+
+@pytest.mark.feature("LP-29")
+@pytest.mark.parametrize(
+    ("code", "part"),
+    [
+        ("URL = 'sqlite:////srv/app.db'", "found no such name; did you mean URL?"),
+        ("url = 7", "to be a URL, as a text or SQLAlchemy's, got an object of builtins.int"),
+        ("url = 'mysql://me:hunter2@db/x'", "to be a URL of sqlite or postgresql, got 'mysql'"),
+        ("url = 'hunter2'", "got something that cannot be read as a URL"),
+        ("url = 'sqlite:///app.db'", "with the absolute path of SQLite's file, got sqlite:///app.db"),
+        ("url = 'sqlite://'", "with the absolute path of SQLite's file, got sqlite://"),
+        ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
+        ("import os\nos.environ['NOT_SET']", "KeyError: 'NOT_SET' (in "),
+        ("\ndef url():\n    return 1 / 0", "got ZeroDivisionError: division by zero (in "),
+        (
+            "from jobcron import load_settings\nurl = load_settings().database_url",
+            "not to need jobcron's settings, it reads them while it is asked for the URL",
+        ),
+    ],
+)
+def test_an_application_that_hands_over_no_url_is_refused(
+    handing: Callable[..., Path], code: str, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = handing(code)
+    monkeypatch.setenv("JOBCRON_CONFIG", str(path))
+    message = refusal(path)
+    assert message.startswith(f"{path}: section [jobcron], key database_url: expected ")
+    assert part in message
+    assert "hunter2" not in message
+    monkeypatch.setenv("JOBCRON_DATABASE_URL", "sqlite:////srv/app.db")
+    assert load_settings().database_url == "sqlite:////srv/app.db"  # then nobody is asked
+
+
+def test_a_process_that_reads_several_instances_asks_no_application(handing: Callable[..., Path]) -> None:
+    path = handing("raise SystemExit('imported')")
+    assert load_settings(str(path), asks_application=False).database_url.endswith(":url")
+    found = read(Served(str(path), "served"))
+    assert (found.settings is not None, found.mistake) == (True, None)
+    assert "SystemExit: imported" in refusal(path)
+
+
+@pytest.mark.feature("LP-29")
+def test_a_section_runs_on_the_database_that_the_application_names(instance: Instance) -> None:
+    (instance.path / "ownurl.py").write_text(f"import os\nurl = os.environ.get('SHOP_URL', {instance.url!r})\n")
+    path = instance.path / "jobcron.conf"
+    text = path.read_text().replace(f"database_url: {instance.url}", "database_url: ownurl:url")
+    path.write_text(text.replace("python_path: ", f"python_path: {instance.path} "))
+    for _ in range(2):  # the second one asks first, and finds the kept settings
+        job = instance.act()
+        instance.command("run", "act")
+        assert instance.row(job).status.name == "COMPLETED"
+    job = instance.act()
+    elsewhere = {"SHOP_URL": f"sqlite:///{instance.path}/nowhere.db"}
+    _, err = instance.command("run", "act", expect=1, extra_env=elsewhere)
+    assert f"{path}: section [jobcron], key database_url" in err
+    assert instance.row(job).status.name == "WAITING"

@@ -18,6 +18,18 @@ from jobcron.settings.instance import load_settings
 from jobcron.settings.settings import Settings
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"), [(GOOD + "mial: none\n", "mail"), (GOOD + JOBS + "batchsize: 1\n", "batch_size")]
+)
+def test_a_misspelt_key_is_answered_with_the_one_that_was_meant(write: Write, text: str, meant: str) -> None:
+    assert f"; did you mean {meant}?" in refusal(write(text))
+
+
+def test_a_misspelt_section_is_answered_with_the_one_that_was_meant(write: Write) -> None:
+    with pytest.raises(ConfigurationError, match=r"found none; .*; did you mean do_foo\?"):
+        load_settings(str(write(GOOD + JOBS))).section("do-fo")
+
+
 @pytest.mark.feature("LP-29")
 @pytest.mark.parametrize(
     ("text", "section", "line"),
@@ -30,6 +42,7 @@ def test_an_unknown_key_is_refused_with_file_section_key_and_line(
     message = refusal(path)
     for expected in (f"{path}, line {line}:", f"[{section}]", "unknown key nonsense", "expected one of:"):
         assert expected in message
+    assert "did you mean" not in message
     assert ("source_interface" if section == "do_foo" else "database_url") in message
 
 

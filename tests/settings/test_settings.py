@@ -14,10 +14,14 @@ from jobcron.settings.settings import Settings
 def test_every_value_is_read_with_its_type(write: Write) -> None:
     path = write(
         "[jobcron]\ndatabase_url: postgresql+psycopg2://me@db/app\napplication: my.app:register\n"
+        "job_packages: my.jobs my.more\n"
         "transactions: zope\n"
         "python_path: lib /opt/lib\nstate_dir: /var/lib/s\nlock_dir: locks\nerror_dir: oopses\noops_prefix: X1\n"
-        "mail: smtp://localhost:2525\nmail_from: a@example.com\nactivity_interval: 1h30m\ngrace_seconds: 5s\n"
-        "crash_limit: 7\ncron_control: control.ini\nmetrics_dir: prom\nmetrics_hook: a.b:c.d\n[do_foo]\n"
+        "mail: smtp://localhost:2525\nmail_from: a@example.com\nfailure_recipients: ops root@b.example\n"
+        "activity_interval: 1h30m\ngrace_seconds: 5s\n"
+        "crash_limit: 7\ninstances: ../*/jobcron.conf /srv/*\n"
+        "cron_control: control.ini\nwatch_scripts: prune-jobs 2d nightly 90m\n"
+        "metrics_dir: prom\nmetrics_hook: a.b:c.d\n[do_foo]\n"
         "source_interface: a.b.IC\ndbuser: foo\nrunner_class: x.Y\nbatch_size: 3\n"
         "oops_prefix: F\nerror_dir: own\nschedule: 0  2 * * *\ncrontab_group: MAIN\nmax_runtime: 2m\n"
         "keep_functions: a.b.c 1d\n    export-one 1m e none\n"
@@ -25,10 +29,13 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
     found = load_settings(str(path))
     here = str(path.parent)
     assert found._replace(sections={}) == Settings(
+        schedules={},
+        channels={},
         path=str(path),
         database_url="postgresql+psycopg2://me@db/app",
         database_origin=f"{path}: section [jobcron], key database_url",
         application="my.app:register",
+        job_packages=["my.jobs", "my.more"],
         transactions="zope",
         python_path=[f"{here}/lib", "/opt/lib"],
         state_dir="/var/lib/s",
@@ -39,7 +46,10 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         oops_level="WARNING",
         mail="smtp://localhost:2525",
         mail_from="a@example.com",
+        failure_recipients=["ops", "root@b.example"],
         activity_interval=5400.0,
+        notify=False,
+        instances=[f"{path.parent.parent}/*/jobcron.conf", "/srv/*"],
         grace_seconds=5.0,
         crash_limit=7,
         security_cfg=None,
@@ -50,6 +60,7 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         keep_runs=90 * 86400.0,
         keep_oopses=180 * 86400.0,
         cron_control=f"{here}/control.ini",
+        watch_scripts={"prune-jobs": 2 * 86400.0, "nightly": 5400.0},
         metrics_dir=f"{here}/prom",
         metrics_hook="a.b:c.d",
         sections={},
@@ -64,17 +75,31 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "schedule": "0 2 * * *",
         "crontab_group": "MAIN",
         "max_runtime": 120.0,
+        "wait_for_code": 3 * 86400.0,
         "oops_prefix": "F",
         "error_dir": f"{here}/own",
+        "failure_recipients": None,
         "keep_completed": None,
         "keep_failed": None,
         "keep_cancelled": None,
         "keep_functions": {"a.b.c": 86400.0, "export-one": 60.0, "e": None},
+        "keep_newest_of_target": False,
         "alert_silence": "auto",
         "alert_waiting": [1800.0, 7200.0],
         "alert_failures": [10, 100],
+        "alert_running": "auto",
         **dict.fromkeys(
-            ("functions", "tasks", "creation_hook", "failure_hook", "pre_task_hook", "post_task_hook", "queue")
+            (
+                "functions",
+                "tasks",
+                "creation_hook",
+                "failure_hook",
+                "pre_task_hook",
+                "post_task_hook",
+                "queue",
+                "channel",
+                "ping_url",
+            )
         ),
     }
 

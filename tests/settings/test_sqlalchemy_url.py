@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from configurations import GOOD, Write, refusal
+from jobcron.errors import ConfigurationError
+from jobcron.settings.database_url import driver_of
 from jobcron.settings.instance import load_settings
+from jobcron.settings.sqlalchemy_url import parse_url
 
 
 @pytest.mark.feature("LP-29")
@@ -21,3 +24,31 @@ def test_a_driver_that_we_do_not_use_is_refused(write: Write) -> None:
 def test_the_short_names_of_postgresql_mean_psycopg2(write: Write, scheme: str) -> None:
     path = write(GOOD.replace("sqlite:///foo.db", f"{scheme}://me:pw@db:5433/app?sslmode=disable"))
     assert load_settings(str(path)).database_url == "postgresql+psycopg2://me:pw@db:5433/app?sslmode=disable"
+
+
+@pytest.mark.feature("LP-29")
+def test_a_url_of_psycopg_3_stays_one(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql+psycopg://me:pw@h1,h2/app?sslmode=disable"
+    path = write(GOOD.replace("sqlite:///foo.db", url))
+    for _ in range(2):
+        found = load_settings(str(path)).database_url
+        assert driver_of(found) == parse_url(found).get_driver_name() == "psycopg"
+        assert found.startswith("postgresql+psycopg://me:pw@")
+        monkeypatch.setenv("JOBCRON_DATABASE_URL", url)
+    assert driver_of("postgresql+psycopg2://h/x") == driver_of("postgresql://h/x") == "psycopg2"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("nonsense=1", "isolation_level, timeout, uri, got nonsense"),
+        ("mode=ro", "got mode"),
+        ("timeout=soon", "the option timeout of database_url can have, got: could not convert"),
+        ("timeout=1&timeout=2", "the option timeout of database_url can have"),
+        ("uri=nonsense", "the option uri of database_url can have"),
+    ],
+)
+def test_an_option_of_sqlite_that_makes_no_sense_is_refused_by_name(options: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        parse_url(f"sqlite:////srv/shop.db?{options}")
+    parse_url("sqlite:///file:/srv/shop.db?uri=true&mode=rw&timeout=5")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from instances import Instance
-from steps_jobs import DEEP, look
+from steps_jobs import DEEP, look, make
 
 
 @pytest.mark.feature("DBQ-06")
@@ -52,3 +52,13 @@ def test_a_mistake_is_a_message(steps: Instance, arguments: list[str], message: 
     assert message in err
     assert "Traceback" not in err
     assert steps.rows() == []
+
+
+@pytest.mark.feature("DBQ-03")
+def test_a_job_of_several_tasks_is_shown_with_its_tasks_and_its_workspace(steps: Instance) -> None:
+    job_id = make(steps, "plain", {"account": 7, "second": [("raise", "no cat")]})
+    steps.run("plain")
+    out, _ = steps.command("job", str(job_id))
+    assert '["stepsapp.first"]' in out
+    assert '["stepsapp.second", "stepsapp.third"]' in out
+    assert '"account": 7' in out

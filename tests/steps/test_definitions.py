@@ -102,7 +102,7 @@ def test_a_class_is_checked_as_well_and_may_name_attributes_of_its_own() -> None
         class Wrong(StepsJob):
             name = "wrong"
             tasks = [work]
-            post_task_hook = [work]
+            post_task_hook = [work]  # type: ignore[assignment]
 
     class Base(StepsJob):
         priority = 3
@@ -122,7 +122,7 @@ def test_a_task_whose_work_would_still_have_to_be_run_has_failed(
     with steps.session() as session:
         names = job_class("plain").task_names()
         job = job_class("plain").get(jobs[1], session=session)
-        job.metadata = {**job.metadata, "step": 1, "next_task": names[1]}
+        job.job.steps = {**(job.job.steps or {}), "done": names[:1], "todo": names[1:]}
     steps.run("plain")
     for job_id, kind in zip(jobs, ("coroutine", "generator"), strict=True):
         assert look(steps, "plain", job_id)["state"] == "FAILED"

@@ -118,6 +118,8 @@ def test_no_failure_hook_is_called_for_a_task_that_is_tried_again(
     monkeypatch.setattr(stepsapp.Hooked, "tasks", [stepsapp.first, patient])
     job_id = make(steps, "hooked", max_retries=1)
     steps.run("hooked")
+    steps.make_due()
+    steps.run("hooked")
     assert look(steps, "hooked", job_id)["state"] == "COMPLETE"
     assert tries == [1, 2]
     assert "on failure" not in notes(steps, job_id)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from instances import Instance
-from jobcron.database._engine import make_engine
+from jobcron.database.connecting.engine import make_engine
 from steps_jobs import look, notes
 
 TABLES = {
@@ -94,7 +94,7 @@ def test_waiting_jobs_are_copied_once_with_all_that_they_have(steps: Instance, o
     empty = old.add("NEW", FIRST, "configured", workspace=None)
     old.add("COMPLETE", "")
     old.add("FAILED", SECOND)
-    expected = ["configured: 1 {}", "plain: 2 {}", "3 {}, 0 copied before, 2 at their end and left"]
+    expected = ["configured: 1 {}", "plain: 2 {}", "3 {}, 0 copied earlier, 2 ended and not copied"]
     assert move(steps, old, "--dry-run") == [line.format("would be copied") for line in expected]
     assert steps.rows() == []
     assert move(steps, old) == [line.format("copied") for line in expected]
@@ -107,12 +107,12 @@ def test_waiting_jobs_are_copied_once_with_all_that_they_have(steps: Instance, o
     found = look(steps, "plain", rows[ready].id)
     assert (found["state"], found["next"], found["workspace"]) == ("READY", "second", {"n": 2})
     assert look(steps, "configured", rows[empty].id)["workspace"] == {}
-    assert move(steps, old) == ["0 copied, 3 copied before, 2 at their end and left"]
+    assert move(steps, old) == ["0 copied, 3 copied earlier, 2 ended and not copied"]
     steps.query("UPDATE jobcron_job SET scheduled_start = date_created")
     steps.run("plain")
     assert notes(steps, rows[plain].id) == ["first", "second", "third"]
     assert notes(steps, rows[ready].id) == ["second", "third"]  # the first was done there
-    assert move(steps, old) == ["0 copied, 3 copied before, 2 at their end and left"]
+    assert move(steps, old) == ["0 copied, 3 copied earlier, 2 ended and not copied"]
 
 
 @pytest.mark.feature("DBQ-02")
@@ -124,7 +124,7 @@ def test_what_cannot_be_copied_is_told_and_stays(steps: Instance, old: Old) -> N
     queue = old.add(queue_name="high priority")
     fine = old.add()
     out = move(steps, old, expect=1)
-    assert out[:2] == ["plain: 1 copied", "1 copied, 0 copied before, 0 at their end and left"]
+    assert out[:2] == ["plain: 1 copied", "1 copied, 0 copied earlier, 0 ended and not copied"]
     reasons = dict(zip((unknown, gone, odd, deep, queue), out[2:], strict=True))
     assert all(line.startswith("NOT COPIED: ") for line in reasons.values())
     assert reasons[unknown].endswith("no section and no class defines jobs of this name")
@@ -139,8 +139,8 @@ def test_what_cannot_be_copied_is_told_and_stays(steps: Instance, old: Old) -> N
 def test_jobs_that_a_worker_has_are_listed_and_copied_only_where_asked(steps: Instance, old: Old) -> None:
     stuck = old.add("PROCESSING", SECOND)
     out = move(steps, old)
-    assert out[0] == "0 copied, 0 copied before, 0 at their end and left"
-    assert out[1].startswith("left, a worker has it: ")
+    assert out[0] == "0 copied, 0 copied earlier, 0 ended and not copied"
+    assert out[1].startswith("not copied, a worker has it: ")
     assert "plain (PROCESSING, next task stepsapp.second)" in out[1]
     assert move(steps, old, "--processing")[0] == "plain: 1 copied"
     (row,) = steps.rows()

@@ -9,6 +9,8 @@ language and by a mark, a comment that is not seen once the page is rendered, in
     the mark ``<!-- status: 2 -->`` says how.
 ``<!-- file: path -->``, ``<!-- append: path -->``
     is written, or added to a file, and checked if its name says how: `CHECKS`.
+``<!-- in: path -->``
+    is shown: the file has these lines already.
 ``<!-- run: python -->``
     is run; it may print nothing.
 
@@ -31,6 +33,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Self
+
+from jobcron.settings.cron import check_expression
 
 SHOWN_ONLY = {"text", "{toctree}"}
 """Languages of blocks without a mark that are there to be looked at: diagrams, tables of contents."""
@@ -226,6 +230,8 @@ class Page:
         match block.kind, block.language:
             case (("file" | "append"), _):
                 self._write(block)
+            case "in", _:
+                self._find(block)
             case "run", "python":
                 self._expect(shell, f"python - <<'END OF BLOCK'\n{block.text}END OF BLOCK", "", 0)
             case (("status" | ""), "console"):
@@ -264,6 +270,11 @@ class Page:
         for name, check in CHECKS.items():
             if path.match(name):
                 check(self, path)
+
+    def _find(self, block: Block) -> None:
+        path = self.folder / self._real(block.argument)
+        if not path.exists() or self._real(block.text) not in path.read_text(encoding="utf-8"):
+            raise PageFailed(f"expected these lines in {block.argument}, they are not there:\n{block.text}")
 
     def _real(self, text: str) -> str:
         for place, real in self.places.items():
@@ -361,10 +372,32 @@ def _verify_unit(path: Path) -> None:
         raise PageFailed(f"systemd-analyze verify {path.name}:\n" + "\n".join(ours))
 
 
+def check_manifest(page: Page, path: Path) -> None:
+    """Read a manifest of CronJobs, and run what their containers run."""
+    import yaml  # of the extra for the documentation
+
+    for manifest in yaml.safe_load_all(path.read_text()):
+        spec = manifest["spec"]
+        if (manifest["apiVersion"], manifest["kind"]) != ("batch/v1", "CronJob"):
+            raise PageFailed(
+                f"expected a CronJob of batch/v1, got: {manifest['kind']} of {manifest['apiVersion']}"
+            )
+        check_expression(spec["schedule"])
+        pod = spec["jobTemplate"]["spec"]["template"]["spec"]
+        volumes = {volume["name"] for volume in pod["volumes"]}
+        for container in pod["containers"]:
+            mounted = {mount["name"] for mount in container["volumeMounts"]}
+            if not mounted <= volumes:
+                raise PageFailed(f"expected volumes {sorted(mounted)}, got: {sorted(volumes)}")
+            variables = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+            page.run_bare(container["command"], variables)
+
+
 CHECKS: dict[str, Callable[[Page, Path], None]] = {
     "jobcron.conf": check_configuration,
     "crontab": check_crontab,
     "*.service": check_service,
     "*.timer": check_timer,
+    "*.yaml": check_manifest,
 }
 """How a file is checked once it is written, by its name."""

@@ -14,7 +14,6 @@ import gc
 import importlib
 import marshal
 import os
-import pkgutil
 import runpy
 import select
 import signal
@@ -32,9 +31,12 @@ import jobcron
 
 NOT_IMPORTED = (
     "jobcron.scripts._section_run",
-    "jobcron.commands._check_config",
+    "jobcron.commands.checks._check_config",
     "jobcron.scripts._member",
+    "jobcron.scripts.worker._child",
+    "jobcron.scripts.worker.crew",
     "jobcron.testing",
+    "jobcron.web",  # Flask's proxies fail when eventlet looks through all objects
 )
 
 
@@ -118,9 +120,11 @@ def _run(what: str) -> None:
 
 def import_all() -> None:
     """Import the package, but for what is a program, and what is known by it whether a run is the first."""
-    for found in pkgutil.walk_packages(jobcron.__path__, "jobcron."):
-        if not found.name.startswith(NOT_IMPORTED) and not found.name.endswith(".__main__"):
-            importlib.import_module(found.name)
+    package = Path(jobcron.__path__[0])
+    for path in sorted(package.rglob("*.py")):  # `pkgutil` would import all packages to look into them
+        name = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+        if not name.startswith(NOT_IMPORTED) and not name.endswith(".__main__") and "versions" not in path.parts:
+            importlib.import_module(name)
     assert "jobcron.scripts._section_run" not in sys.modules
     configure_mappers()
 

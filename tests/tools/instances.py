@@ -9,15 +9,18 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 import fooapp
 from fork_server import Forked, ForkServer
 from jobcron import Database, Job
+from jobcron.jobs.job import lease_end
 from jobcron.testing import run_script, run_waiting
 from paths import APPS, JOBCRON, PROOFS, TOOLS
 
@@ -145,8 +148,19 @@ class Instance:
         """Return a job as it is committed."""
         with self.database.session(writing=False) as session:
             job = session.get_one(Job, job_id)
+            progress = job.progress
             session.expunge(job)
+            set_committed_value(job, "_progress", progress)
             return job
+
+    def lease_end(self, job_id: int) -> datetime | None:
+        """Return when a job's lease ends, renewals included."""
+        with self.database.session(writing=False) as session:
+            return session.scalar(select(lease_end()).where(Job.id == job_id))
+
+    def renewals(self) -> list[Any]:
+        """Return (job, token, progress) of the renewals."""
+        return self.query("SELECT job, lease_token, progress FROM jobcron_renewal ORDER BY job")
 
     def rows(self) -> list[Job]:
         """Return all jobs as they are committed."""
@@ -185,6 +199,10 @@ class Instance:
         """Return the files of all reports."""
         return sorted((self.state / "oops").glob("*/OOPS-*"))
 
+    def make_due(self) -> None:
+        """Let all jobs that wait for their retry be due."""
+        self.query("UPDATE jobcron_job SET scheduled_start = date_created WHERE status = 0")
+
     def end_lease(self, job_id: int) -> None:
         """Move a job's lease into the past: tests move the rows' times, not the clock."""
         past = {
@@ -192,6 +210,7 @@ class Instance:
             "postgresql": "now() - interval '1 hour'",
         }[self.database.dialect]
         self.query(f"UPDATE jobcron_job SET lease_expires = {past} WHERE id = :id", id=job_id)
+        self.query(f"UPDATE jobcron_renewal SET lease_expires = {past} WHERE job = :id", id=job_id)
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:

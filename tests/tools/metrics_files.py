@@ -36,8 +36,13 @@ class Metrics:
 
     def values(self) -> dict[Any, float]:
         """Return all values of the file."""
-        families = text_string_to_metric_families(self.path.read_text())
-        return {(s.name, *sorted(s.labels.items())): s.value for family in families for s in family.samples}
+        return values_in(self.path)
+
+
+def values_in(path: Path) -> dict[Any, float]:
+    """Return all values of a file of metrics, by their names and labels, as Prometheus would read it."""
+    families = text_string_to_metric_families(path.read_text())
+    return {(s.name, *sorted(s.labels.items())): s.value for family in families for s in family.samples}
 
 
 names = st.from_regex("[a-z][a-z_]{0,8}", fullmatch=True).filter(lambda name: name != "le")  # a bucket's bound

@@ -6,6 +6,7 @@ from alembic import command
 from alembic.config import Config
 
 from instances import Instance
+from jobcron.database.upgrade import upgrade_schema
 from jobcron.settings.settings import PACKAGE
 
 
@@ -16,3 +17,37 @@ def upgrade_to(instance: Instance, revision: str) -> None:
     with instance.database.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+
+
+# The moves and privileges that a version allows stay.
+_MADE_BY = {
+    "0015": ("ALTER TABLE jobcron_schedule DROP COLUMN seen_at, DROP COLUMN kept_due_at",),
+    "0014": (
+        "DROP TABLE jobcron_channel, jobcron_start",
+        "ALTER TABLE jobcron_job DROP COLUMN channel, DROP COLUMN channel_key",
+    ),
+    "0013": (
+        "DROP TRIGGER jobcron_job_release ON jobcron_job",
+        "DROP FUNCTION jobcron_release()",
+        "DROP TABLE jobcron_edge",
+        "DROP INDEX jobcron_job_blocked",
+        "ALTER TABLE jobcron_job DROP COLUMN has_successors",
+    ),
+    "0012": ("DROP TABLE jobcron_worker",),
+    "0011": ("DROP TABLE jobcron_silence",),
+    "0010": ("DROP TABLE jobcron_slot, jobcron_schedule",),
+    "0009": ("ALTER TABLE jobcron_job DROP COLUMN has_committed, DROP COLUMN target_mark",),
+    "0008": ("DROP VIEW jobcron_jobs",),
+    "0007": ("DROP TABLE jobcron_undo, jobcron_act, jobcron_pause",),
+}
+"""What undoes a version's migration on PostgreSQL."""
+
+
+def upgrade_again_from(instance: Instance, revision: str) -> None:
+    """Undo what the versions since a revision make, on PostgreSQL, and upgrade the tables again."""
+    for version in sorted(_MADE_BY, reverse=True):
+        for statement in _MADE_BY[version] if version > revision else ():
+            instance.query(statement)
+    instance.query(f"UPDATE jobcron_schema_version SET version_num = '{revision}', oldest_code = '0005'")
+    with instance.database.begin() as connection:
+        upgrade_schema(connection, instance.url)

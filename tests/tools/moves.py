@@ -11,14 +11,14 @@ W, R, C, F, S, X, E, B = JobStatus
 
 # As the design has them, written down once more: the code's own table is what is tested.
 LEGAL = {
-    W: {R, S, X, E, C},
+    W: {R, S, X, E, C, B},
     R: {W, C, F, S, X},
-    C: {W},
-    F: {W, C},
+    C: {W, B},
+    F: {W, C, B},
     S: {W, X, C},
-    X: {W, C},
-    E: {W, C},
-    B: {W, X, E},
+    X: {W, C, B},
+    E: {W, C, B},
+    B: {W, X, E, C},
 }
 
 

@@ -16,6 +16,7 @@ import psycopg2
 from sqlalchemy import Engine, event
 
 from jobcron.database.sql import statement
+from jobcron.settings.database_url import libpq_url
 
 if TYPE_CHECKING:
     from instances import Instance
@@ -76,7 +77,7 @@ def cost_of(instance: Instance, text: str, parameters: Any) -> float:
             sqlite.execute("ROLLBACK")
         sqlite.close()
         return float(steps[0])
-    connection = psycopg2.connect(instance.url.replace("+psycopg2", ""))
+    connection = psycopg2.connect(libpq_url(instance.url))
     try:
         with connection.cursor() as cursor:
             cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}", parameters)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from instances import SECTIONS, Instance, Process, wait_until
 from jobcron import Job, JobStatus
+from jobcron.database.clock import database_now
+from jobcron.database.tables import Renewal
 from shortleaseapp import SECTIONS as HASTY_SECTIONS
 from shortleaseapp import BusyJob
 
@@ -115,6 +117,7 @@ def end_leases(instance: Instance) -> None:
     with instance.session() as session:
         for job in session.scalars(select(Job).where(Job.status == JobStatus.RUNNING)):
             job.lease_expires = datetime(2020, 1, 1, tzinfo=UTC)
+        session.execute(delete(Renewal))
 
 
 def drain(instance: Instance, section: str) -> None:
@@ -157,3 +160,21 @@ def before_it_waits(instance: Instance, *actions: tuple[str, Any], gate: Gate) -
     """Return actions before and after a wait: SQLite's one write lock lets others see nothing in between."""
     waiting = [gate.touch, gate.wait]
     return [*waiting, *actions] if instance.database.dialect == "sqlite" else [*actions, *waiting]
+
+
+def first_lease(instance: Instance, job: int) -> datetime:
+    """Return when the lease ends that a job has now."""
+    lease = instance.lease_end(job)
+    assert lease is not None
+    return lease
+
+
+def wait_past(instance: Instance, moment: datetime) -> None:
+    """Wait until the database's clock is well past a moment."""
+
+    def is_past() -> bool:
+        with instance.database.reading.connect() as connection:
+            now = connection.scalar(select(database_now()))
+        return now is not None and now > moment + timedelta(seconds=0.2)
+
+    wait_until(is_past, f"{moment} to be past")

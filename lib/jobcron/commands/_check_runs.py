@@ -3,23 +3,58 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import sys
+from contextlib import redirect_stdout, suppress
+from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.commands._output import say
 from jobcron.database.database import Database
 from jobcron.database.trouble import first_line
+from jobcron.database.version import check_file, check_schema
 from jobcron.errors import UserMistake
-from jobcron.queue.health import Check, Health, check_section
+from jobcron.operations.processes.workers import check_workers
+from jobcron.queue.health import (
+    Check,
+    Health,
+    check_queues,
+    check_script,
+    check_section,
+    check_types,
+    has_run,
+)
+from jobcron.queue.sources import find_source
+from jobcron.queue.views import RunnableView
 from jobcron.reports.logs import visible
-from jobcron.settings.instance import load_settings
+from jobcron.reports.plurals import counted
+from jobcron.runner.application import load_application
+from jobcron.schedules.health import check_schedules
+from jobcron.settings.instance import load_settings, presented
 from jobcron.settings.secrets import Redactor
 from jobcron.settings.settings import Section, Settings
+
+QUEUES = "queues"
+"""What the line about queues that are paused begins with."""
+
+OTHER_TYPES = "other types"
+"""What the line about types that no section runs begins with; no section can have this name."""
+
+
+SCHEDULES = "all schedules"
+"""What the line about schedules begins with."""
+
+WORKERS = "all workers"
+"""What the line about workers begins with."""
+
+WHOLE = (QUEUES, OTHER_TYPES, SCHEDULES, WORKERS)
+"""Lines that are about no section."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help="by default all")
+    parser.add_argument("sections", nargs="*", metavar="NAME", help="a section or a cron script; by default all")
 
 
 def perform(options: argparse.Namespace) -> int:
@@ -32,12 +67,11 @@ def check_runs(config: str | None, names: list[str]) -> int:
 
     Args:
         config: the value of ``--config``.
-        names: the names of the sections; empty: all.
+        names: the names of sections and cron scripts; empty: all.
     """
     try:
         settings = load_settings(config)
-        sections = [settings.section(name) for name in names] or list(settings.sections.values())
-        found = _look(settings, sections)
+        found = _look(settings, names)
     except UserMistake as error:
         # Whoever is woken at night must see that the state of the jobs is unknown.
         return _say(Health.UNKNOWN, [visible(str(error))], [])
@@ -47,17 +81,50 @@ def check_runs(config: str | None, names: list[str]) -> int:
         return _say(Health.UNKNOWN, [Redactor(settings.secrets()).text(first_line(error.orig))], [])
     worst = max((check.health for _, checks in found for check in checks), default=Health.OK)
     bad = [f"{name}: {c.text}" for name, checks in found for c in checks if c.health is worst]
-    summary = [f"{len(found)} sections"] if worst is Health.OK else bad
+    summary = [counted(sum(name not in WHOLE for name, _ in found), "section")] if worst is Health.OK else bad
     return _say(worst, summary, [_line(name, checks) for name, checks in found])
 
 
-def _look(settings: Settings, sections: list[Section]) -> list[tuple[str, list[Check]]]:
+def _look(settings: Settings, names: list[str]) -> list[tuple[str, list[Check]]]:
+    watched = settings.watch_scripts or {}
     database = Database(settings.database_url, origin=settings.database_origin)
     try:
+        check_file(settings.database_url, database.where)
         with database.begin(writing=False) as connection:
-            return [(section.name, check_section(connection, settings, section)) for section in sections]
+            check_schema(connection, database.where, logging.getLogger("jobcron"))
+            found = []
+            for name in names or [*settings.sections, *watched]:
+                if name in settings.sections or not (name in watched or has_run(connection, name)):
+                    section, limit = settings.section(name), partial(_time_limit, settings)
+                    found.append((name, check_section(connection, settings, section, limit)))
+                else:
+                    found.append((name, check_script(connection, settings, name)))
+            if not names:
+                found += [
+                    (QUEUES, check_queues(connection)),
+                    (OTHER_TYPES, check_types(connection, settings)),
+                    (SCHEDULES, check_schedules(connection, settings, partial(_is_loaded, settings))),
+                    (WORKERS, check_workers(connection)),
+                ]
+            return [(name, checks) for name, checks in found if checks]
     finally:
         database.close()
+
+
+def _is_loaded(settings: Settings) -> bool:
+    """Import the application, and return whether that is possible here."""
+    with suppress(Exception), redirect_stdout(sys.stderr), presented(settings):
+        load_application(settings)
+        return True
+    return False
+
+
+def _time_limit(settings: Settings, section: Section) -> float | None:
+    """Return the time limit of a section's class in seconds; None: it has none, or it cannot be imported here."""
+    with suppress(Exception), redirect_stdout(sys.stderr), presented(settings):
+        load_application(settings)
+        return RunnableView(find_source(settings, section)).time_limit
+    return None
 
 
 def _line(name: str, checks: list[Check]) -> str:

@@ -22,7 +22,11 @@ PRUNE_SCHEDULE = "17 3 * * *"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
-    parser.add_argument("--mail-to", metavar="ADDRESS", help="where cron mails errors; by default to the user")
+    parser.add_argument(
+        "--mail-to",
+        metavar="ADDRESS",
+        help="where cron mails errors; by default to failure_recipients, or to the user",
+    )
 
 
 def perform(options: argparse.Namespace) -> int:
@@ -35,7 +39,8 @@ def crontab(config: str | None, mail_to: str | None) -> int:
 
     Args:
         config: the value of ``--config``.
-        mail_to: the address to which cron mails errors; None: the crontab's owner; empty: nobody.
+        mail_to: the address to which cron mails errors; None: ``failure_recipients``, or the crontab's owner;
+            empty: nobody.
 
     Raises:
         ConfigurationError: the instance is wrong, or there is nothing to run.
@@ -58,17 +63,19 @@ def lines(settings: Settings, mail_to: str | None) -> list[str]:
     """Return the lines: variables for cron, and one line for each group or section."""
     folder, name = os.path.split(settings.path)
     instance = folder if name == FILE_NAME else settings.path
+    if mail_to is None and settings.failure_recipients:
+        mail_to = ",".join(settings.failure_recipients)
     mail = "# MAILTO=you@example.com" if mail_to is None else "MAILTO=" + (mail_to or '""')
     return [
         f"# The jobs of {settings.path}: put these lines into your crontab (crontab -e).",
         "# Each run appends to a log of its own; cron mails what goes to standard error, which is errors only.",
         mail,
         f"JOBCRON_CONFIG={_variable(instance)}",
-        *(f"{schedule}  {_command(settings, *words)}" for schedule, words in _runs(settings)),
+        *(f"{schedule}  {_command(settings, *words)}" for schedule, words in runs_of(settings)),
     ]
 
 
-def _runs(settings: Settings) -> Iterator[tuple[str, list[str]]]:
+def runs_of(settings: Settings) -> Iterator[tuple[str, list[str]]]:
     """Yield the schedule and the command of each group, and of each section outside any group.
 
     Raises:

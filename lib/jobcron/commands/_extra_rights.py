@@ -1,4 +1,4 @@
-"""A role's rights beyond those in tables, and the statements that revoke them (LP-13). Only reads."""
+"""Find a role's rights beyond those on tables, and make the statements that revoke them (LP-13)."""
 
 from __future__ import annotations
 

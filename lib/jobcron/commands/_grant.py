@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import Any
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -64,7 +63,7 @@ def grant(config: str | None, dry_run: bool) -> int:
     for warning in warnings:
         say(f"{'-- ' if dry_run else ''}{warning}")
     if not dry_run:
-        others = "no others but those of everybody" if warnings else "no others"
+        others = "no others except those of PUBLIC" if warnings else "no others"
         say(f"{len(roles)} roles have the rights that they need, and {others}.")
     return 0
 
@@ -113,14 +112,15 @@ class Grants:
         """Yield warnings about rights of PUBLIC in these schemas."""
         yield from self._surplus.warnings(self._schemas)
 
-    def _found(self, role: Role) -> Any:
+    def _found(self, role: Role) -> list[bool] | None:
         columns = ", ".join(f"rol{attribute.lower()}" for attribute in ATTRIBUTES)
-        return self._connection.execute(
+        row = self._connection.execute(
             text(f"SELECT rolsuper, rolcanlogin, {columns} FROM pg_roles WHERE rolname = :name"),
             {"name": role.name},
         ).first()
+        return None if row is None else list(row)
 
-    def _made(self, role: Role, found: Any) -> Iterator[str]:
+    def _made(self, role: Role, found: list[bool] | None) -> Iterator[str]:
         login = "LOGIN" if role.may_log_in else "NOLOGIN"
         if found is None:
             yield f"CREATE ROLE {self._quote(role.name)} {login}"
@@ -159,10 +159,13 @@ class Grants:
                 yield f"GRANT USAGE ON SEQUENCE {self._quote(schema)}.{self._quote(sequence)} TO {role}"
 
     def _place(self, right: Right) -> tuple[str, str]:
-        """Return the schema and the name of a table."""
+        """Return the schema and the name of a table or a view."""
         schema, _, name = right.table.rpartition(".")
         found = self._connection.execute(
-            text("SELECT 1 FROM pg_tables WHERE schemaname = :schema AND tablename = :name"),
+            text(
+                "SELECT 1 FROM pg_class AS found JOIN pg_namespace AS place ON place.oid = found.relnamespace "
+                "WHERE place.nspname = :schema AND found.relname = :name AND found.relkind IN ('r', 'p', 'v', 'm')"
+            ),
             {"schema": schema or self._default, "name": name},
         ).first()
         if found is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jobcron.commands._output import say
 from jobcron.errors import ConfigurationError, DirectoryError
+from jobcron.settings.database_url import names_object
 from jobcron.settings.datatypes import CONVERTERS, Place
 from jobcron.settings.instance import FILE_NAME
 from jobcron.settings.reading import read_schema
@@ -112,7 +113,7 @@ def init(directory: str, database_url: str | None, application: str | None) -> i
     if application is None:
         texts[f"{FIRST_JOB}.py"] = JOB
     try:
-        _write(folder, texts, is_secret=database_url is not None and has_password(parse_url(database_url)))
+        _write(folder, texts, is_secret=_has_secret(database_url))
     except OSError as error:
         raise DirectoryError(
             f"init: expected {folder} to be a directory that can be made and written, got: {error.strerror}"
@@ -126,6 +127,12 @@ def init(directory: str, database_url: str | None, application: str | None) -> i
         "    jobcron check-config\n    jobcron crontab"
     )
     return 0
+
+
+def _has_secret(database_url: str | None) -> bool:
+    if database_url is None or names_object(database_url):
+        return False
+    return has_password(parse_url(database_url))
 
 
 def _check(key: str, text: str | None, folder: Path) -> None:
@@ -182,6 +189,7 @@ def configuration(database_url: str | None, application: str | None) -> str:
         given["python_path"] = "."
         section = {"source_interface": f"{FIRST_JOB}.Greet"}
     instance, _, job_section = Path(SCHEMA).read_text(encoding="utf-8").partition("\n[job_section]\n")
+    job_section = job_section.partition("\n[job_schedule]\n")[0]
     keys = instance.partition("[jobcron]\n")[2]
     end = f"[greet]\n{_filled_in(job_section, section)}" if section else EXAMPLE.format(module=module)
     return f"{HEAD}\n[jobcron]\n{_filled_in(keys, given)}\n{end}"

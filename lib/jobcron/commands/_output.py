@@ -11,7 +11,7 @@ from jobcron.reports.logs import visible
 
 
 class Finding(NamedTuple):
-    """A check's finding.
+    """What a check found.
 
     Attributes:
         text: the finding, in one line.
@@ -23,9 +23,13 @@ class Finding(NamedTuple):
     status: int = 0
     is_warning: bool = False
 
+    @property
+    def level(self) -> str:
+        """The kind of finding in a word."""
+        return "error" if self.status else "warning" if self.is_warning else "ok"
+
     def __str__(self) -> str:
-        word = "error" if self.status else "warning" if self.is_warning else "ok"
-        return f"{word:<8} {visible(self.text.replace(chr(10), ' '))}"
+        return f"{self.level:<8} {visible(self.text.replace(chr(10), ' '))}"
 
 
 def say(text: str) -> None:
@@ -38,4 +42,4 @@ def say(text: str) -> None:
         print(text, flush=True)
     except OSError as error:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (what is left over goes nowhere)
-        raise DirectoryError(f"expected standard output to take what is said, got: {error.strerror}") from error
+        raise DirectoryError(f"expected standard output to be writable, got: {error.strerror}") from error

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from sqlalchemy import delete, select
 
 from jobcron.database.database import TransactionSource
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import Job
+from jobcron.jobs.moves.edges import is_waited_for
 from jobcron.queue.outcome import Completed
 from jobcron.runner.job_runner import JobRunner
 from jobcron.runner.source_runner import Guard, JobEnd
@@ -33,7 +33,7 @@ class ScheduledRuns(Guard):
         self.failures: list[str] = []
 
     def for_source(
-        self, source: object, database: TransactionSource, logger: logging.Logger | None = None, **options: Any
+        self, source: object, database: TransactionSource, logger: logging.Logger | None = None, **options: object
     ) -> JobRunner:
         """Return a runner; see `JobRunner.for_source`."""
         self._runner = JobRunner(source, database, logger=logger, guard=self, **options)
@@ -46,8 +46,8 @@ class ScheduledRuns(Guard):
         if isinstance(end.outcome, Completed):
             if self._deletes:
                 with database.begin() as connection:
-                    done = delete(Job).where(Job.id == job_id, Job._status == JobStatus.COMPLETED)
-                    connection.execute(done)
+                    done = (Job.id == job_id, Job._status == JobStatus.COMPLETED, ~is_waited_for())
+                    connection.execute(delete(Job).where(*done))
         elif self._stops:
             with database.begin(writing=False) as connection:
                 row = connection.execute(select(Job._status, Job.log).where(Job.id == job_id)).first()

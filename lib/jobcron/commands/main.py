@@ -7,7 +7,7 @@ import importlib
 import sys
 
 from jobcron._version import __version__
-from jobcron.errors import UserMistake
+from jobcron.errors import DatabaseUnavailable, UserMistake
 from jobcron.scripts.options import CommandLine
 
 TYPE_CHECKING = False
@@ -20,14 +20,46 @@ if TYPE_CHECKING:
 COMMANDS = {
     "init": "write a commented configuration, and a first job",
     "upgrade": "create jobcron's tables, or bring them up to date",
+    "restored": "make a database safe that was restored from a backup",
     "check-config": "check all that can be checked without running a job",
     "crontab": "print the lines for your crontab",
+    "systemd": "print services and timers for systemd",
+    "jobs": "list jobs, by filters",
+    "job": "show everything about a job",
+    "why": "say why a job or a section does not run, and what would make it run",
+    "plan": "say which jobs the next run of a section would take, in which order, and what it would do first",
+    "try": "run a job, show what it changes in the database, and roll it back",
+    "sections": "show the sections: last run, ready and running jobs, failures",
+    "runners": "show who holds claims on jobs now, and who seems dead",
+    "workers": "show the workers, busy or not, and which seem dead",
+    "runs": "list the newest runs",
+    "schedules": "list the schedules, pause, resume, run, make and change them",
+    "types": "list the job types, with their jobs that have not ended",
+    "create": "create a job of any class or function",
+    "retry": "make jobs run again: those that failed, or others",
+    "cancel": "cancel jobs that have not ended",
+    "suspend": "put jobs aside until they are resumed",
+    "resume": "make suspended jobs wait again",
+    "set-done": "call jobs completed that were done in another way",
+    "postpone": "make waiting jobs due later",
+    "run-now": "make waiting jobs due at once",
+    "priority": "change the priority of jobs that have not started",
+    "move": "move jobs that have not started to another queue",
+    "delete": "delete jobs that have ended",
+    "undo": "undo an act on jobs by its number, as far as they have not moved since; or list the acts",
+    "channels": "list the channels with what runs and waits in them; change their limits",
+    "pause": "begin no more jobs of a section, a type, a queue or a channel; or list the pauses",
+    "unpause": "end a pause",
+    "completion": "print what completes command lines in your shell: bash, zsh or tcsh",
+    "doctor": "examine the instance: name each trouble with its remedy",
+    "web": "serve the dashboard on this machine",
     "check-runs": "report the health of the sections, with the statuses of monitoring plugins",
     "oops": "show an OOPS report, or list the newest",
     "grant": "create the database roles, and give them the rights that they need",
     "prune": "remove old data, as prune_jobs.py does",
     "runscheduledjobs": "run the ready jobs that call functions",
     "run": "run the ready jobs of a section, as run_jobs.py does",
+    "worker": "stay, and run the jobs of sections as soon as they are ready",
     "process-job-sources": "run the sections of groups, as process_job_sources.py does",
     "delete-old-jobs": "delete jobs of several tasks that have ended",
     "create-job": "create a job of several tasks",
@@ -36,15 +68,41 @@ COMMANDS = {
 }
 """The purpose of each subcommand, in the order of the help.
 
-For example, the module of `check-config` is `jobcron.commands._check_config`. It has `add_arguments(parser)`,
-and `perform(options)`, which returns the exit status. Only the called subcommand's module is imported.
+For example, the module of `check-config` is `jobcron.commands.checks._check_config` (see `module_of`). It has
+`add_arguments(parser)`, and `perform(options)`, which returns the exit status. Only the called subcommand's module
+is imported.
 """
 
-SCRIPTS = ("run", "process-job-sources", "prune", "runscheduledjobs")
+SCRIPTS = ("run", "worker", "process-job-sources", "prune", "runscheduledjobs")
 """Subcommands that are scripts for cron, with their own options."""
 
 DJANGO_COMMANDS = ("delete-old-jobs", "create-job", "queue-depth", "import-django-db-queue")
 """Subcommands that can be written with underscores, as django-db-queue's are (DBQ-06)."""
+
+ACTS = ("retry", "cancel", "suspend", "resume", "set-done", "postpone", "run-now", "priority", "move", "delete")
+"""Subcommands that move jobs; they share a module."""
+
+ALIASES = {"retry": ["requeue"], **{name: [name.replace("-", "_")] for name in DJANGO_COMMANDS}}
+"""Other names of subcommands."""
+
+OWN_OPTIONS = ("--config", "--help", "--version")
+"""Options that may stand before the subcommand."""
+
+JOBS_COMMANDS = (
+    *("jobs", "job", "create", "why", "plan", "try", "doctor", "sections", "runners", "workers", "runs", "types"),
+    *("undo", "schedules"),
+)
+"""Subcommands about jobs, each with a module of its own in the package of that name."""
+
+PACKAGES = {
+    **dict.fromkeys(DJANGO_COMMANDS, "steps"),
+    "check-config": "checks",
+    **dict.fromkeys(("completion", "web"), "people"),
+    **dict.fromkeys(("upgrade", "restored"), "tables"),
+    **dict.fromkeys(JOBS_COMMANDS, "jobs"),
+    **dict.fromkeys(("pause", "unpause", "channels"), "jobs.limits"),
+}
+"""The packages of subcommands that have one, by name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,19 +112,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line; by default the process's.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    if given and given[0] in SCRIPTS:
-        return _run_script(given[0], given[1:])  # cron starts it every minute: no other parser is built for it
-    from jobcron.runner.garbage import ImportsForGood
+    own, rest = _own_options(given)
+    if rest and rest[0] in SCRIPTS:
+        return _run_script(rest[0], [*own, *rest[1:]])  # cron starts it every minute: no other parser is built
+    from jobcron.runner.surroundings.garbage import ImportsForGood
 
     with ImportsForGood(is_ours=arguments is None):
-        parser = _parser(given)
+        parser = full_parser(given)
     if not given:
         parser.print_help(sys.stderr)
         return 2
+    _check_command(parser, rest)
     options = parser.parse_args(given)
-    if options.command in SCRIPTS:
-        config = ["--config", options.config] if options.config else []
-        return _run_script(options.command, [*config, *options.arguments])
     try:
         status: int = options.perform(options)
         return status
@@ -75,26 +132,67 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         complain(f"jobcron: {error}")
         return error.exit_status
+    except Exception as error:
+        from jobcron.database.trouble import refused_right
+        from jobcron.reports.logs import complain
+
+        refused = refused_right(error)
+        if refused is None:
+            raise
+        complain(f"jobcron: expected a role that has the rights for this, got: {refused}")
+        return DatabaseUnavailable.exit_status
 
 
-def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser of `jobcron`, with the arguments of the subcommands that `given` may name."""
-    parser = CommandLine(prog="jobcron", description="Batch jobs in your own database, run by cron.")
+def module_of(name: str) -> str:
+    """Return the module of a subcommand."""
+    if name in ACTS:
+        return "jobcron.commands.jobs._acts"
+    package = f".{PACKAGES[name]}" if name in PACKAGES else ""
+    return f"jobcron.commands{package}._{name.replace('-', '_')}"
+
+
+def _own_options(given: list[str]) -> tuple[list[str], list[str]]:
+    """Return what stands before the subcommand if that is an instance, and the rest."""
+    count = 2 if given[:1] == ["--config"] else 1 if given and given[0].startswith("--config=") else 0
+    return given[:count], given[count:]
+
+
+def _check_command(parser: argparse.ArgumentParser, rest: list[str]) -> None:
+    """Refuse an unknown subcommand, with the one that may be meant instead of the list of all."""
+    if rest and rest[0].startswith("--") and rest[0].partition("=")[0] not in OWN_OPTIONS:
+        parser.error(f"expected a subcommand, with its options after it, got first: {rest[0]}")
+    known = [*COMMANDS, *(alias for aliases in ALIASES.values() for alias in aliases)]
+    if rest and not rest[0].startswith("-") and rest[0] not in known:
+        from jobcron.settings.suggestions import suggestion
+
+        hint = suggestion(rest[0], known) or "; `jobcron --help` lists the subcommands"
+        parser.error(f"argument COMMAND: invalid choice: {rest[0]!r}{hint}")
+
+
+def full_parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of `jobcron`, with the arguments of the subcommands that `given` names."""
+    text = "Batch jobs in your own database, run by cron."
+    parser = CommandLine(prog="jobcron", description=text, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"jobcron {__version__}")
-    parser.add_argument("--config", metavar="INSTANCE", help="an instance's directory, or its name in configs/")
+    _add_config(parser, default=None)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in COMMANDS.items():
         if name in SCRIPTS:
-            script = commands.add_parser(name, help=text, add_help=False)
-            script.add_argument("arguments", nargs=argparse.REMAINDER)
+            commands.add_parser(name, help=text)  # for the list in the help: `main` has started it already
             continue
-        aliases = [name.replace("-", "_")] if name in DJANGO_COMMANDS else []
+        aliases = ALIASES.get(name, [])
         command = commands.add_parser(name, help=text, aliases=aliases)
         if not {name, *aliases}.isdisjoint(given):
-            module = importlib.import_module(f"jobcron.commands._{name.replace('-', '_')}")
+            module = importlib.import_module(module_of(name))
+            command.set_defaults(perform=module.perform, subcommand=name)
             module.add_arguments(command)
-            command.set_defaults(perform=module.perform)
+            _add_config(command, default=argparse.SUPPRESS)  # not a default: it would undo what stands before
     return parser
+
+
+def _add_config(parser: argparse.ArgumentParser, *, default: str | None) -> None:
+    text = "an instance's directory, or its name in configs/"
+    parser.add_argument("--config", metavar="INSTANCE", default=default, help=text)
 
 
 def _run_script(name: str, arguments: list[str]) -> int:
@@ -114,6 +212,10 @@ def _script(name: str) -> CronScript:
             from jobcron.scripts.prune import PruneJobs
 
             return PruneJobs()
+        case "worker":
+            from jobcron.scripts.worker.script import Worker
+
+            return Worker()
         case "runscheduledjobs":
             from jobcron.commands._runscheduledjobs import RunScheduledJobs
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from copy import deepcopy
 from functools import cache
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Column, Connection, event, inspect, select
@@ -28,6 +27,9 @@ from jobcron.errors import ChangedMeanwhile
 
 KEY = "jobcron_freshness"
 """The key in a session's ``info``."""
+
+WRITTEN = "jobcron_written"
+"""A set that gets the identities of the rows that the session writes, if it is in the session's ``info``."""
 
 
 class Earlier:
@@ -45,11 +47,10 @@ class Earlier:
 
     def __init__(self) -> None:
         self.rows: list[object] = []
-        self.forgotten: WeakKeyDictionary[InstanceState[Any], dict[str, Any]] = WeakKeyDictionary()
+        self.forgotten: WeakKeyDictionary[InstanceState[object], dict[str, object]] = WeakKeyDictionary()
         self.has_bulk_changes = False
-        self.copies: WeakKeyDictionary[InstanceState[Any], dict[str, Any]] = WeakKeyDictionary()
-        self.read: WeakKeyDictionary[InstanceState[Any], dict[str, tuple[Any, Any]]] = WeakKeyDictionary()
-
+        self.copies: WeakKeyDictionary[InstanceState[object], dict[str, object]] = WeakKeyDictionary()
+        self.read: WeakKeyDictionary[InstanceState[object], dict[str, tuple[object, object]]] = WeakKeyDictionary()
 
     def clear(self) -> None:
         """Forget everything."""
@@ -79,7 +80,7 @@ def note_values(session: Session) -> None:
         _put_back(session, earlier)
     earlier.clear()
     for state in session.identity_map.all_states():
-        copies = {k: deepcopy(v) for k, v in state.dict.items() if isinstance(v, Mutable)}
+        copies: dict[str, object] = {k: deepcopy(v) for k, v in state.dict.items() if isinstance(v, Mutable)}
         if copies:
             earlier.copies[state] = copies
 
@@ -91,7 +92,7 @@ def _begin(session: Session, transaction: SessionTransaction, connection: Connec
     earlier = _earlier(session)
     earlier.rows = list(session.identity_map.values())
     for row in earlier.rows:
-        state: InstanceState[Any] = inspect(row)
+        state: InstanceState[object] = inspect(row)
         changed, loaded = state.committed_state, state.dict
         columns, others, links = _keys(state.mapper)
         copies = earlier.copies.get(state, {})
@@ -138,31 +139,38 @@ def _before_flush(session: Session, context: object, instances: object) -> None:
         return
     session.connection()  # begins the transaction if there is none yet
     read = _earlier(session).read
-    for row in (*session.dirty, *session.deleted):
-        state: InstanceState[Any] = inspect(row)
+    for state in _in_order([inspect(row) for row in (*session.dirty, *session.deleted)]):
         known = read.get(state)
         if not known:
             continue
-        is_deleted = row in session.deleted
+        is_deleted = state.obj() in session.deleted
         keys = [key for key in known if is_deleted or _is_from_earlier(state, key, known[key][0])]
         if keys:
             _compare(session, state, {key: known[key][1] for key in keys})
 
 
-def _is_from_earlier(state: InstanceState[Any], key: str, value: Any) -> bool:
+def _in_order(states: list[InstanceState[object]]) -> list[InstanceState[object]]:
+    """Return rows in the order in which a flush updates them: two jobs that lock the same rows do not deadlock."""
+    try:
+        return sorted(states, key=lambda state: (state.mapper.class_.__name__, state.identity or ()))
+    except TypeError:  # keys that cannot be compared
+        return states
+
+
+def _is_from_earlier(state: InstanceState[object], key: str, value: object) -> bool:
     """Return whether a column is changed, but was not read in this transaction before."""
     before = state.committed_state.get(key, state)
     return before is NO_VALUE or before is value
 
 
-def _compare(session: Session, state: InstanceState[Any], expected: dict[str, Any]) -> None:
+def _compare(session: Session, state: InstanceState[object], expected: dict[str, object]) -> None:
     """Lock a row, and compare columns with the values that were read.
 
     Raises:
         ChangedMeanwhile: they differ.
     """
     mapper = state.mapper
-    entity: Any = mapper.class_
+    entity: type[object] = mapper.class_
     attributes = [getattr(entity, key) for key in expected]
     identity = state.identity or ()
     ours = [attribute == value for attribute, value in zip(_primary_key(mapper), identity, strict=True)]
@@ -184,9 +192,11 @@ def _changed(text: str) -> ChangedMeanwhile:
 
 def _after_flush(session: Session, context: object) -> None:
     """Stop comparing what was written: the row is locked until the transaction ends."""
-    read = _earlier(session).read
+    read, written = _earlier(session).read, session.info.get(WRITTEN)
     for row in session.dirty:
-        state: InstanceState[Any] = inspect(row)
+        state: InstanceState[object] = inspect(row)
+        if written is not None and state.key is not None:
+            written.add(state.key)
         for key in [k for k in read.get(state, ()) if k in state.committed_state]:
             del read[state][key]
 
@@ -203,7 +213,7 @@ def _earlier(session: Session) -> Earlier:
 
 
 @cache
-def _keys(mapper: Mapper[Any]) -> tuple[list[str], list[str], set[str]]:
+def _keys(mapper: Mapper[object]) -> tuple[list[str], list[str], set[str]]:
     """Return the names of columns (without the primary key), of relationships, and of those to one row."""
     keys = {mapper.get_property_by_column(column).key for column in mapper.primary_key}
     attributes = [attribute for attribute in mapper.column_attrs if attribute.key not in keys]
@@ -214,12 +224,12 @@ def _keys(mapper: Mapper[Any]) -> tuple[list[str], list[str], set[str]]:
 
 
 @cache
-def _made_by_server(mapper: Mapper[Any]) -> set[str]:
+def _made_by_server(mapper: Mapper[object]) -> set[str]:
     """Return the names of columns that the database itself writes on UPDATE."""
     columns = ((a.key, c) for a in mapper.column_attrs for c in a.columns if isinstance(c, Column))
     return {key for key, column in columns if column.server_onupdate is not None}
 
 
 @cache
-def _primary_key(mapper: Mapper[Any]) -> list[Any]:
+def _primary_key(mapper: Mapper[object]) -> list[object]:
     return [getattr(mapper.class_, mapper.get_property_by_column(column).key) for column in mapper.primary_key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
@@ -69,3 +70,19 @@ def after_commit(session: Session, action: Callable[[], object]) -> None:
     if not session.in_transaction():
         session.begin()  # the transaction whose end decides; it reaches the database with the first statement
     actions.waiting.append((session.get_nested_transaction(), action))
+
+
+class Waiting(Protocol):
+    """What waits for the commits of a session.
+
+    Attributes:
+        waiting: the actions.
+    """
+
+    waiting: list[tuple[SessionTransaction | None, Callable[[], object]]]
+
+
+def hold_actions(session: Session) -> Waiting:
+    """Keep the actions of a session from ever being done, and return what is waiting."""
+    actions = session.info[ACTIONS] = _Actions()  # nobody tells it of a commit
+    return actions

@@ -7,7 +7,6 @@ Leases and due times are compared by one clock, the database's, whatever the mac
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import DateTime, Dialect, Float
 from sqlalchemy.ext.compiler import compiles
@@ -69,25 +68,25 @@ class age_in_seconds(FunctionElement[float]):
 
 
 @compiles(database_now, "postgresql")
-def _postgresql_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+def _postgresql_now(element: database_now, compiler: SQLCompiler, **kw: object) -> str:
     return POSTGRESQL_NOW
 
 
 @compiles(database_now, "sqlite")
-def _sqlite_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+def _sqlite_now(element: database_now, compiler: SQLCompiler, **kw: object) -> str:
     return SQLITE_NOW
 
 
 @compiles(database_after)
-def _after(element: database_after, compiler: SQLCompiler, **kw: Any) -> str:
+def _after(element: database_after, compiler: SQLCompiler, **kw: object) -> str:
     return after(compiler.process(element.clauses, **kw), compiler.dialect.name)
 
 
 @compiles(age_in_seconds, "postgresql")
-def _postgresql_age(element: age_in_seconds, compiler: SQLCompiler, **kw: Any) -> str:
+def _postgresql_age(element: age_in_seconds, compiler: SQLCompiler, **kw: object) -> str:
     return f"extract(epoch FROM {POSTGRESQL_NOW} - {compiler.process(element.clauses, **kw)})::float8"
 
 
 @compiles(age_in_seconds, "sqlite")
-def _sqlite_age(element: age_in_seconds, compiler: SQLCompiler, **kw: Any) -> str:
+def _sqlite_age(element: age_in_seconds, compiler: SQLCompiler, **kw: object) -> str:
     return f"(julianday('now') - julianday({compiler.process(element.clauses, **kw)})) * 86400.0"

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from jobcron.database._engine import make_engine
-from jobcron.database.sessions import OwnedSession, job_session_class
+from jobcron.database.connecting.boundary import Boundary
+from jobcron.database.connecting.engine import leave, make_engine
+from jobcron.database.connecting.sqlite_file import DatabaseFile, file_of
+from jobcron.database.sessions import OwnedSession, job_session_class, may_write_at_commit
 from jobcron.database.statements import be_brief
 from jobcron.database.transactions import BUSY_SECONDS, READING
-from jobcron.database.trouble import first_line, trouble_of
-from jobcron.errors import ConfigurationError, DatabaseUnavailable
-from jobcron.settings.sqlalchemy_url import describe_url
+from jobcron.database.trouble import first_line, reason_of, trouble_of, unavailable
+from jobcron.errors import ConfigurationError
+from jobcron.settings.database_url import missing_folder
+from jobcron.settings.sqlalchemy_url import describe_url, parse_url
 
 COMPANION_SECONDS = 0.25
 """How long a companion waits for a lock, in seconds."""
+
+
+KEPT_SETTINGS = "role", "search_path", "TimeZone"
+"""What is put back on a test's connection after each job."""
 
 
 class TransactionSource(Protocol):
@@ -40,7 +47,7 @@ class TransactionSource(Protocol):
     def engine(self) -> Engine | None:
         """The engine, or None inside another session's transaction."""
 
-    def begin(self, *, writing: bool = True) -> Any:
+    def begin(self, *, writing: bool = True) -> AbstractContextManager[Connection]:
         """Return a context manager for a short transaction, whose value is the Connection."""
 
     session_class: type[OwnedSession]
@@ -60,6 +67,12 @@ class TransactionSource(Protocol):
     def is_ambient(self) -> bool:
         """Whether this works inside another session's transaction."""
 
+    def leave(self, session: Session) -> None:
+        """Put back what a job left on its session's connection, together with the next statement, its last."""
+
+    def job_ended(self) -> None:
+        """Record that a job's code has ended: whatever it left on a connection does not reach the next."""
+
     def close(self) -> None:
         """Close every connection."""
 
@@ -73,6 +86,7 @@ class Database:
         busy_seconds: see `make_engine`.
         origin: where the URL was read, for messages.
         session_class: of the sessions of jobs.
+        file: SQLite's file, as another `Database` knows it already.
 
     Attributes:
         engine: for applications as well. On SQLite its transactions begin with the lock for writing.
@@ -88,13 +102,16 @@ class Database:
         busy_seconds: float = BUSY_SECONDS,
         origin: str = "the database's URL",
         session_class: type[Session] = Session,
+        file: DatabaseFile | None = None,
     ) -> None:
         self.url, self.user = url, user
         self.session_class = job_session_class(session_class)
         self._lock_seconds: float | None = None
+        self._boundary = Boundary()
         self.origin = origin
         try:
-            self.engine: Engine = make_engine(url, user, busy_seconds)
+            self._file = file or file_of(parse_url(url))
+            self.engine: Engine = make_engine(url, user, busy_seconds, self._boundary, self._file)
         except ConfigurationError as error:
             raise ConfigurationError(f"{origin}: {error}") from None
         self.dialect = self.engine.dialect.name
@@ -108,8 +125,10 @@ class Database:
             writing: see `session`.
 
         Raises:
+            ConfigurationError: the database cannot be used as it is.
             DatabaseUnavailable: connecting or beginning fails, or the database becomes unavailable or too busy
                 before the end.
+            DatabaseUnusable: it was replaced, or is damaged.
         """
         connection = None
         try:
@@ -117,13 +136,15 @@ class Database:
             transaction = connection.begin()
             if self._lock_seconds is not None:
                 be_brief(connection, self._lock_seconds)
+        except ConfigurationError as error:  # of the connection's set-up
+            raise ConfigurationError(f"{self.origin}: {self.describe()}: {error}") from None
         except DBAPIError as error:
             if connection is not None:
                 connection.close()
             doing = "connect to" if connection is None else "begin a transaction in"
-            raise DatabaseUnavailable(
-                f"{self.origin}: cannot {doing} the database {self.describe()}: {first_line(error.orig)}"
-            ) from error
+            message = f"{self.origin}: cannot {doing} the database {self.describe()}: {first_line(error.orig)}"
+            message += missing_folder(self.url)
+            raise unavailable(message, error) from error
         try:
             with transaction:
                 yield connection
@@ -131,10 +152,8 @@ class Database:
             kind = trouble_of(error)
             if kind is None:
                 raise
-            raise DatabaseUnavailable(
-                f"{self.origin}: the database {self.describe()} did not do what was asked: {kind.sentence}: "
-                f"{first_line(error.orig)}"
-            ) from error
+            message = f"{self.origin}: the database {self.describe()} did not do what was asked: {kind.sentence}: "
+            raise unavailable(message + (reason_of(error) or first_line(error.orig)), error) from error
         finally:
             connection.close()
 
@@ -152,7 +171,7 @@ class Database:
 
     def companion(self) -> Database:
         """Return the same database over its own connections, with short waits for locks."""
-        companion = Database(self.url, self.user, busy_seconds=COMPANION_SECONDS)
+        companion = Database(self.url, self.user, busy_seconds=COMPANION_SECONDS, file=self._file)
         companion._lock_seconds = COMPANION_SECONDS
         return companion
 
@@ -164,6 +183,15 @@ class Database:
     def describe(self) -> str:
         """Return the database's URL without its passwords."""
         return describe_url(self.engine.url)
+
+    def leave(self, session: Session) -> None:
+        """Put back what a job left on its session's connection, together with the next statement, its last."""
+        if not may_write_at_commit(session):  # that is still the job's, under its settings
+            leave(session.connection())
+
+    def job_ended(self) -> None:
+        """Record that a job's code has ended: whatever it left on a connection does not reach the next."""
+        self._boundary.job_ended()
 
     def close(self) -> None:
         """Close every connection that is not in use."""
@@ -191,6 +219,11 @@ class AmbientDatabase:
             # Engines other than ours leave BEGIN to the sqlite3 module, which sends none before a SAVEPOINT:
             # its release would commit.
             self._connection.exec_driver_sql("BEGIN")
+        self._settings: dict[str, str] = {}
+        if self.dialect == "postgresql":
+            asked = ", ".join(f"current_setting('{name}')" for name in KEPT_SETTINGS)
+            values = self._connection.exec_driver_sql(f"SELECT {asked}").one()
+            self._settings = dict(zip(KEPT_SETTINGS, values, strict=True))
 
     @contextmanager
     def begin(self, *, writing: bool = True) -> Iterator[Connection]:
@@ -208,6 +241,15 @@ class AmbientDatabase:
     def companion(self) -> AmbientDatabase:
         """Return this database: no other connection sees its transaction."""
         return self
+
+    def leave(self, session: Session) -> None:
+        """Put back what a job has most likely left on the test's connection."""
+        if self._settings:
+            put_back = select(*(func.set_config(name, value, False) for name, value in self._settings.items()))
+            session.connection().execute(put_back)
+
+    def job_ended(self) -> None:
+        """Do nothing: what a failed job left is undone with its savepoint."""
 
     def close(self) -> None:
         """Do nothing: the connection is not ours."""

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from jobcron.database.database import TransactionSource
-from jobcron.database.trouble import first_line, trouble_of
-from jobcron.errors import DatabaseUnavailable
+from jobcron.database.trouble import first_line, is_unusable, reason_of, told, trouble_of
+from jobcron.errors import DatabaseUnavailable, DatabaseUnusable
 
 Result = TypeVar("Result")
 
@@ -32,10 +32,12 @@ class Policy(NamedTuple):
 
     def trouble_of(self, error: Exception) -> str | None:
         """Return the database's trouble in words; None if the error is not one to retry after."""
-        if isinstance(error, self.troubles):
+        if isinstance(error, (*self.troubles, DatabaseUnusable)):
             return first_line(error)
         kind = trouble_of(error)
-        return None if kind is None else kind.sentence
+        if is_unusable(error) and isinstance(error, DBAPIError):
+            return f"{kind}: {first_line(error.orig)}"
+        return None if kind is None else told(kind, reason_of(error))
 
     def at_most(self, tries: int) -> Policy:
         """Return the policy limited to this many tries."""
@@ -62,6 +64,7 @@ def retry_in_session(session: Session, failure: str, work: Callable[[], Result])
 
     Raises:
         DatabaseUnavailable: the trouble stayed.
+        DatabaseUnusable: it will stay.
     """
 
     def work_or_undo() -> Result:
@@ -87,6 +90,7 @@ def retry_in_transaction(
 
     Raises:
         DatabaseUnavailable: the trouble stayed.
+        DatabaseUnusable: it will stay.
         IntegrityError: each try violated a constraint.
     """
 
@@ -109,6 +113,8 @@ def _retry(policy: Policy, failure: str, work: Callable[[], Result]) -> Result:
             trouble = policy.trouble_of(error)
             if trouble is None:
                 raise
+            if is_unusable(error):
+                raise DatabaseUnusable(f"{failure}: {trouble}") from error
             if pause is None:
                 raise DatabaseUnavailable(f"{failure}: {trouble}") from error
             time.sleep(pause)

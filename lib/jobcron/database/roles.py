@@ -5,7 +5,10 @@ from __future__ import annotations
 import configparser
 import os
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
+
+from sqlalchemy import Connection, text
 
 from jobcron.errors import ConfigurationError
 from jobcron.settings.settings import PACKAGE, SECTION_NAME, Settings
@@ -16,6 +19,10 @@ VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 OWN_FILE = os.path.join(PACKAGE, "database", "schema", "security.cfg")
 
 _TABLE = re.compile(r"[A-Za-z_]\w{0,62}(\.[A-Za-z_]\w{0,62})?", re.ASCII)
+
+_IS_ROLE = text("SELECT 1 FROM pg_roles WHERE rolname = :role")
+
+_MAY = text("SELECT has_table_privilege(:role, CAST(to_regclass(:table) AS oid), :verb)")
 
 
 class Right(NamedTuple):
@@ -138,3 +145,29 @@ def _check_circles(roles: dict[str, Role]) -> None:
 
     for name in roles:
         visit(name, ())
+
+
+def missing_rights(connection: Connection, roles: dict[str, Role], name: str) -> Iterator[str]:
+    """Yield what a role lacks of what the ``security.cfg`` files give it, in words.
+
+    Args:
+        connection: a connection to PostgreSQL; it is only read.
+        roles: all roles of the instance, by name.
+        name: the role's name.
+    """
+    if connection.execute(_IS_ROLE, {"role": name}).first() is None:
+        yield f"the role {name} does not exist"
+        return
+    for right in _rights_of(roles, name):
+        for verb in sorted(right.verbs):
+            parameters = {"role": name, "table": right.table, "verb": verb}
+            if connection.execute(_MAY, parameters).scalar() is False:
+                yield f"the role {name} may not {verb} {right.table}"
+
+
+def _rights_of(roles: dict[str, Role], name: str) -> Iterator[Right]:
+    role = roles.get(name)
+    if role is not None:
+        yield from role.rights
+        for group in role.groups:
+            yield from _rights_of(roles, group)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import socket
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
+from jobcron.database.clock import database_after
 from jobcron.database.statements import execute
 from jobcron.database.tables import Run
 
+SKEW = 60.0
+"""By how many seconds the clocks of a database and its standbys may differ."""
+
 REMEMBERED_RUNS = 10
 """How many runs are used to estimate how long a job takes."""
+
+
+OVERLAPPING_RUNS = 100
+"""Among how many of the newest runs that is which ended last: no index has all by their ends."""
 
 
 class EndedRun(NamedTuple):
@@ -59,6 +68,18 @@ def is_due(connection: Connection, name: str, activity_interval: float) -> bool:
     """Return whether no run of this name was written within `activity_interval` seconds."""
     parameters = {"name": name, "minus_activity_interval": -activity_interval}
     return execute(connection, "recent_run", parameters).first() is None
+
+
+def last_end(connection: Connection, name: str) -> datetime | None:
+    """Return when the last run of this name ended; None: there is none.
+
+    Runs of several hosts overlap: the one that began last need not be the one that ended last. One whose
+    end is still to come was written by a clock that was ahead.
+    """
+    newest = select(Run.date_completed).where(Run.name == name, Run.date_completed <= database_after(SKEW))
+    newest = newest.order_by(Run.date_started.desc())
+    ends = connection.scalars(newest.limit(OVERLAPPING_RUNS)).all()
+    return max(ends, default=None)
 
 
 def typical_seconds(connection: Connection, name: str) -> float | None:

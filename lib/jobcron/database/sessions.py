@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from _thread import get_ident
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session, scoped_session
 
+from jobcron.database._freshness import WRITTEN as WRITTEN
 from jobcron.database._freshness import keep_fresh
 from jobcron.errors import NoSession, WrongSession
 
@@ -31,11 +32,8 @@ ON_FAILED_ACTION = "jobcron_on_failed_action"
 OWNER = "jobcron_owner"
 """The thread that may use the session, and its purpose."""
 
-TYPE_IDS = "jobcron_type_ids"
-"""The numbers of job types by name, as the session's transaction sees them."""
-
-TYPE_IDS_WATCHED = "jobcron_type_ids_watched"
-"""Whether a listener clears these at the end of each transaction."""
+NESTED_CHANGES = "jobcron_nested_changes"
+"""Called to find the changes inside the values of rows, if the session has rows with such values."""
 
 _session: ContextVar[Session | None] = ContextVar("jobcron_session", default=None)
 
@@ -137,6 +135,26 @@ class OwnedSession(Session):
         self.close()
         self.info[OWNER] = (None, what)
 
+    def flush(self, objects: Sequence[object] | None = None) -> None:
+        """Write what has changed, also inside the values of rows, which SQLAlchemy does not notice."""
+        self._find_nested_changes()
+        super().flush(objects)
+
+    def commit(self) -> None:
+        """Write what has changed, also inside the values of rows, and commit."""
+        self._find_nested_changes()
+        super().commit()
+
+    def rollback(self) -> None:
+        """Undo what has changed, also inside the values of rows, and where no transaction had begun yet."""
+        self._find_nested_changes()
+        super().rollback()
+
+    def _find_nested_changes(self) -> None:
+        find: Callable[[], None] | None = self.info.get(NESTED_CHANGES)
+        if find is not None:
+            find()
+
     def get_bind(self, *arguments: Any, **options: Any) -> Engine | Connection:
         """Return the engine or connection for a statement.
 
@@ -145,6 +163,12 @@ class OwnedSession(Session):
         """
         _refuse_strangers(self)
         return super().get_bind(*arguments, **options)
+
+
+def may_write_at_commit(session: Session) -> bool:
+    """Return whether code of the application may write in a session while it is being committed."""
+    has_hooks = getattr(session, "has_commit_hooks", None)  # a session of `jobcron.database.zope`
+    return bool(session.dispatch.before_commit) or (has_hooks is not None and has_hooks())
 
 
 def _refuse_strangers(session: Session, instance: object = None) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, TextClause, text
 from sqlalchemy.dialects import postgresql, sqlite
 
-from jobcron.database.sql import statement
+from jobcron.database.sql import start_conditions, statement, statement_names
+from jobcron.database.tables import JobTypeRow
 
 STOPPED_SECONDS = 10.0
 """Seconds that the server waits for the next statement of a short transaction whose process is stopped."""
+
+_TABLE = re.compile(r"\bjobcron_\w+")
 
 AnyInsert = postgresql.Insert | sqlite.Insert
 """Both databases have INSERT … ON CONFLICT, SQLAlchemy only for each by itself."""
@@ -30,19 +35,62 @@ def be_brief(connection: Connection, seconds: float) -> None:
         )
 
 
+def spare_compilation(connection: Connection) -> None:
+    """Keep PostgreSQL from compiling the statements of this transaction to machine code.
+
+    It does so by its guess of their cost. Of a walk over priorities it guesses a hundred rounds, and then compiles
+    for seconds what runs for milliseconds.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL jit = off")
+
+
 @cache
-def _clause(name: str, dialect: str) -> TextClause:
-    return text(statement(name, dialect))
+def _clause(name: str, dialect: str, schema: str) -> TextClause:
+    return _in_schema(statement(name, dialect), schema)
+
+
+def clause(connection: Connection, sql: str) -> TextClause:
+    """Return a text with our tables' names as a clause; they get their schema if the engine names one."""
+    return _in_schema(sql, _schema(connection))
+
+
+def _in_schema(sql: str, schema: str) -> TextClause:
+    return text(_TABLE.sub(lambda found: f"{schema}{found[0]}", sql))
+
+
+def conditions_of(connection: Connection, row: str) -> dict[str, str]:
+    """Return the conditions under which a waiting job is claimed, for a connection: see `start_conditions`."""
+    schema = _schema(connection)
+    found = start_conditions(row, connection.dialect.name)
+    return {name: _TABLE.sub(lambda table: f"{schema}{table[0]}", sql) for name, sql in found.items()}
+
+
+def read_statements(dialect: str) -> None:
+    """Read all statements for a dialect, so that nothing is read once jobs are claimed.
+
+    The package's folder may be replaced under a run, and a job that has succeeded must not fail for that.
+    """
+    # why: decisions 2026-11-29, from the claim on a run reads nothing of the package
+    for name in statement_names(dialect):
+        statement(name, dialect)  # which keeps it
 
 
 def execute(
-    connection: Connection, name: str, parameters: dict[str, Any] | list[dict[str, Any]]
+    connection: Connection, name: str, parameters: Mapping[str, object] | Sequence[Mapping[str, object]]
 ) -> CursorResult[Any]:
     """Execute a statement of `jobcron.database.sql`, once for each set of parameters."""
-    return connection.execute(_clause(name, connection.dialect.name), parameters)
+    return connection.execute(_clause(name, connection.dialect.name, _schema(connection)), parameters)
 
 
-def insert_into(table: Any, connection: Connection) -> AnyInsert:
+def _schema(connection: Connection) -> str:
+    """Return the schema of our tables, as a prefix, if the connection's engine names it: ours do."""
+    preparer = connection.dialect.identifier_preparer
+    schema = preparer.schema_for_object(JobTypeRow.__table__)
+    return "" if schema is None else f"{preparer.quote_schema(schema)}."
+
+
+def insert_into(table: type[object], connection: Connection) -> AnyInsert:
     """Return an INSERT that can be told what to do on a conflict, by ``on_conflict_do_update`` or ``…_nothing``.
 
     Args:

@@ -88,10 +88,11 @@ def _begin(connection: Any) -> None:
     mode = connection.info[_BEGIN]
     if mode is None:
         return
-    cursor = connection.cursor()
     if mode == "IMMEDIATE" and isinstance(connection.driver_connection, sqlite3.Connection):
+        cursor = connection.cursor(sqlite3.Cursor)  # not that of our engines, which notes a job's PRAGMAs
         _take_lock(cursor, connection.info[_WAIT])
     else:
+        cursor = connection.cursor()
         cursor.execute(f"BEGIN {mode}")
     cursor.close()
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import StrEnum
+from typing import Protocol
 
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
+
+from jobcron.errors import DatabaseUnavailable, DatabaseUnusable
 
 
 class Interruption(StrEnum):
@@ -43,6 +47,12 @@ class Interruption(StrEnum):
     READ_ONLY = "the database takes no writes", "the database is read-only"
     CHANGED_MEANWHILE = "another session changed a row that the job had read"
     MEMORY_FULL = "the database's memory was full", "the database ran out of memory"
+    REPLACED = "the database's file was replaced"
+    DAMAGED = "the database is damaged"
+
+
+UNUSABLE = (Interruption.REPLACED, Interruption.DAMAGED)
+"""Interruptions that do not pass: waiting does not help, and what is written may be lost or do harm."""
 
 
 _OF_SQLITE = {
@@ -50,13 +60,19 @@ _OF_SQLITE = {
     sqlite3.SQLITE_LOCKED: Interruption.BUSY,
     sqlite3.SQLITE_FULL: Interruption.DISK_FULL,
     sqlite3.SQLITE_IOERR: Interruption.DISK_FAILED,
+    sqlite3.SQLITE_CORRUPT: Interruption.DAMAGED,
+    sqlite3.SQLITE_NOTADB: Interruption.DAMAGED,
+    sqlite3.SQLITE_READONLY_DBMOVED: Interruption.REPLACED,
 }
+"""By SQLite's error codes, primary ones and extended ones."""
 
 _OF_POSTGRESQL = {
     "40P01": Interruption.DEADLOCK,
     "40001": Interruption.SERIALIZATION_FAILURE,
     "53100": Interruption.DISK_FULL,
     "58030": Interruption.DISK_FAILED,
+    "XX001": Interruption.DAMAGED,
+    "XX002": Interruption.DAMAGED,
 }
 
 _REFUSALS = {
@@ -71,16 +87,61 @@ IN_FAILED_TRANSACTION = "25P02"
 
 INSUFFICIENT_PRIVILEGE = "42501"
 
+NO_SCHEMA = "3F000"
+"""No schema of the search path exists, or the role may use none."""
+
+
+def refused_right(error: BaseException) -> str | None:
+    """Return the server's words if it refused something because the role has no right to it."""
+    for link in causes_of(error):
+        if isinstance(link, DBAPIError) and sqlstate_of(link.orig) in (INSUFFICIENT_PRIVILEGE, NO_SCHEMA):
+            return first_line(link.orig)
+    return None
+
 
 def sqlstate_of(error: BaseException | None) -> str:
     """Return the SQLSTATE of an error of PostgreSQL's driver; empty for others, such as SQLite's."""
-    return getattr(error, "pgcode", None) or ""
+    return getattr(error, "pgcode", None) or getattr(error, "sqlstate", None) or ""
 
 
-def _sqlite_code_of(error: sqlite3.Error) -> int:
-    """Return SQLite's primary error code; 0 if the error has none, as those of the module itself."""
-    code: int = getattr(error, "sqlite_errorcode", 0)
-    return code & 0xFF
+def _kind_of_sqlite(error: sqlite3.Error) -> Interruption | None:
+    code: int = getattr(error, "sqlite_errorcode", 0)  # errors of the module itself have none
+    return _OF_SQLITE.get(code) or _OF_SQLITE.get(code & 0xFF)
+
+
+ENDED_BY_SERVER = ("57P", "25P03", "25P04")
+"""The SQLSTATEs with which a server ends a connection, by their beginnings."""
+
+MAX_REASON = 200
+
+
+class Listening(Protocol):
+    """A connection of a driver of PostgreSQL's."""
+
+    def poll(self) -> int | None:
+        """Read what the server has sent."""
+
+
+def ask_why(driver: Listening | None) -> None:
+    """Read what the server may have sent on a connection that was idle, such as why it ended it.
+
+    Sending the next statement would lose it: libpq then only says that the server closed the connection.
+    """
+    if driver is not None:
+        with suppress(Exception):  # the statement that follows will fail as well
+            driver.poll()
+
+
+def _reason_of(context: ExceptionContext) -> str | None:
+    """Return why the server ended a connection, in its own words, if it said so."""
+    error = context.original_exception
+    if sqlstate_of(error).startswith(ENDED_BY_SERVER):
+        return first_line(error)[:MAX_REASON]
+    with suppress(Exception):  # no connection yet or any more, or a driver without notices
+        assert context.connection is not None
+        last = str(context.connection.connection.driver_connection.notices[-1])  # type: ignore[union-attr]
+        return first_line(last.removeprefix("FATAL:"))[:MAX_REASON] if last.startswith("FATAL:") else None
+    return None
 
 
 def mark_interruption(context: ExceptionContext) -> None:
@@ -88,17 +149,18 @@ def mark_interruption(context: ExceptionContext) -> None:
     kind = _kind_of(context)
     if kind is not None and context.sqlalchemy_exception is not None:
         mark(context.sqlalchemy_exception, kind)
+        if kind is Interruption.CONNECTION_LOST:
+            context.sqlalchemy_exception.jobcron_reason = _reason_of(context)  # type: ignore[attr-defined]
 
 
 def _kind_of(context: ExceptionContext) -> Interruption | None:
     error = context.original_exception
+    kind = _kind_of_sqlite(error) if isinstance(error, sqlite3.Error) else _OF_POSTGRESQL.get(sqlstate_of(error))
+    if kind in UNUSABLE:
+        return kind
     if context.is_disconnect:
         return Interruption.CONNECTION_LOST
-    if context.connection is None:
-        return Interruption.NO_CONNECTION
-    if isinstance(error, sqlite3.Error):
-        return _OF_SQLITE.get(_sqlite_code_of(error))
-    return _OF_POSTGRESQL.get(sqlstate_of(error))
+    return Interruption.NO_CONNECTION if context.connection is None else kind
 
 
 def mark_refusal(error: DBAPIError) -> None:
@@ -122,6 +184,17 @@ def interruption_of(error: BaseException) -> Interruption | None:
     return next((kind for kind in kinds if isinstance(kind, Interruption)), None)
 
 
+def reason_of(error: BaseException) -> str | None:
+    """Return why the server ended the connection whose loss raised `error`, in its own words; None: unknown."""
+    reasons = (getattr(link, "jobcron_reason", None) for link in causes_of(error))
+    return next((reason for reason in reasons if isinstance(reason, str)), None)
+
+
+def told(kind: Interruption, reason: str | None) -> str:
+    """Return what people are told of an interruption."""
+    return f"{kind.sentence}: {reason}" if reason else kind.sentence
+
+
 def trouble_of(error: BaseException) -> Interruption | None:
     """Return why the database failed a statement of the runner; None if the runner was at fault.
 
@@ -131,6 +204,21 @@ def trouble_of(error: BaseException) -> Interruption | None:
     if isinstance(error, DBAPIError):
         mark_refusal(error)
     return interruption_of(error)
+
+
+def is_unusable(error: BaseException | None) -> bool:
+    """Return whether an error says that the database must not be used any more: see `UNUSABLE`."""
+    return isinstance(error, DatabaseUnusable) or (error is not None and interruption_of(error) in UNUSABLE)
+
+
+def unavailable(message: str, error: BaseException) -> DatabaseUnavailable:
+    """Return the error to raise for the database's trouble.
+
+    Args:
+        message: what could not be done, and why.
+        error: the trouble.
+    """
+    return (DatabaseUnusable if is_unusable(error) else DatabaseUnavailable)(message)
 
 
 def follows_trouble(error: BaseException) -> bool:

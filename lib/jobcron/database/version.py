@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import logging
+import os
 
 from sqlalchemy import Connection, inspect, text
 
 from jobcron.errors import SchemaMismatch
 from jobcron.reports.logs import NO_OOPS
+from jobcron.settings.database_url import sqlite_path
 
-REVISION = "0002"
+REVISION = "0015"
 """The migration that this code needs: the newest in ``schema/versions``."""
 
 VERSION_TABLE = "jobcron_schema_version"
+
+
+def check_file(url: str, where: str) -> None:
+    """Check that SQLite's file exists: it would be created, empty, in the place of one that was moved away.
+
+    Args:
+        url: the database's URL.
+        where: the database, for messages.
+
+    Raises:
+        SchemaMismatch: there is no such file in its folder.
+    """
+    path = sqlite_path(url)
+    if path and os.path.isdir(os.path.dirname(path)) and not os.path.exists(path):
+        raise _no_tables(where)
 
 
 def check_schema(connection: Connection, where: str, logger: logging.Logger) -> None:
@@ -27,9 +44,7 @@ def check_schema(connection: Connection, where: str, logger: logging.Logger) -> 
         SchemaMismatch: the tables are missing, too old or too new.
     """
     if not inspect(connection).has_table(VERSION_TABLE):
-        raise SchemaMismatch(
-            f"expected jobcron's tables in the database {where}, found none: run `jobcron upgrade`"
-        )
+        raise _no_tables(where)
     found = str(connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")))
     if found < REVISION:
         raise SchemaMismatch(
@@ -39,13 +54,23 @@ def check_schema(connection: Connection, where: str, logger: logging.Logger) -> 
     if found > REVISION:
         _check_newer(connection, where, found)
     if connection.dialect.name == "postgresql":
-        fsync = connection.scalar(text("SELECT current_setting('fsync')"))
-        if fsync == "off":
-            logger.warning(
-                "The database %s runs with fsync=off: a crash of its machine may lose committed jobs",
-                where,
-                extra=NO_OOPS,
-            )
+        _warn_of_lost_commits(connection, where, logger)
+
+
+def _warn_of_lost_commits(connection: Connection, where: str, logger: logging.Logger) -> None:
+    """Log a warning if the server may lose what it has committed; settings of the role and the database count."""
+    settings = text("SELECT current_setting('fsync'), current_setting('synchronous_commit')")
+    fsync, synchronous_commit = connection.execute(settings).one()
+    crashed = "its machine" if fsync == "off" else "its server"
+    for name, value in (("fsync", fsync), ("synchronous_commit", synchronous_commit)):
+        if value == "off":
+            message = "The database %s runs with %s=off: a crash of %s may lose committed jobs"
+            logger.warning(message, where, name, crashed, extra=NO_OOPS)
+            return
+
+
+def _no_tables(where: str) -> SchemaMismatch:
+    return SchemaMismatch(f"expected jobcron's tables in the database {where}, found none: run `jobcron upgrade`")
 
 
 def _check_newer(connection: Connection, where: str, found: str) -> None:
@@ -58,3 +83,13 @@ def _check_newer(connection: Connection, where: str, found: str) -> None:
             f"that serves code of {REVISION}; found {found}, which serves code of {oldest or found} or newer: "
             "update this code"
         )
+
+
+def include_object(thing: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
+    """Keep an application's Alembic autogenerate from dropping jobcron's tables, which are not in its metadata.
+
+    For ``context.configure(include_object=jobcron.include_object)`` in the application's ``env.py``. Indexes
+    and constraints are treated like their tables.
+    """
+    table = name if kind == "table" else getattr(getattr(thing, "table", None), "name", None)
+    return not str(table or "").startswith("jobcron_")

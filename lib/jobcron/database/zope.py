@@ -57,6 +57,10 @@ class TransactionSession(Session):
         super().close()
         transaction.abort()
 
+    def has_commit_hooks(self) -> bool:
+        """Return whether code of the application may write while the thread's transaction is being committed."""
+        return bool(list(transaction.get().getBeforeCommitHooks()))
+
     def _join(self, session: Session, created: SessionTransaction) -> None:
         """Join the thread's transaction as soon as the session begins one."""
         current = transaction.get()

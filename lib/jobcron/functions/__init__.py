@@ -11,8 +11,8 @@
     schedule_job("5d", "shop.mail.remind", args=[7])      # by the name of a registered function
 
 A section with ``source_interface: jobcron.functions.FunctionJob``, or with the key ``functions``, runs them.
-Doors: the names above; `registered` has the functions that rows may name, `calls` the job that calls one, and
-`configured` registers those that sections list.
+Doors: the names above; `registered` has the functions that rows may name, `calls` the job that calls one,
+`configured` registers those that sections list, and `creating` creates jobs of any class or function from JSON.
 """
 
 from jobcron.functions._decorators import job, job_as_parameter, related_action

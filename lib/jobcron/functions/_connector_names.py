@@ -10,8 +10,6 @@ from jobcron.functions._state import FunctionState
 from jobcron.interfaces import JobStatus
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from jobcron.jobs.job import Job
 
 
@@ -28,10 +26,10 @@ class ConnectorNames:
         def job(self, value: Job) -> None: ...
 
         @property
-        def args(self) -> tuple[Any, ...]: ...
+        def args(self) -> tuple[object, ...]: ...
 
         @property
-        def kwargs(self) -> dict[str, Any]: ...
+        def kwargs(self) -> dict[str, object]: ...
 
     @property
     def state(self) -> FunctionState:

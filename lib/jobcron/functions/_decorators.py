@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, Generic, Protocol, TypeVar, overload
+from typing import Concatenate, Generic, Protocol, TypeVar, cast, overload
 
 from sqlalchemy.orm import Session
 
@@ -61,31 +61,32 @@ class JobDecorator(Protocol):
         retry_pattern: Mapping[int, Wait] = ...,
         description: str | None = ...,
         database_only: bool = ...,
+        channel: str | None = ...,
+        default_channel: str | None = ...,
         name: str | None = ...,
     ) -> JobDecorator: ...
 
 
-def _as_decorator(function: Any) -> JobDecorator:
+def _as_decorator(function: object) -> JobDecorator:
     """Return the function itself, typed as a `JobDecorator`."""
-    decorator: JobDecorator = function
-    return decorator
+    return cast("JobDecorator", function)
 
 
 @_as_decorator
-def job(call: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+def job(call: Callable[..., object] | None = None, /, *, name: str | None = None, **options: object) -> object:
     """Make a function delayable (OCQ-01); with options, or without parentheses.
 
     Args:
         call: the function.
         name: its name in rows, without white space; by default its dotted name.
-        options: the attributes of `Options`.
+        options: the attributes of `Options`; the connector's ``default_channel`` is another word for ``channel``.
 
     Raises:
         InvalidJobData: an option is unknown or wrong; the function has a parameter whose name `delay` needs,
             has no name, or cannot be called by a job.
     """
 
-    def decorate(function: Any) -> Any:
+    def decorate(function: Callable[..., object]) -> object:
         function = plain(function)
         check_function(function)
         own = function.__qualname__
@@ -94,7 +95,7 @@ def job(call: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
         taken = [n for place, n in enumerate(parameters) if n in RESERVED and (n != "session" or place > first)]
         if taken:
             raise InvalidJobData(
-                f"expected the parameters of {own} not to have the names of delay's own, "
+                f"expected the parameters of {own} not to have the names of delay's own parameters, "
                 f"{', '.join(RESERVED)}; got {', '.join(taken)}"
             )
         return DelayableFunction(register(function, name, options_of(own, options)))
@@ -102,8 +103,8 @@ def job(call: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
     return decorate if call is None else decorate(call)
 
 
-def related_action(action: Callable[..., Any], **keywords: Any) -> Callable[[Decorated], Decorated]:
-    """Attach an action that leads from a function's job to its subject: a record, an address (OCQ-06).
+def related_action(action: Callable[..., object], **keywords: object) -> Callable[[Decorated], Decorated]:
+    """Attach an action that shows what a function's job is about, such as a record or an address (OCQ-06).
 
     Args:
         action: called with the session, the job and `keywords`.
@@ -128,7 +129,7 @@ def job_as_parameter(  # type: ignore[overload-overlap]
 def job_as_parameter(call: Callable[Concatenate[J, Q], R]) -> TakesJob[Concatenate[J, Q], Q, R]: ...
 
 
-def job_as_parameter(call: Any) -> Any:
+def job_as_parameter(call: object) -> object:
     """Pass the running job to a function as its first argument (DJF-04)."""
     setattr(plain(call), JOB_PARAMETER, True)
     return call

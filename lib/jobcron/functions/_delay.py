@@ -8,7 +8,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from sqlalchemy.orm import Session, scoped_session
@@ -16,13 +16,16 @@ from sqlalchemy.orm import Session, scoped_session
 from jobcron.database.sessions import AnySession, session_for
 from jobcron.errors import InvalidJobData
 from jobcron.functions._options import stored_retries
-from jobcron.functions._times import moment_of
+from jobcron.functions._times import KINDS, moment_of
 from jobcron.functions.calls import FunctionJob
 from jobcron.functions.registered import Function
 from jobcron.jobs.arguments.encoding import encode
 from jobcron.jobs.arguments.json_data import is_text, shown
 from jobcron.jobs.arguments.row_values import MAX_KEY_BYTES
-from jobcron.jobs.draft import session_to_write
+from jobcron.jobs.draft import Draft, session_to_write
+from jobcron.jobs.graphs.creating import PlannedRow
+from jobcron.jobs.graphs.elements import Planned
+from jobcron.settings.durations import Duration, seconds_of
 
 P = ParamSpec("P")
 """The parameters of a function."""
@@ -37,6 +40,9 @@ Identity = str | Callable[["Function", tuple[Any, ...], Mapping[str, Any]], str]
 
 RESERVED = ("priority", "eta", "max_retries", "description", "identity_key", "requester", "session")
 """Keyword arguments of `delay` itself: no function may have such a parameter, except a first ``session``."""
+
+ALSO = ("channel", "channel_key")
+"""More of them: if a function has such a parameter, that is meant, and `DelayableFunction.options` takes these."""
 
 
 class DelayableFunction(Generic[P, Q, R]):
@@ -72,7 +78,18 @@ class DelayableFunction(Generic[P, Q, R]):
             NoSession: no session was found.
         """
         given: dict[str, Any] = {name: kwargs.pop(name) for name in RESERVED if name in kwargs}
+        for name in ALSO:
+            if name in kwargs and name not in self.function.signature.parameters:
+                given[name] = kwargs.pop(name)
         return self.options(**given).delay(*args, **kwargs)
+
+    def planned(self, *args: Q.args, **kwargs: Q.kwargs) -> Planned:
+        """Return a job that is planned, for a graph: see `jobcron.chain`; `options` has its priority and the like.
+
+        Raises:
+            InvalidJobData: the arguments do not fit the function, or cannot be stored.
+        """
+        return self.options().planned(*args, **kwargs)
 
     def unique_key(self, identity_key: str) -> str:
         """Return an identity key as this function's rows store it, to find them by `Job.unique_key`."""
@@ -82,24 +99,36 @@ class DelayableFunction(Generic[P, Q, R]):
         self,
         *,
         priority: int | None = None,
-        eta: datetime | timedelta | float | None = None,
+        eta: datetime | Duration | None = None,
         max_retries: int | None = None,
         description: str | None = None,
         identity_key: Identity | None = None,
         requester: str | None = None,
         session: AnySession | None = None,
+        debounce: Duration | None = None,
+        at_most: Duration | None = None,
+        channel: str | None = None,
+        channel_key: str | None = None,
     ) -> Delayed[Q]:
         """Return a `Delayed` that creates a job with these values.
 
         Args:
             priority: 0 first; by default the function's.
-            eta: the earliest start: a time, or seconds from now.
+            eta: the earliest start: a time, or a timedelta or seconds from now.
             max_retries: the most runs, the first one included; 0: no limit.
             description: for people.
             identity_key: if a job of the function with an equal key has not started yet, that one is returned.
             requester: who asks for it.
             session: the caller's; by default the ambient one.
+            debounce: with an identity key, the job starts so long after the last call: each pushes its start back.
+            at_most: but not further than so long after it was created; None: without a limit.
+            channel: the channel that the job runs in; by default the function's.
+            channel_key: what the channel's ``per_key`` counts the job for, such as a customer's number.
         """
+        if debounce is not None and identity_key is None:
+            raise InvalidJobData(f"expected debounce of {self.function.name} with an identity_key, got none")
+        if eta is not None and not isinstance(eta, datetime):
+            seconds_of("eta", eta, kinds=KINDS)
         values = self.function.options.row_values()
         values["description"] = description or self.function.description
         values["requester"] = requester
@@ -107,7 +136,9 @@ class DelayableFunction(Generic[P, Q, R]):
             values["priority"] = priority
         if max_retries is not None:
             values["max_retries"] = stored_retries(max_retries)
-        return Delayed(self.function, values, eta, identity_key, session)
+        places = {"channel": channel, "channel_key": channel_key}
+        values |= {name: place for name, place in places.items() if place is not None}
+        return Delayed(self.function, values, eta, identity_key, session, debounce, at_most)
 
 
 @dataclass(frozen=True)
@@ -119,10 +150,12 @@ class Delayed(Generic[Q]):
     """
 
     function: Function
-    values: dict[str, Any]
-    eta: datetime | timedelta | float | None
+    values: dict[str, object]
+    eta: datetime | Duration | None
     identity_key: Identity | None
     session: AnySession | None
+    debounce: Duration | None = None
+    at_most: Duration | None = None
 
     @overload
     def delay(self, *args: Q.args, **kwargs: Q.kwargs) -> str: ...
@@ -136,8 +169,9 @@ class Delayed(Generic[Q]):
         if args and isinstance(args[0], Session | scoped_session):  # a row cannot store it
             first, *args = args  # type: ignore[assignment]
         arguments = tuple(args)
-        session = session_to_write(session_for(self.session, first), None)
-        self.function.check_call(arguments, kwargs)
+        asked = session_for(self.session, first)
+        self.function.check_call(arguments, kwargs)  # before a transaction begins
+        session = session_to_write(asked, None)
         called = {"function": self.function.name, "arguments": list(arguments), "keywords": dict(kwargs)}
         values = {**called, **self.values}
         if self.eta is not None:
@@ -145,11 +179,51 @@ class Delayed(Generic[Q]):
         if self.identity_key is None:
             return str(FunctionJob.create(session=session, **values).uuid)
         key = stored_key(self.function, self.identity_key, arguments, kwargs)
+        values |= {"debounce": self.debounce, "at_most": self.at_most}
         return str(FunctionJob.acquire(session=session, unique_key=key, **values).uuid)
+
+    def planned(self, *args: Q.args, **kwargs: Q.kwargs) -> Planned:
+        """Return a job that is planned: see `DelayableFunction.planned`.
+
+        Raises:
+            InvalidJobData: see there. With an identity key, `create` raises `DuplicateJob` if another job has it.
+        """
+        if self.debounce is not None:
+            raise InvalidJobData(f"expected no debounce of a planned job of {self.function.name}, got one")
+        self.function.check_call(args, kwargs)
+        key = None if self.identity_key is None else stored_key(self.function, self.identity_key, args, kwargs)
+        called = {"function": self.function.name, "arguments": list(args), "keywords": dict(kwargs)}
+        return Planned(PlannedCall({**called, **self.values, "unique_key": key}, self.session, self.eta))
+
+
+class PlannedCall(PlannedRow):
+    """A call of a function that is planned; its earliest start counts from when it is created.
+
+    Args:
+        values: as for `FunctionJob.create`.
+        session: the session in which it is to be created, or None.
+        eta: see `DelayableFunction.options`.
+    """
+
+    def __init__(
+        self, values: dict[str, Any], session: AnySession | None, eta: datetime | Duration | None
+    ) -> None:
+        super().__init__(FunctionJob, (), values, session)
+        self._eta = eta
+
+    def __str__(self) -> str:
+        return str(self.values["function"])
+
+    def draft(self, session: Session) -> Draft:
+        """Return the values of the job's rows."""
+        made = super().draft(session)
+        if self._eta is not None:
+            made.job["scheduled_start"] = moment_of(session, self._eta)
+        return made
 
 
 def stored_key(
-    function: Function, identity: Identity, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    function: Function, identity: Identity, arguments: tuple[object, ...], keywords: Mapping[str, object]
 ) -> str:
     """Return an identity key as rows store it: after the function's name, hashed if it is long.
 
@@ -174,7 +248,7 @@ def stored_key(
     return f"{function.name}:sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
-def identity_exact(function: Function, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> str:
+def identity_exact(function: Function, arguments: tuple[object, ...], keywords: Mapping[str, object]) -> str:
     """Return a key that is the same for equal calls of one function (OCQ-09)."""
     call = [function.name, encode(list(arguments), "arguments"), encode(dict(keywords), "keywords")]
     return hashlib.sha256(json.dumps(call, sort_keys=True).encode()).hexdigest()

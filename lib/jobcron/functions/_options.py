@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
 
-from jobcron.errors import InvalidJobData
+from jobcron.errors import InvalidDuration, InvalidJobData
 from jobcron.jobs.arguments.json_data import shown
 from jobcron.jobs.arguments.row_values import check_row_values
+from jobcron.settings.durations import Duration, seconds_of
+from jobcron.settings.suggestions import suggestion
 
 DEFAULT_MAX_RETRIES = 5
 """The connector's default: five runs (OCQ-02)."""
 
-MAX_WAIT_SECONDS = 3e8
-"""About ten years, which every database's times can hold."""
-
-Wait = float | tuple[float, float]
-"""Seconds; or bounds in seconds, between which each wait is chosen at random, as in today's queue_job."""
+Wait = Duration | tuple[Duration, Duration]
+"""A duration; or bounds, between which each wait is chosen at random, as in today's queue_job."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +28,10 @@ class Options:
     Attributes:
         priority: 0 first (OCQ-02).
         max_retries: the most runs, the first one included; 0: no limit.
-        retry_pattern: seconds until the next run, by the number of runs from which they apply (OCQ-04).
+        retry_pattern: the time until the next run, by the number of runs from which they apply (OCQ-04).
         description: for people; by default the first line of the docstring.
         database_only: whether the function does nothing outside its job's database.
+        channel: the channel of its jobs (OCQ-10); None: none, or that of the section that runs them.
     """
 
     priority: int = 10
@@ -40,20 +39,21 @@ class Options:
     retry_pattern: Mapping[int, Wait] = field(default_factory=dict)
     description: str | None = None
     database_only: bool = False
+    channel: str | None = None
 
-    def row_values(self) -> dict[str, Any]:
+    def row_values(self) -> dict[str, object]:
         """Return the values for a job's row."""
-        return {"priority": self.priority, "max_retries": stored_retries(self.max_retries)}
+        values: dict[str, object] = {"priority": self.priority, "max_retries": stored_retries(self.max_retries)}
+        return values if self.channel is None else {**values, "channel": self.channel}
 
     def wait(self, runs: int) -> timedelta | None:
         """Return how long to wait after `runs` runs; None: the pattern does not say."""
         reached = [number for number in self.retry_pattern if number <= runs]
         if not reached:
             return None
-        seconds = self.retry_pattern[max(reached)]
-        if not isinstance(seconds, int | float):
-            seconds = random.uniform(*seconds)
-        return timedelta(seconds=seconds)
+        wait = self.retry_pattern[max(reached)]
+        least, most = wait if isinstance(wait, tuple | list) else (wait, wait)
+        return timedelta(seconds=random.uniform(seconds_of("wait", least), seconds_of("wait", most)))
 
 
 ONCE = Options(max_retries=1)
@@ -71,9 +71,12 @@ def options_of(name: str, given: Mapping[str, Any]) -> Options:
         InvalidJobData: one is unknown, or does not fit.
     """
     known = [option.name for option in fields(Options)]
+    if "default_channel" in given and "channel" not in given:  # the connector's word
+        given = {"channel" if key == "default_channel" else key: value for key, value in given.items()}
     unknown = sorted(given.keys() - set(known))
     if unknown:
-        raise InvalidJobData(f"expected options that @job has, {', '.join(known)}, got {', '.join(unknown)}")
+        hint = suggestion(unknown[0], known)
+        raise InvalidJobData(f"expected options that @job has, {', '.join(known)}, got {', '.join(unknown)}{hint}")
     options = Options(**given)
     if options.priority is None:  # a row's values may be None, which means "not given"
         raise InvalidJobData(f"expected priority of {name} to be a whole number, got None")
@@ -97,7 +100,7 @@ def stored_retries(runs: int) -> int | None:
     return None if runs == 0 else runs - 1
 
 
-def _check_pattern(name: str, pattern: Any) -> None:
+def _check_pattern(name: str, pattern: object) -> None:
     if not isinstance(pattern, Mapping):
         raise InvalidJobData(f"expected retry_pattern of {name} to be a dict, got {shown(pattern)}")
     for runs, wait in pattern.items():
@@ -105,17 +108,17 @@ def _check_pattern(name: str, pattern: Any) -> None:
             raise InvalidJobData(
                 f"expected the keys of retry_pattern of {name} to be numbers of runs, from 1 on, got {shown(runs)}"
             )
-        if not (_is_wait(wait) or (_is_pair(wait) and wait[0] <= wait[1])):
+        if not _is_wait(wait):
             raise InvalidJobData(
-                f"expected retry_pattern[{runs}] of {name} to be seconds, or a pair of the least and the most of "
-                f"them, got {shown(wait)}"
+                f"expected retry_pattern[{runs}] of {name} to be seconds or a timedelta, or a pair of the "
+                f"shortest and the longest wait, got {shown(wait)}"
             )
 
 
-def _is_pair(wait: Any) -> bool:
-    return isinstance(wait, tuple | list) and len(wait) == 2 and all(map(_is_wait, wait))
-
-
-def _is_wait(wait: Any) -> bool:
-    is_number = isinstance(wait, int | float) and not isinstance(wait, bool)
-    return is_number and math.isfinite(wait) and 0 <= wait <= MAX_WAIT_SECONDS
+def _is_wait(wait: object) -> bool:
+    bounds = wait if isinstance(wait, tuple | list) else (wait, wait)
+    try:
+        least, most = (seconds_of("wait", bound) for bound in bounds)
+    except (ValueError, InvalidDuration):  # not two; or nonsense
+        return False
+    return least <= most

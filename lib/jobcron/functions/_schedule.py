@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from jobcron.database.sessions import AnySession
 from jobcron.functions.calls import FunctionJob
+from jobcron.settings.durations import Duration
 
 WEEK = timedelta(days=7)
 
 
 def schedule_job(
-    when: datetime | timedelta | str,
-    function: Callable[..., Any] | str,
-    args: Sequence[Any] = (),
-    kwargs: Mapping[str, Any] | None = None,
-    content_object: Any = None,
-    expires: datetime | timedelta | str | None = WEEK,
+    when: datetime | Duration | str,
+    function: Callable[..., object] | str,
+    args: Sequence[object] = (),
+    kwargs: Mapping[str, object] | None = None,
+    content_object: object = None,
+    expires: datetime | Duration | str | None = WEEK,
     *,
     session: AnySession | None = None,
 ) -> FunctionJob:
     """Schedule a job that calls a function at a given time, in the caller's transaction.
 
     Args:
-        when: a datetime, UTC if it has no zone; or an offset from now by the database's clock: a timedelta, or
-            a text such as "5d", "3h", "10m" or "2w".
+        when: a datetime, UTC if it has no zone; or an offset from now by the database's clock: a timedelta,
+            a number of seconds, or a text such as "5d", "3h", "10m" or "2w".
         function: a registered function, or its name. Its priority and retries are those of its @job; a function
             registered without @job is run once, as in django-future.
         args, kwargs: its arguments.

@@ -10,46 +10,52 @@ from sqlalchemy.orm import Session
 
 from jobcron.database.clock import database_now
 from jobcron.errors import InvalidJobData
+from jobcron.settings.durations import Duration, seconds_of
 
 UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+
+KINDS = "a datetime, a timedelta or a number of seconds"
 
 _OFFSET = re.compile(r"\s*([0-9]{1,9})\s*([wdhms])\s*")
 
 
-def moment_of(session: Session, eta: datetime | timedelta | float) -> datetime:
+def moment_of(session: Session, eta: datetime | Duration) -> datetime:
     """Return the time of an ``eta``, by the database's clock; a datetime without a zone is UTC.
 
+    Args:
+        session: of the database.
+        eta: a time, or an offset from now.
+
     Raises:
-        InvalidJobData: it is not a valid ``eta``.
+        InvalidDuration: it is not a valid ``eta``.
     """
     if isinstance(eta, datetime):
         return eta if eta.tzinfo else eta.replace(tzinfo=UTC)
-    if isinstance(eta, bool) or not isinstance(eta, timedelta | int | float):
-        raise InvalidJobData(f"expected eta to be a datetime, a timedelta or seconds, got {eta!r}")
-    now = session.scalars(select(database_now())).one()
-    try:
-        return now + (eta if isinstance(eta, timedelta) else timedelta(seconds=eta))
-    except (OverflowError, ValueError) as error:
-        raise InvalidJobData(f"expected eta to be a time that can be, got {eta!r}") from error
+    seconds = seconds_of("eta", eta, kinds=KINDS)
+    return session.scalars(select(database_now())).one() + timedelta(seconds=seconds)
 
 
-def offset_of(when: datetime | timedelta | str) -> datetime | timedelta:
+def offset_of(name: str, when: datetime | Duration | str) -> datetime | timedelta:
     """Return a time or an offset; a text is the short form of an offset.
 
+    Args:
+        name: the name under which it was given, for messages.
+        when: a time or an offset.
+
     Raises:
-        InvalidJobData: the text is not an offset.
+        InvalidJobData: it is neither.
     """
-    if not isinstance(when, str):
-        if not isinstance(when, datetime | timedelta):
-            raise InvalidJobData(f"expected a datetime, a timedelta or a text such as 5d or 3h, got {when!r}")
+    if isinstance(when, datetime):
         return when
+    if not isinstance(when, str):
+        return timedelta(seconds=seconds_of(name, when, kinds=f"{KINDS}, or a text such as 5d or 3h"))
     match = _OFFSET.fullmatch(when)
     if match is None:
         raise InvalidJobData(f"expected a time such as 5d, 3h, 10m, 30s or 2w, got {when!r}")
     try:
         return timedelta(**{UNITS[match[2]]: int(match[1])})
     except OverflowError as error:
-        raise InvalidJobData(f"expected a time that can be, got {when!r}") from error
+        raise InvalidJobData(f"expected a time within the calendar, got {when!r}") from error
 
 
 def later(start: datetime, offset: timedelta) -> datetime:
@@ -61,4 +67,4 @@ def later(start: datetime, offset: timedelta) -> datetime:
     try:
         return start + offset
     except OverflowError as error:
-        raise InvalidJobData(f"expected expires to be a time that can be, got {offset!r}") from error
+        raise InvalidJobData(f"expected expires to be a time within the calendar, got {offset!r}") from error

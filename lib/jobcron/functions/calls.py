@@ -9,7 +9,8 @@ from typing import Any, Final, Self
 from uuid import UUID
 
 from jobcron.database.sessions import AnySession, session_for
-from jobcron.errors import InvalidJobData, NothingToDoJob, UnknownFunction
+from jobcron.database.stored_text import held
+from jobcron.errors import InvalidJobData, MissingCode, NothingToDoJob, UnknownFunction
 from jobcron.functions._connector_names import ConnectorNames
 from jobcron.functions._times import later, moment_of, offset_of
 from jobcron.functions.registered import Function, function_named, registered_function
@@ -18,8 +19,9 @@ from jobcron.jobs.draft import session_to_write
 from jobcron.jobs.family import JobType
 from jobcron.jobs.job import Job
 from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.settings.durations import Duration
 from jobcron.settings.finished import finished
-from jobcron.settings.secrets import cut, storable
+from jobcron.settings.secrets import cut
 
 MAX_RESULT = 10_000
 """The longest result that is kept, in characters of text."""
@@ -46,6 +48,7 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
     """
 
     class_job_type = FunctionJobType.CALL
+    own_arguments = frozenset({"function", "arguments", "keywords"})
 
     target: object | None
     function: str
@@ -60,6 +63,26 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
             UnknownFunction: it is not registered in this process.
         """
         return function_named(str(self.function))
+
+    def check_code(self) -> None:
+        """Check that the row's function is registered, and takes the row's arguments.
+
+        Raises:
+            MissingCode: it is not, or does not.
+        """
+        super().check_code()
+        data = self.metadata  # undecoded: nothing is loaded for it
+        name, arguments, keywords = (data.get(key) for key in ("function", "arguments", "keywords"))
+        if not (isinstance(name, str) and isinstance(arguments, list) and isinstance(keywords, dict)):
+            return  # `run` says what is wrong
+        about = () if self.job.target_type is None else (None,)
+        try:
+            function_named(name).bound((*about, *arguments), keywords)
+        except UnknownFunction as error:
+            raise MissingCode(f"the function {name}", str(error)) from error
+        except TypeError as error:
+            message = f"expected {name} to take the arguments with which the job was created, it does not: {error}"
+            raise MissingCode(f"the arguments of {name} ({error})", message) from error
 
     def run(self) -> None:
         """Call the function; keep its result as text, in the same transaction (DJF-07).
@@ -78,10 +101,10 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
             result = str(nothing)
         finished(result, called.name)
         if result is not None:
-            self.job.result = cut(storable(str(result)), MAX_RESULT)
+            self.job.result = cut(held(self.session.connection(), str(result)), MAX_RESULT)
 
     @property
-    def retry_delay(self) -> timedelta:  # type: ignore[override]
+    def retry_delay(self) -> Duration:  # type: ignore[override]
         """The delay for this run from the function's retry pattern (OCQ-04)."""
         wait = self.called.options.wait(self.retry)
         return BaseRunnableJob.retry_delay if wait is None else wait
@@ -90,7 +113,7 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
     def database_only(self) -> bool:  # type: ignore[override]
         """Whether the function declares that it does nothing outside its job's database."""
         with suppress(UnknownFunction):
-            return function_named(str(self.metadata.get("function"))).options.database_only
+            return function_named(str(self._document.get("function"))).options.database_only
         return False
 
     @classmethod
@@ -115,15 +138,15 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
     @classmethod
     def schedule(
         cls,
-        when: datetime | timedelta | str,
-        function: Callable[..., Any] | str,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        content_object: Any,
-        expires: datetime | timedelta | str | None,
+        when: datetime | Duration | str,
+        function: Callable[..., object] | str,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        content_object: object,
+        expires: datetime | Duration | str | None,
         *,
         session: AnySession | None = None,
-        **values: Any,
+        **values: object,
     ) -> FunctionJob:
         """Schedule a job that calls a function at a given time: see `jobcron.functions.schedule_job`."""
         called = registered_function(function)  # why: decisions 2026-11-25, no function that is not registered
@@ -131,11 +154,11 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
             raise InvalidJobData(f"expected args of {called.name} to be a list or a tuple, got {shown(args)}")
         if not isinstance(kwargs, Mapping) or not all(map(is_text, kwargs)):
             raise InvalidJobData(f"expected kwargs of {called.name} to be a dict of names, got {shown(kwargs)}")
-        used = session_to_write(session, content_object)
         called.check_call(tuple(args), kwargs, about=content_object)
-        start = moment_of(used, offset_of(when))
-        if expires is not None:
-            limit = offset_of(expires)
+        offset, limit = offset_of("when", when), None if expires is None else offset_of("expires", expires)
+        used = session_to_write(session, content_object)  # its transaction begins: what is refused, is before
+        start = moment_of(used, offset)
+        if limit is not None:
             values["expires_at"] = later(start, limit) if isinstance(limit, timedelta) else moment_of(used, limit)
         return cls.create(
             content_object,
@@ -149,12 +172,12 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
 
     def reschedule(
         self,
-        when: datetime | timedelta | str,
-        function: Callable[..., Any] | str | None = None,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        content_object: Any = None,
-        expires: datetime | timedelta | str | Same | None = SAME,
+        when: datetime | Duration | str,
+        function: Callable[..., object] | str | None = None,
+        args: Sequence[object] | None = None,
+        kwargs: Mapping[str, object] | None = None,
+        content_object: object = None,
+        expires: datetime | Duration | str | Same | None = SAME,
     ) -> FunctionJob:
         """Schedule another job like this one; values that are not given are copied (DJF-04).
 
@@ -165,8 +188,9 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
         """
         row = self.job
         if isinstance(expires, Same):
-            expires = None if row.expires_at is None else row.expires_at - row.scheduled_start
-        values: dict[str, Any] = {"priority": row.priority, "requester": row.requester}
+            asked = row.asked_start or row.scheduled_start  # a retry moves the start, not what was asked for
+            expires = None if row.expires_at is None else max(row.expires_at - asked, timedelta(0))
+        values: dict[str, object] = {"priority": row.priority, "requester": row.requester}
         if function is None:  # another function has its own description and number of runs
             values |= {"max_retries": row.max_retries, "description": row.description}
         return self.schedule(
@@ -195,7 +219,7 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
         Raises:
             InvalidJobData: the row does not have them as a list.
         """
-        found: Any = self.arguments
+        found: object = self.arguments
         if not isinstance(found, list):
             raise InvalidJobData(f"expected arguments of job {self.job.id} to be a list, got {shown(found)}")
         return tuple(found)
@@ -207,7 +231,7 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
         Raises:
             InvalidJobData: the row does not have them as an object.
         """
-        found: Any = self.keywords
+        found: object = self.keywords
         if not isinstance(found, dict) or not all(map(is_text, found)):
             raise InvalidJobData(f"expected keywords of job {self.job.id} to be an object, got {shown(found)}")
         return dict(found)
@@ -218,12 +242,12 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
 
     def getOopsVars(self) -> list[tuple[str, object]]:
         """Return variables for a report: the arguments by parameter name, since the name marks a secret."""
-        data = self.metadata  # undecoded: objects that it refers to may be gone
+        data = self._document  # undecoded: objects that it refers to may be gone
         function, arguments, keywords = (data.get(name) for name in ("function", "arguments", "keywords"))
         about = () if self.job.target_type is None else (None,)
         try:
             if not isinstance(arguments, list) or not isinstance(keywords, dict):
-                raise TypeError("the row has none, or none such as delay writes")
+                raise TypeError("the row has no arguments, or not in the form that delay writes")
             named = self.called.bound((*about, *arguments), keywords)
         except (UnknownFunction, TypeError) as error:
             return [

@@ -6,7 +6,8 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 from jobcron.errors import InvalidJobData, UnknownFunction
 from jobcron.functions._options import ONCE, Options
@@ -40,6 +41,11 @@ class Function:
     call: Callable[..., Any]
     options: Options = ONCE
 
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """The function's parameters."""
+        return inspect.signature(self.call)
+
     @property
     def takes_job(self) -> bool:
         """Whether the running job is its first argument (DJF-04)."""
@@ -48,13 +54,13 @@ class Function:
     @property
     def takes_session(self) -> bool:
         """Whether its first parameter, after the job, is called session: it then receives the job's session."""
-        names = list(inspect.signature(self.call).parameters)[int(self.takes_job) :]
+        names = list(self.signature.parameters)[int(self.takes_job) :]
         return names[:1] == ["session"]
 
     @property
-    def related(self) -> tuple[Callable[..., Any], dict[str, Any]] | None:
+    def related(self) -> tuple[Callable[..., Any], dict[str, object]] | None:
         """The callable and keyword arguments that `related_action` attached."""
-        found: tuple[Callable[..., Any], dict[str, Any]] | None
+        found: tuple[Callable[..., Any], dict[str, object]] | None
         found = getattr(self.call, RELATED_ACTION, None)  # any object: a function
         return found
 
@@ -66,17 +72,19 @@ class Function:
         lines = (inspect.getdoc(self.call) or "").strip().splitlines()
         return lines[0] if lines else f"Function {self.call.__name__}"
 
-    def bound(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> dict[str, Any]:
+    def bound(self, arguments: tuple[object, ...], keywords: Mapping[str, object]) -> dict[str, object]:
         """Return the arguments by parameter name, without the job and the session.
 
         Raises:
             TypeError: the arguments do not fit.
         """
         first = (None,) * (self.takes_job + self.takes_session)
-        bound = inspect.signature(self.call).bind(*first, *arguments, **keywords).arguments
+        bound = self.signature.bind(*first, *arguments, **keywords).arguments
         return dict(list(bound.items())[len(first) :])
 
-    def check_call(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any], about: Any = None) -> None:
+    def check_call(
+        self, arguments: tuple[object, ...], keywords: Mapping[str, object], about: object = None
+    ) -> None:
         """Check that a job can call the function with these arguments.
 
         Args:
@@ -92,7 +100,7 @@ class Function:
         try:
             bound = self.bound((*leading, *arguments), keywords)
         except TypeError as error:
-            raise InvalidJobData(f"expected arguments that {self.name} takes, got others: {error}") from error
+            raise InvalidJobData(f"expected arguments that fit {self.name}, got others: {error}") from error
         for name, value in list(bound.items())[len(leading) :]:
             what = f"{name} of {self.name}"
             json_data.check(encoding.encode(value, what, MAX_LEVELS), what)
@@ -101,7 +109,7 @@ class Function:
 _functions: dict[str, Function] = {}
 
 
-def register(call: Callable[..., Any], name: str | None = None, options: Options | None = None) -> Function:
+def register(call: Callable[..., object], name: str | None = None, options: Options | None = None) -> Function:
     """Register a function that jobs may call.
 
     Args:
@@ -130,13 +138,16 @@ def register(call: Callable[..., Any], name: str | None = None, options: Options
     return found
 
 
-def plain(call: Any) -> Any:
+Call = TypeVar("Call")
+
+
+def plain(call: Call) -> Call | Callable[..., Any]:
     """Return the plain function of a delayable one."""
     known = getattr(call, "function", None)  # any object: a function, or what stands for one
     return known.call if isinstance(known, Function) else call
 
 
-def check_function(call: Any) -> None:
+def check_function(call: object) -> None:
     """Check that a job can call something.
 
     Raises:
@@ -159,12 +170,12 @@ def check_function(call: Any) -> None:
         )
 
 
-def _place(call: Callable[..., Any]) -> tuple[str, str]:
+def _place(call: Callable[..., object]) -> tuple[str, str]:
     return call.__module__, call.__qualname__
 
 
 def _check_name(name: str) -> None:
-    """Refuse a name that means something else, or nothing, in the process that runs the job."""
+    """Refuse a function of ``__main__``: the process that runs the job has another one."""
     if name.startswith("__main__."):
         raise InvalidJobData(
             f"expected a function that the process of a runner can find, got {name}: move it into a module that "
@@ -172,7 +183,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def registered_function(function: Callable[..., Any] | str) -> Function:
+def registered_function(function: Callable[..., object] | str) -> Function:
     """Return a registered function, given its name or the function itself.
 
     Raises:
@@ -191,6 +202,11 @@ def registered_function(function: Callable[..., Any] | str) -> Function:
         raise InvalidJobData(f"expected a function of a module, that can be found by its name, got {name}")
     same = [found for found in _functions.values() if _place(found.call) == _place(function)]
     return same[0] if same else function_named(name)
+
+
+def function_names() -> list[str]:
+    """Return the names of the functions that are registered in this process."""
+    return list(_functions)
 
 
 def function_named(name: str) -> Function:

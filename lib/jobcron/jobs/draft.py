@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
-from sqlalchemy import inspect, null
+from sqlalchemy import Engine, inspect, null
 from sqlalchemy.orm import Session, object_session
 
 from jobcron.database.sessions import AnySession, session_for
 from jobcron.database.transactions import begin_writing
-from jobcron.errors import InvalidJobData
+from jobcron.errors import IncompleteJobType, InvalidJobData
+from jobcron.jobs._job_class import JobClass, needs_of
+from jobcron.jobs._target import mark_of
 from jobcron.jobs.arguments import encoding, json_data
 from jobcron.jobs.arguments.declared import TARGET, Declared, check_annotation, in_family
 from jobcron.jobs.arguments.exact import in_jsonb_order
 from jobcron.jobs.arguments.row_values import check_row_values
 from jobcron.jobs.family import target_name
 from jobcron.jobs.job import Job
+from jobcron.jobs.registry import untyped
 from jobcron.settings.named import dotted_name
 from jobcron.settings.sqlalchemy_url import describe_url
+from jobcron.settings.suggestions import suggestion
 
 JOB_VALUES = frozenset(
     {
@@ -31,9 +37,17 @@ JOB_VALUES = frozenset(
         "unique_key",
         "queue_name",
         "json_data",
+        "channel",
+        "channel_key",
     }
 )
 """Values of `create` and `acquire` for the shared row; any other name is an argument or a family's column."""
+
+NOT_ARGUMENTS = frozenset({"context", "loaded", "attempt", "debounce", "at_most"})
+"""Names that no argument of a class can have, besides those of its methods."""
+
+CHANNEL_VALUES = frozenset({"channel", "channel_key"})
+"""Those that came later: a class that has an argument of that name means this one."""
 
 
 class Draft(NamedTuple):
@@ -44,11 +58,11 @@ class Draft(NamedTuple):
         family: the values of the family's row.
     """
 
-    job: dict[str, Any]
-    family: dict[str, Any]
+    job: dict[str, object]
+    family: dict[str, object]
 
 
-def session_to_use(session: AnySession | None, target: Any) -> Session:
+def session_to_use(session: AnySession | None, target: object) -> Session:
     """Return the session in which to create a job about `target`: the given, the target's, or the ambient one.
 
     Raises:
@@ -59,7 +73,10 @@ def session_to_use(session: AnySession | None, target: Any) -> Session:
         return session_for(session)
     state = inspect(target, raiseerr=False)
     if state is None or not hasattr(state, "identity"):  # any object: what inspection finds
-        raise InvalidJobData(f"expected a mapped object as the job's target, got {json_data.shown(target)}")
+        raise InvalidJobData(
+            f"expected a mapped object as the job's target, got {json_data.shown(target)}; arguments are given by "
+            "their names"
+        )
     own = object_session(target)
     used = session_for(session, own)
     if own is None:
@@ -81,7 +98,7 @@ def session_to_use(session: AnySession | None, target: Any) -> Session:
     return used
 
 
-def session_to_write(session: AnySession | None, target: Any) -> Session:
+def session_to_write(session: AnySession | None, target: object) -> Session:
     """Return the session in which a job about `target` is made, ready to write: what waits there is flushed.
 
     Raises:
@@ -94,7 +111,29 @@ def session_to_write(session: AnySession | None, target: Any) -> Session:
     return used
 
 
-def draft(owner: Any, target: Any, values: dict[str, Any]) -> Draft:
+@contextmanager
+def left_idle(session: Session) -> Iterator[None]:
+    """End the transaction that the block begins if it refuses what it was given, and leave other sessions alone.
+
+    Such a transaction would hold a connection, and SQLite's only lock, until the caller ends it, who has not
+    begun it.
+
+    Args:
+        session: the caller's. If it has a transaction, or changes to be written, nothing is undone; nor if it
+            works in a connection of the caller's, whose transaction would end with it.
+    """
+    has_changes = session.new or session.dirty or session.deleted
+    is_idle = not (session.in_transaction() or has_changes)
+    is_idle = is_idle and isinstance(session.get_bind(inspect(Job)), Engine)
+    try:
+        yield
+    except (InvalidJobData, IncompleteJobType):
+        if is_idle:
+            session.rollback()
+        raise
+
+
+def draft(owner: type[JobClass], target: object, values: dict[str, object]) -> Draft:
     """Return the rows' values for a new job.
 
     Args:
@@ -104,33 +143,54 @@ def draft(owner: Any, target: Any, values: dict[str, Any]) -> Draft:
 
     Raises:
         InvalidJobData: a value is unknown, missing, or does not fit.
+        IncompleteJobType: the class has no job type.
     """
+    if owner.class_job_type is None:
+        raise untyped(owner.__name__)
     data = values.pop("metadata", values.pop("json_data", None))
-    given = {name: values.pop(name) for name in JOB_VALUES & values.keys()}
+    declared: Declared = owner.declared()
+    own = CHANNEL_VALUES & (declared.arguments.keys() | owner.family_names())
+    given = {name: values.pop(name) for name in (JOB_VALUES - own) & values.keys()}
     # None means "not given", except for max_retries, where it means no limit.
     given = {name: value for name, value in given.items() if value is not None or name == "max_retries"}
     job = {**owner.job_defaults, **given}
     check_row_values(owner.__name__, job)
     if job.get("max_retries", 0) is None:
         job["max_retries"] = null()  # no limit, not the column's default
-    declared: Declared = owner.declared()
     family = _family_values(owner, target, values, declared)
     _check_target(owner, target, declared)
     data = {**({} if data is None else _as_dict(owner, data)), **_arguments(owner, declared, values, family)}
     json_data.check_document(data, f"metadata of {owner.__name__}", owner.max_data_bytes, owner.max_data_levels)
     job["json_data"] = data
-    if target is not None and not owner.has_family:
-        job["target_type"], job["target_id"] = type_of(target), key_of(target)
+    about = {target_name(owner.context_class)} if owner.has_family else set()
+    if needs := needs_of(owner, [*values, *(family.keys() - about)]):
+        job["needs"] = needs
+    if target is not None:
+        _note_target(owner, target, job)
     return Draft(job, family)
 
 
-def _as_dict(owner: Any, data: Any) -> dict[str, Any]:
+def _note_target(owner: type[JobClass], target: object, job: dict[str, object]) -> None:
+    """Write what a job is about into its row; a family has it in its own table."""
+    kind, key = type_of(target), key_of(target)
+    # Whether the job has a channel or not: it may be that of its section, which only the claim knows.
+    job.setdefault("channel_key", f"{kind} {key}")
+    if owner.has_family:
+        return
+    job["target_type"], job["target_id"] = kind, key
+    if (mark := mark_of(owner, target)) is not None:
+        job["target_mark"] = mark
+
+
+def _as_dict(owner: type[JobClass], data: object) -> dict[str, object]:
     if not isinstance(data, dict):
         raise InvalidJobData(f"expected metadata of {owner.__name__} to be a dict, got {json_data.shown(data)}")
     return data
 
 
-def _family_values(owner: Any, target: Any, values: dict[str, Any], declared: Declared) -> dict[str, Any]:
+def _family_values(
+    owner: type[JobClass], target: object, values: dict[str, object], declared: Declared
+) -> dict[str, object]:
     """Take the family's values out of `values`, and refuse unknown names."""
     unknown = values.keys() - owner.family_names() - declared.arguments.keys()
     if unknown:
@@ -140,8 +200,9 @@ def _family_values(owner: Any, target: Any, values: dict[str, Any], declared: De
             "the class's arguments": declared.arguments,
         }
         expected = "; ".join(f"of {where}: {', '.join(sorted(known))}" for where, known in names.items() if known)
+        meant = suggestion(min(unknown), [name for known in names.values() for name in known])
         raise InvalidJobData(
-            f"expected names that {owner.__name__} knows ({expected}), got {', '.join(sorted(unknown))}"
+            f"expected names that {owner.__name__} knows ({expected}), got {', '.join(sorted(unknown))}{meant}"
         )
     family = {name: values.pop(name) for name in owner.family_names() & values.keys()}
     if target is not None and owner.has_family:
@@ -149,7 +210,7 @@ def _family_values(owner: Any, target: Any, values: dict[str, Any], declared: De
     return family
 
 
-def _check_target(owner: Any, target: Any, declared: Declared) -> None:
+def _check_target(owner: type[JobClass], target: object, declared: Declared) -> None:
     if target is None:
         if not declared.target_is_optional and not owner.has_family:
             raise InvalidJobData(f"expected a target for {owner.__name__}, got none")
@@ -163,9 +224,11 @@ def _check_target(owner: Any, target: Any, declared: Declared) -> None:
         )
 
 
-def _arguments(owner: Any, declared: Declared, values: dict[str, Any], family: dict[str, Any]) -> dict[str, Any]:
+def _arguments(
+    owner: type[JobClass], declared: Declared, values: dict[str, object], family: dict[str, object]
+) -> dict[str, object]:
     """Check the arguments, wherever they are stored, and return those for the job's data, encoded."""
-    data = {}
+    data: dict[str, object] = {}
     for name in in_jsonb_order(declared.arguments):  # which then has not to be noted
         argument = declared.arguments[name]
         given = family if in_family(owner, name) else values
@@ -178,7 +241,7 @@ def _arguments(owner: Any, declared: Declared, values: dict[str, Any], family: d
     return data
 
 
-def _is_given_as_key(owner: Any, name: str, family: dict[str, Any]) -> bool:
+def _is_given_as_key(owner: type[JobClass], name: str, family: dict[str, object]) -> bool:
     """Return whether a relationship is given by its foreign key instead."""
     if not in_family(owner, name):
         return False
@@ -188,7 +251,7 @@ def _is_given_as_key(owner: Any, name: str, family: dict[str, Any]) -> bool:
     return bool(columns) and columns <= family.keys()
 
 
-def type_of(target: Any) -> str:
+def type_of(target: object) -> str:
     """Return the name of an object's class: the first class of its hierarchy of mapped classes.
 
     Raises:
@@ -197,7 +260,23 @@ def type_of(target: Any) -> str:
     return dotted_name(encoding.reference_to(target, "the target").mapped)
 
 
-def key_of(target: Any) -> str:
+def key_for(owner: type[JobClass], target: object, mark: object = None) -> str:
+    """Return the unique key of a class's job about an object: its primary key, after its class if it can be any.
+
+    What tells it from later objects with its number is part of it: see `mark_of`.
+
+    Raises:
+        InvalidJobData: it is not in the database, or its key is too long.
+    """
+    key = key_of(target)
+    if not owner.has_family and owner.declared().target is object:
+        key = f"{type_of(target)} {key}"
+    key = key if mark is None else f"{key} {mark}"
+    check_row_values(owner.__name__, {"unique_key": key})
+    return key
+
+
+def key_of(target: object) -> str:
     """Return the text of an object's primary key.
 
     Raises:

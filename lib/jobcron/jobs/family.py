@@ -20,11 +20,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 from functools import cache
-from typing import Any, ClassVar, Literal
+from operator import attrgetter
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from sqlalchemy import Dialect, ForeignKey, Integer, Text, inspect
 from sqlalchemy.orm import (
     Mapped,
+    MappedColumn,
     RelationshipDirection,
     RelationshipProperty,
     declared_attr,
@@ -33,8 +35,13 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from jobcron.errors import InvalidJobData
+from jobcron.errors import IncompleteJobType, InvalidJobData
+from jobcron.jobs.arguments.row_data import RowMetadata
 from jobcron.jobs.job import Job
+from jobcron.jobs.registry import class_of
+
+Type = TypeVar("Type")
+"""The type of an enum's items."""
 
 
 class JobType(Enum):
@@ -51,26 +58,55 @@ class JobType(Enum):
         Args:
             value: the value that the family table stores.
             title: the title for people; by default the name in words.
+
+        Raises:
+            IncompleteJobType: the value is no whole number.
         """
+        if not isinstance(value, int):
+            raise IncompleteJobType(
+                f"expected each item of {cls.__name__} to be a number and a title, such as SEND_MAIL = 0, "
+                f'"Send a mail"; got {value!r}'
+            )
         member = object.__new__(cls)
         member._value_ = value
         member.title = title
         return member
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        """Refuse two names for one item.
+
+        Raises:
+            IncompleteJobType: two items have the same number.
+        """
+        super().__init_subclass__(**kwargs)
+        for name, item in cls.__members__.items():
+            if item.name != name:
+                raise IncompleteJobType(
+                    f"expected each item of {cls.__name__} to have a number of its own, {item.name} and {name} "
+                    f"both have {item.value}"
+                )
 
     def __init__(self, *args: object) -> None:
         if not self.title:
             self.title = title_of(self)
 
 
-def title_of(item: Any) -> str:
+class Item(Protocol):
+    """An item of an enum: of a standard one, or of lazr.enum."""
+
+    @property
+    def name(self) -> str: ...
+
+
+def title_of(item: Item) -> str:
     """Return the title of an enum's item; if it has none, its name in words."""
     title = getattr(item, "title", None)  # any object: an item of a standard enum or of lazr.enum
     if isinstance(title, str) and title:
         return title
-    return str(item.name).replace("_", " ").capitalize()
+    return item.name.replace("_", " ").capitalize()
 
 
-class EnumItem(TypeDecorator[Any]):
+class EnumItem(TypeDecorator[object]):
     """An item of an enum, stored by its value; a value that the enum lacks is returned as it is.
 
     Args:
@@ -80,7 +116,7 @@ class EnumItem(TypeDecorator[Any]):
     impl = Integer
     cache_ok = True
 
-    def __init__(self, enum: Iterable[Any] = ()) -> None:
+    def __init__(self, enum: Iterable[object] = ()) -> None:
         super().__init__()
         items = list(getattr(enum, "items", enum))  # any object: a standard enum, or one of lazr.enum
         self.enum = enum
@@ -88,16 +124,16 @@ class EnumItem(TypeDecorator[Any]):
         if any(isinstance(value, str) for value in self._items):
             self.impl = Text()  # type: ignore[assignment]
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+    def process_bind_param(self, value: object, dialect: Dialect) -> object:
         """Return the value for the driver."""
         return getattr(value, "value", value)  # any object: an item, or the value of one
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+    def process_result_value(self, value: object, dialect: Dialect) -> object:
         """Return the value for the application."""
         return self._items.get(value, value)
 
 
-def render_item(kind: str, thing: Any, autogen_context: Any) -> str | Literal[False]:
+def render_item(kind: str, thing: object, autogen_context: object) -> str | Literal[False]:
     """Render a family's ``job_type`` column in an application's migrations as its SQL type.
 
     For ``context.configure(render_item=jobcron.render_item)`` in the application's ``env.py`` of Alembic.
@@ -107,9 +143,13 @@ def render_item(kind: str, thing: Any, autogen_context: Any) -> str | Literal[Fa
     return False
 
 
-def job_type_column(enum: Iterable[Any]) -> Any:
+def job_type_column(enum: Iterable[Type]) -> MappedColumn[Type]:
     """Return the column of a family table that holds the job's type."""
     return mapped_column(EnumItem(enum), nullable=False)
+
+
+OF_EVERY_ROW = frozenset({"id", "job", "job_type"})
+"""The attributes that every row of a family has."""
 
 
 class FamilyRow:
@@ -122,11 +162,32 @@ class FamilyRow:
     The primary key is called ``id`` here and ``job`` in SQL.
     """
 
-    __tablename__: Any
+    __tablename__: str
     job_type: Any
 
     target_name: ClassVar[str | None] = None
     """The relationship to the job's target; needed only if there are several relationships."""
+
+    metadata: Any = RowMetadata(attrgetter("job"))
+    """The job's JSON data, as `BaseRunnableJob.metadata`; of the class the ``MetaData`` with its table."""
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        """Let rows have the job's data in whatever order the class names its bases."""
+        super().__init_subclass__(**kwargs)
+        found = next(vars(base)["metadata"] for base in cls.__mro__ if "metadata" in vars(base))
+        if not isinstance(found, RowMetadata):
+            type.__setattr__(cls, "metadata", RowMetadata(attrgetter("job"), found))
+
+    def makeDerived(self) -> object:
+        """Return the job of this row, of the class that has its type.
+
+        Raises:
+            UnknownJobType: no class of this process has it.
+        """
+        item = self.job_type
+        name = getattr(item, "name", item)  # any object: an item of an enum, or a value that the enum lacks
+        made: object = class_of(f"{self.__tablename__}.{name}")(self)
+        return made
 
     @declared_attr
     def id(cls) -> Mapped[int]:
@@ -140,7 +201,7 @@ class FamilyRow:
         return relationship(Job)
 
 
-def many_to_one(row_class: type[Any]) -> list[RelationshipProperty[Any]]:
+def many_to_one(row_class: type[object]) -> list[RelationshipProperty[object]]:
     """Return a family's relationships to one object each, without the shared row."""
     return [
         r
@@ -150,25 +211,25 @@ def many_to_one(row_class: type[Any]) -> list[RelationshipProperty[Any]]:
 
 
 @cache
-def names_of(row_class: type[Any]) -> frozenset[str]:
+def names_of(row_class: type[object]) -> frozenset[str]:
     """Return the names of a job's values in the family's table, besides its number and type."""
-    return frozenset(attribute.key for attribute in inspect(row_class).attrs) - {"id", "job", "job_type"}
+    return frozenset(attribute.key for attribute in inspect(row_class).attrs) - OF_EVERY_ROW
 
 
-def target_name(row_class: type[Any]) -> str:
+def target_name(row_class: type[FamilyRow]) -> str:
     """Return the name of the relationship to the target of the family's jobs.
 
     Raises:
         InvalidJobData: there is none, or there are several and the family does not choose one.
     """
     if row_class.target_name:
-        return str(row_class.target_name)
-    family: Any = row_class  # to mypy a class is not always hashable
+        return row_class.target_name
+    family: object = row_class  # to mypy a class is not always hashable
     return _only_target(family)
 
 
 @cache
-def _only_target(row_class: type[Any]) -> str:
+def _only_target(row_class: type[object]) -> str:
     names = [r.key for r in many_to_one(row_class)]
     if len(names) != 1:
         raise InvalidJobData(

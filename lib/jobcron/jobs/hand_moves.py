@@ -1,6 +1,7 @@
 """Change a job's status by hand: the legal moves for people and code.
 
-The runner uses none of these: it has its own statements to claim and finish jobs (`jobcron.queue`).
+The runner uses none of these: it has its own statements to claim and finish jobs (`jobcron.queue`). For many jobs
+at once there is `moves.bulk_moves`. Where a job that runs moves itself, the move is noted, and written at its end.
 """
 
 from __future__ import annotations
@@ -9,22 +10,43 @@ import getpass
 import os
 import socket
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, Integer, bindparam, case, func, select, update
 from sqlalchemy.orm import Session, object_session
+from sqlalchemy.sql.dml import Update
 
 from jobcron.database.clock import database_after, database_now
-from jobcron.database.tables import jobs_connection
+from jobcron.database.sessions import ATTEMPT
+from jobcron.database.tables import Renewal, jobs_connection
 from jobcron.database.transactions import begin_writing
 from jobcron.errors import DuplicateJob, InvalidTransition, LeaseHeld, NoSession
-from jobcron.interfaces import DEFAULT_LEASE_SECONDS, JobStatus
+from jobcron.interfaces import DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS, JobStatus
 from jobcron.jobs.history import EventKind, record
-from jobcron.jobs.lease import Claim
-from jobcron.jobs.status import MOVES
+from jobcron.jobs.lease import Claim, worker_name
+from jobcron.jobs.status import (
+    ENDED,
+    MOVES,
+    PROGRESS,
+    Movable,
+    OwnMove,
+    Written,
+    back_to_waiting,
+    counts_before,
+    ended,
+    status_before,
+    status_to_write,
+    suspended,
+)
+from jobcron.settings.durations import Duration, seconds_of
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.hybrid import hybrid_property
     from sqlalchemy.orm import Mapped
+
+
+PAUSE_SECONDS = 1.0
+"""A job that puts itself back does not run again before that: else a run would do nothing else."""
 
 
 class HandMoves:
@@ -33,29 +55,49 @@ class HandMoves:
     if TYPE_CHECKING:  # columns of the row that this mixin is part of
         id: Mapped[int]
         _status: Mapped[JobStatus]
-        status: Any
+
+        @property
+        def status(self) -> JobStatus: ...
+
         lease_expires: Mapped[datetime | None]
         lease_token: Mapped[int]
+        begun_token: Mapped[int]
         attempt_count: Mapped[int]
         crash_count: Mapped[int]
+        progress: hybrid_property[int | None]
         unique_key: Mapped[str | None]
 
         def _twin(self) -> int | None: ...
 
-    def acquireLease(self, duration: float = DEFAULT_LEASE_SECONDS) -> None:
-        """Take the lease for `duration` seconds; runners skip a waiting job until it ends.
+        def _leased_until(self) -> datetime | None: ...
+
+        @staticmethod
+        def _cancellation() -> Written: ...
+
+        @staticmethod
+        def _is_unleased() -> ColumnElement[bool]: ...
+
+    def acquireLease(self, duration: Duration = DEFAULT_LEASE_SECONDS) -> None:
+        """Take the lease for `duration`; runners skip a waiting job until it ends.
+
+        Args:
+            duration: a timedelta or a number of seconds; a negative one takes a lease that has expired.
 
         Raises:
+            InvalidDuration: the duration makes no sense.
             LeaseHeld: the lease is held.
+            ValueError: longer than any lease may be.
         """
+        seconds = seconds_of("duration of a lease", duration, allows_past=True)
+        if not seconds <= MAX_LEASE_SECONDS:
+            raise ValueError(f"expected a lease of at most {MAX_LEASE_SECONDS:.0f} seconds, got {duration}")
         row, session = type(self), self._session()
         session.flush()
-        # One statement: of two concurrent callers, the second sees the first one's lease.
-        # why: decisions 2026-11-24, `acquireLease` is an ORM statement
+        # why: decisions 2026-11-24, `acquireLease` is an ORM statement, one: a second caller sees the lease
         taken = session.execute(
             update(row)
-            .where(row.id == self.id, or_(row.lease_expires.is_(None), row.lease_expires <= database_now()))
-            .values(lease_expires=database_after(duration))
+            .where(row.id == self.id, self._is_unleased())
+            .values(lease_expires=database_after(seconds))
             .execution_options(synchronize_session=False)
             .returning(row.id)
         ).all()
@@ -63,12 +105,32 @@ class HandMoves:
         if not taken:
             raise LeaseHeld
 
+    def endLease(self) -> None:
+        """End the lease now, whoever holds it and however long it lasts.
+
+        A waiting job is ready again. A running one is taken over by the next run, unless its process lives and
+        renews the lease before that.
+        """
+        row, session = type(self), self._session()
+        session.flush()
+        until = self._leased_until()
+        # A lease on the row that lasts for years would hide renewals: the later one counts.
+        over = case((row._status == JobStatus.RUNNING, database_now()), else_=None)
+        options = {"synchronize_session": False}
+        renewed = update(Renewal).where(Renewal.job_id == self.id, Renewal.lease_token == self.lease_token)
+        session.execute(renewed.values(lease_expires=database_now()), execution_options=options)
+        leased = update(row).where(row.id == self.id, row.lease_expires.is_not(None))
+        session.execute(leased.values(lease_expires=over), execution_options=options)
+        session.refresh(self)
+        self._note(EventKind.LEASE_ENDED, f"was until {until}")
+
     def getTimeout(self) -> int:
         """Return the seconds left of the lease, as a whole number; 0 if it expired or is not held."""
-        if self.lease_expires is None:
+        until = None if self.lease_expires is None else self._leased_until()
+        if until is None:
             return 0
         now = self._session().scalar(select(database_now())) or datetime.now(UTC)
-        return max(0, int((self.lease_expires - now).total_seconds()))
+        return max(0, int((until - now).total_seconds()))
 
     def start(self, manage_transaction: bool = False) -> None:
         """Move to RUNNING and begin an attempt; take the lease for five minutes if it is not held."""
@@ -78,34 +140,25 @@ class HandMoves:
             JobStatus.RUNNING,
             manage_transaction,
             None,
-            date_started=database_now(),
-            date_finished=None,
-            attempt_count=type(self).attempt_count + 1,
-            lease_token=type(self).lease_token + 1,
-            claimed_by=worker_name(),
+            {
+                "date_started": database_now(),
+                "date_finished": None,
+                "attempt_count": type(self).attempt_count + 1,
+                "lease_token": type(self).lease_token + 1,
+                "begun_token": type(self).lease_token + 1,
+                "claimed_by": worker_name(),
+            },
         )
 
     def complete(self, manage_transaction: bool = False) -> None:
         """Move to COMPLETED."""
-        self._move(
-            JobStatus.COMPLETED,
-            manage_transaction,
-            EventKind.COMPLETED,
-            date_finished=database_now(),
-            lease_expires=None,
-        )
+        self._move(JobStatus.COMPLETED, manage_transaction, EventKind.COMPLETED, ended())
 
     def fail(self, manage_transaction: bool = False) -> None:
         """Move to FAILED; with `manage_transaction` roll back what the transaction did before."""
         if manage_transaction:
             self._session().rollback()
-        self._move(
-            JobStatus.FAILED,
-            manage_transaction,
-            EventKind.FAILED,
-            date_finished=database_now(),
-            lease_expires=None,
-        )
+        self._move(JobStatus.FAILED, manage_transaction, EventKind.FAILED, ended())
 
     def queue(self, manage_transaction: bool = False, abort_transaction: bool = False) -> None:
         """Move back to WAITING with no attempts, crashes or expiry; a job that waits already stays as it is.
@@ -131,7 +184,7 @@ class HandMoves:
         """
         if self.status is JobStatus.RUNNING:
             self._refuse_twin("is suspended")
-        self._move(JobStatus.SUSPENDED, manage_transaction, EventKind.SUSPENDED, lease_expires=None)
+        self._move(JobStatus.SUSPENDED, manage_transaction, EventKind.SUSPENDED, suspended())
 
     def resume(self) -> None:
         """Move from SUSPENDED back to WAITING, with its counts at 0.
@@ -145,38 +198,15 @@ class HandMoves:
 
     def cancel(self, manage_transaction: bool = False) -> None:
         """Move to CANCELLED; a runner that has the job can no longer commit it."""
-        counted = type(self).attempt_count - (1 if self.status is JobStatus.RUNNING else 0)
-        self._move(
-            JobStatus.CANCELLED,
-            manage_transaction,
-            EventKind.CANCELLED,
-            date_finished=database_now(),
-            lease_expires=None,
-            attempt_count=counted,
-        )
+        self._move(JobStatus.CANCELLED, manage_transaction, EventKind.CANCELLED, self._cancellation())
 
     def _requeue(self, kind: EventKind, manage_transaction: bool) -> None:
-        session = self._session()
         self._refuse_twin("waits again")
-        detail = f"attempt_count was {self.attempt_count}, crash_count was {self.crash_count}"
-        self._move(
-            JobStatus.WAITING,
-            False,
-            None,
-            date_finished=None,
-            lease_expires=None,
-            claimed_by=None,
-            progress=None,
-            expires_at=None,
-            attempt_count=0,
-            crash_count=0,
-        )
-        self._note(kind, detail)
-        if manage_transaction:
-            session.commit()
+        detail = counts_before(self.attempt_count, self.crash_count)
+        self._move(JobStatus.WAITING, manage_transaction, kind, back_to_waiting(), detail)
 
     def _refuse_twin(self, what: str) -> None:
-        if self.unique_key is None:
+        if self.unique_key is None or self._own_attempt() is not None:
             return
         session = self._session()
         begin_writing(session)
@@ -188,14 +218,17 @@ class HandMoves:
                 f"{twin}, which has not started"
             )
 
-    def _move(self, requested: JobStatus, commit: bool, kind: EventKind | None, **values: Any) -> None:
+    def _move(
+        self, requested: JobStatus, commit: bool, kind: EventKind | None, values: Written, detail: str = ""
+    ) -> None:
         """Move to another status if the row still has the status that this object shows.
 
         Args:
             requested: the new status.
             commit: whether to commit.
-            kind: the kind of the event in the job's history; None: no event, or the caller writes it.
+            kind: the kind of the event in the job's history; None: no event.
             values: other values of the row to set.
+            detail: what the event says; by default the status before.
 
         Raises:
             InvalidTransition: the move is not legal, or somebody else moved the row meanwhile.
@@ -205,10 +238,20 @@ class HandMoves:
         current = self.status
         if requested not in MOVES[current]:
             raise InvalidTransition(current, requested)
+        detail = detail or status_before(current, self.begun_token > 0)
+        attempt = self._own_attempt()
+        if attempt is not None and kind is not None:
+            attempt.end_as(OwnMove(requested, kind, detail, self._at_its_end(attempt.claim, requested, values)))
+            if commit:
+                session.commit()
+            return
+        status = status_to_write(session, self.id, current, requested)
+        if current is JobStatus.RUNNING:
+            values = {"_progress": row.progress, **values}  # what the keeper wrote elsewhere
         moved = session.execute(
             update(row)
             .where(row.id == self.id, row._status == current)
-            .values(_status=requested, **values)
+            .values(_status=status, **values)
             .execution_options(synchronize_session=False)
             .returning(row.id)
         ).all()
@@ -216,9 +259,25 @@ class HandMoves:
         if not moved:
             raise InvalidTransition(self.status, requested)
         if kind is not None:
-            self._note(kind, f"was {current.title}")
+            self._note(kind, detail)
         if commit:
             session.commit()
+
+    def _own_attempt(self) -> Movable | None:
+        """Return the attempt if this is the row of the job that runs in its session."""
+        attempt: Movable | None = self._session().info.get(ATTEMPT)
+        return attempt if attempt is not None and attempt.claim.id == self.id else None
+
+    def _at_its_end(self, claim: Claim, requested: JobStatus, values: Written) -> Update:
+        row = type(self)
+        values = {"_progress": func.coalesce(bindparam(PROGRESS, type_=Integer), row.progress), **values}
+        values |= {"_status": requested, "begun_token": row.lease_token}
+        if requested in ENDED:
+            values |= {"has_committed": False, "lease_expires": None}  # it knows what it leaves
+        if requested is JobStatus.WAITING:
+            values |= {"scheduled_start": database_after(PAUSE_SECONDS)}
+        ours = (row.id == claim.id, row._status == JobStatus.RUNNING, row.lease_token == claim.token)
+        return update(row).where(*ours).values({getattr(row, name): value for name, value in values.items()})
 
     def _note(self, kind: EventKind, detail: str) -> None:
         """Write an event about a change by hand to the job's history."""
@@ -239,8 +298,3 @@ def operator_name() -> str:
     except (KeyError, OSError):
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
-
-
-def worker_name() -> str:
-    """Return the name of the process that claims: ``host:pid``."""
-    return f"{socket.gethostname()}:{os.getpid()}"

@@ -5,48 +5,22 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, delete, event, select
-from sqlalchemy import inspect as inspect_mapping
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy import Connection, delete, select, update
 
-from jobcron.database.sessions import TYPE_IDS, TYPE_IDS_WATCHED
 from jobcron.database.statements import execute, insert_into
-from jobcron.database.tables import JobSourceRow, JobTypeRow, jobs_connection
-from jobcron.database.transactions import no_tables
+from jobcron.database.tables import JobSourceRow, JobTypeRow
 from jobcron.jobs.registry import SourceName, registered, source_names
+from jobcron.reports.plurals import counted
 from jobcron.settings.named import dotted_name
 
 # why: decisions 2026-11-25, pending jobs of types without a class
 PENDING_LIMIT = 1000
 """The most jobs that are counted of a type without a class."""
 
-# Committed numbers of types, by engine: see `type_id`.
-_committed: WeakKeyDictionary[Engine, dict[str, int]] = WeakKeyDictionary()
 
-
-def type_id(session: Session, name: str) -> int:
-    """Return the number of a job type in the session's database; a new type gets one.
-
-    Numbers are cached only once they are committed for good: one that is rolled back, as with a test's
-    transaction, would point to no row.
-    """
-    engine = session.get_bind(inspect_mapping(JobTypeRow)).engine
-    known = _committed.setdefault(engine, {}).get(name)
-    if known is not None:
-        return known
-    pending: dict[str, int] = session.info.setdefault(TYPE_IDS, {})
-    if name not in pending:
-        connection = jobs_connection(session)
-        if not inspect_mapping(connection).has_table(JobTypeRow.__tablename__):
-            raise no_tables(engine)
-        pending[name] = _find_or_insert(connection, name)
-        _keep_when_committed(session, connection, engine)
-    return pending[name]
-
-
-def _find_or_insert(connection: Connection, name: str) -> int:
+def find_or_insert(connection: Connection, name: str) -> int:
+    """Return the number of a job type, which it gets now if it is new."""
     find = select(JobTypeRow.id).where(JobTypeRow.name == name)
     found = connection.scalar(find)
     if found is None:
@@ -54,29 +28,6 @@ def _find_or_insert(connection: Connection, name: str) -> int:
         connection.execute(insert.on_conflict_do_nothing(index_elements=["name"]))
         found = connection.scalars(find).one()
     return found
-
-
-def _keep_when_committed(session: Session, connection: Connection, engine: Engine) -> None:
-    if session.info.setdefault(TYPE_IDS_WATCHED, False):
-        return
-    session.info[TYPE_IDS_WATCHED] = True
-
-    def keep(session: Session) -> None:
-        # Inside a savepoint, or in a transaction that was begun outside the session, nothing is final yet.
-        if session.get_nested_transaction() is None and not session_connection_busy(session):
-            _committed.setdefault(engine, {}).update(session.info.get(TYPE_IDS, {}))
-
-    def session_connection_busy(session: Session) -> bool:
-        bind = session.get_bind(inspect_mapping(JobTypeRow))
-        return isinstance(bind, Connection) and bind.in_transaction()
-
-    def forget(session: Session, transaction: SessionTransaction) -> None:
-        if transaction.parent is None or transaction.nested:  # otherwise only a flush has ended
-            session.info.pop(TYPE_IDS, None)
-
-    event.listen(session, "after_commit", keep)
-    # Not after_rollback: close() and invalidate() do not fire it.
-    event.listen(session, "after_transaction_end", forget)
 
 
 Sources = list[tuple[str, list[SourceName]]]
@@ -100,8 +51,18 @@ def registered_sources(asked_for: Iterable[str] = ()) -> Sources:
     return sorted(found)
 
 
+def types_by_source(sources: Sources) -> dict[str, str]:
+    """Return the names of types by each name of their source, if the source has the jobs of one type."""
+    found: defaultdict[str, set[str | None]] = defaultdict(set)
+    for type_name, names in sources:
+        for name in names:
+            found[name.name].add(None if name.own_iter_ready else type_name)
+    single = {name: types.pop() for name, types in found.items() if len(types) == 1}
+    return {name: type_name for name, type_name in single.items() if type_name is not None}
+
+
 def _other_names(asked_for: Iterable[str]) -> defaultdict[str, list[str]]:
-    """Return the names that are not the objects' own names, by the objects' own names."""
+    """Return the other names of sources, by the source's own dotted name."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for name in asked_for:
         module, _, attribute = name.rpartition(".")
@@ -119,17 +80,23 @@ def is_known(connection: Connection, sources: Sources) -> bool:
     return wanted <= known and not _stale(known, wanted)
 
 
-def sync(connection: Connection, sources: Sources) -> None:
+def sync(connection: Connection, sources: Sources) -> list[str]:
     """Update the database's rows of job types and their sources.
 
     Args:
         connection: a connection in its own short transaction.
         sources: the result of `registered_sources`.
+
+    Returns:
+        In words, which types seem to be those of another application as well.
     """
     numbers, known = _numbers(connection), _known(connection)
     wanted: set[tuple[int | None, SourceName]] = set()
+    shared = []
     for type_name, names in sources:
-        number = numbers.get(type_name) or _find_or_insert(connection, type_name)
+        number = numbers.get(type_name) or _renamed(connection, type_name, numbers, known, names)
+        number = number or find_or_insert(connection, type_name)
+        shared += _shared(type_name, names, {name for other, name in known if other == number})
         for name in names:
             wanted.add((number, name))
             if (number, name) not in known:
@@ -138,6 +105,37 @@ def sync(connection: Connection, sources: Sources) -> None:
         connection.execute(
             delete(JobSourceRow).where(JobSourceRow.name == name.name, JobSourceRow.type_id == number)
         )
+    return shared
+
+
+def _renamed(
+    connection: Connection,
+    type_name: str,
+    numbers: dict[str, int],
+    known: set[tuple[int | None, SourceName]],
+    names: list[SourceName],
+) -> int | None:
+    """Give a type that has the name without its prefix its name, if it is that of the same class."""
+    former = registered()[type_name].former_type_name
+    number = numbers.get(former)
+    if number is None or former in registered() or not any((number, name) in known for name in names):
+        return None
+    connection.execute(update(JobTypeRow).where(JobTypeRow.id == number).values(name=type_name))
+    return number
+
+
+def _shared(type_name: str, mine: list[SourceName], known: set[SourceName]) -> list[str]:
+    """Return, in words, that sources of other packages have a type that is new to this one."""
+    packages = {name.name.partition(".")[0] for name in mine}
+    claiming = {name.name for name in known if not name.own_iter_ready}
+    others = sorted(name for name in claiming if name.partition(".")[0] not in packages)
+    if not others or any(name in known for name in mine):
+        return []
+    return [
+        f"The job type {type_name} of {mine[0].name} is that of {', '.join(others)} as well. If they belong to "
+        "two applications, each would run the other's jobs: give one of the classes a type_prefix, or its family "
+        "another table"
+    ]
 
 
 def _numbers(connection: Connection) -> dict[str, int]:
@@ -152,7 +150,7 @@ def _known(connection: Connection) -> set[tuple[int | None, SourceName]]:
 def _stale(
     known: set[tuple[int | None, SourceName]], wanted: set[tuple[int | None, SourceName]]
 ) -> set[tuple[int, SourceName]]:
-    """Return rows about these sources' names that are no longer true, such as those of a renamed type.
+    """Return the rows of these sources that are out of date, such as those of a renamed type.
 
     A source that overrides ``iterReady`` may return jobs of any type.
     """
@@ -187,7 +185,10 @@ def unclaimed(connection: Connection, family: str | None = None) -> list[tuple[s
             parameters = {"type": number, "limit": PENDING_LIMIT}
             pending = execute(connection, "count_pending", parameters).scalar_one()
             if pending:
-                found.append((name, f"{pending} or more" if pending == PENDING_LIMIT else str(pending)))
+                more = pending == PENDING_LIMIT
+                found.append(
+                    (name, f"{pending} or more pending jobs" if more else counted(pending, "pending job"))
+                )
     return found
 
 

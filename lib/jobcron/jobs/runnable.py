@@ -3,42 +3,39 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from sqlalchemy.orm import Session, object_session
 from zope.interface import implementer, provider
 
 from jobcron.errors import IncompleteJobType, NoSession
-from jobcron.interfaces import (
-    DEFAULT_LEASE_SECONDS,
-    IJob,
-    IJobSource,
-    IRunnableJob,
-    JobStatus,
-    RunningAttempt,
-)
-from jobcron.jobs._methods import check_methods
-from jobcron.jobs._target import Target
+from jobcron.interfaces import DEFAULT_LEASE_SECONDS, IJob, IJobSource, IRunnableJob, JobStatus, RunningAttempt
+from jobcron.jobs._job_class import JobClass
+from jobcron.jobs._methods import check_class, public_methods
+from jobcron.jobs._target import Target, check_target
 from jobcron.jobs.arguments.declared import install_fields
-from jobcron.jobs.draft import JOB_VALUES
+from jobcron.jobs.arguments.document import lent
+from jobcron.jobs.draft import JOB_VALUES, NOT_ARGUMENTS
 from jobcron.jobs.family import FamilyRow, target_name, title_of
+from jobcron.jobs.graphs.member import GraphMember
 from jobcron.jobs.job import Job
 from jobcron.jobs.source import BaseRunnableJobSource, Row
+from jobcron.settings.durations import Duration
 from jobcron.settings.finished import finished
 
 
 class Delegated:
     """An attribute whose value is in the shared row."""
 
-    def __set_name__(self, owner: type[Any], name: str) -> None:
+    def __set_name__(self, owner: type[object], name: str) -> None:
         self.name = name
 
-    def __get__(self, instance: Any, owner: type[Any]) -> Any:
+    def __get__(self, instance: JobClass | None, owner: type[JobClass]) -> object:
         """Return the row's value; on the class, return this descriptor."""
         return self if instance is None else getattr(instance.job, self.name)
 
-    def __set__(self, instance: Any, value: Any) -> None:
+    def __set__(self, instance: JobClass, value: object) -> None:
         """Set the row's value; the row refuses values that only the runner writes."""
         setattr(instance.job, self.name, value)
 
@@ -48,22 +45,16 @@ def delegated() -> Any:
     return Delegated()
 
 
-def _target() -> Any:
-    """Return the attribute for a job's target, for any declared type."""
-    return Target()
-
-
 @implementer(IRunnableJob, IJob)
 @provider(IJobSource)
-class BaseRunnableJob(BaseRunnableJobSource[Row]):
+class BaseRunnableJob(GraphMember, BaseRunnableJobSource[Row]):
     """A job type: subclass it, name the family as parameter, set ``class_job_type``, write ``run``.
 
     Without a family the job has only the shared row: declare the values that it needs as arguments (see
     `jobcron.jobs.arguments.declared`), and the object that it is about as ``target``.
 
     ``job.context`` is the family row, ``job.job`` the shared row. Two objects with the same class and row are
-    equal,
-    but not identical: a method patched on one is not patched on the other.
+    equal, but not identical: a method patched on one is not patched on the other.
     """
 
     user_error_types: ClassVar[tuple[type[BaseException], ...]] = ()
@@ -72,16 +63,16 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
     retry_error_types: ClassVar[tuple[type[BaseException], ...]] = ()
     """Errors after which the job is retried, besides `RetryableJobError` (LP-21)."""
 
-    lease_duration: ClassVar[timedelta] = timedelta(seconds=DEFAULT_LEASE_SECONDS)
+    lease_duration: ClassVar[Duration] = timedelta(seconds=DEFAULT_LEASE_SECONDS)
     """How long the lease of a claim lasts; the keeper renews it while the job runs."""
 
-    retry_delay: ClassVar[timedelta] = timedelta(minutes=10)
-    """How long a job waits before it is retried."""
+    retry_delay: ClassVar[Duration] = timedelta(minutes=10)
+    """How long a job waits before it is retried; at least a second. All durations are timedeltas or seconds."""
 
     retry_backoff: ClassVar[float] = 1.0
     """The back-off: the factor by which the delay grows with each attempt: 2.0 doubles it."""
 
-    retry_delay_limit: ClassVar[timedelta] = timedelta(days=1)
+    retry_delay_limit: ClassVar[Duration] = timedelta(days=1)
     """The longest delay that the back-off leads to."""
 
     retry_jitter: ClassVar[float] = 0.0
@@ -92,7 +83,7 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
     """Whether jobs have no side effects outside their database. Then a failure undoes all that an attempt did,
     and reports and histories say so; else they name the job's `uuid`, an idempotency key for side effects."""
 
-    time_limit: ClassVar[timedelta | None] = None
+    time_limit: ClassVar[Duration | None] = None
     """How long a job may run; None: no limit."""
 
     id: int = delegated()
@@ -115,10 +106,10 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
     is_pending: bool = delegated()
     is_runnable: bool = delegated()
 
-    target: Any = _target()
+    target: Any = cast("Any", Target())
     """What the job is about: the object of the family's relationship, or the one that the shared row names."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         """Refuse a job type that cannot be run.
 
         Raises:
@@ -129,14 +120,14 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
                 f"expected {cls.__module__}.{cls.__qualname__}, whose job type is {cls.class_job_type}, to have a "
                 "method run, it has none"
             )
-        check_methods(cls)
+        check_class(cls)
         super().__init_subclass__(**kwargs)
 
     def __init__(self, context: Row) -> None:
         install_fields(type(self))  # a process that only runs jobs never reads the declarations of their class
         self.context = context
         self.attempt: RunningAttempt | None = None
-        self.loaded: list[Any] = []
+        self.loaded: list[object] = []
 
     @property
     def job(self) -> Job:
@@ -149,8 +140,8 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The job's JSON data; assign or change its keys, and the transaction saves the changes."""
-        return self.job.json_data
+        """The job's JSON data; change it at any depth, and the transaction saves the changes."""
+        return lent(self.job.json_data)  # to somebody who need not hold the job
 
     @metadata.setter
     def metadata(self, value: dict[str, Any]) -> None:
@@ -178,7 +169,9 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
         if value is not None and not (isinstance(value, int) and 0 <= value <= 100):
             raise ValueError(f"expected progress to be a whole number from 0 to 100, or None, got {value!r}")
         if self.attempt:
-            self.attempt.note_progress(value)
+            self.attempt.note_progress(
+                None if value is None else int(value)
+            )  # of a subclass, a driver may not know
         else:
             self.job.progress = value
 
@@ -196,6 +189,11 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
         elif self.job.target_type is not None:
             about = f" for {self.job.target_type} {self.job.target_id}"
         return f"<{title_of(self.class_job_type)} job {self.job.id}{about}>"
+
+    def check_code(self) -> None:
+        """Check the target as well: see `jobcron.jobs._target.check_target`."""
+        super().check_code()
+        check_target(self)
 
     def run(self) -> object:
         """Do the work. See `IRunnableJob`."""
@@ -240,10 +238,13 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
 
     def notifyOops(self, oops: dict[str, object]) -> None:
         """Mail the recipients that the job failed; see `IRunnableJob`."""
-        from jobcron.reports.mail import oops_mail, send
+        from jobcron.reports.mail import oops_mail, send, send_failure
 
         recipients = finished(self.getOopsRecipients(), "getOopsRecipients", is_iterated=True)
-        send(recipients, oops_mail(self.getOperationDescription(), oops))
+        if recipients:
+            send(recipients, oops_mail(self.getOperationDescription(), oops))
+        else:
+            send_failure(self.getOperationDescription(), oops)
 
     def notifyUserError(self, e: BaseException) -> None:
         """Mail the recipients about the user error; see `IRunnableJob`."""
@@ -252,10 +253,9 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
         recipients = finished(self.getErrorRecipients(), "getErrorRecipients", is_iterated=True)
         send(recipients, user_error_mail(self.getOperationDescription(), e))
 
-    def acquireLease(self, duration: float | None = None) -> None:
+    def acquireLease(self, duration: Duration | None = None) -> None:
         """Take the lease, for the type's ``lease_duration`` by default. See `IJob`."""
-        seconds = self.lease_duration.total_seconds() if duration is None else duration
-        self.job.acquireLease(seconds)
+        self.job.acquireLease(self.lease_duration if duration is None else duration)
 
     def getTimeout(self) -> int:
         """See `IJob`."""
@@ -290,9 +290,9 @@ class BaseRunnableJob(BaseRunnableJobSource[Row]):
         self.job.cancel(manage_transaction)
 
 
-BaseRunnableJob.reserved_names = frozenset(dir(BaseRunnableJob)) | {"context", "loaded", "attempt"}
+BaseRunnableJob.reserved_names = frozenset(dir(BaseRunnableJob)) | NOT_ARGUMENTS
 BaseRunnableJob.delegated_names = frozenset(
     name
     for name, found in vars(BaseRunnableJob).items()
     if isinstance(found, Delegated) and name not in (*JOB_VALUES, "priority", "max_retries")
-)
+) | public_methods(BaseRunnableJob)

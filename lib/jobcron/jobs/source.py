@@ -2,49 +2,43 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar, Generic, Self, get_args, get_origin
+from heapq import merge
+from typing import Any, ClassVar, Generic, Self, cast, get_args, get_origin
 
-from sqlalchemy import ColumnElement, Select, and_, select
+from sqlalchemy import ColumnElement, Select, and_, inspect, or_, select
 from sqlalchemy.orm import Session, contains_eager, joinedload
 from typing_extensions import TypeVar
 
 from jobcron.database.sessions import AnySession, session_for
 from jobcron.database.tables import JobTypeRow
 from jobcron.database.transactions import begin_writing
-from jobcron.jobs import known_types, registry
-from jobcron.jobs._acquire import acquire
-from jobcron.jobs._bulk import drafts_of, insert_drafts
-from jobcron.jobs._target import load_referred
-from jobcron.jobs.arguments.declared import Declared, declared_by, install_annotations
-from jobcron.jobs.arguments.json_data import MAX_BYTES, MAX_LEVELS, allow
-from jobcron.jobs.draft import draft, key_of, session_to_use, session_to_write, type_of
+from jobcron.jobs import registry
+from jobcron.jobs._creating.acquire import acquire, debounced
+from jobcron.jobs._creating.bulk import drafts_of, insert_drafts
+from jobcron.jobs._job_class import JobClass, enum_of, item_name, prefix_of
+from jobcron.jobs._methods import taken_defaults
+from jobcron.jobs._target import load_referred, mark_of
+from jobcron.jobs.arguments.declared import install_annotations
+from jobcron.jobs.arguments.json_data import allow
+from jobcron.jobs.arguments.positional import one_without_name
+from jobcron.jobs.draft import Draft, draft, key_of, left_idle, session_to_use, session_to_write, type_of
 from jobcron.jobs.family import FamilyRow, many_to_one, names_of, target_name
+from jobcron.jobs.inserting import insert_job
 from jobcron.jobs.job import START_ORDER, Job, is_ready
 from jobcron.jobs.registry import SourceClass
 
 Row = TypeVar("Row", bound=Job | FamilyRow, default=Job)
 
 
-class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
+class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
     """The part of a job class that makes it a source.
 
     ``class DoFooJob(BaseRunnableJob[FooJob])`` names its family table by the parameter; without one the job has
     only the shared row.
     """
-
-    class_job_type: ClassVar[Any] = None
-    """The item of the family's enum; a class without one is a base class and is not registered."""
-
-    context_class: ClassVar[type[Any]] = Job
-    """The mapped class of the family, taken from the class's parameter."""
-
-    has_family: ClassVar[bool] = False
-    """Whether the jobs have a row in a family's table besides the shared row."""
-
-    type_name: ClassVar[str]
-    """The type's name in the database: ``family.TYPE``."""
 
     memory_limit: ClassVar[int | None] = None
     """The memory limit of a job in an isolated runner, in bytes, its process included; None: no limit."""
@@ -55,33 +49,12 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
     finds_ready_jobs_itself: ClassVar[bool] = False
     """Whether the class overrides ``iterReady``."""
 
-    job_defaults: ClassVar[dict[str, Any]] = {}
-    """Values of the shared row that the class sets as attributes, such as ``max_retries = 5``."""
-
-    max_data_bytes: ClassVar[int] = MAX_BYTES
-    """The limit for the job's data as JSON, in bytes."""
-
-    max_data_levels: ClassVar[int] = MAX_LEVELS
-    """The limit for nested arrays and objects in the job's data."""
-
-    reserved_names: ClassVar[frozenset[str]] = frozenset()
-    """Names that every job has: an annotation with one of them declares no argument."""
-
-    delegated_names: ClassVar[frozenset[str]] = frozenset()
-    """Those of them that belong to the shared row; only that can set them."""
-
-    has_fields: ClassVar[bool] = False
-    """Whether the fields of the class's interfaces have been turned into arguments."""
-
-    _declared: ClassVar[Declared | None] = None
-
     context: Row
-    job: Any
 
     def __init__(self, context: Row) -> None:
         raise NotImplementedError
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         """Take the family from the parameter, and register the class if it has a job type.
 
         Raises:
@@ -99,27 +72,24 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
                 if isinstance(argument, type):
                     cls.context_class = argument
         cls.has_family = cls.context_class is not Job
-        named = {k: cls.__dict__[k] for k in ("max_retries", "priority") if k in cls.__dict__}
-        own = {k: v for k, v in named.items() if v is None or isinstance(v, int)}
-        for name in own:
-            delattr(cls, name)  # so that an instance shows its row's value
-        cls.job_defaults = {**cls.job_defaults, **own}
+        cls.job_defaults = {**cls.job_defaults, **taken_defaults(cls)}
         ready = BaseRunnableJobSource.iterReady.__func__  # type: ignore[attr-defined]
         cls.finds_ready_jobs_itself = getattr(cls.iterReady, "__func__", None) is not ready
         if cls.class_job_type is not None:
-            enum = type(cls.class_job_type)
-            # any object: an item of a standard enum or of lazr.enum
-            enum_name = getattr(getattr(cls.class_job_type, "enum", enum), "__name__", enum.__name__)
-            family = cls.context_class.__tablename__ if cls.has_family else enum_name
-            cls.type_name = f"{family}.{cls.class_job_type.name}"
+            name = item_name(cls)
+            family = cls.context_class.__tablename__ if cls.has_family else enum_of(cls.class_job_type).__name__
+            prefix = "" if cls.has_family else prefix_of(cls)
+            cls.former_type_name = f"{family}.{name}"
+            cls.type_name = prefix + cls.former_type_name
             registry.register(cls.type_name, cls)
 
     @staticmethod
-    def contextManager() -> AbstractContextManager[Any]:
+    def contextManager() -> AbstractContextManager[object]:
         """Return the context manager that is entered around a run; this one does nothing."""
         return nullcontext()
 
     @classmethod
+    @one_without_name
     def create(cls, target: Any = None, *, session: AnySession | None = None, **values: Any) -> Self:
         """Create a job in the caller's transaction (LP-08).
 
@@ -133,14 +103,19 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
             InvalidJobData: a value is unknown, missing or does not fit, or the target is in another session or
                 database.
             NoSession: no session can be found.
+            DuplicateJob: another job of this type with this ``unique_key`` has not started yet. Nothing is
+                written, and the transaction can go on.
             SchemaMismatch: the session's database has no tables of jobcron's.
         """
-        used = session_to_write(session, target)
-        made = draft(cls, target, values)
-        job = Job(type_id=known_types.type_id(used, cls.type_name), **made.job)
+        used = session_to_use(session, target)
+        with left_idle(used):
+            session_to_write(used, target)
+            made = cls._draft(target, values)
+        job = insert_job(used, cls.type_name, made.job)
         return cls._with_context(used, job, made.family)
 
     @classmethod
+    @one_without_name
     def createMultiple(cls, jobs: Iterable[Any], *, session: AnySession | None = None, **values: Any) -> list[int]:
         """Create many jobs in a few statements in the caller's transaction; return their numbers (LP-34).
 
@@ -155,38 +130,47 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
         Raises:
             InvalidJobData: one of them does not fit; the message says which.
             NoSession: no session can be found.
+            DuplicateJob: as for `create`; none of them is created.
             SchemaMismatch: the session's database has no tables of jobcron's.
         """
         used, drafts = drafts_of(cls, jobs, session, values)
         return insert_drafts(used, cls, drafts)
 
     @classmethod
+    @one_without_name
     def acquire(cls, target: Any = None, *, session: AnySession | None = None, **values: Any) -> Self:
         """Return the job for this target that has not started, or create one (LP-09).
 
-        Any number of concurrent callers get the same job. Its row is locked, so that it does not start before
-        the caller commits. A RUNNING job may have read the old state already, so it does not count.
+        All concurrent callers get the same job. Its row is locked, so that it does not start before
+        the caller commits. A job that has begun may have read the old state already, so it does not count, also if
+        it waits to be retried or for its next task; nor does one that has expired, which is ended.
 
         Args:
             target: what the job is about.
             session: as for `create`.
-            values: as for `create`; used only for a new job. ``unique_key`` replaces the target's key.
+            values: as for `create`; used only for a new job. ``unique_key`` replaces the target's key. With
+                ``debounce=`` the job starts so long after the last call, but at most ``at_most=`` after the first.
 
         Raises:
-            InvalidJobData: as for `create`; or there is neither a target nor a key.
+            InvalidJobData: as for `create`; or there is neither a target nor a key, or two starts are asked for.
         """
-        used = session_to_write(session, target)
-        job: Self = acquire(cls, used, target, draft(cls, target, values))
-        return job
+        debounce = debounced(values)
+        used = session_to_use(session, target)
+        with left_idle(used):
+            session_to_write(used, target)
+            made = cls._draft(target, values)
+        return acquire(cls, used, target, made, debounce)
 
     @classmethod
     def get(cls, job_id: int, *, session: AnySession | None = None) -> Self:
-        """Return the job of this type with this number.
+        """Return the job of this type with this number, or of the type of its slow lane.
 
         Raises:
             LookupError: there is no such job.
         """
         row = session_for(session).scalars(cls._select().where(Job.id == job_id)).unique().one_or_none()
+        if row is None and (lane := registry.slow_lane_of(cls.type_name)) is not None:
+            return cast("type[Self]", lane).get(job_id, session=session)
         if row is None:
             raise LookupError(f"expected a job {cls.type_name} with the number {job_id}, found none")
         return cls(row)
@@ -202,14 +186,48 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
     def about(cls, target: Any, *, session: AnySession | None = None) -> Iterator[Self]:
         """Iterate over this type's jobs for `target`, whatever their status, the newest first.
 
+        A base class iterates over the jobs of all types below it, mixed; `BaseRunnableJob` over all that this
+        process has classes for. Each family is two queries, and all types without a table are two.
+
         Args:
             target: a mapped object that is in the database.
             session: as for `create`.
         """
         used = session_to_use(session, target)
         used.flush()
-        for row in used.scalars(cls._select().where(cls._is_about(target)).order_by(Job.id.desc())).unique():
-            yield cls(row)
+        if cls.class_job_type is not None:
+            for row in used.scalars(cls._select().where(cls._is_about(target)).order_by(Job.id.desc())).unique():
+                yield cls(row)
+            return
+        tables: defaultdict[type[object], dict[str, type[Self]]] = defaultdict(dict)
+        for name, job_class in registry.registered().items():
+            if issubclass(job_class, cls) and job_class._takes(target):
+                tables[job_class.context_class][name] = job_class
+        found = [next(iter(kinds.values()))._rows_about(target, used, kinds) for kinds in tables.values()]
+        yield from merge(*found, key=lambda job: job.job.id, reverse=True)
+
+    @classmethod
+    def _rows_about(cls, target: object, session: Session, kinds: dict[str, type[Self]]) -> Iterator[Self]:
+        """Iterate over the jobs for a target of types in the same table as this class, the newest first.
+
+        Args:
+            target: the target.
+            session: the session.
+            kinds: the classes, by the names of their types.
+        """
+        types = select(JobTypeRow.id, JobTypeRow.name).where(JobTypeRow.name.in_(kinds))
+        classes = {row.id: kinds[row.name] for row in session.execute(types)}
+        wanted = cls._select(Job.type_id.in_(classes)).where(cls._is_about(target)).order_by(Job.id.desc())
+        for row in session.scalars(wanted).unique():
+            yield classes[(row if isinstance(row, Job) else row.job).type_id](row)
+
+    @classmethod
+    def _takes(cls, target: object) -> bool:
+        """Return whether jobs of this class can be about an object."""
+        if not cls.has_family:
+            return True
+        relationship = inspect(cls.context_class).relationships[target_name(cls.context_class)]
+        return isinstance(target, relationship.mapper.class_)
 
     @classmethod
     def load(cls, session: Session, job_ids: list[int]) -> dict[int, Self]:
@@ -226,24 +244,18 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
         return jobs
 
     @classmethod
-    def declared(cls) -> Declared:
-        """Return the arguments and the target that the class declares (see `jobcron.jobs.arguments.declared`)."""
-        if cls._declared is None:
-            cls._declared = declared_by(cls)
-        return cls._declared
-
-    @classmethod
     def family_names(cls) -> frozenset[str]:
         """Return the names of a job's values in the family's table."""
         if not cls.has_family:
             return frozenset()
-        family: Any = cls.context_class
+        family: object = cls.context_class
         return names_of(family)
 
     @classmethod
-    def _select(cls) -> Select[Any]:
-        number = select(JobTypeRow.id).where(JobTypeRow.name == cls.type_name)
-        of_type = Job.type_id == number.scalar_subquery()
+    def _select(cls, of_type: ColumnElement[bool] | None = None) -> Select[Any]:
+        if of_type is None:
+            number = select(JobTypeRow.id).where(JobTypeRow.name == cls.type_name)
+            of_type = Job.type_id == number.scalar_subquery()
         if not cls.has_family:
             return select(Job).where(of_type)
         family = cls.context_class
@@ -251,24 +263,28 @@ class BaseRunnableJobSource(Generic[Row], metaclass=SourceClass):
         return select(family).join(family.job).where(of_type).options(contains_eager(family.job), *targets)
 
     @classmethod
-    def _with_context(cls, session: Session, job: Job, values: dict[str, Any]) -> Self:
-        session.add(job)
-        row: Any = job
+    def _draft(cls, target: object, values: dict[str, object]) -> Draft:
+        return draft(cls, target, values)
+
+    @classmethod
+    def _with_context(cls, session: Session, job: Job, values: dict[str, object]) -> Self:
+        row = job
         if cls.has_family:
             row = cls.context_class(job_type=cls.class_job_type, job=job, **values)
             session.add(row)
-        session.flush()
-        return cls(row)
+            session.flush()
+        return cls(cast("Row", row))
 
     @classmethod
-    def _is_about(cls, target: Any) -> ColumnElement[bool]:
+    def _is_about(cls, target: object) -> ColumnElement[bool]:
         if cls.has_family:
             is_target: ColumnElement[bool] = getattr(cls.context_class, target_name(cls.context_class)) == target
             return is_target
-        return and_(Job.target_type == type_of(target), Job.target_id == key_of(target))
+        is_itself = or_(Job.target_mark.is_(None), Job.target_mark == mark_of(cls, target))
+        return and_(Job.target_type == type_of(target), Job.target_id == key_of(target), is_itself)
 
 
-def new_job(session: Session, type_name: str, **values: Any) -> Job:
+def new_job(session: Session, type_name: str, **values: object) -> Job:
     """Create a shared row for a job whose class is not a `BaseRunnableJob`: see `IJobSource`.
 
     Args:
@@ -277,7 +293,5 @@ def new_job(session: Session, type_name: str, **values: Any) -> Job:
         values: values of the row.
     """
     begin_writing(session)
-    job = Job(type_id=known_types.type_id(session, type_name), **values)
-    session.add(job)
     session.flush()
-    return job
+    return insert_job(session, type_name, values)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import cast
 
 
 def readable(read: Callable[[], float | None]) -> float | None:
@@ -15,6 +15,14 @@ def readable(read: Callable[[], float | None]) -> float | None:
     return limit if isinstance(limit, int | float) else None
 
 
-def as_tuple(types: Any) -> tuple[type[BaseException], ...]:
+def as_tuple(types: object) -> tuple[type[BaseException], ...]:
     """Return error types as a tuple, also where there is one type."""
-    return (types,) if isinstance(types, type) else tuple(types)
+    return (types,) if isinstance(types, type) else tuple(cast("Iterable[type[BaseException]]", types))
+
+
+def told_with(told: Iterable[tuple[object, object]], arguments: object) -> list[tuple[str, object]]:
+    """Return the variables of a report with the job's arguments, unless they have these already."""
+    variables = [(str(name), value) for name, value in told]
+    if arguments is not None and "arguments" not in dict(variables):
+        variables.append(("arguments", arguments))
+    return variables

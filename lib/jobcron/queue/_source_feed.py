@@ -14,9 +14,11 @@ from jobcron.errors import ConfigurationError
 from jobcron.jobs import known_types
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim
+from jobcron.jobs.moves.pauses import Scope, is_paused
 from jobcron.jobs.registry import SourceName
+from jobcron.queue._invalid_rows import breaks_a_statement, take_invalid
 from jobcron.queue._stand_ins import Bare
-from jobcron.queue.claim import claim_one, reclaim
+from jobcron.queue.claim import claim_one, claim_one_with_room, reclaim
 from jobcron.queue.finish import set_aside
 from jobcron.queue.loading import (
     Claimed,
@@ -25,6 +27,7 @@ from jobcron.queue.loading import (
     end_expired,
     load_claimed,
     record_taken_over,
+    tell_taken_over,
     unloadable,
 )
 from jobcron.queue.outcome import NotStarted
@@ -37,6 +40,7 @@ class Found(NamedTuple):
 
     number: int
     type_id: int
+    channel: str | None
     row: Job
     job: RunnableView
 
@@ -75,15 +79,17 @@ class IteratorFeed:
                     return []
                 self._claimed_in_pass = False
                 session.expunge_all()
-                poison = self._put_back_the_dead(session, must_stop)
-                if poison or must_stop():
+                taken = self._search(session, must_stop)
+                if taken or must_stop():
                     self._claimed_in_pass = True
-                    return poison
-                self._found.extend(self._ready(session))
+                    return taken
                 if not self._found:
                     return []
             found = self._found.popleft()
-            claims = claim_one(session.connection(), found.number, self._claimant)
+            try:
+                claims = self._claimed(session, found)
+            except SQLAlchemyError as error:
+                return self._invalid(session, error, [found.type_id])
             if not claims:
                 session.rollback()
                 continue
@@ -93,12 +99,46 @@ class IteratorFeed:
             self._claimed_in_pass = True
             return [claimed]
 
+    def _claimed(self, session: Session, found: Found) -> list[Claim]:
+        if found.channel is None and not self._claimant.channel:
+            return claim_one(session.connection(), found.number, self._claimant)
+        return claim_one_with_room(session.connection(), found.number, found.type_id, self._claimant)
+
+    def _search(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
+        """Find the ready jobs; return those that can only be ended."""
+        try:
+            if is_paused(session.connection(), Scope.SECTION, self._claimant.section):
+                session.commit()
+                return []  # the source is not asked for jobs that could not be claimed
+            poison = self._put_back_the_dead(session, must_stop)
+            if not poison and not must_stop():
+                self._found.extend(self._ready(session))
+            return poison
+        except Exception as error:
+            session.rollback()
+            return self._invalid(session, error, known_types.type_ids_of(session.connection(), self._source.name))
+
+    def _invalid(self, session: Session, error: Exception, types: list[int]) -> list[Claimed]:
+        """Return a job whose row has impossible values, if that is why a statement failed; raise otherwise."""
+        session.rollback()
+        if isinstance(error, ConfigurationError) or (
+            isinstance(error, SQLAlchemyError) and not breaks_a_statement(error)
+        ):
+            raise error
+        self.forget()
+        session.expunge_all()  # what is loaded belongs to no claimed job
+        for number in types:
+            if found := take_invalid(session.connection(), number, self._claimant):
+                session.commit()
+                return [unloadable(*found)]
+        raise error
+
     def _ready(self, session: Session) -> list[Found]:
         # Read completely, in a short transaction: no cursor stays open while jobs run.
         # why: decisions 2026-11-22, `iterReady` of one's own is read whole
         with use_session(session):
             rows = ((self._row_of(job, session), job) for job in self._source.ready())
-            found = [Found(row.id, row.type_id, row, job) for row, job in rows]
+            found = [Found(row.id, row.type_id, row.channel, row, job) for row, job in rows]
         session.commit()
         return found
 
@@ -143,8 +183,8 @@ class IteratorFeed:
 
     def _put_back_the_dead(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
         """Requeue dead jobs, so that the source finds them again; return a poison job at once."""
-        connection = session.connection()
-        for number in known_types.type_ids_of(connection, self._source.name):
+        for number in known_types.type_ids_of(session.connection(), self._source.name):
+            connection = session.connection()
             while end_expired(connection, number, self._logger) and not must_stop():
                 session.commit()
                 connection = session.connection()
@@ -152,11 +192,12 @@ class IteratorFeed:
                 row = session.get_one(Job, taken[0].id, populate_existing=True)
                 record_taken_over(session, taken[0], self._source)
                 session.commit()
-                self._logger.info("Job %s was left behind by its runner.", row.id)
+                tell_taken_over(self._logger, taken[0])
                 self._observer.job_taken_over(row.id)
                 if row.crash_count >= self._crash_limit:
                     return [Claimed(taken[0], RunnableView(Bare(row)))]
                 set_aside(self._database, taken[0], NotStarted())
                 connection = session.connection()
+            session.commit()  # it may hold channels: those of two types at once could be in no fixed order
         session.commit()
         return []

@@ -1,4 +1,4 @@
-"""Statements that take jobs: claim, take over, expire.
+"""Statements that take jobs: claim, take over, expire, and take cancelled ones for their failure hooks.
 
 Only these, `keeper` and `finish` write leases, and `Job` when somebody moves a job by hand.
 """
@@ -6,34 +6,179 @@ Only these, `keeper` and `finish` write leases, and `Job` when somebody moves a 
 from __future__ import annotations
 
 import time
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import NamedTuple
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
+from jobcron.database.sql import lines
 from jobcron.database.statements import execute
+from jobcron.interfaces import DEFAULT_CRASH_LIMIT
 from jobcron.jobs.lease import Claim
+from jobcron.queue.finish import write_end
+from jobcron.queue.outcome import NotStarted
 
 
 class Claimant(NamedTuple):
-    """The name of the claiming process, and the length of its leases."""
+    """Who claims, and how.
+
+    Attributes:
+        name: the name of the claiming process.
+        lease_seconds: the length of its leases.
+        crash_limit: a job that died this often is claimed only to end it: that is no beginning.
+        gone: the names of claimants that are known to be over.
+        section: the section that it works for; while that is paused, nothing is claimed.
+        channel: the channel of that section's jobs that have none themselves; empty: they are in none.
+    """
 
     name: str
     lease_seconds: float
+    crash_limit: int = DEFAULT_CRASH_LIMIT
+    gone: tuple[str, ...] = ()
+    section: str = ""
+    channel: str = ""
 
 
-def claim(connection: Connection, type_id: int, batch: int, claimant: Claimant) -> list[Claim]:
-    """Claim up to `batch` ready jobs of a type, in the order in which they should start."""
-    return _taken(connection, "claim", claimant, type=type_id, batch=batch)
+class Held(NamedTuple):
+    """The channels whose rows a transaction has locked, so that it can count what runs there.
+
+    Attributes:
+        names: their names, as a parameter: see `jobcron.database.sql.lines`.
+    """
+
+    names: str
+
+
+def hold_channels(connection: Connection, type_id: int, claimant: Claimant) -> Held:
+    """Lock the channels in which jobs of a type wait or run, and those above them, once for a transaction.
+
+    All transactions lock them in the same order, and none locks twice: so none waits for another in a circle.
+    """
+    if connection.dialect.name != "postgresql":
+        return Held("")  # the transaction has the database's only lock
+    parameters = {"type": type_id, "channel": claimant.channel}
+    return Held(lines(tuple(execute(connection, "lock_channels", parameters).scalars())))
+
+
+def claim(
+    connection: Connection, type_id: int, batch: int, claimant: Claimant, held: Held | None = None
+) -> list[Claim]:
+    """Claim up to `batch` ready jobs of a type, in the order in which they should start.
+
+    Args:
+        connection: in a short transaction.
+        type_id: the type of the jobs.
+        batch: the most jobs.
+        claimant: who claims.
+        held: what `hold_channels` has locked; None: jobs in channels are left alone.
+    """
+    if held is None:
+        return _taken(connection, "claim", claimant, type=type_id, batch=batch)
+    more = {"type": type_id, "batch": batch, "held": held.names}
+    return _taken(connection, "claim_limited", claimant, **more)
 
 
 def claim_one(connection: Connection, job_id: int, claimant: Claimant) -> list[Claim]:
-    """Claim one job if it is waiting, due and free, whatever its type; return an empty list if it is not."""
+    """Claim one job if it is waiting, due and free, whatever its type; return an empty list if it is not.
+
+    It is claimed even if its channel is full.
+    """
     return _taken(connection, "claim_one", claimant, id=job_id)
 
 
+def claim_one_with_room(connection: Connection, job_id: int, type_id: int, claimant: Claimant) -> list[Claim]:
+    """Claim one job as `claim_one`, but only if its channel has room.
+
+    Args:
+        connection: in a short transaction, which has locked no channels.
+        job_id: the job.
+        type_id: its type.
+        claimant: who claims.
+    """
+    held = hold_channels(connection, type_id, claimant)
+    return _taken(connection, "claim_one_limited", claimant, id=job_id, held=held.names)
+
+
+class Dead(NamedTuple):
+    """What was found of the jobs of a type.
+
+    Attributes:
+        claims: a job that was taken over, or nothing.
+        held: the channels that were locked; None: no job of the type waits in a channel, or is dead there.
+    """
+
+    claims: list[Claim]
+    held: Held | None
+
+
 def reclaim(connection: Connection, type_id: int, claimant: Claimant) -> list[Claim]:
-    """Take over one job of a type whose lease has expired; return an empty list if there is none."""
-    return _taken(connection, "reclaim", claimant, type=type_id)
+    """Take over one job of a type whose process is gone or lease is past; return an empty list if there is none.
+
+    The jobs that were claimed together with it had not begun. They go back to WAITING, in the same transaction.
+    It does not begin either: whoever calls this ends it, or puts it back, and its next claim is its start.
+    """
+    return _look_back(connection, type_id, claimant).claims
+
+
+def look_back(connection: Connection, type_id: int, claimant: Claimant) -> Dead:
+    """Take over one job as `reclaim` does, and begin it; tell whether jobs are in channels, and lock those."""
+    dead = _look_back(connection, type_id, claimant)
+    if dead.claims and dead.held is not None:
+        _note_starts(connection, dead.claims)
+    return dead
+
+
+def _look_back(connection: Connection, type_id: int, claimant: Claimant) -> Dead:
+    parameters = {"type": type_id, "gone": lines(claimant.gone), "section": claimant.section}
+    claims, has_channels = _of_the_dead(connection, "dead", parameters, claimant)
+    if claims or not (has_channels or claimant.channel):
+        return Dead(claims, None)
+    held = hold_channels(connection, type_id, claimant)
+    parameters["held"] = held.names
+    claims, _ = _of_the_dead(connection, "dead_limited", parameters, claimant)
+    return Dead(claims, held)
+
+
+def _of_the_dead(
+    connection: Connection, statement: str, parameters: dict[str, object], claimant: Claimant
+) -> tuple[list[Claim], bool]:
+    """Take over one job of those that a statement finds; return also whether jobs are in channels."""
+    while True:
+        found = execute(connection, statement, parameters).all()
+        rows = [row for row in found if row.id is not None]
+        freed = [_put_back(connection, Claim(row.id, row.lease_token)) for row in rows if not row.is_head]
+        for row in rows:
+            if row.is_head:
+                dead = Claim(row.id, row.lease_token, is_from_gone=bool(row.is_gone))
+                return _taken_over(connection, dead, bool(row.has_begun), claimant), False
+        if not any(freed):
+            return [], any(row.has_channels for row in found)
+
+
+def _taken_over(connection: Connection, claim: Claim, has_begun: bool, claimant: Claimant) -> list[Claim]:
+    taken = time.monotonic()
+    parameters = {
+        "id": claim.id,
+        "token": claim.token,
+        "lease_seconds": claimant.lease_seconds,
+        "claimed_by": claimant.name,
+        "crash_limit": claimant.crash_limit,
+        "begun": int(has_begun),
+        "is_gone": int(claim.is_from_gone),
+    }
+    if connection.dialect.name == "postgresql" and execute(connection, "seize", parameters).rowcount != 1:
+        return []  # just renewed
+    rows = execute(connection, "take_over", parameters)
+    return [Claim(row.id, row.lease_token, taken, claim.is_from_gone) for row in rows]
+
+
+def _put_back(connection: Connection, claim: Claim) -> bool:
+    """Release a job that was claimed and had not begun; return whether it could be."""
+    for _ in range(2):
+        with suppress(IntegrityError), connection.begin_nested():  # a job with the same key was just made
+            return write_end(connection, claim, NotStarted()) is not None
+    return False
 
 
 def expire(connection: Connection, type_id: int, batch: int) -> list[Claim]:
@@ -42,10 +187,57 @@ def expire(connection: Connection, type_id: int, batch: int) -> list[Claim]:
     return [Claim(row.id, row.lease_token) for row in rows]
 
 
-def _taken(connection: Connection, statement: str, claimant: Claimant, **parameters: Any) -> list[Claim]:
+def _taken(connection: Connection, statement: str, claimant: Claimant, **parameters: object) -> list[Claim]:
     taken = time.monotonic()
     parameters["lease_seconds"] = claimant.lease_seconds
     parameters["claimed_by"] = claimant.name
+    parameters["crash_limit"] = claimant.crash_limit
+    parameters |= {"section": claimant.section, "channel": claimant.channel, "gone": lines(claimant.gone)}
     rows = execute(connection, statement, parameters).all()
     # UPDATE … RETURNING guarantees no order of its rows.
-    return [Claim(row.id, row.lease_token, taken) for row in sorted(rows, key=lambda row: row.place)]
+    claims = [Claim(row.id, row.lease_token, taken) for row in sorted(rows, key=lambda row: row.place)]
+    if "held" in parameters and any(row.is_throttled for row in rows):
+        _note_starts(connection, claims)
+    return claims
+
+
+def _note_starts(connection: Connection, claims: list[Claim]) -> None:
+    """Note the starts of jobs in channels that limit how many there are in a period, and forget old ones."""
+    execute(connection, "forget_starts", {})
+    for claim in claims:
+        execute(connection, "note_start", {"id": claim.id, "token": claim.token})
+
+
+class HalfDone(NamedTuple):
+    """A cancelled job that had committed something, and whose failure hook is to be called.
+
+    Attributes:
+        claim: its number, and its token; nobody runs it.
+        crashes: how many processes have died that ran it, or called its hook.
+    """
+
+    claim: Claim
+    crashes: int
+
+
+def has_half_done(connection: Connection, source: str, section: str) -> bool:
+    """Return whether a source has such jobs that are not paused; only reads."""
+    return execute(connection, "half_done", {"source": source, "section": section}).first() is not None
+
+
+def take_half_done(connection: Connection, source: str, claimant: Claimant) -> HalfDone | None:
+    """Take the lease of such a job; return None if there is none."""
+    parameters = {
+        "source": source,
+        "section": claimant.section,
+        "lease_seconds": claimant.lease_seconds,
+        "claimed_by": claimant.name,
+    }
+    row = execute(connection, "take_half_done", parameters).first()
+    return None if row is None else HalfDone(Claim(row.id, row.lease_token, time.monotonic()), row.crash_count)
+
+
+def end_half_done(connection: Connection, claim: Claim, *, is_again: bool = False) -> bool:
+    """Write that the hook of such a job was called, or is to be called again; return False if it was moved."""
+    parameters = {"id": claim.id, "token": claim.token, "again": int(is_again)}
+    return execute(connection, "end_half_done", parameters).rowcount == 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
-from typing import Any
 
 from sqlalchemy import inspect
 from sqlalchemy.ext.mutable import Mutable
@@ -42,10 +41,15 @@ def detached(session: Session, entries: list[Claimed]) -> list[Claimed]:
     return found
 
 
+def refers_to(entry: Claimed, identities: set[object]) -> bool:
+    """Return whether a job's objects are those of some rows, given by their identity keys in SQLAlchemy."""
+    return any(inspect(row).key in identities for _, row in _reached(entry.job.rows()))
+
+
 def _reached(rows: Iterable[object]) -> Iterator[tuple[int, object]]:
     """Iterate over rows and the loaded objects that they refer to, each with its id."""
     for row in rows:
-        state: InstanceState[Any] = inspect(row)
+        state: InstanceState[object] = inspect(row)
         yield id(row), row
         for other, _, _, _ in state.mapper.cascade_iterator("save-update", state):
             yield id(other), other
@@ -56,7 +60,7 @@ def _with_copies(entry: Claimed) -> Claimed:
     with Session() as scratch:
         copy = entry.job.copied(lambda row: scratch.merge(row, load=False))
         for row in list(scratch.identity_map.values()):
-            state: InstanceState[Any] = inspect(row)
+            state: InstanceState[object] = inspect(row)
             for key, value in list(state.dict.items()):
                 if isinstance(value, Mutable):  # shared, a change would show in both
                     state.dict[key] = own = deepcopy(value)

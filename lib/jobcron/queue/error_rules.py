@@ -6,15 +6,29 @@ import math
 import random
 from typing import NamedTuple
 
-from jobcron.database.trouble import Interruption, interruption_of
+from jobcron.database.trouble import Interruption, interruption_of, reason_of, told
 from jobcron.errors import (
     Interrupted,
     LeaseLost,
     RetryableJobError,
     SuspendJobException,
+    TimeLimitExceeded,
 )
-from jobcron.queue.outcome import Failed, Lost, Outcome, Postponed, Retry, Stopped, Suspended, UserError
+from jobcron.jobs.moves.lanes import lane_of
+from jobcron.queue.outcome import (
+    Failed,
+    Lost,
+    Outcome,
+    Postponed,
+    Retry,
+    SlowLane,
+    Stopped,
+    Suspended,
+    UserError,
+    WaitsForCode,
+)
 from jobcron.queue.views import RunnableView
+from jobcron.settings.durations import MAX_SECONDS, seconds_of
 
 MAX_DATABASE_INTERRUPTIONS = 10
 """After more than this many of `BOUNDED_INTERRUPTIONS` in a row, a job has failed."""
@@ -36,8 +50,13 @@ BOUNDED_INTERRUPTIONS = (
 
 MAX_BACK_OFF_SECONDS = 300.0
 
-MAX_DELAY_SECONDS = 3e8
-"""About ten years: every database can store such a time."""
+MIN_CODE_SECONDS = 60.0
+MAX_CODE_SECONDS = 600.0
+"""How soon a job that waits for code is tried again, in seconds."""
+
+MIN_DELAY_SECONDS = 1.0
+"""No job is retried sooner: a run would do nothing else, and its history would grow by a row each time."""
+# why: decisions 2026-11-29, no retry before a second has passed
 
 
 class Counts(NamedTuple):
@@ -87,10 +106,13 @@ def outcome_of(error: BaseException, job: RunnableView, counts: Counts, interrup
     if any(isinstance(e, Interrupted | KeyboardInterrupt) for e in errors):
         return Stopped(error)
     kind = next(filter(None, map(interruption_of, (error, *errors))), None)
+    reason = next(filter(None, map(reason_of, (error, *errors))), None)
     if kind is not None:
         if kind in BOUNDED_INTERRUPTIONS and interruptions >= MAX_DATABASE_INTERRUPTIONS:
             return Failed(error)
-        return Stopped(error, kind.sentence, back_off(interruptions), kind)
+        return Stopped(error, told(kind, reason), back_off(interruptions), kind, reason)
+    if all(isinstance(e, TimeLimitExceeded) for e in errors) and (lane := lane_of(job.job)) is not None:
+        return SlowLane(error, lane.type_name)
     if all(isinstance(e, SuspendJobException) for e in errors):
         return Suspended(error)
     user = job.user_error_types
@@ -103,6 +125,21 @@ def outcome_of(error: BaseException, job: RunnableView, counts: Counts, interrup
         delay = max(_retry_delay(e, job, counts.ended) for e in errors)
         return (Postponed if is_postponed else Retry)(error, delay=delay)
     return Failed(error)
+
+
+def waiting_for_code(error: BaseException, waited: float, limit: float | None) -> Outcome:
+    """Return the outcome for a job whose row names what this code lacks.
+
+    It is tried again after as long as it has waited, so that it costs little, and runs soon after code has come.
+
+    Args:
+        error: says what is missing.
+        waited: for how many seconds the job has waited for code.
+        limit: for how many seconds it may wait; None: for ever.
+    """
+    if limit is not None and waited >= limit:
+        return Failed(error)
+    return WaitsForCode(error, delay=min(max(waited, MIN_CODE_SECONDS), MAX_CODE_SECONDS))
 
 
 def members_of(error: BaseException) -> list[BaseException]:
@@ -118,9 +155,13 @@ def members_of(error: BaseException) -> list[BaseException]:
 
 
 def _retry_delay(error: BaseException, job: RunnableView, attempts: int) -> float:
-    """Return the seconds until the next attempt, after this many attempts that counted."""
+    """Return the seconds until the next attempt, after this many attempts that counted.
+
+    Raises:
+        InvalidDuration: the job or its class gives nonsense.
+    """
     if isinstance(error, RetryableJobError) and error.seconds is not None:
-        delay = float(error.seconds)  # the job knows better than its class
+        delay = seconds_of("seconds of RetryableJobError", error.seconds)  # the job knows better than its class
     else:
         longest = job.retry_delay_limit
         growth = math.log2(max(1.0, job.retry_backoff)) * max(0, attempts - 1)
@@ -128,5 +169,4 @@ def _retry_delay(error: BaseException, job: RunnableView, attempts: int) -> floa
         delay = delay if longest is None else min(delay, longest)
         # Jitter only adds: no job is retried before its delay is over.
         delay *= 1 + random.uniform(0, job.retry_jitter)
-    # not (… > 0): NaN becomes 0 as well
-    return min(delay, MAX_DELAY_SECONDS) if delay > 0 else 0.0
+    return min(max(delay, MIN_DELAY_SECONDS), MAX_SECONDS)

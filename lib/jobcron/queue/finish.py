@@ -6,7 +6,10 @@ transaction, after the rollback of the job's.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
@@ -14,14 +17,18 @@ from sqlalchemy.exc import DBAPIError
 from jobcron.database.database import TransactionSource
 from jobcron.database.retry import TRIES, retry_in_transaction
 from jobcron.database.statements import be_brief, execute
+from jobcron.database.stored_text import Wording, held, nothing, plain
+from jobcron.database.tables import Event
 from jobcron.database.trouble import Interruption, interruption_of
 from jobcron.errors import DatabaseUnavailable
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import record
-from jobcron.jobs.job import Job, twin_of
+from jobcron.jobs.job import Job, has_status
 from jobcron.jobs.lease import Claim
+from jobcron.jobs.moves.edges import hand_on_successors
+from jobcron.jobs.moves.twins import twins_of
 from jobcron.jobs.status import ENDED, NOT_STARTED
-from jobcron.queue.outcome import NotStarted, Outcome, Superseded
+from jobcron.queue.outcome import NotStarted, Outcome, PoisonStopped, Superseded, WaitsForCode
 
 SETTLE_SECONDS = 1.0
 """Seconds to wait, twice, for whatever a dead process has left in the database."""
@@ -35,70 +42,145 @@ def set_aside(
     progress: int | None = None,
     log: str | None = None,
     oops_id: str | None = None,
+    claimant: str = "",
     tries: int = TRIES,
+    on_refused: Callable[[Exception], object] = lambda error: None,
 ) -> Outcome | None:
     """Write how an attempt ended, in a separate transaction.
 
-    Retries if the connection is lost, or if another job with the same key is created meanwhile. The fence
-    makes a second write of the same outcome harmless.
+    Retries if the connection is lost, or another job with the same key is created meanwhile. What the database
+    refuses is written with fewer words, at last as the bare status.
+
+    Args:
+        database: the database of the job.
+        claim, outcome: our claim on the job, and how the attempt ended.
+        claimant: who has claimed it, if that may have been rolled back: somebody else may have the same token.
+        progress, log, oops_id: the values of the job's row; None: unchanged.
+        tries: the most tries while the database is in trouble.
+        on_refused: called with the error each time that the database refused what was to be written.
 
     Returns:
         The outcome that was written: the given one, or Superseded. None: the job is no longer ours.
 
     Raises:
         DatabaseUnavailable: the database cannot be reached; the lease decides.
+        Exception: the database refuses even the bare status.
     """
-    return retry_in_transaction(
-        database,
-        str(claim),
-        lambda connection: _write(connection, claim, outcome, progress, log, oops_id),
-        tries,
-    )
+    # why: decisions 2026-11-29, an outcome is written whatever the job said
+    texts = {"log": log, "oops_id": oops_id}
+    end = partial(write_end, claim=claim, outcome=outcome, progress=progress, texts=texts, claimant=claimant)
+    for form in _FORMS:
+        try:
+            return retry_in_transaction(database, str(claim), partial(end, form=form), tries)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            if form is _FORMS[-1]:
+                raise
+            on_refused(error)
+    raise AssertionError("not reached: the last form returns or raises")
 
 
-def _write(
+class _Form(NamedTuple):
+    """The form in which an outcome is written.
+
+    Attributes:
+        wording: the form of its texts.
+        has_event: whether the job's history is written.
+        has_progress: whether the progress is.
+    """
+
+    wording: Wording
+    has_event: bool = True
+    has_progress: bool = True
+
+
+_FORMS = (
+    _Form(held),
+    _Form(plain),
+    _Form(nothing, has_progress=False),
+    _Form(nothing, has_progress=False, has_event=False),
+)
+"""From all that there is to say to the bare status."""
+
+
+_NO_TEXTS: Mapping[str, str | None] = {"log": None, "oops_id": None}
+
+
+def write_end(
     connection: Connection,
     claim: Claim,
     outcome: Outcome,
-    progress: int | None,
-    log: str | None,
-    oops_id: str | None,
+    progress: int | None = None,
+    texts: Mapping[str, str | None] = _NO_TEXTS,
+    form: _Form = _FORMS[0],
+    claimant: str = "",
 ) -> Outcome | None:
+    """Write how an attempt ended, in a transaction that is open; see `set_aside`."""
+    has_begun = not isinstance(outcome, NotStarted | PoisonStopped | WaitsForCode)
     counted = outcome.counted
     if outcome.status in NOT_STARTED:
-        twin = twin_of(connection, claim.id)
+        twin, is_key_held = twins_of(connection, claim, outcome.delay)
+        has_begun = has_begun or is_key_held  # it was claimed in time, and cannot hold its key any more
         if twin is not None:
             why = "" if counted else f"{outcome.kind}, "  # nothing else shows that it began
             outcome = Superseded(outcome.error, f"{why}superseded by {twin}")
+            hand_on_successors(connection, claim, twin)
     parameters = {
         "id": claim.id,
         "token": claim.token,
+        "claimant": claimant,
         "status": int(outcome.status),
         "ended": int(outcome.status in ENDED),
         "delayed": int(outcome.delay is not None),
         "delay": outcome.delay,
         "uncounted": int(not counted),
-        "progress": progress,
-        "log": log,
-        "oops_id": oops_id,
+        "begun": int(has_begun),
+        "cleaned_up": int(outcome.status is JobStatus.FAILED and not isinstance(outcome, PoisonStopped)),
+        "progress": progress if form.has_progress else None,
+        **{name: None if text is None else form.wording(connection, text) for name, text in texts.items()},
     }
     if execute(connection, "set_aside", parameters).rowcount != 1:
         # A write whose COMMIT got no answer may still have arrived.
-        row = _state(connection, claim)
+        row = state_of(connection, claim)
         return outcome if row == (outcome.status, claim.token) else None
-    if not isinstance(outcome, NotStarted):
-        record(connection, claim, outcome.kind, outcome.note, oops_id)
+    if form.has_event and not (isinstance(outcome, NotStarted) or _is_recorded(connection, claim, outcome)):
+        record(connection, claim, outcome.kind, outcome.note, texts["oops_id"], wording=form.wording)
     return outcome
 
 
-def _state(connection: Connection, claim: Claim) -> tuple[JobStatus, int] | None:
+def _is_recorded(connection: Connection, claim: Claim, outcome: Outcome) -> bool:
+    """Return whether a job's history says already, as its last word, what the job waits for."""
+    if not isinstance(outcome, WaitsForCode):
+        return False
+    last = select(Event.kind, Event.detail).where(Event.job_id == claim.id).order_by(Event.id.desc()).limit(1)
+    row = connection.execute(last).first()
+    return row is not None and tuple(row) == (outcome.kind.value, outcome.note)
+
+
+def state_of(connection: Connection, claim: Claim) -> tuple[JobStatus, int] | None:
+    """Return a job's status and lease token as a transaction sees them; None: it sees no row."""
     row = connection.execute(select(Job._status, Job.lease_token).where(Job.id == claim.id)).first()
     return None if row is None else (row[0], row[1])
 
 
+def held_of(database: TransactionSource, claims: Sequence[Claim]) -> set[Claim]:
+    """Return those of some claims that still hold their jobs; all of them while the database is in trouble.
+
+    It only reads: the fence decides in any case.
+    """
+    known = select(Job.id, Job.lease_token).where(
+        Job.id.in_([claim.id for claim in claims]), has_status(JobStatus.RUNNING)
+    )
+    with suppress(DBAPIError, DatabaseUnavailable), database.begin(writing=False) as connection:
+        held = {(number, token) for number, token in connection.execute(known)}
+        return {claim for claim in claims if (claim.id, claim.token) in held}
+    return set(claims)
+
+
 def still_ours(database: TransactionSource, claim: Claim) -> bool:
     """Return whether the job was ours a moment ago, so that no failure of a lost job is reported."""
-    state = retry_in_transaction(database, str(claim), lambda connection: _state(connection, claim))
+    state = retry_in_transaction(database, str(claim), lambda connection: state_of(connection, claim))
     return state == (JobStatus.RUNNING, claim.token)
 
 
@@ -115,7 +197,7 @@ def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
     def look(connection: Connection) -> tuple[JobStatus, int] | None:
         be_brief(connection, SETTLE_SECONDS)
         execute(connection, "fence", {"id": claim.id, "token": claim.token}).first()
-        return _state(connection, claim)
+        return state_of(connection, claim)
 
     try:
         state = retry_in_transaction(database, str(claim), look, tries=2)
@@ -129,6 +211,6 @@ def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
 def current_status(database: TransactionSource, claim: Claim) -> JobStatus | None:
     """Return a job's current status, whatever is under way; None: not ours any more, or unknown."""
     with suppress(DBAPIError, DatabaseUnavailable), database.begin(writing=False) as connection:
-        state = _state(connection, claim)
+        state = state_of(connection, claim)
         return state[0] if state is not None and state[1] == claim.token else None
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -11,9 +12,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from jobcron.database.database import TransactionSource
+from jobcron.errors import InvalidRow
+from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import EventKind, record, record_all
 from jobcron.jobs.job import Job
-from jobcron.jobs.lease import Claim
+from jobcron.jobs.lease import Claim, lost
+from jobcron.queue._invalid_rows import is_no_text, mend
 from jobcron.queue._stand_ins import Unloadable
 from jobcron.queue.claim import Claimant, expire
 from jobcron.queue.views import RunnableView, SourceView
@@ -85,13 +89,32 @@ def load_claimed(source: SourceView, session: Session, claim: Claim) -> Claimed:
     """
     try:
         job = source.load(session, [claim.id]).get(claim.id)
-    except SQLAlchemyError:
-        raise
     except Exception as error:
+        if isinstance(error, SQLAlchemyError) and not is_no_text(error):
+            raise
         # This one row cannot be read, and must not block the others: the job is claimed, and fails.
         # why: decisions 2026-11-22, a row that cannot be loaded fails alone
-        return unloadable(claim, error)
-    return Claimed(claim, job or source.missing())
+        return unloadable(claim, _invalid(session, claim) or error)
+    return _checked(session, Claimed(claim, job or source.missing()))
+
+
+def _checked(session: Session, claimed: Claimed) -> Claimed:
+    """Return a loaded job, or a stand-in: it is lost already, or SQLite has texts where numbers should be."""
+    row, claim = claimed.job.row, claimed.claim
+    if row is not None and (row.status, row.lease_token) != (JobStatus.RUNNING, claim.token):
+        return unloadable(claim, lost(claim))  # it was moved since it was claimed
+    numbers = () if row is None else (row.crash_count, row.priority, row.max_retries or 0)
+    if all(isinstance(number, int) for number in numbers):
+        return claimed
+    invalid = _invalid(session, claimed.claim)
+    return claimed if invalid is None else unloadable(claimed.claim, invalid)
+
+
+def _invalid(session: Session, claim: Claim) -> InvalidRow | None:
+    """Return what is wrong in the row of a job, if that is why it cannot be loaded; put it right."""
+    with suppress(SQLAlchemyError):  # the error that is known says enough
+        return mend(session.connection(), claim)
+    return None
 
 
 def unloadable(claim: Claim, error: BaseException) -> Claimed:
@@ -108,10 +131,10 @@ def load_all(source: SourceView, session: Session, claims: list[Claim]) -> list[
     if len(claims) > 1:
         try:
             jobs = source.load(session, [claim.id for claim in claims])
-            return [Claimed(claim, jobs.get(claim.id) or source.missing()) for claim in claims]
-        except SQLAlchemyError:
-            raise
-        except Exception:  # one of them cannot be read: it must not block the others
+            return [_checked(session, Claimed(claim, jobs.get(claim.id) or source.missing())) for claim in claims]
+        except Exception as error:  # one of them cannot be read: it must not block the others
+            if isinstance(error, SQLAlchemyError) and not is_no_text(error):
+                raise
             session.rollback()
     return [load_claimed(source, session, claim) for claim in claims]
 
@@ -126,7 +149,14 @@ def record_taken_over(session: Session, claim: Claim, taken: RunnableView | Sour
     """
     uuid = session.scalar(select(Job.uuid).where(Job.id == claim.id))
     effects = effects_of(taken.database_only, uuid)
-    record(session.connection(), claim, EventKind.TAKEN_OVER, f"the lease was past; {effects}")
+    reason = "its process was gone" if claim.is_from_gone else "the lease was past"
+    record(session.connection(), claim, EventKind.TAKEN_OVER, f"{reason}; {effects}")
+
+
+def tell_taken_over(logger: logging.Logger, claim: Claim) -> None:
+    """Log that a job was taken over."""
+    was = "taken over: its process was gone" if claim.is_from_gone else "left behind by its runner: taken over"
+    logger.info("Job %s was %s.", claim.id, was)
 
 
 def effects_of(database_only: bool, uuid: object) -> str:

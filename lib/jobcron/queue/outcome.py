@@ -27,6 +27,7 @@ class Outcome:
         detail: what happened, in words.
         delay: seconds until the job may run again; None: unchanged.
         interruption: how the database interrupted the attempt, if it did.
+        reason: why the server ended the connection, in its own words, if it did.
     """
 
     status: ClassVar[JobStatus]
@@ -38,11 +39,14 @@ class Outcome:
     detail: str | None = None
     delay: float | None = None
     interruption: Interruption | None = None
+    reason: str | None = None
 
     @property
     def note(self) -> str | None:
-        """The detail for the job's history; for an interruption, the key by which interruptions are counted."""
-        return self.detail if self.interruption is None else self.interruption.value
+        """The detail for the job's history; an interruption's begins with the key by which they are counted."""
+        if self.interruption is None:
+            return self.detail
+        return f"{self.interruption.value}: {self.reason}" if self.reason else self.interruption.value
 
 
 class Completed(Outcome):
@@ -50,6 +54,10 @@ class Completed(Outcome):
 
     status = JobStatus.COMPLETED
     kind = EventKind.COMPLETED
+
+
+class Deleted(Completed):
+    """As Completed, but the job deleted its own row, and with it its status and history."""
 
 
 class Failed(Outcome):
@@ -95,6 +103,22 @@ class Stopped(Outcome):
     counted = False
 
 
+class SlowLane(Outcome):
+    """The job has reached its time limit, and goes on as one of its slow lane; `detail` is that type's name."""
+
+    status = JobStatus.WAITING
+    kind = EventKind.SLOW_LANE
+    counted = False
+
+
+class WaitsForCode(Outcome):
+    """The row names what this code lacks: the job was not started, and waits for code that has it."""
+
+    status = JobStatus.WAITING
+    kind = EventKind.WAITS_FOR_CODE
+    counted = False
+
+
 class NotStarted(Outcome):
     """The job was claimed and released without being started; its history does not mention it."""
 
@@ -119,7 +143,10 @@ class PoisonStopped(Failed):
 def poisoned(crashes: int) -> PoisonStopped:
     """Return the outcome for a job whose process died this often."""
     return PoisonStopped(
-        CrashLimitReached(f"the process died {crashes} times while this job ran; it is not run again")
+        CrashLimitReached(
+            f"{crashes} attempts at this job began and left no end: their processes died, or could not renew the "
+            "lease; it is not run again"
+        )
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from jobcron.database.statements import execute
+from jobcron.database.statements import execute, spare_compilation
 
 READY_LIMIT = 100_000
 """The most ready jobs of one priority to count."""
@@ -28,6 +28,7 @@ class ReadyJobs:
 
 def count_ready(connection: Connection, source: str) -> ReadyJobs:
     """Count the ready jobs of a source, given by its dotted name; only reads."""
+    spare_compilation(connection)
     row = execute(connection, "ready", {"source": source, "limit": READY_LIMIT}).one()
     oldest = 0.0
     if row.since is not None:  # a datetime from PostgreSQL, a text from SQLite

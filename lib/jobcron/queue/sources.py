@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 from zope.component import getGlobalSiteManager, queryUtility
+from zope.interface.interface import InterfaceClass
 from zope.interface.interfaces import IInterface
 
 from jobcron.errors import ConfigurationError
@@ -47,7 +48,7 @@ def source_of(found: object, place: str, settings: Settings) -> object:
             )
         return found
     exact = getGlobalSiteManager().utilities.registered((), found, "")
-    source = exact or _class_that_provides(found, place) or queryUtility(found)
+    source = exact or _class_that_provides(cast("InterfaceClass", found), place) or queryUtility(found)
     if source is None:
         application = settings.application or "none"
         raise ConfigurationError(
@@ -57,7 +58,7 @@ def source_of(found: object, place: str, settings: Settings) -> object:
     return source
 
 
-def _class_that_provides(interface: Any, place: str) -> object:
+def _class_that_provides(interface: InterfaceClass, place: str) -> object:
     classes = [c for c in registry.registered().values() if interface.providedBy(c)]
     if len(classes) > 1:
         names = ", ".join(sorted(map(dotted_name, classes)))

@@ -9,97 +9,254 @@ from __future__ import annotations
 
 import os
 import re
+import time
 
-from jobcron.database.connection_options import CONNECT_ARGUMENTS
-from jobcron.database.sql import statement
-from jobcron.settings.database_url import POSTGRESQL, backend_of, libpq_url, sqlite_path
+from jobcron.database.sql import lines, statement
+from jobcron.errors import ConfigurationError
+from jobcron.settings.database_url import POSTGRESQL, backend_of, sqlite_path
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable, Sequence
+
+    from jobcron.database.connecting.plain import Plain
+
+    Connect = Callable[[str, str | None], Plain]
 
 ANSWER_SECONDS = 10
 """Seconds to wait for a lock, such as a migration's; as long as for a connection."""
 
+TELL_SECONDS = 1.0
+"""Seconds that a statement which only tells something may take: it is left out rather than waited for."""
+
+SLACK_SECONDS = 2.0
+"""How much longer a patient connection waits for an answer than the server may take: it may be silent."""
+
+AGAIN_SECONDS = 60.0
+"""How long no connection is opened only to tell something, after one was lost or refused."""
+
+Question = dict[str, object]
+"""The parameters of the statements, for one section."""
+
+Gone = tuple[str, ...]
+"""Names of runs of one section that are over: what they left is work."""
+
+NO_CHANNELS: dict[str, str | None] = {}
+
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
-def may_have_work(url: str, user: str | None, source: str, run_name: str, interval: float) -> bool:
+def may_have_work(
+    url: str,
+    user: str | None,
+    type_name: str,
+    run_name: str,
+    interval: float,
+    gone: Gone = (),
+    channel: str | None = None,
+) -> bool:
     """Return whether the full path is needed.
 
     Args:
         url: the database's URL.
         user: the section's database role, or None.
-        source: the source's dotted name.
+        type_name: the name of the type of the section's jobs: see `jobcron.scripts.code_stamp`.
         run_name: the name of the script's run rows.
         interval: the ``activity_interval``, in seconds.
+        gone: the names of runs that are over.
+        channel: the channel of the section's jobs that have none themselves.
     """
-    return bool(with_work(url, user, {run_name: source}, interval))
+    return bool(with_work(url, user, {run_name: type_name}, interval, {run_name: gone}, {run_name: channel}))
 
 
-def with_work(url: str, user: str | None, sources: dict[str, str], interval: float) -> set[str]:
+def with_work(
+    url: str,
+    user: str | None,
+    types: dict[str, str],
+    interval: float,
+    gone: dict[str, Gone],
+    channels: dict[str, str | None] = NO_CHANNELS,
+) -> set[str]:
     """Return the names of the runs that need the full path; ask for all of them over one connection.
 
     Args:
         url: the database's URL.
         user: the runs' database role, or None.
-        sources: the sources' dotted names, by the name of the run.
+        types: the names of the jobs' types, by the name of the run.
         interval: the ``activity_interval``, in seconds.
+        gone: the names of runs that are over, by the name of the run.
+        channels: the channels of the sections, by the name of the run.
     """
-    questions = [
-        {"source": source, "run_name": name, "minus_activity_interval": -interval}
-        for name, source in sources.items()
-    ]
-    rows = None
-    if path := sqlite_path(url):
-        rows = _ask_sqlite(path, questions)
-    elif backend_of(url) == POSTGRESQL:
-        rows = _ask_postgresql(url, user, questions)
-    if rows is None:
-        return set(sources)
-    return {name for name, (known, due, ready) in zip(sources, rows, strict=True) if not known or due or ready}
+    tick = Tick(url, user, interval)
+    try:
+        return tick.with_work(types, gone, channels)
+    finally:
+        tick.close()
 
 
-def _ask_sqlite(path: str, questions: list[dict[str, Any]]) -> list[Any] | None:
+class Tick:
+    """Asks again and again, over one connection, which runs need the full path.
+
+    Args:
+        url: the database's URL.
+        user: the runs' database role, or None.
+        interval: the ``activity_interval``, in seconds.
+        connect: connects to PostgreSQL, given the URL and the role; None: by a driver that waits by itself.
+    """
+
+    def __init__(self, url: str, user: str | None, interval: float, connect: Connect | None = None) -> None:
+        self._url = url
+        self._user = user
+        self._interval = interval
+        self._connect = connect
+        self._connection: Plain | None = None
+        self._tell_again_at = 0.0
+
+    def with_work(
+        self,
+        types: dict[str, str],
+        gone: dict[str, Gone],
+        channels: dict[str, str | None] = NO_CHANNELS,
+    ) -> set[str]:
+        """Return the names of the runs that need the full path.
+
+        Args:
+            types: the names of the jobs' types, by the name of the run.
+            gone: the names of runs that are over, by the name of the run.
+            channels: the channels of the sections, by the name of the run.
+        """
+        questions: list[Question] = [
+            {
+                "type": type_name,
+                "run_name": name,
+                "minus_activity_interval": -self._interval,
+                "gone": lines(gone.get(name, ())),
+                "section": name,
+                "channel": channels.get(name) or "",
+            }
+            for name, type_name in types.items()
+        ]
+        answers = None
+        if path := sqlite_path(self._url):
+            answers = _ask_sqlite(path, questions)
+        elif backend_of(self._url) == POSTGRESQL:
+            answers = self._ask_postgresql(questions)
+        if answers is None:
+            return set(types)
+        return {name for name, has_work in zip(types, answers, strict=True) if has_work}
+
+    def tell(self, name: str, parameters: dict[str, object]) -> str | None:
+        """Execute a short statement that writes; return what was wrong, None if nothing was.
+
+        Args:
+            name: that of the statement, in `jobcron.database.sql`.
+            parameters: its parameters.
+        """
+        if path := sqlite_path(self._url):
+            return _tell_sqlite(path, statement(name, "sqlite"), parameters)
+        from jobcron.database.connecting.plain import Plain, errors_of
+
+        if self._connection is None and time.monotonic() < self._tell_again_at:
+            return "the database is away"
+        try:
+            errors = errors_of(self._url)
+        except ConfigurationError as error:
+            return str(error)
+        try:
+            if self._connection is None:
+                self._connection = (self._connect or Plain)(self._url, self._user)
+            text = _PARAMETER.sub(r"%(\1)s", statement(name, "postgresql"))
+            text = f"SET LOCAL statement_timeout = '{TELL_SECONDS}s'; {text}"
+            self._connection.ask(text, parameters, TELL_SECONDS + SLACK_SECONDS)
+        except errors as error:
+            if self._connection is None or self._connection.is_closed:
+                self._lose()
+            return str(error)
+        return None
+
+    def descriptor(self) -> int | None:
+        """Return the descriptor of the open connection; None if there is none."""
+        return None if self._connection is None else self._connection.fileno()
+
+    def close(self) -> None:
+        """Close the connection; the next question opens another one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _ask_postgresql(self, questions: list[Question]) -> list[bool] | None:
+        from jobcron.database.connecting.plain import Plain, errors_of
+
+        try:
+            errors = errors_of(self._url)
+        except ConfigurationError:
+            return None  # the full path tells it
+        try:
+            if self._connection is None:
+                self._connection = (self._connect or Plain)(self._url, self._user)
+            opened = self._connection
+
+            def ask(name: str, question: Question) -> Sequence[object]:
+                text = _PARAMETER.sub(r"%(\1)s", statement(name, "postgresql"))
+                # Both are sent as one text, and so run as one transaction: the limit ends with it, even behind
+                # a pooler.
+                # why: decisions 2026-11-25, the tick's statement ends after ten seconds
+                text = f"SET LOCAL statement_timeout = '{ANSWER_SECONDS}s'; {text}"
+                return opened.ask(text, question, ANSWER_SECONDS + SLACK_SECONDS) or ()
+
+            return [_has_work(ask, question) for question in questions]
+        except errors:
+            self._lose()
+            return None
+
+    def _lose(self) -> None:
+        self.close()
+        self._tell_again_at = time.monotonic() + AGAIN_SECONDS
+
+
+def _has_work(ask: Callable[[str, Question], Sequence[object]], question: Question) -> bool:
+    """Return whether a section needs the full path; ask about channels only if there are jobs in any."""
+    known, due, waiting, left_over, limited, scheduled = ask("tick", question)
+    if known is None or due or left_over or scheduled:
+        return True
+    if not (limited or (waiting and question["channel"])):
+        return bool(waiting)
+    may_start, is_own_open = ask("tick_limited", {**question, "type": known})
+    return bool(may_start or (waiting and is_own_open))
+
+
+def _ask_sqlite(path: str, questions: list[Question]) -> list[bool] | None:
     import sqlite3
 
     if not os.path.exists(path):
         return None  # connecting would create the file
     try:
-        connection = sqlite3.connect(path, timeout=5)
+        opened = sqlite3.connect(path, timeout=5)
         try:
-            return [connection.execute(statement("tick", "sqlite"), q).fetchone() for q in questions]
+
+            def ask(name: str, question: Question) -> Sequence[object]:
+                row: Sequence[object] = opened.execute(statement(name, "sqlite"), question).fetchone()
+                return row
+
+            return [_has_work(ask, question) for question in questions]
         finally:
-            connection.close()
+            opened.close()
     except sqlite3.Error:
         return None
 
 
-def _ask_postgresql(url: str, user: str | None, questions: list[dict[str, Any]]) -> list[Any] | None:
-    import psycopg2
-    from psycopg2.extensions import parse_dsn
+def _tell_sqlite(path: str, text: str, parameters: dict[str, object]) -> str | None:
+    import sqlite3
 
+    if not os.path.exists(path):
+        return "the database is away"
     try:
-        arguments = parse_dsn(libpq_url(url))
-        if user:
-            arguments["user"] = user
-            arguments.pop("password", None)  # it belongs to the URL's user
-        connection = psycopg2.connect(**{**CONNECT_ARGUMENTS, **arguments})
+        opened = sqlite3.connect(path, timeout=0.05, isolation_level=None)  # a job may have the lock for long
         try:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                text = _PARAMETER.sub(r"%(\1)s", statement("tick", "postgresql"))
-                # Both are sent as one text, and so run as one transaction: the limit ends with it, even behind
-                # a pooler.
-                # why: decisions 2026-11-25, the tick's statement ends after ten seconds
-                text = f"SET LOCAL statement_timeout = '{ANSWER_SECONDS}s'; {text}"
-                rows = []
-                for question in questions:
-                    cursor.execute(text, question)
-                    rows.append(cursor.fetchone())
-                return rows
+            opened.execute(text, parameters)
         finally:
-            connection.close()
-    except psycopg2.Error:
-        return None
+            opened.close()
+    except sqlite3.Error as error:
+        return str(error)
+    return None

@@ -7,17 +7,26 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from jobcron.database.tables import JobTypeRow
 from jobcron.errors import DatabaseUnavailable
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim
+from jobcron.queue._invalid_rows import breaks_a_statement, take_invalid
 from jobcron.queue._stand_ins import Bare
-from jobcron.queue.claim import claim, reclaim
+from jobcron.queue.claim import Held, claim, hold_channels, look_back
 from jobcron.queue.finish import set_aside
-from jobcron.queue.loading import Claimed, FeedOrder, end_expired, load_all, record_taken_over
+from jobcron.queue.loading import (
+    Claimed,
+    FeedOrder,
+    end_expired,
+    load_all,
+    record_taken_over,
+    tell_taken_over,
+    unloadable,
+)
 from jobcron.queue.outcome import NotStarted
 from jobcron.queue.views import RunnableView
 from jobcron.reports.metrics import current_observer
@@ -53,6 +62,7 @@ class TypeFeed:
         self._type_id: int | None = None
         self._look_back_at = 0.0
         self._more_expired = False
+        self._has_channels = bool(order.claimant.channel)
         self._observer = current_observer()
 
     def took(self, seconds: float) -> None:
@@ -72,6 +82,21 @@ class TypeFeed:
                 return entries
 
     def _take_once(self, session: Session) -> list[Claimed]:
+        """Claim and load jobs; if a row with impossible values is in the way, take it alone."""
+        try:
+            return self._claim_and_load(session)
+        except SQLAlchemyError as error:
+            if self._type_id is None or not breaks_a_statement(error):
+                raise
+            session.rollback()
+            session.expunge_all()
+            found = take_invalid(session.connection(), self._type_id, self._claimant)
+            if found is None:
+                raise
+            session.commit()
+            return [unloadable(*found)]
+
+    def _claim_and_load(self, session: Session) -> list[Claimed]:
         """Claim and load jobs; expire a limited number of jobs on the way."""
         claims: list[Claim] = []
         try:
@@ -79,7 +104,7 @@ class TypeFeed:
             # why: decisions 2026-11-25, a claim is committed before its jobs are loaded
             session.commit()  # before loading: if loading kills the process, the death is counted
             if self._reclaimed is not None:
-                self._logger.info("Job %s was left behind by its runner: taken over.", self._reclaimed.id)
+                tell_taken_over(self._logger, self._reclaimed)
                 self._observer.job_taken_over(self._reclaimed.id)
             entries = self._loaded(session, claims)
             if self._reclaimed is not None:
@@ -89,7 +114,8 @@ class TypeFeed:
             session.rollback()
             with suppress(DBAPIError, DatabaseUnavailable):  # the leases decide then
                 for unread in claims:
-                    set_aside(self._database, unread, NotStarted())
+                    # why: decisions 2026-11-29, a claim that may not have been committed
+                    set_aside(self._database, unread, NotStarted(), claimant=self._claimant.name)
             raise
         return entries
 
@@ -106,14 +132,20 @@ class TypeFeed:
             if self._type_id is None:
                 return []
         claims: list[Claim] = []
+        held: Held | None = None
         if time.monotonic() >= self._look_back_at:
             self._more_expired = end_expired(connection, self._type_id, self._logger)
-            claims = reclaim(connection, self._type_id, self._claimant)
+            claims, held = look_back(connection, self._type_id, self._claimant)
+            self._has_channels = held is not None or bool(claims and self._has_channels)
             if not claims and not self._more_expired:
                 self._look_back_at = time.monotonic() + RECLAIM_SECONDS
         self._reclaimed = claims[0] if claims else None
         if not claims:
-            claims = claim(connection, self._type_id, self._batch, self._claimant)
+            if held is None and self._has_channels:
+                held = hold_channels(connection, self._type_id, self._claimant)
+            claims = claim(connection, self._type_id, self._batch, self._claimant, held)
+            if not claims:
+                self._look_back_at = 0.0  # whoever asks again, as a worker does, was told that there is something
         return claims
 
     def _loaded(self, session: Session, claims: list[Claim]) -> list[Claimed]:
@@ -125,11 +157,12 @@ class TypeFeed:
         return entries
 
     def _is_poison_to_load(self, session: Session, taken: Claim) -> bool:
-        """Return whether a poison job died again before it was stopped: then loading it is deadly."""
+        """Return whether a process died that was to end a poison job, not to run it: then loading it is deadly."""
         if taken != self._reclaimed:
             return False
-        crashes = session.scalar(select(Job.crash_count).where(Job.id == taken.id))
-        return (crashes or 0) > self._crash_limit
+        # The attempt before this one had not begun, although the job has died before.
+        deadly = (Job.id == taken.id, Job.crash_count >= self._crash_limit, Job.begun_token < taken.token - 1)
+        return session.scalar(select(Job.id).where(*deadly)) is not None
 
 
 def smoothed(known: float | None, seconds: float) -> float:

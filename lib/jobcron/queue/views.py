@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from datetime import timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -19,9 +18,11 @@ from sqlalchemy.orm import Session
 from jobcron.database.sessions import use_session
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS, IRunnableJob, RunningAttempt
 from jobcron.jobs.job import Job
+from jobcron.jobs.lease import lease_of
 from jobcron.jobs.runnable import BaseRunnableJob
-from jobcron.queue._attributes import as_tuple, readable
+from jobcron.queue._attributes import as_tuple, readable, told_with
 from jobcron.queue._stand_ins import Bare, Unloadable
+from jobcron.settings.durations import factor_of, seconds_of
 from jobcron.settings.finished import finished
 from jobcron.settings.named import dotted_name
 
@@ -88,10 +89,16 @@ class RunnableView(View):
         row = self._get("job")
         return row if isinstance(row, Job) else None
 
+    def check_code(self) -> None:
+        """Let the job raise `MissingCode` if this code lacks what its row names."""
+        if callable(check := self._get("check_code")):
+            check()
+
     @property
     def time_limit(self) -> float | None:
         """Seconds that the job may run, or None."""
-        return seconds_of(self._get("time_limit"))
+        limit = self._get("time_limit")
+        return None if limit is None else seconds_of("time_limit", limit, allows_zero=False)
 
     @property
     def user_error_types(self) -> tuple[type[BaseException], ...]:
@@ -106,23 +113,24 @@ class RunnableView(View):
     @property
     def retry_delay(self) -> float:
         """Seconds until the first retry."""
-        seconds = seconds_of(self._get("retry_delay"))
-        return BaseRunnableJob.retry_delay.total_seconds() if seconds is None else seconds
+        delay = self._get("retry_delay")
+        return seconds_of("retry_delay", BaseRunnableJob.retry_delay if delay is None else delay)
 
     @property
     def retry_delay_limit(self) -> float | None:
         """The longest delay in seconds; None: no limit."""
-        return seconds_of(self._get("retry_delay_limit"))
+        limit = self._get("retry_delay_limit")
+        return None if limit is None else seconds_of("retry_delay_limit", limit)
 
     @property
     def retry_backoff(self) -> float:
         """The factor by which the delay grows with each attempt."""
-        return float(self._get("retry_backoff", BaseRunnableJob.retry_backoff))
+        return factor_of("retry_backoff", self._get("retry_backoff", BaseRunnableJob.retry_backoff))
 
     @property
     def retry_jitter(self) -> float:
         """The greatest random part of the delay that is added to it."""
-        return float(self._get("retry_jitter", BaseRunnableJob.retry_jitter))
+        return factor_of("retry_jitter", self._get("retry_jitter", BaseRunnableJob.retry_jitter))
 
     @property
     def tells_stopping(self) -> bool:
@@ -167,14 +175,14 @@ class RunnableView(View):
         finished(runnable.run(), f"run of {self.class_name}")
 
     def oops_variables(self) -> list[tuple[str, object]] | None:
-        """Return the names and values that the job adds to its OOPS report; None if it has no such method.
+        """Return what the job adds to its OOPS report, with its arguments; None if it has no such method.
 
         Raises:
             BaseException: whatever the job raises.
         """
         tell = self._get("getOopsVars")
         found = finished(tell(), "getOopsVars", is_iterated=True) if tell else None
-        return None if found is None else [(str(name), value) for name, value in found]
+        return None if found is None else told_with(found, self._get("reported_arguments"))
 
     def notify_user_error(self, error: BaseException | None) -> None:
         """Call the job's ``notifyUserError``, if it has one.
@@ -185,7 +193,7 @@ class RunnableView(View):
         if notify := self._get("notifyUserError"):
             finished(notify(error), "notifyUserError")
 
-    def notify_oops(self, report: dict[str, Any]) -> None:
+    def notify_oops(self, report: dict[str, object]) -> None:
         """Call the job's ``notifyOops``, if it has one.
 
         Raises:
@@ -200,7 +208,7 @@ class RunnableView(View):
             return [self.job.context, self.job.job, *self.job.loaded]
         return [] if self.row is None else [self.row]
 
-    def copied(self, copy: Callable[[Any], Any]) -> RunnableView | None:
+    def copied(self, copy: Callable[[object], object]) -> RunnableView | None:
         """Return a new job around `copy` of its rows; None if it is unknown how to make one."""
         job = self.job
         if not isinstance(job, BaseRunnableJob):
@@ -253,8 +261,11 @@ class SourceView(View):
 
     @property
     def lease_seconds(self) -> float:
-        """How many seconds a claim of the source's jobs lasts."""
-        return seconds_of(self._get("lease_duration")) or DEFAULT_LEASE_SECONDS
+        """How many seconds a claim of the source's jobs lasts; see `lease_of`."""
+        lease = self._get("lease_duration")
+        if lease is None:
+            return DEFAULT_LEASE_SECONDS
+        return lease_of(self.name, seconds_of("lease_duration", lease, allows_zero=False))
 
     def context(self) -> AbstractContextManager[object]:
         """Return the context manager that is entered around a run."""
@@ -285,8 +296,3 @@ class SourceView(View):
         table = self._get("context_class", self.source)
         name = getattr(table, "__name__", type(self.source).__name__)
         return RunnableView(Unloadable(LookupError(f"its row in {name} is missing")))
-
-
-def seconds_of(duration: timedelta | float | None) -> float | None:
-    """Return a duration in seconds, given as a timedelta or in seconds."""
-    return duration.total_seconds() if isinstance(duration, timedelta) else duration

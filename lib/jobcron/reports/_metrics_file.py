@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from jobcron.reports import _prometheus_text
 from jobcron.reports._prometheus_text import Family, Labels, Samples
@@ -13,7 +16,7 @@ BOUNDS = ("0.1", "1", "5", "15", "30", "60", "120", "300", "900", "3600", "14400
 """The bounds of the histograms' buckets, in seconds: cron starts once a minute, and a long job takes hours."""
 
 USUAL_OUTCOMES = ("completed", "failed", "retry")
-"""Outcomes that are 0 before the first one, so that the first one shows as an increase."""
+"""Outcomes that are written as 0 from the start, so that Prometheus sees the first one as an increase."""
 
 STARTED = "jobcron_jobs_started_total"
 ENDED = "jobcron_jobs_ended_total"
@@ -28,15 +31,15 @@ LAST_RUN = "jobcron_last_run_timestamp_seconds"
 LAST_SUCCESS = "jobcron_last_success_timestamp_seconds"
 
 FAMILIES = (
-    Family(STARTED, "counter", "Attempts at jobs that began."),
-    Family(ENDED, "counter", "Attempts at jobs that ended, by what became of them."),
-    Family(TAKEN_OVER, "counter", "Jobs that were taken over because their process had died."),
+    Family(STARTED, "counter", "Attempts that began."),
+    Family(ENDED, "counter", "Attempts that ended, by outcome."),
+    Family(TAKEN_OVER, "counter", "Jobs that were taken over from a process that was gone or had lost its lease."),
     Family(DURATION, "histogram", "How long an attempt took, until its outcome was written."),
     Family(WAIT, "histogram", "How long a job was ready before it was claimed."),
     Family(READY, "gauge", "Jobs that were ready when the last run ended."),
-    Family(OLDEST_READY, "gauge", "How long the first job in line had been ready then; 0 if none was."),
+    Family(OLDEST_READY, "gauge", "How long the oldest of them had been ready; 0 if there was none."),
     Family(RUNS, "summary", "Duration of the runs that looked for jobs."),
-    Family(LAST_DURATION, "gauge", "How long the last of them took."),
+    Family(LAST_DURATION, "gauge", "Duration of the last of these runs."),
     Family(LAST_RUN, "gauge", "When it ended, in seconds since 1970 by this machine's clock."),
     Family(LAST_SUCCESS, "gauge", "When the last run that could do its work ended, even if jobs failed."),
 )
@@ -98,6 +101,10 @@ class Tally:
             OSError: the file cannot be written.
         """
         check_shared_directory(self._directory, self._what)
+        with _alone(self._directory):
+            return self._add_to_file()
+
+    def _add_to_file(self) -> str | None:
         problem = None
         try:
             kept = self._kept(_prometheus_text.parse(_prometheus_text.read(self.path)))
@@ -126,3 +133,14 @@ class Tally:
             self._add(f"{name}_bucket", self._labels(job_class, le=bound), float(seconds <= float(bound)))
         self._add(f"{name}_sum", self._labels(job_class), seconds)
         self._add(f"{name}_count", self._labels(job_class), 1)
+
+
+@contextmanager
+def _alone(directory: str) -> Iterator[None]:
+    """Lock a directory inside the block: several processes of one section may end at once."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from jobcron.errors import ConfigurationError
 from jobcron.reports import bson
@@ -20,7 +20,7 @@ from jobcron.settings.named import find_named
 from jobcron.settings.secrets import storable
 from jobcron.settings.settings import Settings
 
-Publisher = Callable[[dict[str, Any]], list[str]]
+Publisher = Callable[[dict[str, object]], list[str]]
 
 
 class DateDirectory:
@@ -36,31 +36,39 @@ class DateDirectory:
         self,
         root: str | Path,
         what: str = "the OOPS directory",
-        encode: Callable[[dict[str, Any]], bytes] | None = None,
+        encode: Callable[[dict[str, object]], bytes] | None = None,
     ) -> None:
         self.root = Path(root)
         self.what = what
         self.encode = encode or _as_json
 
-    def __call__(self, report: dict[str, Any]) -> list[str]:
+    def __call__(self, report: dict[str, object]) -> list[str]:
         """Write a report; do not replace one with the same id.
 
         Raises:
             OSError, DirectoryError: it could not be written.
+            TypeError: a hook of the application has replaced its time by something else.
         """
-        day = report["time"].strftime("%Y-%m-%d")
+        oops_id, day = str(report["id"]), _time_of(report).strftime("%Y-%m-%d")
         private_directory(self.root, self.what)
         folder = self.root / day
         private_directory(folder, self.what)
         # why: decisions 2026-11-25, the date directory of python-oops
-        write_whole(folder / report["id"], self.encode(report), replaces=False)
-        return [report["id"]]
+        write_whole(folder / oops_id, self.encode(report), replaces=False)
+        return [oops_id]
 
 
-def _as_json(report: dict[str, Any]) -> bytes:
+def _time_of(report: dict[str, object]) -> datetime:
+    time = report["time"]
+    if not isinstance(time, datetime):
+        raise TypeError(f"expected the time of the report {report['id']} to be a datetime, got {time!r}")
+    return time
+
+
+def _as_json(report: dict[str, object]) -> bytes:
     """Return the report as JSON, its traceback as a list of lines: text in JSON cannot have line breaks."""
     shown = dict(report)
-    shown["time"] = report["time"].isoformat()
+    shown["time"] = _time_of(report).isoformat()
     shown["tb_text"] = str(report.get("tb_text", "")).splitlines()
     return storable(json.dumps(shown, indent=2, ensure_ascii=False, default=str) + "\n").encode()
 
@@ -89,7 +97,7 @@ class Publishers:
             self._found = [self._find(name) for name in self._names]
         return self._found
 
-    def __call__(self, report: dict[str, Any]) -> list[str]:
+    def __call__(self, report: dict[str, object]) -> list[str]:
         """Pass a report to every publisher; log one that fails if another accepted the report.
 
         Raises:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
 
 from jobcron.reports.logs import complain
 from jobcron.reports.oops import globalErrorUtility
@@ -22,12 +21,16 @@ HANDLED = "handled_traceback"
 """A record's attribute: the traceback of the error that was being handled in the process it comes from."""
 
 
+VARIABLES = "jobcron_variables"
+"""A record's attribute: the variables of the job in the process it comes from."""
+
+
 class LoggedWarning(Exception):
     """A log message, as an error that can be reported."""
 
 
 class Alarm(logging.Handler):
-    """The handler that `disable_oops_handler` removes; in a child it stands for the parent's handler."""
+    """A handler that `disable_oops_handler` removes; in a child process it does nothing: the parent reports."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Do nothing."""
@@ -63,13 +66,14 @@ class OopsHandler(Alarm):
         try:
             if globalErrorUtility.error_dir is None:
                 self._configure()
-            report = globalErrorUtility.raising(_error_of(record), {"script_name": self._script_name})
+            variables = {"script_name": self._script_name, **vars(record).get(VARIABLES, {})}
+            report = globalErrorUtility.raising(_error_of(record), variables)
             if report is not None:
                 extra = {"oops_id": report["id"]}
                 logging.getLogger(record.name).info("%s", report["id"], extra=extra)
         except Exception as error:
             text = globalErrorUtility.redactor.text(f"{type(error).__name__}: {error}")
-            complain(f"jobcron: no OOPS report could be made of a warning: {text}")
+            complain(f"jobcron: a warning could not be reported: {text}")
         finally:
             self._is_reporting = False
 
@@ -101,15 +105,15 @@ def _error_of(record: logging.LogRecord) -> BaseException:
     return shown.with_traceback(traceback)
 
 
-def is_alarming(logger: logging.Logger) -> bool:
-    """Return whether records of a logger are reported."""
-    return any(isinstance(handler, Alarm) for handler in logger.handlers)
+def alarm_level(logger: logging.Logger) -> int | None:
+    """Return the level from which on records of a logger are reported; None: none are."""
+    return min((handler.level for handler in logger.handlers if isinstance(handler, Alarm)), default=None)
 
 
 @contextmanager
 def disable_oops_handler(logger: logging.Logger) -> Iterator[None]:
     """Do not report records of a logger inside the block."""
-    handlers: list[Any] = [handler for handler in logger.handlers if isinstance(handler, Alarm)]
+    handlers = [handler for handler in logger.handlers if isinstance(handler, Alarm)]
     for handler in handlers:
         logger.removeHandler(handler)
     try:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Protocol
 
 from jobcron.errors import ConfigurationError
 from jobcron.settings.secrets import storable
 
 
-def bson_library() -> Any:
+class Bson(Protocol):
+    """A module that writes and reads BSON."""
+
+    def dumps(self, document: object, /) -> bytes: ...
+
+    def loads(self, content: bytes, /) -> dict[str, object]: ...
+
+
+def bson_library() -> Bson:
     """Return oops-datedir-repo's BSON module; it supports both packages of that name.
 
     Raises:
@@ -19,16 +27,16 @@ def bson_library() -> Any:
         from oops_datedir_repo import anybson
     except ImportError as error:
         raise ConfigurationError("expected oops-datedir-repo for datedir: install jobcron[oops-bson]") from error
-    return anybson
+    library: Bson = anybson
+    return library
 
 
-def encode(report: dict[str, Any]) -> bytes:
+def encode(report: dict[str, object]) -> bytes:
     """Return a report as the content of its file."""
-    encoded: bytes = bson_library().dumps(_plain(report))
-    return encoded
+    return bson_library().dumps(_plain(report))
 
 
-def decode(content: bytes) -> dict[str, Any]:
+def decode(content: bytes) -> dict[str, object]:
     """Return the report in a file, its times as text.
 
     Raises:
@@ -43,7 +51,7 @@ def decode(content: bytes) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Return a value that BSON can hold: integers of 64 bits, text without NUL and lone surrogates."""
     match value:
         case None | bool() | float() | datetime():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import io
 import logging
 import os
 import sys
@@ -20,7 +21,7 @@ FORMAT = "%(levelname)-7s %(message)s"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 NO_OOPS = {"oops_id": None}
-"""``extra`` of a record that `alarm` does not report: it says everything, or its report exists already."""
+"""The ``extra`` of a record that must not become an OOPS report: none is needed, or there is one already."""
 
 _HIDDEN = (
     *range(0x20),  # control characters: a terminal obeys them
@@ -86,7 +87,11 @@ def somebody_looks() -> bool:
 
 def _give_up_standard_error() -> None:
     """Discard all further output: unwritten output would change the exit status."""
-    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = Discarded(open(os.devnull, "wb"), encoding="utf-8")  # noqa: SIM115
+
+
+class Discarded(io.TextIOWrapper):
+    """What takes the place of a standard error that accepts nothing more, for the rest of the process."""
 
 
 class StandardError(logging.StreamHandler):  # type: ignore[type-arg]
@@ -166,9 +171,16 @@ class LogFile(logging.Handler):
             self.handleError(record)
 
     def _follow(self) -> None:
-        """Open the file again if the path now leads to another one."""
+        """Open the file again if the path now leads to another one, or if a job has closed it."""
         try:
-            is_same = os.path.samestat(os.fstat(self._descriptor), os.lstat(self.path))
+            open_file = os.fstat(self._descriptor)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            self._descriptor = append_to(self.path)
+            return
+        try:
+            is_same = os.path.samestat(open_file, os.lstat(self.path))
         except FileNotFoundError:
             is_same = False
         if not is_same:
@@ -184,14 +196,20 @@ class LogFile(logging.Handler):
         super().close()
 
 
-def set_up_log(level: int, with_time: bool) -> logging.Logger:
+def _format(name: str | None) -> str:
+    """Return the format of records, those of one of several instances with its name."""
+    return FORMAT if name is None else FORMAT.replace("%(message)s", f"{name.replace('%', '%%')}: %(message)s")
+
+
+def set_up_log(level: int, with_time: bool, name: str | None = None) -> logging.Logger:
     """Send the log to standard error, and return the root logger.
 
     Args:
         level: records below it are not shown.
         with_time: whether lines begin with date and time; in the testrunner instance they do not.
+        name: what tells this log from others that go to the same place.
     """
-    text = f"%(asctime)s {FORMAT}" if with_time else FORMAT
+    text = f"%(asctime)s {_format(name)}" if with_time else _format(name)
     handler = StandardError(sys.stderr)
     handler.setFormatter(Formatter(text, TIME_FORMAT))
     handler.setLevel(level)
@@ -204,19 +222,20 @@ def set_up_log(level: int, with_time: bool) -> logging.Logger:
     return root
 
 
-def add_log_file(level: int, path: str, what: str) -> None:
+def add_log_file(level: int, path: str, what: str, name: str | None = None) -> None:
     """Write the log to a file as well, with date and time.
 
     Args:
         level: records below it are not written.
         path: the file.
         what: the option that names it, for messages.
+        name: as for `set_up_log`.
 
     Raises:
         DirectoryError: it cannot be opened.
     """
     handler = LogFile(path, what)
-    handler.setFormatter(Formatter(f"%(asctime)s {FORMAT}", TIME_FORMAT))
+    handler.setFormatter(Formatter(f"%(asctime)s {_format(name)}", TIME_FORMAT))
     handler.setLevel(level)
     root = logging.getLogger()
     root.addHandler(handler)

@@ -5,15 +5,20 @@ No mail is sent before the transaction that it is about is committed: see `after
 
 from __future__ import annotations
 
+import email.policy
 import os
 import re
 import smtplib
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from email.errors import InvalidHeaderDefect
-from email.headerregistry import HeaderRegistry
+from email.headerregistry import AddressHeader, HeaderRegistry
 from email.message import EmailMessage
+from email.parser import BytesParser
 from email.utils import formatdate, make_msgid
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from jobcron.errors import ConfigurationError, DirectoryError
@@ -94,8 +99,8 @@ class Smtp:
             self._send(message, host, port)
         except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError, ssl.SSLError) as error:
             raise ConfigurationError(
-                f"section [jobcron], key mail: expected {host}:{port} to prove who it is and to take the user and "
-                f"the password, got: {type(error).__name__}: {error}"
+                f"section [jobcron], key mail: expected {host}:{port} to have a valid certificate and to "
+                f"accept the user and the password, got: {type(error).__name__}: {error}"
             ) from error
 
     def _send(self, message: EmailMessage, host: str, port: int) -> None:
@@ -121,15 +126,18 @@ class Post:
     Attributes:
         transport: delivers a mail.
         sender: the address that mail comes from.
+        failure_recipients: who is told of failed jobs whose class names nobody.
     """
 
     def __init__(self) -> None:
         self.transport: Transport = discard
         self.sender = "jobcron@localhost"
+        self.failure_recipients: list[str] = []
 
-    def configure(self, mail: str | None, sender: str) -> None:
-        """Set transport and sender from the keys ``mail`` and ``mail_from`` of a configuration."""
+    def configure(self, mail: str | None, sender: str, failure_recipients: list[str]) -> None:
+        """Set all from the keys ``mail``, ``mail_from`` and ``failure_recipients`` of a configuration."""
         self.sender = sender
+        self.failure_recipients = failure_recipients
         if mail is None:
             self.transport = discard
         elif mail.startswith("file:"):
@@ -139,6 +147,21 @@ class Post:
 
 
 post = Post()
+
+
+class Unsent(NamedTuple):
+    """A mail that could not be sent.
+
+    Attributes:
+        content: the whole mail.
+        error: the transport's error.
+    """
+
+    content: bytes
+    error: Exception
+
+
+_unsent: ContextVar[list[Unsent] | None] = ContextVar("jobcron_unsent", default=None)
 
 
 def new_mail(subject: str, body: str, message_id: str | None = None) -> EmailMessage:
@@ -166,13 +189,47 @@ def send(recipients: list[str], message: EmailMessage) -> None:
     """Send a mail now; do nothing if there are no recipients.
 
     Raises:
-        ValueError: a recipient is not a single address; the mail is sent to nobody.
+        ValueError: a recipient is not a single address, or a text is given in place of a list; the mail is sent to
+            nobody.
+        Exception: what the transport raises; but what `notifyUserError` and `notifyOops` send is kept then, and
+            later runs try again.
+    """
+    if not recipients:
+        return
+    if isinstance(recipients, str):
+        raise ValueError(f"expected a list of addresses, got the text {cut(repr(recipients), MAX_ADDRESS)}")
+    del message["To"]  # of an earlier attempt to send it
+    message["To"] = ", ".join(map(_checked, recipients))
+    try:
+        post.transport(message)
+    except Exception as error:
+        kept = _unsent.get()
+        if kept is None:
+            raise
+        kept.append(Unsent(message.as_bytes(), error))
+
+
+@contextmanager
+def keeping_unsent() -> Iterator[list[Unsent]]:
+    """Return the list of mails that cannot be sent in the block, instead of raising what the transport raises."""
+    unsent: list[Unsent] = []
+    token = _unsent.set(unsent)
+    try:
+        yield unsent
+    finally:
+        _unsent.reset(token)
+
+
+def deliver(content: bytes) -> None:
+    """Send a mail that could not be sent before.
+
+    Args:
+        content: the whole mail.
+
+    Raises:
         Exception: what the transport raises.
     """
-    if recipients:
-        del message["To"]  # of an earlier attempt to send it
-        message["To"] = ", ".join(map(_checked, recipients))
-        post.transport(message)
+    post.transport(BytesParser(policy=email.policy.default).parsebytes(content))
 
 
 def _checked(recipient: str) -> str:
@@ -180,11 +237,15 @@ def _checked(recipient: str) -> str:
     if _LOCAL_NAME.fullmatch(recipient):
         return recipient
     if len(recipient) <= MAX_ADDRESS:  # before it is read: that takes time
-        found: Any = _HEADERS("To", recipient)
+        found = _HEADERS("To", recipient)
         is_clear = not any(isinstance(defect, InvalidHeaderDefect) for defect in found.defects)
-        if is_clear and len(found.addresses) == 1 and found.groups[0].display_name is None:
+        if is_clear and isinstance(found, AddressHeader) and _is_single(found):
             return recipient
     raise ValueError(f"expected the address of one recipient, got {cut(repr(recipient), MAX_ADDRESS)}")
+
+
+def _is_single(header: AddressHeader) -> bool:
+    return len(header.addresses) == 1 and header.groups[0].display_name is None
 
 
 def oops_mail(operation: str, oops: dict[str, object]) -> EmailMessage:
@@ -193,9 +254,37 @@ def oops_mail(operation: str, oops: dict[str, object]) -> EmailMessage:
     return new_mail(
         f"A job failed: {operation}",
         f"An error happened during the following operation: {operation}.\n\n"
-        f"Its report is {oops['id']}. It will be looked at; nothing needs to be done.\n",
+        f"Its report is {oops['id']}. An operator will look at it; you need not do anything.\n",
         message_id=f"<{oops['id']}@jobcron>",
     )
+
+
+def send_failure(operation: str, oops: dict[str, object]) -> None:
+    """Tell the recipients that the configuration names of an OOPS, if there are any.
+
+    Args:
+        operation: what the job did, for people.
+        oops: the report.
+
+    Raises:
+        Exception: as for `send`.
+    """
+    found: object = oops.get("req_vars")
+    known = found if isinstance(found, dict) else {}
+    job = f"{known.get('job_type', 'job')} {known.get('job_id', '')}".strip()
+    hide = redactor().text
+    message = new_mail(
+        hide(f"{job} failed: {oops.get('type')}: {oops.get('value')}"),
+        hide(
+            f"The job {job} failed during the following operation: {operation}.\n\n"
+            f"{oops.get('type')}: {oops.get('value')}\n\n"
+            f"    jobcron oops {oops['id']}\n    jobcron job {known.get('job_id', 'NUMBER')}\n\n"
+            "show its report and its history. You get this mail because failure_recipients in the configuration "
+            "of jobcron names you.\n"
+        ),
+        message_id=f"<{oops['id']}@jobcron>",
+    )
+    send(post.failure_recipients, message)
 
 
 def user_error_mail(operation: str, error: BaseException) -> EmailMessage:

@@ -30,7 +30,7 @@ class JobEnded:
     Attributes:
         section, job_class, job_id: as for `JobStarted`.
         outcome: "completed", "failed", "user_error", "retry", "suspended", "interrupted", "superseded" or
-            "lease_lost".
+            "lease_lost"; or, of one that did not begin, "waits_for_code" or "given_back".
         seconds: how long the attempt took.
     """
 

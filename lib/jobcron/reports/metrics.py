@@ -37,6 +37,9 @@ class Observer:
         section: the section's name.
         listeners: the listeners, by their names in the log.
         logger: logs listeners that fail.
+
+    Attributes:
+        succeeded: whether the run did its work, if it ends without an error.
     """
 
     def __init__(self, section: str, listeners: dict[str, Listener], logger: logging.Logger) -> None:
@@ -44,6 +47,7 @@ class Observer:
         self._listeners = listeners
         self._logger = logger
         self._failed: set[str] = set()
+        self.succeeded = True
 
     @property
     def is_heard(self) -> bool:
@@ -116,7 +120,7 @@ def observed(settings: Settings, section: str, started: float, logger: logging.L
     succeeded = False
     try:
         yield observer
-        succeeded = True
+        succeeded = observer.succeeded
     finally:
         _observer.reset(token)
         observer.run_ended(time.monotonic() - started, succeeded)
@@ -173,4 +177,6 @@ class _File:
             self._logger.warning("The metrics of this run could not be written: %s", error, extra=NO_OOPS)
             return
         if problem:
-            self._logger.warning("The counters of %s begin anew: %s", self._tally.path, problem, extra=NO_OOPS)
+            self._logger.warning(
+                "The counters of %s start again at 0: %s", self._tally.path, problem, extra=NO_OOPS
+            )

@@ -5,21 +5,38 @@ python-oops creates the reports; publishers store or send them (`jobcron.reports
 
 from __future__ import annotations
 
+import sys
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import UTC, datetime
-from typing import Any
+from types import TracebackType
+from typing import Protocol
 
 import oops as python_oops
 
 from jobcron.errors import ConfigurationError, DirectoryError
 from jobcron.reports._publishers import Publishers, publishers_of
+from jobcron.reports.reminders import Reminders
 from jobcron.settings.secrets import Redactor, cut, hide, printed
+from jobcron.settings.settings import Settings
 
 MAX_TEXT = 100_000
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+"""What `sys.exc_info` returns."""
+
+
+class Request(Protocol):
+    """What was being done when an error happened: names and values to show, as a dict has them."""
+
+    def items(self) -> Iterable[tuple[str, object]]: ...
+
+
+Message = Mapping[str, object] | Callable[[], Iterable[tuple[str, object]]]
+"""Variables for reports; or what returns them, and is called once for each report."""
 
 
 class ErrorUtility:
@@ -28,18 +45,20 @@ class ErrorUtility:
     Attributes:
         config: the python-oops configuration; add publishers, hooks and filters there.
         redactor: hides secrets in every report.
+        reminders: what the section's runs have said, and say again only after the ``activity_interval``.
     """
 
     def __init__(self) -> None:
         self.config = python_oops.Config()
         self.redactor = Redactor()
+        self.reminders = Reminders()
         self.error_dir: str | None = None
         self.prefix = ""
         self.section_name: str | None = None
         self._publishers: Publishers | None = None
-        self._messages: list[dict[str, object]] = []
+        self._messages: list[Message] = []
 
-    def configure(self, section_name: str | None = None, settings: Any = None) -> None:
+    def configure(self, section_name: str | None = None, settings: Settings | None = None) -> None:
         """Read prefix, directory and publishers from the configuration; a section may have its own (LP-26).
 
         Args:
@@ -65,6 +84,8 @@ class ErrorUtility:
         self._publishers = publishers_of(settings, str(self.error_dir), f"{place}: the OOPS directory")
         self.config.publisher = self._publishers
         self.redactor = hide(settings.secrets())
+        reminders = settings.reminders_file(section_name) if section_name else None
+        self.reminders = Reminders(reminders, settings.activity_interval)
 
     def check(self) -> None:
         """Import the publishers that the configuration names.
@@ -76,13 +97,18 @@ class ErrorUtility:
             self._publishers.check()
 
     @contextmanager
-    def oopsMessage(self, message: dict[str, object]) -> Iterator[None]:
-        """Add `message` to the variables of every report that is created inside the block."""
+    def oopsMessage(self, message: Message) -> Iterator[None]:
+        """Add `message` to the variables of every report that is created inside the block (LP-26)."""
         self._messages.append(message)
         try:
             yield
         finally:
             self._messages.pop()
+
+    def surrounding_variables(self) -> list[tuple[str, object]]:
+        """Return the variables of all messages whose blocks are open: see `oopsMessage`."""
+        told = [message() if callable(message) else message.items() for message in self._messages]
+        return [variable for variables in told for variable in variables]
 
     def make_report(
         self,
@@ -91,8 +117,8 @@ class ErrorUtility:
         variables: list[tuple[str, object]],
         *,
         hooked: bool = True,
-        **more: Any,
-    ) -> dict[str, Any]:
+        **more: object,
+    ) -> dict[str, object]:
         """Create a report of an error, without publishing it.
 
         Args:
@@ -102,20 +128,19 @@ class ErrorUtility:
             hooked: whether to call the application's hooks (`config.on_create`).
             more: further entries, such as ``duration`` and ``timeline``.
         """
-        report: dict[str, Any] = self.config.create({}) if hooked else deepcopy(self.config.template)
+        report: dict[str, object] = self.config.create({}) if hooked else deepcopy(self.config.template)
         report.setdefault("time", datetime.now(UTC))
-        shown = [(k, v) for message in self._messages for k, v in message.items()]
         report.update(
             type=type(error).__name__,
             value=cut(self.redactor.text(message_of(error)), MAX_TEXT),
             tb_text=cut(self.redactor.text(traceback_of(error)), MAX_TEXT),
-            req_vars=self.redactor.value(dict((*shown, *variables))),
+            req_vars=self.redactor.value(dict((*self.surrounding_variables(), *variables))),
             **{k: self.redactor.value(v) for k, v in more.items()},
         )
         report["id"] = oops_id
         return report
 
-    def publish(self, report: dict[str, Any]) -> str | None:
+    def publish(self, report: dict[str, object]) -> str | None:
         """Publish a report and return its id; None if a filter dropped it.
 
         Raises:
@@ -134,14 +159,21 @@ class ErrorUtility:
         report["id"] = oops_id
         return str(oops_id)
 
-    def raising(self, info: Any = None, request: Any = None) -> dict[str, Any] | None:
+    def raising(
+        self, info: BaseException | ExcInfo | None = None, request: Request | None = None
+    ) -> dict[str, object] | None:
         """Publish and return a report of an error outside any job; return None if a filter dropped it (LP-26).
 
         Args:
-            info: the result of `sys.exc_info()`, or an exception.
+            info: the result of `sys.exc_info()`, or an exception; None: the exception that is being handled.
             request: an object whose ``items()`` are further variables.
+
+        Raises:
+            ValueError: there is no exception.
         """
-        error = info[1] if isinstance(info, tuple) else info
+        error = (info[1] if isinstance(info, tuple) else info) or sys.exception()
+        if error is None:
+            raise ValueError("expected an exception to report, got none, and none is being handled")
         variables = list(request.items()) if request is not None else []
         moment = f"{datetime.now(UTC):%H%M%S}-{uuid.uuid4().hex[:8]}"
         report = self.make_report(error, f"OOPS-{self.prefix}-{moment}", variables)

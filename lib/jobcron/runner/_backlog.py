@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from jobcron.database.database import TransactionSource
 from jobcron.database.retry import TRIES
@@ -12,14 +11,15 @@ from jobcron.jobs.lease import Claim
 from jobcron.queue.finish import set_aside
 from jobcron.queue.loading import Claimed
 from jobcron.queue.outcome import NotStarted
+from jobcron.runner.surroundings.real import allocate_lock
 
 
 class Backlog:
     """The claimed jobs that have not started; the runner and the keeper both take from it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._going_back = threading.Lock()
+        self._lock = allocate_lock()
+        self._going_back = allocate_lock()
         self._has_returned = False
         self._waiting: deque[Claimed] = deque()
 
@@ -32,6 +32,24 @@ class Backlog:
         """Remove and return the first job, or None."""
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
+
+    @property
+    def first(self) -> Claimed | None:
+        """The job that is next, or None."""
+        with self._lock:
+            return self._waiting[0] if self._waiting else None
+
+    def look(self, still: Callable[[Sequence[Claim]], Collection[Claim]]) -> list[Claimed]:
+        """Remove and return the jobs that are no longer ours.
+
+        Args:
+            still: returns those of some claims that are.
+        """
+        with self._going_back, self._lock:
+            known = list(self._waiting)
+            ours = still([entry.claim for entry in known]) if known else ()
+            self._waiting = deque(entry for entry in known if entry.claim in ours)
+        return [entry for entry in known if entry.claim not in ours]
 
     def give_back(self, write: Callable[[Claim], object]) -> bool:
         """Release the job that would run last, with `write`; return whether there was one."""

@@ -1,11 +1,43 @@
-"""The clock of an attempt: when the next events are due, and how the job was interrupted."""
+"""The facts and the clock of an attempt, and the clock of a run: the ``max_runtime`` of a section."""
 
 from __future__ import annotations
 
+import logging
 import time
+from dataclasses import dataclass
+from uuid import UUID
+
+from jobcron.jobs.lease import Claim
+from jobcron.queue.type_feed import smoothed
 
 RETRY_SECONDS = 5.0
 """The delay in seconds before a failed renewal is retried."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The constant facts of an attempt, as plain values: a rollback empties the row.
+
+    Attributes:
+        claim: the job's number and our lease token.
+        uuid: the job's UUID.
+        class_name: the name of the job's class.
+        waited: how many seconds the job was ready before it was claimed; None: unknown.
+        lease_seconds: how long each renewal lasts.
+        process: the id of the process that made the attempt.
+    """
+
+    claim: Claim
+    uuid: UUID
+    class_name: str
+    waited: float | None
+    lease_seconds: float
+    process: int
+
+    @property
+    def name(self) -> str:
+        """The job's name in logs."""
+        return f"{self.class_name} (ID {self.claim.id})"
 
 
 class Clock:
@@ -71,3 +103,47 @@ class Clock:
         """Clear an interruption that did not reach the job."""
         if self.interrupted is error:
             self.interrupted = None
+
+
+# why: decisions 2026-11-24, `max_runtime` judges by run rows
+class Runtime:
+    """The time that a run has left.
+
+    The first job always starts, so a section whose jobs take longer than its `max_runtime` still makes
+    progress.
+
+    Args:
+        max_runtime: in seconds; None: unlimited.
+        typical_seconds: how long a job took in earlier runs; None: unknown.
+    """
+
+    def __init__(self, max_runtime: float | None, typical_seconds: float | None = None) -> None:
+        self.max_runtime = max_runtime
+        self._began = time.monotonic()
+        self._typical = typical_seconds
+        self._is_first = True
+
+    def took(self, seconds: float) -> None:
+        """Note how long a job took, in seconds."""
+        self._typical = smoothed(self._typical, seconds)
+
+    @property
+    def elapsed(self) -> float:
+        """How long the run has lasted, in seconds."""
+        return time.monotonic() - self._began
+
+    def may_start(self) -> bool:
+        """Return whether one more job may start: the first, or one that should end in time if it is typical."""
+        is_first, self._is_first = self._is_first, False
+        if is_first or self.max_runtime is None or self._typical is None:
+            return True
+        return self.elapsed + self._typical <= self.max_runtime
+
+    def tell(self, logger: logging.Logger) -> None:
+        """Log why no more jobs are started."""
+        logger.info(
+            "Another job may not end within max_runtime, %g seconds, of which %.1f are over: what is left "
+            "waits for the next run.",
+            self.max_runtime,
+            self.elapsed,
+        )

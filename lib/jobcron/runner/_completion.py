@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import TransactionSource
 from jobcron.database.retry import retry_in_transaction
 from jobcron.database.statements import execute
 from jobcron.database.trouble import is_lost, mark_refusal
-from jobcron.interfaces import JobStatus
-from jobcron.jobs.lease import Claim, lost
-from jobcron.queue.finish import _state, set_aside
-from jobcron.queue.outcome import Completed, Outcome, Stopped
+from jobcron.jobs.lease import lost
+from jobcron.queue.finish import set_aside, settled, state_of
+from jobcron.queue.outcome import Completed, Deleted, Outcome, Stopped
+from jobcron.runner._fence import check_fence
 from jobcron.runner.attempt import Attempt
 
 
 def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
-    """Commit a job's work together with COMPLETED, or roll back both.
+    """Commit a job's work together with COMPLETED, or the status that it gave itself; or roll back both.
 
     Returns:
-        Completed; or Stopped, already written, if the connection was lost and the work was not committed.
+        Completed, Deleted; or Stopped, already written, if the connection was lost and the work was not committed.
 
     Raises:
         LeaseLost: the job is no longer ours.
@@ -28,11 +29,12 @@ def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
     """
     session = attempt.session
     try:
-        completed = execute(session.connection(), "complete", attempt.parameters)
+        database.leave(session)
+        is_deleted = not _written(session.connection(), attempt)
     except DBAPIError as error:
         mark_refusal(error)
         raise
-    if completed.rowcount != 1:
+    if is_deleted and not attempt.has_deleted_its_row(session.connection()):
         raise lost(attempt.claim)
     attempt.commit_begins()
     try:
@@ -41,25 +43,40 @@ def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
         if not is_lost(error):
             raise
         session.rollback()  # of a transaction that is over, or will be: the session serves the next job
-        outcome = _find_out(database, attempt.claim, error)
+        outcome = _find_out(database, attempt, error, is_deleted)
         attempt.outcome_is_written()
         return outcome
     finally:
         attempt.commit_returned()  # whatever the job does after a refused COMMIT passes the fence again
-    return Completed()
+    return Deleted() if is_deleted else Completed()
 
 
-def _find_out(database: TransactionSource, claim: Claim, error: DBAPIError) -> Outcome:
+def _written(connection: Connection, attempt: Attempt) -> bool:
+    """Write that the job is over, as the last statement of its work; return False if it is not ours."""
+    if attempt.own_move is not None:
+        check_fence(connection, attempt)  # which writes what is still to be written
+        return attempt.own_move.write(connection, attempt.claim, attempt.progress)
+    parameters = {**attempt.parameters, "steps": attempt.steps(connection, is_end=True)}
+    return execute(connection, "complete", parameters).rowcount == 1
+
+
+def _find_out(database: TransactionSource, attempt: Attempt, error: DBAPIError, is_deleted: bool) -> Outcome:
     """Find out the result of a COMMIT that got no answer.
 
     A row that is still RUNNING under our token is put back by a fenced write. Reading it is not enough: the
     COMMIT may still be on its way, and the write waits for it or shuts it out.
     """
+    claim = attempt.claim
+    # A job that moved itself may wait again, as one that is put back does: the row would not tell the two apart.
+    if attempt.own_move is not None and settled(database, claim) is attempt.end_status:
+        return Completed(detail="the answer to the commit was lost")
     stopped = Stopped(error, "the connection was lost while committing", 1.0)
     written = set_aside(database, claim, stopped)
     if written is not None:
         return written
-    row = retry_in_transaction(database, str(claim), lambda connection: _state(connection, claim))
-    if row is not None and row == (JobStatus.COMPLETED, claim.token):
+    row = retry_in_transaction(database, str(claim), lambda connection: state_of(connection, claim))
+    if row is not None and row == (attempt.end_status, claim.token):
         return Completed(detail="the answer to the commit was lost")
+    if row is None and is_deleted:
+        return Deleted(detail="the answer to the commit was lost")
     raise lost(claim)

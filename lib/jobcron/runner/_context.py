@@ -13,10 +13,12 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from typing import NamedTuple
 
 from jobcron.database.database import TransactionSource
-from jobcron.database.sessions import ATTEMPT, ON_FAILED_ACTION, OwnedSession
+from jobcron.database.sessions import ATTEMPT, ON_FAILED_ACTION, WRITTEN, OwnedSession
 from jobcron.database.trouble import causes_of
+from jobcron.jobs.arguments.document import follow_all
 from jobcron.queue.loading import Claimed, Objects
 from jobcron.queue.views import SourceView
+from jobcron.reports.current_job import records_carry_jobs
 from jobcron.runner._backlog import Backlog
 from jobcron.runner._fence import Fenced, fenced
 from jobcron.runner._keeper import Keeper, NoKeeper
@@ -33,6 +35,7 @@ class JobSessions:
     Attributes:
         shared: the session in which jobs are claimed and loaded. Jobs from a custom ``iterReady`` also work in
             it, because the owner of their objects is unknown.
+        written: the identities of the rows that jobs have written through their objects; for the runner to empty.
     """
 
     def __init__(self, database: TransactionSource, on_failed_action: Callable[[BaseException], None]) -> None:
@@ -40,6 +43,7 @@ class JobSessions:
         self._on_failed_action = on_failed_action
         self.shared = self._open()
         self._current = self.shared
+        self.written: set[object] = set()
 
     def attempt(self) -> Fenced | None:
         """Return the running attempt, or None between attempts."""
@@ -54,10 +58,12 @@ class JobSessions:
             return
         session = self._current = self._open()
         session.own(f"{claimed.job.class_name} (ID {claimed.claim.id})")
+        session.info[WRITTEN] = self.written
         rows = claimed.job.rows() if claimed.objects is Objects.OWN else []
         try:
             if rows:  # held to the end: the session itself holds them weakly
                 session.add_all(rows)
+                follow_all(session)
                 session.commit()  # sends nothing to the database; the job begins with no open transaction
             yield session
         finally:
@@ -113,6 +119,7 @@ def run_context(
     """
     sessions = JobSessions(database, on_failed_action)
     with (
+        records_carry_jobs(),
         closing(sessions.shared),
         fenced(database, sessions.attempt),
         closing(Timeline(database.engine)) as statements,

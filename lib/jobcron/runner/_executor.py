@@ -8,29 +8,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.exc import DBAPIError
 
-from jobcron.database.sessions import ATTEMPT, use_session
+from jobcron.database.clock import age_in_seconds
+from jobcron.database.connecting.own_wait import own_busy
+from jobcron.database.sessions import ACTIONS, ATTEMPT, use_session
 from jobcron.database.tables import Event
-from jobcron.database.trouble import follows_trouble, interruption_of
-from jobcron.errors import DatabaseUnavailable, Interrupted, LeaseLost, TimeLimitExceeded
+from jobcron.database.trouble import Interruption, follows_trouble, interruption_of
+from jobcron.errors import (
+    DatabaseUnavailable,
+    Interrupted,
+    LeaseLost,
+    MissingCode,
+    SelfDeadlock,
+    TimeLimitExceeded,
+)
 from jobcron.interfaces import JobStatus
-from jobcron.jobs.history import EventKind
+from jobcron.jobs.history import EventKind, last_events
 from jobcron.jobs.lease import Claim
-from jobcron.queue.error_rules import BOUNDED_INTERRUPTIONS, members_of, outcome_of
-from jobcron.queue.finish import settled
-from jobcron.queue.outcome import Completed, Failed, Outcome, poisoned
+from jobcron.queue.error_rules import BOUNDED_INTERRUPTIONS, members_of, outcome_of, waiting_for_code
+from jobcron.queue.finish import current_status, settled
+from jobcron.queue.outcome import Completed, Deleted, Failed, NotStarted, Outcome, poisoned
+from jobcron.reports.current_job import working_on
 from jobcron.runner._completion import complete
 from jobcron.runner._context import RunContext, clear_frames
-from jobcron.runner._telling import Ended
-from jobcron.runner.attempt import Attempt, Commit
+from jobcron.runner._fence import Commit
+from jobcron.runner._telling import Ended, current_job
+from jobcron.runner.attempt import Attempt
 from jobcron.runner.failure import CLEAN_UP_SECONDS, FailureHandler, has_clean_up
-from jobcron.runner.source_runner import Guard
+from jobcron.runner.source_runner import Guard, Limits
+from jobcron.runner.surroundings.boundary import Surroundings, in_own_context
 
 # Raised between any two instructions, even inside the database driver: the connection cannot be trusted
 # afterwards.
-RAISED_ANYWHERE = (Interrupted, KeyboardInterrupt, LeaseLost, TimeLimitExceeded)
+RAISED_ANYWHERE = (Interrupted, KeyboardInterrupt, LeaseLost, SelfDeadlock, TimeLimitExceeded)
 
 
 class Executor:
@@ -40,8 +52,9 @@ class Executor:
         context: the working context of the jobs.
         failure: handles attempts that did not succeed.
         guard: accompanies the jobs.
-        crash_limit: a job whose process died this often fails without being run.
+        limits: the limits of the run.
         forget: called when the loaded objects have left the context's session.
+        surroundings: of the jobs; they are put back after each.
     """
 
     def __init__(
@@ -49,15 +62,17 @@ class Executor:
         context: RunContext,
         failure: FailureHandler,
         guard: Guard,
-        crash_limit: int,
+        limits: Limits,
         forget: Callable[[], None],
+        surroundings: Surroundings,
     ) -> None:
         self._context = context
         self._database = context.database
         self._failure = failure
         self._guard = guard
-        self._crash_limit = crash_limit
+        self._limits = limits
         self._forget = forget
+        self._surroundings = surroundings
 
     def execute(self, attempt: Attempt) -> Outcome:
         """Run a job, write its outcome, and report it.
@@ -65,14 +80,29 @@ class Executor:
         Raises:
             DatabaseUnavailable: the database is gone for good; the lease decides.
         """
+        with working_on(current_job(attempt)):
+            outcome = in_own_context(self._execute, attempt)
+            if outcome.kind != Completed.kind or ACTIONS in attempt.session.info:
+                self._surroundings.put_back(attempt.name)  # its hooks and actions have run since
+        return outcome
+
+    def _execute(self, attempt: Attempt) -> Outcome:
         self._begin(attempt)
-        ended = self._run_and_commit(attempt)
-        if isinstance(ended.outcome, Completed):
-            if attempt.interrupted is not None:
-                self._drop_connection(attempt)  # the keeper's signal is late, and must not hit the next job
-            return ended.outcome
-        self._clean_up(attempt, ended.outcome)
-        return self._failure.conclude(attempt, ended)
+        try:
+            ended = self._run_and_commit(attempt)
+            if isinstance(ended.outcome, Completed):
+                if isinstance(ended.outcome, Deleted):
+                    self._failure.row_is_gone(attempt)
+                elif attempt.has_moved:
+                    moved = "%s moved itself to %s; its work is committed."
+                    self._context.logger.info(moved, attempt.name, attempt.end_status.title)
+                if attempt.interrupted is not None:
+                    self._drop_connection(attempt)  # the keeper's signal is late, and must not hit the next job
+                return ended.outcome
+            self._clean_up(attempt, ended.outcome)
+            return self._failure.conclude(attempt, ended)
+        finally:
+            self._database.job_ended()
 
     def _begin(self, attempt: Attempt) -> None:
         """Open the fence for the job's transactions."""
@@ -81,6 +111,7 @@ class Executor:
             session.rollback()  # it began outside any attempt, and no fence would watch it
         session.info[ATTEMPT] = attempt
         self._context.statements.clear()
+        attempt.status_elsewhere = self._status_elsewhere
         attempt.job.attach(attempt)
         self._context.logger.debug("Running %s in status Running", attempt.name)
 
@@ -88,16 +119,20 @@ class Executor:
         """Run the job and commit its work; turn any error into an outcome, and undo the work."""
         crashes = attempt.counts.crashes
         try:
-            if crashes >= self._crash_limit:
+            if crashes >= self._limits.crash_limit:
                 return self._failure.ended(poisoned(crashes))
+            if self._context.keeper.is_stopping:  # since it was claimed
+                return self._failure.ended(NotStarted())
             self._run(attempt)
+            self._surroundings.put_back(attempt.name)
             return self._failure.ended(complete(self._database, attempt))
         except BaseException as raised:
-            cause = _cause(attempt, raised)
+            self._surroundings.put_back(attempt.name)  # first: what follows writes to the log
+            cause = self._own_busy(attempt, raised) or _cause(attempt, raised)
             self._undo(attempt, raised, cause)
             if self._is_committed(attempt):
                 self._failure.action_failed(cause)  # raised by a listener to commits: the commit stands
-                return Ended(Completed())
+                return Ended(Deleted() if attempt.is_deleted else Completed())
             return self._judge(attempt, cause)
         finally:
             attempt.session.info[ATTEMPT] = None
@@ -105,10 +140,9 @@ class Executor:
     def _run(self, attempt: Attempt) -> None:
         """Run the job and flush its last changes; the commit follows."""
         keeper, guard = self._context.keeper, self._guard
-        if keeper.is_stopping:
-            raise Interrupted("the run was stopped before the job began")
         attempt.clock.limit_to(attempt.job.time_limit)
         with keeper.watching(attempt), guard.around(attempt.job), use_session(attempt.session):
+            attempt.job.check_code()
             with self._context.around_job():
                 attempt.run()
             attempt.session.flush()  # unflushed changes are part of its work
@@ -116,9 +150,23 @@ class Executor:
             raise attempt.interrupted  # the job swallowed it
         guard.job_returned(cleans_up=False)
 
+    def _own_busy(self, attempt: Attempt, raised: BaseException) -> BaseException | None:
+        """Return the error for a job that found SQLite's lock taken by itself; None for any other error."""
+        if attempt.interrupted is not None:
+            return None
+        return own_busy(raised, attempt.driver, self._context.statements.last)
+
+    def _status_elsewhere(self, claim: Claim) -> JobStatus | None:
+        """Return a job's status as other transactions see it; in a test's own transaction there are none."""
+        return JobStatus.RUNNING if self._database.is_ambient else current_status(self._database, claim)
+
     def _is_committed(self, attempt: Attempt) -> bool:
         """Return whether the work of a job that raised was committed nevertheless."""
-        if attempt.commit is Commit.NOT_TRIED or settled(self._database, attempt.claim) is not JobStatus.COMPLETED:
+        if attempt.commit is Commit.NOT_TRIED:
+            return False
+        asked = attempt.end_status
+        status = settled(self._database, attempt.claim)
+        if status is not asked and not (status is None and attempt.is_deleted):
             return False
         attempt.outcome_is_written()
         return True
@@ -126,7 +174,9 @@ class Executor:
     def _judge(self, attempt: Attempt, cause: BaseException) -> Ended:
         """Return the outcome for the error that ended an attempt, with the error's text."""
         try:
-            return self._failure.ended(self._outcome(cause, attempt))
+            return self._failure.judged(attempt, self._outcome(cause, attempt))
+        except DatabaseUnavailable:
+            raise
         except BaseException as error:  # the class declares its error types wrongly
             return self._failure.ended(Failed(error))
         finally:
@@ -136,6 +186,7 @@ class Executor:
     def _undo(self, attempt: Attempt, *errors: BaseException) -> None:
         """Roll back the job's work, and leave the session ready for the next job."""
         session = attempt.session
+        self._database.job_ended()
         attempt.failed(self._context.statements.entries())
         session.info[ATTEMPT] = None
         members = (member for error in errors for member in members_of(error))
@@ -165,6 +216,8 @@ class Executor:
         is_stopped = any(isinstance(e, Interrupted | KeyboardInterrupt) for e in members_of(error))
         if is_stopped and not self._may_be_stopped():
             return Failed(error)  # raised by the job itself
+        if all(isinstance(member, MissingCode) for member in members_of(error)):
+            return waiting_for_code(error, self._waited_for_code(attempt.claim), self._limits.wait_for_code)
         interruptions = 0
         if interruption_of(error) is not None:
             interruptions = self._interruptions_of(attempt.claim)
@@ -177,14 +230,23 @@ class Executor:
 
     def _interruptions_of(self, claim: Claim) -> int:
         """Return how many deadlocks and similar interruptions there were in a row."""
-        mine = Event.job_id == claim.id
-        others = select(func.coalesce(func.max(Event.id), 0)).where(mine, Event.kind != EventKind.INTERRUPTED)
-        count = select(func.count()).where(
-            mine, Event.detail.in_(BOUNDED_INTERRUPTIONS), Event.id > others.scalar_subquery()
+        is_bounded = or_(
+            Event.detail.in_(BOUNDED_INTERRUPTIONS),
+            Event.detail.startswith(f"{Interruption.CONNECTION_LOST.value}: "),  # with the server's reason
         )
+        count = select(func.count()).where(*last_events(claim, EventKind.INTERRUPTED), is_bounded)
+        return int(self._asked(count))
+
+    def _waited_for_code(self, claim: Claim) -> float:
+        """Return for how many seconds the job has waited for code that can run it."""
+        first = select(age_in_seconds(func.min(Event.at))).where(*last_events(claim, EventKind.WAITS_FOR_CODE))
+        return self._asked(first)
+
+    def _asked(self, question: Select[int] | Select[float]) -> float:
+        """Return a number of a job's history; 0 if there is none, or the database does not answer."""
         try:
             with self._database.begin(writing=False) as connection:
-                return connection.scalar(count) or 0
+                return connection.scalar(question) or 0
         except (DBAPIError, DatabaseUnavailable):
             return 0
 
@@ -201,6 +263,7 @@ class Executor:
         except BaseException as error:  # an interruption; or an invalid time limit
             text = "The failure hook of %s did not complete: %s"
             self._context.logger.warning(text, attempt.name, error)
+        self._surroundings.put_back(attempt.name)
         if attempt.interrupted is not None:
             self._drop_connection(attempt)
 

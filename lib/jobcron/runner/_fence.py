@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from enum import Enum, auto
 from typing import Protocol
 
 from sqlalchemy import Connection, event
@@ -14,6 +15,18 @@ from jobcron.database.database import TransactionSource
 from jobcron.database.sessions import ATTEMPT
 from jobcron.database.statements import execute
 from jobcron.jobs.lease import Claim, lost
+
+
+class Commit(Enum):
+    """The state of the COMMIT of a job's work."""
+
+    NOT_TRIED = auto()
+    UNDER_WAY = auto()
+    """The last statement, which was fenced itself, is done: this COMMIT passes no fence."""
+    TRIED = auto()
+    """The COMMIT returned or raised; now the row is decisive. Any later COMMIT passes the fence again."""
+    WRITTEN = auto()
+    """The job's outcome is in the database."""
 
 
 class Fenced(Protocol):
@@ -27,8 +40,14 @@ class Fenced(Protocol):
     def parameters(self) -> dict[str, object]:
         """The parameters of every fenced statement."""
 
+    def steps(self, connection: Connection, *, is_end: bool) -> object:
+        """Return what is still to be written of a job of several tasks, as a parameter; None: nothing."""
+
     def needs_fence(self, connection: Connection) -> bool:
         """Return whether a COMMIT on this connection commits the job's work and is not yet fenced."""
+
+    def has_deleted_its_row(self, connection: Connection) -> bool:
+        """Return whether the job deleted its own row."""
 
     def transaction_began(self, connection: Connection) -> None:
         """Record the connection of the job's transaction."""
@@ -94,10 +113,17 @@ def _pass_or_roll_back(connection: Connection, attempt: Fenced) -> None:
 
 
 def check_fence(connection: Connection, attempt: Fenced) -> None:
-    """Lock the job's row, which must still be ours.
+    """Lock the job's row, which must still be ours, unless the job itself deleted it.
+
+    What a job of several tasks keeps there is written at once: work is never committed without its progress.
 
     Raises:
         LeaseLost: it is no longer ours.
     """
-    if execute(connection, "fence", attempt.parameters).first() is None:
+    steps = attempt.steps(connection, is_end=False)
+    if steps is None:
+        is_ours = execute(connection, "fence", attempt.parameters).first() is not None
+    else:
+        is_ours = execute(connection, "keep_steps", {**attempt.parameters, "steps": steps}).rowcount == 1
+    if not is_ours and not attempt.has_deleted_its_row(connection):
         raise lost(attempt.claim)

@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
+from jobcron.database.connecting.own_wait import backend_of, blocked_by, cancel, driver_in_use, place_of
 from jobcron.database.database import TransactionSource
-from jobcron.errors import DatabaseUnavailable, Interrupted, TimeLimitExceeded
+from jobcron.errors import DatabaseUnavailable, Interrupted, SelfDeadlock, TimeLimitExceeded
 from jobcron.jobs.history import EventKind, record
 from jobcron.jobs.lease import lost
 from jobcron.runner._backlog import Backlog, give_back
-from jobcron.runner.attempt import Attempt, renew
-from jobcron.runner.signals import Interruptions
+from jobcron.runner.attempt import Attempt, forget_renewal, renew
+from jobcron.runner.signals import STOP_SIGNALS, Interruptions
+from jobcron.runner.surroundings import real
 
 GIVE_BACK_SECONDS = 5.0
 """A job that runs longer than this many seconds is slow: the jobs claimed behind it are released."""
@@ -33,6 +33,8 @@ GIVE_BACK_SECONDS = 5.0
 POLL_SECONDS = 1.0
 """The keeper's precision in seconds."""
 
+OWN_WAIT_SECONDS = 10.0
+"""How long a job may wait for what looks like its own transaction."""
 
 INTERRUPT_AGAIN_SECONDS = 5.0
 """Seconds that an interrupted job has for its own clean-up."""
@@ -101,12 +103,11 @@ class Keeper:
         self._interrupt_at = 0.0
         self._interruptions = Interruptions(self._letters)
         self._lost: Attempt | None = None
-        self._turn = threading.Event()
+        self._thread, self._place, self._there_since = 0, (0, 0), 0.0
+        self._deadlock: tuple[Attempt, SelfDeadlock] | None = None
+        self._turn = real.Bell()
         self._is_over = False
-        self._threads = (
-            threading.Thread(target=self._keep, name="jobcron keeper", daemon=True),
-            threading.Thread(target=self._write, name="jobcron keeper's writer", daemon=True),
-        )
+        self._threads = (real.Thread(self._keep), real.Thread(self._write))
 
     hears_signals = True
 
@@ -134,6 +135,7 @@ class Keeper:
     @contextmanager
     def watching(self, attempt: Attempt) -> Iterator[None]:
         """Look after an attempt inside the block, and interrupt it when necessary."""
+        self._thread = real.get_ident()
         self._attempt = attempt
         try:
             with self._interruptions.running(attempt):
@@ -145,10 +147,9 @@ class Keeper:
         """Stop the threads and close the connection."""
         os.write(self._letters, CLOSE)
         self._is_over = True
-        self._turn.set()
-        for thread in self._threads:
-            thread.join(timeout=STOP_SECONDS)
-        if not self._threads[0].is_alive():
+        self._turn.ring()
+        ended = [thread.join(STOP_SECONDS) for thread in self._threads]
+        if ended[0]:
             os.close(self._mailbox)
             os.close(self._letters)
         if self._database is not None:
@@ -163,17 +164,20 @@ class Keeper:
             if attempt is not watched:
                 watched, self._interrupt_at = attempt, 0.0
             self._keep_limits(attempt, time.monotonic())
-            self._turn.set()
+            self._turn.ring()
 
     def _write(self) -> None:
         """Do the work in the database; the other thread, which enforces the limits, never waits for it."""
         written: Attempt | None = None
-        while self._turn.wait() and not self._is_over:
-            self._turn.clear()
+        while True:
+            self._turn.wait()
+            if self._is_over:
+                break
             attempt = self._attempt
             if attempt is None:
                 continue
             if attempt is not written:
+                self._forget(written)
                 written, self._written_progress = attempt, None
             try:
                 self._look_after(attempt, time.monotonic())
@@ -181,16 +185,23 @@ class Keeper:
                 expected = isinstance(error, DBAPIError | DatabaseUnavailable)
                 level = logging.DEBUG if expected else logging.WARNING
                 self._logger.log(level, "Job %s could not be looked after now: %s", attempt.claim.id, error)
+        self._forget(written)
+
+    def _forget(self, attempt: Attempt | None) -> None:
+        """Delete the renewal of an attempt whose end is written: another has begun, or the run is over."""
+        if attempt is not None and self._database is not None:
+            forget_renewal(self._database, attempt)
 
     def _read_mail(self, seconds: float) -> bool:
         """Wait up to `seconds` for signals, and record those that ask to stop; False: the keeper must end."""
-        if not select.select([self._mailbox], [], [], seconds)[0]:
+        if not real.select([self._mailbox], [], [], seconds)[0]:
             return True
-        letters = os.read(self._mailbox, 1000)
+        letters = real.read(self._mailbox, 1000)
         for letter in letters:
-            if letter in (signal.SIGTERM, signal.SIGINT):
+            is_first = self._stop_at is None
+            if letter in STOP_SIGNALS and (is_first or letter != signal.SIGHUP):
                 # A second signal does not wait for the grace.
-                grace = 0.0 if self._stop_at is not None else self._grace_seconds
+                grace = self._grace_seconds if is_first else 0.0
                 self._stop_at = time.monotonic() + grace
         return CLOSE not in letters
 
@@ -202,15 +213,39 @@ class Keeper:
             self._interrupt(attempt, TimeLimitExceeded(f"the job ran longer than {seconds:g} seconds"))
         if self._lost is attempt:
             self._interrupt(attempt, lost(attempt.claim))
+        if self._deadlock is not None and self._deadlock[0] is attempt:
+            self._interrupt(attempt, self._deadlock[1])
 
     def _look_after(self, attempt: Attempt, now: float) -> None:
         clock, progress_is_new = attempt.clock, attempt.progress != self._written_progress
         if not clock.is_overdue(now) and (now >= clock.renew_at or progress_is_new):
             self._renew(attempt)
+        if now >= clock.started + POLL_SECONDS and self._attempt is attempt:
+            self._look_for_own_wait(attempt)
         if self._stop_at is not None and now < self._stop_at and self._told_stopping is not attempt:
             self._tell_stopping(attempt)
         if self._backlog and (now >= clock.started + GIVE_BACK_SECONDS or self._stop_at):
             give_back(self._connected(), self._backlog, 1, lambda: self._attempt is attempt)
+
+    def _look_for_own_wait(self, attempt: Attempt) -> None:
+        """Stop a job that waits for its own transaction: its lease would be renewed for ever."""
+        holder, before, self._place = backend_of(attempt.driver), self._place, place_of(self._thread)
+        if self._place != before:
+            self._there_since = time.monotonic()
+        # A job may end such a wait itself, by a `lock_timeout` of its other connection. And to look at the
+        # variables of a thread that goes on would keep them alive.
+        if holder is None or time.monotonic() - self._there_since < OWN_WAIT_SECONDS:
+            return
+        waiting = driver_in_use(self._thread)
+        number = backend_of(waiting)
+        if number is None or number == holder:
+            return
+        with self._connected().begin(writing=False) as connection:
+            error = blocked_by(connection, number, holder)
+        if error is not None:
+            self._deadlock = attempt, error
+            self._interrupt(attempt, error)  # first: whoever sees the end of the statement finds the cause
+            cancel(waiting)
 
     def _tell_stopping(self, attempt: Attempt) -> None:
         """Record in a job's history that its process was asked to stop, if its class asks for this."""
@@ -237,7 +272,7 @@ class Keeper:
         else:
             self._interrupt_at = now + INTERRUPT_AGAIN_SECONDS
             try:
-                attempt.cancel_statement()
+                cancel(attempt.driver)  # a signal reaches Python code only when the driver returns
             except Exception as failure:
                 self._logger.debug("The statement of job %s could not be stopped: %s", attempt.claim.id, failure)
 

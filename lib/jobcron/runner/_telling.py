@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import partial
 from typing import Any, NamedTuple
 
-from jobcron.errors import UserMistake
+from jobcron.errors import MissingCode, UserMistake
 from jobcron.jobs.lease import Claim
-from jobcron.queue.outcome import Failed, Lost, Outcome, Retry, Stopped, Suspended, UserError
+from jobcron.queue.error_rules import members_of
+from jobcron.queue.outcome import (
+    Failed,
+    Lost,
+    NotStarted,
+    Outcome,
+    Retry,
+    SlowLane,
+    Stopped,
+    Suspended,
+    UserError,
+    WaitsForCode,
+)
+from jobcron.reports.current_job import CurrentJob, Variables
 from jobcron.reports.error_text import ErrorText
-from jobcron.reports.logs import complain
+from jobcron.reports.logs import NO_OOPS, complain
 from jobcron.reports.oops import ErrorUtility
 from jobcron.runner.attempt import Attempt
 from jobcron.settings.secrets import storable
-
-Variables = list[tuple[str, object]]
 
 
 class Ended(NamedTuple):
@@ -109,6 +121,11 @@ class Reporter:
         text = self.text_of(error).traceback
         self.logger.error("An action after the commit failed; the commit stands:\n%s", text)
 
+    def tell_refused(self, attempt: Attempt, error: Exception) -> None:
+        """Log that the database refused to store all that there is to say of an attempt."""
+        text = "The database refused the text of how %s ended, which is written with less: %s"
+        self.logger.warning(text, attempt.name, self.text_of(error), extra=NO_OOPS)
+
     def tell_log(self, attempt: Attempt, ended: Ended, oops_id: str | None) -> None:
         """Log how an attempt ended."""
         job, text, outcome = attempt.name, str(ended.text or ""), ended.outcome
@@ -121,15 +138,30 @@ class Reporter:
                 self.logger.info("%s failed with user error %s.", job, text)
             case Retry():
                 self.logger.info("Scheduling retry of %s due to %s.", job, text)
+            case SlowLane():
+                self.logger.info("%s goes on in its slow lane, as %s: %s.", job, outcome.detail, text)
             case Suspended():
                 self.logger.info("%s suspended itself.", job)
+            case WaitsForCode():
+                self._tell_missing_code(job, outcome, text)
             case Lost():
                 extra = {"oops_id": oops_id or ""}
                 self.logger.warning("%s lost its lease; nothing was committed.", job, extra=extra)
+            case NotStarted():
+                self.logger.info("%s was not started: the run was stopped.", job)
             case Stopped():
                 self.logger.info("%s was interrupted: %s.", job, ended.reason)
             case _:
                 self.logger.info("%s: %s: %s.", job, outcome.kind, outcome.detail)
+
+    def _tell_missing_code(self, job: str, outcome: Outcome, text: str) -> None:
+        """Warn of what this code lacks, once in an interval for each function, task and argument."""
+        members = members_of(outcome.error) if outcome.error is not None else []
+        names = ", ".join(dict.fromkeys(member.name for member in members if isinstance(member, MissingCode)))
+        if self.utility.reminders.is_due(names):
+            waiting = "%s, and perhaps others, waits for code: this code lacks %s."
+            self.logger.warning(waiting, job, names, extra=NO_OOPS)
+        self.logger.debug("%s waits for code: %s", job, text)
 
     def tell_people(self, attempt: Attempt, outcome: Outcome, report: Report | None) -> None:
         """Call the job's notification methods, which send mail to the people that the job names.
@@ -159,3 +191,32 @@ def job_oops_id(prefix: str, claim: Claim, job_uuid: object) -> str:
     databases that share a directory and a prefix.
     """
     return f"OOPS-{prefix}{claim.id}-{claim.token}-{str(job_uuid)[:8]}"
+
+
+def current_job(attempt: Attempt) -> CurrentJob:
+    """Return the job of an attempt, for what is reported and logged while it runs."""
+    facts: dict[str, object] = {
+        "job_id": attempt.claim.id,
+        "job_class": attempt.facts.class_name,
+        "job_uuid": str(attempt.facts.uuid),
+        "attempt_count": attempt.counts.attempts,
+    }
+    return CurrentJob(attempt.name, facts, partial(_asked, attempt))
+
+
+def _asked(attempt: Attempt) -> Variables:
+    """Return the job's own variables; its transaction stays as it is, and none begins.
+
+    Raises:
+        Exception: whatever the job raises.
+    """
+    if attempt.told is not None:
+        return attempt.told
+    session = attempt.session
+    has_begun = session.in_transaction()
+    try:
+        with session.no_autoflush:
+            return attempt.job.oops_variables() or []
+    finally:
+        if not has_begun and session.in_transaction():
+            session.rollback()  # nothing is lost: a session with changes is in a transaction

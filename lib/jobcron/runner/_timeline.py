@@ -40,6 +40,11 @@ class Timeline:
         self._open = None
         self._origin = time.monotonic()
 
+    @property
+    def last(self) -> str:
+        """The last statement, or an empty text."""
+        return self._statements[-1][2] if self._statements else ""
+
     def entries(self) -> list[tuple[int, int, str, str]]:
         """Return (start, stop, category, detail) tuples, times in milliseconds, in python-oops' format."""
         self._end_statement()  # a statement that failed causes no event

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from jobcron.errors import ConfigurationError
-from jobcron.settings.named import find_named, import_module
+from jobcron.settings.named import extend_path, find_named, import_below, import_module
 from jobcron.settings.settings import Settings
 
 
@@ -38,7 +37,7 @@ class Application:
 
 
 def load_application(settings: Settings) -> Application:
-    """Import the application that the configuration names, with the tasks and functions that sections name.
+    """Import the application and the packages that the configuration names, and what its sections name.
 
     Args:
         settings: the instance's settings; the caller has presented them (`presented`) for modules that read
@@ -48,6 +47,8 @@ def load_application(settings: Settings) -> Application:
         ConfigurationError: an import failed; see `find_named`.
     """
     application = _loaded(settings)
+    for package in settings.job_packages or ():
+        import_below(package, settings.place("job_packages"))
     if any(section.tasks is not None for section in settings.sections.values()):
         from jobcron.steps.definitions import define_configured
 
@@ -60,9 +61,7 @@ def load_application(settings: Settings) -> Application:
 
 
 def _loaded(settings: Settings) -> Application:
-    for folder in reversed(settings.python_path or []):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
+    extend_path(settings)
     if settings.application is None:
         return Application()
     module_name, _, callable_name = settings.application.partition(":")

@@ -3,68 +3,33 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import Enum, auto
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from jobcron.database.database import TransactionSource
 from jobcron.database.statements import execute
 from jobcron.database.trouble import interruption_of
-from jobcron.jobs.job import Job
+from jobcron.errors import DatabaseUnavailable, InvalidTransition
+from jobcron.interfaces import JobStatus
+from jobcron.jobs.job import Job, stored_steps
 from jobcron.jobs.lease import Claim, lost
+from jobcron.jobs.status import OwnMove
 from jobcron.queue.error_rules import Counts
-from jobcron.queue.finish import still_ours
+from jobcron.queue.finish import state_of
 from jobcron.queue.loading import Claimed
 from jobcron.queue.views import RunnableView
-from jobcron.runner._clock import Clock
-from jobcron.runner._fence import check_fence
+from jobcron.runner._clock import Clock, Facts
+from jobcron.runner._fence import Commit
 
 COPY_STATUS = 70
 """The exit status of a forked copy of a runner: EX_SOFTWARE of sysexits.h."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """The constant facts of an attempt, as plain values: a rollback empties the row.
-
-    Attributes:
-        claim: the job's number and our lease token.
-        uuid: the job's UUID.
-        class_name: the name of the job's class.
-        waited: how many seconds the job was ready before it was claimed; None: unknown.
-        lease_seconds: how long each renewal lasts.
-        process: the id of the process that made the attempt.
-    """
-
-    claim: Claim
-    uuid: UUID
-    class_name: str
-    waited: float | None
-    lease_seconds: float
-    process: int
-
-    @property
-    def name(self) -> str:
-        """The job's name in logs."""
-        return f"{self.class_name} (ID {self.claim.id})"
-
-
-class Commit(Enum):
-    """The state of the COMMIT of a job's work."""
-
-    NOT_TRIED = auto()
-    UNDER_WAY = auto()
-    """The last statement, which was fenced itself, is done: this COMMIT passes no fence."""
-    TRIED = auto()
-    """The COMMIT returned or raised; now the row is decisive. Any later COMMIT passes the fence again."""
-    WRITTEN = auto()
-    """The job's outcome is in the database."""
 
 
 class Attempt:
@@ -85,6 +50,11 @@ class Attempt:
         must_stop: returns whether the run was asked to stop, for a job that can stop at intervals.
         trouble: the error with which the database first interrupted the open transaction, or None.
         statements: the statements that the job sent before it failed.
+        has_renewal: whether the keeper may have written a renewal.
+        is_deleted: whether the job deleted its own row.
+        told: the variables that the job told for a report, once it was asked at its end.
+        own_move: the move that the job has asked for itself, or None.
+        status_elsewhere: returns the status of a job of ours as other transactions see it.
     """
 
     def __init__(
@@ -107,6 +77,14 @@ class Attempt:
         self.must_stop = must_stop
         self.trouble: BaseException | None = None
         self.statements: list[tuple[int, int, str, str]] = []
+        self.has_renewal = False
+        self.is_deleted = False
+        self.told: list[tuple[str, object]] | None = None
+        self.own_move: OwnMove | None = None
+        self._has_failed = False
+        self._steps: Callable[[bool], dict[str, object]] | None = None
+        self._is_fenced = False  # whether the last statement before the next COMMIT holds the row
+        self.status_elsewhere: Callable[[Claim], JobStatus | None] = lambda claim: None
         self._connection: Connection | None = None
 
     @property
@@ -135,6 +113,16 @@ class Attempt:
         return self.clock.interrupted
 
     @property
+    def has_moved(self) -> bool:
+        """Whether the job has moved itself to another status."""
+        return self.own_move is not None
+
+    @property
+    def end_status(self) -> JobStatus:
+        """The status of the job if its work is committed: the one that it asked for."""
+        return JobStatus.COMPLETED if self.own_move is None else self.own_move.status
+
+    @property
     def parameters(self) -> dict[str, object]:
         """The parameters of every fenced statement."""
         return {"id": self.claim.id, "token": self.claim.token, "progress": self.clock.progress}
@@ -153,13 +141,15 @@ class Attempt:
             if os.getpid() != self.facts.process:
                 os._exit(COPY_STATUS)
 
+    def end_as(self, move: OwnMove) -> None:
+        """Note the status in which the job wants to end; of several the last one counts. Hooks are refused."""
+        if self._has_failed:
+            raise InvalidTransition(JobStatus.FAILED, move.status)
+        self.own_move = move
+
     def note_progress(self, percent: int | None) -> None:
         """Record the job's progress; the keeper writes it."""
         self.clock.progress = percent
-
-    def start_counts_afresh(self) -> None:
-        """Count attempts from here on: the work that the job has committed so far is not repeated."""
-        self.counts = Counts(max_retries=self.counts.max_retries)
 
     def checkpoint(self) -> None:
         """Commit the work so far, if the job is still ours, and renew the lease in the same transaction.
@@ -167,20 +157,52 @@ class Attempt:
         Raises:
             LeaseLost: the job is no longer ours; nothing was committed.
         """
+        self._commit_so_far(is_task=False)
+
+    def end_task(self) -> None:
+        """As `checkpoint`, at the end of a task: attempts are counted from here on, since it is not repeated."""
+        self._commit_so_far(is_task=True)
+        self.counts = Counts(max_retries=self.counts.max_retries)
+
+    def keep_steps(self, steps: Callable[[bool], dict[str, object]]) -> None:
+        """Write what a job of several tasks keeps in its row with the statement that fences the next commit.
+
+        Args:
+            steps: returns it, as it is then; its argument says whether that is the end of the task, or of the job.
+        """
+        self._steps = steps
+
+    def _commit_so_far(self, *, is_task: bool) -> None:
         self.session.flush()
-        # The fence first: it waits for a lock on the row, such as the keeper's, while a renewal would skip the
-        # row.
-        check_fence(self.session.connection(), self)
-        if not _renew(self.session.connection(), self):
+        connection = self.session.connection()
+        parameters = {
+            **self.parameters,
+            "lease_seconds": self.facts.lease_seconds,
+            "is_task": int(is_task),
+            "steps": self.steps(connection, is_end=is_task),
+        }
+        is_ours = execute(connection, "checkpoint", parameters).rowcount == 1
+        if not is_ours and not self.has_deleted_its_row(connection):
             raise lost(self.claim)
+        self._is_fenced = True
         self.session.commit()
         self.clock.renewed()
+
+    def steps(self, connection: Connection, *, is_end: bool) -> object:
+        """Return what `keep_steps` was given, as a parameter; None: nothing. The row's object says so as well."""
+        if self._steps is None:
+            return None
+        steps = self._steps(is_end)
+        if is_end:
+            self._steps = None
+        set_committed_value(self.job.row, "steps", MutableDict.coerce("steps", steps))
+        return stored_steps(steps, connection.dialect)
 
     # Events of the attempt.
 
     def transaction_began(self, connection: Connection) -> None:
         """Record the connection of the job's transaction."""
-        self._connection, self.trouble = connection, None
+        self._connection, self.trouble, self._is_fenced = connection, None, False
 
     def transaction_failed(self, connection: Connection | None, error: BaseException) -> None:
         """Record the first trouble of the database in the job's transaction."""
@@ -189,7 +211,20 @@ class Attempt:
 
     def needs_fence(self, connection: Connection) -> bool:
         """Return whether a COMMIT on this connection commits the job's work and is not yet fenced."""
-        return self.commit is not Commit.UNDER_WAY and self._connection is connection
+        if self.commit is Commit.UNDER_WAY or self._connection is not connection:
+            return False
+        is_fenced, self._is_fenced = self._is_fenced, False
+        return not is_fenced
+
+    def has_deleted_its_row(self, connection: Connection) -> bool:
+        """Return whether the job deleted its own row: in its transaction only, or in an earlier one.
+
+        For other transactions the row is RUNNING under our token until the deletion is committed.
+        """
+        if state_of(connection, self.claim) is not None:
+            return False
+        self.is_deleted = self.is_deleted or self.status_elsewhere(self.claim) is JobStatus.RUNNING
+        return self.is_deleted
 
     def commit_begins(self) -> None:
         """Record that the COMMIT of the job's work follows; its last statement was fenced."""
@@ -205,26 +240,22 @@ class Attempt:
         self.commit = Commit.WRITTEN
 
     def failed(self, statements: list[tuple[int, int, str, str]]) -> None:
-        """Record the statements that the job sent before it failed."""
+        """Record that the job failed, and the statements that it sent before."""
+        self._has_failed, self._steps = True, None
         self.statements = statements
 
     def loaded_again(self, job: RunnableView, session: Session) -> None:
         """Use these objects after the job's end, in place of its own, which are gone."""
         self.job, self.session = job, session
+        job.attach(self)
 
-    def cancel_statement(self) -> None:
-        """Cancel the statement that the job is waiting for, if any; called by the keeper, from its own thread.
-
-        A signal reaches Python code only when the database driver returns.
-        """
-        driver = None
-        with suppress(Exception):  # no connection yet or any more: then there is nothing to cancel
+    @property
+    def driver(self) -> object:
+        """The driver's connection of the job's transaction; None if there is none yet or any more."""
+        with suppress(Exception):
             assert self._connection is not None
-            driver = self._connection.connection.driver_connection
-        if isinstance(driver, sqlite3.Connection):
-            driver.interrupt()
-        elif driver is not None:
-            driver.cancel()
+            return self._connection.connection.driver_connection
+        return None
 
 
 def renew(database: TransactionSource, attempt: Attempt) -> bool:
@@ -238,26 +269,28 @@ def renew(database: TransactionSource, attempt: Attempt) -> bool:
         DBAPIError, DatabaseUnavailable: the renewal failed; it is retried soon.
     """
     attempt.clock.renewed()
+    if attempt.is_deleted:
+        return True  # nobody else can have it
     try:
         with database.begin() as connection:
-            if _renew(connection, attempt):
-                return True
-        if not still_ours(database, attempt.claim):
-            return False
+            parameters = {**attempt.parameters, "lease_seconds": attempt.facts.lease_seconds}
+            is_ours = execute(connection, "renew", parameters).rowcount == 1
     except Exception:
         attempt.clock.renewal_failed()
         raise
-    attempt.clock.renewal_failed()  # locked by the job's own transaction: no other runner can take it over
-    return True
+    attempt.has_renewal = True
+    return is_ours
 
 
-def _renew(connection: Connection, attempt: Attempt) -> bool:
-    parameters = {**attempt.parameters, "lease_seconds": attempt.facts.lease_seconds}
-    return execute(connection, "renew", parameters).rowcount == 1
+def forget_renewal(database: TransactionSource, attempt: Attempt) -> None:
+    """Delete what `renew` wrote for an attempt that has ended; what stays after trouble harms nobody."""
+    if attempt.has_renewal:
+        attempt.has_renewal = False
+        with suppress(DBAPIError, DatabaseUnavailable), database.begin() as connection:
+            execute(connection, "forget_renewal", attempt.parameters)
 
 
 def _waited(row: Job) -> float | None:
     """Return how many seconds a job was ready, by the database's clock."""
-    if row.date_started is None:
-        return None
-    return max(0.0, (row.date_started - max(row.date_created, row.scheduled_start)).total_seconds())
+    started, ready = row.date_started, max(row.date_created, row.scheduled_start)
+    return None if started is None else max(0.0, (started - ready).total_seconds())

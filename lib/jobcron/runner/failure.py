@@ -9,19 +9,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from functools import partial
+from uuid import uuid4
 
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DBAPIError
 
+from jobcron.database.clock import database_after
 from jobcron.database.database import TransactionSource
+from jobcron.database.retry import retry_in_transaction
 from jobcron.database.sessions import ATTEMPT, use_session
+from jobcron.database.tables import Mail
 from jobcron.database.trouble import interruption_of
-from jobcron.errors import LeaseLost
+from jobcron.errors import DatabaseUnavailable, LeaseLost
 from jobcron.interfaces import JobStatus
+from jobcron.jobs.history import EventKind, record
+from jobcron.jobs.job import Job
+from jobcron.jobs.lease import lost
+from jobcron.jobs.moves.lanes import into_lane, lane_of, usual_channel
+from jobcron.queue.claim import end_half_done
 from jobcron.queue.finish import set_aside, still_ours
 from jobcron.queue.loading import effects_of
-from jobcron.queue.outcome import Lost, Outcome, PoisonStopped
-from jobcron.runner._telling import Ended, Report, Reporter, Variables
-from jobcron.runner.attempt import Attempt, Commit
+from jobcron.queue.outcome import Failed, Lost, Outcome, PoisonStopped, SlowLane, WaitsForCode
+from jobcron.reports.current_job import Variables
+from jobcron.reports.logs import NO_OOPS
+from jobcron.reports.mail import Unsent, keeping_unsent
+from jobcron.runner._fence import Commit
+from jobcron.runner._telling import Ended, Report, Reporter
+from jobcron.runner.attempt import Attempt
+
+FIRST_PAUSE = 60.0
+"""Seconds until a mail that could not be sent is tried again."""
 
 CLEAN_UP_SECONDS = 60.0
 """How many seconds the failure hook of a job without a time limit may take."""
@@ -41,6 +59,7 @@ class FailureHandler:
         database: the database of the jobs.
         reporter: publishes reports, logs, and calls the job's notification methods.
         around_job: returns the application's context manager, which is entered around the job's own methods.
+        channel: of the section's jobs that have none themselves.
     """
 
     def __init__(
@@ -48,8 +67,10 @@ class FailureHandler:
         database: TransactionSource,
         reporter: Reporter,
         around_job: Callable[[], AbstractContextManager[object]],
+        channel: str = "",
     ) -> None:
         self._database = database
+        self._channel = channel
         self._reporter = reporter
         self._around_job = around_job
 
@@ -57,9 +78,34 @@ class FailureHandler:
         """Return an outcome with the text of its error, the only place where that text is made."""
         return Ended(outcome, None if outcome.error is None else self._reporter.text_of(outcome.error))
 
+    def judged(self, attempt: Attempt, outcome: Outcome) -> Ended:
+        """Return an outcome with its text; give a job that is to go on in its slow lane the type of that.
+
+        Raises:
+            DatabaseUnavailable: the database cannot be reached; the lease decides.
+        """
+        lane = lane_of(attempt.job.job) if isinstance(outcome, SlowLane) else None
+        if lane is not None:
+            _roll_back(attempt)  # it may have read its rows to judge the error, and hold SQLite's lock
+            try:
+                usual = usual_channel(attempt.job.job, self._channel)
+                move = partial(into_lane, claim=attempt.claim, slow=lane, usual=usual)
+                retry_in_transaction(self._database, str(attempt.claim), move)
+            except DatabaseUnavailable:
+                raise
+            except Exception as error:  # the role may lack a right
+                error.add_note(f"The job was to go on in its slow lane, as {lane.type_name}: {outcome.error}")
+                outcome = Failed(error)
+        return self.ended(outcome)
+
     def action_failed(self, error: BaseException) -> None:
         """Log the error of an action after a commit; the commit stands."""
         self._reporter.tell_failed_action(error)
+
+    def row_is_gone(self, attempt: Attempt) -> None:
+        """Log that a job deleted its own row."""
+        text = "%s deleted its own row: it is over, and its status and its history are gone."
+        self._reporter.logger.warning(text, attempt.name, extra=NO_OOPS)
 
     def clean_up(self, attempt: Attempt, outcome: Outcome) -> None:
         """Call the job's failure hook in a separate transaction; its errors are logged and change nothing.
@@ -96,12 +142,24 @@ class FailureHandler:
             DatabaseUnavailable: the database cannot be reached; nothing is reported further, and the lease
                 decides.
         """
-        if ended.outcome.reported and not still_ours(self._database, attempt.claim):
+        is_ours = attempt.is_deleted or not ended.outcome.reported or still_ours(self._database, attempt.claim)
+        if not is_ours:
             ended = ended._replace(outcome=Lost(ended.outcome.error))
         report = self._report(attempt, ended)
         written = self._write(attempt, ended, report)
+        if isinstance(written.outcome, Lost):
+            self.let_go(attempt)
         self._tell(attempt, written, report)
         return written.outcome
+
+    def let_go(self, attempt: Attempt) -> None:
+        """Give up the lease of a job that was cancelled half done: the next run may call its failure hook now.
+
+        Raises:
+            DatabaseUnavailable: the database cannot be reached; the lease decides.
+        """
+        end = partial(end_half_done, claim=attempt.claim, is_again=True)
+        retry_in_transaction(self._database, str(attempt.claim), end)
 
     def _report(self, attempt: Attempt, ended: Ended) -> Report | None:
         """Publish the report of an unhandled error."""
@@ -120,9 +178,13 @@ class FailureHandler:
             attempt.claim,
             replace(outcome, detail=detail or ended.reason),
             progress=attempt.progress,
-            log=None if text is None else text.traceback,
+            log=None if text is None or isinstance(outcome, WaitsForCode) else text.traceback,
             oops_id=None if report is None else report.id,
+            on_refused=lambda error: self._reporter.tell_refused(attempt, error),
         )
+        if written is None and attempt.is_deleted:
+            self.row_is_gone(attempt)
+            return ended
         return ended._replace(outcome=written or Lost(outcome.error))
 
     def _tell(self, attempt: Attempt, written: Ended, report: Report | None) -> None:
@@ -132,19 +194,58 @@ class FailureHandler:
             self._tell_people(attempt, written.outcome, report)
 
     def _tell_people(self, attempt: Attempt, outcome: Outcome, report: Report | None) -> None:
-        """Call the job's notification methods, again if the database interrupted them; log their errors."""
+        """Call the job's notification methods, again if the database interrupted them, and commit what they wrote.
+
+        Errors are logged and written to the job's history, and so are mails that could not be sent.
+        """
         for is_last in (False, True):
             try:
-                with use_session(attempt.session), self._around_job():
-                    self._reporter.tell_people(attempt, outcome, report)
-                return
+                with keeping_unsent() as unsent:
+                    with use_session(attempt.session), self._around_job():
+                        self._reporter.tell_people(attempt, outcome, report)
+                    _commit_if_ours(attempt)
             except BaseException as failure:  # `sys.exit` as well: it ends neither job nor run
+                _roll_back(attempt)
                 kind = interruption_of(failure)
                 if is_last or kind is None:
                     self._reporter.tell_nobody_told(attempt, failure, kind and kind.sentence)
-                    return
-            finally:
-                _roll_back(attempt)
+                    self._note_nobody_told(attempt, kind.sentence if kind else self._line_of(failure))
+                    break
+            else:
+                break
+        self._keep(attempt, unsent)
+
+    def _keep(self, attempt: Attempt, unsent: list[Unsent]) -> None:
+        """Keep mails that could not be sent, for later runs."""
+        claim = attempt.claim
+
+        def write(connection: Connection) -> None:
+            due = database_after(FIRST_PAUSE)
+            for mail in unsent:
+                row = {"job_id": claim.id, "lease_token": claim.token, "message": mail.content, "tries": 1}
+                connection.execute(insert(Mail).values(key=uuid4().hex, due=due, **row))
+                record(connection, claim, EventKind.MAIL_WAITS, self._line_of(mail.error))
+
+        for mail in unsent:
+            self._reporter.tell_nobody_told(attempt, mail.error, None)
+        if unsent:
+            self._write_history(attempt, write)
+
+    def _note_nobody_told(self, attempt: Attempt, reason: str) -> None:
+        self._write_history(
+            attempt, lambda connection: record(connection, attempt.claim, EventKind.NOT_TOLD, reason)
+        )
+
+    def _write_history(self, attempt: Attempt, write: Callable[[Connection], None]) -> None:
+        """Write to the job's history after its outcome; if that cannot be done, only log it."""
+        try:
+            retry_in_transaction(self._database, str(attempt.claim), write)
+        except (DBAPIError, DatabaseUnavailable) as error:
+            text = "The history of %s cannot be written: %s"
+            self._reporter.logger.warning(text, attempt.name, self._line_of(error), extra=NO_OOPS)
+
+    def _line_of(self, error: BaseException) -> str:
+        return self._reporter.text_of(error).line or type(error).__name__
 
     def _variables(self, attempt: Attempt) -> Variables:
         """Return the variables that the job adds to its report, whatever state it is in."""
@@ -158,9 +259,27 @@ class FailureHandler:
         except BaseException as error:
             known.append(("getOopsVars", f"failed: {type(error).__name__}"))
         _roll_back(attempt)
-        return [*known, *effects]
+        attempt.told = [*known, *effects]
+        return attempt.told
 
 
 def _roll_back(attempt: Attempt) -> None:
     with suppress(DBAPIError):  # the connection is gone; this closes the session all the same
         attempt.session.rollback()
+
+
+def _commit_if_ours(attempt: Attempt) -> None:
+    """Commit what notification methods wrote, unless the job has been taken by another run meanwhile.
+
+    Raises:
+        LeaseLost: it has; nothing is committed.
+        Exception: the database refused it.
+    """
+    session = attempt.session
+    session.flush()
+    if not session.in_transaction():
+        return
+    ours = select(Job.id).where(Job.id == attempt.claim.id, Job.lease_token == attempt.claim.token)
+    if session.scalar(ours.with_for_update(key_share=True)) is None and not attempt.is_deleted:
+        raise lost(attempt.claim)
+    session.commit()

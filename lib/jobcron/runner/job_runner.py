@@ -6,7 +6,7 @@ One `JobRunner` runs the ready jobs of one source in this process, one after the
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
@@ -14,18 +14,24 @@ from sqlalchemy.orm import Session
 
 from jobcron.database.database import TransactionSource
 from jobcron.database.retry import retry_in_session
-from jobcron.database.trouble import first_line
-from jobcron.errors import DatabaseUnavailable
-from jobcron.queue.detaching import detached
+from jobcron.database.trouble import first_line, is_unusable
+from jobcron.errors import DatabaseUnavailable, DatabaseUnusable
+from jobcron.queue.detaching import detached, refers_to
 from jobcron.queue.error_rules import members_of
+from jobcron.queue.finish import held_of
 from jobcron.queue.loading import Claimed, Objects, load_claimed
-from jobcron.queue.outcome import Completed, Outcome
+from jobcron.queue.outcome import Completed, NotStarted, Outcome, WaitsForCode
 from jobcron.reports.logs import NO_OOPS
 from jobcron.runner._backlog import Backlog, give_back
 from jobcron.runner._context import RunContext, run_context
 from jobcron.runner._executor import Executor
 from jobcron.runner.attempt import Attempt
 from jobcron.runner.source_runner import Guard, JobEnd, SourceRunner
+from jobcron.runner.surroundings.boundary import Surroundings
+
+LOOK_SECONDS = 0.25
+"""How long the jobs of a batch wait, since their claim or the last look, before it is looked if they are ours."""
+# why: decisions 2026-11-29, a job that was cancelled before it began does not begin
 
 
 class JobRunner(SourceRunner):
@@ -51,6 +57,7 @@ class JobRunner(SourceRunner):
     _context: RunContext
     _executor: Executor
     _is_over = False
+    _looked_at = 0.0
 
     def __init__(
         self, source: object, database: TransactionSource, *, guard: Guard | None = None, **options: Any
@@ -75,10 +82,12 @@ class JobRunner(SourceRunner):
             grace_seconds=self.limits.grace_seconds,
             on_failed_action=self.reporter.tell_failed_action,
         ) as self._context:
-            limit = self.limits.crash_limit
-            self._executor = Executor(self._context, self.failure, self._guard, limit, self.feed.forget)
             try:
-                with self.source_view.context():
+                with (
+                    self.source_view.context(),
+                    closing(Surroundings(self.logger, self.database.engine)) as surroundings,
+                ):
+                    self._executor = self._new_executor(surroundings)
                     self._guard.run_begins()
                     self._drain()
             finally:
@@ -86,6 +95,7 @@ class JobRunner(SourceRunner):
                 with suppress(Exception):  # on SQLite, releasing jobs would wait for the lock that it holds
                     self._context.sessions.shared.rollback()
                 self._give_back()
+        self.was_stopped = self._context.keeper.is_stopping
         # Only now: up to here a signal was recorded, from here on it raises.
         if self._context.keeper.from_keyboard:
             raise KeyboardInterrupt
@@ -94,17 +104,23 @@ class JobRunner(SourceRunner):
         """Start no more jobs, and release the claimed ones."""
         self._is_over = True
 
+    def _new_executor(self, surroundings: Surroundings) -> Executor:
+        return Executor(self._context, self.failure, self._guard, self.limits, self.feed.forget, surroundings)
+
     def _drain(self) -> None:
         while not (self._must_stop() or self._is_over):
             if not self.runtime.may_start():
                 self.runtime.tell(self.logger)
                 return
+            self._look()
             entry = self._backlog.next()
             is_fresh = entry is None  # claimed and loaded just now
             entry = entry or self._refill()
             if entry is None:
                 if self._backlog.has_returned() or self._backlog:
                     continue  # a job that the keeper was just releasing may be ready
+                if self._guard.waits_for_more(self._must_stop):
+                    continue
                 return
             if is_fresh or time.monotonic() < entry.claim.taken + self.lease_seconds / 3:
                 self._run_one(entry)
@@ -115,15 +131,36 @@ class JobRunner(SourceRunner):
                 if not self._give_back():
                     raise DatabaseUnavailable("claimed jobs could not be given back; they wait for their leases")
 
+    def _look(self) -> None:
+        """Drop the jobs that somebody moved while they waited for the ones before them."""
+        first, now = self._backlog.first, time.monotonic()
+        if first is None or self.database.is_ambient:
+            return
+        if now < max(first.claim.taken, self._looked_at) + LOOK_SECONDS:
+            return
+        self._looked_at = now
+        for gone in self._backlog.look(lambda claims: held_of(self.database, claims)):
+            text = "%s (ID %s) was moved by somebody else before it began: it does not begin."
+            self.logger.info(text, gone.job.class_name, gone.claim.id)
+
     def _refill(self) -> Claimed | None:
         """Take the next jobs, and return the first of them."""
+        self._guard.before_claim(self._must_stop)
+        if self._is_over:
+            return None
         shared = self._context.sessions.shared
+        self._context.sessions.written.clear()  # what is loaded now is newer
         entries = detached(shared, self.take(shared, self._must_stop))
         self._backlog.extend(entries[1:])
         return entries[0] if entries else None
 
     def _run_one(self, claimed: Claimed) -> None:
         """Run one claimed job in a separate session, and count it."""
+        written = self._context.sessions.written
+        if written and claimed.objects is Objects.OWN and refers_to(claimed, written):
+            # A job before it changed what was loaded for this one.
+            # why: decisions 2026-11-29, jobs of one batch about one object
+            claimed = claimed._replace(objects=Objects.UNREAD)
         with self._context.sessions.of(claimed) as session:
             if claimed.objects is Objects.UNREAD:
                 claimed = self._load(claimed, session)
@@ -136,7 +173,8 @@ class JobRunner(SourceRunner):
         self.observer.job_started(facts.class_name, facts.claim.id, facts.waited)
         self._guard.job_begins()
         outcome = self._executor.execute(attempt)
-        self.count(facts.class_name, is_completed=isinstance(outcome, Completed))
+        if not isinstance(outcome, NotStarted | WaitsForCode):  # it was not started
+            self.count(facts.class_name, is_completed=isinstance(outcome, Completed))
         seconds = attempt.clock.elapsed
         self.feed.took(seconds)
         self.runtime.took(seconds)
@@ -144,6 +182,7 @@ class JobRunner(SourceRunner):
         self.show_progress()
         self._guard.job_ended(JobEnd(facts.claim, outcome, seconds, self.oops_ids[known:]))
         self._raise_pressed_key(outcome)
+        self._raise_unusable(attempt, outcome)
 
     def _raise_pressed_key(self, outcome: Outcome) -> None:
         """End the run after Ctrl-C if there is no keeper to receive the signal; otherwise `runAll` does."""
@@ -152,6 +191,13 @@ class JobRunner(SourceRunner):
         for error in members_of(outcome.error):
             if isinstance(error, KeyboardInterrupt):
                 raise error
+
+    def _raise_unusable(self, attempt: Attempt, outcome: Outcome) -> None:
+        """End the run if the job found the database damaged, even if it went on and completed."""
+        error = outcome.error if is_unusable(outcome.error) else attempt.trouble
+        if is_unusable(error):
+            text = f"{attempt.name} found the database {self.database.where} unfit for use: {first_line(error)}"
+            raise DatabaseUnusable(text) from error
 
     def _load(self, claimed: Claimed, session: Session) -> Claimed:
         """Load a job in the session of its attempt.

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from jobcron.errors import Interrupted
+from jobcron.runner.surroundings import real
+from jobcron.runner.surroundings.greenlets import Greenlet, current_greenlet, is_gevents, root_of
 
 if TYPE_CHECKING:
     from jobcron.runner.attempt import Attempt
@@ -26,6 +28,13 @@ Handlers = Mapping[signal.Signals, Callable[[int, FrameType | None], object]]
 # SIGTERM would lose a real one that arrives at the same moment.
 # why: decisions 2026-11-22, the keeper interrupts by SIGURG
 KEEPER_SIGNAL = signal.SIGURG
+
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that ask a run to stop. A terminal that is closed may send SIGHUP twice: the second means nothing."""
+
+HAND_ON_SECONDS = 0.25
+"""How long after one signal the next one is handed on."""
 
 
 class SignalHandlers:
@@ -97,7 +106,82 @@ def readable_signals(handlers: Handlers) -> Iterator[int]:
 
 def if_main_thread(handlers: Handlers) -> Handlers:
     """Return the handlers in the main thread, and none elsewhere: no other thread can install any."""
-    return handlers if threading.current_thread() is threading.main_thread() else {}
+    try:
+        # Asked of `signal`, since gevent's answer of `threading` is about something else.
+        signal.signal(KEEPER_SIGNAL, signal.getsignal(KEEPER_SIGNAL) or signal.SIG_DFL)
+    except ValueError:
+        return {}
+    return handlers
+
+
+def unless_nohup(handlers: Handlers) -> Handlers:
+    """Return the handlers, without one for SIGHUP if it is ignored: ``nohup`` starts programs so."""
+    # why: decisions 2026-11-29, SIGHUP stops a run as SIGTERM does
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return {number: h for number, h in handlers.items() if not (is_ignored and number == signal.SIGHUP)}
+
+
+def restore_signals() -> None:
+    """Hear the signals on which a run depends, whoever started it has blocked or ignored.
+
+    SIGHUP stays ignored: this is how `nohup` starts programs.
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # Ignored, it makes the kernel forget how child processes ended: each would seem to have succeeded.
+    with suppress(ValueError):  # a run outside the main thread
+        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def stop_handlers(handler: Callable[[int, FrameType | None], object]) -> Handlers:
+    """Return a handler for each signal that asks a run to stop; none outside the main thread."""
+    return if_main_thread(unless_nohup(dict.fromkeys(STOP_SIGNALS, handler)))
+
+
+class StopSignals:
+    """Receives the signals that ask a program to stop, and says when each is to be handed on to its processes.
+
+    Two of a kind that a process gets at once arrive as one. So the second one, which interrupts a job, comes
+    later.
+
+    Attributes:
+        received: their numbers, in the order in which they came.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self._handed_on = 0
+        self._next_at = 0.0
+
+    def handlers(self) -> Handlers:
+        """Return handlers for these signals, and one for SIGCHLD, which is there to wake the program."""
+        return unless_nohup(dict.fromkeys((*STOP_SIGNALS, signal.SIGCHLD), self._note))
+
+    @property
+    def is_any_left(self) -> bool:
+        """Whether a signal has not been handed on yet."""
+        return len(self.received) > self._handed_on
+
+    def next(self) -> int | None:
+        """Return the number of the signal that is to be handed on now, once; None: there is none."""
+        if not self.is_any_left or time.monotonic() < self._next_at:
+            return None
+        self._next_at = time.monotonic() + HAND_ON_SECONDS
+        self._handed_on += 1
+        return self.received[self._handed_on - 1]
+
+    def timeout(self, seconds: float | None) -> float | None:
+        """Return how long to wait: so many seconds, or less if a signal is to be handed on earlier."""
+        if not self.is_any_left:
+            return seconds
+        left = max(0.0, self._next_at - time.monotonic())
+        return left if seconds is None else min(seconds, left)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP and self.received:
+            return  # a closed terminal may cause it twice
+        if number != signal.SIGCHLD:
+            self.received.append(number)
 
 
 class Interruptions:
@@ -118,16 +202,13 @@ class Interruptions:
         self.from_keyboard = False
         self._running: Attempt | None = None
         self._posted: tuple[Attempt, BaseException] | None = None
-        self._thread = threading.get_ident()
-        handlers = {
-            signal.SIGTERM: self._on_signal,
-            signal.SIGINT: self._on_signal,
-            KEEPER_SIGNAL: self._on_posted,
-        }
-        self._handlers = SignalHandlers(if_main_thread(handlers), wakeup)
+        self._thread = real.get_ident()
+        self._greenlet: Greenlet | None = None
+        handlers = if_main_thread({KEEPER_SIGNAL: self._on_posted})
+        self._handlers = SignalHandlers({**stop_handlers(self._on_signal), **handlers}, wakeup)
 
     def __enter__(self) -> Interruptions:
-        """Take over SIGTERM and SIGINT in the main thread; elsewhere nothing can be interrupted."""
+        """Take over SIGTERM, SIGINT and SIGHUP in the main thread; elsewhere nothing can be interrupted."""
         self._handlers.__enter__()
         return self
 
@@ -140,6 +221,7 @@ class Interruptions:
         """Allow interruptions of `attempt` inside the block."""
         self._handlers.install_again()  # an earlier job may have replaced them, or asyncio, which leaves none
         try:
+            self._greenlet = current_greenlet()
             self._running = attempt
             yield
         finally:
@@ -162,7 +244,7 @@ class Interruptions:
         if posted is not None and self._running is posted[0]:
             # The keeper has seen the signal, even if the job replaced our handler.
             self.stopping |= isinstance(posted[1], Interrupted)
-            raise posted[1]
+            self._raise(posted[1])
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         first = not self.stopping
@@ -173,11 +255,19 @@ class Interruptions:
         error: BaseException | None = None
         if number == signal.SIGINT:
             error = KeyboardInterrupt()
-        elif not first:
+        elif not first and number == signal.SIGTERM:  # a closed terminal may cause SIGHUP twice
             error = Interrupted("a second SIGTERM")
         if error is not None:
             self._running.clock.interrupt(error)
-            raise error
+            self._raise(error)
+
+    def _raise(self, error: BaseException) -> None:
+        """Raise an error in the job, also if another greenlet runs now."""
+        current = current_greenlet()
+        mine = self._greenlet or root_of(current)
+        if mine is None or mine is current or not is_gevents(current):
+            raise error  # eventlet's loop ends with an error, and passes it to the job
+        mine.throw(error)  # gevent's would print it; returns when the job waits for its greenlets again
 
 
 _installed: set[SignalHandlers] = set()

@@ -14,9 +14,9 @@ from zope.interface import implementer
 
 from jobcron.database.database import TransactionSource
 from jobcron.database.retry import retry_in_session
-from jobcron.interfaces import IJobRunner
-from jobcron.jobs.hand_moves import worker_name
-from jobcron.jobs.lease import Claim
+from jobcron.database.statements import read_statements
+from jobcron.interfaces import DEFAULT_CRASH_LIMIT, IJobRunner
+from jobcron.jobs.lease import Claim, Tenure, worker_name
 from jobcron.queue.claim import Claimant
 from jobcron.queue.feed import Feed, feed_for
 from jobcron.queue.loading import Claimed, FeedOrder
@@ -24,22 +24,26 @@ from jobcron.queue.outcome import Outcome
 from jobcron.queue.views import RunnableView, SourceView
 from jobcron.reports.metrics import current_observer
 from jobcron.reports.oops import ErrorUtility, globalErrorUtility
+from jobcron.runner._clock import Runtime
 from jobcron.runner._progress_line import terminal_progress
 from jobcron.runner._telling import Reporter
-from jobcron.runner._time_budget import Runtime
 from jobcron.runner.application import Application
 from jobcron.runner.failure import FailureHandler
 
 
 class Limits(NamedTuple):
-    """The limits of a run; see ``configs/schema.conf``."""
+    """The limits of a run; see ``configs/schema.conf``. Its tenure says from whom it takes jobs over at once."""
 
     batch_size: int = 100
-    crash_limit: int = 3
+    crash_limit: int = DEFAULT_CRASH_LIMIT
     grace_seconds: float = 30.0
     max_workers: int = 1
     max_runtime: float | None = None
     typical_seconds: float | None = None  # how long a job took in earlier runs
+    tenure: Tenure | None = None
+    wait_for_code: float | None = None
+    section: str = ""  # whose pauses hold
+    channel: str = ""  # of the section's jobs that have none themselves
 
 
 class JobEnd(NamedTuple):
@@ -61,11 +65,26 @@ class JobEnd(NamedTuple):
 class Guard:
     """Accompanies the jobs of a run besides its keeper; this base class does nothing.
 
-    The process of isolated jobs has a guard, and so has ``jobcron runscheduledjobs``.
+    The process of isolated jobs has a guard, and so have ``jobcron runscheduledjobs`` and a worker's processes.
     """
 
     def run_begins(self) -> None:
         """Called when the source's own context is entered, and signals are received."""
+
+    def before_claim(self, must_stop: Callable[[], bool]) -> None:
+        """Called before jobs are claimed, outside any transaction.
+
+        Args:
+            must_stop: returns whether the run was asked to stop.
+        """
+
+    def waits_for_more(self, must_stop: Callable[[], bool]) -> bool:
+        """Called when no job is ready, outside any transaction: wait for one and return True, or end the run.
+
+        Args:
+            must_stop: returns whether the run was asked to stop.
+        """
+        return False
 
     def job_begins(self) -> None:
         """Called when an attempt begins."""
@@ -102,7 +121,10 @@ class SourceRunner(ABC):
         feed: hands out the jobs.
         runtime: the run's remaining time.
         progress: shows the progress of the run.
+        was_stopped: whether a signal asked the run to stop.
     """
+
+    was_stopped = False
 
     def __init__(
         self,
@@ -115,6 +137,7 @@ class SourceRunner(ABC):
         errors: ErrorUtility = globalErrorUtility,
         feed: Feed | None = None,
     ) -> None:
+        read_statements(database.dialect)
         self.source = source
         self.source_view = SourceView(source)
         self.database = database
@@ -122,7 +145,7 @@ class SourceRunner(ABC):
         self.logger = logger or logging.getLogger()
         self.limits = limits or Limits()
         self.reporter = Reporter(errors, self.logger)
-        self.failure = FailureHandler(database, self.reporter, self.application.context)
+        self.failure = FailureHandler(database, self.reporter, self.application.context, self.limits.channel)
         self.observer = current_observer()
         self.completed: Counter[str] = Counter()
         self.incomplete: Counter[str] = Counter()
@@ -192,9 +215,14 @@ class SourceRunner(ABC):
         """Show the number of ended jobs to a person at a terminal."""
         self.progress.show(self.completed.total(), self.incomplete.total())
 
-    def _feed_order(self) -> FeedOrder:
-        claimant = Claimant(worker_name(), self.lease_seconds)
+    @property
+    def claimant(self) -> Claimant:
+        """Who claims jobs in this run."""
+        tenure = self.limits.tenure or Tenure(worker_name())
         limits = self.limits
-        return FeedOrder(
-            self.source_view, self.database, claimant, limits.batch_size, limits.crash_limit, self.logger
-        )
+        gone, section, channel = tenure.gone, limits.section, limits.channel
+        return Claimant(tenure.name, self.lease_seconds, limits.crash_limit, gone, section, channel)
+
+    def _feed_order(self) -> FeedOrder:
+        batch_size, crash_limit = self.limits.batch_size, self.limits.crash_limit
+        return FeedOrder(self.source_view, self.database, self.claimant, batch_size, crash_limit, self.logger)

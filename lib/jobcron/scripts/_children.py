@@ -9,14 +9,15 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from types import FrameType
 from typing import NamedTuple
 
+from jobcron.errors import UserMistake
 from jobcron.reports.logs import complain
-from jobcron.runner.signals import readable_signals
+from jobcron.runner.signals import StopSignals, readable_signals
 
 HANDED_ON = {signal.SIGTERM: signal.SIGTERM, signal.SIGINT: signal.SIGINT, signal.SIGHUP: signal.SIGTERM}
 """The signal to pass on for each signal: SIGHUP would kill a run, and its job with it."""
@@ -81,6 +82,19 @@ class MemberProcess:
         return self.process.wait()
 
 
+def check_thread() -> None:
+    """Check that children can be watched from this thread.
+
+    Raises:
+        UserMistake: it is not the main thread, which alone receives the signals that children have ended.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise UserMistake(
+            "expected sections to be started from the main thread of a process, which alone hears that they have "
+            f"ended, got the thread {threading.current_thread().name!r}"
+        )
+
+
 class Children:
     """Runs children, up to `jobs` at once.
 
@@ -90,24 +104,26 @@ class Children:
     Attributes:
         statuses: the statuses of ended children, by name; negative: the signal that ended the child.
         unstartable: the reasons why children could not be started, by name.
-        received: the signals to pass on; no child is started after one.
     """
 
     def __init__(self, jobs: int) -> None:
         self.statuses: dict[str, int] = {}
         self.unstartable: dict[str, str] = {}
-        self.received: list[int] = []
+        self._signals = StopSignals()
         self._jobs = jobs
-        self._handed_on = 0
         self._running: dict[int, MemberProcess] = {}
         self._selector = selectors.DefaultSelector()
+
+    @property
+    def received(self) -> list[int]:
+        """The signals to pass on; no child is started after one."""
+        return [HANDED_ON[signal.Signals(number)] for number in self._signals.received]
 
     def run(self, starts: Sequence[Start]) -> None:
         """Start the children, and wait until all have ended."""
         waiting = deque(sorted(starts, key=lambda start: start.after))
         began = time.monotonic()
-        handlers = dict.fromkeys((*HANDED_ON, signal.SIGCHLD), self._note)
-        with self._selector, readable_signals(handlers) as wakeup:
+        with self._selector, readable_signals(self._signals.handlers()) as wakeup:
             self._selector.register(wakeup, selectors.EVENT_READ)
             while self._running or (waiting and not self.received):
                 self._hand_on_signals()
@@ -135,7 +151,7 @@ class Children:
             timeout = max(0.0, began + waiting[0].after - time.monotonic())
         elif not self._running:
             return
-        for key, _ in self._selector.select(timeout):
+        for key, _ in self._selector.select(self._signals.timeout(timeout)):
             if key.fd == wakeup:
                 os.read(wakeup, MAX_LINE)
             elif not self._running[key.fd].pass_on():
@@ -150,14 +166,10 @@ class Children:
                 self.statuses[child.name] = child.close()
 
     def _hand_on_signals(self) -> None:
-        for number in self.received[self._handed_on :]:
-            self._handed_on += 1
+        number = self._signals.next()
+        if number is not None:
             for child in self._running.values():
-                child.process.send_signal(number)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if number in HANDED_ON:
-            self.received.append(HANDED_ON[signal.Signals(number)])
+                child.process.send_signal(HANDED_ON[signal.Signals(number)])
 
 
 def _write(text: bytes) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from jobcron.reports.logs import NO_OOPS
+from jobcron.settings.directories import user_named
 
 
 class ProfileFile(NamedTuple):
@@ -41,7 +42,7 @@ def open_profile(path: str) -> ProfileFile:
         stat.S_ISREG(status.st_mode) and status.st_uid != os.geteuid()
     ):  # others could read it or have it overwritten
         os.close(descriptor)
-        raise PermissionError(errno.EPERM, f"it belongs to the user {status.st_uid}")
+        raise PermissionError(errno.EPERM, f"it belongs to the user {user_named(status.st_uid)}")
     return ProfileFile(path, descriptor)
 
 

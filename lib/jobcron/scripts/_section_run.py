@@ -5,33 +5,36 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from functools import partial
+from typing import NamedTuple
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import TransactionSource
-from jobcron.database.runs import EndedRun, is_due, record_run
+from jobcron.database.runs import EndedRun, record_run
 from jobcron.database.trouble import INSUFFICIENT_PRIVILEGE, first_line, sqlstate_of
-from jobcron.database.version import check_schema
-from jobcron.errors import ConfigurationError, DatabaseUnavailable
-from jobcron.jobs import known_types
+from jobcron.errors import ConfigurationError, DatabaseUnavailable, DatabaseUnusable
 from jobcron.queue.ready_count import count_ready
-from jobcron.queue.views import SourceView
+from jobcron.reports.current_job import records_carry_jobs
 from jobcron.reports.logs import NO_OOPS
 from jobcron.reports.mail import Outbox, post
 from jobcron.reports.metrics import Observer, observed
 from jobcron.reports.oops import globalErrorUtility
 from jobcron.runner.application import Application, load_application
+from jobcron.runner.cancelled import call_hooks
 from jobcron.runner.source_runner import SourceRunner
+from jobcron.scripts._telling.before_jobs import prepare
+from jobcron.scripts._telling.unsent_mail import send_again
 from jobcron.scripts.order import (
     Order,
+    RunnerClass,
     _open_database,
     _origin,
     _source,
     _with_history,
+    is_plain,
     limits_of,
     runner_class_of,
 )
@@ -51,34 +54,111 @@ def import_application(settings: Settings, section: Section) -> Application:
     return application
 
 
-def run_section(order: Order, application: Application) -> SourceRunner:
-    """Run the ready jobs of a section.
+class RunResult(NamedTuple):
+    """What a run has done.
+
+    Attributes:
+        completed: how many jobs completed, by class name.
+        incomplete: how many did not, by class name.
+        oopses: how many reports were made.
+        was_stopped: whether a signal stopped it.
+        status: the exit status of the worst of its processes; of one alone 0, since its errors are raised.
+    """
+
+    completed: Counter[str]
+    incomplete: Counter[str]
+    oopses: int
+    was_stopped: bool
+    status: int = 0
+
+
+def result_of(runner: SourceRunner) -> RunResult:
+    """Return what a runner has done."""
+    return RunResult(runner.completed, runner.incomplete, len(runner.oops_ids), runner.was_stopped)
+
+
+Part = Callable[[Order, Callable[[RunResult], None]], None]
+"""What each of several processes does: it runs jobs, and hands over what it has done."""
+
+Crew = Callable[[Order, Part, int], RunResult | None]
+"""Runs a section in so many processes; returns None if none could be started, and so nothing was done."""
+
+
+def run_section(order: Order, application: Application, crew: Crew | None = None) -> RunResult:
+    """Run the ready jobs of a section, in several processes if the section has ``max_workers``.
 
     Args:
         order: the run to perform.
         application: the imported application, see `import_application`.
-
-    Returns:
-        The runner, which has the counts.
+        crew: starts the processes; None: the run stays in this one.
 
     Raises:
         UserMistake: the configuration, the database or its schema is wrong.
     """
-    settings, section = order.settings, order.section
     source = _source(order)
-    runner_class = order.runner_class or runner_class_of(settings, section)
-    with _opened_database(order) as database, _observed(order) as observer:
-        found_unclaimed = _prepare(database, order, source)
-        _address_mail(database, settings)
-        limits = _with_history(limits_of(settings, section), database, section)
-        runner: SourceRunner = runner_class.for_source(
-            source, database, order.logger, application=application, limits=limits
-        )
-        # The row of a run that warned of jobs without a class marks the warning: it is always written.
+    runner_class = order.runner_class or runner_class_of(order.settings, order.section)
+    with _opened_database(order) as database:
+        _address_mail(database, order.settings, order.section.name)
+        has_told = prepare(database, order, source)
+        # The row of a run that told something marks that it was told: it is always written.
         # why: decisions 2026-11-25, types without a class are told by the first run
-        _run(runner, database, order, record_interval=0.0 if found_unclaimed else settings.activity_interval)
+        interval = 0.0 if has_told else order.settings.activity_interval
+        processes = 1 if crew is None else _processes(database, order, source, runner_class)
+        result = None
+        if crew is not None and processes > 1:
+            database.close()  # before they are forked
+            result = crew(order, partial(_run_part, application), processes)
+            if result is not None and (not result.status or result.completed or result.incomplete):
+                _conclude(database, order, result, interval)
+        if result is None:
+            conclude = partial(_conclude, database, order, interval=interval)
+            result = _run_observed(database, order, application, source, runner_class, conclude)
+        send_again(database, order.logger)
+    return result
+
+
+def _run_part(application: Application, order: Order, conclude: Callable[[RunResult], None]) -> None:
+    """Run ready jobs of a section, in one of the processes of its run.
+
+    Args:
+        application: the imported application.
+        order: the run, with what this process claims as.
+        conclude: called with what it has done, also if an error ends it.
+    """
+    source = _source(order)
+    runner_class = order.runner_class or runner_class_of(order.settings, order.section)
+    with _opened_database(order) as database:
+        _run_observed(database, order, application, source, runner_class, conclude)
+
+
+def _processes(database: TransactionSource, order: Order, source: object, runner_class: RunnerClass) -> int:
+    """Return in how many processes to run: no more than there are ready jobs.
+
+    An isolated runner has its own processes; one that is made by hand does as it likes.
+    """
+    if order.section.max_workers == 1 or not is_plain(runner_class):
+        return 1
+    limits_of(order.settings, order.section)  # refuses more than one on SQLite
+    with database.begin(writing=False) as connection:
+        return max(1, min(order.section.max_workers, count_ready(connection, dotted_name(source)).count))
+
+
+def _run_observed(
+    database: TransactionSource,
+    order: Order,
+    application: Application,
+    source: object,
+    runner_class: RunnerClass,
+    conclude: Callable[[RunResult], None],
+) -> RunResult:
+    section = order.section
+    with _observed(order) as observer:
+        limits = _with_history(limits_of(order.settings, section), database, section)
+        limits = limits._replace(tenure=order.tenure)
+        runner = runner_class.for_source(source, database, order.logger, application=application, limits=limits)
+        _run(runner, conclude)
         _count_ready(database, order, source, observer)
-    return runner
+    return result_of(runner)
 
 
 @contextmanager
@@ -104,68 +184,43 @@ def _opened_database(order: Order) -> Iterator[TransactionSource]:
             order.session.expire_all()
 
 
-def _run(runner: SourceRunner, database: TransactionSource, order: Order, record_interval: float) -> None:
-    """Run the jobs; log and record the counts, even if an error ends the run."""
+def _run(runner: SourceRunner, conclude: Callable[[RunResult], None]) -> None:
+    """Run the jobs; conclude also if an error ends the run."""
     is_over = False
     try:
-        runner.runAll()
+        with records_carry_jobs():
+            if call_hooks(runner):
+                runner.runAll()
         is_over = True
     finally:
         if is_over or runner.completed or runner.incomplete:  # a run that could do nothing is no sign of life
-            _log_counts(order.logger, runner)
-            _record(database, order, runner, record_interval)
+            conclude(result_of(runner))
 
 
-def _prepare(database: TransactionSource, order: Order, source: Any) -> bool:
-    """Check the tables, and register this process's job types in the database; write only new ones.
+def _conclude(database: TransactionSource, order: Order, result: RunResult, interval: float) -> None:
+    """Log and record the counts."""
+    _log_counts(order.logger, result)
+    _record(database, order, result, interval)
 
-    Returns:
-        Whether there are pending jobs without a class; the log then has a warning.
+
+def _record(database: TransactionSource, order: Order, result: RunResult, interval: float) -> None:
+    """Write the row of the run; only log a failure, since the run has done its work.
+
+    Raises:
+        DatabaseUnusable: what the run has done may be lost.
     """
-    found_unclaimed = False
-    sources = known_types.registered_sources(order.settings.source_names())
-    with database.begin(writing=False) as connection:
-        if not database.is_ambient:
-            check_schema(connection, database.where, order.logger)
-        known = known_types.is_known(connection, sources)
-        # Intervals of the clock: a busy section always has a recent run, but one run is the first in each
-        # interval.
-        if is_due(connection, order.section.name, time.time() % order.settings.activity_interval):
-            found_unclaimed = _warn_of_unclaimed(connection, order.logger, source)
-    if not known:
-        with database.begin() as connection:
-            known_types.sync(connection, sources)
-    return found_unclaimed
-
-
-def _warn_of_unclaimed(connection: Connection, logger: logging.Logger, source: Any) -> bool:
-    """Warn of types of the source's family with pending jobs but no class; return whether there are any."""
-    family, _, _ = SourceView(source).type_name.rpartition(".")
-    if not family:
-        return False
-    found = known_types.unclaimed(connection, family)
-    for name, pending in found:
-        logger.warning(
-            "%s pending jobs of the type %s, which no class of this application has.",
-            pending,
-            name,
-            extra=NO_OOPS,
-        )
-    return bool(found)
-
-
-def _record(database: TransactionSource, order: Order, runner: SourceRunner, interval: float) -> None:
-    """Write the row of the run; only log a failure, since the run has done its work."""
     ended = EndedRun(
         order.section.name,
         seconds=time.monotonic() - order.started,
-        completed=runner.completed.total(),
-        incomplete=runner.incomplete.total(),
-        oopses=len(runner.oops_ids),
+        completed=result.completed.total(),
+        incomplete=result.incomplete.total(),
+        oopses=result.oopses,
     )
     try:
         with database.begin() as connection:
             record_run(connection, ended, interval)
+    except DatabaseUnusable:
+        raise
     except (DBAPIError, DatabaseUnavailable) as error:
         order.logger.warning("The row of this run could not be written: %s", first_line(error), extra=NO_OOPS)
 
@@ -178,7 +233,7 @@ def _observed(order: Order) -> AbstractContextManager[Observer]:
     return observed(settings, order.section.name, order.started, order.logger)
 
 
-def _count_ready(database: TransactionSource, order: Order, source: Any, observer: Observer) -> None:
+def _count_ready(database: TransactionSource, order: Order, source: object, observer: Observer) -> None:
     """Report how many jobs are left; do not query the database if nothing uses the number."""
     if not observer.is_heard:
         return
@@ -186,22 +241,26 @@ def _count_ready(database: TransactionSource, order: Order, source: Any, observe
         with database.begin(writing=False) as connection:
             ready = count_ready(connection, dotted_name(source))
         observer.ready_counted(ready.count, ready.oldest_seconds)
+    except DatabaseUnusable:
+        raise
     except (DBAPIError, DatabaseUnavailable) as error:
         order.logger.warning("The ready jobs could not be counted: %s", first_line(error), extra=NO_OOPS)
 
 
-def _address_mail(database: TransactionSource, settings: Settings) -> None:
+def _address_mail(database: TransactionSource, settings: Settings, section: str) -> None:
+    recipients = settings.recipients_of(section)
     if database.is_ambient:
         if not isinstance(post.transport, Outbox):
             post.transport = Outbox()
+        post.failure_recipients = recipients
     else:
-        post.configure(settings.mail, settings.mail_from)
+        post.configure(settings.mail, settings.mail_from, recipients)
 
 
-def _log_counts(logger: logging.Logger, runner: SourceRunner) -> None:
+def _log_counts(logger: logging.Logger, result: RunResult) -> None:
     counts: tuple[tuple[Counter[str], str], ...] = (
-        (runner.completed, "Ran %d %s jobs."),
-        (runner.incomplete, "%d %s jobs did not complete."),
+        (result.completed, "Ran %d %s jobs."),
+        (result.incomplete, "%d %s jobs did not complete."),
     )
     for counted, text in counts:
         for name in sorted(counted):

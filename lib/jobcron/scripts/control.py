@@ -19,6 +19,8 @@ FETCH_SECONDS = 5.0
 MAX_SIZE = 1 << 20
 DEFAULT, KEY = "DEFAULT", "enabled"
 
+NOTHING_OFF = "; nothing is turned off by it"
+
 
 class Verdict(NamedTuple):
     """The control file's answer for one script.
@@ -26,7 +28,7 @@ class Verdict(NamedTuple):
     Attributes:
         is_enabled: whether the script may run.
         reason: the reason, in one line.
-        is_problem: whether the reason is an error; the script may run then.
+        is_problem: whether the reason is an error; the script may run then, unless ``[DEFAULT]`` switches it off.
     """
 
     is_enabled: bool
@@ -66,17 +68,33 @@ class Control:
         except configparser.Error as error:
             self._without = self._failed(f"cannot be read as an INI file: {' '.join(str(error).split())}")
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the scripts and sections that the file speaks of, `DEFAULT` included."""
+        return self._parser.sections()
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is no such file: everything is enabled."""
+        return self._without is not None and not self._without.is_problem
+
     def ask(self, name: str) -> Verdict:
         """Return the verdict on the script or section `name`; its own section overrides ``[DEFAULT]``."""
         if self._without is not None:
             return self._without
-        for section in (name, DEFAULT):
-            keys = self._parser[section] if self._parser.has_section(section) else {}
-            for unknown in sorted(set(keys) - {KEY}):
-                return self._failed(f"section [{section}]: unknown key {unknown}; expected one of: {KEY}")
-            if KEY in keys:
-                return self._verdict(section, keys[KEY])
-        return Verdict(True, f"Enabled: {self.where} does not say otherwise")
+        own, general = self._of(name), self._of(DEFAULT)
+        if own is not None and own.is_problem and general is not None and not general.is_enabled:
+            # A typo in one section turns nothing on that the other turns off.
+            reason = own.reason.removesuffix(NOTHING_OFF)
+            return Verdict(False, f"{reason}; {general.reason[0].lower()}{general.reason[1:]}", True)
+        return own or general or Verdict(True, f"Enabled: {self.where} does not say otherwise")
+
+    def _of(self, section: str) -> Verdict | None:
+        """Return what one section says; None: nothing."""
+        keys = self._parser[section] if self._parser.has_section(section) else {}
+        for unknown in sorted(set(keys) - {KEY}):
+            return self._failed(f"section [{section}]: unknown key {unknown}; expected one of: {KEY}")
+        return self._verdict(section, keys[KEY]) if KEY in keys else None
 
     def _verdict(self, section: str, text: str) -> Verdict:
         enabled = configparser.ConfigParser.BOOLEAN_STATES.get(text.lower())
@@ -87,7 +105,7 @@ class Control:
     def _failed(self, reason: str) -> Verdict:
         if self._query:
             reason = reason.replace(f"?{self._query}", f"?{HIDDEN}")
-        return Verdict(True, f"The control file {self.where}: {reason}; nothing is turned off by it", True)
+        return Verdict(True, f"The control file {self.where}: {reason}{NOTHING_OFF}", True)
 
 
 def _text(where: str) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Sequence
 
+    from jobcron.scripts.locks.lock import RunLock
     from jobcron.settings.settings import Settings
 
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
@@ -40,6 +41,7 @@ class CronScript:
     Attributes:
         options: the parsed options.
         args: the positional arguments.
+        done: how many things the run did, whatever the script counts; for `main` to set.
     """
 
     description = ""
@@ -47,6 +49,13 @@ class CronScript:
 
     takes_lock = True
     """Whether only one run may go on at a time, by `lock_name`."""
+
+    records_runs = True
+    """Whether each run that ends with status 0 is recorded, for `jobcron runs`, `jobcron check-runs` and metrics.
+    One that says in `done` that it did something has a row; others have one in each ``activity_interval``."""
+
+    has_own_help = False
+    """Whether `add_my_options` adds ``--help``."""
 
     lock_held_level = LEVELS["WARNING"]
     """The level at which a held lock is logged: no error, since a run may outlast cron's interval."""
@@ -59,13 +68,16 @@ class CronScript:
     ) -> None:
         self.started = time.monotonic()
         self.in_test = test_args is not None
+        self.done = 0
         self._logger = logger
         self._settings: Settings | None = None
+        self._lock: RunLock | None = None
         program = name or os.path.basename(sys.argv[0])
         self.parser = CommandLine(
             prog=program,
             usage=self.usage,
             description=self.description or type(self).__doc__,
+            add_help=not self.has_own_help,
             # A fixed width: finding the terminal's loads modules that only this would use.
             formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
         )
@@ -80,6 +92,7 @@ class CronScript:
             type=log_file,
             help="append the log from LEVEL on to a file as well",
         )
+        add("--named", help=argparse.SUPPRESS)  # in its log, as one of several: see `jobcron.scripts.instances`
         add(
             "--profile",
             metavar="FILE",
@@ -118,10 +131,10 @@ class CronScript:
             hide(self._settings.secrets() if self._settings is not None else ())
             level = max(1, LEVELS["INFO"] + LEVEL_STEP * (self.options.quiet - self.options.verbose))
             with_time = self._settings is None or not self._settings.instance.startswith("testrunner")
-            self._logger = set_up_log(level, with_time)
+            self._logger = set_up_log(level, with_time, self.options.named)
             if self.options.log_file is not None:
                 level, path = self.options.log_file
-                add_log_file(level, path, "--log-file")  # logs its errors on standard error
+                add_log_file(level, path, "--log-file", self.options.named)  # logs its errors on standard error
             if self._settings is not None and self._settings.oops_level is not None:
                 from jobcron.reports.alarm import set_alarm
 
@@ -139,6 +152,7 @@ class CronScript:
 
     def lock_and_run(self) -> None:
         """Take the lock, call `main`, and exit: by `SystemExit` if the status is not 0."""
+        _open_standard_descriptors()
         status = self._guarded()
         if status:
             sys.exit(status)
@@ -158,13 +172,15 @@ class CronScript:
 
     def _run_alone(self, settings: Settings) -> int:
         """Take the lock, and do the work under it."""
-        from jobcron.scripts._lock import RunLock
+        from jobcron.scripts.locks.lock import RunLock
 
         lock = RunLock(settings.lock_dir, self.lock_name, f"{settings.place('lock_dir')}: the lock directory")
         lock.acquire()
+        self._lock = lock
         try:
             return self._run(settings)
         finally:
+            self._lock = None
             lock.release()
 
     def _run(self, settings: Settings) -> int:
@@ -173,12 +189,17 @@ class CronScript:
         if not self._is_enabled(settings):
             return 0
         with instance.presented(settings):
+            work = self.main
+            if self.records_runs and not self.in_test:
+                from jobcron.scripts._endings import recorded
+
+                work = recorded(self)
             if self.options.profile is None:
-                status = self.main()
+                status = work()
             else:
                 from jobcron.scripts._profiling import profiled
 
-                status = profiled(self.main, self.options.profile, self.logger)
+                status = profiled(work, self.options.profile, self.logger)
         if os.path.lexists(self.outage_file):
             from jobcron.scripts._endings import end_outage
 
@@ -225,3 +246,16 @@ class CronScript:
     def outage_file(self) -> str:
         """The file that exists while the script finds its database unavailable."""
         return self.settings.outage_file(self.lock_name)
+
+
+def _open_standard_descriptors() -> None:
+    """Open the null device for each of the descriptors 0 to 2 that whoever started this has closed.
+
+    Else the lock or the connection to the database gets the number, and whatever prints writes into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number
+            os.set_inheritable(number, True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 import time
@@ -10,14 +9,19 @@ from typing import NamedTuple
 
 from jobcron.errors import ConfigurationError
 from jobcron.queue.tick import with_work
-from jobcron.scripts.cron_script import CronScript
-from jobcron.settings.settings import LEVELS
+from jobcron.scripts.code_stamp import types_by_source
+from jobcron.scripts.instances import InstancesScript, Patterns, check_names, read, run_members
+from jobcron.scripts.locks.holders import lock_file, names_of_the_dead
+from jobcron.scripts.options import count_of_children, handed_on, splay_seconds
+from jobcron.settings.settings import GROUPS_CONTROL
+from jobcron.settings.suggestions import suggestion
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Iterator, Sequence
+    from typing import NoReturn
 
     from jobcron.scripts._children import Children, Start
     from jobcron.settings.settings import Section, Settings
@@ -25,41 +29,21 @@ if TYPE_CHECKING:
 FINE = (0, 3)
 """Statuses of a section that did its work, or whose earlier run is still going."""
 
-DEFAULT_JOBS = 4
-MAX_JOBS = 1000
-MAX_SPLAY_SECONDS = 86400.0
-
 LOOK_SECONDS = 5.0
 """Seconds after which no more roles are asked for work: if the database does not answer, the runs notice."""
 
 
-def count(text: str) -> int:
-    """Return the number of children that ``--jobs`` allows at once."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_JOBS:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {MAX_JOBS}, got: {text!r}")
-    return int(text)
-
-
-def seconds(text: str) -> float:
-    """Return the time in seconds that ``--splay`` gives."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= MAX_SPLAY_SECONDS:
-        raise argparse.ArgumentTypeError(
-            f"expected a number of seconds from 0 to {MAX_SPLAY_SECONDS:g}, got: {text!r}"
-        )
-    return value
-
-
-class ProcessJobSources(CronScript):
+class ProcessJobSources(InstancesScript):
     """Run the ready jobs of several sections, each in a process of its own: a failing one harms no other."""
 
     usage = "%(prog)s [options] GROUP... | --all"
 
-    control_name = "process-job-sources"
+    control_name = GROUPS_CONTROL
     """The script's name in the control file, however it is started."""
+
+    records_runs = False  # its sections' runs do
+
+    has_own_help = True  # argparse's acts before it has read --config
 
     takes_lock = False
     """Each section has a lock: two of these scripts never run the same section at once."""
@@ -71,12 +55,17 @@ class ProcessJobSources(CronScript):
         logger: logging.Logger | None = None,
     ) -> None:
         super().__init__(name, test_args, logger)
+        if self.options.help:
+            self._help()
         if self.options.all == bool(self.args):
-            self.parser.error(f"expected the names of groups, or --all, got: {' '.join(self.args) or 'neither'}")
+            got = " ".join(self.args) or "neither"
+            choices = "; ".join(["", *self._choices()])
+            self.parser.error(f"expected the names of groups, or --all, got: {got}{choices}")
 
     def add_my_options(self) -> None:
         """Add the options that choose sections and control how they are started."""
         add = self.parser.add_argument
+        add("-h", "--help", action="store_true", help="show this help message and exit")
         add("--all", action="store_true", help="all sections, those without a crontab_group as well")
         add(
             "--exclude",
@@ -87,10 +76,39 @@ class ProcessJobSources(CronScript):
             help="not this section; may be repeated",
         )
         add(
-            "--jobs", metavar="N", type=count, default=DEFAULT_JOBS, help="so many at once; by default %(default)s"
+            "--jobs",
+            metavar="N",
+            type=count_of_children,
+            default=4,
+            help="so many at once; by default %(default)s",
         )
-        add("--splay", metavar="SECONDS", type=seconds, default=0.0, help="start each at random within this time")
+        add(
+            "--splay",
+            metavar="SECONDS",
+            type=splay_seconds,
+            default=0.0,
+            help="start each at random within this time",
+        )
         add("--fail-on-job-failure", action="store_true", help="leave with status 1 where a job did not complete")
+        self.add_instances_option()
+
+    def _help(self) -> NoReturn:
+        """Print the help, with the groups and the sections of the configuration, and exit."""
+        choices = "; ".join(self._choices())
+        self.parser.epilog = choices[:1].upper() + choices[1:]
+        self.parser.print_help()
+        sys.exit(0)
+
+    def _choices(self) -> list[str]:
+        """Return the groups and the sections for a message; nothing if the configuration cannot be read."""
+        try:
+            groups, sections = groups_of(self.settings), self.settings.sections
+        except ConfigurationError:
+            return []
+        grouped = [f"{name} ({', '.join(s.name for s in found)})" for name, found in sorted(groups.items())]
+        others = [name for name, section in sorted(sections.items()) if section.crontab_group is None]
+        parts = {"the groups are": grouped, "in no group": others}
+        return [f"{what}: {', '.join(names)}" for what, names in parts.items() if names]
 
     @property
     def lock_name(self) -> str:
@@ -100,41 +118,60 @@ class ProcessJobSources(CronScript):
     def main(self) -> int | None:
         """Start the sections that may have something to do, and wait until they have ended."""
         settings = self.settings
+        if (patterns := self._others()) is not None:
+            return self._serve(patterns)
         chosen = list(self._enabled(settings, self._chosen(settings)))
         ready = sections_with_work(settings, chosen)
         if not ready:
             return 0
-        from jobcron.scripts._children import Children
+        from jobcron.runner.signals import restore_signals
+        from jobcron.scripts._children import Children, check_thread
 
+        check_thread()
+        if not self.in_test:
+            restore_signals()
         known = outages(settings, ready)
         children = Children(self.options.jobs)
         children.run(list(self.starts(settings, ready)))
         return self._tell(children, Round(len(chosen), ready, known, outages(settings, ready)))
 
+    def serve_instances(self, patterns: Patterns) -> int:
+        """Run the groups of several instances, in a process for each, all at once."""
+        reads = [read(instance) for instance in patterns.find_some()]
+        check_names(reads, self.args, lambda settings: {*groups_of(settings)}, "a crontab_group")
+        return run_members(reads, "jobcron.scripts.groups", self._arguments_for, self.options, self.logger)
+
+    def _arguments_for(self, settings: Settings) -> list[str]:
+        """Return the arguments for the script of one of several instances; none: there is nothing to do."""
+        options = self.options
+        names = ["--all"] if options.all else [name for name in self.args if name in groups_of(settings)]
+        if not names:
+            return []
+        names += [f"--exclude={name}" for name in options.exclude if name in settings.sections]
+        names += [f"--jobs={options.jobs}", f"--splay={options.splay}"]
+        return names + ["--fail-on-job-failure"] * options.fail_on_job_failure
+
     def _chosen(self, settings: Settings) -> list[Section]:
         """Return the sections that the arguments choose.
 
         Raises:
-            ConfigurationError: there is no such group, or no such section to exclude.
+            ConfigurationError: there is no such group.
         """
         groups = groups_of(settings)
         for name in self.args:
             if name not in groups:
                 raise ConfigurationError(
                     f"{settings.path}: expected a section with crontab_group {name}, found none; the groups are: "
-                    f"{', '.join(sorted(groups)) or 'none'}"
+                    f"{', '.join(sorted(groups)) or 'none'}{suggestion(name, groups)}"
                 )
         for name in self.options.exclude:
-            if name not in settings.sections:
-                raise ConfigurationError(
-                    f"{settings.path}: expected --exclude to name a section, got: {name!r}; the sections are: "
-                    f"{', '.join(sorted(settings.sections)) or 'none'}; the groups are: "
-                    f"{', '.join(sorted(groups)) or 'none'}"
-                )
+            if name not in settings.sections:  # it may have been removed while a crontab still names it
+                known = ", ".join(sorted(settings.sections)) or "none"
+                self.logger.info("--exclude %s: there is no such section; the sections are: %s", name, known)
         chosen = list(settings.sections.values())
         if not self.options.all:
             chosen = [section for section in chosen if section.crontab_group in self.args]
-        for name in set(self.options.exclude) - {section.name for section in chosen}:
+        for name in {*self.options.exclude} & {*settings.sections} - {section.name for section in chosen}:
             self.logger.info("--exclude %s: it is in none of these groups: %s", name, ", ".join(self.args))
         return [section for section in chosen if section.name not in self.options.exclude]
 
@@ -150,6 +187,10 @@ class ProcessJobSources(CronScript):
             verdict = control.ask(section.name)
             if verdict.is_enabled:
                 yield section  # its own run logs the problem
+            elif verdict.is_problem:
+                from jobcron.reports.logs import NO_OOPS
+
+                self.logger.error("%s: %s", section.name, verdict.reason, extra=NO_OOPS)
             else:
                 self.logger.info("%s: %s", section.name, verdict.reason)
 
@@ -159,19 +200,12 @@ class ProcessJobSources(CronScript):
 
         from jobcron.scripts._children import Start
 
-        options = self.options
         # -P: Python does not search the working directory. The children find the settings as this process did.
-        command = [sys.executable, "-P", "-m", "jobcron.scripts._member", "--config", settings.path]
-        command += ["-v"] * options.verbose + ["-q"] * options.quiet
-        if options.log_file is not None:
-            level, path = options.log_file
-            names = {number: name for name, number in LEVELS.items()}
-            command.append(f"--log-file={names[level]}:{path}")
-        if options.fail_on_job_failure:
-            command.append("--fail-on-job-failure")
+        member = [sys.executable, "-P", "-m", "jobcron.scripts._member", "--config", settings.path]
+        command = [*member, *handed_on(self.options)]
+        command += ["--fail-on-job-failure"] * self.options.fail_on_job_failure
         for section in sections:
-            after = uniform(0.0, options.splay) if options.splay else 0.0
-            yield Start(section.name, [*command, section.name], after)
+            yield Start(section.name, [*command, section.name], uniform(0.0, self.options.splay))
 
     def _tell(self, children: Children, round_: Round) -> int:
         """Log which sections failed, and return the exit status."""
@@ -222,7 +256,7 @@ def _status(status: int) -> str:
 
 def outages(settings: Settings, sections: list[Section]) -> dict[str, str | None]:
     """Return the outages' reasons of sections' databases, as far as they are recorded."""
-    from jobcron.scripts._outage import reason_of
+    from jobcron.scripts.outage import reason_of
 
     return {section.name: reason_of(settings.outage_file(section.name)) for section in sections}
 
@@ -239,20 +273,28 @@ def groups_of(settings: Settings) -> dict[str, list[Section]]:
 def sections_with_work(settings: Settings, sections: list[Section]) -> list[Section]:
     """Return the sections that may have something to do; ask once for each role, over one connection.
 
+    A section whose source this code does not know, or that finds its ready jobs itself, may have something to do.
     A database that does not answer costs one role's timeout, however many roles there are. All others count as
     having work, and their runs wait in parallel.
     """
     by_role: dict[str | None, dict[str, str]] = {}
     ready = set()
+    known = types_by_source(settings)
     for section in sections:
-        if section.source_interface is None:
-            ready.add(section.name)  # its run reports the problem
+        if (type_name := known.get(section.source_interface or "")) is None:
+            ready.add(section.name)
         else:
-            by_role.setdefault(section.dbuser, {})[section.name] = section.source_interface
+            by_role.setdefault(section.dbuser, {})[section.name] = type_name
     began = time.monotonic()
-    for user, sources in by_role.items():
+    for user, types in by_role.items():
         if time.monotonic() - began > LOOK_SECONDS:
-            ready |= set(sources)
+            ready |= set(types)
             continue
-        ready |= with_work(settings.database_url, user, sources, settings.activity_interval)
+        gone = {name: names_of_the_dead(lock_file(settings.lock_dir, name)) for name in types}
+        asked = (settings.activity_interval, gone, settings.channels_of(types))
+        ready |= with_work(settings.database_url, user, types, *asked)
     return [section for section in sections if section.name in ready]
+
+
+if __name__ == "__main__":  # for one of several instances
+    ProcessJobSources(name="jobcron process-job-sources").lock_and_run()

@@ -1,10 +1,11 @@
-"""The script that runs the jobs of one section."""
+"""The script that runs the jobs of a section, or of several, one after the other."""
 
 from __future__ import annotations
 
 import sys
+import time
 
-from jobcron.errors import ConfigurationError
+from jobcron.errors import ConfigurationError, LockHeld
 from jobcron.scripts.cron_script import CronScript
 from jobcron.settings import instance
 
@@ -12,9 +13,12 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Iterator, Sequence
 
+    from jobcron.jobs.lease import Tenure
+    from jobcron.reports.ping import Ping
+    from jobcron.scripts._section_run import Crew
+    from jobcron.scripts.order import RunnerClass
     from jobcron.settings.settings import Section
 
 
@@ -24,40 +28,50 @@ class JobCronScript(CronScript):
     There are three ways to use it: ``run_jobs.py do_foo`` (`commandline_config`), a subclass with
     `config_name` and `source_interface`, and a test with `test_args`.
 
+    Of several sections on the command line, each is a run of its own, in this process: what stops one, but for a
+    signal or the end of the process, does not stop the next.
+
     Args:
         runner_class: the runner for the jobs; by default the section's.
         test_args: a test's arguments. Inside `jobcron.testing.use_session`, the script works in the test's own
             transaction; elsewhere it sees only committed rows.
         name: see `CronScript`.
-        commandline_config: whether the command line names the section.
+        commandline_config: whether the command line names the sections.
         logger: see `CronScript`.
     """
 
     description = "Run the ready jobs of a section of the configuration, those of one source, until none is left."
 
+    records_runs = False  # the section's run does
     config_name: str | None = None
     """The section of the configuration; for subclasses to set."""
 
-    source_interface: Any = None
+    source_interface: object = None
     """The interface of the source, or the job class; for subclasses to set. By default the section's."""
 
     def __init__(
         self,
-        runner_class: Any = None,
+        runner_class: RunnerClass | None = None,
         test_args: Sequence[str] | None = None,
         name: str | None = None,
         commandline_config: bool = False,
         logger: logging.Logger | None = None,
     ) -> None:
         if commandline_config:
-            self.usage = "%(prog)s [options] SECTION"
+            self.usage = "%(prog)s [options] SECTION..."
         self.runner_class = runner_class
+        self._ping: Ping | None = None
+        self._is_stopped = False
         super().__init__(name, test_args, logger)
+        self._imports_since = self.started
+        self._turns: list[str] = []
         if commandline_config:
-            if len(self.args) != 1:
-                found = " ".join(self.args) or "none"
-                self.parser.error(f"expected the name of one section of the configuration, got: {found}")
-            self.config_name = self.args[0]
+            self._turns = list(dict.fromkeys(self.args))
+            if not self._turns:
+                self.parser.error("expected the names of sections of the configuration, got: none")
+            if len(self._turns) > 1 and self.options.profile is not None:
+                self.parser.error(f"expected one section with --profile, got: {' '.join(self._turns)}")
+            self.config_name = self._turns[0]
         elif self.args:
             self.parser.error(f"expected no arguments, got: {' '.join(self.args)}")
 
@@ -92,14 +106,43 @@ class JobCronScript(CronScript):
 
     def main(self) -> int | None:
         """Run the ready jobs, and log how many of each class were run."""
+        statuses = []
+        for _ in self._each_turn():
+            try:
+                statuses.append(self._run_ready())
+            except KeyboardInterrupt:
+                self._is_stopped = True
+                raise
+        return max(statuses)
+
+    def _each_turn(self) -> Iterator[None]:
+        """Make each section on the command line the script's section in turn, until a signal stops a run."""
+        if not self._turns:
+            yield
+            return
+        for number, name in enumerate(self._turns):
+            if self._is_stopped:
+                break
+            if number:
+                self.started = time.monotonic()
+            self.config_name = name
+            yield
+
+    def _run_ready(self) -> int:
+        """Run the ready jobs of the section; return the exit status."""
         if not self._may_have_work():
             return 0
-        from jobcron.runner.garbage import ImportsForGood
+        from jobcron.runner.signals import restore_signals
+        from jobcron.runner.surroundings.garbage import ImportsForGood
 
+        if not self.in_test:
+            restore_signals()
+        self._start_pings()
         is_first = "jobcron.scripts._section_run" not in sys.modules  # a process may run a script again and again
         with instance.presented(self.settings):  # again, since tests call main() directly
             with ImportsForGood(is_ours=is_first and not self.in_test):
                 from jobcron.database.sessions import ambient_session
+                from jobcron.scripts import _endings  # now: the package may be replaced while jobs run
                 from jobcron.scripts._section_run import import_application, run_section
                 from jobcron.scripts.order import Order
 
@@ -111,29 +154,81 @@ class JobCronScript(CronScript):
                     dbuser=self.dbuser,
                     logger=self.logger,
                     started=self.started,
+                    imports_since=self._imports_since,
                     session=ambient_session() if self.in_test else None,
+                    tenure=self._tenure(),
                 )
                 application = import_application(order.settings, order.section)
-            runner = run_section(order, application)
-        failed = runner.incomplete.total() > 0
+                crew = self._crew()
+            result = run_section(order, application, crew)
+        self._is_stopped = result.was_stopped
+        if result.status:
+            raise _endings.AlreadyTold(result.status)
+        failed = result.incomplete.total() > 0
         return 1 if failed and self.options.fail_on_job_failure else 0
+
+    def _guarded(self) -> int:
+        """Return the worst exit status of the sections."""
+        turns, statuses = self._turns, []
+        for _ in self._each_turn():
+            self._turns = []  # `main` runs this turn's section alone
+            statuses.append(self._guarded_turn())
+            self._turns = turns
+        return max(statuses, key=lambda status: (status != 0, status != LockHeld.exit_status, status))
+
+    def _guarded_turn(self) -> int:
+        """Return the exit status, once the service that expects pings knows it."""
+        status = super()._guarded()
+        if self._ping is not None:
+            self._ping.end(status)
+            self._ping = None
+        return status
+
+    def _start_pings(self) -> None:
+        if self.section.ping_url is not None and not self.in_test:
+            from jobcron.reports.ping import Ping
+
+            self._ping = Ping(self.section.ping_url, self.logger)
+            self._ping.start()
 
     def _may_have_work(self) -> bool:
         if self.in_test:
             return True
         from jobcron.queue.tick import may_have_work
+        from jobcron.scripts.code_stamp import types_by_source
 
-        source = self._source_name()
-        if source is None:
-            return True
         settings = self.settings
+        type_name = types_by_source(settings).get(self._source_name() or "")
+        if type_name is None:
+            return True
         return may_have_work(
             settings.database_url,
             self.dbuser,
-            source,
+            type_name,
             self.section.name,
             settings.activity_interval,
+            self._lock.gone if self._lock is not None else (),
+            self.section.channel,
         )
+
+    def _tenure(self) -> Tenure | None:
+        """Take a name to claim under, by which the next holder of the lock knows what this run leaves."""
+        from jobcron.jobs.lease import Tenure
+
+        if self._lock is None:
+            return None
+        name = self._lock.claims()
+        return None if name is None else Tenure(name, self._lock.gone, self._lock.descriptor)
+
+    def _crew(self) -> Crew | None:
+        """Return what runs the section in several processes; None: it is not asked for, or not possible here."""
+        if self._lock is None or self.section.max_workers == 1 or self.in_test or self.options.profile is not None:
+            return None
+        from jobcron.scripts._children import check_thread
+        from jobcron.scripts.worker.crew import crew_for
+
+        check_thread()
+        return crew_for(self._lock, self.parser.prog)
 
     def _source_name(self) -> str | None:
         wanted = self.source_interface

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
     from jobcron.scripts._profiling import ProfileFile
 
+MAX_JOBS = 1000
+MAX_SPLAY_SECONDS = 86400.0
+
+LONG_USAGE = 2
+"""How many lines a usage may have to be printed together with an error."""
+
 
 def log_file(text: str) -> tuple[int, str]:
     """Return the level and the path in ``--log-file``; the default level is INFO."""
@@ -25,6 +31,38 @@ def log_file(text: str) -> tuple[int, str]:
             f"expected LEVEL:FILE with one of {', '.join(LEVELS)}, or a file alone, got: {text!r}"
         )
     return LEVELS[level.upper()], path
+
+
+def count_of_children(text: str) -> int:
+    """Return the number of children that ``--jobs`` allows at once."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_JOBS:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {MAX_JOBS}, got: {text!r}")
+    return int(text)
+
+
+def splay_seconds(text: str) -> float:
+    """Return the time in seconds that ``--splay`` gives."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= MAX_SPLAY_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds from 0 to {MAX_SPLAY_SECONDS:g}, got: {text!r}"
+        )
+    return value
+
+
+def handed_on(options: argparse.Namespace) -> list[str]:
+    """Return the options of a script's log, for a script that it starts."""
+    found = ["-v"] * options.verbose + ["-q"] * options.quiet
+    if options.log_file is not None:
+        level, path = options.log_file
+        names = {number: name for name, number in LEVELS.items()}
+        found.append(f"--log-file={names[level]}:{path}")
+    if options.named is not None:
+        found.append(f"--named={options.named}")
+    return found
 
 
 def profile_file(path: str) -> ProfileFile:
@@ -47,5 +85,8 @@ class CommandLine(argparse.ArgumentParser):
         """Print the error, and exit with status 2."""
         from jobcron.reports.logs import complain
 
-        complain(f"{self.format_usage()}{self.prog}: error: {message}")
+        usage = self.format_usage()
+        if usage.count("\n") > LONG_USAGE:  # else the error is lost in it
+            usage = f"usage: {self.prog} … ({self.prog} --help has all options)\n"
+        complain(f"{usage}{self.prog}: error: {message}")
         sys.exit(2)

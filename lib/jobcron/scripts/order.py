@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, TypeGuard, cast
 
 from sqlalchemy.orm import Session
 
 from jobcron.database.database import AmbientDatabase, Database, TransactionSource
 from jobcron.database.runs import typical_seconds
+from jobcron.database.version import check_file
 from jobcron.errors import ConfigurationError
+from jobcron.jobs.lease import Tenure
 from jobcron.queue.sources import find_source, source_of
-from jobcron.runner.application import session_class_of
+from jobcron.runner.application import Application, session_class_of
 from jobcron.runner.job_runner import JobRunner
-from jobcron.runner.source_runner import Limits
+from jobcron.runner.source_runner import Limits, SourceRunner
 from jobcron.settings.database_url import POSTGRESQL, SQLITE, backend_of
 from jobcron.settings.named import find_named
 from jobcron.settings.settings import Section, Settings
+
+
+class RunnerClass(Protocol):
+    """What makes the runner of a run: a subclass of `SourceRunner`, or an object that returns one."""
+
+    def for_source(
+        self,
+        source: object,
+        database: TransactionSource,
+        logger: logging.Logger,
+        *,
+        application: Application,
+        limits: Limits,
+    ) -> SourceRunner:
+        """Return a runner for the ready jobs of a source."""
 
 
 class Order(NamedTuple):
@@ -31,25 +48,29 @@ class Order(NamedTuple):
         logger: the script's logger.
         started: when the script began, by the monotonic clock.
         session: a test's own session to work in; None: open a connection.
+        tenure: what is known of the section's lock; None: the run is under none.
+        imports_since: when the process began to import, if it did before `started`.
     """
 
     settings: Settings
     section: Section
-    wanted: Any
-    runner_class: Any
+    wanted: object
+    runner_class: RunnerClass | None
     dbuser: str | None
     logger: logging.Logger
     started: float
     session: Session | None
+    tenure: Tenure | None = None
+    imports_since: float | None = None
 
 
-def _source(order: Order) -> Any:
+def _source(order: Order) -> object:
     if order.wanted is None:
         return find_source(order.settings, order.section)
     return source_of(order.wanted, "the script's source_interface", order.settings)
 
 
-def runner_class_of(settings: Settings, section: Section) -> Any:
+def runner_class_of(settings: Settings, section: Section) -> RunnerClass:
     """Return the runner class that a section names.
 
     Raises:
@@ -65,7 +86,13 @@ def runner_class_of(settings: Settings, section: Section) -> Any:
     place = f"{settings.path}: section [{section.name}], key runner_class"
     expected = "a runner class with for_source (short names: JobRunner, ProcessJobRunner)"
     # any object: the named object, before it is known to be a runner
-    return find_named(name, place, expected, lambda found: hasattr(found, "for_source"))
+    found = find_named(name, place, expected, lambda found: hasattr(found, "for_source"))
+    return cast("RunnerClass", found)
+
+
+def is_plain(chosen: RunnerClass) -> TypeGuard[type[JobRunner]]:
+    """Return whether what makes a section's runner runs its jobs in the process that calls it."""
+    return isinstance(chosen, type) and issubclass(chosen, JobRunner)
 
 
 def limits_of(settings: Settings, section: Section) -> Limits:
@@ -85,6 +112,9 @@ def limits_of(settings: Settings, section: Section) -> Limits:
         settings.grace_seconds,
         section.max_workers,
         section.max_runtime,
+        wait_for_code=section.wait_for_code,
+        section=section.name,
+        channel=section.channel or "",
     )
 
 
@@ -102,12 +132,14 @@ def _open_database(order: Order) -> TransactionSource:
     if order.session is not None:
         return AmbientDatabase(order.session)
     settings = order.settings
-    return Database(
+    database = Database(
         settings.database_url,
         order.dbuser,
         origin=_origin(order),
         session_class=session_class_of(settings),
     )
+    check_file(settings.database_url, database.where)
+    return database
 
 
 def _origin(order: Order) -> str:

@@ -1,25 +1,118 @@
-"""``jobcron prune`` and ``prune_jobs.py``: delete old data, as the configuration says (LP-31)."""
+"""Delete old data: a frame for an application's own (`Pruning`), and ``jobcron prune`` for ours (LP-31)."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
-from contextlib import closing
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from types import FrameType
+from typing import TYPE_CHECKING, ClassVar
 
-from jobcron.runner.signals import SignalHandlers
+from jobcron.runner.signals import SignalHandlers, if_main_thread, restore_signals, unless_nohup
 from jobcron.scripts.cron_script import CronScript
+from jobcron.settings.durations import Duration, seconds_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from jobcron.database.database import Database
 
 
-class PruneJobs(CronScript):
+class StoppableScript(CronScript):
+    """A script that SIGTERM and SIGHUP ask to stop; it does between two of its transactions."""
+
+    _is_stopping = False
+
+    @contextmanager
+    def _asked_to_stop(self) -> Iterator[None]:
+        """Hear inside the block that the script should stop."""
+        if not self.in_test:
+            restore_signals()
+        handlers = unless_nohup({signal.SIGTERM: self._stop, signal.SIGHUP: self._stop})
+        with SignalHandlers(if_main_thread(handlers)):
+            yield
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._is_stopping = True
+
+
+class Pruning(StoppableScript):
+    """A frame for scripts that remove an application's own old rows.
+
+    A subclass has `prune`. It is called again and again, each time in a short transaction of its own, until it
+    removes less than it may, `max_runtime` is over, or somebody asks to stop; then the next run goes on.
+    """
+
+    batch_size: ClassVar[int] = 1000
+    """The most rows that one call of `prune` may remove."""
+
+    max_runtime: ClassVar[Duration] = timedelta(hours=1)
+    """After this time no further call of `prune` begins."""
+
+    pause: ClassVar[Duration] = 0.0
+    """The time between two calls, in which others have the database for themselves."""
+
+    def prune(self, session: Session, limit: int) -> int:
+        """Remove at most `limit` rows, and return how many; for subclasses to override.
+
+        Args:
+            session: in its own transaction, which is committed afterwards.
+            limit: `batch_size`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no prune()")
+
+    def main(self) -> int | None:
+        """Remove in short transactions, until nothing old is left."""
+        from jobcron.database.database import Database
+
+        until = time.monotonic() + seconds_of("max_runtime", self.max_runtime)
+        pause = seconds_of("pause", self.pause)
+        reason = None
+        database = Database(self.settings.database_url, origin=self.settings.database_origin)
+        with self._asked_to_stop(), closing(database):
+            while reason is None and self._prune_once(database) >= self.batch_size:
+                time.sleep(pause)
+                if self._is_stopping:
+                    reason = "Stopped by a signal"
+                elif time.monotonic() >= until:
+                    reason = "Stopped at the end of its time"
+        if self.done:
+            self.logger.info("Removed %s rows.", self.done)
+        if reason is not None:
+            self.logger.info("%s; the next run goes on.", reason)
+        return 0
+
+    def _prune_once(self, database: Database) -> int:
+        """Remove one batch in a transaction, and return how many rows it had."""
+        from jobcron.database.sessions import ambient_session, use_session
+
+        if self.in_test and (ambient := ambient_session()) is not None:
+            count = self._checked(self.prune(ambient, self.batch_size))
+            ambient.flush()
+        else:
+            with closing(database.session()) as session, use_session(session):
+                count = self._checked(self.prune(session, self.batch_size))
+                session.commit()
+        self.done += count
+        return count
+
+    def _checked(self, count: object) -> int:
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            name = type(self).__name__
+            raise TypeError(f"expected prune of {name} to return how many rows it removed, got {count!r}")
+        return count
+
+
+class PruneJobs(StoppableScript):
     """Remove finished jobs, events, rows of runs and OOPS reports that are older than the configuration says."""
 
     control_name = "prune-jobs"
 
     def __init__(self, test_args: Sequence[str] | None = None) -> None:
-        self._is_stopping = False
         super().__init__(test_args=test_args)
+        self.records_runs = not self.options.dry_run
         if self.args:
             self.parser.error(f"expected no arguments, got: {' '.join(self.args)}")
 
@@ -35,22 +128,25 @@ class PruneJobs(CronScript):
     def main(self) -> int | None:
         """Delete in short transactions, until nothing old is left or somebody asks to stop."""
         from jobcron.database.database import Database
-        from jobcron.database.version import check_schema
-        from jobcron.scripts._pruner import Pruner
+        from jobcron.database.version import check_file, check_schema
+        from jobcron.scripts._pruning.pruner import Pruner
 
         settings = self.settings
         database = Database(settings.database_url, origin=settings.database_origin)
-        with SignalHandlers({signal.SIGTERM: self._stop}), closing(database):
+        check_file(settings.database_url, database.where)
+        with self._asked_to_stop(), closing(database):
             with database.begin(writing=False) as connection:
                 check_schema(connection, database.where, self.logger)
             dry_run: bool = self.options.dry_run
-            Pruner(database, settings, self.logger, dry_run, lambda: self._is_stopping).prune()
+            pruner = Pruner(database, settings, self.logger, dry_run, lambda: self._is_stopping)
+            pruner.prune()
+            self.done = pruner.removed
             if settings.keep_oopses is not None and not self._is_stopping:
-                from jobcron.scripts._pruner import reports_named_by_jobs
+                from jobcron.scripts._pruning.pruner import reports_named_by_jobs
 
                 self._prune_reports(settings.keep_oopses, reports_named_by_jobs(database))
         if self._is_stopping:
-            self.logger.info("Stopped by SIGTERM; the next run goes on.")
+            self.logger.info("Stopped by a signal; the next run goes on.")
         return 0
 
     def _prune_reports(self, seconds: float, kept: set[str]) -> None:
@@ -64,8 +160,6 @@ class PruneJobs(CronScript):
             except OSError as error:
                 raise DirectoryError(f"the OOPS directory {root} cannot be pruned: {error.strerror}") from error
             if count:
+                self.done += count
                 done = "Would remove" if self.options.dry_run else "Removed"
                 self.logger.info("%s %s OOPS reports in %s.", done, count, root)
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        self._is_stopping = True

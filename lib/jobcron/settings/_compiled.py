@@ -1,4 +1,4 @@
-"""The compiled form of an instance, which a tick reads in a millisecond."""
+"""Keep the settings of an instance in a compiled form, which a tick reads in a millisecond."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jobcron._version import __version__
 from jobcron.errors import ConfigurationError
 from jobcron.settings._syntax import EXTENDS, META, entries, extended
 from jobcron.settings.directories import read_own, write_whole
-from jobcron.settings.settings import INSTANCE, Section, Settings
+from jobcron.settings.settings import INSTANCE, Channel, Schedule, Section, Settings
 from jobcron.settings.trust import _is_ours, distrust
 
 COMPILED_NAME = "compiled-settings.json"
@@ -57,6 +57,8 @@ def read_compiled(path: str) -> Settings | None:
             return None
         values = content["settings"]
         values["sections"] = {k: Section(**v) for k, v in values["sections"].items()}
+        values["schedules"] = {k: Schedule(**v) for k, v in values["schedules"].items()}
+        values["channels"] = {k: Channel(**v) for k, v in values["channels"].items()}
         settings = Settings(**values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigurationError):
         return None  # whatever is wrong, the full reading finds it and reports it
@@ -99,8 +101,10 @@ def check_alone(settings: Settings) -> None:
 
 def write_compiled(settings: Settings, texts: dict[str, str]) -> None:
     """Keep the settings for the next run; if they cannot be written, do nothing."""
-    values: dict[str, Any] = settings._asdict()
+    values: dict[str, object] = settings._asdict()
     values["sections"] = {k: v._asdict() for k, v in settings.sections.items()}
+    values["schedules"] = {k: v._asdict() for k, v in settings.schedules.items()}
+    values["channels"] = {k: v._asdict() for k, v in settings.channels.items()}
     content = {"version": __version__, "texts": texts, "settings": values}
     with suppress(OSError, ValueError):
         if _is_ours(os.stat(settings.state_dir), 0o022):

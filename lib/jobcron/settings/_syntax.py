@@ -12,7 +12,7 @@ import re
 from typing import NamedTuple
 
 from jobcron.errors import ConfigurationError
-from jobcron.settings.settings import SECTION_NAME
+from jobcron.settings.settings import CHANNEL_NAME, LEAST_NAME, SECTION_NAME
 
 TYPE_CHECKING = False
 
@@ -20,10 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
 
 TEMPLATE, META, EXTENDS = "job_section", "meta", "extends"
+SCHEDULE_TEMPLATE = "job_schedule"
+CHANNEL_TEMPLATE = "job_channel"
+
+SCHEDULE = "schedule:"
+"""What the name of a schedule's section begins with; the schedule's name follows."""
+
+CHANNEL = "channel:"
+"""What the name of a channel's section begins with; the channel's name follows."""
 
 # why: decisions 2026-11-29, one parser of configurations
-RESERVED = (TEMPLATE, "DEFAULT")
-"""Names that no section may have: the schema's template, and configparser's default."""
+RESERVED = (TEMPLATE, SCHEDULE_TEMPLATE, CHANNEL_TEMPLATE, "DEFAULT")
+"""Names that no section may have: the schema's templates, and configparser's default."""
 
 _SECTION = re.compile(r"\[(.*)\]\s*")
 _KEY = re.compile(r"([^\s#;:=\[][^:=]*?)\s*[:=]\s*(.*)")
@@ -105,10 +113,19 @@ def _entry(place: str, line: str, section: str, reserved: Sequence[str]) -> Entr
     if line.startswith("["):
         found = _SECTION.fullmatch(line)
         name = found[1] if found else ""
-        if not SECTION_NAME.fullmatch(name) or len(name) < 3 or name in reserved:
+        if name.startswith(CHANNEL):
+            if not CHANNEL_NAME.fullmatch(name.removeprefix(CHANNEL)):
+                raise ConfigurationError(
+                    f"{place}: expected {CHANNEL} and the name of a channel: root, or root. and names of letters, "
+                    f"digits, _ and - with dots between them; got {line.strip()!r}"
+                )
+            return Entry(name, "", "", 0)
+        own_name = name.removeprefix(SCHEDULE)
+        if not SECTION_NAME.fullmatch(own_name) or len(own_name) < LEAST_NAME or name in reserved:
             raise ConfigurationError(
                 f"{place}: expected a section's name of 3 to 64 letters, digits, _ and -, "
-                f"beginning with a letter, and none of {', '.join(RESERVED)}, got {line.strip()!r}"
+                f"beginning with a letter, and none of {', '.join(RESERVED)}; or {SCHEDULE} and such a name; "
+                f"got {line.strip()!r}"
             )
         return Entry(name, "", "", 0)
     match = _KEY.match(line)

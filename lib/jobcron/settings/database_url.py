@@ -1,20 +1,32 @@
-"""Read the text of a database URL; a tick needs no more. `sqlalchemy_url` parses it."""
+"""Read what a tick needs from the text of a database URL; `sqlalchemy_url` parses it fully."""
 
 from __future__ import annotations
 
+import os
 import re
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
-PLAIN_SCHEMES = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
+PSYCOPG2, PSYCOPG = "psycopg2", "psycopg"
+"""The drivers of PostgreSQL; the second one is psycopg 3."""
+
+PLAIN_SCHEMES = dict.fromkeys(("postgres", "postgresql"), f"postgresql+{PSYCOPG2}")
 """Spelled out, since SQLAlchemy 2.1 gives them another driver: an application may pass the URL on to it."""
 
 BACKENDS = {
     "sqlite": SQLITE,
     "sqlite+pysqlite": SQLITE,
-    **dict.fromkeys([*PLAIN_SCHEMES, *PLAIN_SCHEMES.values()], POSTGRESQL),
+    **dict.fromkeys([*PLAIN_SCHEMES, *PLAIN_SCHEMES.values(), f"postgresql+{PSYCOPG}"], POSTGRESQL),
 }
 """The database that each scheme stands for."""
+
+_OBJECT = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+
+_SEVERAL_HOSTS = re.compile(
+    r"(?P<scheme>[^:/]+)://(?P<user>[^@/?#]*@)?(?P<hosts>[^@/?#]*,[^@/?#]*)(?P<path>/[^?#]*)?(?:\?(?P<query>.*))?",
+    re.S,
+)
+_HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*)(?::(?P<port>\d*))?")
 
 _PASSWORDS = (
     r"^[^/]*://[^:/@\[]*:([^@]*)@",  # as SQLAlchemy reads it
@@ -30,10 +42,43 @@ def backend_of(url: str) -> str:
     return BACKENDS.get(scheme, "") if colon else ""
 
 
+def driver_of(url: str) -> str:
+    """Return the name of the driver for a URL of PostgreSQL: psycopg2, unless it asks for psycopg."""
+    return PSYCOPG if url.partition(":")[0] == f"postgresql+{PSYCOPG}" else PSYCOPG2
+
+
+def names_object(text: str) -> bool:
+    """Return whether a ``database_url`` is ``module:name``, which has the application's own URL."""
+    found = _OBJECT.fullmatch(text)
+    return found is not None and found["module"] not in BACKENDS
+
+
 def with_driver(url: str) -> str:
-    """Return the URL with the name of its driver."""
-    scheme, colon, rest = url.partition(":")
+    """Return the URL with the name of its driver, and several hosts as `with_hosts_as_parameters` has them."""
+    scheme, colon, rest = with_hosts_as_parameters(url).partition(":")
     return f"{PLAIN_SCHEMES.get(scheme, scheme)}{colon}{rest}"
+
+
+def with_hosts_as_parameters(url: str) -> str:
+    """Return a URL of PostgreSQL with several hosts in the form that both libpq and SQLAlchemy read.
+
+    libpq's ``postgresql://h1:5432,h2:5433/db`` becomes ``postgresql:///db?host=h1,h2&port=5432,5433``. Any other
+    URL is returned as it is.
+    """
+    several = _SEVERAL_HOSTS.fullmatch(url) if backend_of(url) == POSTGRESQL else None
+    if several is None:
+        return url
+    found = [_HOST.fullmatch(part) for part in several["hosts"].split(",")]
+    hosts = [each["host"].strip("[]") for each in found if each is not None]
+    ports = [each["port"] or "" for each in found if each is not None]
+    if len(hosts) < len(found):
+        return url  # who reads it will refuse it
+    parameters = [f"host={','.join(hosts)}"]
+    if any(ports):
+        parameters.append(f"port={','.join(ports)}")
+    if several["query"]:
+        parameters.append(several["query"])
+    return f"{several['scheme']}://{several['user'] or ''}{several['path'] or '/'}?{'&'.join(parameters)}"
 
 
 def sqlite_path(url: str) -> str | None:
@@ -42,8 +87,16 @@ def sqlite_path(url: str) -> str | None:
     return path if scheme == SQLITE and path and "?" not in path else None
 
 
+def missing_folder(url: str) -> str:
+    """Return the end of a message that says that the folder of SQLite's file is missing; empty if it is there."""
+    folder = os.path.dirname(sqlite_path(url) or "")
+    if not folder or os.path.isdir(folder):
+        return ""
+    return f": its folder {folder} is not there; `jobcron upgrade` makes it"
+
+
 def libpq_url(url: str) -> str:
-    """Return the URL of a PostgreSQL database in the form that libpq and psycopg2 accept."""
+    """Return the URL of a PostgreSQL database in the form that libpq and the drivers accept."""
     return f"{POSTGRESQL}:{url.partition(':')[2]}"
 
 

@@ -1,4 +1,4 @@
-"""The types of the configuration's keys: which texts are valid, and the values that they stand for."""
+"""Convert the texts of a configuration's keys into values, and refuse those that are not valid."""
 
 from __future__ import annotations
 
@@ -6,36 +6,25 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from lazr.config import as_timedelta
+from lazr.config import as_boolean, as_timedelta
 
 from jobcron.errors import ConfigurationError
-from jobcron.settings.cron_schedule import check_schedule
+from jobcron.settings._place import Place as Place
+from jobcron.settings._schedule_types import MAX_SECONDS, OF_CHANNELS, OF_SCHEDULES
+from jobcron.settings._schedule_types import MISSED as MISSED
+from jobcron.settings._schedule_types import OVERLAP as OVERLAP
+from jobcron.settings._schedule_types import throttle_from as throttle_from
+from jobcron.settings.cron import check_expression, check_schedule
+from jobcron.settings.database_url import names_object
 from jobcron.settings.secrets import Redactor
 from jobcron.settings.settings import LEVELS, SECTION_NAME
 
-# why: decisions 2026-11-29, bounds of times and texts
-MAX_SECONDS = 36500 * 86400
-"""A hundred years: databases can subtract that from the present time, and processes can wait that long."""
+_ADDRESS = re.compile(r"[^\s@,;<>\"]+(@[^\s@,;<>\"]+)?")
+"""An address, or the name of a user of this machine."""
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-
-
-class Place(NamedTuple):
-    """Where a value stands, for messages: the file that sets it, section and key."""
-
-    path: str
-    section: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: section [{self.section}], key {self.key}"
-
-    def refuse(self, expected: str, found: str) -> ConfigurationError:
-        """Return the error that says what was expected in this place."""
-        return ConfigurationError(f"{self}: expected {expected}, got: {found}")
 
 
 def _string(text: str, place: Place) -> str:
@@ -90,6 +79,8 @@ def _directories(text: str, place: Place) -> list[str]:
 
 
 def _url(text: str, place: Place) -> str:
+    if names_object(text):
+        return text  # `load_settings` asks the application
     from jobcron.settings.sqlalchemy_url import parse_url
 
     try:
@@ -129,6 +120,15 @@ def _file_or_url(text: str, place: Place) -> str:
     return _directory(path, place)
 
 
+def _ping_url(text: str, place: Place) -> str:
+    with suppress(ValueError):  # a port that is no number
+        url = urlsplit(text)
+        fits = url.scheme in ("http", "https") and url.hostname and url.username is None and text.isprintable()
+        if fits and (url.port is None or url.port > 0) and " " not in text and text.isascii():
+            return text
+    raise place.refuse("an http: or https: URL with a host, without a password", Redactor().text(text))
+
+
 def _duration(text: str, place: Place) -> float:
     try:
         seconds = float(as_timedelta(text).total_seconds())
@@ -164,6 +164,20 @@ def _cron_schedule(text: str, place: Place) -> str:
         raise place.refuse(str(error), text) from error
 
 
+def _cron_expression(text: str, place: Place) -> str:
+    try:
+        return check_expression(text)
+    except ValueError as error:
+        raise place.refuse(str(error), text) from error
+
+
+def _every(text: str, place: Place) -> int:
+    seconds = _duration(text, place)
+    if seconds < 60 or seconds != int(seconds):
+        raise place.refuse("a time of whole seconds, at least 1m, such as 15m, 1h30m or 2d", text)
+    return int(seconds)
+
+
 def _two_durations(text: str, place: Place) -> list[float]:
     parts = text.split()
     if len(parts) != 2 or (found := [_duration(part, place) for part in parts])[0] > found[1]:
@@ -181,7 +195,7 @@ def _two_counts(text: str, place: Place) -> list[int]:
 def _names_and_durations(text: str, place: Place) -> dict[str, float | None]:
     names, times = text.split()[::2], text.split()[1::2]
     if len(names) != len(times) or len(set(names)) < len(names):
-        raise place.refuse("names, each once and with a time or none, such as shop.mail.send 2d", text)
+        raise place.refuse("names, each once and with a time or none, such as NAME 2d", text)
     durations = [None if time == "none" else _duration(time, place) for time in times]
     return dict(zip(names, durations, strict=True))
 
@@ -199,13 +213,27 @@ def _publishers(text: str, place: Place) -> list[str]:
     return text.split()
 
 
+def _addresses(text: str, place: Place) -> list[str]:
+    for address in text.split():
+        if not _ADDRESS.fullmatch(address):
+            raise place.refuse("addresses, separated by spaces, such as ops@example.com", address)
+    return text.split()
+
+
 def _level(text: str, place: Place) -> str:
     if text.upper() not in LEVELS:
         raise place.refuse(f"one of {', '.join(LEVELS)}, or none", text)
     return text.upper()
 
 
-CONVERTERS: dict[str, Callable[[str, Place], Any]] = {
+def _boolean(text: str, place: Place) -> bool:
+    try:
+        return bool(as_boolean(text))
+    except ValueError:
+        raise place.refuse("true or false", text) from None
+
+
+CONVERTERS: dict[str, Callable[[str, Place], object]] = {
     "string": _string,
     "name": _name,
     "dotted_name": _dotted_name,
@@ -214,14 +242,22 @@ CONVERTERS: dict[str, Callable[[str, Place], Any]] = {
     "callable": _callable,
     "directory": _directory,
     "directories": _directories,
+    "patterns": _directories,
     "file": _directory,
     "url": _url,
     "mail": _mail,
+    "addresses": _addresses,
     "file_or_url": _file_or_url,
+    "ping_url": _ping_url,
     "duration": _duration,
     "interval": _interval,
     "count": _count,
+    "boolean": _boolean,
     "cron_schedule": _cron_schedule,
+    "cron_expression": _cron_expression,
+    "every": _every,
+    **OF_SCHEDULES,
+    **OF_CHANNELS,
     "publishers": _publishers,
     "two_durations": _two_durations,
     "two_counts": _two_counts,

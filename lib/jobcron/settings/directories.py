@@ -11,12 +11,28 @@ import stat
 from contextlib import suppress
 
 
+def user_named(number: int) -> str:
+    """Return a user as people know it, for messages: the name, or the number if there is no name."""
+    import pwd  # only for a mistake: a tick has none
+
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"with the number {number}"
+
+
+def _expected(what: str) -> str:
+    """Return how a message begins about a directory, which a place in a configuration may name."""
+    place, colon, noun = what.rpartition(": ")
+    return f"{place}{colon}expected {noun}"
+
+
 def private_directory(path: str | os.PathLike[str], what: str, *, is_shared: bool = False) -> None:
     """Create `path` if necessary, with mode 0700, and check it.
 
     Args:
         path: the directory.
-        what: what it is, for the message.
+        what: what it is, for the message, perhaps after the place that names it and a colon.
         is_shared: whether its group may write there, as into a folder of logs, in which no name is trusted.
 
     Raises:
@@ -29,27 +45,30 @@ def private_directory(path: str | os.PathLike[str], what: str, *, is_shared: boo
         status, link = os.stat(path), os.lstat(path)
     except OSError as error:
         raise DirectoryError(
-            f"expected {what} {path} to be a directory that can be made and written, got: {error.strerror}"
+            f"{_expected(what)} {path} to be a directory that can be made and written, got: {error.strerror}"
         ) from error
     if not stat.S_ISDIR(status.st_mode):
-        raise DirectoryError(f"expected {what} {path} to be a directory, it is something else")
+        raise DirectoryError(f"{_expected(what)} {path} to be a directory, it is something else")
     if stat.S_ISLNK(link.st_mode) and link.st_uid != os.geteuid():
-        raise DirectoryError(f"expected {what} {path} not to be somebody else's link, it belongs to {link.st_uid}")
+        raise DirectoryError(
+            f"{_expected(what)} {path} not to be somebody else's link, it belongs to the user "
+            f"{user_named(link.st_uid)}"
+        )
     if status.st_uid != os.geteuid():
         raise DirectoryError(
-            f"expected {what} {path} to belong to the user {os.geteuid()}, who runs this, "
-            f"it belongs to {status.st_uid}"
+            f"{_expected(what)} {path} to belong to the user {user_named(os.geteuid())}, who runs this, it "
+            f"belongs to the user {user_named(status.st_uid)}: run this as that user, or name another directory"
         )
     if status.st_mode & stat.S_IWOTH:
         raise DirectoryError(
-            f"expected {what} {path} to be closed to others, everybody may write there: chmod o-w {path}"
+            f"{_expected(what)} {path} to be closed to others, everybody may write there: chmod o-w {path}"
         )
     if status.st_mode & stat.S_IWGRP and not is_shared:
         raise DirectoryError(
-            f"expected {what} {path} to be closed to others, its group may write there: chmod g-w {path}"
+            f"{_expected(what)} {path} to be closed to others, its group may write there: chmod g-w {path}"
         )
     if not os.access(path, os.W_OK | os.X_OK):
-        raise DirectoryError(f"expected {what} {path} to be writable, it is not")
+        raise DirectoryError(f"{_expected(what)} {path} to be writable, it is not")
 
 
 def check_shared_directory(path: str | os.PathLike[str], what: str) -> None:
@@ -59,7 +78,7 @@ def check_shared_directory(path: str | os.PathLike[str], what: str) -> None:
 
     Args:
         path: the directory; it is not created.
-        what: what it is, for the message.
+        what: as for `private_directory`.
 
     Raises:
         DirectoryError: it does not exist, cannot be written, or everybody may replace files there.
@@ -70,16 +89,16 @@ def check_shared_directory(path: str | os.PathLike[str], what: str) -> None:
         mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DirectoryError(f"expected {what} {path} to be there, got: {reason}") from error
+        raise DirectoryError(f"{_expected(what)} {path} to be there, got: {reason}") from error
     if not stat.S_ISDIR(mode):
-        raise DirectoryError(f"expected {what} {path} to be a directory, it is something else")
+        raise DirectoryError(f"{_expected(what)} {path} to be a directory, it is something else")
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         raise DirectoryError(
-            f"expected {what} {path} not to be one where everybody may replace files: chmod o-w {path}, or "
+            f"{_expected(what)} {path} not to be one where everybody may replace files: chmod o-w {path}, or "
             f"chmod +t {path}"
         )
     if not os.access(path, os.W_OK | os.X_OK):
-        raise DirectoryError(f"expected {what} {path} to be writable, it is not")
+        raise DirectoryError(f"{_expected(what)} {path} to be writable, it is not")
 
 
 def open_log(path: str, what: str) -> int:

@@ -1,4 +1,4 @@
-"""Code of the user's that has to do its work while it is called: what only begins it is refused.
+"""Refuse functions that do nothing when they are called, and results that somebody would still have to run.
 
 ``async def`` and a ``yield`` make functions that return at once, with nothing done. Taken for success, a job of
 such a function would be COMPLETED.
@@ -7,7 +7,7 @@ such a function would be COMPLETED.
 from __future__ import annotations
 
 import inspect
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from jobcron.errors import IncompleteJobType
 
@@ -16,8 +16,8 @@ Result = TypeVar("Result")
 GENERATOR = "a function with yield"
 
 
-def laziness(function: Any) -> str | None:
-    """Return what a function is that only begins its work when it is called; None for one that does it."""
+def laziness(function: object) -> str | None:
+    """Return the kind of a function that does nothing when it is called, such as ``async def``, or None."""
     if inspect.iscoroutinefunction(function):
         return "async def"
     if inspect.isasyncgenfunction(function):
@@ -28,7 +28,7 @@ def laziness(function: Any) -> str | None:
 
 
 def finished(result: Result, what: str, is_iterated: bool = False) -> Result:
-    """Return what a call has returned, if its work is done.
+    """Return the result of a call, unless it still has to be run.
 
     Args:
         result: what it has returned.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from contextvars import ContextVar
 
-from jobcron.errors import ConfigurationError
+from jobcron.errors import ConfigurationError, UserMistake
 from jobcron.settings._compiled import check_alone, read_compiled, write_compiled
-from jobcron.settings.database_url import with_driver
+from jobcron.settings.database_url import SQLITE, backend_of, names_object, with_driver
 from jobcron.settings.settings import CONFIGS, Settings
 
 CONFIG_VARIABLE = "JOBCRON_CONFIG"
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _present: Settings | None = None
+_asking = ContextVar("asking", default=False)
+"""Whether the application is being asked for its URL, in this thread."""
 
 
 @contextmanager
@@ -33,12 +36,14 @@ def presented(settings: Settings) -> Iterator[None]:
         _present = before
 
 
-def load_settings(config: str | None = None) -> Settings:
+def load_settings(config: str | None = None, *, asks_application: bool = True) -> Settings:
     """Return the settings of an instance.
 
     Args:
         config: a name or a path, as for ``--config``; None: the instance of the script that runs in this
             process, else of JOBCRON_CONFIG, else the checkout's development instance.
+        asks_application: whether an application that has the URL is asked for it. Not in a process that reads the
+            settings of several instances, whose modules may have the same names: it gets the name as is.
 
     Raises:
         ConfigurationError: there is no such instance, it has a mistake, or another shares its state directory.
@@ -55,8 +60,63 @@ def load_settings(config: str | None = None) -> Settings:
         write_compiled(settings, texts)
     url = os.environ.get(DATABASE_VARIABLE)
     if url:
-        settings = settings._replace(database_url=with_driver(url), database_origin=DATABASE_VARIABLE)
+        return settings._replace(database_url=with_driver(url), database_origin=DATABASE_VARIABLE)
+    if asks_application and names_object(settings.database_url):
+        return _with_url_of_application(settings)
     return settings
+
+
+def _with_url_of_application(settings: Settings) -> Settings:
+    """Return the settings with the URL that the application has under the name in ``database_url``.
+
+    It is asked each time: what was kept could be that of another database.
+
+    Raises:
+        ConfigurationError: there is no such name, asking for it failed, or it is not the URL of a database that
+            every process finds.
+    """
+    from jobcron.settings.named import extend_path, find_named, line_of
+    from jobcron.settings.secrets import Redactor
+
+    name, place = settings.database_url, settings.place("database_url")
+    if _asking.get():
+        raise ConfigurationError(
+            f"{place}: expected {name} not to need jobcron's settings, it reads them while it is asked for the URL"
+        )
+    token = _asking.set(True)
+    try:
+        extend_path(settings)
+        found = find_named(name, place, "a URL", lambda found: True)
+        if callable(found):
+            found = found()
+    except UserMistake:
+        raise
+    except Exception as error:  # without a database there is nobody to report it to
+        text = f"{type(error).__name__}: {Redactor().text(str(error))}".rstrip(": ")
+        raise ConfigurationError(f"{place}: expected {name} to be a URL, got {text}{line_of(error)}") from error
+    finally:
+        _asking.reset(token)
+    return settings._replace(database_url=_url_in(found, f"{place}: expected {name}"), database_origin=place)
+
+
+def _url_in(found: object, expected: str) -> str:
+    """Return the URL that an application handed over, as a text."""
+    if not isinstance(found, str):  # most likely SQLAlchemy's; then its import costs nothing more
+        from jobcron.settings.sqlalchemy_url import url_text
+
+        text = url_text(found)
+        if text is None:
+            kind = f"{type(found).__module__}.{type(found).__qualname__}"
+            raise ConfigurationError(f"{expected} to be a URL, as a text or SQLAlchemy's, got an object of {kind}")
+        found = text
+    backend = backend_of(found)
+    if not backend:
+        scheme, colon, _ = found.partition("://")
+        got = repr(scheme) if colon else "something that cannot be read as a URL"
+        raise ConfigurationError(f"{expected} to be a URL of sqlite or postgresql, got {got}")
+    if backend == SQLITE and not found.partition(":///")[2].startswith("/"):
+        raise ConfigurationError(f"{expected} to be a URL with the absolute path of SQLite's file, got {found}")
+    return with_driver(found)
 
 
 def find(config: str | None = None) -> str:
@@ -79,8 +139,10 @@ def find(config: str | None = None) -> str:
     folder = wanted if os.sep in wanted else os.path.join(os.path.realpath(CONFIGS), wanted)
     path = folder if os.path.isfile(folder) else os.path.join(folder, FILE_NAME)
     if not os.path.isfile(path):
+        is_here = os.sep not in wanted and os.path.exists(wanted)
+        hint = f"; for what is in the working directory write {os.path.join(os.curdir, wanted)}" if is_here else ""
         raise ConfigurationError(
             f"expected {origin} to be the path of a directory with a {FILE_NAME}, or a name in {CONFIGS}, "
-            f"got {wanted!r}: {path} is not there"
+            f"got {wanted!r}: {path} is not there{hint}"
         )
     return os.path.realpath(path)

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import attrgetter
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple, overload
 
 from jobcron.errors import ConfigurationError, DuplicateJobType, IncompleteJobType, UserMistake
-from jobcron.settings.settings import PACKAGE
+from jobcron.settings.settings import PACKAGE, Settings
+from jobcron.settings.suggestions import suggestion
 
 # why: decisions 2026-11-29, one look-up of dotted names
 _MISTAKES = (ImportError, SyntaxError, SystemExit, DuplicateJobType, IncompleteJobType)
 """Errors of a user's module for which a message is enough. Other errors make a report."""
 
+_LEFT_OUT = re.compile(r"__main__|conftest|tests?|test_.*|.*_test")
+"""Modules that are no part of the running application: they need packages of tests, or do something at once."""
+
+
+@overload
+def find_named(name: str, place: str, expected: str = ...) -> Callable[..., Any]: ...
+
+
+@overload
+def find_named(name: str, place: str, expected: str, accepts: Callable[[object], bool]) -> object: ...
+
 
 def find_named(
-    name: str, place: str, expected: str = "a callable", accepts: Callable[[Any], bool] = callable
-) -> Any:
+    name: str, place: str, expected: str = "a callable", accepts: Callable[[object], bool] = callable
+) -> object:
     """Return the object that a dotted name stands for.
 
     Args:
@@ -52,11 +65,16 @@ def find_named(
         try:
             found = attrgetter(attribute)(module)
         except AttributeError as error:
-            raise ConfigurationError(f"{wanted}, found no such name") from error
+            hint = suggestion(attribute, _names_in(module))
+            raise ConfigurationError(f"{wanted}, found no such name{hint}") from error
     if not accepts(found):
         kind = "the class" if isinstance(found, type) else "an object of the class"
         raise ConfigurationError(f"{wanted}, found {kind} {dotted_name(found)}")
     return found
+
+
+def _names_in(module: ModuleType) -> list[str]:
+    return [name for name in vars(module) if not name.startswith("_")]
 
 
 def import_module(name: str, place: str) -> ModuleType:
@@ -75,7 +93,73 @@ def import_module(name: str, place: str) -> ModuleType:
     return module
 
 
-def dotted_name(thing: Any) -> str:
+class Below(NamedTuple):
+    """What there is below a package.
+
+    Attributes:
+        imported: the dotted names of the modules that were imported, the package's own first.
+        left_out: the dotted names of those that were not, and the folders of modules that are no packages.
+    """
+
+    imported: list[str]
+    left_out: list[str]
+
+
+def import_below(name: str, place: str) -> Below:
+    """Import a package, and every module below it except those of tests and ``__main__``.
+
+    Args:
+        name: the package's dotted name.
+        place: the file, section and key that name it, for messages.
+
+    Raises:
+        ConfigurationError: it is not a package; or as for `find_named`.
+        Exception: as for `find_named`.
+    """
+    import pkgutil
+
+    package = import_module(name, place)
+    if "__path__" not in vars(package):
+        raise ConfigurationError(
+            f"{place}: expected {name} to be a package, found the module {package.__file__}: a single module is "
+            "named by [jobcron] application, or imported by it"
+        )
+    found = Below([name], [])
+    known = set()
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=attrgetter("name")):
+        known.add(module.name)
+        full_name = f"{name}.{module.name}"
+        if _LEFT_OUT.fullmatch(module.name) or not module.name.isidentifier():
+            found.left_out.append(full_name)
+        elif module.ispkg:
+            below = import_below(full_name, place)
+            found.imported.extend(below.imported)
+            found.left_out.extend(below.left_out)
+        else:
+            import_module(full_name, place)
+            found.imported.append(full_name)
+    found.left_out.extend(folder for path in package.__path__ for folder in _folders_of_modules(path, known))
+    return found
+
+
+def _folders_of_modules(path: str, packages: set[str]) -> list[str]:
+    """Return the folders with modules in a package's folder that are no packages: they lack ``__init__.py``."""
+    found = []
+    with suppress(OSError):  # in an archive, or closed to us
+        for entry in sorted(os.scandir(path), key=attrgetter("name")):
+            if entry.name not in packages and entry.is_dir():
+                found += [entry.path] if any(name.endswith(".py") for name in os.listdir(entry.path)) else []
+    return found
+
+
+def extend_path(settings: Settings) -> None:
+    """Let modules be found in the folders of ``python_path``."""
+    for folder in reversed(settings.python_path or []):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+
+
+def dotted_name(thing: object) -> str:
     """Return the dotted name of a class or an interface, or of any other object's class."""
     # Not imported here: in a tick without zope.interface there are no interfaces.
     zope = sys.modules.get("zope.interface.interface")
@@ -104,7 +188,7 @@ def _no_module(name: str, place: str, error: ModuleNotFoundError) -> Configurati
 
 @contextmanager
 def _explained(module_name: str, place: str) -> Iterator[None]:
-    """Turn errors of a user's module during its import into explanations."""
+    """Raise `ConfigurationError` for a mistake in a user's module; add a note to any other error of its import."""
     try:
         yield
     except UserMistake:
@@ -113,7 +197,7 @@ def _explained(module_name: str, place: str) -> Iterator[None]:
         text = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}".rstrip(": ")
         raise ConfigurationError(
             f"{place}: expected the module {module_name} to be importable, it fails when it is imported: "
-            f"{text}{_line_of(error)}"
+            f"{text}{line_of(error)}"
         ) from error
     except Exception as error:
         if not hasattr(error, "__notes__"):  # the innermost place is where to look
@@ -121,7 +205,7 @@ def _explained(module_name: str, place: str) -> Iterator[None]:
         raise
 
 
-def _line_of(error: BaseException) -> str:
+def line_of(error: BaseException) -> str:
     """Return where the user's code raised an error; empty if only Python and jobcron were involved."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" (in {error.filename}, line {error.lineno})"

@@ -1,19 +1,35 @@
 """Read a configuration with all its checks: text in, frozen `Settings` out (LP-29).
 
 The schema, ``configs/schema.conf``, is a lazr.config schema: ``[jobcron]`` is the instance, and
-``[job_section]`` stands for every other section. `_syntax`, which a tick uses too, parses both.
+``[job_schedule]`` stands for the sections of schedules, ``[job_channel]`` for those of channels, and
+``[job_section]`` for every other. `_syntax`, which a
+tick uses too, parses all of them.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from jobcron.errors import ConfigurationError
-from jobcron.settings._syntax import EXTENDS, META, TEMPLATE, Entry, entries, extended
+from jobcron.settings._syntax import (
+    CHANNEL,
+    CHANNEL_TEMPLATE,
+    EXTENDS,
+    META,
+    SCHEDULE,
+    SCHEDULE_TEMPLATE,
+    TEMPLATE,
+    Entry,
+    entries,
+    extended,
+)
 from jobcron.settings.datatypes import CONVERTERS, Place
-from jobcron.settings.settings import INSTANCE, SCHEMA, Section, Settings
+from jobcron.settings.schedule_keys import checked
+from jobcron.settings.settings import INSTANCE, SCHEMA, Channel, Schedule, Section, Settings
+from jobcron.settings.suggestions import suggestion
 from jobcron.settings.trust import distrust
 
 FUNCTIONS_SOURCE = "jobcron.functions.FunctionJob"
@@ -48,6 +64,12 @@ def read_schema(text: str) -> Schema:
         if entry.key and (match := _DATATYPE.fullmatch(lines[entry.line - 2])):
             keys[entry.key] = Key(entry.key, match["type"], entry.value)
     return sections
+
+
+@cache
+def keys_of_schedules() -> dict[str, Key]:
+    """Return the keys of a schedule, by name."""
+    return read_schema(_read_text(SCHEMA))[SCHEDULE_TEMPLATE]
 
 
 def read(path: str) -> tuple[Settings, dict[str, str]]:
@@ -101,23 +123,31 @@ def _checked(path: str, text: str, schema: Schema) -> list[Entry]:
     Raises:
         ConfigurationError: it has unknown keys, or the syntax is wrong.
     """
-    found = list(entries(path, text, {*schema[INSTANCE], *schema[TEMPLATE], EXTENDS}))
+    templates = (INSTANCE, TEMPLATE, SCHEDULE_TEMPLATE, CHANNEL_TEMPLATE)
+    found = list(entries(path, text, {EXTENDS, *(key for name in templates for key in schema.get(name, {}))}))
     for section, key, _, line in found:
-        known = {EXTENDS} if section == META else schema.get(section, schema[TEMPLATE])
+        template = _template_of(section)
+        known = {EXTENDS} if section == META else schema.get(section, schema[template])
         if key and key not in known:
             raise ConfigurationError(
                 f"{path}, line {line}: section [{section}]: unknown key {key}; "
-                f"expected one of: {', '.join(sorted(known))}"
+                f"expected one of: {', '.join(sorted(known))}{suggestion(key, known)}"
             )
     return found
+
+
+def _template_of(section: str) -> str:
+    if section.startswith(SCHEDULE):
+        return SCHEDULE_TEMPLATE
+    return CHANNEL_TEMPLATE if section.startswith(CHANNEL) else TEMPLATE
 
 
 def _settings(path: str, schema: Schema, given: dict[tuple[str, str], Given]) -> Settings:
     def place(section: str, key: str) -> Place:
         return Place(given[section, key].path if (section, key) in given else path, section, key)
 
-    def values(section: str, keys: dict[str, Key]) -> dict[str, Any]:
-        read: dict[str, Any] = {}
+    def values(section: str, keys: dict[str, Key]) -> dict[str, Any]:  # of the types that the schema says
+        read = {}
         for name, key in keys.items():
             text = given[section, name].text if (section, name) in given else key.default
             is_set = text not in ("none", "")
@@ -125,6 +155,10 @@ def _settings(path: str, schema: Schema, given: dict[tuple[str, str], Given]) ->
         return read
 
     names = sorted({section for section, _ in given} - {INSTANCE, META})
+    scheduled, limited, names = (
+        [name for name in names if _template_of(name) == template]
+        for template in (SCHEDULE_TEMPLATE, CHANNEL_TEMPLATE, TEMPLATE)
+    )
     instance = values(INSTANCE, schema[INSTANCE])
     for key, example in (("database_url", "a URL"), ("state_dir", "a directory")):
         if instance[key] is None:
@@ -136,8 +170,17 @@ def _settings(path: str, schema: Schema, given: dict[tuple[str, str], Given]) ->
         places = {key: place(name, key) for key in schema[TEMPLATE]}
         source = steps_source(section, places)
         sections[name] = section._replace(source_interface=functions_source(section, places, source))
+    schedules = {}
+    for full_name in scheduled:
+        name = full_name.removeprefix(SCHEDULE)
+        read_values = values(full_name, schema[SCHEDULE_TEMPLATE])
+        if read_values["job"] is None:
+            raise place(full_name, "job").refuse("a job type, a class or a function", "nothing")
+        schedules[name] = checked(Schedule(name, **read_values), partial(place, full_name))
+    limits = [Channel(name.removeprefix(CHANNEL), **values(name, schema[CHANNEL_TEMPLATE])) for name in limited]
     origin = str(place(INSTANCE, "database_url"))
-    return Settings(path=path, database_origin=origin, sections=sections, **instance)
+    instance |= {"sections": sections, "schedules": schedules, "channels": {limit.name: limit for limit in limits}}
+    return Settings(path=path, database_origin=origin, **instance)
 
 
 def steps_source(section: Section, places: dict[str, Place]) -> str | None:

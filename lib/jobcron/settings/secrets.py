@@ -7,12 +7,11 @@ import math
 import os
 import re
 from collections.abc import Iterable, Sized
-from typing import Any
 
 HIDDEN = "***"
 
 MIN_SECRET = 6
-"""Shorter values of the environment are not hidden: they would blot out parts of every text."""
+"""Shorter values of the environment are not hidden: they would hide parts of every text."""
 
 MAX_TEXT = 10_000
 """The longest text of a value, in characters; longer ones are cut in the middle."""
@@ -27,7 +26,7 @@ MAX_DEPTH = 8
 _WORDS = "passw(?:or)?d|passphrase|pwd|secret|token|(?:api|private|access)[_-]?key|credential"
 _SECRET_NAME = re.compile(rf"{_WORDS}|authorization|cookie|dsn", re.IGNORECASE)
 _OPEN_NAMES = frozenset({"lease_token", "PWD", "OLDPWD"})
-"""Names that only look like those of secrets: a counter, and a shell's working directories."""
+"""Names that look like those of secrets and are not: a counter, and a shell's working directories."""
 
 # Every repetition is bounded and begins at the start of a word: a job may craft a text that is slow to match.
 _URL_PASSWORD = re.compile(
@@ -105,7 +104,7 @@ class Redactor:
             text = text.replace(secret, HIDDEN)
         return text
 
-    def value(self, value: Any, depth: int = 0) -> Any:
+    def value(self, value: object, depth: int = 0) -> object:
         """Return a value for a report: without secrets, bounded, and of types that JSON has."""
         if isinstance(value, bool) or value is None:
             return value
@@ -130,7 +129,7 @@ class Redactor:
         """Return a name as a report shows it."""
         return cut(self.text(name if isinstance(name, str) else printed(name)), 200)
 
-    def named(self, name: object, value: Any, depth: int = 0) -> Any:
+    def named(self, name: object, value: object, depth: int = 0) -> object:
         """Return a named value for a report; if the name says that it is a secret, hide all of it.
 
         True and False stay: they say whether there is a secret, not what it is.

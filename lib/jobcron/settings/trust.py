@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
+from jobcron.settings.directories import user_named
+
 
 def distrust(path: str) -> str | None:
     """Return why a file cannot be trusted like code, and what to do; None if it can.
@@ -23,8 +25,8 @@ def distrust(path: str) -> str | None:
         owner = os.stat(place).st_uid
         if owner not in trusted:
             return (
-                "expected a file and a directory of root's or of the user's who runs this, "
-                f"{place} belongs to the user {owner}: chown {os.geteuid()} {place}"
+                "expected a file and a directory that belong to root or to the user who runs this, "
+                f"{place} belongs to the user {user_named(owner)}: chown {os.geteuid()} {place}"
             )
     folders = {*_folders_of(named), *_folders_of(real)}
     for place in (real, *sorted(folders, key=len, reverse=True)):

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
 
 from jobcron.errors import IncompleteJobType, InvalidJobData
 from jobcron.jobs.arguments import json_data
 from jobcron.settings.finished import laziness
+from jobcron.settings.named import dotted_name
+from jobcron.settings.suggestions import suggestion
 from jobcron.steps.values import queue, stored_priority
 
 HOOKS = ("creation_hook", "failure_hook", "pre_task_hook", "post_task_hook")
 
 
-def check_definition(definition: Any) -> None:
+class Definition(Protocol):
+    """A class of jobs of several tasks, before its author's values are checked."""
+
+    @property
+    def name(self) -> object: ...
+
+    @property
+    def tasks(self) -> object: ...
+
+    @property
+    def default_queue(self) -> object: ...
+
+
+def check_definition(definition: Definition) -> None:
     """Check the name, the tasks and the hooks of a class.
 
     Raises:
         IncompleteJobType: one of them is wrong; the message names the class.
     """
-    what = f"{definition.__module__}.{definition.__qualname__}"
+    what = dotted_name(definition)
     name, tasks = definition.name, definition.tasks
     if not name or not isinstance(name, str) or len(name) > 100 or not name.isprintable():
         raise IncompleteJobType(f"expected {what} to have a name of 1 to 100 printable characters, got {name!r}")
@@ -32,7 +47,7 @@ def check_definition(definition: Any) -> None:
             _check_function(function, f"{hook} of {what} to be a function or its dotted name")
 
 
-def check_task(task: Any, what: str) -> None:
+def check_task(task: object, what: str) -> None:
     """Check that a task of the class `what` is an ordinary function, or a dotted name.
 
     Raises:
@@ -44,7 +59,7 @@ def check_task(task: Any, what: str) -> None:
         raise IncompleteJobType(f"expected {expected}, got one without a name, {json_data.shown(task)}")
 
 
-def check_options(name: str, options: dict[str, Any], known: type) -> None:
+def check_options(name: str, options: dict[str, object], known: type) -> None:
     """Check that a class has these attributes: a misspelt one would do nothing.
 
     Raises:
@@ -55,16 +70,17 @@ def check_options(name: str, options: dict[str, Any], known: type) -> None:
         raise IncompleteJobType(
             f"expected options of {name} to be hooks ({', '.join(HOOKS)}) or other attributes that "
             f"{known.__name__} has, such as max_retries, got {', '.join(unknown)}"
+            f"{suggestion(unknown[0], dir(known))}"
         )
 
 
-def check_values(definition: Any) -> None:
+def check_values(definition: Definition) -> None:
     """Check the defaults for the jobs of a class: their queue, priority and retries.
 
     Raises:
         IncompleteJobType: one of them is wrong; the message names the class.
     """
-    what, own = f"{definition.__module__}.{definition.__qualname__}", vars(definition)
+    what, own = dotted_name(definition), vars(definition)
     try:
         queue(definition.default_queue, f"default_queue of {what}")
         if "priority" in own:
@@ -77,7 +93,7 @@ def check_values(definition: Any) -> None:
         raise IncompleteJobType(f"{expected}, got {json_data.shown(retries)}")
 
 
-def _check_function(function: Any, expected: str) -> None:
+def _check_function(function: object, expected: str) -> None:
     if not (callable(function) or (isinstance(function, str) and "." in function.strip("."))):
         raise IncompleteJobType(f"expected {expected}, got {json_data.shown(function)}")
     if lazy := laziness(function):

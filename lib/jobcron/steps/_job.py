@@ -1,4 +1,4 @@
-"""The class of jobs of several tasks: how to define and create them, and what a task sees of its job."""
+"""The class of jobs of several tasks: define them, create them, and see their state."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from jobcron.database.sessions import AnySession
 from jobcron.database.tables import Event
 from jobcron.errors import ConfigurationError, IncompleteJobType
 from jobcron.interfaces import JobStatus
-from jobcron.jobs.draft import session_to_write
+from jobcron.jobs.arguments.positional import one_without_name
+from jobcron.jobs.draft import Draft, session_to_write
 from jobcron.jobs.history import EventKind
 from jobcron.jobs.job import Job
 from jobcron.jobs.runnable import BaseRunnableJob
 from jobcron.steps import values as given
 from jobcron.steps._checks import HOOKS, check_definition, check_task, check_values
-from jobcron.steps._running import failed, run_hook, run_tasks
+from jobcron.steps._progress import WORKSPACE, Progress, written
+from jobcron.steps._running import check_tasks, failed, run_hook, run_tasks
 from jobcron.steps._state import State, state_of
-from jobcron.steps._tasks import AnyTask, Task, resolve, task_name
-from jobcron.steps._workspace import STEP, WORKSPACE, Workspace
+from jobcron.steps._tasks import AnyTask, Hooks, Task, resolve, task_name
+from jobcron.steps._workspace import Workspace
 
 
 class steps(NamedTuple):
@@ -38,7 +40,7 @@ class steps(NamedTuple):
     title: str
 
 
-class StepsJob(Workspace, BaseRunnableJob):
+class StepsJob(Hooks, Workspace, BaseRunnableJob):
     """A job of several tasks, each a function of the job (DBQ-01, DBQ-02).
 
     A subclass names the definition and lists the tasks, as functions or their dotted names::
@@ -63,22 +65,10 @@ class StepsJob(Workspace, BaseRunnableJob):
     defined_in: ClassVar[str] = ""
     """Where the definition is, for messages; by default the class."""
 
-    creation_hook: ClassVar[Any] = None
-    """Called with the new job, in the creator's transaction; if it raises, no job is created."""
-
-    failure_hook: ClassVar[Any] = None
-    """Called with the job and the exception after a task failed, in its own transaction; errors are logged."""
-
-    pre_task_hook: ClassVar[Any] = None
-    """Called with the job before each task, in the task's transaction; if it raises, the task has failed."""
-
-    post_task_hook: ClassVar[Any] = None
-    """Called with the job after each task, even after a failed one; its errors are logged."""
-
     tells_stopping: ClassVar[bool] = True
     """Whether the job's history records that its process was asked to stop."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         """Make the class the job type ``steps.NAME``.
 
         Raises:
@@ -97,13 +87,13 @@ class StepsJob(Workspace, BaseRunnableJob):
     def __init__(self, context: Job) -> None:
         super().__init__(context)
         self.shown_state: State | None = None
+        self._is_new = False
 
     @classmethod
     def task(cls, function: AnyTask) -> AnyTask:
         """Make a function the next task of these jobs; a decorator, which returns the function unchanged.
 
-        All tasks must be in the module of the class: otherwise their order would depend on the order of
-            imports.
+        All tasks must be in the module of the class: otherwise their order would depend on that of imports.
 
         Raises:
             IncompleteJobType: it is not an ordinary function, or it is from another module.
@@ -141,6 +131,7 @@ class StepsJob(Workspace, BaseRunnableJob):
                 resolve(hook, f"{cls.defined_in}, {name}")
 
     @classmethod
+    @one_without_name
     def create(
         cls,
         target: Any = None,
@@ -174,6 +165,7 @@ class StepsJob(Workspace, BaseRunnableJob):
         return job
 
     @classmethod
+    @one_without_name
     def createMultiple(cls, jobs: Iterable[Any], *, session: AnySession | None = None, **values: Any) -> list[int]:
         """Create many jobs, all or none, and return their numbers; call the creation hook for each.
 
@@ -187,6 +179,7 @@ class StepsJob(Workspace, BaseRunnableJob):
             return [cls.create(session=used, **{**values, **job}).id for job in jobs]
 
     @classmethod
+    @one_without_name
     def acquire(
         cls,
         target: Any = None,
@@ -202,22 +195,17 @@ class StepsJob(Workspace, BaseRunnableJob):
         used = session_to_write(session, target)
         with cls._savepoint(used):
             job = super().acquire(target, session=used, **values)
-            if STEP not in job.metadata:
-                job._begin()
+            job._begin()
         return job
 
     @classmethod
-    def _savepoint(cls, session: Session) -> AbstractContextManager[Any]:
+    def _savepoint(cls, session: Session) -> AbstractContextManager[object]:
         """Return a savepoint that undoes only the creation of a job, in case its hook raises."""
         return nullcontext() if cls.creation_hook is None else session.begin_nested()
 
     @classmethod
     def _values(
-        cls,
-        workspace: dict[str, Any] | None,
-        priority: int | None,
-        run_after: datetime | None,
-        values: dict[str, Any],
+        cls, workspace: object, priority: int | None, run_after: datetime | None, values: dict[str, Any]
     ) -> dict[str, Any]:
         """Return the values of a new job's row, in jobcron's own terms."""
         if priority is not None:
@@ -225,16 +213,29 @@ class StepsJob(Workspace, BaseRunnableJob):
         if run_after is not None:
             values["scheduled_start"] = given.due(run_after)
         values["queue_name"] = given.queue(values.get("queue_name", cls.default_queue))
-        values["metadata"] = {**values.get("metadata", {}), WORKSPACE: cls.checked(workspace)}
+        values[WORKSPACE] = cls.checked(workspace)
         return values
 
+    @classmethod
+    def _draft(cls, target: object, values: dict[str, object]) -> Draft:
+        if not cls.tasks:
+            raise IncompleteJobType(f"expected {cls.defined_in} to have tasks, it has none")
+        workspace = given.workspace(values.pop(WORKSPACE, None), "the workspace")
+        made = super()._draft(target, values)
+        made.job["steps"] = written(Progress(), workspace)
+        return made
+
+    @classmethod
+    def _with_context(cls, session: Session, job: Job, values: dict[str, object]) -> Self:
+        made = super()._with_context(session, job, values)
+        made._is_new = True
+        return made
+
     def _begin(self) -> None:
-        """Set a new job to begin with the first task."""
-        if not self.tasks:
-            raise IncompleteJobType(f"expected {self.defined_in} to have tasks, it has none")
-        self.keep(0)
-        run_hook(self, "creation_hook")
-        self.save()
+        """Call the creation hook, if the job is new."""
+        if self._is_new and self.creation_hook is not None:
+            run_hook(self, "creation_hook")
+            self.save()
 
     @property
     def state(self) -> State:
@@ -267,6 +268,17 @@ class StepsJob(Workspace, BaseRunnableJob):
         """The time before which the job does not run."""
         return self.job.scheduled_start
 
+    def check_code(self) -> None:
+        """Check the tasks as well: see `jobcron.steps._running.check_tasks`."""
+        super().check_code()
+        check_tasks(self)
+
+    def checkpoint(self) -> None:
+        """Commit the work so far and the workspace; see `BaseRunnableJob.checkpoint`."""
+        if self.attempt is not None:
+            self.keep_workspace()
+        super().checkpoint()
+
     def run(self) -> None:
         """Run the remaining tasks."""
         run_tasks(self)
@@ -281,12 +293,8 @@ class StepsJob(Workspace, BaseRunnableJob):
 
     def getOopsVars(self) -> list[tuple[str, object]]:
         """See `IRunnableJob`; the workspace may contain secrets and is not shown."""
-        return [
-            *super().getOopsVars(),
-            ("job_name", self.name),
-            ("next_task", self.next_task),
-            ("step", self.step),
-        ]
+        place = [("next_task", self.next_task), ("step", self.step)]
+        return [*super().getOopsVars(), ("job_name", self.name), *place]
 
 
 StepsJob.priority = given.Priority()  # type: ignore[assignment]

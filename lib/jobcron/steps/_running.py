@@ -1,6 +1,7 @@
 """The run of a job of several tasks: one claim, and a fenced commit after each task (DBQ-02, DBQ-07).
 
-A task's work, its changes to the workspace, and the step commit together. However the process ends, the next
+A task's work, its changes to the workspace, and the progress commit together. A task that commits on the way takes
+the workspace along, so that what it says of the work is true. However the process ends, the next
 run begins with the first uncommitted task. Attempts, deaths and retries are counted for each task: its commit
 resets the counts, so that a death in the third task does not count for the first two.
 """
@@ -9,16 +10,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from copy import deepcopy
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from jobcron.errors import Interrupted
+from jobcron.errors import ConfigurationError, Interrupted, InvalidJobData, MissingCode
 from jobcron.interfaces import RunningAttempt
 from jobcron.jobs.job import Job
+from jobcron.steps._progress import Progress
 from jobcron.steps._state import State
-from jobcron.steps._tasks import call, place_of, resolve
+from jobcron.steps._tasks import Task, call, resolve
 
 logger = logging.getLogger("jobcron.steps")
 
@@ -28,13 +31,13 @@ class TaskJob(Protocol):
 
     attempt: RunningAttempt | None
     shown_state: State | None
-    workspace: dict[str, Any]
+    workspace: dict[str, object]
 
     @property
     def job(self) -> Job: ...
 
     @property
-    def tasks(self) -> Sequence[Callable[[Any], object] | str]: ...
+    def tasks(self) -> Sequence[Task]: ...
 
     @property
     def defined_in(self) -> str: ...
@@ -46,63 +49,113 @@ class TaskJob(Protocol):
     def post_task_hook(self) -> object: ...
 
     @property
-    def step(self) -> int: ...
-
-    @property
-    def next_task(self) -> str: ...
-
-    @property
     def session(self) -> Session: ...
 
     def task_names(self) -> list[str]: ...
 
-    def keep(self, step: int) -> None: ...
+    def keep(self, progress: Progress) -> None: ...
+
+    def has_steps(self) -> bool: ...
+
+    def steps_after(self, progress: Progress) -> dict[str, object]: ...
 
     def save(self) -> None: ...
 
+    def travelling(self) -> AbstractContextManager[None]: ...
+
     def forget_workspace(self) -> None: ...
 
-    def checked(self, workspace: object) -> dict[str, Any]: ...
+    def checked(self, workspace: object) -> dict[str, object]: ...
+
+    def _progress(self) -> Progress: ...
 
 
 # why: decisions 2026-11-24, one claim for all tasks of a job
 def run_tasks(job: TaskJob) -> None:
-    """Run the remaining tasks; the last one commits with COMPLETED.
+    """Run the tasks that are not done; the last one commits with COMPLETED.
+
+    A job that moves itself ends with its task: the rest is for its next run, if there is one.
 
     Raises:
         Interrupted: the run must stop, and another task would have begun.
-        DefinitionChanged: the job's next task is no longer among its tasks.
+        MissingCode: the next task is no longer among the job's tasks, or cannot be imported.
     """
     names = job.task_names()
-    step = place_of(names, job.step, job.next_task, repr(job))
-    while True:
-        _run_task(job, step)
-        step += 1
-        if step == len(names):
-            return
-        _commit(job)
+    progress = job._progress()
+    rest = progress.rest(names, repr(job))
+    with job.travelling():
+        while rest:
+            place, *rest = rest
+            progress = progress.after(names[place], [names[later] for later in rest])
+            _run_task(job, names[place], job.tasks[place], progress)
+            if rest:
+                _commit(job)
+                if job.attempt is not None and job.attempt.has_moved:
+                    return
 
 
-def _run_task(job: TaskJob, step: int) -> None:
+def check_tasks(job: TaskJob) -> None:
+    """Check that the tasks that a job has to do are still, or already, those of its definition.
+
+    Its row names them: those that follow the ones that are done, or those that it was created with.
+
+    Raises:
+        MissingCode: one is not, or the next one cannot be imported.
+    """
+    # why: decisions 2026-11-29, a row names what it needs
+    names = job.task_names()
+    try:
+        progress = job._progress()
+    except InvalidJobData:
+        return  # `run` says what is wrong
+    created_with = [] if progress.done else [name for name in (job.job.needs or "").split() if "." in name]
+    for name in progress.todo or created_with:
+        if name not in names:
+            known = ", ".join(names)
+            message = f"expected {name} among the tasks of {job!r}, they are {known}"
+            what = f"the task {name} of {job.defined_in}"
+            raise MissingCode(what, f"{message}; setting next_task makes do with these")
+    rest = progress.rest(names, repr(job))
+    if rest:
+        _resolved(job, names[rest[0]], job.tasks[rest[0]])
+
+
+def _resolved(job: TaskJob, name: str, task: Task) -> Callable[..., object]:
+    try:
+        return resolve(task, job.defined_in)
+    except ConfigurationError as error:
+        raise MissingCode(f"the task {name} of {job.defined_in}", str(error)) from error
+
+
+def _run_task(job: TaskJob, name: str, task: Task, done: Progress) -> None:
     job.shown_state = None
+    function = _resolved(job, name, task)  # before anything is done: the code of this run may lack it
     run_hook(job, "pre_task_hook")
-    call(resolve(job.tasks[step], job.defined_in), job)
-    job.keep(step + 1)
+    call(function, job)
+    has_hook = job.post_task_hook is not None
+    if not has_hook and job.attempt is not None and not job.attempt.has_moved and job.has_steps():
+        job.steps_after(done)  # what cannot be stored is refused here, in the task
+        # What commits after the last task, such as a frame of the application's, does not complete the job.
+        job.attempt.keep_steps(
+            lambda is_end: job.steps_after(done if is_end else done._replace(is_ending=not done.todo))
+        )
+        return
+    # A hook may commit, when the last task is done and the job is not COMPLETED yet.
+    job.keep(done._replace(is_ending=has_hook and not done.todo))
     job.session.flush()  # if the database refuses the task's work, it does so before the hook
-    job.shown_state = State.READY if job.next_task else State.COMPLETE
-    run_guarded_hook(job, "post_task_hook")
-    job.keep(step + 1)  # the hook may have changed the workspace
+    if has_hook:
+        job.shown_state = State.READY if done.todo else State.COMPLETE
+        run_guarded_hook(job, "post_task_hook")
+        job.keep(done)  # the hook may have changed the workspace
     job.shown_state = None
 
 
 def _commit(job: TaskJob) -> None:
-    """Commit a task; for the counts, its success ends an attempt."""
+    """Commit a task, and begin a new attempt for the counts."""
     if job.attempt is None:
         job.session.flush()
         return
-    job.job.attempt_count, job.job.crash_count = 1, 0
-    job.attempt.checkpoint()
-    job.attempt.start_counts_afresh()
+    job.attempt.end_task()
     if job.attempt.must_stop():
         raise Interrupted("the run was stopped between two tasks")
 
@@ -139,7 +192,7 @@ def run_hook(job: TaskJob, name: str, *arguments: object) -> None:
 
 
 def run_guarded_hook(job: TaskJob, name: str, *arguments: object) -> None:
-    """Call a hook whose errors do not affect the job: its work is undone, and the error is logged."""
+    """Call a hook; if it raises, roll back its work and log the error: the job goes on."""
     if getattr(job, name) is None:
         return
     before = deepcopy(job.workspace)

@@ -17,7 +17,29 @@ from jobcron.settings.named import find_named
 Task = Callable[[Any], object] | str
 """A function that takes the job, or its dotted name."""
 
+Hook = Callable[..., object] | str | None
+"""A method, a function or its dotted name; None: there is none."""
+
 AnyTask = TypeVar("AnyTask", bound=Callable[[Any], object])
+
+
+class Hooks:
+    """Adds the hooks to the class of jobs of several tasks.
+
+    A plain class, so that their annotations declare no arguments.
+    """
+
+    creation_hook: Hook = None
+    """Called with the new job, in the creator's transaction; if it raises, no job is created."""
+
+    failure_hook: Hook = None
+    """Called with the job and the exception after a task failed, in its own transaction; errors are logged."""
+
+    pre_task_hook: Hook = None
+    """Called with the job before each task, in the task's transaction; if it raises, the task has failed."""
+
+    post_task_hook: Hook = None
+    """Called with the job after each task, even after a failed one; its errors are logged."""
 
 
 def task_name(task: Task) -> str:
@@ -40,10 +62,10 @@ def resolve(task: Task, place: str) -> Callable[..., object]:
     found = find_named(task, place, "a function")
     if lazy := laziness(found):
         raise ConfigurationError(f"{place}: expected {task} to be a function that a call runs, got {lazy}")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
-def call(function: Callable[..., object], *arguments: Any) -> None:
+def call(function: Callable[..., object], *arguments: object) -> None:
     """Call a task or a hook, and check that it ran.
 
     Raises:
@@ -75,7 +97,7 @@ def place_of(names: Sequence[str], step: int, wanted: str, what: str) -> int:
         return step
     if len(places) == 1:
         return places[0]
-    found = "it is there more than once, and elsewhere" if places else "it is not there"
+    found = "it is there more than once, and not in this place" if places else "it is not there"
     raise DefinitionChanged(
         f"expected {wanted} among the tasks of {what}, as its task {step + 1}: {found}; the tasks are "
         f"{', '.join(names)}. Put it back, or let the job begin with another one by setting its next_task"

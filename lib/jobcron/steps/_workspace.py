@@ -1,29 +1,46 @@
-"""The data of a job of several tasks in its row's JSON data: the workspace, and the progress (DBQ-03)."""
+"""The data of a job of several tasks in its row: the workspace, and the progress (DBQ-03)."""
 
 from __future__ import annotations
 
-from copy import deepcopy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sqlalchemy import event, update
+from sqlalchemy.orm import Session
+
+from jobcron.database.tables import jobs_connection
+from jobcron.errors import ChangedMeanwhile, DefinitionChanged
+from jobcron.interfaces import JobStatus, RunningAttempt
 from jobcron.jobs.arguments import json_data
+from jobcron.jobs.arguments.document import copied, is_same
+from jobcron.jobs.job import Job
 from jobcron.steps import values as given
+from jobcron.steps._progress import DONE, NEXT_TASK, STEP, WORKSPACE, Progress, read, read_first_version, written
 from jobcron.steps._tasks import place_of
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-WORKSPACE, STEP, NEXT_TASK = "workspace", "step", "next_task"
-"""The keys of a job's JSON data."""
 
 
 class Workspace:
-    """Adds the workspace, and the position among the tasks, to the class of jobs of several tasks."""
+    """Adds the workspace and the progress to the class of jobs of several tasks.
+
+    Both are in the row's column `steps`. A run writes it in its own transactions, which pass the fence; anybody
+    else only while the job does not run, and has not run since it was read.
+    """
 
     if TYPE_CHECKING:  # attributes of the job class
         name: ClassVar[str]
         max_data_bytes: ClassVar[int]
         max_data_levels: ClassVar[int]
-        metadata: dict[str, Any]
+        attempt: RunningAttempt | None
+
+        @property
+        def _document(self) -> dict[str, object]: ...
+
+        @property
+        def job(self) -> Job: ...
+
+        @job.setter
+        def job(self, value: Job) -> None: ...
 
         @property
         def session(self) -> Session: ...
@@ -32,9 +49,11 @@ class Workspace:
         def task_names(cls) -> list[str]: ...
 
     _workspace: dict[str, Any] | None = None
+    _token: int | None = None
+    """The row's token when the workspace was read."""
 
     @classmethod
-    def checked(cls, workspace: Any) -> dict[str, Any]:
+    def checked(cls, workspace: object) -> dict[str, Any]:
         """Return a workspace that can be stored; None becomes an empty one.
 
         Raises:
@@ -47,13 +66,16 @@ class Workspace:
 
     @property
     def workspace(self) -> dict[str, Any]:
-        """The shared data (DBQ-03). Changes by a task or hook are stored with its work; others by `save`."""
+        """The shared data (DBQ-03). Changes in a run are stored by each commit of the job; others by `save`."""
         if self._workspace is None:
-            self._workspace = deepcopy(given.workspace(self.metadata.get(WORKSPACE), f"the workspace of {self!r}"))
+            self._workspace = copied(given.workspace(self._stored_workspace(), f"the workspace of {self!r}"))
+            self._token = self.job.lease_token
         return self._workspace
 
     @workspace.setter
     def workspace(self, value: dict[str, Any]) -> None:
+        if self._workspace is None:
+            self._token = self.job.lease_token
         self._workspace = value
 
     def save(self) -> None:
@@ -61,41 +83,120 @@ class Workspace:
 
         Raises:
             InvalidJobData: it cannot be stored.
+            ChangedMeanwhile: a run has the job, or has had it since the workspace was read.
         """
-        if self._workspace is not None:
-            self.metadata = {**self.metadata, WORKSPACE: deepcopy(self.checked(self._workspace))}
-            self.session.flush()
+        if self._workspace is not None and self._has_changed():
+            self._write(self._progress())
+        self.session.flush()
 
-    def keep(self, step: int) -> None:
-        """Store the number of completed tasks, and the workspace; the session writes them when it flushes."""
-        names = self.task_names()
-        others = {key: value for key, value in self.metadata.items() if key not in (STEP, NEXT_TASK, WORKSPACE)}
-        self.metadata = {  # these in the order of jsonb, which then has not to be noted
-            **others,
-            STEP: step,
-            NEXT_TASK: names[step] if step < len(names) else "",
-            WORKSPACE: deepcopy(self.checked(self.workspace)),
-        }
+    def keep(self, progress: Progress) -> None:
+        """Store the progress and the workspace of a run; the session writes them when it flushes."""
+        steps = self.steps_after(progress)
+        if not self.has_steps():
+            own = (STEP, NEXT_TASK, WORKSPACE)
+            self.job.json_data = {key: value for key, value in self.job.json_data.items() if key not in own}
+        self.job.steps = steps
+
+    def has_steps(self) -> bool:
+        """Return whether the row has progress and workspace in their column, not among the user's data.
+
+        That is where the first version has them.
+        """
+        return self.job.steps is not None
+
+    def steps_after(self, progress: Progress) -> dict[str, object]:
+        """Return what the column says of a progress, and of the workspace as it is."""
+        return written(progress, copied(self.checked(self.workspace)))
+
+    def keep_workspace(self) -> None:
+        """Store the workspace of a run, if it has changed; the session writes it when it flushes."""
+        if self._workspace is not None and self._has_changed():
+            self.keep(self._progress())
+
+    @contextmanager
+    def travelling(self) -> Iterator[None]:
+        """Store the workspace with every commit of the job in the block, whoever commits."""
+
+        def store(session: Session) -> None:
+            if session.get_nested_transaction() is None:
+                self.keep_workspace()
+
+        session = self.session
+        event.listen(session, "before_commit", store)
+        try:
+            yield
+        finally:
+            event.remove(session, "before_commit", store)
+
+    @classmethod
+    def goes_on(cls, data: Mapping[str, object], steps: Mapping[str, object] | None) -> bool:
+        """Return whether a task is done."""
+        return bool(data.get(STEP) if steps is None else steps.get(DONE))
 
     def forget_workspace(self) -> None:
         """Read the workspace from the row again."""
-        self._workspace = None
+        self._workspace = self._token = None
 
     @property
     def step(self) -> int:
-        """How many tasks are done; 0 if the row has no number, since the name of the next task decides."""
-        found = self.metadata.get(STEP)
-        return found if isinstance(found, int) else 0
+        """How many tasks are done."""
+        return len(self._progress().done)
 
     @property
     def next_task(self) -> str:
         """The name of the next or running task; empty when all are done.
 
-        It can be set, so that a job continues with another of its tasks.
+        It can be set, so that a job continues with another of its tasks. That raises `ChangedMeanwhile` as `save`
+        does.
         """
-        return str(self.metadata.get(NEXT_TASK, ""))
+        progress = self._progress()
+        if progress.done and not progress.todo:
+            return ""
+        names = self.task_names()
+        try:
+            rest = progress.rest(names, repr(self))
+        except DefinitionChanged:
+            return progress.next
+        return names[rest[0]] if rest else ""
 
     @next_task.setter
     def next_task(self, name: str) -> None:
-        place = place_of(self.task_names(), self.step, name, repr(self))
-        self.metadata = {**self.metadata, STEP: place, NEXT_TASK: name}
+        names = self.task_names()
+        place = place_of(names, self.step, name, repr(self))
+        self._write(Progress(tuple(names[:place]), tuple(names[place:])))
+
+    def _progress(self) -> Progress:
+        stored = self.job.steps
+        if stored is None:
+            return read_first_version(self._document, self.task_names(), repr(self))
+        return read(stored, repr(self))
+
+    def _stored_workspace(self) -> object:
+        stored = self.job.steps
+        return dict.get(self._document if stored is None else stored, WORKSPACE)
+
+    def _has_changed(self) -> bool:
+        return not is_same(self._workspace, self._stored_workspace() or {})
+
+    def _write(self, progress: Progress) -> None:
+        """Write at once, if no run has the job, or this is the run.
+
+        Raises:
+            ChangedMeanwhile: see `save`.
+        """
+        if self.attempt is not None:
+            self.keep(progress)
+            self.session.flush()
+            return
+        workspace = copied(self.checked(self.workspace))
+        self.session.flush()
+        ours = update(Job).where(
+            Job.id == self.job.id, Job.lease_token == self._token, Job._status != JobStatus.RUNNING
+        )
+        changed = jobs_connection(self.session).execute(ours.values(steps=written(progress, workspace)))
+        if changed.rowcount != 1:
+            raise ChangedMeanwhile(
+                f"expected {self!r} not to run, and not to have run since its workspace was read: what its run "
+                "stores would be lost. Load the job again when it does not run, and change it then"
+            )
+        self.session.expire(self.job, ["steps"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from jobcron.errors import ConfigurationError, DuplicateJobType, IncompleteJobType
 from jobcron.jobs import registry
@@ -24,7 +24,7 @@ SECTIONS = "jobcron.steps.sections"
 """The module whose attributes are the classes of sections, as a section's source."""
 
 
-def define(name: str, tasks: Sequence[Task] | None = None, **options: Any) -> type[StepsJob]:
+def define(name: str, tasks: Sequence[Task] | None = None, **options: object) -> type[StepsJob]:
     """Define jobs of several tasks, and return their class.
 
     Args:
@@ -44,7 +44,9 @@ def define(name: str, tasks: Sequence[Task] | None = None, **options: Any) -> ty
     return _make_class(name, () if tasks is None else tasks, attributes, re.sub(r"\W", "_", str(name)))
 
 
-def _make_class(name: str, tasks: Sequence[Task], attributes: dict[str, Any], class_name: str) -> type[StepsJob]:
+def _make_class(
+    name: str, tasks: Sequence[Task], attributes: dict[str, object], class_name: str
+) -> type[StepsJob]:
     made: type[StepsJob] = type(StepsJob)(class_name, (StepsJob,), {**attributes, "name": name, "tasks": tasks})  # type: ignore[misc]
     return made
 
@@ -86,7 +88,7 @@ def job_class(name: str, settings: Settings | None = None) -> type[StepsJob]:
     if found is None:
         define_configured(settings or load_settings())
         found = registry.class_of(f"{FAMILY}.{name}")
-    return found
+    return cast("type[StepsJob]", found)
 
 
 def job_classes() -> dict[str, type[StepsJob]]:
@@ -94,7 +96,7 @@ def job_classes() -> dict[str, type[StepsJob]]:
     return {c.name: c for c in registry.registered().values() if issubclass(c, StepsJob)}
 
 
-def create(name: str, **values: Any) -> Any:
+def create(name: str, **values: Any) -> StepsJob:
     """Create a job by the name of its definition: see `StepsJob.create`.
 
     Raises:

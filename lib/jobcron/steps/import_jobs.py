@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Text, cast, column, inspect, select, table, text
+from sqlalchemy import Connection, SQLColumnExpression, Text, cast, column, inspect, select, table, text
 from sqlalchemy.orm import Session
 
 from jobcron.database.database import Database
 from jobcron.database.tables import JobTypeRow
 from jobcron.errors import ConfigurationError, DatabaseUnavailable, InvalidJobData
-from jobcron.jobs import known_types
 from jobcron.jobs.draft import draft
+from jobcron.jobs.inserting import type_number
 from jobcron.jobs.job import Job
 from jobcron.steps._job import StepsJob
-from jobcron.steps._workspace import NEXT_TASK, STEP, WORKSPACE
+from jobcron.steps._progress import Progress, written
 from jobcron.steps.definitions import FAMILY, job_classes
 from jobcron.steps.values import queue, read_json, stored_priority
 
@@ -36,6 +36,10 @@ NEEDED = {"id", "created", "name", "state", "next_task", "workspace", "queue_nam
 
 IMPORT_LOCK = 0x6A6F6264
 """Serialises two imports at once, on PostgreSQL; on SQLite only one transaction writes at a time anyway."""
+
+
+OldRow = Mapping[str, Any]
+"""A row of the table by its columns, untyped, because their types differ between versions of Django."""
 
 
 @dataclass
@@ -61,9 +65,9 @@ class Report:
         verb = "would be copied" if is_dry else "copied"
         for name, count in sorted(self.copied.items()):
             yield f"{name}: {count} {verb}"
-        yield f"{self.copied.total()} {verb}, {self.known} copied before, {self.ended} at their end and left"
+        yield f"{self.copied.total()} {verb}, {self.known} copied earlier, {self.ended} ended and not copied"
         for line in self.under_way:
-            yield f"left, a worker has it: {line} (--processing copies it)"
+            yield f"not copied, a worker has it: {line} (--processing copies it)"
         for line in self.refused:
             yield f"NOT COPIED: {line}"
 
@@ -105,7 +109,7 @@ def _known(session: Session) -> set[UUID]:
     return set(session.scalars(jobs.where(JobTypeRow.name.startswith(f"{FAMILY}."))))
 
 
-def _rows(connection: Connection, where: str) -> Iterator[dict[str, Any]]:
+def _rows(connection: Connection, where: str) -> Iterator[OldRow]:
     """Iterate over the rows, in the order of creation; older versions of the table lack columns.
 
     Columns are read untyped, because their types differ between versions of Django.
@@ -119,17 +123,17 @@ def _rows(connection: Connection, where: str) -> Iterator[dict[str, Any]]:
             f"{', '.join(sorted(missing))}"
         )
     names = sorted(NEEDED | ({"priority", "run_after"} & found))
-    columns: dict[str, ColumnElement[Any]] = {name: column(name) for name in names}
+    columns: dict[str, SQLColumnExpression[object]] = {name: column(name) for name in names}
     if connection.dialect.name == "postgresql":
         # The driver would parse JSON itself, and a single row nested too deeply would end the whole import.
         columns["workspace"] = cast(column("workspace"), Text).label("workspace")
-    rows: Any = select(*columns.values()).select_from(table(TABLE))
+    rows = select(*columns.values()).select_from(table(TABLE))
     for row in connection.execute(rows.order_by(column("created"), column("id"))):
         yield dict(row._mapping)
 
 
 def _take(
-    row: dict[str, Any],
+    row: OldRow,
     states: tuple[str, ...],
     known: set[UUID],
     report: Report,
@@ -154,13 +158,13 @@ def _take(
             return
         report.copied[row["name"]] += 1
         if not is_dry:
-            job.type_id = known_types.type_id(session, f"{FAMILY}.{row['name']}")
+            job.type_id = type_number(session, f"{FAMILY}.{row['name']}")
             session.add(job)
             session.flush()
 
 
-def _job(row: dict[str, Any], uuid: UUID) -> Job:
-    """Return the copy of a row.
+def _job(row: OldRow, uuid: UUID) -> Job:
+    """Return a new job with the values of a row.
 
     Raises:
         ValueError: a value does not fit.
@@ -174,26 +178,23 @@ def _job(row: dict[str, Any], uuid: UUID) -> Job:
         raise ValueError(f"its next task is none of theirs, which are {', '.join(names)}")
     created = _moment(row["created"])
     workspace = row["workspace"]
-    data = {
-        WORKSPACE: found.checked(None if workspace is None else read_json(workspace)),
-        STEP: names.index(row["next_task"]),
-        NEXT_TASK: row["next_task"],
-    }
+    place = names.index(row["next_task"])
+    progress = Progress(tuple(names[:place]), tuple(names[place:]))
+    checked = found.checked(None if workspace is None else read_json(workspace))
     made = draft(
         found,
         None,
         {
-            "metadata": data,
             "queue_name": queue(row["queue_name"]),
             "priority": stored_priority(row.get("priority") or 0),
             # As in django-db-queue, the oldest job of a priority is first.
             "scheduled_start": created if row.get("run_after") is None else _moment(row["run_after"]),
         },
     )
-    return Job(uuid=uuid, date_created=created, **made.job)
+    return Job(uuid=uuid, date_created=created, steps=written(progress, checked), **made.job)
 
 
-def _moment(value: Any) -> datetime:
+def _moment(value: object) -> datetime:
     """Return a time; without a time zone it is UTC, as Django writes it to SQLite.
 
     Raises:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, func, select, union_all
 from sqlalchemy.orm import Session, defer
 from zope.interface import implementer
 
@@ -19,8 +17,10 @@ from jobcron.database.clock import database_now
 from jobcron.database.sessions import current_session
 from jobcron.database.tables import JobTypeRow
 from jobcron.interfaces import IJobSource, JobStatus
-from jobcron.jobs.job import START_ORDER, Job, is_ready
+from jobcron.jobs.job import HALVES, START_ORDER, Job, is_ready
 from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.settings.durations import Duration
+from jobcron.settings.settings import Settings
 from jobcron.steps._job import StepsJob
 from jobcron.steps.definitions import FAMILY, job_classes
 
@@ -35,14 +35,14 @@ class QueueSource:
 
     finds_ready_jobs_itself = True
     memory_limit: int | None = None
-    lease_duration: timedelta = BaseRunnableJob.lease_duration
+    lease_duration: Duration = BaseRunnableJob.lease_duration
     queue_name = ""
 
     def __init__(self) -> None:
         self._classes: dict[int, type[StepsJob]] = {}
 
     @staticmethod
-    def contextManager() -> AbstractContextManager[Any]:
+    def contextManager() -> AbstractContextManager[object]:
         """See `IJobSource`."""
         return nullcontext()
 
@@ -52,20 +52,24 @@ class QueueSource:
         self._classes = _classes_by_type(session)
         if not self._classes:
             return
-        first = union_all(*map(self._first_of, self._classes)).subquery().c
-        numbers = select(first.id).order_by(first.priority, first.scheduled_start, first.id).limit(PASS)
-        ready = select(Job).where(Job.id.in_(session.scalars(numbers).all())).order_by(*START_ORDER)
+        found: list[int] = []
+        for half in HALVES:  # jobs that wait for room in a channel hide no others
+            first = union_all(*(self._first_of(number, half) for number in self._classes)).subquery().c
+            numbers = select(first.id).order_by(first.priority, first.scheduled_start, first.id).limit(PASS)
+            found += session.scalars(numbers)
+        ready = select(Job).where(Job.id.in_(found)).order_by(*START_ORDER)
         # Data is read when a job is claimed: invalid data in a row written by hand is that job's trouble.
-        for row in session.scalars(ready.options(defer(Job.json_data))).all():
+        for row in session.scalars(ready.options(defer(Job.json_data), defer(Job.steps))).all():
             yield self._classes[row.type_id](row)
 
-    def _first_of(self, type_id: int) -> Select[Any]:
+    def _first_of(self, type_id: int, half: ColumnElement[bool]) -> Select[object]:
         """Select the first ready jobs of a type.
 
         The index has the ready jobs of each type in order: for all types together, all would be read and
             sorted.
         """
-        ready = select(*START_ORDER).where(Job.type_id == type_id, Job.queue_name == self.queue_name, is_ready())
+        mine = (Job.type_id == type_id, half, Job.queue_name == self.queue_name, is_ready())
+        ready = select(*START_ORDER).where(*mine)
         return select(ready.order_by(*START_ORDER).limit(PASS).subquery())
 
     def load(self, session: Session, job_ids: list[int]) -> dict[int, StepsJob]:
@@ -100,6 +104,22 @@ def queue_depths(connection: Connection, *, exclude_future_jobs: bool = False) -
     if exclude_future_jobs:
         waiting = waiting.where(Job.scheduled_start <= database_now())
     return {name: count for name, count in connection.execute(waiting)}  # noqa: C416 (rows are no pairs to mypy)
+
+
+def known_queues(settings: Settings) -> set[str]:
+    """Return the queues that sections run, or in which the definitions of this process create jobs."""
+    of_sections = {section.queue for section in settings.sections.values() if section.queue}
+    return {StepsJob.default_queue, *of_sections, *(found.default_queue for found in job_classes().values())}
+
+
+def is_used(connection: Connection, queue: str) -> bool:
+    """Return whether there is a job in a queue, whatever its status."""
+    jobs = (
+        select(Job.id)
+        .join(JobTypeRow, Job.type_id == JobTypeRow.id)
+        .where(JobTypeRow.name.startswith(f"{FAMILY}."), Job.queue_name == queue)
+    )
+    return connection.execute(jobs.limit(1)).first() is not None
 
 
 def __getattr__(name: str) -> QueueSource:

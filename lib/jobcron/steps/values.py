@@ -1,23 +1,26 @@
-"""The values of a new job of several tasks: checked, and in jobcron's own terms (DBQ-03, DBQ-06, DBQ-08)."""
+"""Check the values of a new job of several tasks, and translate them into jobcron's (DBQ-03, DBQ-06, DBQ-08)."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jobcron.errors import InvalidJobData
 from jobcron.jobs.arguments import json_data
 from jobcron.settings.settings import SECTION_NAME
 
+if TYPE_CHECKING:
+    from jobcron.jobs.runnable import BaseRunnableJob
+
 DEFAULT_PRIORITY = 10
 """jobcron's value for django-db-queue's priority 0; the lowest is first here, the highest there."""
 
 MAX_PRIORITY = 1_000_000_000
-"""The database's integers end a little higher."""
+"""The limit; the largest integer of the database's columns is a little higher."""
 
 
-def stored_priority(priority: Any, what: str = "priority") -> int:
+def stored_priority(priority: object, what: str = "priority") -> int:
     """Return a priority as rows store it.
 
     Raises:
@@ -31,7 +34,7 @@ def stored_priority(priority: Any, what: str = "priority") -> int:
     return DEFAULT_PRIORITY - priority
 
 
-def due(run_after: Any) -> datetime:
+def due(run_after: object) -> datetime:
     """Return the time before which a job does not run.
 
     Raises:
@@ -44,7 +47,7 @@ def due(run_after: Any) -> datetime:
     return run_after
 
 
-def queue(name: Any, what: str = "queue_name") -> str:
+def queue(name: object, what: str = "queue_name") -> str:
     """Return the name of a queue, if a section's key ``queue`` can have it: else nothing could run its jobs.
 
     Raises:
@@ -58,7 +61,7 @@ def queue(name: Any, what: str = "queue_name") -> str:
     return name
 
 
-def workspace(value: Any, what: str) -> dict[str, Any]:
+def workspace(value: object, what: str) -> dict[str, object]:
     """Return a workspace; None becomes an empty one.
 
     Raises:
@@ -69,7 +72,7 @@ def workspace(value: Any, what: str) -> dict[str, Any]:
     return value or {}
 
 
-def read_json(text: str | bytes) -> Any:
+def read_json(text: str | bytes) -> object:
     """Parse JSON.
 
     Raises:
@@ -88,8 +91,8 @@ def read_json(text: str | bytes) -> Any:
 class Priority:
     """The attribute ``priority`` of a job, as in django-db-queue: the highest is first."""
 
-    def __get__(self, job: Any, owner: type[Any]) -> Any:
+    def __get__(self, job: BaseRunnableJob | None, owner: type[BaseRunnableJob]) -> object:
         return self if job is None else DEFAULT_PRIORITY - job.job.priority
 
-    def __set__(self, job: Any, value: int) -> None:
+    def __set__(self, job: BaseRunnableJob, value: int) -> None:
         job.job.priority = stored_priority(value)

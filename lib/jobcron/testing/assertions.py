@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, object_session
@@ -15,14 +15,21 @@ from jobcron.interfaces import JobStatus
 from jobcron.jobs import registry
 from jobcron.jobs.draft import key_of, session_to_use
 from jobcron.jobs.job import Job
+from jobcron.jobs.runnable import BaseRunnableJob
 from jobcron.scripts.job_script import JobCronScript
 from jobcron.settings.instance import load_settings
 from jobcron.testing.loggers import BufferLogger
 
 SHOWN_JOBS = 20
 
+Kind = TypeVar("Kind", bound=BaseRunnableJob[Any])
+"""A job class."""
 
-def waiting_jobs(job_class: Any, target: Any = None, *, session: AnySession | None = None) -> list[Any]:
+AnyJob = BaseRunnableJob[Any] | Job
+"""A job, or its shared row."""
+
+
+def waiting_jobs(job_class: type[Kind], target: object = None, *, session: AnySession | None = None) -> list[Kind]:
     """Return the waiting jobs of a class, due or not, in the order in which they should start.
 
     Args:
@@ -44,8 +51,8 @@ def waiting_jobs(job_class: Any, target: Any = None, *, session: AnySession | No
 
 
 def assert_waiting(
-    job_class: Any, target: Any = None, count: int = 1, *, session: AnySession | None = None
-) -> list[Any]:
+    job_class: type[Kind], target: object = None, count: int = 1, *, session: AnySession | None = None
+) -> list[Kind]:
     """Check that `count` jobs of a class wait, due or not, and return them.
 
     Args:
@@ -68,7 +75,7 @@ def assert_waiting(
     return found
 
 
-def run_waiting(what: Any, *arguments: str) -> str:
+def run_waiting(what: str | type[BaseRunnableJob[Any]], *arguments: str) -> str:
     """Run the waiting jobs that are due, like cron but in this process, and return the log, including DEBUG.
 
     Inside `use_session`, everything happens in that session's transaction; elsewhere, committed jobs run.
@@ -87,7 +94,7 @@ def run_waiting(what: Any, *arguments: str) -> str:
     return logger.getLogBuffer()
 
 
-def assert_completed(job: Any) -> None:
+def assert_completed(job: AnyJob) -> None:
     """Check that a job has completed.
 
     Args:
@@ -100,7 +107,7 @@ def assert_completed(job: Any) -> None:
     _assert_status(job, JobStatus.COMPLETED)
 
 
-def assert_failed(job: Any, error: str = "") -> None:
+def assert_failed(job: AnyJob, error: str = "") -> None:
     """Check that a job has failed with an error whose text contains `error`.
 
     Args:
@@ -116,9 +123,9 @@ def assert_failed(job: Any, error: str = "") -> None:
         raise AssertionError(f"expected {_title(job)} to have failed with {error!r}, it failed with:\n{row.log}")
 
 
-def _assert_status(job: Any, status: JobStatus) -> Job:
+def _assert_status(job: AnyJob, status: JobStatus) -> Job:
     __tracebackhide__ = True
-    row: Job = job if isinstance(job, Job) else job.job
+    row = job if isinstance(job, Job) else job.job
     session = object_session(row)
     if session is not None:
         session.refresh(row)
@@ -128,11 +135,11 @@ def _assert_status(job: Any, status: JobStatus) -> Job:
     return row
 
 
-def _title(job: Any) -> str:
+def _title(job: AnyJob) -> str:
     return f"{type(job).__name__} (ID {job.id})"
 
 
-def _section_of(job_class: Any) -> str:
+def _section_of(job_class: object) -> str:
     """Return the first section whose source is the class."""
     settings = load_settings()
     names = set(registry.names_of(job_class))
@@ -151,7 +158,7 @@ def _descriptions(session: Session) -> Iterator[str]:
     for row, type_name in session.execute(newest.limit(SHOWN_JOBS)):
         job_class = registry.registered().get(type_name)
         title, about = f"{type_name} (ID {row.id})", ""
-        if job_class is not None:
+        if job_class is not None and issubclass(job_class, BaseRunnableJob):
             job = job_class.get(row.id, session=session)
             title, about = _title(job), _about(job)
         yield f"  {title}{about}: {row.status.title}"
@@ -160,7 +167,7 @@ def _descriptions(session: Session) -> Iterator[str]:
         yield f"  … and {count - SHOWN_JOBS} older ones"
 
 
-def _about(job: Any) -> str:
+def _about(job: BaseRunnableJob[Any]) -> str:
     try:
         target = job.target
     except (InvalidJobData, LookupError):  # a family without a description; a missing row
@@ -168,5 +175,5 @@ def _about(job: Any) -> str:
     return "" if target is None else f" about {_name(target)}"
 
 
-def _name(target: Any) -> str:
+def _name(target: object) -> str:
     return f"{type(target).__name__} {key_of(target)}"

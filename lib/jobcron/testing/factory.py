@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -71,7 +70,9 @@ class JobFactory:
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def makeJob(self, status: JobStatus = JobStatus.WAITING, type_name: str = "testing.JOB", **values: Any) -> Job:
+    def makeJob(
+        self, status: JobStatus = JobStatus.WAITING, type_name: str = "testing.JOB", **values: object
+    ) -> Job:
         """Return a new job, with everything that its status requires, such as an end or a lease.
 
         Args:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 MINIMUM_MAJOR_VERSION = 14
 
@@ -93,7 +93,15 @@ def _problem_with(directory: Path) -> str | None:
     return None
 
 
-def server_account() -> dict[str, Any]:
+class Account(TypedDict, total=False):
+    """The account of a process, as arguments for `subprocess`; none: our own."""
+
+    user: int
+    group: int
+    extra_groups: list[str | int]
+
+
+def server_account() -> Account:
     """Return the account of the server's processes, as arguments for `subprocess`: not root."""
     if os.geteuid() != 0:
         return {}

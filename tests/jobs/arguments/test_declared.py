@@ -119,6 +119,20 @@ def test_fields_of_an_interface_are_checked_as_well(guest_session: Session) -> N
         SchemaJob.create(subject="hello", note=7, session=guest_session)
 
 
+@pytest.mark.parametrize("name", ["fail", "queue", "run", "create", "about", "getOopsVars"])
+def test_an_argument_cannot_have_the_name_of_a_method_of_every_job(name: str) -> None:
+    refused = rf"names of their own, got {name}, which every job has"
+    with pytest.raises(IncompleteJobType, match=refused):
+        type("NamedBadly", (BaseRunnableJob,), {"__annotations__": {name: bool}})
+    with pytest.raises(IncompleteJobType, match=refused):
+        type("NamedBadly", (BaseRunnableJob,), {"__annotations__": {name: bool}, name: False})
+
+
+def test_a_method_may_be_annotated() -> None:
+    made = type("Annotated", (BaseRunnableJob,), {"__annotations__": {"run": "object"}, "run": lambda self: None})
+    assert callable(vars(made)["run"])
+
+
 def test_an_argument_cannot_have_the_name_of_something_that_every_job_has() -> None:
     with pytest.raises(IncompleteJobType, match="to have names of their own, got status, which every job has"):
 

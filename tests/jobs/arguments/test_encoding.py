@@ -95,7 +95,7 @@ def test_a_job_about_an_object_that_is_gone_fails_alone_and_says_so(guest: Insta
     guest.query("DELETE FROM customer WHERE id = 1")
     guest.run("letter")
     assert guest.row(first).status is JobStatus.FAILED
-    assert "expected Customer 1 to be in the database, it is gone" in str(guest.row(first).log)
+    assert "expected Customer 1 to be in the database, there is none" in str(guest.row(first).log)
     assert guest.row(second).status is JobStatus.COMPLETED
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import select
@@ -30,12 +30,12 @@ def test_the_database_can_still_be_asked_for_what_has_notes(instance: Instance) 
     with instance.session() as session:
         Chain.create(workspace={"long": 1e22, "b": (7,)}, session=session)
     where = {
-        "sqlite": "json_extract(json_data, '$.workspace.b[0]') = 7",
-        "postgresql": "json_data #>> '{workspace,b,0}' = '7' AND json_data @> '{\"workspace\": {\"b\": [7]}}'",
+        "sqlite": "json_extract(steps, '$.workspace.b[0]') = 7",
+        "postgresql": "steps #>> '{workspace,b,0}' = '7' AND steps @> '{\"workspace\": {\"b\": [7]}}'",
     }[instance.database.dialect]
     assert instance.query(f"SELECT count(*) FROM jobcron_job WHERE {where}") == [(1,)]
     with instance.session() as session:
-        first = Job.json_data["workspace"]["b"][0].as_integer()
+        first = Job.steps["workspace"]["b"][0].as_integer()
         assert session.scalars(select(first)).all() == [7]
 
 
@@ -64,6 +64,6 @@ def test_a_row_that_was_changed_by_sql_is_read_as_it_is_now(instance: Instance) 
     ],
 )
 def test_notes_that_make_no_sense_change_nothing(notes: Any) -> None:
-    found = without_notes({"a": 1, "b": [2], "$jobcron": notes})
+    found = cast("dict[str, object]", without_notes({"a": 1, "b": [2], "$jobcron": notes}))
     assert found.pop("$jobcron", notes) == notes
     assert same(found, {"a": 1, "b": [2]})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -220,7 +219,7 @@ def test_a_machine_without_room_for_a_process_ends_the_run_and_costs_no_job(
 
     open_files = set()
     with monkeypatch.context() as patch:
-        patch.setattr(subprocess, "Popen", refuse)
+        patch.setattr("jobcron.runner.isolated._child.subprocess.Popen", refuse)
         for _ in range(2):
             with pytest.raises(ProcessNotStarted, match="could not be started: .* temporarily unavailable"):
                 harsh.run("harsh")
@@ -291,3 +290,16 @@ def test_in_a_test_s_own_transaction_jobs_run_in_the_test_s_process(harsh: Insta
         assert job.status is JobStatus.COMPLETED
         session.rollback()
     assert harsh.rows() == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_a_job_changed_in_its_process_is_put_back_before_the_next_one_in_it(
+    harsh: Instance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = make(harsh, "upset_the_process", "expect_a_good_process")
+    _, log = harsh.command("run", "harsh")
+    assert [row.status for row in harsh.rows()] == [JobStatus.COMPLETED] * 2
+    assert len(set(processes(harsh).values())) == 1
+    assert f"HarshJob (ID {first}) left behind 1 thread that still runs: a poller" in log
+    assert "this is heard" in log

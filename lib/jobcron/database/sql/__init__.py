@@ -6,10 +6,24 @@ statements. Two words stand for the database's clock (leases and due times never
 ``@now``
     the present time;
 ``@after(:seconds)``
-    the time that many seconds after the present.
+    the time that many seconds after the present;
+``@moment``
+    the time at which the statement writes. On PostgreSQL a statement may have begun a little before it saw what
+    others had committed.
 
-    PostgreSQL's clock is `statement_timestamp()`: `now()` is the start of the transaction, which may be long
-    ago,
+``@room`` and ``@candidates`` are the parts that look for jobs in channels: see `_room`.
+
+``@json(:document)`` is a parameter that is the text of a document.
+
+``@can_start(job)`` stands for the conditions under which a waiting job is claimed (`start_conditions`), for rows
+of the table or alias ``job``, ``@is_ready(job)`` for those without the pauses. ``@paused_queues``,
+``@paused_sections`` and ``@paused_types`` are what is paused now, the types by their numbers. ``@is_gone`` tells
+whether the row of ``job`` was claimed by one of the names in the parameter ``:gone``, see `lines`; ``@is_dead``
+whether nobody runs it any more. ``@claimed``, and ``@claimed_job`` for the alias ``job``, is what a claim writes.
+``@locked`` locks the rows of ``job`` in PostgreSQL, but for those that others
+have locked; on SQLite the transaction has the only lock.
+
+PostgreSQL's clock is `statement_timestamp()`: `now()` is the start of the transaction, which may be long ago,
 and `clock_timestamp()` is volatile, so that no index helps a comparison with it.
 SQLite's times are text in one fixed form, so that they compare as text; its clock has milliseconds.
 """
@@ -23,7 +37,58 @@ from functools import cache
 POSTGRESQL_NOW = "statement_timestamp()"
 SQLITE_NOW = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
 
-_AFTER = re.compile(r"@after\((:\w+)\)")
+START_CONDITIONS = {
+    "is_due": "{row}.scheduled_start <= @now",
+    "is_free": "({row}.lease_expires IS NULL OR {row}.lease_expires <= @now)",
+    "is_in_time": "({row}.expires_at IS NULL OR {row}.expires_at > @now OR {row}.begun_token > 0)",
+    "is_not_paused": "({row}.queue NOT IN @paused_queues AND {row}.type NOT IN @paused_types)",
+}
+"""What a waiting job needs to be claimed: the claim, and who explains it, have these from here alone."""
+
+READY = ("is_due", "is_free", "is_in_time")
+"""What a ready job has; while it is paused it is ready, but is not claimed."""
+
+# Not correlated, so that each is read once for a statement, and plans are as without them.
+_PAUSED = """(SELECT {what} FROM jobcron_pause AS pause{join}
+    WHERE pause.scope = '{scope}' AND (pause.until IS NULL OR pause.until > @now))"""
+
+PAUSED = {
+    "@paused_queues": _PAUSED.format(what="pause.name", join="", scope="queue"),
+    "@paused_sections": _PAUSED.format(what="pause.name", join="", scope="section"),
+    "@paused_channels": _PAUSED.format(what="pause.name", join="", scope="channel"),
+    "@paused_types": _PAUSED.format(
+        what="paused.id", join=" JOIN jobcron_type AS paused ON paused.name = pause.name", scope="type"
+    ),
+}
+
+IS_GONE = {
+    "postgresql": "strpos(:gone, chr(10) || job.claimed_by || chr(10)) > 0",
+    "sqlite": "instr(:gone, char(10) || job.claimed_by || char(10)) > 0",
+}
+
+IS_DEAD = """(job.lease_expires <= @now
+    AND NOT EXISTS (SELECT 1 FROM jobcron_renewal AS renewal
+                    WHERE renewal.job = job.id AND renewal.lease_token = job.lease_token
+                      AND renewal.lease_expires > @now)
+    OR @is_gone)"""
+
+CLAIMED = """status = 1,
+    date_finished = NULL,
+    lease_expires = @after(:lease_seconds),
+    lease_token = {row}lease_token + 1,
+    claimed_by = :claimed_by,
+    attempt_count = CASE WHEN {row}attempt_count < 2147483647 THEN {row}attempt_count + 1 ELSE 2147483647 END,
+    begun_token = CASE WHEN {row}crash_count > 0 AND {row}crash_count < :crash_limit
+                       THEN {row}lease_token + 1 ELSE {row}begun_token END,
+    progress = NULL"""
+"""What a claim writes to the row of a job, besides the moment."""
+
+LOCKED = {"postgresql": "FOR NO KEY UPDATE OF job SKIP LOCKED", "sqlite": ""}
+
+JSON = {"postgresql": r"CAST(\1 AS jsonb)", "sqlite": r"\1"}
+
+_JSON = re.compile(r"@json\((:\w+)\)")
+_AFTER = re.compile(r"@after\((:\w+|-channel\.period)\)")
 _COMMENT = re.compile(r"--[^\n]*")
 
 
@@ -41,8 +106,47 @@ def statement(name: str, dialect: str) -> str:
         path = os.path.join(folder, f"{name}.sql")
     with open(path, encoding="utf-8") as file:
         text = _COMMENT.sub("", file.read())
+    if "@room" in text or "@held_room" in text or "@within" in text:  # a tick spares the import
+        from jobcron.database.sql._room import with_room
+
+        text = with_room(text, dialect)
+    if "@can_start" in text or "@is_ready" in text:  # not in the tick's: compiling an expression takes time
+        for word, names in (("can_start", START_CONDITIONS.keys()), ("is_ready", READY)):
+            conditions = " AND ".join(START_CONDITIONS[name] for name in names)
+            text = re.sub(rf"@{word}\((\w+)\)", conditions.replace("{row}", r"\1"), text)
+    text = text.replace("@claimed_job", CLAIMED.format(row="job.")).replace("@claimed", CLAIMED.format(row=""))
     text = _AFTER.sub(lambda found: after(found[1], dialect), text)
-    return text.replace("@now", POSTGRESQL_NOW if dialect == "postgresql" else SQLITE_NOW).strip()
+    text = _JSON.sub(JSON[dialect], text)
+    text = text.replace("@is_dead", IS_DEAD).replace("@is_gone", IS_GONE[dialect])
+    return _complete(text.replace("@locked", LOCKED[dialect]), dialect).strip()
+
+
+def start_conditions(row: str, dialect: str) -> dict[str, str]:
+    """Return the conditions under which a waiting job is claimed, as SQL, by their names.
+
+    Args:
+        row: the table of jobs, or an alias of it.
+        dialect: as for `statement`.
+    """
+    return {name: _complete(sql.format(row=row), dialect) for name, sql in START_CONDITIONS.items()}
+
+
+def _complete(text: str, dialect: str) -> str:
+    text = text.replace("@moment", "(SELECT clock_timestamp())" if dialect == "postgresql" else "@now")
+    for word, paused in PAUSED.items():
+        text = text.replace(word, paused)
+    return text.replace("@now", POSTGRESQL_NOW if dialect == "postgresql" else SQLITE_NOW)
+
+
+def lines(names: tuple[str, ...]) -> str:
+    """Return names as the parameter of ``@is_gone``: each is a line of its own."""
+    return "".join(["\n", *(f"{name}\n" for name in names)]) if names else ""
+
+
+def statement_names(dialect: str) -> set[str]:
+    """Return the names of all statements of a dialect."""
+    files = (name.split(".") for name in os.listdir(os.path.dirname(__file__)) if name.endswith(".sql"))
+    return {name for name, *middle, _ in files if middle in ([], [dialect])}
 
 
 def after(seconds: str, dialect: str) -> str:
@@ -54,4 +158,4 @@ def after(seconds: str, dialect: str) -> str:
     """
     if dialect == "postgresql":
         return f"({POSTGRESQL_NOW} + make_interval(secs => {seconds}))"
-    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {seconds} || ' seconds')"
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', ({seconds}) || ' seconds')"

@@ -1,4 +1,5 @@
--- Take up to :batch ready jobs of one type: RUNNING, under a new lease token, in one statement.
+-- Take up to :batch ready jobs of one type that are in no channel: RUNNING, under a new lease token, in one statement.
+-- Those in channels: claim_limited.postgresql.sql. They are not in the index that is walked here, and cost nothing.
 --
 -- "step" walks the priorities that waiting jobs have, one index probe each, the best first; "ready" then takes
 -- the due jobs of each. Scanning (priority, scheduled_start) plainly would wade through every job of a better
@@ -8,15 +9,18 @@
 -- runners never wait for each other; a row that somebody moved between our snapshot and our lock is read again
 -- and drops out.
 --
+-- Nothing of a section or a type that is paused is looked at; jobs of a paused queue are passed over.
+--
 -- A job whose process died before (crash_count > 0) is claimed alone, so that it takes no neighbour along:
--- the batch ends before it.
+-- the batch ends before it. It begins at once, so this notes that it has begun, but for one that will only be ended.
 WITH RECURSIVE step (priority) AS (
-    (SELECT priority FROM jobcron_job
-     WHERE status = 0 AND type = :type
-     ORDER BY priority LIMIT 1)
+    SELECT (SELECT priority FROM jobcron_job
+            WHERE status = 0 AND type = :type AND channel IS NULL
+            ORDER BY priority LIMIT 1)
+    WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types
   UNION ALL
     SELECT (SELECT priority FROM jobcron_job
-            WHERE status = 0 AND type = :type AND priority > step.priority
+            WHERE status = 0 AND type = :type AND channel IS NULL AND priority > step.priority
             ORDER BY priority LIMIT 1)
     FROM step WHERE step.priority IS NOT NULL
 ),
@@ -25,10 +29,8 @@ ready AS MATERIALIZED (
     FROM step CROSS JOIN LATERAL (
         SELECT id, priority, scheduled_start, crash_count
         FROM jobcron_job
-        WHERE status = 0 AND type = :type AND priority = step.priority
-          AND scheduled_start <= @now
-          AND (lease_expires IS NULL OR lease_expires <= @now)
-          AND (expires_at IS NULL OR expires_at > @now)
+        WHERE status = 0 AND type = :type AND channel IS NULL AND priority = step.priority
+          AND @can_start(jobcron_job)
         ORDER BY scheduled_start, id
         LIMIT :batch
         FOR NO KEY UPDATE SKIP LOCKED
@@ -43,14 +45,8 @@ batch AS (
     WINDOW in_order AS (ORDER BY priority, scheduled_start, id)
 )
 UPDATE jobcron_job AS job
-SET status = 1,
-    date_started = @now,
-    date_finished = NULL,
-    lease_expires = @after(:lease_seconds),
-    lease_token = job.lease_token + 1,
-    claimed_by = :claimed_by,
-    attempt_count = job.attempt_count + 1,
-    progress = NULL
+SET @claimed_job,
+    date_started = @now
 FROM batch
 WHERE job.id = batch.id AND (batch.place = 1 OR batch.crashes = 0)
 RETURNING job.id, job.lease_token, batch.place

@@ -4,37 +4,30 @@
 -- CROSS JOIN makes SQLite keep "step" as the outer loop, and the index (type, priority, scheduled_start, id)
 -- gives the inner rows in order: an ORDER BY would read and sort every due job for each claim.
 WITH RECURSIVE step (priority) AS (
-    SELECT min(priority) FROM jobcron_job WHERE status = 0 AND type = :type
+    SELECT (SELECT min(priority) FROM jobcron_job WHERE status = 0 AND type = :type AND channel IS NULL)
+    WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types
   UNION ALL
     SELECT (SELECT min(priority) FROM jobcron_job
-            WHERE status = 0 AND type = :type AND priority > step.priority)
+            WHERE status = 0 AND type = :type AND channel IS NULL AND priority > step.priority)
     FROM step WHERE step.priority IS NOT NULL
 ),
 ready AS MATERIALIZED (
     SELECT job.id, job.priority, job.scheduled_start, job.crash_count
     FROM step CROSS JOIN jobcron_job AS job
-    WHERE job.status = 0 AND job.type = :type AND job.priority = step.priority
-      AND job.scheduled_start <= @now
-      AND (job.lease_expires IS NULL OR job.lease_expires <= @now)
-      AND (job.expires_at IS NULL OR job.expires_at > @now)
+    WHERE job.status = 0 AND job.type = :type AND job.channel IS NULL AND job.priority = step.priority
+      AND @can_start(job)
     LIMIT :batch
 ),
 batch AS (
     SELECT id,
            row_number() OVER in_order AS place,
-           sum(crash_count) OVER in_order AS crashes
+           sum(crash_count > 0) OVER in_order AS crashes
     FROM ready
     WINDOW in_order AS (ORDER BY priority, scheduled_start, id)
 )
 UPDATE jobcron_job
-SET status = 1,
-    date_started = @now,
-    date_finished = NULL,
-    lease_expires = @after(:lease_seconds),
-    lease_token = lease_token + 1,
-    claimed_by = :claimed_by,
-    attempt_count = attempt_count + 1,
-    progress = NULL
+SET @claimed,
+    date_started = @now
 WHERE id IN (SELECT id FROM batch WHERE place = 1 OR crashes = 0)
 RETURNING id, lease_token,
           (SELECT place FROM batch WHERE batch.id = jobcron_job.id) AS place

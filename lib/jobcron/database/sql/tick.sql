@@ -1,33 +1,62 @@
--- May the source :source have anything to do? One row, one statement, no write.
---   known   the database knows the source, and its ready jobs are those of its types
---   due     a run row is due: :run_name has none within :activity_interval
---   ready   a job is ready, past its lease, or past its expiry
+-- May jobs of the type :type have anything to do? One row, one statement, no write.
+--   known   the number of the type; null: the database does not know it
+--   due     a run row is due: :run_name has none within :activity_interval; none of a clock that was ahead counts
+--   waiting a job that is in no channel is ready
+--   left_over  one is past its lease, or left by one of the runs :gone; or a job is past its expiry, or cancelled half done
+--   limited jobs wait or run in channels: tick_limited.sql tells whether any of them may start
+--   scheduled  a schedule is due that creates jobs of this type; or any, if those who run its type leave it. One that
+--           waits for a job is not due before that has ended.
+-- Jobs of what is paused are not ready; the run that is due all the same tells of the pause.
 -- The priorities are walked as in claim.postgresql.sql.
-WITH RECURSIVE source (type, own_iter_ready) AS (
-    SELECT type, own_iter_ready FROM jobcron_source WHERE name = :source
+WITH RECURSIVE source (type) AS (
+    SELECT id FROM jobcron_type WHERE name = :type
+),
+going (type) AS (
+    SELECT type FROM source WHERE type NOT IN @paused_types AND :run_name NOT IN @paused_sections
 ),
 step (type, priority) AS (
-    SELECT type, (SELECT min(priority) FROM jobcron_job WHERE status = 0 AND type = source.type)
-    FROM source
+    SELECT type, (SELECT min(priority) FROM jobcron_job WHERE status = 0 AND type = going.type AND channel IS NULL)
+    FROM going
   UNION ALL
     SELECT step.type, (SELECT min(priority) FROM jobcron_job
-                       WHERE status = 0 AND type = step.type AND priority > step.priority)
+                       WHERE status = 0 AND type = step.type AND channel IS NULL AND priority > step.priority)
     FROM step WHERE step.priority IS NOT NULL
 )
 SELECT
-    EXISTS (SELECT 1 FROM source) AND NOT EXISTS (SELECT 1 FROM source WHERE own_iter_ready) AS known,
+    (SELECT type FROM source) AS known,
     NOT EXISTS (SELECT 1 FROM jobcron_run
-                WHERE name = :run_name AND date_started > @after(:minus_activity_interval)) AS due,
+                WHERE name = :run_name AND date_started > @after(:minus_activity_interval)
+                  AND date_started <= @now) AS due,
     EXISTS (SELECT 1 FROM step
             -- a subquery for each step, not a join, which PostgreSQL may turn round and read from its wide end
             WHERE (SELECT 1 FROM jobcron_job AS job
-                   WHERE job.status = 0 AND job.type = step.type AND job.priority = step.priority
+                   WHERE job.status = 0 AND job.type = step.type AND job.channel IS NULL AND job.priority = step.priority
                      AND job.scheduled_start <= @now
                      AND (job.lease_expires IS NULL OR job.lease_expires <= @now)
+                     AND job.queue NOT IN @paused_queues
                    ORDER BY job.scheduled_start, job.id  -- or PostgreSQL hopes to meet one soon, reading all rows
-                   LIMIT 1) = 1)
-    OR EXISTS (SELECT 1 FROM source JOIN jobcron_job AS job
-               ON job.status = 1 AND job.type = source.type AND job.lease_expires <= @now)
-    OR EXISTS (SELECT 1 FROM source JOIN jobcron_job AS job
-               ON job.status = 0 AND job.type = source.type
-               AND job.expires_at IS NOT NULL AND job.expires_at <= @now) AS ready
+                   LIMIT 1) = 1) AS waiting,
+    EXISTS (SELECT 1 FROM going JOIN jobcron_job AS job
+               ON job.status = 1 AND job.type = going.type AND job.lease_expires <= @now
+               WHERE job.channel IS NULL AND job.queue NOT IN @paused_queues AND NOT EXISTS (SELECT 1 FROM jobcron_renewal AS renewal
+                                 WHERE renewal.job = job.id AND renewal.lease_token = job.lease_token
+                                   AND renewal.lease_expires > @now))
+    OR :gone <> '' AND EXISTS (SELECT 1 FROM going JOIN jobcron_job AS job
+                               ON job.status = 1 AND job.type = going.type
+                               WHERE job.channel IS NULL AND job.queue NOT IN @paused_queues AND @is_gone)
+    OR EXISTS (SELECT 1 FROM going JOIN jobcron_job AS job
+               ON job.status = 0 AND job.type = going.type
+               AND job.expires_at IS NOT NULL AND job.expires_at <= @now AND job.begun_token = 0)
+    OR EXISTS (SELECT 1 FROM going JOIN jobcron_job AS job
+               ON job.status = 5 AND job.has_committed AND job.type = going.type
+               WHERE job.queue NOT IN @paused_queues
+                 AND (job.lease_expires IS NULL OR job.lease_expires <= @now)) AS left_over,
+    EXISTS (SELECT 1 FROM going JOIN jobcron_job AS job
+            ON job.status = 0 AND job.type = going.type AND job.channel IS NOT NULL)
+    OR EXISTS (SELECT 1 FROM going JOIN jobcron_job AS job
+               ON job.status = 1 AND job.type = going.type AND job.channel IS NOT NULL) AS limited,
+    EXISTS (SELECT 1 FROM jobcron_schedule AS schedule
+            WHERE schedule.look_at <= @now
+              AND (schedule.type_name = :type OR schedule.others_look_at <= @now)
+              AND NOT EXISTS (SELECT 1 FROM jobcron_job AS job
+                              WHERE job.id = schedule.waits_for AND job.status IN (0, 1, 4, 7))) AS scheduled

@@ -1,4 +1,4 @@
-"""Classes by the names that rows have: only what code has imported already is found (SECURITY.md)."""
+"""Find classes by the names that rows hold, only in modules that are already imported (SECURITY.md)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import Enum
 from types import ModuleType
-from typing import Any, cast
+from typing import TypeGuard, TypeVar, cast
 
 from jobcron.errors import InvalidJobData
 
+Named = TypeVar("Named")
 
-def name_of(named: type[Any], what: str) -> str:
+
+def name_of(named: type[object], what: str) -> str:
     """Return the name by which a class is found again.
 
     Raises:
@@ -39,7 +41,7 @@ def enum_name_of(enum: type[Enum], what: str) -> str:
     raise InvalidJobData(f"expected {what} to be of an enum that its module has by its name, got {name}")
 
 
-def class_named(name: str, fits: Callable[[Any], bool]) -> Any:
+def class_named(name: str, fits: Callable[[type[object]], TypeGuard[type[Named]]]) -> type[Named]:
     """Return the class of a dotted name, from modules that are imported already: a row imports nothing.
 
     Raises:
@@ -47,24 +49,26 @@ def class_named(name: str, fits: Callable[[Any], bool]) -> Any:
     """
     parts = str(name).split(".")
     for end in range(len(parts) - 1, 0, -1):
-        found: Any = sys.modules.get(".".join(parts[:end]))
+        found: object = sys.modules.get(".".join(parts[:end]))
         if found is None:
             continue
         for part in parts[end:]:
             found = _content(found).get(part)
-        if issubclass(type(found), type) and fits(found) and f"{found.__module__}.{found.__qualname__}" == name:
-            return found
+        if issubclass(type(found), type):  # isinstance would ask the object
+            named = cast("type[object]", found)
+            if fits(named) and f"{named.__module__}.{named.__qualname__}" == name:
+                return named
     raise InvalidJobData(f"expected the class {name} to be imported by the application, it is not")
 
 
-def _content(found: Any) -> Mapping[str, Any]:
-    """Return what a module or a class holds; of others nothing. None of its code runs, as by `getattr`."""
+def _content(found: object) -> Mapping[str, object]:
+    """Return the attributes of a module or a class without running its code; empty for any other object."""
     kind = type(found)  # isinstance would ask the object
     if issubclass(kind, ModuleType):
-        return cast("Mapping[str, Any]", object.__getattribute__(found, "__dict__"))
-    return cast("Mapping[str, Any]", type.__dict__["__dict__"].__get__(found)) if issubclass(kind, type) else {}
+        return cast("Mapping[str, object]", object.__getattribute__(found, "__dict__"))
+    return cast("Mapping[str, object]", type.__dict__["__dict__"].__get__(found)) if issubclass(kind, type) else {}
 
 
-def is_enum(found: type[Any]) -> bool:
+def is_enum(found: type[object]) -> TypeGuard[type[Enum]]:
     """Tell whether a class is a standard enum."""
     return issubclass(found, Enum)

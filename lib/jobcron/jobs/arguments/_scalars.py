@@ -1,4 +1,4 @@
-"""Values that JSON lacks and that hold no others: how each is written as JSON, and read again."""
+"""Write the scalar types that JSON lacks as JSON, and read them again."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from jobcron.errors import InvalidJobData
-from jobcron.jobs.arguments.json_data import shown
+from jobcron.jobs.arguments.json_data import JSONValue, shown
 
 
 def _unbase64(text: str) -> bytes:
     return base64.b64decode(text, validate=True)
 
 
-def _write_datetime(value: datetime, what: str) -> Any:
+def _write_datetime(value: datetime, what: str) -> JSONValue:
     zone = value.tzinfo
     if isinstance(zone, ZoneInfo) and zone.key:
         return [value.replace(tzinfo=None, fold=0).isoformat(), zone.key, value.fold]
@@ -40,13 +40,13 @@ def _read_datetime(content: Any) -> datetime:
     return found if key is None else found.replace(tzinfo=ZoneInfo(key))
 
 
-SCALARS: tuple[tuple[type[Any], str, Callable[[Any, str], Any], Callable[[Any], Any]], ...] = (
+SCALARS: tuple[tuple[type[object], str, Callable[[Any, str], JSONValue], Callable[[Any], object]], ...] = (
     (datetime, "$datetime", _write_datetime, _read_datetime),
     (date, "$date", lambda value, what: value.isoformat(), date.fromisoformat),
     (Decimal, "$Decimal", lambda value, what: str(value), Decimal),
     (UUID, "$UUID", lambda value, what: str(value), UUID),
     (bytes, "$bytes", lambda value, what: base64.b64encode(value).decode(), _unbase64),
 )
-"""Of each type: its mark, what writes a value, given its name for messages, and what reads it."""
+"""For each type: its mark, and the functions that write and read a value; a value's name is for messages."""
 
 READERS = {mark: read for _, mark, _, read in SCALARS}

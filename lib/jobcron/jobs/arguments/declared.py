@@ -10,7 +10,6 @@ A class declares them by annotations; an interface that it implements declares t
 
 An argument with a column or relationship in the family's table is stored there, any other in the job's JSON
 data, encoded by `encoding`. Reading it returns a copy: assign to the attribute to change it.
-
 """
 
 from __future__ import annotations
@@ -19,17 +18,20 @@ import inspect
 import re
 import types
 from copy import deepcopy
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Union, get_args, get_origin
 
 from sqlalchemy import inspect as mapping_of
 from zope.interface import implementedBy
-from zope.schema import getFieldsInOrder
+from zope.schema import Field, getFieldsInOrder
 from zope.schema.interfaces import ValidationError
 
 from jobcron.errors import IncompleteJobType, InvalidJobData
 from jobcron.jobs.arguments.encoding import decode, encode
 from jobcron.jobs.arguments.exact import NOTES
 from jobcron.jobs.arguments.json_data import cut_repr
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 TARGET = "target"
 
@@ -52,7 +54,7 @@ class Argument:
         field: the zope.schema field that declares it, or None if only an annotation does.
     """
 
-    def __init__(self, name: str, default: Any = Missing, field: Any = None) -> None:
+    def __init__(self, name: str, default: object = Missing, field: Field | None = None) -> None:
         self.name = name
         self.default = default
         self.field = field
@@ -62,7 +64,7 @@ class Argument:
         """Whether a job cannot be created without it."""
         return self.default is Missing
 
-    def __get__(self, job: Any, owner: type[Any]) -> Any:
+    def __get__(self, job: Declaring | None, owner: type[Declaring]) -> object:
         """Return the job's value; on the class, return the default."""
         if job is None:
             if self.default is Missing:
@@ -70,16 +72,16 @@ class Argument:
             return self.default
         if in_family(owner, self.name):
             return getattr(job.context, self.name)
-        data = job.metadata
+        data = job._document
         if NOTES in data:
-            raise InvalidJobData(f"expected the data of {job!r} to be readable, newer code has written it")
+            raise InvalidJobData(f"expected the data of {job!r} to be readable, a newer version has written it")
         if self.name in data:
-            return decode(data[self.name], job.session)
+            return decode(dict.__getitem__(data, self.name), job.session)  # a copy: nobody gets the row's own
         if self.default is Missing:
             raise AttributeError(f"expected {self.name} in the data of {job!r}, it is not there")
         return deepcopy(self.default)
 
-    def __set__(self, job: Any, value: Any) -> None:
+    def __set__(self, job: Declaring, value: object) -> None:
         """Check a value and set it."""
         owner = type(job)
         self.check(owner, value)
@@ -87,8 +89,9 @@ class Argument:
             setattr(job.context, self.name, value)
         else:
             job.metadata[self.name] = encode(value, f"{owner.__name__}.{self.name}")
+        job.note_argument(self.name)
 
-    def check(self, owner: Any, value: Any) -> None:
+    def check(self, owner: type[Declaring], value: object) -> None:
         """Check a value for this argument.
 
         Raises:
@@ -101,7 +104,7 @@ class Argument:
             check_annotation(owner, self.name, hints[self.name], value)
 
 
-def _check_field(owner: type[Any], name: str, field: Any, value: Any) -> None:
+def _check_field(owner: type[object], name: str, field: Field, value: object) -> None:
     try:
         field.bind(None).validate(value)
     except ValidationError as error:
@@ -114,7 +117,7 @@ def _check_field(owner: type[Any], name: str, field: Any, value: Any) -> None:
         ) from error
 
 
-def check_annotation(owner: type[Any], name: str, annotation: Any, value: Any) -> None:
+def check_annotation(owner: type[object], name: str, annotation: object, value: object) -> None:
     """Check a value against an annotation.
 
     Raises:
@@ -131,11 +134,11 @@ def check_annotation(owner: type[Any], name: str, annotation: Any, value: Any) -
         )
     except TypeCheckError as error:
         raise InvalidJobData(
-            f"expected {name} of {owner.__name__} to be {_written(annotation)}, got {cut_repr(value)}: {error}"
+            f"expected {name} of {owner.__name__} to be {written(annotation)}, got {cut_repr(value)}: {error}"
         ) from error
 
 
-def _written(annotation: Any) -> str:
+def written(annotation: object) -> str:
     """Return an annotation as it would look in code."""
     is_annotated = get_origin(annotation) is Annotated
     return inspect.formatannotation(get_args(annotation)[0] if is_annotated else annotation)
@@ -152,24 +155,72 @@ class Declared(NamedTuple):
     """
 
     arguments: dict[str, Argument]
-    target: type[Any] | None
+    target: type[object] | None
     target_is_optional: bool
-    hints: dict[str, Any]
+    hints: dict[str, object]
 
 
-def in_family(owner: Any, name: str) -> bool:
+class Declaring:
+    """The base of job classes that declare arguments: what the declarations need to know of them."""
+
+    reserved_names: ClassVar[frozenset[str]] = frozenset()
+    """Names that every job has: an annotation with one of them declares no argument."""
+
+    delegated_names: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that no annotation can mean: values that only the shared row sets, and methods."""
+
+    has_fields: ClassVar[bool] = False
+    """Whether the fields of the class's interfaces have been turned into arguments."""
+
+    _declared: ClassVar[Declared | None] = None
+
+    if TYPE_CHECKING:  # attributes of the job
+
+        def note_argument(self, name: str) -> None: ...
+
+        @property
+        def context(self) -> object: ...
+
+        @property
+        def metadata(self) -> dict[str, object]: ...
+
+        @property
+        def _document(self) -> dict[str, object]: ...
+
+        @property
+        def session(self) -> Session: ...
+
+    @classmethod
+    def declared(cls) -> Declared:
+        """Return the arguments and the target that the class declares (see `jobcron.jobs.arguments.declared`)."""
+        if cls._declared is None:
+            cls._declared = declared_by(cls)
+        return cls._declared
+
+    @classmethod
+    def family_names(cls) -> frozenset[str]:
+        """Return the names of a job's values in the family's table."""
+        return frozenset()
+
+
+def in_family(owner: type[Declaring], name: str) -> bool:
     """Return whether the family's table stores an argument."""
     return name in owner.family_names()
 
 
-def install_annotations(owner: Any) -> None:
+def declares(owner: type[Declaring], name: str) -> bool:
+    """Return whether jobs of a class have this argument, or this value in the family's table."""
+    return in_family(owner, name) or any(isinstance(vars(b).get(name), Argument) for b in owner.__mro__)
+
+
+def install_annotations(owner: type[Declaring]) -> None:
     """Turn the annotations in the body of a new job class into its arguments.
 
     Raises:
         IncompleteJobType: the name of one is already an attribute of every job.
     """
     for name, annotation in inspect.get_annotations(owner).items():
-        if name in owner.delegated_names:
+        if name in owner.delegated_names and not callable(vars(owner).get(name)):
             raise IncompleteJobType(
                 f"expected the arguments of {owner.__module__}.{owner.__qualname__} to have names of their own, "
                 f"got {name}, which every job has"
@@ -180,7 +231,7 @@ def install_annotations(owner: Any) -> None:
         setattr(owner, name, Argument(name, owner.__dict__.get(name, Missing)))
 
 
-def declared_by(owner: Any) -> Declared:
+def declared_by(owner: type[Declaring]) -> Declared:
     """Return the declarations of a job class.
 
     Raises:
@@ -193,7 +244,7 @@ def declared_by(owner: Any) -> Declared:
     return Declared(arguments, *_target_class(owner, hints.get(TARGET)), hints)
 
 
-def install_fields(owner: Any) -> None:
+def install_fields(owner: type[Declaring]) -> None:
     """Turn the fields of a class's interfaces into its arguments; interfaces follow once the class exists.
 
     A field that is already a property of the class is not an argument.
@@ -211,13 +262,13 @@ def install_fields(owner: Any) -> None:
                 setattr(owner, name, Argument(name, default, field))
 
 
-def hints_of(owner: Any) -> dict[str, Any]:
+def hints_of(owner: type[object]) -> dict[str, object]:
     """Return the annotations of a job class and its bases, evaluated.
 
     Raises:
         InvalidJobData: one of them cannot be evaluated.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for base in reversed(owner.__mro__):
         # any object: any base of the class
         if not getattr(base, "reserved_names", None) or base.__dict__.get("reserved_names"):
@@ -232,7 +283,7 @@ def hints_of(owner: Any) -> dict[str, Any]:
     return found
 
 
-def _target_class(owner: Any, annotation: Any) -> tuple[type[Any] | None, bool]:
+def _target_class(owner: type[object], annotation: object) -> tuple[type[object] | None, bool]:
     if annotation is None:
         return None, True
     is_union = get_origin(annotation) in (Union, types.UnionType)
@@ -245,5 +296,5 @@ def _target_class(owner: Any, annotation: Any) -> tuple[type[Any] | None, bool]:
         return classes[0], optional
     raise InvalidJobData(
         f"expected target of {owner.__name__} to be annotated with a mapped class or, for any, with object, "
-        f"got {_written(annotation)}"
+        f"got {written(annotation)}"
     )

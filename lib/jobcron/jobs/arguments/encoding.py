@@ -28,9 +28,9 @@ Never pickle: a row can name only a class that code has imported, and that is an
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import Enum, Flag
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard, cast
 
 from sqlalchemy import inspect as mapping_of
 from sqlalchemy.orm import Mapper, Session
@@ -38,17 +38,17 @@ from sqlalchemy.orm import Mapper, Session
 from jobcron.errors import InvalidJobData
 from jobcron.jobs.arguments._names import class_named, enum_name_of, is_enum, name_of
 from jobcron.jobs.arguments._scalars import READERS, SCALARS
-from jobcron.jobs.arguments.json_data import MAX_LEVELS, cut_repr, instead_of, shown
+from jobcron.jobs.arguments.json_data import MAX_LEVELS, JSONValue, cut_repr, instead_of, is_member, shown
 
 
 class Reference(NamedTuple):
     """A mapped object, by its class and its primary key."""
 
-    mapped: type[Any]
-    key: tuple[Any, ...]
+    mapped: type[object]
+    key: tuple[object, ...]
 
 
-def encode(value: Any, what: str, levels: int = MAX_LEVELS) -> Any:
+def encode(value: object, what: str, levels: int = MAX_LEVELS) -> JSONValue:
     """Return a value as JSON, encoded as described at the top of this module.
 
     Args:
@@ -59,7 +59,7 @@ def encode(value: Any, what: str, levels: int = MAX_LEVELS) -> Any:
     Raises:
         InvalidJobData: the value, or something in it, cannot be stored.
     """
-    if value is None or type(value) in (bool, int, str, float):
+    if value is None or type(value) is bool or type(value) is int or type(value) is str or type(value) is float:
         return value
     if isinstance(value, Enum):
         return _encode_enum(value, what)
@@ -68,22 +68,21 @@ def encode(value: Any, what: str, levels: int = MAX_LEVELS) -> Any:
             return {mark: written(value, what)}
     if type(value) in (list, dict, *_COLLECTIONS):
         if levels == 0:
-            raise InvalidJobData(f"expected {what} to be less deep, it has too many levels")
-        return _encode_collection(value, what, levels - 1)
+            raise InvalidJobData(f"expected {what} to be less deeply nested, it has too many levels")
+        return _encode_collection(cast("Collection[object]", value), what, levels - 1)
     return {"$object": _encode_object(value, what)}
 
 
-def _encode_enum(value: Enum, what: str) -> Any:
-    kind = type(value)
-    name = enum_name_of(kind, what)
-    if kind.__members__.get(value.name) is value:
+def _encode_enum(value: Enum, what: str) -> JSONValue:
+    name = enum_name_of(type(value), what)
+    if is_member(value):
         return {"$enum": [name, value.name]}
     if isinstance(value, Flag) and type(value.value) is int:
         return {"$flag": [name, value.value]}
     raise InvalidJobData(f"expected {what} to be an item of its enum, got {shown(value)}")
 
 
-def _encode_collection(value: Any, what: str, levels: int) -> Any:
+def _encode_collection(value: Collection[object], what: str, levels: int) -> JSONValue:
     if isinstance(value, dict):
         return _encode_dict(value, what, levels)
     items = [encode(item, f"{what}[{number}]", levels) for number, item in enumerate(value)]
@@ -93,19 +92,20 @@ def _encode_collection(value: Any, what: str, levels: int) -> Any:
     return items
 
 
-def _encode_dict(value: dict[Any, Any], what: str, levels: int) -> Any:
+def _encode_dict(value: dict[object, object], what: str, levels: int) -> JSONValue:
     items = [(key, encode(item, f"{what}[{cut_repr(key)}]", levels)) for key, item in value.items()]
-    if all(type(key) is str and not key.startswith("$") for key in value):
-        return dict(items)
+    plain = {key: item for key, item in items if type(key) is str and not key.startswith("$")}
+    if len(plain) == len(items):
+        return plain
     return {"$dict": [[encode(key, f"a key of {what}", levels), item] for key, item in items]}
 
 
-def _encode_object(value: Any, what: str) -> list[Any]:
+def _encode_object(value: object, what: str) -> list[JSONValue]:
     reference = reference_to(value, what)
     return [name_of(reference.mapped, what), [encode(part, what) for part in reference.key]]
 
 
-def reference_to(value: Any, what: str) -> Reference:
+def reference_to(value: object, what: str) -> Reference:
     """Return the reference that stores a mapped object.
 
     Raises:
@@ -123,7 +123,7 @@ def reference_to(value: Any, what: str) -> Reference:
     return Reference(state.mapper.base_mapper.class_, tuple(state.identity))
 
 
-def decode(value: Any, session: Session) -> Any:
+def decode(value: object, session: Session) -> object:
     """Return the value that `encode` turned into this JSON.
 
     Args:
@@ -147,7 +147,7 @@ def decode(value: Any, session: Session) -> Any:
     return {key: decode(item, session) for key, item in value.items()}
 
 
-def _decode_marked(mark: str, content: Any, decode_item: Callable[[Any], Any]) -> Any:
+def _decode_marked(mark: str, content: Any, decode_item: Callable[[object], object]) -> object:
     try:
         if mark in READERS:
             return READERS[mark](content)
@@ -158,11 +158,11 @@ def _decode_marked(mark: str, content: Any, decode_item: Callable[[Any], Any]) -
             name, number = content
             return class_named(name, _is_flag)(int(number))
         items = [decode_item(item) for item in content]
-        return dict(items) if mark == "$dict" else _MAKERS[mark](items)
+        return _MAKERS[mark](items)
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError) as error:
         # What is no text is no UUID's, for one, and is met as AttributeError.
         raise InvalidJobData(
-            f"expected the job's data to be of a known form, got {cut_repr({mark: content})}"
+            f"expected the job's data in a known encoding, got {cut_repr({mark: content})}"
         ) from error
 
 
@@ -180,7 +180,7 @@ def as_reference(content: Any) -> Reference:
     return Reference(class_named(name, _is_mapped), tuple(map(key_part, parts)))
 
 
-def key_part(part: Any) -> Any:
+def key_part(part: object) -> object:
     """Return a decoded part of a primary key: a plain value, an item of an enum, or one of the scalar types.
 
     Raises:
@@ -195,7 +195,7 @@ def key_part(part: Any) -> Any:
     raise InvalidJobData(f"expected a part of a primary key, got {cut_repr(part)}")
 
 
-def references(value: Any) -> Iterator[Reference]:
+def references(value: object) -> Iterator[Reference]:
     """Iterate over the references in a job's data."""
     stack = [value]
     while stack:
@@ -209,26 +209,29 @@ def references(value: Any) -> Iterator[Reference]:
                 stack.extend(item.values())
 
 
-def object_of(reference: Reference, session: Session) -> Any:
+def object_of(reference: Reference, session: Session) -> object:
     """Return the object of a reference.
 
     Raises:
-        LookupError: it no longer exists.
+        LookupError: there is none: it was deleted, or never was there.
     """
     found = session.get(reference.mapped, reference.key)
     if found is None:
         key = reference.key[0] if len(reference.key) == 1 else reference.key
-        raise LookupError(f"expected {reference.mapped.__name__} {key!r} to be in the database, it is gone")
+        raise LookupError(f"expected {reference.mapped.__name__} {key!r} to be in the database, there is none")
     return found
 
 
-def _is_flag(found: type[Any]) -> bool:
+def _is_flag(found: type[object]) -> TypeGuard[type[Flag]]:
     return issubclass(found, Flag)
 
 
-def _is_mapped(found: type[Any]) -> bool:
+def _is_mapped(found: type[object]) -> TypeGuard[type[object]]:
     return isinstance(mapping_of(found, raiseerr=False), Mapper)
 
 
-_COLLECTIONS: dict[type[Any], str] = {tuple: "$tuple", set: "$set", frozenset: "$frozenset"}
-_MAKERS: dict[str, Callable[[Any], Any]] = {mark: kind for kind, mark in _COLLECTIONS.items()}
+_COLLECTIONS: dict[type[object], str] = {tuple: "$tuple", set: "$set", frozenset: "$frozenset"}
+_MAKERS: dict[str, Callable[[list[Any]], object]] = {
+    "$dict": dict,
+    **{m: kind for kind, m in _COLLECTIONS.items()},
+}

@@ -1,4 +1,4 @@
-"""What JSON, or PostgreSQL's jsonb, does not keep of a job's data, noted in the data itself.
+"""Preserve what JSON, or PostgreSQL's jsonb, loses of a job's data, by notes in the data itself.
 
 A document of version 1 is plain JSON. One of version 2 may have a member ``$jobcron`` besides::
 
@@ -14,25 +14,25 @@ Notes that do not fit are passed over: somebody has changed the row by SQL.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import cast
 
 from jobcron.errors import InvalidJobData
 from jobcron.jobs.arguments._names import class_named, enum_name_of, is_enum
 
 VERSION = 2
-"""Of the encoding that is written. All that were ever written are read: see ``tests/jobs/arguments/samples``."""
+"""The version of the encoding that is written; all older ones are read: see ``tests/jobs/arguments/samples``."""
 
 NOTES = "$jobcron"
-"""The member of a job's data that is jobcron's own; read, it is there only where newer code has written it."""
+"""The key of the notes in a job's data; after reading, it is there only if a newer version wrote it."""
 
 Path = list[str | int]
 
 
-def with_notes(document: Any, is_jsonb: bool) -> Any:
+def with_notes(document: object, is_jsonb: bool) -> object:
     """Return a job's data as it is written.
 
     Args:
@@ -41,7 +41,7 @@ def with_notes(document: Any, is_jsonb: bool) -> Any:
     """
     if not isinstance(document, dict):
         return document
-    found: dict[str, list[Any]] = {"order": [], "floats": [], "tuples": [], "enums": []}
+    found: dict[str, list[object]] = {"order": [], "floats": [], "tuples": [], "enums": []}
     for path, value in _walk(document, []):
         if isinstance(value, Enum):
             found["enums"].append([path, [enum_name_of(type(value), "an enum"), value.name]])
@@ -55,7 +55,7 @@ def with_notes(document: Any, is_jsonb: bool) -> Any:
     return {**document, NOTES: {"version": VERSION, **notes}} if notes else document
 
 
-def in_jsonb_order(keys: Any) -> list[str]:
+def in_jsonb_order(keys: Iterable[str]) -> list[str]:
     """Return keys in the order in which jsonb keeps those of an object."""
     return sorted(keys, key=lambda key: (len(key.encode()), key.encode()))
 
@@ -65,10 +65,10 @@ def _looks_like_an_integer(value: float) -> bool:
     return "e+" in text or text == "-0.0"
 
 
-def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+def _walk(value: object, path: Path) -> Iterator[tuple[Path, object]]:
     """Iterate over a value and all that is in it, the outer ones first."""
     yield path, value
-    items: Any = ()
+    items: Iterable[tuple[str | int, object]] = ()
     if isinstance(value, dict):
         items = value.items()
     elif isinstance(value, list | tuple):
@@ -78,8 +78,8 @@ def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
             yield from _walk(item, [*path, key])
 
 
-def without_notes(document: Any) -> Any:
-    """Return a job's data as it was given, from what was written; of a newer version as it stands there."""
+def without_notes(document: object) -> object:
+    """Restore a job's data from what was written; data of a newer version stays as it is."""
     if not isinstance(document, dict) or NOTES not in document:
         return document
     notes = document[NOTES]
@@ -97,46 +97,62 @@ def without_notes(document: Any) -> Any:
     return document
 
 
-def _list(notes: dict[str, Any], name: str) -> list[Any]:
+def _list(notes: dict[str, object], name: str) -> list[object]:
     found = notes.get(name)
     return found if isinstance(found, list) else []
 
 
-def _pairs(notes: dict[str, Any], name: str) -> list[tuple[Any, Any]]:
+def _pairs(notes: dict[str, object], name: str) -> list[tuple[object, object]]:
     return [(pair[0], pair[1]) for pair in _list(notes, name) if isinstance(pair, list) and len(pair) == 2]
 
 
-def _replace(document: dict[str, Any], path: Any, make: Callable[[Any], Any]) -> None:
+def _replace(document: dict[str, object], path: object, make: Callable[[object], object]) -> None:
     """Replace the value to which a path leads, if it leads to one."""
     with suppress(LookupError, TypeError, ValueError, OverflowError, InvalidJobData):
-        place: Any = document
         if not path:
-            make(place)
-            return
-        for key in path[:-1]:
-            place = place[key]
-        place[path[-1]] = make(place[path[-1]])
+            make(document)
+        elif isinstance(path, list):
+            *outer, last = path
+            place: object = document
+            for key in outer:
+                place = _container(place)[key]
+            container = _container(place)
+            container[last] = make(container[last])
 
 
-def _as_float(text: str, value: Any) -> Any:
+def _container(place: object) -> dict[object, object]:
+    """Return an object or an array of JSON; the caller handles the error of an index that does not fit.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if not isinstance(place, dict | list):
+        raise TypeError("expected an object or an array")
+    return cast("dict[object, object]", place)
+
+
+def _as_float(text: object, value: object) -> object:
     # Compared as floats: the integer that jsonb makes of -4.747372951291069e+16 is another number.
-    is_number = type(value) in (int, float)
-    return float(text) if is_number and float(value) == float(text) else value
+    if not isinstance(text, str) or not isinstance(value, int | float) or isinstance(value, bool):
+        return value
+    return float(text) if float(value) == float(text) else value
 
 
-def _as_enum(item: list[str], value: Any) -> Any:
+def _as_enum(item: object, value: object) -> object:
+    if not isinstance(item, list):
+        return value
     name, member = item
     found = class_named(name, is_enum)[member]
     return found if type(value) in (int, str) and found == value else value
 
 
-def _as_tuple(value: Any) -> Any:
+def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _in_order(keys: list[str], value: Any) -> Any:
+def _in_order(keys: object, value: object) -> object:
     """Return an object whose keys are in this order, any others behind them."""
-    if isinstance(value, dict):
+    if isinstance(value, dict) and isinstance(keys, list):
         sorted_items = {key: value[key] for key in keys if key in value} | value
         value.clear()
         value.update(sorted_items)

@@ -6,13 +6,14 @@ import json
 import math
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any
+from typing import TypeAlias, TypeGuard, cast
 
 from sqlalchemy import JSON, Dialect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.ext.mutable import MutableDict
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.sql.operators import OperatorType
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from jobcron.errors import InvalidJobData
 from jobcron.jobs.arguments._names import enum_name_of
@@ -25,11 +26,15 @@ MAX_BITS = 4096
 """The limit for a whole number: Python itself refuses to print one with many thousands of digits."""
 
 
+JSONValue: TypeAlias = "None | bool | int | float | str | list[JSONValue] | dict[str, JSONValue]"
+"""A value that JSON has."""
+
+
 class DataRefused(InvalidJobData, DontWrapMixin):
     """Data that a statement was about to write; SQLAlchemy raises this error without wrapping it."""
 
 
-def check(value: Any, what: str, max_bytes: int = MAX_BYTES, max_levels: int = MAX_LEVELS) -> None:
+def check(value: object, what: str, max_bytes: int = MAX_BYTES, max_levels: int = MAX_LEVELS) -> None:
     """Check that a value is JSON that every database can store, and within the limits.
 
     Args:
@@ -47,7 +52,7 @@ def check(value: Any, what: str, max_bytes: int = MAX_BYTES, max_levels: int = M
         raise InvalidJobData(f"expected {what} to be at most {max_bytes} bytes of JSON, got {size}")
 
 
-def check_document(value: Any, what: str, max_bytes: int, max_levels: int) -> None:
+def check_document(value: object, what: str, max_bytes: int, max_levels: int) -> None:
     """Check all of a job's data, as `check` does.
 
     Raises:
@@ -55,28 +60,28 @@ def check_document(value: Any, what: str, max_bytes: int, max_levels: int) -> No
     """
     if isinstance(value, dict) and NOTES in value:
         raise InvalidJobData(f"expected {what} to have no member {NOTES}: jobcron keeps notes of its own there")
-    check(dict(value) if isinstance(value, MutableDict) else value, what, max_bytes, max_levels)
+    check(value, what, max_bytes, max_levels)
 
 
-def _check_level(value: Any, what: str, levels: int, max_levels: int) -> None:
-    kind = type(value)  # of a subclass nobody would get back what was given
-    if value is None or kind is bool:
+def _check_level(value: object, what: str, levels: int, max_levels: int) -> None:
+    # The exact types: of a subclass nobody would get back what was given.
+    if value is None or type(value) is bool:
         return
-    if kind is int:
+    if type(value) is int:
         if value.bit_length() > MAX_BITS:
             raise InvalidJobData(f"expected {what} to be a number of at most {MAX_BITS} bits, got a larger one")
-    elif kind is str:
+    elif type(value) is str:
         _check_text(value, what)
-    elif kind is float:
+    elif type(value) is float:
         if not math.isfinite(value):
             raise InvalidJobData(f"expected {what} to be a finite number, got {value!r}")
-    elif kind in (dict, list, tuple):
+    elif type(value) in (dict, list, tuple):
         if levels == 0:
             raise InvalidJobData(f"expected {what} to be at most {max_levels} levels deep, it is deeper")
         for place, item in _items(value, what):
             _check_level(item, place, levels - 1, max_levels)
-    elif isinstance(value, Enum) and isinstance(value, int | str) and kind.__members__.get(value.name) is value:
-        enum_name_of(kind, what)
+    elif isinstance(value, Enum) and isinstance(value, int | str) and is_member(value):
+        enum_name_of(type(value), what)
         _check_level(value.value, what, levels, max_levels)
     else:
         raise InvalidJobData(
@@ -85,26 +90,31 @@ def _check_level(value: Any, what: str, levels: int, max_levels: int) -> None:
         )
 
 
+def is_member(value: Enum) -> bool:
+    """Return whether an enum has this item under its name; combined flags have none."""
+    return type(value).__members__.get(value.name) is value
+
+
 def instead_of(value: object) -> str:
-    """Return what to give instead of a value whose type is made from one that can be kept, for a message."""
+    """Return a hint for a message: the plain type to use instead of a subclass; empty if there is none."""
     for kind in (bool, int, float, str, dict, list, tuple):
         if isinstance(value, kind):
-            return f"; it would come back as a plain {kind.__name__}: give that"
+            return f"; it would be read back as a plain {kind.__name__}: pass that"
     return ""
 
 
-def _items(value: Any, what: str) -> Iterator[tuple[str, Any]]:
-    if not isinstance(value, dict):
+def _items(value: object, what: str) -> Iterator[tuple[str, object]]:
+    if isinstance(value, list | tuple):
         yield from ((f"{what}[{number}]", item) for number, item in enumerate(value))
-        return
-    for key, item in value.items():
-        if type(key) is not str:
-            raise InvalidJobData(f"expected the keys of {what} to be text, got {shown(key)}")
-        _check_text(key, f"a key of {what}")
-        yield f"{what}[{key!r}]", item
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if type(key) is not str:
+                raise InvalidJobData(f"expected the keys of {what} to be text, got {shown(key)}")
+            _check_text(key, f"a key of {what}")
+            yield f"{what}[{key!r}]", item
 
 
-def is_text(value: object) -> bool:
+def is_text(value: object) -> TypeGuard[str]:
     """Return whether a value is text that every database can store: no NUL, no lone surrogates."""
     if not isinstance(value, str) or "\0" in value:
         return False
@@ -144,24 +154,26 @@ def allow(max_bytes: int, max_levels: int) -> None:
     _ceiling["levels"] = max(_ceiling["levels"], max_levels)
 
 
-class JobData(TypeDecorator[dict[str, Any]]):
-    """The column of a job's data: JSON that passes `check`, whoever wrote it, and even if it changed later."""
+class JobData(TypeDecorator[dict[str, object]]):
+    """The column of a job's data: JSON that passes `check` at every write, also after a change in place."""
 
     impl = JSON().with_variant(JSONB(), "postgresql")
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+    def process_bind_param(self, value: object, dialect: Dialect) -> object:
         """Return the value for the driver."""
+        if isinstance(value, MutableDict):
+            value = dict.copy(value)  # of what nobody changes, so nothing is to be noticed
         try:
             check_document(value, "metadata", _ceiling["bytes"], _ceiling["levels"])
         except InvalidJobData as error:
             raise DataRefused(str(error)) from None
         return with_notes(value, is_jsonb=dialect.name == "postgresql")
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+    def process_result_value(self, value: object, dialect: Dialect) -> dict[str, object] | None:
         """Return what the application sees."""
-        return without_notes(value)
+        return cast("dict[str, object] | None", without_notes(value))  # unless somebody wrote other JSON by SQL
 
-    def coerce_compared_value(self, op: Any, value: Any) -> Any:
+    def coerce_compared_value(self, op: OperatorType | None, value: object) -> TypeEngine[object]:
         """Leave comparisons with parts of the data to JSON's own type."""
         return self.impl.coerce_compared_value(op, value)  # type: ignore[no-untyped-call, unused-ignore]

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import ClauseElement
 
 from jobcron.errors import InvalidJobData
 from jobcron.jobs.arguments.json_data import is_text, shown
+from jobcron.settings.settings import CHANNEL_NAME
 
 # why: decisions 2026-11-25, the values of a job's row are checked in Python
 LARGEST = 2**31 - 1
@@ -25,7 +25,7 @@ MAX_KEY_BYTES = 2000
 """The limit for a unique key: an index entry of PostgreSQL can have 2,704 bytes, the job's type included."""
 
 
-def check_row_values(what: str, values: Mapping[str, Any]) -> None:
+def check_row_values(what: str, values: Mapping[str, object]) -> None:
     """Check the values of a new job's shared row; the database checks SQL expressions.
 
     Args:
@@ -47,15 +47,15 @@ def check_row_values(what: str, values: Mapping[str, Any]) -> None:
         )
 
 
-def _is_number_from(least: int) -> Callable[[Any], bool]:
+def _is_number_from(least: int) -> Callable[[object], bool]:
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= LARGEST
 
 
-def _is_text_of(least: int, most: int) -> Callable[[Any], bool]:
+def _is_text_of(least: int, most: int) -> Callable[[object], bool]:
     return lambda value: is_text(value) and least <= len(value.encode()) <= most
 
 
-def _is_moment(value: Any) -> bool:
+def _is_moment(value: object) -> bool:
     if not isinstance(value, datetime) or value.tzinfo is None:
         return False
     with suppress(OverflowError):  # in another zone, the first or the last day of the calendar
@@ -68,7 +68,12 @@ _TEXT = (f"text without NUL, of at most {MAX_TEXT_BYTES} bytes", _is_text_of(0, 
 _KEY = (f"text without NUL, of 1 to {MAX_KEY_BYTES} bytes", _is_text_of(1, MAX_KEY_BYTES))
 _MOMENT = ("a datetime with a time zone", _is_moment)
 
-_FITTING: dict[str, tuple[str, Callable[[Any], bool]]] = {
+_CHANNEL = (
+    "the name of a channel such as root.export: root, or root. and names of letters, digits, _ and -",
+    lambda value: isinstance(value, str) and CHANNEL_NAME.fullmatch(value) is not None,
+)
+
+_FITTING: dict[str, tuple[str, Callable[[object], bool]]] = {
     "priority": (f"a whole number from {-LARGEST - 1} to {LARGEST}", _is_number_from(-LARGEST - 1)),
     "max_retries": (f"a whole number from 0 to {LARGEST}, or None", _is_number_from(0)),
     "scheduled_start": _MOMENT,
@@ -77,4 +82,6 @@ _FITTING: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "description": _TEXT,
     "unique_key": _KEY,
     "queue_name": _KEY,
+    "channel": _CHANNEL,
+    "channel_key": _KEY,
 }

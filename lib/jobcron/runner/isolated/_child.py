@@ -13,15 +13,19 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
 
 from jobcron.reports.logs import visible
 from jobcron.runner.isolated._descendants import MARK, started_by
 from jobcron.runner.isolated._messages import MAX_BYTES, BadMessage, Message, parsed
+from jobcron.runner.surroundings import real
+
+if not TYPE_CHECKING:
+    subprocess = real.copy_of(subprocess)  # gevent and eventlet replace parts of it
 
 TAIL_BYTES = 4000
 """How much of the end of a job's output its report shows, in bytes."""
@@ -43,6 +47,7 @@ class Child:
 
     Args:
         order: what the child should work for; see `jobcron.runner.isolated._program`.
+        lock: the descriptor of the lock that it shares: nobody else gets it while the child lives.
 
     Raises:
         OSError: the machine has no room for a process, or for its resources.
@@ -54,7 +59,7 @@ class Child:
         tail: the last bytes printed.
     """
 
-    def __init__(self, order: Message) -> None:
+    def __init__(self, order: Message, lock: int | None = None) -> None:
         self.printed = 0
         self.tail = b""
         self._received = b""
@@ -62,21 +67,21 @@ class Child:
         self._is_mute = False
         self._mark = uuid.uuid4().hex
         with ExitStack() as ours, ExitStack() as its:
-            self.control, theirs = map(ours.enter_context, socket.socketpair())
+            self.control, theirs = map(ours.enter_context, real.socket_pair())
             its.callback(theirs.close)
             self.output, printing = os.pipe()
             ours.callback(os.close, self.output)
             its.callback(os.close, printing)
             os.set_blocking(self.output, False)
             self._last_words = ours.enter_context(TemporaryFile())
-            self._process = self._started(theirs, printing)
+            self._process = self._started(theirs, printing, lock)
             self._ours = ours.pop_all()  # closed by `end`
         self.send(order)
 
-    def _started(self, theirs: socket.socket, printing: int) -> subprocess.Popen[bytes]:
+    def _started(self, theirs: socket.socket, printing: int, lock: int | None) -> subprocess.Popen[bytes]:
         marks = f"{os.environ.get(MARK, '')} {self._mark}"  # an isolated job may have started us
         # -P: Python does not search the working directory for modules.
-        descriptors = [theirs.fileno(), self._last_words.fileno()]
+        descriptors = [theirs.fileno(), self._last_words.fileno(), *([] if lock is None else [lock])]
         command = [sys.executable, "-P", "-m", "jobcron.runner.isolated", *map(str, (os.getpid(), *descriptors))]
         return subprocess.Popen(
             command,
@@ -132,7 +137,7 @@ class Child:
     def read_output(self) -> bytes:
         """Return the output since the last call, at most one chunk, without waiting."""
         try:
-            chunk = os.read(self.output, CHUNK)
+            chunk = real.read(self.output, CHUNK)
         except BlockingIOError:
             return b""
         self._is_mute |= not chunk
@@ -167,7 +172,7 @@ class Child:
             left = self.started()
             if not left:
                 break
-            time.sleep(0.01)
+            real.sleep(0.01)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process only, not to those that it has started; do nothing if it has ended."""

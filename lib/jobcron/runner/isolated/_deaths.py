@@ -45,16 +45,20 @@ class Deaths:
         if status is not None and status is not JobStatus.RUNNING:
             text = "%s ended as %s before its process did: %s"
             self._logger.info(text, attempt.name, status.title, error)
+            if status is JobStatus.CANCELLED:
+                self._failure.let_go(attempt)
             return status.title.lower()
         return self._write(attempt, error if status else LeaseLost(str(error))).kind
 
-    def stop_poison(self, attempt: Attempt) -> None:
-        """Write that a job failed because its process died too often; do not even load it.
+    def stop_poison(self, attempt: Attempt) -> str:
+        """Write that a job failed because its process died too often, and return that outcome's kind.
+
+        The job is not even loaded.
 
         Raises:
             DatabaseUnavailable: the lease decides.
         """
-        self._failure.conclude(attempt, self._failure.ended(poisoned(attempt.counts.crashes)))
+        return self._failure.conclude(attempt, self._failure.ended(poisoned(attempt.counts.crashes))).kind
 
     def _write(self, attempt: Attempt, reason: BaseException) -> Outcome:
         """Write and report the outcome of an attempt that `reason` ended; load the job for this."""
@@ -66,6 +70,6 @@ class Deaths:
                 outcome = outcome_of(reason, job, attempt.counts, 0)
             except BaseException as nonsense:  # the class declares its error types wrongly
                 outcome = Failed(nonsense)
-            ended = self._failure.ended(outcome)
+            ended = self._failure.judged(attempt, outcome)
             session.rollback()  # the job may have read its rows to judge the error
             return self._failure.conclude(attempt, ended)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from sqlalchemy.orm import Session
 
-from jobcron.jobs.lease import Claim, lost
-from jobcron.queue.loading import Claimed, load_claimed, unloadable
+from jobcron.jobs.lease import Claim
+from jobcron.queue.loading import Claimed, load_claimed
 from jobcron.queue.outcome import Completed
 from jobcron.queue.views import RunnableView, SourceView
 from jobcron.runner.isolated._line import Line
@@ -50,10 +50,7 @@ class HandedFeed:
                 return []
             self._pending = Claim(*message["run"])
         session.expunge_all()
-        claimed = load_claimed(self._source, session, self._pending)
-        row = claimed.job.row
-        if row is not None and row.lease_token != self._pending.token:
-            claimed = unloadable(self._pending, lost(self._pending))  # lost while this process was starting
+        claimed = load_claimed(self._source, session, self._pending)  # or what says that it is lost meanwhile
         session.commit()
         self._pending = None
         self._line.say("started")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import socket
 import threading
@@ -12,8 +11,10 @@ from contextlib import suppress
 from typing import Any
 
 from jobcron.runner.isolated._messages import Message
+from jobcron.runner.signals import KEEPER_SIGNAL, STOP_SIGNALS
+from jobcron.runner.surroundings import real
 
-INTERRUPTING = {signal.SIGTERM, signal.SIGINT, signal.SIGURG}
+INTERRUPTING = {*STOP_SIGNALS, KEEPER_SIGNAL}
 
 STOP_SECONDS = 1.0
 """Seconds by which the parent's message about a signal may arrive later than the signal."""
@@ -51,11 +52,17 @@ class Line:
         except OSError:
             return False
 
-    def cut(self) -> None:
-        """Close the socket in a forked copy of this process: messages of several processes would be mixed."""
+    def cut(self) -> bool:
+        """Close the socket in a forked copy of this process: messages of several processes would be mixed.
+
+        Returns:
+            Whether it was not cut before.
+        """
+        was_whole = not self._is_cut
         self._is_cut = True
         with suppress(OSError):
             os.close(self._socket.detach())
+        return was_whole
 
     def hear(self) -> Message | None:
         """Return the parent's next message, or None if there are no more."""
@@ -67,4 +74,4 @@ class Line:
 
         The message may be a little late, if the sender of a signal to the parent also sent it to this process.
         """
-        return bool(select.select([self._socket], [], [], STOP_SECONDS)[0])
+        return bool(real.select([self._socket], [], [], STOP_SECONDS)[0])

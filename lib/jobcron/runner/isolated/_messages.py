@@ -14,7 +14,9 @@ from types import NoneType
 from typing import Any
 
 from jobcron.database.database import Database
+from jobcron.errors import ConfigurationError, DatabaseUnavailable, DatabaseUnusable, UserMistake
 from jobcron.jobs import registry
+from jobcron.reports.alarm import alarm_level
 from jobcron.runner.source_runner import SourceRunner
 from jobcron.settings.instance import load_settings
 
@@ -38,7 +40,7 @@ KINDS: dict[str, Shape] = {
         "outcome": (str, NoneType),
         "seconds": (float, int, NoneType),
     },
-    "trouble": {"text": str, "status": int},
+    "trouble": {"text": str, "error": str},
     "log": {
         "text": str,
         "name": str,
@@ -50,9 +52,17 @@ KINDS: dict[str, Shape] = {
         "is_shown": bool,
         "stack": (str, NoneType),
         "is_told": bool,
+        "job": dict,
+        "variables": dict,
     },
 }
 """The kinds, ``{"kind": …}``, and the fields of each."""
+
+
+TROUBLES: dict[str, type[UserMistake]] = {
+    kind.__name__: kind for kind in (ConfigurationError, DatabaseUnavailable, DatabaseUnusable)
+}
+"""The errors of a child that end the run as they are; any other ends it as DatabaseUnavailable."""
 
 
 class BadMessage(ValueError):
@@ -76,6 +86,11 @@ def parsed(line: bytes) -> Message:
     return dict(message)
 
 
+def trouble_of(message: Message) -> UserMistake:
+    """Return the error with which a child could not go on."""
+    return TROUBLES.get(message["error"], DatabaseUnavailable)(message["text"])
+
+
 def order_of(runner: SourceRunner, database: Database) -> Message:
     """Return the parent's first message, the child's order; see `jobcron.runner.isolated._program`.
 
@@ -92,5 +107,7 @@ def order_of(runner: SourceRunner, database: Database) -> Message:
         "source": registry.address_of(runner.source),
         "level": runner.logger.getEffectiveLevel(),
         "crash_limit": runner.limits.crash_limit,
+        "alarm_level": alarm_level(runner.logger),
         "grace_seconds": runner.limits.grace_seconds,
+        "wait_for_code": runner.limits.wait_for_code,
     }

@@ -43,6 +43,7 @@ class Slot:
     Args:
         order: see `jobcron.runner.isolated._program`.
         logger: the script's logger; it gets the child's log records, and the first lines of its output.
+        lock: see `Child`.
 
     Attributes:
         attempt: the attempt at the child's job, or None.
@@ -53,8 +54,8 @@ class Slot:
         is_winding_up: whether the job's row has ended as well, and the child is finishing up.
     """
 
-    def __init__(self, order: Message, logger: logging.Logger) -> None:
-        self._child = Child(order)
+    def __init__(self, order: Message, logger: logging.Logger, lock: int | None) -> None:
+        self._child = Child(order, lock)
         self._logger = logger
         self.attempt: Attempt | None = None
         self.is_ready = False
@@ -88,13 +89,20 @@ class Slot:
         return self._child.status() is not None
 
     def hand(self, attempt: Attempt, limits: ProcessLimits) -> None:
-        """Hand the child a job to run."""
+        """Give the child a job to run: at once if it is ready, else when `begin` is called."""
         self._limits = limits
         self.attempt, self.has_begun, self._shown = attempt, False, 0
         self.is_over = self.is_winding_up = self._is_cleaning_up = False
         self._limited_from, self._time_limit = None, attempt.clock.time_limit
         self._end_by = self._start_by()
-        self._child.hand(*attempt.claim)
+        if self.is_ready:
+            self.begin()
+
+    def begin(self) -> None:
+        """Tell the child to run its job."""
+        if self.attempt is not None:
+            claim = self.attempt.claim
+            self._child.hand(claim.id, claim.token, claim.taken)
 
     def messages(self) -> Iterator[Message]:
         """Yield the child's messages about its jobs; log its log records and its output.
@@ -108,10 +116,13 @@ class Slot:
                 case "log":
                     self._logger.handle(record_of(message))
                 case "ready":
+                    if self.is_ready:
+                        raise BadMessage("expected to hear once that it is ready, got it again")
                     self.is_ready = True
                     self._end_by = self._start_by() if self.attempt is not None else None
                     if self._to_send is not None:
                         self.signal(self._to_send)
+                    yield message
                 case "started":
                     if self.has_begun:
                         raise BadMessage("expected a job to start once, got that it has started again")
@@ -136,8 +147,8 @@ class Slot:
             self.let_go()
 
     def forget_job(self) -> None:
-        """Record that the job's outcome is unknown."""
-        self.attempt = None
+        """Record that the job's outcome is unknown, or that it is not ours."""
+        self.attempt = self._end_by = None
 
     def wind_up(self) -> None:
         """Give the child time to finish after its job's written end: actions after the commit, mail."""

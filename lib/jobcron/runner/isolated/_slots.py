@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import select
 import signal
 from collections.abc import Callable, Iterator
 
@@ -12,6 +10,7 @@ from jobcron.errors import ProcessNotStarted
 from jobcron.runner.isolated._child import Watched
 from jobcron.runner.isolated._messages import Message
 from jobcron.runner.isolated._slot import Slot
+from jobcron.runner.surroundings import real
 
 
 class Slots:
@@ -20,9 +19,11 @@ class Slots:
     Args:
         order: returns the order for a new child.
         logger: the script's logger.
+        lock: see `Child`.
     """
 
-    def __init__(self, order: Callable[[], Message], logger: logging.Logger) -> None:
+    def __init__(self, order: Callable[[], Message], logger: logging.Logger, lock: int | None) -> None:
+        self._lock = lock
         self._order = order
         self._logger = logger
         self._slots: list[Slot] = []
@@ -51,7 +52,7 @@ class Slots:
                 return slot
         order = self._order()
         try:
-            slot = Slot(order, self._logger)
+            slot = Slot(order, self._logger, self._lock)
         except OSError as error:
             raise ProcessNotStarted(f"a process for isolated jobs could not be started: {error}") from error
         self._slots.append(slot)
@@ -73,9 +74,9 @@ class Slots:
         watched: list[Watched] = [wakeup]
         for slot in self._slots:
             watched += slot.watched
-        readable, _, _ = select.select(watched, [], [], seconds)
+        readable, _, _ = real.select(watched, [], [], seconds)
         if wakeup in readable:
-            os.read(wakeup, 1000)
+            real.read(wakeup, 1000)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to each child."""

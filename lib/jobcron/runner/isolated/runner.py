@@ -21,8 +21,6 @@ from sqlalchemy.orm import Session
 
 from jobcron.database.database import Database, TransactionSource
 from jobcron.errors import (
-    ConfigurationError,
-    DatabaseUnavailable,
     Interrupted,
     LeaseLost,
     ProcessDied,
@@ -30,16 +28,16 @@ from jobcron.errors import (
     TimeLimitExceeded,
 )
 from jobcron.interfaces import JobStatus
-from jobcron.jobs.lease import lost
 from jobcron.queue.finish import current_status, set_aside
-from jobcron.queue.outcome import Completed, NotStarted
-from jobcron.runner.attempt import Attempt, renew
+from jobcron.queue.outcome import Completed, NotStarted, WaitsForCode
+from jobcron.runner.attempt import Attempt, forget_renewal
 from jobcron.runner.isolated._deaths import Deaths
-from jobcron.runner.isolated._messages import BadMessage, Message, order_of
+from jobcron.runner.isolated._leases import await_process, begin, renew_or_lose
+from jobcron.runner.isolated._messages import BadMessage, Message, order_of, trouble_of
 from jobcron.runner.isolated._slot import KILL_SECONDS, Slot
 from jobcron.runner.isolated._slots import Slots
 from jobcron.runner.job_runner import JobRunner
-from jobcron.runner.signals import if_main_thread, readable_signals
+from jobcron.runner.signals import readable_signals, stop_handlers
 from jobcron.runner.source_runner import Limits, SourceRunner
 
 POLL_SECONDS = 0.5
@@ -57,17 +55,15 @@ class ProcessJobRunner(SourceRunner):
     def __init__(
         self, source: object, database: Database, *, limits: Limits | None = None, **options: Any
     ) -> None:
-        # One at a time: a claimed job runs at once, in a free child.
-        limits = (limits or Limits())._replace(batch_size=1)
+        limits = (limits or Limits())._replace(batch_size=1)  # a claimed job runs at once, in a free child
         super().__init__(source, database, limits=limits, **options)
         self._companion = database.companion()
         self._deaths = Deaths(database, self.source_view, self.failure, self.logger)
-        self._slots = Slots(partial(order_of, self, database), self.logger)
+        lock = None if limits.tenure is None else limits.tenure.lock
+        self._slots = Slots(partial(order_of, self, database), self.logger, lock)
         self._stop_at: float | None = None
-        self._from_keyboard = False
         self._trouble: Exception | None = None
-        self._may_be_more = True
-        self._is_over = False
+        self._may_be_more, self._is_over, self._from_keyboard = True, False, False
 
     @classmethod
     def for_source(
@@ -93,7 +89,7 @@ class ProcessJobRunner(SourceRunner):
             Exception: the source could not list its ready jobs.
             KeyboardInterrupt: raised after the running jobs were put back.
         """
-        handlers = if_main_thread({signal.SIGTERM: self._on_signal, signal.SIGINT: self._on_signal})
+        handlers = stop_handlers(self._on_signal)
         with readable_signals(handlers) as wakeup, closing(self.database.session()) as session:
             try:
                 while self._hand_out(session) or self._slots:
@@ -101,6 +97,7 @@ class ProcessJobRunner(SourceRunner):
                     for slot in self._slots:
                         self._attend(slot)
             finally:
+                self.was_stopped = self._must_stop()
                 self.progress.close()
                 self._slots.end_all()
                 self._companion.close()
@@ -122,12 +119,15 @@ class ProcessJobRunner(SourceRunner):
             attempt = self._attempt(session)
             if attempt is None:
                 self._may_be_more = False
-            elif attempt.counts.crashes > self.limits.crash_limit:  # loading it is deadly: see `TypeFeed`
+            elif attempt.counts.crashes >= self.limits.crash_limit:  # needs no child, which may not even start
                 self._stop_poison(attempt)
             elif slot := self._slot_for(attempt):
-                slot.hand(attempt, attempt.job.process_limits(self.source_view))
+                limits = attempt.job.process_limits(self.source_view)
                 with suppress(DBAPIError):  # if a limit was read from rows, we would hold SQLite's only lock
                     session.rollback()
+                if not slot.is_ready:
+                    await_process(self._companion, attempt.claim)
+                slot.hand(attempt, limits)
                 given = True
         if not given:
             self._slots.let_go()
@@ -145,8 +145,8 @@ class ProcessJobRunner(SourceRunner):
         """Claim the next job; return None if there is none, or if the run ends."""
         with self._ending_the_run():
             for claimed in self.take(session, self._must_stop):
-                limit = claimed.job.process_limits(self.source_view).seconds
-                return Attempt(claimed, session, self.lease_seconds, limit)
+                limits = claimed.job.process_limits(self.source_view)
+                return Attempt(claimed, session, self.lease_seconds, limits.seconds)
         return None
 
     def _must_stop(self) -> bool:
@@ -163,9 +163,11 @@ class ProcessJobRunner(SourceRunner):
         return None
 
     def _stop_poison(self, attempt: Attempt) -> None:
+        name, number = attempt.facts.class_name, attempt.claim.id
+        self.observer.job_started(name, number, attempt.facts.waited)
         with self._ending_the_run():
-            self._deaths.stop_poison(attempt)
-        self.count(attempt.facts.class_name, is_completed=False)
+            self.observer.job_ended(name, number, self._deaths.stop_poison(attempt), attempt.clock.elapsed)
+        self.count(name, is_completed=False)
 
     def _attend(self, slot: Slot) -> None:
         """Read a child's messages, check that it is alive, and enforce its limits."""
@@ -202,18 +204,22 @@ class ProcessJobRunner(SourceRunner):
         attempt = None if slot.is_winding_up else slot.attempt
         reason = slot.exceeded(now)
         if reason is None and attempt is not None and now >= attempt.clock.renew_at:
-            reason = self._renew(attempt)
+            reason = renew_or_lose(self._companion, attempt, self.logger)
         return reason
 
     def _has_ended(self, slot: Slot) -> bool:
         """Return whether the end of a child's job is written: it then has no lease, and may finish up."""
         if slot.attempt is None or not slot.is_over:  # if it still runs, its row was ended by hand
             return False
-        status = current_status(self.database, slot.attempt.claim)
-        return status is not None and status is not JobStatus.RUNNING
+        return current_status(self.database, slot.attempt.claim) not in (None, JobStatus.RUNNING)
 
     def _hear(self, slot: Slot, message: Message) -> None:
         match message["kind"]:
+            case "ready" if slot.attempt is not None and not self._must_stop():
+                if begin(self._companion, slot.attempt.claim):
+                    slot.begin()
+                else:
+                    slot.forget_job()
             case "running":
                 if slot.attempt is not None:
                     facts = slot.attempt.facts
@@ -221,9 +227,7 @@ class ProcessJobRunner(SourceRunner):
             case "done":
                 self._hear_done(slot, message)
             case "trouble":
-                status = message["status"]
-                kind = ConfigurationError if status == ConfigurationError.exit_status else DatabaseUnavailable
-                self._trouble = self._trouble or kind(message["text"])
+                self._trouble = self._trouble or trouble_of(message)
                 if slot.has_begun:
                     slot.forget_job()  # its outcome is unknown: the lease decides
 
@@ -240,10 +244,12 @@ class ProcessJobRunner(SourceRunner):
         if is_completed and current_status(self.database, attempt.claim) is JobStatus.RUNNING:
             raise BadMessage("expected the end of its job, which runs")
         self._job_ended(slot)
+        forget_renewal(self._companion, attempt)
         if message["outcome"] is not None:
             seconds = message["seconds"] or 0.0
             self.observer.job_ended(attempt.facts.class_name, attempt.claim.id, message["outcome"], seconds)
-        self.count(attempt.facts.class_name, is_completed=is_completed)
+        if message["outcome"] not in (NotStarted.kind, WaitsForCode.kind):  # it was not started
+            self.count(attempt.facts.class_name, is_completed=is_completed)
         self.reporter.oops_ids.extend(map(str, message["oops_ids"]))
         slot.is_done(failed=not is_completed)
 
@@ -252,14 +258,6 @@ class ProcessJobRunner(SourceRunner):
         if slot.attempt is not None and slot.has_begun:
             self.runtime.took(slot.attempt.clock.elapsed)
         self.show_progress()
-
-    def _renew(self, attempt: Attempt) -> LeaseLost | None:
-        """Renew a lease; return the error if it is lost."""
-        try:
-            return None if renew(self._companion, attempt) else lost(attempt.claim)
-        except (DBAPIError, DatabaseUnavailable) as error:
-            self.logger.debug("Job %s could not be looked after now: %s", attempt.claim.id, error)
-            return None
 
     def _bury(self, slot: Slot, error: BaseException) -> None:
         """End a child and its processes; write the outcome of its job, if it had one."""
@@ -278,6 +276,7 @@ class ProcessJobRunner(SourceRunner):
                 self._conclude(attempt, error)
             else:
                 set_aside(self.database, attempt.claim, NotStarted())
+        forget_renewal(self._companion, attempt)
 
     def _conclude(self, attempt: Attempt, error: BaseException) -> None:
         """Write, count and report the outcome of a job that lost its process."""
@@ -289,6 +288,8 @@ class ProcessJobRunner(SourceRunner):
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Pass a signal on; the children give their jobs the grace."""
         is_first = self._stop_at is None
+        if number == signal.SIGHUP and not is_first:
+            return
         self._from_keyboard |= number == signal.SIGINT
         grace = self.limits.grace_seconds if is_first and not self._from_keyboard else 0.0
         self._stop_at = time.monotonic() + grace + KILL_SECONDS

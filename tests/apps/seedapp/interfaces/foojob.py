@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lazr.enum import DBEnumeratedType, DBItem
-from zope.interface import Attribute, Interface
-from zope.schema import Int, Object
+from zope.interface import Interface
+from zope.schema import Dict, Int, Object
 
 from jobcron import IJob, IJobSource, IRunnableJob
 from seedapp.interfaces.foo import IFoo
@@ -22,7 +22,7 @@ class IFooJob(Interface):
     id = Int(title="DB ID", required=True, readonly=True, description="The tracking number for this job.")
     foo = Object(title="The Foo this job is about.", schema=IFoo, required=True)
     job = Object(title="The common Job attributes", schema=IJob, required=True)
-    metadata = Attribute("A dict of data about the job.")
+    metadata = Dict(title="A dict of data about the job.")
 
 
 class IFooJobSource(IJobSource):

@@ -1,0 +1,1 @@
+"""The `check-config` subcommand: the configuration, the database, the job types, the crontab."""

@@ -1,0 +1,60 @@
+"""Job types of the application that could not run: without the table of their family, or without a section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, inspect
+
+from jobcron.commands._output import Finding
+from jobcron.functions.calls import FunctionJob
+from jobcron.functions.registered import function_names
+from jobcron.jobs.registry import registered
+from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.queue.sources import find_source
+from jobcron.settings.named import dotted_name
+from jobcron.settings.settings import Settings
+
+
+def families_without_table(connection: Connection) -> Iterator[Finding]:
+    """Report the families whose table the database lacks.
+
+    Args:
+        connection: only read.
+    """
+    families = {c.context_class for c in registered().values() if issubclass(c, BaseRunnableJob) and c.has_family}
+    inspector = inspect(connection)
+    for family in sorted(families, key=dotted_name):
+        table = inspect(family).local_table
+        if not inspector.has_table(table.name, table.schema):
+            yield Finding(
+                f"family {dotted_name(family)}: expected its table {table.fullname} in the database, found none: "
+                "create it as you create the application's other tables, after `jobcron upgrade`",
+                1,
+            )
+
+
+def types_without_section(settings: Settings) -> dict[str, str]:
+    """Return the types of the application that no section runs, by name, each with its class.
+
+    It is empty where nobody can know: where the source of a section is named by its script only, cannot be found,
+    or finds its ready jobs itself.
+    """
+    sources: list[object] = []
+    for section in settings.sections.values():
+        try:
+            source = find_source(settings, section)
+        except Exception:  # whatever the application raises: the check of the section itself tells it
+            return {}
+        if not isinstance(source, type) or not issubclass(source, BaseRunnableJob):
+            return {}
+        if source.finds_ready_jobs_itself:
+            return {}
+        sources.append(source)
+    left = {name: known for name, known in registered().items() if known not in sources}
+    return {name: dotted_name(known) for name, known in left.items() if _has_jobs(known)}
+
+
+def _has_jobs(job_class: type) -> bool:
+    """Return whether there may be jobs of a class: those of functions need one that is registered."""
+    return job_class is not FunctionJob or bool(function_names())

@@ -1,0 +1,57 @@
+"""``jobcron create``: create a job of any class or function."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from datetime import datetime
+
+from jobcron.commands._database import opened_database
+from jobcron.commands._output import say
+from jobcron.commands._printing import say_json
+from jobcron.commands.jobs._filters import argument, moment, priority
+from jobcron.database.sessions import use_session
+from jobcron.errors import ConfigurationError, DuplicateJob, InvalidJobData, UnknownJobType
+from jobcron.functions.creating import create_job
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    add = parser.add_argument
+    add("name", metavar="NAME", help="a job type, a job class or a function of the application")
+    add("--target", metavar="KEY", help="the primary key of what it is about; CLASS:KEY if the class takes any")
+    add("--argument", action="append", default=[], type=argument, metavar="NAME=VALUE", help="JSON, or a text")
+    add("--priority", type=priority, metavar="N", help="the lowest goes first")
+    add("--queue", metavar="QUEUE", help="the queue")
+    add("--requester", metavar="WHO", help="who asks for it")
+    add("--description", metavar="TEXT", help="what it is about, for people")
+    add("--unique-key", metavar="KEY", help="of the jobs with this key, only one waits")
+    add("--start", type=moment, metavar="TIME", help="not before this time, with its zone, in ISO 8601")
+    add("--json", action="store_true", help="as JSON")
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Create a job, and return the exit status.
+
+    Raises:
+        UserMistake: the configuration, a value or the database is wrong.
+    """
+    start: datetime | None = options.start
+    given = {
+        "priority": options.priority,
+        "queue_name": options.queue,
+        "requester": options.requester,
+        "description": options.description,
+        "unique_key": options.unique_key,
+        "scheduled_start": start,
+    }
+    values = {name: value for name, value in given.items() if value is not None}
+    opened = opened_database(options.config)
+    with opened as (_, database), closing(database.session()) as session, use_session(session):
+        try:
+            number = create_job(session, options.name, dict(options.argument), target=options.target, **values)
+        except (InvalidJobData, UnknownJobType, DuplicateJob) as error:
+            raise ConfigurationError(f"create {options.name}: {error}") from error
+        session.commit()
+    say_json({"id": number}) if options.json else say(f"job {number} is waiting")
+    return 0

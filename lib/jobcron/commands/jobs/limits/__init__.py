@@ -1,0 +1,1 @@
+"""Subcommands that limit what starts: pauses, and channels."""

@@ -1,0 +1,126 @@
+"""``jobcron channels``: list channels with what runs and waits in them; change their limits at once."""
+
+from __future__ import annotations
+
+import argparse
+
+from jobcron.commands._database import opened_database, opened_for_reading
+from jobcron.commands._output import say
+from jobcron.commands._printing import say_json, say_table
+from jobcron.errors import ConfigurationError
+from jobcron.operations.processes.channels import ChannelState, channel_states, reset_limits, set_limits
+from jobcron.settings.datatypes import throttle_from
+
+HEADS = ("channel", "running", "capacity", "per key", "throttle", "waiting", "jobs", "by", "state")
+
+Options = argparse.Namespace
+
+
+def limit_of(least: int) -> type[str]:
+    """Return a converter of a limit: a number from `least` on, or none."""
+
+    def convert(text: str) -> int | None:
+        if text == "none":
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
+            raise argparse.ArgumentTypeError(f"expected a whole number, at least {least}, or none; got {text}")
+        return int(text)
+
+    return convert  # type: ignore[return-value]
+
+
+def throttle_of(text: str) -> tuple[float | None, float | None]:
+    """Convert a number of starts and a period, or none, as a configuration has them."""
+    if text == "none":
+        return None, None
+    try:
+        count, seconds = throttle_from(text)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return count, seconds
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    actions = ("list", "set", "reset")
+    parser.add_argument(
+        "action", nargs="?", choices=actions, default="list", metavar="ACTION", help=f"one of {', '.join(actions)}"
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the channel, such as root.export")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    of_set = parser.add_argument_group("of set", "What is not given stays as it is.").add_argument
+    of_set(
+        "--capacity",
+        type=limit_of(0),
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help="how many at once, or none",
+    )
+    of_set(
+        "--per-key",
+        type=limit_of(1),
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help="how many at once with one key, or none",
+    )
+
+    of_set(
+        "--throttle",
+        type=throttle_of,
+        metavar="N/PERIOD",
+        default=argparse.SUPPRESS,
+        help="how many starts in a period, such as 10/1m, or none",
+    )
+
+
+def perform(options: Options) -> int:
+    """Run the subcommand, and return its exit status.
+
+    Raises:
+        UserMistake: the configuration, a value or the database is wrong, or there is no such channel.
+    """
+    if (options.name is None) != (options.action == "list"):
+        expected = "no name" if options.action == "list" else "the name of a channel"
+        raise ConfigurationError(f"channels {options.action}: expected {expected}")
+    given = {name: value for name, value in vars(options).items() if name in ("capacity", "per_key")}
+    if "throttle" in vars(options):
+        given["throttle"], given["period"] = options.throttle
+    if bool(given) != (options.action == "set"):
+        expected = "--capacity, --per-key or --throttle" if options.action == "set" else "none of its options"
+        raise ConfigurationError(f"channels {options.action}: expected {expected}")
+    if options.action == "list":
+        with opened_for_reading(options.config) as (_, connection):
+            states = channel_states(connection)
+    else:
+        with (
+            opened_database(options.config, needs_application=False) as (_, database),
+            database.begin() as connection,
+        ):
+            if options.action == "set":
+                states = [set_limits(connection, options.name, given)]
+            else:
+                state = reset_limits(connection, options.name)
+                states = [] if state is None else [state]
+    if options.json:
+        say_json({"channels": states})
+    elif states or options.action == "list":
+        say_table(HEADS, [_row(state) for state in states])
+    else:
+        say(f"{options.name} has no limit")
+    return 0
+
+
+def _row(state: ChannelState) -> tuple[object, ...]:
+    words = ["full"] if state.is_full else []
+    if state.pause is not None:
+        words.append("paused")
+    if state.changed_by is not None and state.origin is not None:
+        words.append(f"changed by {state.changed_by}")
+    return (
+        *(state.name, state.used, state.capacity, state.per_key),
+        None if state.throttle is None else f"{state.started} of {state.throttle} in {state.period:g} s",
+        state.waiting,
+        " ".join(str(place.job) for place in state.places) or None,
+        " ".join(sorted({place.claimed_by or "?" for place in state.places})) or None,
+        ", ".join(words) or "open",
+    )

@@ -1,0 +1,1 @@
+"""Subcommands for people only: what completes command lines, and the dashboard."""

@@ -1,0 +1,66 @@
+"""``jobcron web``: serve the dashboard (OCQ-13)."""
+
+from __future__ import annotations
+
+import argparse
+
+from jobcron.commands._output import say
+from jobcron.errors import ConfigurationError
+from jobcron.settings.instance import load_settings, presented
+
+PLACE = "127.0.0.1:8765"
+
+HEADER = "X-Remote-User"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.description = (
+        "Serve the dashboard on this machine, for whoever has the link that is printed; or behind a proxy."
+    )
+    add = parser.add_argument
+    add("--listen", default=PLACE, metavar="HOST:PORT", help="where; by default %(default)s; port 0: any")
+    add("--read-only", action="store_true", help="whoever has the link may look, and not act")
+    of_proxy = parser.add_argument_group(
+        "behind a proxy", "It logs people in, and says who they are in a header that nobody else can set."
+    ).add_argument
+    of_proxy(
+        "--proxy", action="append", default=[], metavar="ADDRESS", help="from where it connects; may be repeated"
+    )
+    of_proxy(
+        "--proxy-secret-file",
+        metavar="FILE",
+        help="has a text that the proxy sends as X-Jobcron-Proxy-Secret; needed for a proxy on this machine",
+    )
+    of_proxy("--user-header", metavar="NAME", help=f"the header with the user's name; by default {HEADER}")
+    text = "who may {}; may be repeated; *: whoever the proxy lets in"
+    of_proxy("--operator", action="append", default=[], metavar="USER", help=text.format("look and act"))
+    of_proxy("--reader", action="append", default=[], metavar="USER", help=text.format("look"))
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Serve until somebody ends it; return 0.
+
+    Raises:
+        ConfigurationError: an option or the configuration is wrong, or the extra is not installed.
+    """
+    try:
+        from jobcron.web.serving import Proxy, place_of, secret_of, serve
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"expected the packages of the extra web, got: {error}; pip install 'jobcron[web]' brings them"
+        ) from error
+    proxy = None
+    if options.proxy:
+        if options.read_only:
+            raise ConfigurationError("expected --read-only without --proxy: --reader says who may only look")
+        header = options.user_header or HEADER
+        secret = None if options.proxy_secret_file is None else secret_of(options.proxy_secret_file)
+        proxy = Proxy(tuple(options.proxy), header, tuple(options.operator), tuple(options.reader), secret)
+    elif options.operator or options.reader or options.user_header or options.proxy_secret_file:
+        raise ConfigurationError(
+            "expected --proxy together with --operator, --reader, --user-header and --proxy-secret-file, got none"
+        )
+    with presented(load_settings(options.config)):  # also for hooks of the application that read them
+        serve(None, place_of(options.listen), proxy, say, may_act=not options.read_only)
+    return 0

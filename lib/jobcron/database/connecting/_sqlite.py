@@ -1,0 +1,92 @@
+"""Connections to SQLite that note what a job leaves on them; the next job then gets a new one."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Self
+
+from jobcron.database.connecting.boundary import Boundary
+
+_LASTING = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*(?:PRAGMA|ATTACH|DETACH|CREATE\s[^(]*?\bTEMP(?:ORARY)?\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""The beginning of a statement whose effect lasts as long as the connection, and is not in the file."""
+
+
+class WatchedConnection(sqlite3.Connection):
+    """A connection that knows whether something was left on it.
+
+    Attributes:
+        is_changed: whether something was done to it whose effect lasts.
+        passed: how many jobs had ended when it was last taken from the pool; None: it was not taken yet.
+    """
+
+    is_changed = False
+    passed: int | None = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute; those of the module itself, such as ``row_factory``, last."""
+        if hasattr(sqlite3.Connection, name):
+            object.__setattr__(self, "is_changed", True)
+        object.__setattr__(self, name, value)
+
+    def cursor(  # type: ignore[override]
+        self, factory: Callable[[sqlite3.Connection], sqlite3.Cursor] | None = None
+    ) -> sqlite3.Cursor:
+        """Return a cursor."""
+        return super().cursor(WatchedCursor if factory is None else factory)
+
+
+def _noting(name: str) -> Callable[..., object]:
+    method: Callable[..., object] = getattr(sqlite3.Connection, name)
+
+    @wraps(method)
+    def call(self: WatchedConnection, *arguments: object, **options: object) -> object:
+        self.is_changed = True
+        return method(self, *arguments, **options)
+
+    return call
+
+
+for _name in (
+    "create_function", "create_aggregate", "create_window_function", "create_collation", "set_authorizer",
+    "set_progress_handler", "set_trace_callback", "enable_load_extension", "load_extension", "setlimit",
+    "setconfig", "deserialize", "executescript",
+):  # fmt: skip
+    if hasattr(sqlite3.Connection, _name):
+        setattr(WatchedConnection, _name, _noting(_name))
+
+
+class WatchedCursor(sqlite3.Cursor):
+    """A cursor that notes statements with a lasting effect on the connection."""
+
+    connection: WatchedConnection
+
+    def execute(  # type: ignore[override]
+        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = (), /
+    ) -> Self:
+        """Execute a statement."""
+        if _LASTING.match(sql):
+            self.connection.is_changed = True
+        return super().execute(sql, parameters)
+
+    def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
+        """Execute several statements, whatever they are."""
+        self.connection.is_changed = True
+        return super().executescript(sql_script)
+
+
+def note_use(boundary: Boundary, connection: WatchedConnection, record: object, proxy: object) -> None:
+    """Note when a connection is taken from the pool; what was left on it before its first use is meant to stay."""
+    if connection.passed is None:
+        connection.is_changed = False
+    connection.passed = boundary.passed
+
+
+def is_fit(boundary: Boundary, connection: WatchedConnection) -> bool:
+    """Return whether a connection from the pool may be used: nothing of a job that has ended is left on it."""
+    return not connection.is_changed or connection.passed == boundary.passed

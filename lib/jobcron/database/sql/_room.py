@@ -1,0 +1,148 @@
+"""Parts of statements that look for jobs in channels: which channels have room, and which jobs may start there.
+
+A channel has room if fewer jobs run in it and below it than its capacity allows. What runs is counted each time,
+from the rows that are RUNNING under a lease that lasts: a number that is kept could be wrong after a death. Where
+the starts in a period are limited, each start has a row until the period is past.
+"""
+
+# why: decisions 2026-11-30, the places of a channel are counted, never kept
+
+from __future__ import annotations
+
+import re
+
+NEAR = 100
+"""So many jobs at the front of the line are looked at one by one; then each channel and key is looked up."""
+
+MOST_LANES = 10_000
+"""So many channels and keys are looked up behind those, at most."""
+
+_WITHIN = re.compile(r"@within\(([\w.:]+), ([\w.:]+)\)")
+_HAS_ROOM = re.compile(r"@has_room\(([\w.:]+), ([\w.:]+)\)")
+_HAS_ROOM_OF = re.compile(r"@has_room\((\w+)\)")
+
+# Names are compared with a dot behind them: root.export is not within root.ex.
+WITHIN = r"substr(\1 || '.', 1, length(\2) + 1) = \2 || '.'"
+
+HAS_ROOM = r"""(NOT EXISTS (SELECT 1 FROM shut WHERE @within(\1, shut.name))
+    AND NOT EXISTS (SELECT 1 FROM shut_key WHERE shut_key.channel_key = \2 AND @within(\1, shut_key.name)))"""
+
+ROOM = """occupied (channel, channel_key, jobs) AS MATERIALIZED (
+    SELECT job.channel, job.channel_key, count(*)
+    FROM jobcron_job AS job
+    WHERE job.status = 1 AND job.channel IS NOT NULL AND (@is_dead) IS NOT TRUE
+    GROUP BY job.channel, job.channel_key
+),
+shut (name) AS MATERIALIZED (
+    SELECT channel.name FROM jobcron_channel AS channel
+    WHERE NOT @is_held
+       OR channel.capacity <= (SELECT coalesce(sum(occupied.jobs), 0) FROM occupied
+                               WHERE @within(occupied.channel, channel.name))
+       OR channel.throttle <= (SELECT count(*) FROM jobcron_start AS start
+                               WHERE start.at > @after(-channel.period) AND @within(start.channel, channel.name))
+  UNION
+    SELECT name FROM @paused_channels AS paused
+),
+shut_key (name, channel_key) AS MATERIALIZED (
+    SELECT channel.name, occupied.channel_key
+    FROM jobcron_channel AS channel JOIN occupied ON @within(occupied.channel, channel.name)
+    WHERE channel.per_key IS NOT NULL AND occupied.channel_key <> ''
+    GROUP BY channel.name, channel.per_key, occupied.channel_key
+    HAVING sum(occupied.jobs) >= channel.per_key
+)"""
+"""Three tables: how many jobs run in each channel, which channels have no room, and which keys have none."""
+
+_OF_TYPE = "{job}.status = 0 AND {job}.type = :type AND {job}.channel IS NOT NULL"
+
+_NEAR = {
+    "postgresql": f"""SELECT due.* FROM line CROSS JOIN LATERAL (
+        SELECT job.id, job.priority, job.scheduled_start, job.channel, job.channel_key
+        FROM jobcron_job AS job
+        WHERE {_OF_TYPE.format(job="job")} AND job.priority = line.priority AND @can_start(job)
+        ORDER BY job.scheduled_start, job.id
+        LIMIT {NEAR}
+    ) AS due LIMIT {NEAR}""",
+    "sqlite": f"""SELECT job.id, job.priority, job.scheduled_start, job.channel, job.channel_key
+    FROM line CROSS JOIN jobcron_job AS job
+    WHERE {_OF_TYPE.format(job="job")} AND job.priority = line.priority AND @can_start(job)
+    LIMIT {NEAR}""",
+}
+
+_FIRST_OF_LANE = f"""FROM jobcron_job AS job
+        WHERE {_OF_TYPE.format(job="job")} AND job.channel = lane.channel
+          AND job.channel_key = lane.channel_key AND @can_start(job)
+        ORDER BY job.priority, job.scheduled_start, job.id LIMIT 1"""
+
+_FAR = {
+    "postgresql": f"""SELECT first.* FROM lane CROSS JOIN LATERAL (
+        SELECT job.id, job.priority, job.scheduled_start {_FIRST_OF_LANE}
+    ) AS first WHERE @has_room(lane)""",
+    "sqlite": f"""SELECT first.id, first.priority, first.scheduled_start
+    FROM lane CROSS JOIN jobcron_job AS first ON first.id = (SELECT job.id {_FIRST_OF_LANE})
+    WHERE @has_room(lane)""",
+}
+
+_CANDIDATES = f"""line (priority) AS (
+    SELECT (SELECT min(job.priority) FROM jobcron_job AS job WHERE {_OF_TYPE.format(job="job")})
+    WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types
+  UNION ALL
+    SELECT (SELECT min(job.priority) FROM jobcron_job AS job
+            WHERE {_OF_TYPE.format(job="job")} AND job.priority > line.priority)
+    FROM line WHERE line.priority IS NOT NULL
+),
+near AS MATERIALIZED (
+    {{near}}
+),
+fitting AS MATERIALIZED (
+    SELECT id, priority, scheduled_start FROM near WHERE @has_room(near)
+),
+lane (number, channel, channel_key) AS (
+    SELECT 1, job.channel, job.channel_key FROM jobcron_job AS job
+    WHERE job.id = (SELECT first.id FROM jobcron_job AS first WHERE {_OF_TYPE.format(job="first")}
+                    ORDER BY first.channel, first.channel_key LIMIT 1)
+      AND (SELECT count(*) FROM near) = {NEAR} AND NOT EXISTS (SELECT 1 FROM fitting)
+  UNION ALL
+    SELECT lane.number + 1, job.channel, job.channel_key
+    FROM lane JOIN jobcron_job AS job
+    ON job.id = coalesce(
+        (SELECT after.id FROM jobcron_job AS after
+         WHERE after.status = 0 AND after.type = :type AND after.channel = lane.channel
+           AND after.channel_key > lane.channel_key
+         ORDER BY after.channel_key LIMIT 1),
+        (SELECT after.id FROM jobcron_job AS after
+         WHERE after.status = 0 AND after.type = :type AND after.channel > lane.channel
+         ORDER BY after.channel, after.channel_key LIMIT 1))
+    WHERE lane.number < {MOST_LANES}
+),
+candidate AS MATERIALIZED (
+    SELECT id, priority, scheduled_start FROM fitting
+  UNION ALL
+    {{far}}
+)"""
+"""The jobs of a type that may start in their channels.
+
+"near" are the first ones in line. If none of them has room, as behind a thousand jobs of one full channel, "lane"
+walks the channels and keys that jobs wait for, one index probe each, and takes the first job of each with room.
+"""
+
+IS_HELD = {
+    "postgresql": "strpos(:held, chr(10) || channel.name || chr(10)) > 0",
+    "sqlite": "1 = 1",
+}
+"""The condition that a claim has locked the row of a channel; on SQLite it holds the database's only lock."""
+
+
+def with_room(text: str, dialect: str) -> str:
+    """Return the text of a statement with the parts for channels in their places.
+
+    Args:
+        text: as tables of a WITH RECURSIVE it has ``@room``, or ``@held_room`` where only the channels count as
+            having room that the transaction has locked; after that it may have ``@candidates``.
+        dialect: "postgresql" or "sqlite".
+    """
+    text = text.replace("@candidates", _CANDIDATES.format(near=_NEAR[dialect], far=_FAR[dialect]))
+    text = text.replace("@held_room", ROOM.replace("@is_held", IS_HELD[dialect]))
+    text = text.replace("@room", ROOM.replace("@is_held", "1 = 1"))
+    text = _HAS_ROOM_OF.sub(r"@has_room(\1.channel, \1.channel_key)", text)
+    text = _HAS_ROOM.sub(HAS_ROOM, text)
+    return _WITHIN.sub(WITHIN, text)

@@ -1,0 +1,50 @@
+-- Take up to :batch ready jobs of one type, in channels or in none: see claim_limited.postgresql.sql, and claim.sqlite.sql.
+WITH RECURSIVE @held_room,
+@candidates,
+step (priority) AS (
+    SELECT (SELECT min(priority) FROM jobcron_job WHERE status = 0 AND type = :type AND channel IS NULL)
+    WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types
+      AND NOT EXISTS (SELECT 1 FROM shut WHERE @within(:channel, shut.name))
+  UNION ALL
+    SELECT (SELECT min(priority) FROM jobcron_job
+            WHERE status = 0 AND type = :type AND channel IS NULL AND priority > step.priority)
+    FROM step WHERE step.priority IS NOT NULL
+),
+plain AS MATERIALIZED (
+    SELECT job.id, job.priority, job.scheduled_start,
+           job.crash_count > 0
+           OR EXISTS (SELECT 1 FROM jobcron_channel AS channel WHERE @within(:channel, channel.name)) AS is_alone
+    FROM step CROSS JOIN jobcron_job AS job
+    WHERE job.status = 0 AND job.type = :type AND job.channel IS NULL AND job.priority = step.priority
+      AND @can_start(job)
+      AND NOT EXISTS (SELECT 1 FROM shut_key
+                      WHERE shut_key.channel_key = job.channel_key AND @within(:channel, shut_key.name))
+    LIMIT :batch
+),
+limited AS MATERIALIZED (
+    SELECT job.id, job.priority, job.scheduled_start,
+           job.crash_count > 0
+           OR EXISTS (SELECT 1 FROM jobcron_channel AS channel WHERE @within(job.channel, channel.name)) AS is_alone
+    FROM candidate CROSS JOIN jobcron_job AS job ON job.id = candidate.id
+    ORDER BY job.priority, job.scheduled_start, job.id
+    LIMIT :batch
+),
+ready AS (
+    SELECT * FROM plain UNION ALL SELECT * FROM limited
+),
+batch AS MATERIALIZED (
+    SELECT id,
+           row_number() OVER in_order AS place,
+           sum(is_alone) OVER in_order AS alone
+    FROM ready
+    WINDOW in_order AS (ORDER BY priority, scheduled_start, id)
+)
+UPDATE jobcron_job
+SET @claimed,
+    date_started = @now,
+    channel = coalesce(channel, nullif(:channel, ''))
+WHERE id IN (SELECT id FROM batch WHERE place <= :batch AND (place = 1 OR alone = 0))
+RETURNING id, lease_token,
+          (SELECT place FROM batch WHERE batch.id = jobcron_job.id) AS place,
+          EXISTS (SELECT 1 FROM jobcron_channel AS channel
+                  WHERE channel.throttle IS NOT NULL AND @within(jobcron_job.channel, channel.name)) AS is_throttled

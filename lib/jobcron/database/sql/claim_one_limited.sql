@@ -1,0 +1,18 @@
+-- Take one job in a channel, or in a section that has one, that its source chose, if there is room: see claim_one.sql and
+-- claim_limited.postgresql.sql.
+WITH RECURSIVE @held_room
+UPDATE jobcron_job
+SET @claimed,
+    date_started = @moment,
+    channel = coalesce(channel, nullif(:channel, ''))
+WHERE id = :id AND status = 0 AND :section NOT IN @paused_sections
+  AND @can_start(jobcron_job)
+  AND NOT EXISTS (SELECT 1 FROM shut WHERE @within(jobcron_job.channel, shut.name)
+                    OR jobcron_job.channel IS NULL AND @within(:channel, shut.name))
+  AND NOT EXISTS (SELECT 1 FROM shut_key
+                  WHERE shut_key.channel_key = jobcron_job.channel_key
+                    AND (@within(jobcron_job.channel, shut_key.name)
+                         OR jobcron_job.channel IS NULL AND @within(:channel, shut_key.name)))
+RETURNING id, lease_token, 1 AS place,
+          EXISTS (SELECT 1 FROM jobcron_channel AS channel
+                  WHERE channel.throttle IS NOT NULL AND @within(jobcron_job.channel, channel.name)) AS is_throttled

@@ -1,0 +1,13 @@
+-- May a job of the type :type start in its channel? Asked only if tick.sql says that there are jobs in channels, or for a
+-- section that has a channel itself.
+--   limited  a job in a channel is ready and has room, or is dead and has room to be taken over
+--   own      the section's channel has room for jobs that are in none
+WITH RECURSIVE @room,
+@candidates
+SELECT
+    EXISTS (SELECT 1 FROM candidate)
+    OR EXISTS (SELECT 1 FROM jobcron_job AS job
+               WHERE job.status = 1 AND job.type = :type AND job.channel IS NOT NULL
+                 AND :section NOT IN @paused_sections AND :type NOT IN @paused_types
+                 AND job.queue NOT IN @paused_queues AND @is_dead AND @has_room(job)) AS limited,
+    NOT EXISTS (SELECT 1 FROM shut WHERE @within(:channel, shut.name)) AS own

@@ -1,0 +1,1 @@
+DELETE FROM jobcron_worker WHERE name = :name

@@ -1,0 +1,133 @@
+"""Create a job of any class or function from JSON, checked as `create` and `delay` check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import Integer, inspect
+from sqlalchemy.orm import Session, class_mapper
+
+from jobcron.errors import InvalidJobData, UnknownFunction, UnknownJobType
+from jobcron.functions.calls import FunctionJob
+from jobcron.functions.registered import function_named, function_names
+from jobcron.jobs.arguments.encoding import Reference, as_reference, decode
+from jobcron.jobs.family import target_name
+from jobcron.jobs.registry import registered
+from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.reports.plurals import counted
+from jobcron.settings.named import dotted_name
+from jobcron.settings.suggestions import suggestion
+
+
+def create_job(
+    session: Session, name: str, arguments: Mapping[str, object], *, target: str | None = None, **values: object
+) -> int:
+    """Create a job in the session's transaction, and return its number.
+
+    Args:
+        session: it is not committed.
+        name: a job type such as ``foo_job.ACT``, the dotted name of its class, or a registered function.
+        arguments: the arguments by name, as the job's row has them: values that JSON lacks are encoded.
+        target: the primary key of what the job is about, as JSON or text; ``CLASS:KEY`` if the class does not say
+            what it is.
+        values: values of the row, such as ``priority``.
+
+    Raises:
+        UnknownJobType: neither a class nor a function of this application has the name.
+        InvalidJobData: an argument, the target or a value does not fit.
+    """
+    try:
+        decoded = {key: decode(value, session) for key, value in arguments.items()}
+        job_class = _class_named(name)
+        if job_class is None:
+            if target is not None:
+                raise InvalidJobData(f"expected no target for the function {name}, got {target!r}")
+            start = values.pop("scheduled_start", None)
+            when = start if isinstance(start, datetime) else timedelta()
+            job = FunctionJob.schedule(when, name, [], decoded, None, None, session=session, **values)
+            return job.id
+        about = None if target is None else decode({"$object": _reference(job_class, target)}, session)
+        return job_class.create(about, session=session, **decoded, **values).id
+    except LookupError as error:
+        raise InvalidJobData(str(error)) from error
+
+
+def type_of_job(name: str) -> str:
+    """Return the job type of the jobs that `create_job` creates by a name.
+
+    Raises:
+        UnknownJobType: see `create_job`.
+    """
+    return (_class_named(name) or FunctionJob).type_name
+
+
+def check_arguments(name: str, arguments: Mapping[str, object]) -> None:
+    """Check that a job can be created by a name with these arguments; nothing is written.
+
+    Raises:
+        UnknownJobType, InvalidJobData: see `create_job`.
+    """
+    job_class = _class_named(name)
+    if job_class is None:
+        function_named(name).check_call((), arguments)
+    else:
+        job_class._draft(None, dict(arguments))
+
+
+def _class_named(name: str) -> type[BaseRunnableJob] | None:
+    """Return a class by its job type or its dotted name; None if it is a registered function."""
+    classes = registered()
+    for type_name, job_class in classes.items():
+        if name in (type_name, dotted_name(job_class)) and issubclass(job_class, BaseRunnableJob):
+            return job_class
+    try:
+        function_named(name)
+    except UnknownFunction:
+        known = ", ".join(sorted(classes)) or "none"
+        names = [*classes, *map(dotted_name, classes.values()), *function_names()]
+        raise UnknownJobType(
+            f"expected a job type, a job class or a registered function, got: {name}; the types are: {known}"
+            f"{suggestion(name, names)}"
+        ) from None
+    return None
+
+
+def _reference(job_class: type[BaseRunnableJob], target: str) -> list[object]:
+    """Return the encoded reference to a target: the name of its class, and its primary key."""
+    if job_class.has_family:
+        relationships = inspect(job_class.context_class).relationships
+        mapped: object = relationships[target_name(job_class.context_class)].mapper.class_
+    else:
+        mapped = job_class.declared().target
+    key = target
+    name = "" if mapped is None else dotted_name(mapped)
+    if mapped is object:
+        name, _, key = target.partition(":")
+    if not name or not key:
+        raise InvalidJobData(f"expected a target that {dotted_name(job_class)} can be about, got {target!r}")
+    try:
+        parts = json.loads(key)
+    except ValueError:
+        parts = key
+    found: list[object] = [name, parts if isinstance(parts, list) else [parts]]
+    _check_key(as_reference(found))
+    return found
+
+
+def _check_key(reference: Reference) -> None:
+    """Check that a key can be one of its class: a database may refuse even to compare it.
+
+    Raises:
+        InvalidJobData: it has another number of parts, or a part that should be an integer is none.
+    """
+    columns = class_mapper(reference.mapped).primary_key
+    wanted = f"expected the key of {dotted_name(reference.mapped)} to be "
+    got = ", ".join(repr(part) for part in reference.key)
+    if len(columns) != len(reference.key):
+        names = ", ".join(column.name for column in columns)
+        raise InvalidJobData(f"{wanted}{counted(len(columns), 'value')}, as JSON: [{names}]; got {got}")
+    for column, part in zip(columns, reference.key, strict=True):
+        if isinstance(column.type, Integer) and type(part) is not int:
+            raise InvalidJobData(f"{wanted}an integer, got {part!r}")

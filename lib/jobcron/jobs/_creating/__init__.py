@@ -1,0 +1,1 @@
+"""Creation of jobs: the one for a target or key (`acquire`), and many at once (`bulk`)."""

@@ -1,0 +1,169 @@
+"""Insert the shared rows of jobs.
+
+The statement itself looks up the number of the job's type by its name. A number that a process remembered could be
+that of another type: in another schema, after a restore, or where the tables were emptied.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NoReturn
+from uuid import uuid4
+
+from sqlalchemy import Column, Connection, TextClause, inspect, literal, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.elements import ClauseElement
+
+from jobcron.database.statements import AnyInsert, insert_into
+from jobcron.database.tables import JobTypeRow, jobs_connection
+from jobcron.database.transactions import no_tables
+from jobcron.errors import DuplicateJob
+from jobcron.jobs.job import Job, has_status
+from jobcron.jobs.known_types import find_or_insert
+from jobcron.jobs.moves.twins import end_expired_holders
+from jobcron.jobs.status import NOT_STARTED
+
+WHERE_UNIQUE = text("status IN (0, 4, 7)")
+"""The condition of the index of unique keys, `NOT_STARTED`: both databases compare it with the migration's."""
+
+MISSING_TABLE = re.compile(r'no such table: (\w+\.)?jobcron_|^relation "([^"]+\.)?jobcron_')
+"""What SQLite and PostgreSQL say of a table that is not there."""
+
+UNIQUE: list[str | TextClause] = ["type", "unique_key", text("(CASE WHEN begun_token = 0 THEN 0 END)")]
+"""What that index has: the last is NULL for a job that has begun, which so has no key that could be taken."""
+
+
+def insert_job(session: Session, type_name: str, values: dict[str, object]) -> Job:
+    """Insert the shared row of a job, and return it.
+
+    Args:
+        session: the caller's session.
+        type_name: the name of its type.
+        values: values of the row, by attribute; None is the column's default.
+
+    Raises:
+        DuplicateJob: a job of this type with this key has not started yet. The transaction can go on.
+        SchemaMismatch: the session's database has no tables of jobcron's.
+    """
+    connection = jobs_connection(session)
+    values = {"uuid": uuid4(), **values}
+    insert = _insert(connection, type_name, values)
+    if values.get("unique_key") is not None:
+        insert = insert.on_conflict_do_nothing(index_elements=UNIQUE, index_where=WHERE_UNIQUE)
+    job = _execute(session, type_name, insert)
+    if job is None:
+        keys = [str(values["unique_key"])]
+        if end_expired_holders(connection, type_name, keys):
+            job = _execute(session, type_name, insert)
+        if job is None:
+            raise_duplicate(connection, type_name, keys)
+    return job
+
+
+def find_or_insert_job(session: Session, type_name: str, values: dict[str, object]) -> tuple[Job, bool]:
+    """Return the job with this unique key that has not begun and can start, or insert one; and whether it is new.
+
+    Its row is locked until the transaction ends. A job with this key that has expired is ended.
+
+    Args: as for `insert_job`; ``unique_key`` is given.
+
+    Raises:
+        SchemaMismatch: the session's database has no tables of jobcron's.
+    """
+    mark = uuid4()
+    connection = jobs_connection(session)
+    insert = _insert(connection, type_name, {**values, "uuid": mark})
+    insert = insert.on_conflict_do_update(
+        index_elements=UNIQUE,
+        index_where=WHERE_UNIQUE,
+        set_={"unique_key": insert.excluded.unique_key},  # changes nothing, and locks the row
+    )
+    job = _execute(session, type_name, insert)
+    assert job is not None
+    may_be_over = job.uuid != mark and job.expires_at is not None
+    if may_be_over and end_expired_holders(connection, type_name, [str(values["unique_key"])]):
+        session.expire(job)
+        job = _execute(session, type_name, insert)
+        assert job is not None
+    return job, job.uuid == mark
+
+
+def type_number(session: Session, type_name: str) -> int:
+    """Return the number of a job type in the session's database; a new type gets one.
+
+    It is true in this transaction only.
+
+    Raises:
+        SchemaMismatch: the session's database has no tables of jobcron's.
+    """
+    connection = jobs_connection(session)
+    try:
+        return find_or_insert(connection, type_name)
+    except DBAPIError as error:
+        _refuse_missing_tables(connection, error)
+
+
+def raise_duplicate(connection: Connection, type_name: str, keys: list[str]) -> NoReturn:
+    """Raise the error of a unique key that is taken.
+
+    Args:
+        connection: of the transaction.
+        type_name: the name of the jobs' type.
+        keys: unique keys, of which one at least is taken.
+
+    Raises:
+        DuplicateJob: always.
+    """
+    number = select(JobTypeRow.id).where(JobTypeRow.name == type_name).scalar_subquery()
+    taken = select(Job.unique_key, Job.id).where(
+        Job.type_id == number, Job.unique_key.in_(keys), has_status(*NOT_STARTED), Job.begun_token == 0
+    )
+    key, twin = connection.execute(taken.order_by(Job.id).limit(1)).first() or (keys[0], None)
+    other = "another job" if twin is None else f"job {twin}"
+    error = DuplicateJob(
+        f"expected the unique key {key!r} of a new job {type_name} to be free, found {other}, which has not "
+        "started"
+    )
+    error.add_note("acquire() returns that job instead")  # for who writes code: a traceback shows it
+    raise error
+
+
+def _insert(connection: Connection, type_name: str, values: dict[str, object]) -> AnyInsert:
+    """Return the INSERT of a shared row, whose type is named."""
+    columns = {_column(name): value for name, value in values.items() if value is not None}
+    given = [
+        value if isinstance(value, ClauseElement) else literal(value, column.type)
+        for column, value in columns.items()
+    ]
+    number = select(JobTypeRow.id, *given).where(JobTypeRow.name == type_name)
+    return insert_into(Job, connection).from_select(["type", *(column.name for column in columns)], number)
+
+
+def _column(name: str) -> Column[object]:
+    column: Column[object] = inspect(Job).column_attrs[name].columns[0]  # type: ignore[assignment]
+    return column
+
+
+def _execute(session: Session, type_name: str, insert: AnyInsert) -> Job | None:
+    """Insert a row, and its type if that is new; return None if there is a conflict."""
+    connection = jobs_connection(session)
+    asked = insert.returning(Job)
+    for _ in range(2):
+        try:
+            job = session.scalars(asked, execution_options={"populate_existing": True}).one_or_none()
+        except DBAPIError as error:
+            _refuse_missing_tables(connection, error)
+        if job is not None:
+            return job
+        find_or_insert(
+            connection, type_name
+        )  # even if it is there now: another session may have committed it since
+    return None
+
+
+def _refuse_missing_tables(connection: Connection, error: DBAPIError) -> NoReturn:
+    """Say that jobcron's tables are missing, if that is the error; otherwise raise it again."""
+    if MISSING_TABLE.search(str(error.orig)):
+        raise no_tables(connection.engine) from error
+    raise error

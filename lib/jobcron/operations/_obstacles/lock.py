@@ -1,0 +1,98 @@
+"""Who holds the row of a job locked: claims pass such a row over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import ProgrammingError
+
+from jobcron.database.statements import execute
+from jobcron.jobs.job import Job
+from jobcron.operations.reasons import Cause, Reason, moment
+
+QUERY_LENGTH = 200
+
+
+@dataclass(frozen=True)
+class Locker:
+    """A session that holds a row locked.
+
+    Attributes:
+        pid: the process of the server; None: unknown, such as a prepared transaction.
+        user: its role.
+        application: what it calls itself.
+        address: from where it is connected.
+        since: when its transaction began.
+        state: what it is doing.
+        query: its last statement.
+        is_ours: whether it calls itself as this one does: it may be the session that runs the job.
+    """
+
+    pid: int | None
+    user: str | None = None
+    application: str | None = None
+    address: str | None = None
+    since: datetime | None = None
+    state: str | None = None
+    query: str | None = None
+    is_ours: bool = False
+
+    def __str__(self) -> str:
+        if self.pid is None:
+            return "a transaction that the server does not name"
+        parts = [f"process {self.pid} of the server"]
+        parts += [f"role {self.user}"] if self.user else []
+        parts += [str(self.application)] if self.application else []
+        parts += [f"from {self.address}"] if self.address else []
+        parts += [f"in a transaction since {moment(self.since)}"] if self.since else []
+        parts += [str(self.state)] if self.state else []
+        parts += [f"last statement: {' '.join(self.query.split())[:QUERY_LENGTH]}"] if self.query else []
+        return ", ".join(parts)
+
+
+def locker_of(connection: Connection, job_id: int) -> Locker | None:
+    """Return who holds the row of a job locked, or None; SQLite has no locks of rows.
+
+    It tries the lock that a claim takes, and gives it back at once. A role that may not lock is told of any lock
+    of the row.
+    """
+    if connection.dialect.name != "postgresql":
+        return None
+    is_free: bool | None = None
+    with suppress(ProgrammingError), connection.begin_nested() as savepoint:  # a role that only reads may not lock
+        free = select(Job.id).where(Job.id == job_id).with_for_update(key_share=True, skip_locked=True)
+        is_free = connection.execute(free).first() is not None
+        savepoint.rollback()
+    if is_free:
+        return None
+    row = execute(connection, "locker", {"id": job_id}).first()
+    if row is None or row[0] is None:
+        return None if is_free is None else Locker(None)
+    return Locker(*row)
+
+
+def lockers_of(connection: Connection, job_ids: Sequence[int]) -> dict[int, Locker]:
+    """Return who holds which of some rows locked; see `locker_of`."""
+    if connection.dialect.name != "postgresql" or not job_ids:
+        return {}
+    free: set[int] = set()
+    with suppress(ProgrammingError), connection.begin_nested() as savepoint:
+        wanted = select(Job.id).where(Job.id.in_(job_ids)).with_for_update(key_share=True, skip_locked=True)
+        free.update(connection.scalars(wanted))
+        savepoint.rollback()
+    found = ((number, locker_of(connection, number)) for number in job_ids if number not in free)
+    return {number: locker for number, locker in found if locker is not None}
+
+
+def locked(locker: Locker, *, is_running: bool) -> Iterator[Reason]:
+    """Yield that a row is locked; but not that a running job's own transaction has it."""
+    if not is_running:
+        text = f"its row is locked by another session, and claims pass it over: {locker}"
+        yield Reason(Cause.LOCKED, text, "end that transaction")
+    elif not locker.is_ours:
+        text = f"its row is locked by another session, and its end has to wait: {locker}"
+        yield Reason(Cause.LOCKED, text, "end that transaction", is_blocking=False)

@@ -1,0 +1,112 @@
+"""What people write to say which jobs they mean, read: statuses, durations, times, arguments, targets."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+
+from lazr.config import as_timedelta
+
+from jobcron.errors import InvalidJobData
+from jobcron.interfaces import JobStatus
+from jobcron.jobs.arguments.json_data import check
+
+STATUS_GROUPS = {status.name.lower(): (status,) for status in JobStatus} | {
+    "pending": (JobStatus.WAITING, JobStatus.RUNNING, JobStatus.SUSPENDED, JobStatus.BLOCKED),
+    "ended": (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED),
+}
+"""The names of statuses, and of groups of them, that people write."""
+
+LONGEST = timedelta(days=36500)
+"""The longest duration that people may write."""
+
+
+YEARS = range(1970, 9001)
+"""The years of times that people may write: those beside the limits of dates overflow in another zone."""
+
+
+def statuses_of(text: str) -> tuple[JobStatus, ...]:
+    """Return the statuses of a name, or of several with commas between them.
+
+    Raises:
+        ValueError: there is none of such a name; the message says what was expected.
+    """
+    found: set[JobStatus] = set()
+    for name in text.lower().split(","):
+        if name not in STATUS_GROUPS:
+            raise ValueError(f"expected one of {', '.join(STATUS_GROUPS)}, got: {name!r}")
+        found.update(STATUS_GROUPS[name])
+    return tuple(sorted(found))
+
+
+def age_of(text: str) -> timedelta:
+    """Return a duration such as ``1h30m``.
+
+    Raises:
+        ValueError: it is none; the message says what was expected.
+    """
+    with suppress(ValueError, OverflowError):
+        found: timedelta = as_timedelta(text)
+        if timedelta() <= found <= LONGEST:
+            return found
+    raise ValueError(f"expected a duration such as 30s, 10m or 2d, got: {text!r}")
+
+
+def day_of(text: str) -> date:
+    """Return a day such as ``2026-11-30``.
+
+    Raises:
+        ValueError: it is none; the message says what was expected.
+    """
+    with suppress(ValueError):
+        found = date.fromisoformat(text)
+        if timedelta(days=1) < found - date.min and timedelta(days=1) < date.max - found:
+            return found
+    raise ValueError(f"expected a day such as 2026-11-30, got: {text!r}")
+
+
+def argument_of(text: str) -> tuple[str, object]:
+    """Return the name and the value of an argument, given ``NAME=VALUE``; a value that is not JSON is a text.
+
+    Raises:
+        ValueError: there is no name, or no job can have such an argument; the message says what was expected.
+    """
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ValueError(f"expected NAME=VALUE, got: {text!r}")
+    found: object
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        found = value
+    try:
+        check({name: found}, "the argument")
+    except InvalidJobData as error:
+        raise ValueError(str(error)) from error
+    return name, found
+
+
+def moment_of(text: str) -> datetime:
+    """Return a time with its zone, in ISO 8601.
+
+    Raises:
+        ValueError: it is none; the message says what was expected.
+    """
+    with suppress(ValueError):
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None and found.year in YEARS:
+            return found
+    raise ValueError(f"expected a time with its zone such as 2026-11-30T08:00+01:00, got: {text!r}")
+
+
+def target_of(text: str) -> tuple[str, str]:
+    """Return the class and the key of a target, given ``CLASS:KEY``.
+
+    Raises:
+        ValueError: it is none; the message says what was expected.
+    """
+    name, colon, key = text.partition(":")
+    if not name or not colon or not key:
+        raise ValueError(f"expected CLASS:KEY such as shop.model.Order:1, got: {text!r}")
+    return name, key

@@ -1,0 +1,217 @@
+"""Everything about one job: its row, its history, and what its class says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, select
+from sqlalchemy.orm import Session, object_mapper
+
+from jobcron.database.tables import Event, JobTypeRow, jobs_connection
+from jobcron.errors import NoSuchJob
+from jobcron.functions.calls import FunctionJob
+from jobcron.jobs.graphs.reading import Neighbour, predecessors_of, successors_of
+from jobcron.jobs.job import Job, has_status
+from jobcron.jobs.registry import registered
+from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.jobs.status import NOT_STARTED
+from jobcron.operations.listing import JobSummary, exception_line, list_jobs, summaries
+from jobcron.operations.selection import Selection
+from jobcron.settings.named import dotted_name
+
+EVENTS = 200
+"""The most events that are shown of a job: the newest."""
+
+NEIGHBOURS = 50
+"""The most predecessors, and successors, that are shown of a job."""
+
+UUID_PAGES = 10
+"""How many searches look for a UUID that no index has."""
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """An event in a job's history.
+
+    Attributes:
+        at: when it was.
+        actor: who did it: `runner`, or a person.
+        kind: what happened; the page of events has them.
+        detail: more, in words.
+        oops_id: the report of it.
+        lease_token: the claim that it belongs to.
+    """
+
+    at: datetime
+    actor: str
+    kind: str
+    detail: str | None
+    oops_id: str | None
+    lease_token: int
+
+
+@dataclass(frozen=True)
+class JobDetails(JobSummary):
+    """Everything about one job.
+
+    Attributes:
+        expires_at: it is not run after.
+        crash_count: in how many attempts its process died.
+        max_retries: how many retries it has; null: any number.
+        lease_token: the number of its last claim.
+        result: what it returned, if it calls a function.
+        target_type: the class of what it is about, for a type without a table of its own.
+        target_id: the key of that object.
+        data: its data, with the arguments.
+        steps: of a job of several tasks, the tasks that are done and those to be done, and the workspace.
+        log: the whole of its last error.
+        history: its newest events, `EVENTS` at most, the oldest first.
+        predecessors: the jobs that it waits for, or has waited for, `NEIGHBOURS` at most.
+        successors: the jobs that wait for it, or have waited for it, as many at most.
+    """
+
+    expires_at: datetime | None
+    crash_count: int
+    max_retries: int | None
+    lease_token: int
+    result: str | None
+    log: str | None
+    target_type: str | None
+    target_id: str | None
+    data: dict[str, object]
+    steps: dict[str, object] | None
+    history: tuple[JobEvent, ...]
+    predecessors: tuple[Neighbour, ...]
+    successors: tuple[Neighbour, ...]
+
+
+@dataclass(frozen=True)
+class AboutJob:
+    """What the class of a job says about it, in words.
+
+    Attributes:
+        arguments: its arguments by name; empty if only the row's data is known.
+        target: what it is about.
+        related: its related action, such as a URL.
+    """
+
+    arguments: dict[str, object]
+    target: str | None
+    related: str | None
+
+
+def job_details(connection: Connection, job_id: int) -> JobDetails:
+    """Return everything about a job.
+
+    Raises:
+        NoSuchJob: there is no such job.
+    """
+    query = summaries().where(Job.id == job_id)
+    row = connection.execute(query.add_columns(*_MORE)).mappings().one_or_none()
+    if row is None:
+        raise NoSuchJob(f"expected a job with the number {job_id}, found none")
+    values = {str(name): value for name, value in row.items()}
+    return JobDetails(
+        **{**values, "error": exception_line(row["log"])},
+        history=job_history(connection, job_id),
+        predecessors=_without_data(predecessors_of(connection, job_id, limit=NEIGHBOURS)),
+        successors=_without_data(successors_of(connection, job_id, limit=NEIGHBOURS)),
+    )
+
+
+def _without_data(neighbours: list[Neighbour]) -> tuple[Neighbour, ...]:
+    """Return neighbours without their data, which may be large: each has a page of its own."""
+    return tuple(replace(neighbour, data=None) for neighbour in neighbours)
+
+
+_MORE = (
+    Job.expires_at,
+    Job.crash_count,
+    Job.max_retries,
+    Job.lease_token,
+    Job.result,
+    Job.log,
+    Job.target_type,
+    Job.target_id,
+    Job.json_data.label("data"),
+    Job.steps,
+)
+
+
+def job_history(connection: Connection, job_id: int) -> tuple[JobEvent, ...]:
+    """Return a job's newest events, `EVENTS` at most, the oldest first."""
+    columns = (Event.at, Event.actor, Event.kind, Event.detail, Event.oops_id, Event.lease_token)
+    newest = select(*columns).where(Event.job_id == job_id).order_by(Event.id.desc()).limit(EVENTS)
+    return tuple(JobEvent(*row) for row in reversed(connection.execute(newest).all()))
+
+
+def find_job(connection: Connection, uuid: UUID) -> int:
+    """Return the number of the job with a UUID.
+
+    On PostgreSQL no index has the UUIDs of jobs that have started: they are looked for among a limited number of
+    jobs, the newest first.
+
+    Raises:
+        NoSuchJob: there is no such job among them.
+    """
+    waiting = connection.scalar(select(Job.id).where(Job.uuid == uuid, has_status(*NOT_STARTED)))
+    if waiting is not None:
+        return waiting
+    below: int | None = None
+    for _ in range(UUID_PAGES):
+        page = list_jobs(connection, Selection(uuid=uuid), below=below, limit=1)
+        if page.jobs:
+            return page.jobs[0].id
+        if page.next is None:
+            raise NoSuchJob(f"expected a job with the UUID {uuid}, found none")
+        below = page.next
+    raise NoSuchJob(
+        f"expected a job with the UUID {uuid} among those from {below} on, found none; give its number"
+    )
+
+
+def about_job(session: Session, job_id: int) -> AboutJob:
+    """Return what a job's class says about it; the application must have been imported.
+
+    An error that the application raises is told in the place of what it should have said.
+    """
+    connection = jobs_connection(session)
+    name = connection.scalar(
+        select(JobTypeRow.name).join(Job, Job.type_id == JobTypeRow.id).where(Job.id == job_id)
+    )
+    job_class = registered().get(name or "")
+    if job_class is None or not issubclass(job_class, BaseRunnableJob):
+        return AboutJob({}, None, None)
+    try:
+        job = job_class.get(job_id, session=session)
+    except Exception as error:
+        return AboutJob({}, f"cannot be loaded: {error}", None)
+    related: str | None = None
+    arguments: dict[str, object] = {}
+    if isinstance(job, FunctionJob):
+        related = _told(job.related_action)
+        arguments = dict(job.getOopsVars())
+    return AboutJob(arguments, _told(lambda: _named(job.target)), related)
+
+
+def _named(target: object) -> str | None:
+    """Return an object as its class prints it; if it does not say how, its class and its key."""
+    if target is None:
+        return None
+    printers: list[object] = [type(target).__repr__, type(target).__str__]
+    if printers != [object.__repr__, object.__str__]:
+        return str(target)
+    key = object_mapper(target).primary_key_from_instance(target)
+    return f"{dotted_name(type(target))} {', '.join(map(str, key))}"
+
+
+def _told(ask: Callable[[], object]) -> str | None:
+    """Return what the application says, as text, or why it cannot say it."""
+    try:
+        said = ask()
+        return None if said is None else str(said)
+    except Exception as error:
+        return f"cannot be told: {type(error).__name__}: {error}"

@@ -1,0 +1,1 @@
+"""The faults that `jobcron.operations.doctor` finds, by where they are found."""

@@ -1,0 +1,1 @@
+"""The processes that run jobs, as they are now: those that hold claims, and the workers."""

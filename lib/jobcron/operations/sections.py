@@ -1,0 +1,198 @@
+"""The sections of an instance, their runs, and the types of jobs, as they are now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, func, select
+
+from jobcron.database.clock import database_now
+from jobcron.database.runs import last_end
+from jobcron.database.statements import execute
+from jobcron.database.tables import Event, JobSourceRow, JobTypeRow, Run
+from jobcron.interfaces import JobStatus
+from jobcron.jobs.job import Job
+from jobcron.operations.listing import Count, count_jobs
+from jobcron.operations.selection import Selection, sources_of
+from jobcron.queue.health import FAILURES_AGE, Health, check_section
+from jobcron.queue.outcome import Failed, UserError
+from jobcron.queue.ready_count import count_ready
+from jobcron.settings.settings import Section, Settings
+
+PENDING_LIMIT = 10_000
+"""The most jobs of a type that are counted."""
+
+MAX_EVENTS = 20_000
+"""How many of the newest events are searched for failures."""
+
+RUNS = 50
+"""How many runs are listed, if nothing else is asked for."""
+
+
+@dataclass(frozen=True)
+class SectionState:
+    """A section as it is now.
+
+    Attributes:
+        name: the section's name.
+        schedule: when it should run, as in the configuration.
+        last_run: when its last run ended that left a row.
+        ready: how many of its jobs are ready, about.
+        oldest_ready: how long the oldest of them has been ready; None: there is none.
+        running: how many of its jobs are running.
+        failed: how many attempts at its jobs failed in the last hour.
+        health: the worst finding of `jobcron check-runs`.
+        findings: all of them, in words.
+        faults: those that are not OK.
+    """
+
+    name: str
+    schedule: str
+    last_run: datetime | None
+    ready: int
+    oldest_ready: timedelta | None
+    running: Count
+    failed: int
+    health: Health
+    findings: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run of a script that has ended.
+
+    Attributes:
+        id: its number.
+        name: the section, or the name of another script.
+        hostname: where it ran.
+        date_started: when it began.
+        date_completed: when it ended.
+        completed: how many jobs completed.
+        incomplete: how many jobs ran and did not complete.
+        oopses: how many reports it made.
+    """
+
+    id: int
+    name: str
+    hostname: str
+    date_started: datetime
+    date_completed: datetime
+    completed: int
+    incomplete: int
+    oopses: int
+
+
+@dataclass(frozen=True)
+class TypeState:
+    """A job type that the database knows.
+
+    Attributes:
+        name: such as ``foo_job.ACT``.
+        sources: the dotted names of the sources that return its jobs.
+        sections: the sections that name one of these.
+        pending: how many of its jobs have not ended.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    sections: tuple[str, ...]
+    pending: Count
+
+
+def section_states(connection: Connection, settings: Settings) -> list[SectionState]:
+    """Return the state of each section, in the order of the configuration; only reads."""
+    failed = _failures(connection)
+    return [_section_state(connection, settings, section, failed) for section in settings.sections.values()]
+
+
+def section_state(connection: Connection, settings: Settings, section: Section) -> SectionState:
+    """Return the state of one section; only reads."""
+    return _section_state(connection, settings, section, _failures(connection))
+
+
+def _section_state(
+    connection: Connection, settings: Settings, section: Section, failed: dict[str, int]
+) -> SectionState:
+    sources = sources_of(settings, section)
+    ready = max((count_ready(connection, source) for source in sources), key=lambda found: found.count)
+    checks = check_section(connection, settings, section)
+    running = count_jobs(connection, Selection(sources=sources, statuses=(JobStatus.RUNNING,)))
+    return SectionState(
+        name=section.name,
+        schedule=section.schedule,
+        last_run=last_end(connection, section.name),
+        ready=ready.count,
+        oldest_ready=timedelta(seconds=round(ready.oldest_seconds)) if ready.count else None,
+        running=running,
+        failed=max(failed.get(source, 0) for source in sources),
+        health=max((check.health for check in checks), default=Health.OK),
+        findings=tuple(check.text for check in checks),
+        faults=tuple(check.text for check in checks if check.health is not Health.OK),
+    )
+
+
+def _failures(connection: Connection) -> dict[str, int]:
+    """Return how many attempts failed in the last hour, by source, among the newest events."""
+    newest = select(Event.job_id, Event.kind, Event.at).order_by(Event.id.desc()).limit(MAX_EVENTS).subquery()
+    now = connection.scalar(select(database_now()))
+    assert now is not None
+    counted = (
+        select(JobSourceRow.name, func.count().label("failed"))
+        .select_from(newest)
+        .join(Job, Job.id == newest.c.job_id)
+        .join(JobSourceRow, JobSourceRow.type_id == Job.type_id)
+        .where(newest.c.at > now - FAILURES_AGE, newest.c.kind.in_((Failed.kind, UserError.kind)))
+        .group_by(JobSourceRow.name)
+    )
+    return {row.name: row.failed for row in connection.execute(counted)}
+
+
+def recent_runs(
+    connection: Connection, name: str | None = None, *, below: int | None = None, limit: int = RUNS
+) -> list[RunState]:
+    """Return runs, the newest first.
+
+    Args:
+        connection: a connection; it is only read.
+        name: of this section or script only.
+        below: only runs with smaller numbers.
+        limit: the most runs.
+    """
+    columns = (
+        Run.id,
+        Run.name,
+        Run.hostname,
+        Run.date_started,
+        Run.date_completed,
+        Run.completed,
+        Run.incomplete,
+        Run.oopses,
+    )
+    query = select(*columns).limit(limit)
+    if name is not None:  # by the index, which has the start
+        query = query.where(Run.name == name).order_by(Run.date_started.desc())
+    else:
+        query = query.order_by(Run.id.desc())
+    if below is not None:
+        query = query.where(Run.id < below)
+    return [RunState(*row) for row in connection.execute(query)]
+
+
+def type_states(connection: Connection, settings: Settings) -> list[TypeState]:
+    """Return the job types that the database knows, in name order; only reads."""
+    sources: dict[int, list[str]] = {}
+    for number, name in connection.execute(
+        select(JobSourceRow.type_id, JobSourceRow.name).order_by(JobSourceRow.name)
+    ):
+        sources.setdefault(number, []).append(name)
+    states = []
+    of_section = {name: sources_of(settings, section) for name, section in settings.sections.items()}
+    for number, name in connection.execute(select(JobTypeRow.id, JobTypeRow.name).order_by(JobTypeRow.name)).all():
+        names = sources.get(number, [])
+        sections = [section for section, own in of_section.items() if not set(own).isdisjoint(names)]
+        pending = execute(connection, "count_pending", {"type": number, "limit": PENDING_LIMIT}).scalar_one()
+        count = Count(pending, is_exact=pending < PENDING_LIMIT)
+        states.append(TypeState(name, tuple(names), tuple(sections), count))
+    return states

@@ -1,0 +1,225 @@
+"""Selections: which jobs an operator means, as values.
+
+All filters of a selection must hold. Times are given as durations, because the database's clock counts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Self
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Text, bindparam, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import JSONB
+
+from jobcron.database.clock import database_after
+from jobcron.database.tables import JobSourceRow, JobTypeRow
+from jobcron.errors import ConfigurationError
+from jobcron.interfaces import JobStatus
+from jobcron.jobs.job import Job, has_status
+from jobcron.jobs.moves.edges import graph_of
+from jobcron.jobs.registry import names_of, registered
+from jobcron.queue.sources import find_source
+from jobcron.settings.settings import Section, Settings
+from jobcron.settings.suggestions import suggestion
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which jobs; without any filter, all.
+
+    Attributes:
+        ids: these numbers.
+        up_to: no newer than the job with this number.
+        graph: of the graph of the job with this number: all jobs that edges connect with it.
+        uuid: this UUID.
+        types: one of these types, such as ``foo_job.ACT``.
+        family: a type of this family.
+        sources: a type whose jobs one of the sources of these dotted names returns; see `of_section`.
+        statuses: one of these statuses.
+        queue: this queue.
+        requester: this requester.
+        unique_key: this unique key.
+        target: this target: the dotted name of its class, and its primary key as in the row, such as ``1``. Only
+            for types without a table of their own.
+        oops_id: this report.
+        error: the error contains this text; upper and lower case are the same.
+        argument: names and values of arguments in the job's data.
+        older_than: created longer ago than this.
+        younger_than: created no longer ago than this.
+        created_on: created on this day, in UTC.
+        ended_within: ended no longer ago than this, in whatever way: completed, failed, cancelled or expired.
+        due_within: due by then; negative: due so long ago.
+        due_after: due only after so much time.
+    """
+
+    ids: tuple[int, ...] = ()
+    up_to: int | None = None
+    graph: int | None = None
+    uuid: UUID | None = None
+    types: tuple[str, ...] = ()
+    family: str | None = None
+    sources: tuple[str, ...] = ()
+    statuses: tuple[JobStatus, ...] = ()
+    queue: str | None = None
+    requester: str | None = None
+    unique_key: str | None = None
+    target: tuple[str, str] | None = None
+    oops_id: str | None = None
+    error: str | None = None
+    argument: tuple[tuple[str, object], ...] = ()
+    older_than: timedelta | None = None
+    younger_than: timedelta | None = None
+    created_on: date | None = None
+    ended_within: timedelta | None = None
+    due_within: timedelta | None = None
+    due_after: timedelta | None = None
+
+    @classmethod
+    def of_section(cls, settings: Settings, name: str) -> Self:
+        """Return the selection of a section's jobs.
+
+        Raises:
+            ConfigurationError: there is no such section.
+        """
+        return cls(sources=sources_of(settings, settings.section(name)))
+
+    def __bool__(self) -> bool:
+        """Return whether there is any filter."""
+        return self != type(self)()
+
+    def with_statuses(self, *statuses: JobStatus) -> Self:
+        """Return the same selection of these statuses."""
+        return dataclasses.replace(self, statuses=statuses)
+
+
+def sources_of(settings: Settings, section: Section) -> tuple[str, ...]:
+    """Return the dotted names by which the database may know a section's source.
+
+    A source written by hand is known by its class, not by the interface that the section names: it is found if the
+    application has been imported.
+    """
+    names = [section.source_interface or ""]
+    with suppress(ConfigurationError):
+        names += names_of(find_source(settings, section))
+    return tuple(dict.fromkeys(names))
+
+
+@dataclass(frozen=True)
+class TypeChoice:
+    """The numbers of the types that a selection allows.
+
+    Attributes:
+        ids: the numbers, in order; None: all types.
+    """
+
+    ids: tuple[int, ...] | None
+
+
+def chosen_types(connection: Connection, selection: Selection) -> TypeChoice:
+    """Return the numbers of the types that a selection allows; none if it names types that nobody knows."""
+    if not selection.types and selection.family is None and not selection.sources:
+        return TypeChoice(None)
+    wanted = select(JobTypeRow.id).order_by(JobTypeRow.id)
+    if selection.types:
+        wanted = wanted.where(JobTypeRow.name.in_(selection.types))
+    if selection.family is not None:
+        wanted = wanted.where(JobTypeRow.name.startswith(f"{selection.family}.", autoescape=True))
+    if selection.sources:
+        of_sources = select(JobSourceRow.type_id).where(JobSourceRow.name.in_(selection.sources))
+        wanted = wanted.where(JobTypeRow.id.in_(of_sources))
+    return TypeChoice(tuple(connection.scalars(wanted)))
+
+
+def check_type(connection: Connection, name: str) -> None:
+    """Refuse the name of a job type that neither the database nor this process knows.
+
+    Raises:
+        ConfigurationError: it is unknown.
+    """
+    types = sorted({*connection.scalars(select(JobTypeRow.name)), *registered()})
+    if name not in types:
+        raise ConfigurationError(
+            f"expected a job type that the database knows, got: {name}; it knows: {', '.join(types) or 'none'}"
+            f"{suggestion(name, types)}"
+        )
+
+
+def conditions(selection: Selection, types: TypeChoice, dialect: str) -> list[ColumnElement[bool]]:
+    """Return the conditions of a selection on the rows of jobs.
+
+    Args:
+        selection: the selection.
+        types: what `chosen_types` has found for it.
+        dialect: the name of the SQL dialect.
+    """
+    found = list(_equalities(selection))
+    if selection.ids:
+        found.append(Job.id.in_(selection.ids))
+    if selection.up_to is not None:
+        found.append(Job.id <= selection.up_to)
+    if selection.graph is not None:
+        found.append(Job.id.in_(graph_of(selection.graph)))
+    if types.ids is not None:
+        found.append(Job.type_id.in_(types.ids))
+    if selection.statuses:
+        found.append(has_status(*sorted(selection.statuses)))
+    if selection.error is not None:
+        found.append(func.coalesce(Job.log, "").icontains(selection.error, autoescape=True))
+    for name, value in selection.argument:
+        found.append(_argument(name, value, dialect))
+    return [*found, *_times(selection)]
+
+
+def _equalities(selection: Selection) -> Iterator[ColumnElement[bool]]:
+    pairs = (
+        (Job.uuid, selection.uuid),
+        (Job.queue_name, selection.queue),
+        (Job.requester, selection.requester),
+        (Job.unique_key, selection.unique_key),
+        (Job.oops_id, selection.oops_id),
+    )
+    for column, value in pairs:
+        if value is not None:
+            yield column == value
+    if selection.target is not None:
+        name, key = selection.target
+        yield Job.target_type == name
+        yield or_(Job.target_id == key, Job.target_id == json.dumps(key))
+
+
+def _argument(name: str, value: object, dialect: str) -> ColumnElement[bool]:
+    """Return the condition that the job's data has a value; both databases compare it as JSON."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    part = Job.json_data.op("->")(name)  # type: ignore[attr-defined, unused-ignore]
+    if dialect == "postgresql":
+        return cast(part, JSONB) == cast(literal_text(text), JSONB)
+    # SQLite's -> returns the value's text, with the spaces of the row: json() writes both the same way.
+    return func.json(part, type_=Text) == func.json(literal_text(text), type_=Text)
+
+
+def literal_text(text: str) -> ColumnElement[str]:
+    """Return a text as a parameter."""
+    return bindparam(None, text, Text)
+
+
+def _times(selection: Selection) -> Iterator[ColumnElement[bool]]:
+    if selection.older_than is not None:
+        yield Job.date_created < database_after(-selection.older_than.total_seconds())
+    if selection.younger_than is not None:
+        yield Job.date_created >= database_after(-selection.younger_than.total_seconds())
+    if selection.created_on is not None:
+        start = datetime.combine(selection.created_on, time(), UTC)
+        yield Job.date_created >= start
+        yield Job.date_created < start + timedelta(days=1)
+    if selection.ended_within is not None:
+        yield Job.date_finished >= database_after(-selection.ended_within.total_seconds())
+    if selection.due_within is not None:
+        yield Job.scheduled_start <= database_after(selection.due_within.total_seconds())
+    if selection.due_after is not None:
+        yield Job.scheduled_start > database_after(selection.due_after.total_seconds())

@@ -1,0 +1,59 @@
+"""Types of jobs that no section runs: their jobs wait for ever, and no section's health tells."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+
+from jobcron.database.clock import database_now
+from jobcron.database.tables import JobSourceRow, JobTypeRow
+from jobcron.jobs.job import HALVES, START_ORDER, Job, is_ready
+from jobcron.settings.settings import Settings
+
+PATIENCE = timedelta(minutes=30)
+"""How long a job has to be due before it counts: another instance may be about to run it."""
+
+
+class Unserved(NamedTuple):
+    """A type of jobs that no section runs.
+
+    Attributes:
+        name: its name.
+        age: how long its first ready job has been due.
+    """
+
+    name: str
+    age: timedelta
+
+    def __str__(self) -> str:
+        """Return it in words, for messages."""
+        waited = timedelta(seconds=round(self.age.total_seconds()))
+        return f"no section runs jobs of the type {self.name}, the first of which has been due for {waited}"
+
+
+def unserved_types(connection: Connection, settings: Settings) -> list[Unserved]:
+    """Return the types of jobs that no section runs, and that have jobs due for `PATIENCE` and more.
+
+    If the source of a section is named by its script only, nobody knows, and the list is empty.
+
+    Args:
+        connection: only read.
+        settings: the instance's.
+    """
+    if any(section.source_interface is None for section in settings.sections.values()):
+        return []
+    served = select(JobSourceRow.type_id).where(JobSourceRow.name.in_(settings.source_names()))
+    types = select(JobTypeRow.id, JobTypeRow.name).where(JobTypeRow.id.not_in(served)).order_by(JobTypeRow.name)
+    found = []
+    for number, name in connection.execute(types).all():
+        # One probe of each index; a job of a later priority may be due for longer.
+        ages = []
+        for half in HALVES:
+            first = select(Job.scheduled_start, database_now()).where(Job.type_id == number, half, is_ready())
+            row = connection.execute(first.order_by(*START_ORDER).limit(1)).first()
+            ages += [] if row is None else [row[1] - row[0]]
+        if ages and max(ages) >= PATIENCE:
+            found.append(Unserved(name, max(ages)))
+    return found

@@ -1,0 +1,38 @@
+"""Greenlets, if the application uses any: gevent and eventlet run functions in them, and wait in one more."""
+
+from __future__ import annotations
+
+import sys
+from typing import Protocol
+
+
+class Greenlet(Protocol):
+    """A greenlet, as the package of that name has it."""
+
+    @property
+    def parent(self) -> Greenlet | None:
+        """Where it goes on when this one ends; None for the thread's own."""
+
+    def throw(self, error: BaseException) -> object:
+        """Go on there, and raise an error."""
+
+
+def current_greenlet() -> Greenlet | None:
+    """Return the greenlet that runs now, or None if nothing has imported the package."""
+    package = sys.modules.get("greenlet")
+    if package is None:
+        return None
+    current: Greenlet = package.getcurrent()
+    return current
+
+
+def root_of(greenlet: Greenlet | None) -> Greenlet | None:
+    """Return the greenlet in which the thread began."""
+    while greenlet is not None and greenlet.parent is not None:
+        greenlet = greenlet.parent
+    return greenlet
+
+
+def is_gevents(greenlet: Greenlet | None) -> bool:
+    """Return whether gevent made a greenlet: its loop, or one that it runs."""
+    return type(greenlet).__module__.partition(".")[0] == "gevent"

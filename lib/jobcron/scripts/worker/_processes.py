@@ -1,0 +1,297 @@
+"""The processes of a worker: forked, told to look or to leave, reaped."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from socket import socket
+from typing import NamedTuple
+
+from jobcron.errors import DirectoryError, LockHeld, UserMistake
+from jobcron.jobs.lease import Tenure, close_in_forks
+from jobcron.reports.logs import NO_OOPS
+from jobcron.runner.signals import STOP_SIGNALS
+from jobcron.scripts.locks.lock import RunLock
+from jobcron.scripts.worker._line import BEGUN, FRUITLESS, IDLE, LEAVE, LOOK, ORDERLY, STARTED, Line, new_line
+
+Serve = Callable[[str, Tenure | None, Line], int]
+"""Runs a section, by its name, in the process that calls it, and returns the exit status."""
+
+
+class Process:
+    """A process that runs a section.
+
+    Attributes:
+        section: the section's name.
+        pid: its number.
+        started: when it was started, in seconds by the monotonic clock.
+        is_idle: whether it waits for work.
+        is_settling: whether it was put to work and has not said yet whether it found any.
+        left_at: when it was told to leave, by the monotonic clock; None: it was not.
+        is_at_work: whether it runs jobs, as it has said.
+    """
+
+    def __init__(self, section: str, pid: int, end: socket, claims_as: str | None) -> None:
+        self.section = section
+        self.pid = pid
+        self.started = time.monotonic()
+        self.is_idle = False
+        self.is_settling = True
+        self.left_at: float | None = None
+        self.is_at_work = False
+        self.claims_as = claims_as
+        self._end = end
+
+    def fileno(self) -> int:
+        """Return the descriptor of the line, for `selectors`."""
+        return self._end.fileno()
+
+    def heard(self) -> bytes:
+        """Return its last words, and note them; nothing if it said nothing."""
+        try:
+            words = self._end.recv(64)
+        except OSError:
+            return b""
+        self.is_settling = False
+        self.is_idle = words[-1:] in (IDLE, FRUITLESS)
+        self.is_at_work = words[-1:] in (BEGUN, STARTED)
+        return words
+
+    def look(self) -> None:
+        """Tell it to look for jobs again."""
+        self.is_idle, self.is_settling = False, True
+        self._say(LOOK)
+
+    def leave(self) -> None:
+        """Tell it to start no other job, and to leave."""
+        self.left_at = time.monotonic()
+        self._say(LEAVE)
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def close(self) -> None:
+        """Close the line."""
+        self._end.close()
+
+    def _say(self, word: bytes) -> None:
+        with suppress(OSError):  # it has ended, and is reaped soon
+            self._end.send(word)
+
+
+class Ended(NamedTuple):
+    """A process that has ended.
+
+    Attributes:
+        process: the process.
+        status: its exit status; negative: the signal that killed it.
+        is_lost: whether it was killed, or left in the middle of a job.
+    """
+
+    process: Process
+    status: int
+    is_lost: bool
+
+    def __str__(self) -> str:
+        """Say how a lost process ended, and what becomes of its job."""
+        how = (
+            f"was killed by signal {-self.status}"
+            if self.status < 0
+            else f"left in the middle, with status {self.status}"
+        )
+        return f"{self.process.section}: process {self.process.pid} {how}; what it was doing is taken over."
+
+
+class _Names:
+    """Hands a process the name under which it claims: the name has its number, and is noted before it claims."""
+
+    def __init__(self) -> None:
+        self._its, self._ours = os.pipe()
+
+    def tell(self, name: str | None) -> None:
+        """Tell the process its name; None: it has none."""
+        os.close(self._its)
+        with (
+            suppress(BrokenPipeError),
+            open(self._ours, "w", encoding="utf-8") as pipe,
+        ):  # it may be killed already
+            pipe.write(f"{name or ''}\n")
+
+    def told(self, gone: tuple[str, ...], held: int | None) -> Tenure | None:
+        """Return, in the process, what it claims as; None: nothing was noted.
+
+        Raises:
+            EOFError: the supervisor was killed.
+        """
+        os.close(self._ours)
+        with open(self._its, encoding="utf-8") as pipe:
+            line = pipe.readline()
+        if not line:
+            raise EOFError("the supervisor has ended")
+        return Tenure(line.rstrip("\n"), gone, held) if line != "\n" else None
+
+
+class Processes:
+    """All processes of a worker, and the locks of the sections that they run.
+
+    Args:
+        lock_of: returns the lock of a section, by its name.
+        serve: what a process does.
+        logger: the worker's log.
+        held: the one lock, held by the caller, which releases it; None: each is taken and released here.
+        family: what the names begin with under which they claim: see `new_name`.
+
+    Attributes:
+        all: the processes, by their numbers.
+        abandons: returns the descriptors of the supervisor's connections, which a process must not use.
+    """
+
+    def __init__(
+        self,
+        lock_of: Callable[[str], RunLock],
+        serve: Serve,
+        logger: logging.Logger,
+        held: RunLock | None = None,
+        family: str = "",
+    ) -> None:
+        self.all: dict[int, Process] = {}
+        self.abandons: Callable[[], list[int]] = list
+        self._lock_of = lock_of
+        self._serve = serve
+        self._logger = logger
+        self._held = held
+        self._family = family
+        self._locks: dict[str, RunLock] = {}
+        self._told: dict[str, type[UserMistake]] = {}
+
+    def of(self, section: str) -> list[Process]:
+        """Return the processes that run a section."""
+        return [process for process in self.all.values() if process.section == section]
+
+    def start(self, section: str) -> Process | None:
+        """Start a process for a section; return None if another program runs the section, or none can be started.
+
+        Raises:
+            DirectoryError: the lock cannot be used, as was told.
+        """
+        lock = self._lock(section)
+        if lock is None:
+            return None
+        held = lock.share()
+        ours, its = new_line()
+        names = _Names()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # A signal to the new process must not meet the supervisor's handlers there, which would swallow it.
+        mask = {*signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)}
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._logger.warning("%s: no process can be started now: %s", section, error, extra=NO_OOPS)
+            pid = -1
+        if pid == 0:
+            self._live(section, lambda: names.told(lock.gone, held), ours, its, mask)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        its.close()
+        if pid == -1:
+            names.tell(None)
+            ours.close()
+            if held is not None:
+                os.close(held)
+            return None
+        name = lock.claims(pid, self._family)
+        names.tell(name)
+        if held is not None:
+            os.close(held)
+        process = Process(section, pid, ours, name)
+        self.all[pid] = process
+        return process
+
+    def reap(self) -> list[Ended]:
+        """Return the processes that have ended; the caller closes them."""
+        ended = []
+        for process in list(self.all.values()):
+            pid, waited = os.waitpid(process.pid, os.WNOHANG)
+            if pid == 0:
+                continue
+            status = os.waitstatus_to_exitcode(waited)
+            is_lost = status < ORDERLY
+            del self.all[process.pid]
+            self._release(process, is_lost)
+            ended.append(Ended(process, status if is_lost else status - ORDERLY, is_lost))
+        return ended
+
+    def gone(self, section: str) -> tuple[str, ...] | None:
+        """Return the names of a section's runs that are over; None if its lock is not held."""
+        lock = self._locks.get(section)
+        return None if lock is None else lock.gone
+
+    def _lock(self, section: str) -> RunLock | None:
+        """Return the lock of a section, held."""
+        if self._held is not None:
+            return self._held
+        if section not in self._locks:
+            lock = self._lock_of(section)
+            try:
+                lock.acquire()
+            except (LockHeld, DirectoryError) as error:
+                is_held = isinstance(error, LockHeld)
+                if self._told.get(section) is not type(error):
+                    self._told[section] = type(error)
+                    level, text = (logging.INFO, "%s waits: %s") if is_held else (logging.ERROR, "%s: %s")
+                    self._logger.log(level, text, section, error, extra=NO_OOPS)
+                if not is_held:
+                    raise
+                return None
+            self._locks[section] = lock
+        self._told.pop(section, None)
+        return self._locks[section]
+
+    def _release(self, process: Process, is_lost: bool) -> None:
+        """Note how a process ended, and release the lock after the last one of its section."""
+        lock = self._held or self._locks[process.section]
+        if process.claims_as is not None:
+            if is_lost:
+                lock.died(process.claims_as)
+            else:
+                lock.ended(process.claims_as)
+        if self._held is None and not self.of(process.section):
+            del self._locks[process.section]
+            lock.release()
+
+    def _live(
+        self, section: str, told: Callable[[], Tenure | None], ours: socket, its: socket, mask: set[int]
+    ) -> None:
+        """Be the process, and end it: nothing of the supervisor's is cleaned up, it is still in use."""
+        status = 1
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            tenure = told()
+            os.setpgid(0, 0)  # a signal from the keyboard reaches it once, through the supervisor
+            ours.close()
+            for process in self.all.values():
+                process.close()  # or the others would not notice the supervisor's end
+            if tenure is not None and tenure.lock is not None:
+                close_in_forks(tenure.lock)  # a process that a job forks must not keep it
+            self._abandon()
+            status = self._serve(section, tenure, Line(its))
+        finally:
+            logging.shutdown()
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(status)
+
+    def _abandon(self) -> None:
+        """Turn the supervisor's connections away from the server: their end here must not end them there."""
+        for descriptor in self.abandons():
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, descriptor)
+            os.close(null)

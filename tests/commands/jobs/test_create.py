@@ -1,0 +1,36 @@
+"""``jobcron create``: a job from the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from operating import Operator
+
+
+def test_a_job_is_created_with_its_values(operator: Operator) -> None:
+    with operator.instance.session() as session:
+        foo = operator.instance.foo(session).id
+    out = operator(
+        "create", "foo_job.ACT", "--target", foo, "--argument", 'metadata={"do": []}', "--priority", "-2",
+        "--queue", "q", "--requester", "ada", "--description", "by hand", "--unique-key", "7",
+        "--start", "2040-01-01T00:00+00:00",
+    )  # fmt: skip
+    assert out == "job 1 is waiting\n"
+    row = operator.instance.row(1)
+    assert (row.priority, row.queue_name, row.requester, row.description, row.unique_key, row.scheduled_start) == (
+        -2, "q", "ada", "by hand", "7", datetime(2040, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    operator("create", "foo_job.ACT", "--target", foo, "--unique-key", "7", expect=2)
+    assert "found job 1, which has not started\n" in operator.err
+    assert "create foo_job.ACT: " in operator.err
+    second = operator.json("create", "fooapp.ActJob", "--target", foo)["id"]
+    operator.instance.run("act")
+    assert operator.instance.row(second).status.name == "COMPLETED"
+
+
+def test_what_does_not_fit_is_a_message(operator: Operator) -> None:
+    operator("create", "no.such", expect=2)
+    assert "create no.such: expected a job type, a job class or a registered function" in operator.err
+    operator("create", "foo_job.ACT", "--target", "99", expect=2)
+    assert "create foo_job.ACT: " in operator.err
+    assert operator.instance.rows() == []

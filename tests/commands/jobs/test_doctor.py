@@ -1,0 +1,39 @@
+"""``jobcron doctor``: its statuses and what it prints."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from jobcron.testing import JobFactory
+from operating import Operator
+
+
+@pytest.fixture
+def enough_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the disks enough room."""
+    monkeypatch.setattr("jobcron.operations.doctor.FREE_BYTES", 0)
+    assert shutil.disk_usage("/").free
+
+
+@pytest.mark.usefixtures("enough_room")
+def test_the_statuses_are_those_of_monitoring_plugins(operator: Operator) -> None:
+    operator.instance.configure(sections="[act]\nsource_interface: fooapp.IActJobSource\n")
+    out = operator("doctor", expect=2)
+    assert out.startswith(
+        "JOBCRON CRITICAL - 1 finding\nCRITICAL sections: section act has never run\n         -> is "
+    )
+    operator.instance.run("act")
+    assert operator("doctor") == "JOBCRON OK - nothing is wrong\n"
+    with operator.instance.session() as session:
+        JobFactory(session).makeJob(type_name="gone.FOR_GOOD")
+    found = operator.json("doctor", expect=1)
+    assert (found["health"], list(found["findings"][0])) == ("WARNING", ["check", "health", "text", "remedy"])
+    assert found["findings"][0]["check"] == "types"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_cannot_be_known_is_unknown(operator: Operator) -> None:
+    operator.instance.configure("nonsense: 1")
+    assert "JOBCRON UNKNOWN - 1 finding\nUNKNOWN  instance: " in operator("doctor", expect=3)

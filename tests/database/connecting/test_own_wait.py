@@ -1,0 +1,74 @@
+"""A job that waits for itself: its transaction holds what it wants over another connection."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import text
+
+from instances import Instance, wait_until
+from jobcron import JobStatus
+from runner_processes import Gate, configure, make, started
+from shortleaseapp import BusyJob
+
+MINE = "UPDATE foo SET name = 'mine'"
+
+THEIRS = "UPDATE foo SET name = 'theirs' WHERE :id = :id"
+
+
+@pytest.fixture
+def busy(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
+    """Return an instance whose jobs know their database."""
+    monkeypatch.setenv("TEST_DATABASE_URL", instance.url)
+    configure(instance, quick_keeper=True)
+    return instance
+
+
+@pytest.mark.parametrize("how", ["sql_by_database", "sql_by_engine", "sql_by_driver"])
+def test_a_job_that_wants_what_its_own_transaction_holds_fails_and_says_so(busy: Instance, how: str) -> None:
+    job = make(busy, BusyJob, ("sql", MINE), (how, THEIRS))
+    with started(busy, "busy") as run:
+        run.end()
+    assert busy.row(job).status is JobStatus.FAILED
+    assert busy.events(job) == ["failed"]
+    (report,) = [json.loads(path.read_text()) for path in busy.oopses()]
+    assert report["type"] == "SelfDeadlock", report["tb_text"]
+    assert report["value"].startswith("the job waits for itself: ")
+    assert MINE in report["value"]
+    is_told = busy.database.dialect == "postgresql" or how == "sql_by_engine"
+    assert ("SET name = 'theirs'" in report["value"]) == is_told
+    assert f"act_{how}" in "".join(report["tb_text"])  # the place says the rest
+    assert busy.query("SELECT name FROM foo") == [("foo",)]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_job_that_waits_for_somebody_else_is_left_to_wait(busy: Instance, gate: Gate) -> None:
+    job = make(busy, BusyJob, ("write", "x"), gate.touch, ("sql_by_engine", THEIRS))
+    with busy.database.session() as session:
+        session.execute(text(MINE))
+        with started(busy, "busy") as run:
+            gate.reached()
+            with pytest.raises(subprocess.TimeoutExpired):
+                run.process.wait(2)
+            session.commit()
+            run.end()
+    assert busy.row(job).status is JobStatus.COMPLETED
+    assert busy.events(job) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_job_that_waits_for_itself_behind_somebody_else_is_found_out_too(busy: Instance, gate: Gate) -> None:
+    job = make(busy, BusyJob, ("sql", MINE), gate.touch, gate.wait, ("sql_by_engine", THEIRS))
+    with started(busy, "busy") as run, ThreadPoolExecutor() as pool:
+        gate.reached()
+        other = pool.submit(busy.query, "UPDATE foo SET name = 'another'")
+        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%another''%'"
+        wait_until(lambda: bool(busy.query(waits)), "somebody else to wait for the job")
+        gate.open()
+        run.end()
+        other.result(30)
+    assert busy.row(job).status is JobStatus.FAILED
+    assert busy.query("SELECT name FROM foo") == [("another",)]

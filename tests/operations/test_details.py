@@ -1,0 +1,106 @@
+"""Everything about one job."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+
+import functionapp
+from fooapp import ActJob
+from instances import Instance
+from jobcron import JobStatus, NoSuchJob
+from jobcron.database.tables import jobs_connection
+from jobcron.functions import FunctionJob
+from jobcron.operations.details import about_job, find_job, job_details, job_history
+from jobcron.testing import JobFactory
+
+
+def test_a_job_is_shown_with_its_attempts_and_its_error(instance: Instance) -> None:
+    number = instance.act(("raise", "value"), requester="ada")
+    instance.run("act")
+    with instance.session() as session:
+        ActJob.get(number, session=session).job.queue()
+    with instance.database.begin(writing=False) as connection:
+        job = job_details(connection, number)
+    assert (job.status, job.type, job.requester) == (JobStatus.WAITING, "foo_job.ACT", "ada")
+    assert [event.kind for event in job.history] == ["failed", "requeued"]
+    assert job.history[0].oops_id == job.oops_id
+    assert "@" in job.history[1].actor
+    assert job.error == "ValueError: no such foo"
+    assert job.log is not None
+    assert job.log.startswith("Traceback")
+    assert job.data["do"] == [["raise", "value"]]
+
+
+def test_the_newest_events_of_a_long_history_are_shown(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobcron.operations.details.EVENTS", 2)
+    with instance.session() as session:
+        job = JobFactory(session).makeJob()
+        job.suspend()
+        job.resume()
+        job.cancel()
+        number = job.id
+    with instance.database.begin(writing=False) as connection:
+        assert [event.kind for event in job_history(connection, number)] == ["resumed", "cancelled"]
+
+
+def test_a_job_is_found_by_its_uuid(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = instance.act()
+    instance.run("act")
+    waiting = [instance.act() for _ in range(3)]
+    monkeypatch.setattr("jobcron.operations._search.SEARCHED", 2)
+    with instance.database.begin(writing=False) as connection:
+        for found in (number, *waiting):
+            assert find_job(connection, instance.row(found).uuid) == found
+        with pytest.raises(NoSuchJob, match="found none$"):
+            find_job(connection, uuid4())
+        with pytest.raises(NoSuchJob, match="a job with the number 99, found none"):
+            job_details(connection, 99)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_search_for_a_uuid_ends_and_says_where(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = instance.act()
+    instance.run("act")
+    for _ in range(3):
+        instance.act()
+    monkeypatch.setattr("jobcron.operations._search.SEARCHED", 2)
+    monkeypatch.setattr("jobcron.operations.details.UUID_PAGES", 1)
+    uuid = instance.row(number).uuid
+    with instance.database.begin(writing=False) as connection, pytest.raises(NoSuchJob, match="those from 3 on"):
+        find_job(connection, uuid)
+
+
+def test_the_class_of_a_job_says_what_it_is_about(calling: Instance) -> None:
+    with calling.session() as session:
+        uuid = functionapp.about_foo.delay(session, 7)
+    with calling.database.session(writing=False) as session:
+        about = about_job(session, find_job(jobs_connection(session), UUID(str(uuid))))
+    assert about.arguments["arguments"] == {"number": 7}
+    assert "the foo" in str(about.related)
+    assert about.target is None
+
+
+def test_a_job_of_a_type_without_a_class_says_nothing(instance: Instance) -> None:
+    with instance.session() as session:
+        number = JobFactory(session).makeJob(type_name="gone.FOR_GOOD").id
+    with instance.database.session(writing=False) as session:
+        assert about_job(session, number).target is None
+
+
+def test_what_the_application_raises_is_told_instead(calling: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    with calling.session() as session:
+        uuid = functionapp.about_foo.delay(session, 7)
+    monkeypatch.setattr(FunctionJob, "related_action", lambda job: 1 / 0)
+    with calling.database.session(writing=False) as session:
+        about = about_job(session, find_job(jobs_connection(session), UUID(str(uuid))))
+    assert about.related == "cannot be told: ZeroDivisionError: division by zero"
+
+
+def test_a_job_of_a_family_shows_its_target(instance: Instance) -> None:
+    number = instance.act()
+    with instance.database.session(writing=False) as session:
+        assert about_job(session, number).target == "fooapp.Foo 1"

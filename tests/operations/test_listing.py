@@ -1,0 +1,161 @@
+"""Pages and counts: everything once, bounded, by key."""
+
+from __future__ import annotations
+
+import traceback
+from contextlib import nullcontext
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from instances import Instance
+from jobcron import JobStatus
+from jobcron.database.tables import jobs_connection
+from jobcron.operations.listing import Count, batches, count_by_status, count_jobs, exception_line, list_jobs
+from jobcron.operations.selection import Selection
+from jobcron.testing import JobFactory
+from query_cost import noted_statements
+
+W, R, C, F, S, X, E, B = JobStatus
+
+
+@pytest.fixture
+def ended(session: Session) -> list[int]:
+    """Return the numbers of twelve jobs: every third has failed."""
+    factory = JobFactory(session)
+    jobs = [factory.makeJob(F if number % 3 == 0 else C) for number in range(12)]
+    session.flush()
+    return [job.id for job in jobs]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 4, 50])
+def test_pages_have_each_job_once_the_newest_first(session: Session, ended: list[int], limit: int) -> None:
+    connection, below, found = jobs_connection(session), None, []
+    while True:
+        page = list_jobs(connection, Selection(), below=below, limit=limit)
+        found += [job.id for job in page.jobs]
+        if page.next is None:
+            break
+        assert page.is_full
+        below = page.next
+    assert found == ended[::-1]
+
+
+def test_a_search_that_ends_early_says_where_the_next_goes_on(
+    session: Session, ended: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobcron.operations._search.SEARCHED", 5)
+    connection, below, pages = jobs_connection(session), None, []
+    while True:
+        page = list_jobs(connection, Selection(statuses=(F,)), below=below)
+        pages.append([job.id for job in page.jobs])
+        if page.next is None:
+            break
+        assert not page.is_full
+        below = page.next
+    assert pages == [[ended[9]], [ended[6], ended[3]], [ended[0]]]
+    assert count_jobs(connection, Selection(statuses=(F,))) == Count(1, is_exact=False)
+    assert str(count_jobs(connection, Selection(statuses=(F,)))) == "1+"
+
+
+def test_counts_are_capped(session: Session, ended: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = jobs_connection(session)
+    assert count_jobs(connection, Selection(statuses=(F,))) == Count(4, is_exact=True)
+    monkeypatch.setattr("jobcron.operations.listing.COUNTED", 3)
+    assert count_jobs(connection, Selection(statuses=(F,))) == Count(3, is_exact=False)
+    assert str(Count(10_000, is_exact=False)) == "10,000+"
+
+
+def test_counts_by_status_are_those_of_each_status(
+    session: Session, ended: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory = JobFactory(session)
+    for status in (W, W, R, S, B, X, E):
+        factory.makeJob(status)
+    session.flush()
+    connection = jobs_connection(session)
+    for selection in (Selection(), Selection(statuses=(W,)), Selection(ids=tuple(ended[:2]))):
+        found = count_by_status(connection, selection)
+        assert list(found) == list(JobStatus)
+        for status, count in found.items():
+            assert count == count_jobs(connection, selection.with_statuses(status)), status
+    assert count_by_status(connection, Selection())[C] == Count(8, is_exact=True)
+    monkeypatch.setattr("jobcron.operations.listing.COUNTED", 3)
+    assert count_by_status(connection, Selection())[C] == Count(3, is_exact=False)
+    assert count_by_status(connection, Selection())[W] == Count(2, is_exact=True)
+    monkeypatch.setattr("jobcron.operations._search.SEARCHED", 5)
+    assert not count_by_status(connection, Selection())[E].is_exact
+
+
+@pytest.mark.parametrize("searched", [2, 100])
+@pytest.mark.parametrize("size", [1, 3, 4, 50])
+def test_batches_have_all_numbers_of_a_selection_once(
+    session: Session, ended: list[int], monkeypatch: pytest.MonkeyPatch, size: int, searched: int
+) -> None:
+    monkeypatch.setattr("jobcron.operations._search.SEARCHED", searched)
+    connection = jobs_connection(session)
+    found = list(batches(lambda: nullcontext(connection), Selection(statuses=(F,)), size))
+    assert sum(found, []) == [ended[9], ended[6], ended[3], ended[0]]
+    assert all(0 < len(batch) <= size for batch in found)
+
+
+def test_a_job_shows_its_row_and_the_exception_line_of_its_error(session: Session) -> None:
+    error = "Traceback (most recent call last):\n" + "  somewhere\n" * 1000 + "ValueError: no such foo\n\n"
+    JobFactory(session).makeJob(F, log=error, queue_name="cats", attempt_count=2, requester="ada", _progress=40)
+    session.flush()
+    (job,) = list_jobs(jobs_connection(session), Selection()).jobs
+    assert (job.type, job.status, job.queue, job.attempt_count, job.requester, job.progress, job.error) == (
+        "testing.JOB", F, "cats", 2, "ada", 40, "ValueError: no such foo",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "line"), [(None, None), ("", None), ("one", "one"), ("a\n b \n\n", "b")])
+def test_the_last_line_of_an_error_is_the_exception(text: str | None, line: str | None) -> None:
+    assert exception_line(text) == line
+
+
+def refused_statement() -> str:
+    """Return the traceback of a statement that the database refuses."""
+    engine = create_engine("sqlite://")
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT * FROM nowhere"))
+    except OperationalError:
+        return traceback.format_exc()
+    raise AssertionError("not reached")
+
+
+def noted() -> str:
+    """Return the traceback of an error with a cause, a message of two lines, and a note."""
+    try:
+        try:
+            raise KeyError("cause")
+        except KeyError as cause:
+            error = ValueError("first\n  second")
+            error.add_note("a note")
+            raise error from cause
+    except ValueError:
+        return traceback.format_exc()
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            refused_statement(),
+            "sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) no such table: nowhere",
+        ),
+        (noted(), "ValueError: first"),
+    ],
+)
+def test_of_an_error_of_several_lines_the_first_is_told(error: str, line: str) -> None:
+    assert exception_line(error) == line
+
+
+def test_a_list_writes_nothing(instance: Instance) -> None:
+    with noted_statements() as noted, instance.database.begin(writing=False) as connection:
+        list_jobs(connection, Selection(statuses=(F,)), below=1_000_000)
+        count_jobs(connection, Selection(statuses=(W,)))
+    assert {text.split()[0].upper() for text, _ in noted} <= {"SELECT", "BEGIN", "COMMIT"}

@@ -1,0 +1,59 @@
+"""Sections, runs and types as they are now."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from instances import Instance
+from jobcron import load_settings
+from jobcron.operations.listing import Count
+from jobcron.operations.sections import recent_runs, section_state, section_states, type_states
+from jobcron.queue.health import Health
+
+
+def test_a_section_shows_its_runs_its_jobs_and_its_failures(instance: Instance) -> None:
+    instance.act(("raise", "value"))
+    instance.run("act")
+    waiting = instance.act()
+    running = instance.act()
+    instance.query("UPDATE jobcron_job SET status = 1, lease_token = 1, lease_expires = scheduled_start "
+                   "WHERE id = :id", id=running)  # fmt: skip
+    settings = load_settings(str(instance.path))
+    with instance.database.begin(writing=False) as connection:
+        states = {state.name: state for state in section_states(connection, settings)}
+        assert section_state(connection, settings, settings.section("act")).ready == 1
+    act, other = states["act"], states["do_foo"]
+    assert list(states) == list(settings.sections)
+    assert waiting != running
+    assert act.last_run is not None
+    assert (act.ready, act.running, act.failed, act.health) == (1, Count(1, is_exact=True), 1, Health.OK)
+    assert act.oldest_ready is not None
+    assert act.oldest_ready < timedelta(minutes=1)
+    assert (other.last_run, other.ready, other.oldest_ready, other.failed) == (None, 0, None, 0)
+    assert other.findings[0] == "has never run"
+    assert (act.faults, other.faults) == ((), ("has never run",))
+
+
+def test_runs_are_listed_the_newest_first(instance: Instance) -> None:
+    instance.act()
+    instance.run("act")
+    instance.run("do_foo")
+    with instance.database.begin(writing=False) as connection:
+        runs = recent_runs(connection)
+        assert [(run.name, run.completed) for run in runs] == [("do_foo", 0), ("act", 1)]
+        assert recent_runs(connection, "act") == runs[1:]
+        assert recent_runs(connection, below=runs[0].id) == runs[1:]
+        assert recent_runs(connection, limit=1) == runs[:1]
+
+
+def test_types_show_who_runs_them_and_what_has_not_ended(instance: Instance) -> None:
+    instance.act()
+    instance.act()
+    instance.run("act", "--fail-on-job-failure")
+    instance.act()
+    settings = load_settings(str(instance.path))
+    with instance.database.begin(writing=False) as connection:
+        states = {state.name: state for state in type_states(connection, settings)}
+    act = states["foo_job.ACT"]
+    assert (act.sections, act.pending) == (("act",), Count(1, is_exact=True))
+    assert "fooapp.IActJobSource" in act.sources

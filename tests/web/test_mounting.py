@@ -1,0 +1,414 @@
+"""Who is let in, what they may do, where the dashboard is mounted; what an answer says and does not say."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import django
+import pytest
+from django.conf import settings as django_settings
+from django.core.wsgi import get_wsgi_application
+from flask import Flask, session
+from flask_wtf import CSRFProtect
+from werkzeug.test import Client
+
+import fooapp
+from instances import Instance
+from jobcron import ConfigurationError, Database, JobStatus
+from jobcron.web import Visitor as Somebody
+from jobcron.web import application, blueprint
+from jobcron.web.mounting import MAX_REQUEST, close
+from web_pages import Visitor
+
+PAGES = ("/", "/jobs", "/sections", "/schedules", "/runners", "/reports", "/doctor", "/audit", "/new", "/jobs/1")
+
+FORMS = (
+    "/act", "/pauses", "/pauses/end", "/schedules/act", "/audit/1/undo", "/new/job", "/look",
+)  # fmt: skip
+
+
+@pytest.fixture
+def job(instance: Instance) -> int:
+    """Return a job that has failed."""
+    number = instance.act(("raise", "value"))
+    instance.run("act")
+    assert instance.row(number).status is JobStatus.FAILED
+    return number
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_who_is_not_let_in_gets_nothing(app: Flask, path: str) -> None:
+    for user in ({}, {"REMOTE_USER": "eve"}):
+        page = Visitor(app, user).get(path, expect=403)
+        assert page.words == "403 · jobcron Nobody has let you in. Log in where this page belongs to. 403, jobcron"
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_who_is_not_let_in_does_nothing(app: Flask, path: str) -> None:
+    Visitor(app).post(path, {}, expect=403)
+
+
+def test_authorize_has_no_default(instance: Instance) -> None:
+    with pytest.raises(TypeError, match="authorize"):
+        application(str(instance.path))  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="authorize"):
+        blueprint(str(instance.path))  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("said", [True, "admin", "", 1, ("operator",), Somebody("admin")])
+def test_an_answer_of_authorize_that_is_none_of_the_roles_lets_nobody_in(
+    instance: Instance, said: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = application(str(instance.path), authorize=lambda environ: said)  # type: ignore[arg-type, return-value]
+    page = Visitor(app).get("/", expect=500)
+    assert "authorize" not in page.words
+    assert "expected authorize to return 'operator', 'reader', a Visitor or None" in caplog.text
+    close(app)
+
+
+def test_a_reader_sees_everything_and_no_form(ben: Visitor, job: int) -> None:
+    for path in PAGES:
+        page = ben.get(path.replace("/jobs/1", f"/jobs/{job}"))
+        sent = {form.action for form in page.forms if form.method == "post"}
+        assert sent <= {"/look", "/act", "/new/job"}, path
+        assert not [form for form in page.forms if form.action == "/act" and form.buttons]
+
+
+@pytest.mark.parametrize("path", FORMS[:-1])
+def test_a_reader_does_nothing(ben: Visitor, instance: Instance, job: int, path: str) -> None:
+    token = dict(ben.get("/").form("/look").fields)["jobcron_csrf"]
+    told = {
+        "jobcron_csrf": token,
+        "act": "retry",
+        "id": job,
+        "confirmed": "yes",
+        "scope": "section",
+        "name": "act",
+    }
+    assert "You may look, and not act." in ben.post(path, told, expect=403).words
+    assert instance.row(job).status is JobStatus.FAILED
+    assert instance.query("SELECT * FROM jobcron_pause") == []
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_only_a_post_changes_anything(ada: Visitor, path: str) -> None:
+    ada.get(path, expect=400 if path == "/schedules/act" else 405)  # the page of a schedule of that name
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Site": ""},
+    ],
+)
+def test_a_form_of_another_site_is_refused(
+    ada: Visitor, instance: Instance, job: int, headers: dict[str, str]
+) -> None:
+    token = dict(ada.get("/").form("/look").fields)["jobcron_csrf"]
+    data = {"jobcron_csrf": token, "act": "retry", "id": job, "confirmed": "yes"}
+    assert "does not come from a page of the dashboard" in ada.post("/act", data, 403, headers).words
+    assert instance.row(job).status is JobStatus.FAILED
+    ada.post("/act", data)
+    assert instance.row(job).status is JobStatus.WAITING
+
+
+@pytest.mark.parametrize("origin", ["null", "http://evil.example", "http://localhost.evil.example"])
+def test_an_origin_of_another_site_is_refused_by_browsers_that_say_no_more(
+    ada: Visitor, origin: str, job: int
+) -> None:
+    token = dict(ada.get("/").form("/look").fields)["jobcron_csrf"]
+    data = {"jobcron_csrf": token, "act": "retry", "id": job, "confirmed": "yes"}
+    ada.audience = {"Origin": origin}
+    ada.post("/act", data, expect=403)
+    ada.audience = {"Origin": "http://localhost"}
+    ada.post("/act", data)
+
+
+@pytest.mark.parametrize("token", ["", "x", "x" * 43])
+def test_a_form_without_the_token_of_this_browser_is_refused(
+    ada: Visitor, instance: Instance, job: int, token: str
+) -> None:
+    ada.get("/")
+    data = {"jobcron_csrf": token, "act": "retry", "id": job, "confirmed": "yes"}
+    ada.post("/act", data, expect=403)
+    ada.client.delete_cookie("jobcron_csrf")
+    ada.post("/act", data, expect=403)
+    assert instance.row(job).status is JobStatus.FAILED
+
+
+def test_a_cookie_of_another_making_is_no_token(ada: Visitor, job: int) -> None:
+    ada.client.set_cookie("jobcron_csrf", "short")
+    ada.post("/act", {"jobcron_csrf": "short", "act": "retry", "id": job, "confirmed": "yes"}, expect=403)
+
+
+def test_what_is_done_is_recorded_with_the_user(
+    ada: Visitor, instance: Instance, job: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "jobcron.web"):
+        page = ada.send(ada.get(f"/jobs/{job}"), "/act", button="retry")
+        ada.send(page, "/act", reason="the carrier is back")
+    assert instance.query("SELECT actor, name, reason FROM jobcron_act") == [
+        ("web:ada", "retry", "the carrier is back")
+    ]
+    assert ("web:ada",) in instance.query("SELECT actor FROM jobcron_event")
+    assert f"retry of jobs {job}: 1 moved, 0 refused, act 1; by web:ada from 127.0.0.1" in caplog.text
+
+
+def test_the_name_of_a_visitor_comes_before_that_of_the_server(instance: Instance) -> None:
+    app = application(str(instance.path), authorize=lambda environ: Somebody("operator", "carl"))
+    page = Visitor(app, {"REMOTE_USER": "ada"}).get("/")
+    assert "carl" in page.words
+    assert "ada" not in page.words.split()
+    close(app)
+
+
+def test_browsers_are_told_to_run_frame_and_keep_nothing(ada: Visitor, app: Flask) -> None:
+    answers = [ada.get("/").headers, Visitor(app).get("/", expect=403).headers]
+    answers.append(ada.get("/jobs/7777", expect=404).headers)
+    answers.append(ada.get("/nowhere", expect=404).headers)
+    for headers in answers:
+        policy = headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+        assert "unsafe" not in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["Cache-Control"] == "no-store"
+    cookie = answers[0]["Set-Cookie"]
+    assert "SameSite=Strict" in cookie
+    assert "HttpOnly" in cookie
+
+
+def test_pages_need_nothing_inline_and_nothing_from_elsewhere(ada: Visitor, job: int) -> None:
+    for path in PAGES:
+        page = ada.get(path.replace("/jobs/1", f"/jobs/{job}"))
+        for tag, attributes in page.tags:
+            assert tag != "style", path
+            assert not {name for name in attributes if name == "style" or name.startswith("on")}, (path, tag)
+            assert tag != "script" or attributes.get("src"), path
+            for name in ("src", "href", "action"):
+                address = attributes.get(name) or ""
+                assert address.startswith(("/", "#")) or not address, (path, tag, address)
+
+
+def test_files_of_the_pages_are_kept_by_browsers(ada: Visitor) -> None:
+    found = [str(attributes["href"]) for tag, attributes in ada.get("/").tags if tag == "link"]
+    for path in found:
+        answer = ada.client.get(path)
+        assert answer.status_code == 200
+        assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+        assert "Set-Cookie" not in answer.headers
+
+
+def test_a_refusal_is_a_page_that_leads_back(ada: Visitor, ben: Visitor, app: Flask, job: int) -> None:
+    page = ada.get("/jobs/7777", expect=404)
+    assert "expected a job with the number 7777, found none" in page.words
+    assert {"/", "/jobs", "/audit"} <= set(page.links)
+    token = dict(ada.get("/").form("/look").fields)["jobcron_csrf"]
+    data = {"jobcron_csrf": token, "act": "retry"}
+    for came, back in (
+        ("http://localhost/jobs?status=failed", "/jobs?status=failed"),
+        ("http://evil.example/jobs", None),
+        ("http://localhost//evil.example", None),
+        ("http://[", None),
+    ):
+        page = ada.post("/act", data, 400, {"Referer": came})
+        found = [a.get("href") for tag, a in page.tags if tag == "a" and a.get("class") == "button"]
+        assert found == ([] if back is None else [back]), came
+    assert "To the overview" in ben.get("/jobs/7777", expect=404).words
+
+
+def test_readers_are_told_no_paths(
+    ada: Visitor, ben: Visitor, instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(connection: object) -> None:
+        raise ConfigurationError(f"{instance.path}: expected a section, got: '/etc/shop.conf'")
+
+    monkeypatch.setattr("jobcron.web._pages.schedules.acts.schedule_states", fail)
+    assert f"{instance.path}: expected" in ada.get("/schedules", expect=400).words
+    assert "…: expected a section, got: '…'" in ben.get("/schedules", expect=400).words
+
+
+@pytest.mark.parametrize(
+    "back", ["//evil.example", "/\\evil.example", "/\t/evil.example", "/x\r\nSet-Cookie: a=b", "x", ""]
+)
+def test_the_choice_of_colours_leads_to_no_other_site(ada: Visitor, back: str) -> None:
+    token = dict(ada.get("/").form("/look").fields)["jobcron_csrf"]
+    data = {"jobcron_csrf": token, "theme": "dark", "back": back}
+    headers, environ = {"Sec-Fetch-Site": "same-origin"}, {"REMOTE_USER": "ada"}
+    answer = ada.client.post("/look", data=data, headers=headers, environ_overrides=environ)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+
+
+def test_a_large_request_is_refused(ada: Visitor) -> None:
+    token = dict(ada.get("/").form("/look").fields)["jobcron_csrf"]
+    data = {"jobcron_csrf": token, "name": "x" * MAX_REQUEST}
+    assert "too large" in ada.post("/new/job", data, expect=413).words
+
+
+def test_an_error_says_nothing_of_the_inside(
+    ada: Visitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*arguments: object, **named: object) -> object:
+        raise RuntimeError("the secret inside")
+
+    monkeypatch.setattr("jobcron.web._pages.doctor.examine", fail)
+    page = ada.get("/doctor", expect=500)
+    assert "secret" not in page.html
+    assert "Traceback" not in page.html
+    found = re.search(r"has it as ([0-9a-f]{8})\.", page.words)
+    assert found is not None
+    assert found[1] in caplog.text
+    assert "the secret inside" in caplog.text
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_database_that_is_away_is_said_without_its_address(
+    ada: Visitor, instance: Instance, app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada.get("/")
+    (dashboard,) = app.extensions["jobcron"]
+    dashboard.database.close()
+    dashboard.database = Database("postgresql+psycopg2://nobody:hunter22@127.0.0.1:1/none")
+    page = ada.get("/jobs", expect=503)
+    assert "The database cannot be used now." in page.words
+    assert "hunter22" not in page.html + caplog.text
+
+
+def test_an_application_that_cannot_be_imported_is_told_and_its_jobs_are_shown(
+    instance: Instance, job: int
+) -> None:
+    path = instance.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("fooapp:register", "noapp_of_mine"))
+    app = application(str(instance.path), authorize=lambda environ: "operator")
+    page = Visitor(app).get("/jobs")
+    assert "The application cannot be imported" in page.words
+    assert "noapp_of_mine" in page.words
+    assert f"/jobs/{job}" in page.links
+    close(app)
+
+
+def test_the_configuration_is_checked_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        application(str(tmp_path / "nowhere"), authorize=lambda environ: None)
+
+
+# Mounted
+
+
+@pytest.fixture
+def host(instance: Instance) -> Iterator[Flask]:
+    """Return an application of Flask that shows the dashboard at a path, and protects all its forms."""
+    fooapp.register()
+    # docs/how-to/dashboard.md shows these lines.
+    app = Flask("shop")
+    app.config["SECRET_KEY"] = "k" * 32
+    CSRFProtect(app)
+    app.register_blueprint(
+        blueprint(str(instance.path), authorize=lambda environ: session.get("role")), url_prefix="/office/jobs"
+    )
+
+    @app.get("/login/<role>")
+    def login(role: str) -> str:
+        session["role"] = role
+        return "in"
+
+    yield app
+    close(app)
+
+
+def test_it_works_in_flask_beside_the_hosts_own_protection_of_forms(
+    host: Flask, instance: Instance, job: int
+) -> None:
+    ada = Visitor(host)
+    ada.get("/office/jobs/", expect=403)
+    ada.get("/login/operator")
+    page = ada.get(f"/office/jobs/jobs/{job}")
+    assert all(link.startswith(("/office/jobs/", "#")) for link in page.links)
+    page = ada.send(page, "/act", button="retry")
+    ada.send(page, "/act")
+    assert instance.row(job).status is JobStatus.WAITING
+    form = page.form("/act")
+    without = [(name, value) for name, value in form.fields if name != "csrf_token"]
+    assert len(without) < len(form.fields)
+    ada.post(form.action, without, expect=400)  # the host's protection is on
+    page = ada.send(ada.get("/office/jobs/doctor"), "/look", button="dark")
+    assert dict(page.tags)["html"]["data-theme"] == "dark"
+    assert "Doctor" in page.words
+
+
+def test_it_works_under_the_prefix_of_a_proxy(app: Flask, job: int) -> None:
+    ada = Visitor(app, {"REMOTE_USER": "ada", "SCRIPT_NAME": "/below"})
+    page = ada.get(f"/jobs/{job}")
+    assert [link for link in page.links if not link.startswith(("/below/", "#"))] == []
+    assert page.form("/act").action == "/below/act"
+
+
+URLS = """
+import io
+from django.http import HttpResponse
+from django.urls import re_path
+from django.views.decorators.csrf import csrf_exempt
+
+from jobcron.web import application
+
+dashboard = application({instance!r}, authorize=lambda environ: environ["myapp.role"])
+
+
+@csrf_exempt  # the dashboard protects its own forms
+def jobs(request, path):
+    role = {{"ada": "operator", "ben": "reader"}}.get(request.headers.get("X-User"))  # request.user in a real one
+    environ = {{
+        **request.environ, "SCRIPT_NAME": request.environ["SCRIPT_NAME"] + "/jobs", "PATH_INFO": "/" + path,
+        "wsgi.input": io.BytesIO(request.body), "myapp.role": role,
+    }}
+    said = {{}}
+    body = b"".join(dashboard(environ, lambda status, headers: said.update(status=status, headers=headers)))
+    answer = HttpResponse(body, status=int(said["status"][:3]))
+    for name, value in said["headers"]:
+        if name == "Set-Cookie":
+            answer.cookies.load(value)
+        else:
+            answer[name] = value
+    return answer
+
+
+urlpatterns = [re_path("^jobs/(.*)$", jobs)]
+"""
+
+
+def test_it_works_in_django_beside_its_middleware(
+    instance: Instance, job: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"urls_of_{os.urandom(4).hex()}"
+    (tmp_path / f"{name}.py").write_text(URLS.format(instance=str(instance.path)))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if not django_settings.configured:
+        django_settings.configure(
+            SECRET_KEY="k" * 32, ALLOWED_HOSTS=["*"], ROOT_URLCONF=name, DEBUG=False, USE_TZ=True,
+            MIDDLEWARE=["django.middleware.csrf.CsrfViewMiddleware"],
+        )  # fmt: skip
+        django.setup(set_prefix=False)
+    monkeypatch.setattr(django_settings, "ROOT_URLCONF", name)
+    client = Client(get_wsgi_application())
+    assert client.get("/jobs/").status_code == 403
+    page = client.get(f"/jobs/jobs/{job}", headers={"X-User": "ada"})
+    assert page.status_code == 200
+    token = client.get_cookie("jobcron_csrf", path="/jobs/")
+    assert token is not None
+    data = {"jobcron_csrf": token.value, "act": "retry", "id": str(job), "confirmed": "yes", "from": "job"}
+    headers = {"X-User": "ada", "Sec-Fetch-Site": "same-origin"}
+    assert client.post("/jobs/act", data=data, headers={**headers, "X-User": "ben"}).status_code == 403
+    answer = client.post("/jobs/act", data=data, headers=headers)
+    assert answer.status_code == 303
+    assert answer.headers["Location"].startswith(f"/jobs/jobs/{job}?act=")
+    assert instance.row(job).status is JobStatus.WAITING
+    close(sys.modules[name].dashboard)
