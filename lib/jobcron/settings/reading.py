@@ -34,6 +34,9 @@ from jobcron.settings.trust import distrust
 
 FUNCTIONS_SOURCE = "jobcron.functions.FunctionJob"
 
+INHERIT = "inherit"
+"""The default of keys of a section that [jobcron] has too: what it says there."""
+
 _DATATYPE = re.compile(r"#\s*datatype:\s*(?P<type>\w+)\s*")
 
 
@@ -150,8 +153,11 @@ def _settings(path: str, schema: Schema, given: dict[tuple[str, str], Given]) ->
         read = {}
         for name, key in keys.items():
             text = given[section, name].text if (section, name) in given else key.default
-            is_set = text not in ("none", "")
-            read[name] = CONVERTERS[key.datatype](text, place(section, name)) if is_set else None
+            if text == key.default == INHERIT:
+                read[name] = instance[name]
+            else:
+                is_set = text not in ("none", "")
+                read[name] = CONVERTERS[key.datatype](text, place(section, name)) if is_set else None
         return read
 
     names = sorted({section for section, _ in given} - {INSTANCE, META})

@@ -270,7 +270,7 @@ def _mail(settings: Settings) -> Iterator[Finding]:
     if settings.mail is None:
         yield Finding("mail: none is sent", is_warning=True)
         return
-    if not settings.failure_recipients:
+    if not settings.failure_recipients:  # a section that says "none" means it
         names = [s.name for s in settings.sections.values() if not s.failure_recipients]
         if names or not settings.sections:
             yield Finding(
