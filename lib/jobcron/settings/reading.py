@@ -132,9 +132,10 @@ def _checked(path: str, text: str, schema: Schema) -> list[Entry]:
         template = _template_of(section)
         known = {EXTENDS} if section == META else schema.get(section, schema[template])
         if key and key not in known:
+            meant = suggestion(f"[{section}]", [f"[{INSTANCE}]"]) if key in schema[INSTANCE] else ""
             raise ConfigurationError(
                 f"{path}, line {line}: section [{section}]: unknown key {key}; "
-                f"expected one of: {', '.join(sorted(known))}{suggestion(key, known)}"
+                f"expected one of: {', '.join(sorted(known))}{meant or suggestion(key, known)}"
             )
     return found
 

@@ -178,7 +178,7 @@ class Settings(NamedTuple):
 
     def recipients_of(self, section: str | None) -> list[str]:
         """Return who is told of failed jobs of a section whose class names nobody."""
-        place = self.sections[section] if section in self.sections else self
+        place = self.sections.get(section or "", self)
         return place.failure_recipients or []
 
     def source_names(self) -> list[str]:
