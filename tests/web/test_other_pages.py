@@ -310,13 +310,13 @@ def test_channels_are_shown_with_their_jobs_and_changed_at_once(ada: Visitor, in
         ada.get("/channels"), "/channels/limits", button="set",
         name="root.export", capacity="0", per_key="2", throttle="10/1m",
     )  # fmt: skip
-    assert "root.export Full 0 of 0 2 0 of 10 in 1 min 1 none" in page.words
+    assert "root.export changed by web:ada Full 0 of 0 2 0 of 10 in 1 min 1 none" in page.words
     told = "capacity, per_key, throttle, period, changed_by"
     assert instance.query(f"SELECT {told} FROM jobcron_channel") == [(0, 2, 10, 60, "web:ada")]
     ada.send(page, "/pauses", name="root.export", until="2h")
     paused = ada.get("/channels")
-    assert "root.export Paused" in paused.words
-    assert "root.export Paused" not in ada.send(paused, "/pauses/end").words
+    assert "changed by web:ada Paused" in paused.words
+    assert "changed by web:ada Paused" not in ada.send(paused, "/pauses/end").words
     ada.send(ada.get("/channels"), "/channels/limits", button="reset", name="root.export")
     assert instance.query("SELECT capacity FROM jobcron_channel WHERE capacity IS NOT NULL") == []
 
