@@ -36,6 +36,11 @@ def presented(settings: Settings) -> Iterator[None]:
         _present = before
 
 
+def present_settings() -> Settings | None:
+    """Return the settings of the script that runs in this process; None: none does."""
+    return _present
+
+
 def load_settings(config: str | None = None, *, asks_application: bool = True) -> Settings:
     """Return the settings of an instance.
 
