@@ -11,8 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from uuid import uuid4
 
+from kombu.connection import Connection
+from kombu.entity import Queue
+
 from instances import Instance, wait_until
 from jobcron import JobStatus
+from jobcron.settings.instance import load_settings
+from jobcron.settings.settings import Section
 
 SOON = 60.0
 
@@ -30,7 +35,7 @@ def celery_sections(dispatch: str = "dispatch: celery") -> str:
 
 def configure(instance: Instance, url: str, sections: str | None = None) -> None:
     """Let the jobs of an instance go to a broker."""
-    instance.configure(f"celery_broker_url: {url}", sections or celery_sections())
+    instance.configure(f"celery_broker_url: {url}", celery_sections() if sections is None else sections)
 
 
 class CeleryWorker:
@@ -91,3 +96,22 @@ def completed(instance: Instance, *numbers: int) -> None:
         return all(instance.row(number).status is JobStatus.COMPLETED for number in numbers)
 
     wait_until(are_completed, f"jobs {numbers}", SOON)
+
+
+@contextmanager
+def _channel(section: Section) -> Iterator[Queue]:
+    url = load_settings().celery_broker_url
+    with Connection(url) as connection:
+        yield Queue(section.offers_in, durable=True).bind(connection.default_channel)
+
+
+def waiting(section: Section) -> int:
+    """Return how many messages wait in a section's queue."""
+    with _channel(section) as queue:
+        return int(queue.queue_declare(passive=True).message_count)
+
+
+def purge(section: Section) -> int:
+    """Take all messages out of a section's queue; return their number."""
+    with _channel(section) as queue:
+        return int(queue.purge())

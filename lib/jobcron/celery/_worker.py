@@ -115,11 +115,15 @@ def _check(settings: Settings, conf: Conf, options: dict[str, object]) -> None:
     Raises:
         UserMistake: it cannot be served.
     """
-    pool = options.get("pool_cls") or conf.worker_pool
+    pool = options.get("pool") or conf.worker_pool
     name = pool if isinstance(pool, str) else getattr(pool, "__module__", "")  # any object: a pool of Celery's
     if not name.endswith(POOLS):
         raise ConfigurationError(
             f"expected --pool to be one of {', '.join(POOLS)}, got {name}: a job needs a process"
+        )
+    if options.get("beat"):
+        raise ConfigurationError(
+            "expected no --beat: [schedule:NAME] creates jobs, once for each slot on all hosts"
         )
     if backend_of(settings.database_url) == SQLITE:
         if options.get("concurrency") not in (None, 0, 1):
