@@ -100,6 +100,8 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
                 "queue",
                 "channel",
                 "ping_url",
+                "dispatch",
+                "dispatch_queue",
             )
         ),
     }
