@@ -401,10 +401,10 @@ def test_the_log_tells_what_was_done_when_it_is_done(
     ada.send(asked, "/act")
     filters = "{'status': 'waiting', 'queue': 'default'}"
     assert told() == [
-        f"suspend of jobs up to {jobs[3]} with {filters}: 1 moved, 0 refused, act 1; by web:ada from 127.0.0.1"
+        f"suspend of jobs up to {jobs[3]} with {filters}: 1 moved, 0 refused, act 2; by web:ada from 127.0.0.1"
     ]
     ada.send(ada.send(ada.get("/audit"), "/undo"), "/undo")
-    assert told() == ["undo of act 1: 1 moved, 0 refused, act 1; by web:ada from 127.0.0.1"]
+    assert told() == ["undo of act 2: 1 moved, 0 refused, act 2; by web:ada from 127.0.0.1"]
     sent = {**dict(ada.get("/").form("/look").fields), "scope": "queue", "name": "default", "reason": "cats"}
     ada.post("/pauses", sent)
     (pause,) = told()
