@@ -426,6 +426,8 @@ def test_a_job_is_drawn_between_those_that_it_waits_for_and_those_that_wait_for_
     assert f"{after} after Blocked success no" in page.words
     whole = ada.get(f"/jobs?graph={after}")
     assert all(f'/jobs/{job}"' in whole.html for job in (*before, here, after))
-    assert "In the graph of job: expected the number of a job, got: 'x'" in ada.get("/jobs?graph=x", expect=400).words
+    assert (
+        "In the graph of job: expected the number of a job, got: 'x'" in ada.get("/jobs?graph=x", expect=400).words
+    )
     alone = instance.act()
     assert "Its place in the graph" not in ada.get(f"/jobs/{alone}").words

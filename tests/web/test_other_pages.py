@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -218,6 +219,11 @@ def test_a_schedule_is_shown_paused_resumed_and_run(instance: Instance, caplog: 
         f"run of the schedule 'nightly': job {number}",
     ]
     assert instance.row(number).requester == "web:ada"
+    scheduled.missed_since(90_000)
+    scheduled.run()
+    with_slots = ada.get("/schedules/nightly").words
+    assert re.search(r"Next slots By its clocks Due (\d{4}-\d\d-\d\d 03:00:00 in .*?){5}What became", with_slots)
+    assert re.search(r"Decided \d{4}-\d\d-\d\d 0\d:.* (Created|Overlapped) ", with_slots)
     assert "expected the name of a schedule" in ada.get("/schedules/nope", expect=400).words
     token = dict(page.form("/look").fields)["jobcron_csrf"]
     sent = {"jobcron_csrf": token, "name": "nightly", "act": "explode"}
