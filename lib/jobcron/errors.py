@@ -20,10 +20,10 @@
         ├── UnknownJobType             a row's type has no class in this process
         ├── DefinitionChanged          a job's next task is no longer in its definition
         ├── MissingCode                a row names what this code lacks; the job waits for code that has it
+        │   └── MissingClass           a class, or an item of an enum, in its data; an InvalidJobData as well
         ├── DuplicateJob               another job with the same key has not started yet
         ├── InvalidJobData             a job's data or target cannot be stored
-        │   ├── InvalidDuration        a duration is nonsense: negative, infinite, no number
-        │   └── MissingClass           a row names a class that this code lacks; a MissingCode as well
+        │   └── InvalidDuration        a duration is nonsense: negative, infinite, no number
         ├── InvalidRow                 a job's row has values that no code writes
         ├── NoSession                  no database session was found
         ├── WrongSession               a job's session was used by another thread, or after the job
