@@ -66,6 +66,17 @@ def test_a_section_keeps_the_jobs_of_its_types_as_it_says(instance: Instance) ->
     assert mine
 
 
+def test_none_in_a_section_keeps_the_jobs_of_its_types_for_ever(instance: Instance) -> None:
+    instance.command("run", "do_foo")  # the database learns whose types they are
+    sections = SECTIONS.replace("[act]", "keep_completed: none\nkeep_failed: inherit\n[act]")
+    instance.configure("keep_completed: 10d\nkeep_failed: 10d", sections)
+    completed, _failed = make(instance, *ENDED[:2])
+    make(instance, *ENDED[:2], type_name="foo_job.ACT")
+    age(instance, 50)
+    instance.command("prune")
+    assert left(instance) == [completed]
+
+
 def acts(instance: Instance, *names: str) -> list[int]:
     """Commit a job about the foo of each name, which is made once; return the numbers."""
     with instance.session() as session:

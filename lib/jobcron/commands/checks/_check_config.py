@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import stat
@@ -25,13 +24,10 @@ from jobcron.database.trouble import first_line
 from jobcron.errors import (
     ConfigurationError,
     DirectoryError,
-    InvalidJobData,
     UnknownFunction,
-    UnknownJobType,
     UserMistake,
 )
 from jobcron.functions.calls import FunctionJob
-from jobcron.functions.creating import check_arguments
 from jobcron.functions.registered import function_named
 from jobcron.jobs import registry
 from jobcron.queue.sources import find_source
@@ -40,7 +36,7 @@ from jobcron.reports.metrics import find_hook
 from jobcron.reports.oops import globalErrorUtility
 from jobcron.runner.application import load_application, session_class_of
 from jobcron.runner.job_runner import JobRunner
-from jobcron.schedules.definitions import definitions_of
+from jobcron.schedules.definitions import definitions_of, problem_of
 from jobcron.scripts.control import DEFAULT, Control
 from jobcron.scripts.groups import ProcessJobSources, groups_of
 from jobcron.scripts.order import runner_class_of
@@ -196,10 +192,8 @@ def _schedule(settings: Settings, schedule: Schedule, origin: str) -> Iterator[F
     place = f"{origin}: schedule {schedule.name}"
     if schedule.name in settings.schedules:
         place = f"{settings.path}: section [schedule:{schedule.name}], key job"
-    try:
-        check_arguments(schedule.job, json.loads(schedule.arguments))
-    except (UnknownJobType, InvalidJobData) as error:
-        raise ConfigurationError(f"{place}: {error}") from error
+    if (problem := problem_of(schedule)) is not None:
+        raise ConfigurationError(f"{place}: {problem}")
     when = f"{schedule.cron} {schedule.time_zone}" if schedule.cron else f"every {schedule.every} s"
     yield Finding(f"schedule {schedule.name}: {schedule.job}, at {when}")
 
@@ -270,7 +264,7 @@ def _mail(settings: Settings) -> Iterator[Finding]:
     if settings.mail is None:
         yield Finding("mail: none is sent", is_warning=True)
         return
-    if not settings.failure_recipients:
+    if not settings.failure_recipients:  # a section that says "none" means it
         names = [s.name for s in settings.sections.values() if not s.failure_recipients]
         if names or not settings.sections:
             yield Finding(

@@ -44,9 +44,12 @@ def perform(options: argparse.Namespace) -> int:
 
 
 def _remarks(plan: Plan) -> Iterator[str]:
+    for one in plan.schedules:
+        what = "1 job" if one.count == 1 else f"{one.count} jobs"
+        yield f"first, the schedule {one.name} creates {what} of {one.job}, for {one.first}"
     if not plan.is_complete:
         yield f"more: --limit {2 * len(plan.jobs)}"
-    if not plan.jobs:
+    if not plan.jobs and not plan.schedules:
         yield "the run would find nothing to do"
     how = "each is claimed before it runs" if plan.decides else f"claimed by up to {plan.batch_size} at once"
     yield f"{plan.source}, {plan.runner}; {how}; workers: {plan.max_workers}; leases: {plan.lease_seconds:g} s"

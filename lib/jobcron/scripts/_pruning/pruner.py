@@ -266,14 +266,9 @@ class Pruner:
 
     def _keep_of(self, section: Section | None) -> Keep:
         """Return how long jobs of a type are kept: as its section says, or else the instance."""
-
-        def seconds(key: str) -> float | None:
-            own: float | None = getattr(section, key) if section else None
-            instances: float | None = getattr(self._settings, key)
-            return instances if own is None else own
-
+        place = section or self._settings
         functions = section.keep_functions if section else None
-        return Keep(seconds("keep_completed"), seconds("keep_failed"), seconds("keep_cancelled"), functions or {})
+        return Keep(place.keep_completed, place.keep_failed, place.keep_cancelled, functions or {})
 
     def _section_of(self, connection: Connection, number: int) -> Section | None:
         names = set(connection.scalars(select(JobSourceRow.name).where(JobSourceRow.type_id == number)))

@@ -48,8 +48,9 @@ def prepare(database: TransactionSource, order: Order, source: object) -> bool:
         # interval.
         looks_around = is_due(connection, order.section.name, time.time() % order.settings.activity_interval)
         looks_for_all = looks_around and not database.is_ambient and is_turn(order.settings)
-        if looks_around:
+        if looks_around or order.logger.isEnabledFor(logging.DEBUG):
             has_told = _tell_pauses(connection, order, source)
+        if looks_around:
             # why: decisions 2026-11-30, one section looks around for its instance
             views = [SourceView(source), *(_views_of_others(source) if looks_for_all else ())]
             has_told |= _warn_of_unclaimed(connection, order.logger, views)
