@@ -139,11 +139,29 @@ def test_a_turn_that_is_not_taken_goes_to_another_run_a_minute_later(quiet: Inst
     assert not QuietRuns(settings, takes_turns=False).may_note("do_foo")
     assert [may_note() for _ in range(2)] == [False, True]
     file = quiet.state / NAME
-    then = file.stat().st_mtime - RETRY_SECONDS - 1
-    os.utime(file, (then, then))
+    looked, taken = file.stat().st_mtime, file.stat().st_atime
+    assert taken > looked
+    os.utime(file, (taken - RETRY_SECONDS - 1, looked))
     assert [may_note() for _ in range(2)] == [False, True]
     os.utime(file, (time.time() + 3600,) * 2)  # by a clock that was ahead
     assert [may_note() for _ in range(2)] == [False, True]
+    os.utime(file, (time.time() - 61, time.time() - 700))  # runs have had the turn for a whole interval, in vain
+    assert [may_note() for _ in range(2)] == [False, False]
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_section_whose_full_run_fails_has_no_row(quiet: Instance, is_known: bool) -> None:
+    section = "[do_foo]\nsource_interface: fooapp.DoFooJob\n"
+    if is_known:
+        quiet.configure(sections=section)
+        quiet.run("do_foo")
+    quiet.configure(sections=f"{section}runner_class: erringapp.BrokenRunner\n")
+    age(quiet)
+    before = rows(quiet)
+    for _ in range(3):
+        quiet.database.close()
+        quiet.command("run", "do_foo", expect=1)
+    assert rows(quiet) == before
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def took_the_full_path(instance: Instance, section: str, expect: int = 0) -> boo
     return {"True\n": True, "False\n": False}[out]
 
 
-def let_it_look(instance: Instance, minutes: float = 60) -> None:
+def let_it_look(instance: Instance, minutes: float = 15) -> None:
     """Let it be so long ago that a run looked around for its instance: the next run that is due looks."""
     then = time.time() - minutes * 60
     os.utime(instance.state / NAME, (then, then))

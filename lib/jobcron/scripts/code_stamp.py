@@ -5,8 +5,8 @@ files and their times, and the time of each folder of installed packages. While 
 If anything has changed, the next run imports the application and writes both anew. The database cannot have the
 answer: two releases may work on it at once.
 
-With it are the names of the sections that have had a full run since the code or the configuration changed: what is
-wrong with either, such a run has told.
+With it are the names of the sections of which a full run has ended well since the code or the configuration
+changed: so nothing is wrong with either.
 """
 
 # why: decisions 2026-11-29, the tick asks what its own code says
@@ -45,7 +45,7 @@ class Stamp(NamedTuple):
     Attributes:
         files: the files and folders on which the answer depends.
         types: the type names of sources, by each dotted name of the source.
-        seen: the sections that have had a full run with this code and the configuration as it was `configured`.
+        seen: the sections of which a full run has ended well, with the configuration as it was `configured`.
         configured: a number that is another one, nearly always, if the configuration is.
     """
 
@@ -67,7 +67,7 @@ def types_by_source(settings: Settings) -> dict[str, str]:
 
 
 def sections_seen(settings: Settings) -> list[str]:
-    """Return the sections that have had a full run since the code or the configuration changed."""
+    """Return the sections of which a full run has ended well since the code or the configuration changed."""
     stamp = _valid_stamp(settings)
     return stamp.seen if stamp.configured == _configured(settings) else []
 
@@ -90,7 +90,7 @@ def _valid_stamp(settings: Settings) -> Stamp:
     return stamp if is_same else NOTHING
 
 
-def note_types(settings: Settings, types: dict[str, str], started: float, section: str | None = None) -> None:
+def note_types(settings: Settings, types: dict[str, str], started: float) -> None:
     """Keep the type names of sources, with the stamp of the code that this process has imported.
 
     What another run has noted of the same code stays: it may have imported more.
@@ -101,7 +101,6 @@ def note_types(settings: Settings, types: dict[str, str], started: float, sectio
         settings: the instance's.
         types: the type names, by each dotted name of a source.
         started: when the process started to import, in seconds by the monotonic clock.
-        section: the section whose full run this is.
     """
     oldest = time.time_ns() - int((time.monotonic() - started + COARSE_SECONDS) * 1e9)
     files: dict[str, Times] = {}
@@ -111,13 +110,28 @@ def note_types(settings: Settings, types: dict[str, str], started: float, sectio
             if max(files[file][:2]) > oldest and not os.path.isdir(file):
                 return
     known, configured = _valid_stamp(settings), _configured(settings)
-    seen = {*known.seen} if known.configured == configured else set()
-    seen |= set() if section is None else {section}
-    stamp = Stamp({**known.files, **files}, {**known.types, **types}, sorted(seen), configured)
+    seen = known.seen if known.configured == configured else []
+    stamp = Stamp({**known.files, **files}, {**known.types, **types}, seen, configured)
     if stamp != known:
-        content = {"place": _place(settings), **stamp._asdict()}
-        with suppress(OSError, ValueError):
-            write_whole(os.path.join(settings.state_dir, NAME), json.dumps(content).encode(), is_synced=False)
+        _write(settings, stamp)
+
+
+def note_section(settings: Settings, section: str) -> None:
+    """Note that a full run of a section has ended well, if the code is still what the stamp says.
+
+    Args:
+        settings: the instance's, of this process.
+        section: its name.
+    """
+    known = _valid_stamp(settings)
+    if known.configured == _configured(settings) and section not in known.seen:
+        _write(settings, known._replace(seen=sorted({*known.seen, section})))
+
+
+def _write(settings: Settings, stamp: Stamp) -> None:
+    content = {"place": _place(settings), **stamp._asdict()}
+    with suppress(OSError, ValueError):
+        write_whole(os.path.join(settings.state_dir, NAME), json.dumps(content).encode(), is_synced=False)
 
 
 def _place(settings: Settings) -> list[object]:

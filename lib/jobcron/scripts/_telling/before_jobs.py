@@ -72,7 +72,7 @@ def prepare(database: TransactionSource, order: Order, source: object) -> bool:
         run_schedules(database, order.settings, order.logger, schedules, type_name)
     if order.session is None:
         since = order.started if order.imports_since is None else order.imports_since
-        note_types(order.settings, known_types.types_by_source(sources), since, order.section.name)
+        note_types(order.settings, known_types.types_by_source(sources), since)
     if looks_for_all:
         note_look(order.settings)
     return has_told

@@ -18,7 +18,11 @@ from jobcron.settings.directories import write_whole
 from jobcron.settings.settings import Section, Settings
 
 NAME = "looked-around"
-"""The file in the state directory that was written when a run on this machine last looked around."""
+"""A file in the state directory, of which only the times count.
+
+It was modified when a run on this machine last looked around for all sections. Its time of access, which nobody
+else changes since nobody reads it, is when a run last took the turn to do that.
+"""
 
 RETRY_SECONDS = 60.0
 """After which time another run looks around if the one whose turn it was has not."""
@@ -51,14 +55,18 @@ class QuietRuns:
 
     def _is_turn(self) -> bool:
         """Return whether it is time to look around, and give the turn to nobody else."""
-        if self._is_given or not _is_older(self._settings, self._settings.activity_interval / 2):
+        settings, now = self._settings, time.time()
+        looked, taken = _times(settings)
+        if 0 <= now - looked < settings.activity_interval / 2:
             return False
+        if self._is_given or (taken > looked and 0 <= now - taken < RETRY_SECONDS):
+            return False
+        if taken - looked > settings.activity_interval:
+            return True  # who had the turn could not look: then each section is to say so
         self._is_given = True
         if self._takes_turns:
-            now = time.time()
             with suppress(OSError):
-                # Who dies before it has looked leaves the turn to others a minute later.
-                os.utime(_file(self._settings), (now, now - _threshold(self._settings)))
+                os.utime(_file(settings), (now, min(looked, now)))
         return True
 
 
@@ -69,8 +77,8 @@ def is_told_of(settings: Settings, section: Section | None) -> bool:
 
 
 def is_turn(settings: Settings) -> bool:
-    """Return whether the run that asks is to look around for all sections."""
-    return _is_older(settings, _threshold(settings))
+    """Return whether nobody has looked around for all sections for a while, so that the run that asks does."""
+    return not 0 <= time.time() - _times(settings)[0] < settings.activity_interval / 2
 
 
 def note_look(settings: Settings) -> None:
@@ -88,17 +96,13 @@ def in_turn(sections: list[Section], interval: float) -> list[Section]:
     return sections[first:] + sections[:first]
 
 
-def _threshold(settings: Settings) -> float:
-    half = settings.activity_interval / 2
-    return max(half / 2, half - RETRY_SECONDS)
-
-
-def _is_older(settings: Settings, seconds: float) -> bool:
+def _times(settings: Settings) -> tuple[float, float]:
+    """Return when somebody last looked around, and last took the turn to do that."""
     try:
-        age = time.time() - os.stat(_file(settings)).st_mtime
+        status = os.stat(_file(settings))
     except OSError:
-        return True
-    return not 0 <= age < seconds  # one of the future was written by a clock that was ahead
+        return 0.0, 0.0
+    return status.st_mtime, status.st_atime
 
 
 def _file(settings: Settings) -> str:

@@ -63,6 +63,10 @@ class Lookout:
             found |= tick.with_work(types, gone, self._settings.channels_of(types))
         return found
 
+    def was_left(self, section: str) -> None:
+        """Note that a section with work was not run: the next look finds it again."""
+        self._looked_at.pop(section, None)
+
     def tell(self, name: str, parameters: dict[str, object]) -> str | None:
         """Execute a short statement that writes; return what was wrong: see `Tick.tell`."""
         tick = next(iter(self._ticks.values()), None) or self._tick(None)
