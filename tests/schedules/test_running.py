@@ -66,7 +66,7 @@ def test_after_the_databases_clock_was_ahead_a_schedule_is_due_as_its_times_say(
     assert "WARNING" not in scheduled.run()
     said = scheduled.instance.command("check-runs")[0]
     assert "OK       functions: last run 0:00:0" in said
-    assert "OK       all schedules: 1 schedules" in said
+    assert "OK       all schedules: 1 schedule" in said
 
 
 def test_a_job_that_could_not_be_created_while_the_clock_was_ahead_is_tried_again(scheduled: Scheduled) -> None:

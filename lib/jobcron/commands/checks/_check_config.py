@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from jobcron.commands._crontab import group_schedule
 from jobcron.commands._output import Finding, say
 from jobcron.commands._printing import say_json
+from jobcron.commands.checks._alembic import alembic_findings
 from jobcron.commands.checks._channels import channel_findings
 from jobcron.commands.checks._database import check_database
 from jobcron.commands.checks._explain import explain_database, explain_packages, explain_types
@@ -34,6 +35,7 @@ from jobcron.queue.sources import find_source
 from jobcron.queue.views import SourceView
 from jobcron.reports.metrics import find_hook
 from jobcron.reports.oops import globalErrorUtility
+from jobcron.reports.plurals import counted
 from jobcron.runner.application import load_application, session_class_of
 from jobcron.runner.job_runner import JobRunner
 from jobcron.schedules.definitions import definitions_of, problem_of
@@ -101,7 +103,8 @@ def _findings(config: str | None, explain: bool) -> Iterator[Finding]:
         is_loaded = not any(finding.status for finding in application)
         explanations = (explain_packages, explain_types) if explain and is_loaded else ()
         checks = (_passwords, _sections, _groups, _schedules, _control, check_instances, _directories, _mail)
-        for check in (*explanations, *checks, channel_findings, partial(_databases, is_loaded=is_loaded)):
+        more = (channel_findings, alembic_findings)
+        for check in (*explanations, *checks, *more, partial(_databases, is_loaded=is_loaded)):
             yield from _guarded(settings, check)
 
 
@@ -131,7 +134,7 @@ def _application(settings: Settings) -> Iterator[Finding]:
     session_class_of(settings)
     named = " ".join(filter(None, [settings.application, *(settings.job_packages or ())]))
     if named:
-        yield Finding(f"application {named}: {len(registry.registered())} job types")
+        yield Finding(f"application {named}: {counted(len(registry.registered()), 'job type')}")
     else:
         yield Finding("application: none is named; the sources of sections have to be importable", is_warning=True)
 
