@@ -18,6 +18,7 @@ from jobcron.database.transactions import begin_writing
 from jobcron.jobs import registry
 from jobcron.jobs._creating.acquire import acquire, debounced
 from jobcron.jobs._creating.bulk import drafts_of, insert_drafts
+from jobcron.jobs._creating.offered import offer_new
 from jobcron.jobs._job_class import JobClass, enum_of, item_name, prefix_of
 from jobcron.jobs._methods import taken_defaults
 from jobcron.jobs._target import load_referred, mark_of
@@ -273,6 +274,7 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
             row = cls.context_class(job_type=cls.class_job_type, job=job, **values)
             session.add(row)
             session.flush()
+        offer_new(session, cls, job)
         return cls(cast("Row", row))
 
     @classmethod
