@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, contains_eager, joinedload
 from typing_extensions import TypeVar
 
 from jobcron.database.sessions import AnySession, session_for
+from jobcron.database.statements import among
 from jobcron.database.tables import JobTypeRow
 from jobcron.database.transactions import begin_writing
 from jobcron.jobs import registry
@@ -237,7 +238,7 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
         come in one query for each class.
         """
         rows = session.scalars(
-            cls._select().where(Job.id.in_(job_ids)), execution_options={"populate_existing": True}
+            cls._select().where(among(Job.id, job_ids)), execution_options={"populate_existing": True}
         ).unique()
         jobs = {job.job.id: job for job in map(cls, rows)}
         load_referred(session, jobs.values())
