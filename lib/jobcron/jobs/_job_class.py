@@ -19,7 +19,6 @@ from jobcron.jobs.registry import TypeName
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
-    from sqlalchemy.orm import Session
 
     from jobcron.database.sessions import AnySession
 
@@ -122,7 +121,7 @@ class JobClass(Declaring):
         def _select(cls) -> Select[Any]: ...
 
         @classmethod
-        def _with_context(cls, session: Session, job: Job, values: dict[str, object]) -> Self: ...
+        def _new(cls, row: object) -> Self: ...
 
         @classmethod
         def _is_about(cls, target: object) -> ColumnElement[bool]: ...

@@ -19,6 +19,7 @@ from jobcron.database.transactions import begin_writing
 from jobcron.jobs import registry
 from jobcron.jobs._creating.acquire import acquire, debounced
 from jobcron.jobs._creating.bulk import drafts_of, insert_drafts
+from jobcron.jobs._creating.one import create_one
 from jobcron.jobs._job_class import JobClass, enum_of, item_name, prefix_of
 from jobcron.jobs._methods import taken_defaults
 from jobcron.jobs._target import load_referred, mark_of
@@ -112,8 +113,7 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
         with left_idle(used):
             session_to_write(used, target)
             made = cls._draft(target, values)
-        job = insert_job(used, cls.type_name, made.job)
-        return cls._with_context(used, job, made.family)
+        return create_one(cls, used, made)
 
     @classmethod
     @one_without_name
@@ -268,12 +268,7 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
         return draft(cls, target, values)
 
     @classmethod
-    def _with_context(cls, session: Session, job: Job, values: dict[str, object]) -> Self:
-        row = job
-        if cls.has_family:
-            row = cls.context_class(job_type=cls.class_job_type, job=job, **values)
-            session.add(row)
-            session.flush()
+    def _new(cls, row: object) -> Self:
         return cls(cast("Row", row))
 
     @classmethod
