@@ -5,6 +5,7 @@ On PostgreSQL one statement inserts the shared row and the family's. SQLite need
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 
 from sqlalchemy import Column, Executable, Table, bindparam, insert, inspect, select, true
@@ -39,9 +40,11 @@ _KEPT = 500
 def insert_both(
     dialect: str, keys: tuple[str, ...], finds: bool, has_key: bool, family: Table, columns: tuple[str, ...]
 ) -> Executable:
-    """Return PostgreSQL's statement that inserts a shared row and a family's row, and returns both.
+    """Return PostgreSQL's statement that inserts a shared row and a family's row.
 
-    Args: as for `insert_shared` and `insert_family`. What is found has a row already: NULLs are returned for it.
+    It returns the shared one, and behind that what the database makes of the other; of a job that is found NULLs.
+
+    Args: as for `insert_shared` and `insert_family`.
     """
     job = insert_shared(dialect, keys, finds, has_key).cte("new_job")
     (number,) = family.primary_key.columns
@@ -49,9 +52,20 @@ def insert_both(
     source = select(job.c.id, *given)
     if finds:
         source = source.where(job.c.uuid == bindparam(f"{OF_JOB}uuid", type_=Job.__table__.c.uuid.type))
-    made = postgresql.insert(family).from_select([number.name, *columns], source, include_defaults=False)
-    row = made.returning(*family.c).cte("new_row")
+    made = postgresql.insert(family).from_select([number.key, *columns], source, include_defaults=False)
+    asked = made_by_server(family, columns)
+    if not asked:
+        return select(*job.c).add_cte(made.cte("new_row"))
+    row = made.returning(*asked).cte("new_row")
     return select(*job.c, *row.c).select_from(job.outerjoin(row, true()))
+
+
+def made_by_server(family: Table, given: Collection[str]) -> list[Column[object]]:
+    """Return the columns of a family's table whose values the database makes, but for those that are given.
+
+    They are all that is read of the row: whoever creates jobs may have no privilege to read the table.
+    """
+    return [c for c in family.columns if c.server_default is not None and c.key not in given and not c.primary_key]
 
 
 @lru_cache(_KEPT)
@@ -81,13 +95,17 @@ def insert_shared(
 
 
 @lru_cache(_KEPT)
-def insert_family(family: Table, columns: tuple[str, ...]) -> ReturningInsert[tuple[object, ...]]:
-    """Return the statement that inserts a family's row, whose parameter ``number`` is the job's, and returns it.
+def insert_family(family: Table, columns: tuple[str, ...]) -> Executable:
+    """Return the statement that inserts a family's row, whose parameter ``number`` is the job's.
+
+    It returns what the database makes of it, if there are such columns.
 
     Args:
         family: the table.
-        columns: the names of the columns that are given, as parameters.
+        columns: the keys of the columns that are given, as parameters.
     """
     (number,) = family.primary_key.columns
     given = {name: bindparam(f"{OF_FAMILY}{name}", type_=family.c[name].type) for name in columns}
-    return insert(family).values({number.name: bindparam("number"), **given}).returning(*family.c)
+    made = insert(family).values({number.key: bindparam("number"), **given})
+    asked = made_by_server(family, columns)
+    return made.returning(*asked) if asked else made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session, make_transient_to_detached
@@ -33,20 +33,20 @@ def as_job(session: Session, values: Sequence[object]) -> Job:
     return job
 
 
-def persist_family(session: Session, row: object, known: Plain, values: Sequence[object], job: Job) -> None:
+def persist_family(session: Session, row: object, known: Plain, values: Mapping[str, object], job: Job) -> None:
     """Make a new object of a family the one of its row.
 
     Args:
         session: its session.
         row: the object, which is in no session.
         known: its family.
-        values: all values of the row, in the order of the table's columns.
+        values: the values of the row that are not NULL, by the keys of the columns.
         job: the shared row.
     """
     own = vars(row)
-    for key, value in zip(known.attributes, values, strict=True):
+    for key, column in zip(known.attributes, known.table.columns, strict=True):
         if key is not None:
-            own.setdefault(key, value)  # what was given stays as it was given
+            own.setdefault(key, job.id if column.primary_key else values.get(column.key))
     set_committed_value(row, "job", job)
     _persist(session, row)
 

@@ -28,8 +28,8 @@ from jobcron.jobs.job import Job
 Owner = TypeVar("Owner", bound=JobClass)
 """A job class."""
 
-Rows = tuple[Sequence[object], Sequence[object]]
-"""The values of a shared row, and of a family's; the latter are of no use if there is none."""
+Rows = tuple[Sequence[object], dict[str, object]]
+"""The values of a shared row, and what the database has made of a family's, by the keys of its columns."""
 
 
 def create_one(owner: type[Owner], session: Session, made: Draft) -> Owner:
@@ -47,9 +47,9 @@ def create_one(owner: type[Owner], session: Session, made: Draft) -> Owner:
     row = _family_row(owner, made)
     new = _quick(owner, session, made, row)
     if new is None:
-        return _by_unit_of_work(owner, session, insert_job(session, owner.type_name, made.job), row)
+        return _by_unit_of_work(owner, session, insert_job(session, owner.type_name, made.job), made, row)
     rows = insert_new(new.connection, owner.type_name, new.job, new.insert)
-    return _as_objects(owner, session, rows, row)
+    return _as_objects(owner, session, new, rows, row)
 
 
 def find_or_create_one(owner: type[Owner], session: Session, made: Draft) -> Owner | int:
@@ -66,39 +66,52 @@ def find_or_create_one(owner: type[Owner], session: Session, made: Draft) -> Own
     new = _quick(owner, session, made, row, finds=True)
     if new is None:
         job, is_new = find_or_insert_job(session, owner.type_name, made.job)
-        return _by_unit_of_work(owner, session, job, row) if is_new else job.id
+        return _by_unit_of_work(owner, session, job, made, row) if is_new else job.id
     rows = insert_known(new.connection, owner.type_name, new.insert)
     assert rows is not None
     if not new.is_mine(rows[0]) and end_if_over(new.connection, owner.type_name, new.job, rows[0][EXPIRES_AT]):
         rows = insert_known(new.connection, owner.type_name, new.insert)
         assert rows is not None
     if new.is_mine(rows[0]):
-        return _as_objects(owner, session, rows, row)
+        return _as_objects(owner, session, new, rows, row)
     return cast("int", rows[0][NUMBER])
 
 
 def _family_row(owner: type[JobClass], made: Draft) -> object | None:
-    """Return a new row of the class's family, in no session yet; None if it has no family."""
-    return owner.context_class(job_type=owner.class_job_type, **made.family) if owner.has_family else None
+    """Return a new row of a plain family, in no session yet; None: the class has none."""
+    if not owner.has_family or plain(owner.context_class) is None:
+        return None
+    row: object = owner.context_class(job_type=owner.class_job_type, **made.family)
+    return row
 
 
-def _by_unit_of_work(owner: type[Owner], session: Session, job: Job, row: object | None) -> Owner:
-    """Insert the family's row of a job, and return the job."""
-    if row is None:
+def _by_unit_of_work(owner: type[Owner], session: Session, job: Job, made: Draft, row: object | None) -> Owner:
+    """Insert the family's row of a job, and return the job.
+
+    Args:
+        owner: its class.
+        session: the caller's session.
+        job: the shared row.
+        made: the values of the rows.
+        row: the family's row, if there is one already. Others are made now: a related object may know them at
+            once, and is not to be flushed before they are in the session.
+    """
+    if not owner.has_family:
         return owner._new(job)
-    row.job = job  # type: ignore[attr-defined]
+    if row is None:
+        row = owner.context_class(job_type=owner.class_job_type, job=job, **made.family)
+    else:
+        row.job = job  # type: ignore[attr-defined]
     session.add(row)
     session.flush()
     return owner._new(row)
 
 
-def _as_objects(owner: type[Owner], session: Session, rows: Rows, row: object | None) -> Owner:
+def _as_objects(owner: type[Owner], session: Session, new: _New, rows: Rows, row: object | None) -> Owner:
     job = as_job(session, rows[0])
-    if row is None:
+    if row is None or new.known is None:
         return owner._new(job)
-    known = plain(type(row))
-    assert known is not None
-    persist_family(session, row, known, rows[1], job)
+    persist_family(session, row, new.known, {**new.family, **rows[1]}, job)
     return owner._new(row)
 
 
@@ -109,8 +122,10 @@ def _quick(
     if any(isinstance(value, ClauseElement) and not isinstance(value, Null) for value in made.job.values()):
         return None
     known = None if row is None else plain(type(row))
-    values = None if row is None or known is None else values_of(session, row, known)
-    if (row is not None and values is None) or not is_unheard(session, *(() if row is None else (type(row),))):
+    values = {} if row is None or known is None else values_of(session, row, known)
+    if owner.has_family and (row is None or values is None):
+        return None
+    if not is_unheard(session, *(() if row is None else (type(row),))):
         return None
     given = {key: None if isinstance(v, Null) else v for key, v in made.job.items() if v is not None}
     job = {"uuid": uuid4(), "max_retries": 0, **given}
@@ -150,19 +165,26 @@ class _New(NamedTuple):
         if self.known is not None and dialect == "postgresql":
             both = held.insert_both(*of_job, self.known.table, tuple(self.family))
             row = self.connection.execute(both, {**parameters, **own}).first()
-            return None if row is None else (row[: held.JOB], row[held.JOB :])
+            return None if row is None else (row[: held.JOB], self._made_by_server(row[held.JOB :]))
         job = self.connection.execute(held.insert_shared(*of_job), parameters).first()
         if job is None:
             return None
         if self.known is None or not self.is_mine(job):
-            return job, ()
+            return job, {}
         return job, self._insert_family(self.known, own, job[NUMBER])
 
-    def _insert_family(self, known: Plain, own: dict[str, object], number: object) -> Sequence[object]:
+    def _insert_family(self, known: Plain, own: dict[str, object], number: object) -> dict[str, object]:
         insert = held.insert_family(known.table, tuple(self.family))
         try:
-            return self.connection.execute(insert, {**own, "number": number}).one()
+            made = self.connection.execute(insert, {**own, "number": number})
         except Exception:
             # Whoever goes on after the error, and commits, must not leave a job without its family's row.
             self.connection.execute(delete(Job).where(Job.id == number))
             raise
+        return self._made_by_server(made.one()) if made.returns_rows else {}
+
+    def _made_by_server(self, values: Sequence[object]) -> dict[str, object]:
+        if not values or self.known is None:
+            return {}
+        columns = held.made_by_server(self.known.table, self.family)
+        return {column.key: value for column, value in zip(columns, values, strict=True)}

@@ -39,7 +39,7 @@ class Plain:
         links: for each relationship to one object the columns that refer to it: the name of the attribute here,
             and the place of the key in the other object's identity.
         constants: the values of columns that are not given, by their names.
-        heard: the attributes that somebody listens to.
+        heard: the attributes that somebody listens to, and whose values the database may give.
     """
 
     table: Table
@@ -88,7 +88,11 @@ def _plain(mapper: Mapper[object]) -> Plain | None:
             return None
         if default is not None:
             constants[column.key] = default.arg
-    heard = {key for key in names.values() if list(mapper.class_manager[key].dispatch.set)}
+    heard = {
+        key
+        for column, key in names.items()
+        if column.server_default and list(mapper.class_manager[key].dispatch.set)
+    }
     attributes = tuple(names.get(column) for column in table.columns)
     return Plain(table, attributes, links, constants, frozenset(heard))
 
