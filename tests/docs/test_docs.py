@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from brokers import Redis
 from docs_runner import Page, PageFailed, needs_of
 from fork_server import ForkServer
 from jobcron.testing.programs import find_programs
@@ -62,6 +63,17 @@ def postgresql(server: PrivatePostgreSQL) -> Iterator[str]:
 
 
 @pytest.fixture
+def redis() -> Iterator[str]:
+    """Return the URL of a Redis."""
+    broker = Redis()
+    try:
+        broker.start()
+        yield broker.url
+    finally:
+        broker.close()
+
+
+@pytest.fixture
 def environment(request: pytest.FixtureRequest) -> dict[str, str]:
     """Return the environment of a page's shell: of a fresh login, with what the page asks for."""
     page = DOCS / request.getfixturevalue("page")
@@ -74,6 +86,8 @@ def environment(request: pytest.FixtureRequest) -> dict[str, str]:
     if "postgresql" in needs:
         settings["DATABASE_URL"] = request.getfixturevalue("postgresql")
         path.append(str(find_programs()))
+    if "redis" in needs:
+        settings["BROKER_URL"] = request.getfixturevalue("redis")
     return {**settings, "PATH": ":".join(path), "LANG": "C.UTF-8"}
 
 

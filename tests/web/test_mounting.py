@@ -45,7 +45,7 @@ def job(instance: Instance) -> int:
 def test_who_is_not_let_in_gets_nothing(app: Flask, path: str) -> None:
     for user in ({}, {"REMOTE_USER": "eve"}):
         page = Visitor(app, user).get(path, expect=403)
-        assert page.words == "403 · jobcron Nobody has let you in. Log in where this page belongs to. 403, jobcron"
+        assert page.words == "403 · jobcron You have no access to this dashboard. Log in to the application or proxy that it is part of. 403, jobcron"
 
 
 @pytest.mark.parametrize("path", FORMS)

@@ -19,6 +19,7 @@ from jobcron.database.transactions import begin_writing
 from jobcron.jobs import registry
 from jobcron.jobs._creating.acquire import acquire, debounced
 from jobcron.jobs._creating.bulk import drafts_of, insert_drafts
+from jobcron.jobs._creating.offered import offer_new
 from jobcron.jobs._creating.one import create_one
 from jobcron.jobs._job_class import JobClass, enum_of, item_name, prefix_of
 from jobcron.jobs._methods import taken_defaults
@@ -268,7 +269,9 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
         return draft(cls, target, values)
 
     @classmethod
-    def _new(cls, row: object) -> Self:
+    def _new(cls, session: Session, row: object) -> Self:
+        job = row if isinstance(row, Job) else cast("FamilyRow", row).job
+        offer_new(session, cls, job)
         return cls(cast("Row", row))
 
     @classmethod

@@ -226,8 +226,8 @@ class StepsJob(Hooks, Workspace, BaseRunnableJob):
         return made
 
     @classmethod
-    def _new(cls, row: object) -> Self:
-        made = super()._new(row)
+    def _new(cls, session: Session, row: object) -> Self:
+        made = super()._new(session, row)
         made._is_new = True
         return made
 

@@ -97,22 +97,22 @@ def _by_unit_of_work(owner: type[Owner], session: Session, job: Job, made: Draft
             once, and is not to be flushed before they are in the session.
     """
     if not owner.has_family:
-        return owner._new(job)
+        return owner._new(session, job)
     if row is None:
         row = owner.context_class(job_type=owner.class_job_type, job=job, **made.family)
     else:
         row.job = job  # type: ignore[attr-defined]
     session.add(row)
     session.flush()
-    return owner._new(row)
+    return owner._new(session, row)
 
 
 def _as_objects(owner: type[Owner], session: Session, new: _New, rows: Rows, row: object | None) -> Owner:
     job = as_job(session, rows[0])
     if row is None or new.known is None:
-        return owner._new(job)
+        return owner._new(session, job)
     persist_family(session, row, new.known, {**new.family, **rows[1]}, job)
-    return owner._new(row)
+    return owner._new(session, row)
 
 
 def _quick(
