@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Text, bindparam, cast, func, o
 from sqlalchemy.dialects.postgresql import JSONB
 
 from jobcron.database.clock import database_after
+from jobcron.database.statements import among
 from jobcron.database.tables import JobSourceRow, JobTypeRow
 from jobcron.errors import ConfigurationError
 from jobcron.interfaces import JobStatus
@@ -187,7 +188,7 @@ def conditions(selection: Selection, types: TypeChoice, dialect: str) -> list[Co
     """
     found = list(_equalities(selection))
     if selection.ids:
-        found.append(Job.id.in_(selection.ids))
+        found.append(among(Job.id, selection.ids))
     if selection.up_to is not None:
         found.append(Job.id <= selection.up_to)
     if selection.graph is not None:
