@@ -13,9 +13,9 @@ from typing import NamedTuple
 from sqlalchemy import Connection, ForeignKey, Text, column, delete, func, select, table
 from sqlalchemy.orm import Mapped, mapped_column
 
-from jobcron.database.clock import age_in_seconds, database_now
+from jobcron.database.clock import UtcDateTime, age_in_seconds, database_now
 from jobcron.database.statements import insert_into
-from jobcron.database.tables import Base, BigId, UtcDateTime
+from jobcron.database.tables import Base, BigId
 
 AT_ONCE = 10_000
 """How many rows one statement writes: PostgreSQL takes 65,535 parameters."""

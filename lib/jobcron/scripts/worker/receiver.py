@@ -110,11 +110,11 @@ class Desk:
         settings, section = order.settings, order.section
         if self._stint is not None and self._stint.is_over:
             self.end_stint()
+        source = find_source(settings, section)
         if self._stint is None:
-            self._stint = Stint(order, self.database)
+            self._stint = Stint(order, self.database, source)
         post.configure(settings.mail, settings.mail_from, settings.recipients_of(section.name))
         made = runner_class_of(settings, section)
-        source = find_source(settings, section)
         runner = made.for_source(
             source, self.database, order.logger, application=self._application, limits=self._limits
         )
