@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from jobcron.errors import LeaseLost as LeaseLost
     from jobcron.errors import LockHeld as LockHeld
     from jobcron.errors import MemoryLimitExceeded as MemoryLimitExceeded
+    from jobcron.errors import MissingClass as MissingClass
     from jobcron.errors import MissingCode as MissingCode
     from jobcron.errors import NoSession as NoSession
     from jobcron.errors import NoSuchJob as NoSuchJob
@@ -119,6 +120,7 @@ _HOMES = {
         "LeaseLost",
         "LockHeld",
         "MemoryLimitExceeded",
+        "MissingClass",
         "MissingCode",
         "NoSession",
         "NoSuchJob",

@@ -14,7 +14,7 @@ from jobcron.interfaces import DEFAULT_LEASE_SECONDS, IJob, IJobSource, IRunnabl
 from jobcron.jobs._creating.offered import OfferedJob
 from jobcron.jobs._job_class import JobClass
 from jobcron.jobs._methods import check_class, public_methods
-from jobcron.jobs._target import Target, check_target
+from jobcron.jobs._target import Target, check_names, check_target
 from jobcron.jobs.arguments.declared import install_fields
 from jobcron.jobs.arguments.document import lent
 from jobcron.jobs.draft import JOB_VALUES, NOT_ARGUMENTS
@@ -192,8 +192,9 @@ class BaseRunnableJob(GraphMember, OfferedJob, BaseRunnableJobSource[Row]):
         return f"<{title_of(self.class_job_type)} job {self.job.id}{about}>"
 
     def check_code(self) -> None:
-        """Check the target as well: see `jobcron.jobs._target.check_target`."""
+        """Check the target and what the arguments name as well: see `jobcron.jobs._target`."""
         super().check_code()
+        check_names(self)
         check_target(self)
 
     def run(self) -> object:

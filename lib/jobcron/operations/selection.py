@@ -28,6 +28,9 @@ from jobcron.queue.sources import find_source
 from jobcron.settings.settings import Section, Settings
 from jobcron.settings.suggestions import suggestion
 
+NAMED = 10
+"""How many jobs a selection names, in words."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -93,9 +96,31 @@ class Selection:
         """Return whether there is any filter."""
         return self != type(self)()
 
+    def __str__(self) -> str:
+        """Return it in words, for people, such as ``jobs with queue letters, statuses FAILED``."""
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        filters = [
+            f"{name.replace('_', ' ')} {_words(value)}"
+            for name, value in given.items()
+            if name != "ids" and value not in (None, ())
+        ]
+        jobs = f"jobs {', '.join(map(str, self.ids[:NAMED]))}" if self.ids else "jobs"
+        more = f" and {len(self.ids) - NAMED:,} more" if len(self.ids) > NAMED else ""
+        return f"{jobs}{more}{' with ' if filters else ''}{', '.join(filters)}"
+
     def with_statuses(self, *statuses: JobStatus) -> Self:
         """Return the same selection of these statuses."""
         return dataclasses.replace(self, statuses=statuses)
+
+
+def _words(value: object) -> str:
+    match value:
+        case JobStatus():
+            return value.name
+        case tuple():
+            return " ".join(map(_words, value))
+        case _:
+            return str(value)
 
 
 def sources_of(settings: Settings, section: Section) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from jobcron.runner.cancelled import call_hooks
 from jobcron.runner.source_runner import SourceRunner
 from jobcron.scripts._telling.before_jobs import prepare
 from jobcron.scripts._telling.unsent_mail import send_again
+from jobcron.scripts.code_stamp import note_section
 from jobcron.scripts.order import (
     Order,
     RunnerClass,
@@ -115,6 +116,8 @@ def run_section(order: Order, application: Application, crew: Crew | None = None
             conclude = partial(_conclude, database, order, interval=interval)
             result = _run_observed(database, order, application, source, runner_class, conclude)
         send_again(database, order.logger)
+    if order.session is None and not result.status:
+        note_section(order.settings, order.section.name)
     return result
 
 

@@ -78,7 +78,14 @@ def _plain(value: object) -> object:
 
 
 def write_act(connection: Connection, name: str, actor: str, reason: str | None) -> int:
-    """Write an act, and return its number."""
+    """Write an act, and return its number.
+
+    Args:
+        connection: in the transaction of the act.
+        name: what it was: a word, such as ``retry``, or more that begins with one, such as ``delete jobs 4, 5``.
+        actor: who did it.
+        reason: why.
+    """
     values = {"name": name, "actor": held(connection, actor), "reason": reason and held(connection, reason)}
     made = connection.execute(insert(ActRow).values(at=database_now(), **values).returning(ActRow.id))
     return int(made.scalar_one())
