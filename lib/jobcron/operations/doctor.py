@@ -14,6 +14,7 @@ from jobcron.database.clock import age_in_seconds, database_now
 from jobcron.database.tables import Event
 from jobcron.jobs import known_types
 from jobcron.jobs.job import Job
+from jobcron.operations.faults.dispatch import dispatch_findings
 from jobcron.operations.faults.guards import guard_findings
 from jobcron.operations.faults.plans import plan_findings
 from jobcron.operations.faults.postgresql import notify_findings, postgresql_findings
@@ -56,6 +57,7 @@ def examine(connection: Connection, settings: Settings) -> list[Finding]:
         *_sections(connection, settings),
         *_queues(connection),
         *_workers(connection),
+        *dispatch_findings(connection, settings),
         *_pruning(connection, settings),
         *_old_reports(settings),
         *_disks(connection, settings),
