@@ -15,6 +15,7 @@ from jobcron.database.tables import Event
 from jobcron.jobs import known_types
 from jobcron.jobs.job import Job
 from jobcron.jobs.moves.pauses import Scope
+from jobcron.operations.faults.dispatch import dispatch_findings
 from jobcron.operations.faults.guards import guard_findings
 from jobcron.operations.faults.plans import plan_findings
 from jobcron.operations.faults.postgresql import notify_findings, postgresql_findings
@@ -57,6 +58,7 @@ def examine(connection: Connection, settings: Settings) -> list[Finding]:
         *_sections(connection, settings),
         *_pauses(connection),
         *_workers(connection),
+        *dispatch_findings(connection, settings),
         *_pruning(connection, settings),
         *_old_reports(settings),
         *_disks(connection, settings),
