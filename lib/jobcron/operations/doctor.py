@@ -14,6 +14,8 @@ from jobcron.database.clock import age_in_seconds, database_now
 from jobcron.database.tables import Event
 from jobcron.jobs import known_types
 from jobcron.jobs.job import Job
+from jobcron.jobs.moves.pauses import Scope
+from jobcron.operations.faults.dispatch import dispatch_findings
 from jobcron.operations.faults.guards import guard_findings
 from jobcron.operations.faults.plans import plan_findings
 from jobcron.operations.faults.postgresql import notify_findings, postgresql_findings
@@ -21,7 +23,7 @@ from jobcron.operations.faults.sqlite import sqlite_findings
 from jobcron.operations.processes.workers import check_workers
 from jobcron.operations.reasons import Cause, Finding, moment, span
 from jobcron.operations.why import explain_section
-from jobcron.queue.health import Health, check_queues, check_section
+from jobcron.queue.health import Health, check_pauses, check_section
 from jobcron.reports.old_reports import prune_reports
 from jobcron.reports.plurals import counted
 from jobcron.settings.settings import Settings
@@ -54,8 +56,9 @@ def examine(connection: Connection, settings: Settings) -> list[Finding]:
         *_clock(connection),
         *_types(connection),
         *_sections(connection, settings),
-        *_queues(connection),
+        *_pauses(connection),
         *_workers(connection),
+        *dispatch_findings(connection, settings),
         *_pruning(connection, settings),
         *_old_reports(settings),
         *_disks(connection, settings),
@@ -108,10 +111,11 @@ def _sections(connection: Connection, settings: Settings) -> Iterator[Finding]:
                 yield Finding("sections", check.health, told, remedy.format(section.name))
 
 
-def _queues(connection: Connection) -> Iterator[Finding]:
-    for check in check_queues(connection):
-        if check.health is not Health.OK:
-            yield Finding("queues", check.health, check.text, PAUSE_REMEDY)
+def _pauses(connection: Connection) -> Iterator[Finding]:
+    for name, scope in (("queues", Scope.QUEUE), ("channels", Scope.CHANNEL)):
+        for check in check_pauses(connection, scope):
+            if check.health is not Health.OK:
+                yield Finding(name, check.health, check.text, PAUSE_REMEDY)
 
 
 def _workers(connection: Connection) -> Iterator[Finding]:
