@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -13,7 +14,7 @@ from sqlalchemy import inspect as object_state
 from sqlalchemy.orm import Session, object_mapper
 
 from jobcron.database.tables import Event, JobTypeRow, jobs_connection
-from jobcron.errors import NoSuchJob
+from jobcron.errors import ConfigurationError, NoSuchJob
 from jobcron.functions.calls import FunctionJob
 from jobcron.jobs.family import OF_EVERY_ROW
 from jobcron.jobs.graphs.reading import Neighbour, predecessors_of, successors_of
@@ -23,7 +24,9 @@ from jobcron.jobs.runnable import BaseRunnableJob
 from jobcron.jobs.status import NOT_STARTED
 from jobcron.operations.listing import JobSummary, exception_line, list_jobs, summaries
 from jobcron.operations.selection import Selection
+from jobcron.queue.sources import find_source
 from jobcron.settings.named import dotted_name
+from jobcron.settings.settings import Settings
 
 EVENTS = 200
 """The most events that are shown of a job: the newest."""
@@ -176,15 +179,24 @@ def find_job(connection: Connection, uuid: UUID) -> int:
     )
 
 
-def about_job(session: Session, job_id: int) -> AboutJob:
+def about_job(session: Session, job_id: int, settings: Settings | None = None) -> AboutJob:
     """Return what a job's class says about it; the application must have been imported.
 
     An error that the application raises is told in the place of what it should have said.
+
+    Args:
+        session: it is only read.
+        job_id: the job's number.
+        settings: the instance's: what its sections name is imported if nobody else has imported the class.
     """
     connection = jobs_connection(session)
     name = connection.scalar(
         select(JobTypeRow.name).join(Job, Job.type_id == JobTypeRow.id).where(Job.id == job_id)
     )
+    if settings is not None and name not in registered():
+        for section in settings.sections.values():
+            with suppress(ConfigurationError):  # another section's class may be the one
+                find_source(settings, section)
     job_class = registered().get(name or "")
     if job_class is None or not issubclass(job_class, BaseRunnableJob):
         return AboutJob({}, None, None)
