@@ -21,6 +21,7 @@ def upgrade_to(instance: Instance, revision: str) -> None:
 
 # The moves and privileges that a version allows stay.
 _MADE_BY = {
+    "0016": ("DROP TABLE jobcron_group_run",),
     "0015": ("ALTER TABLE jobcron_schedule DROP COLUMN seen_at, DROP COLUMN kept_due_at",),
     "0014": (
         "DROP TABLE jobcron_channel, jobcron_start",

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, scoped_session
 
 from jobcron.database._freshness import WRITTEN as WRITTEN
 from jobcron.database._freshness import keep_fresh
+from jobcron.database._freshness import note_values as note_values
 from jobcron.errors import NoSession, WrongSession
 
 AnySession = Session | scoped_session[Any]
@@ -169,6 +170,15 @@ def may_write_at_commit(session: Session) -> bool:
     """Return whether code of the application may write in a session while it is being committed."""
     has_hooks = getattr(session, "has_commit_hooks", None)  # a session of `jobcron.database.zope`
     return bool(session.dispatch.before_commit) or (has_hooks is not None and has_hooks())
+
+
+def hears_commits(session: Session) -> bool:
+    """Return whether code of the application hears of the commits of jobs' sessions, or writes in them.
+
+    Args:
+        session: one of a run, on which nothing listens but this package.
+    """
+    return may_write_at_commit(session) or len(list(session.dispatch.after_commit)) > 1  # `keep_fresh` does
 
 
 def _refuse_strangers(session: Session, instance: object = None) -> None:
