@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from jobcron.database.sessions import OwnedSession, note_values
+from jobcron.database.sessions import ATTEMPT, OwnedSession
 from jobcron.errors import LeavesGroup
 from jobcron.jobs.arguments.document import follow_all
 from jobcron.jobs.lease import Claim
@@ -59,11 +59,17 @@ class GroupObjects:
         if not session.in_transaction():
             claimed = self._all()[claim.id]
             if claimed.objects is Objects.OWN and not (self._written and refers_to(claimed, self._written)):
-                session.add_all(claimed.job.rows())
-                follow_all(session)
-                note_values(session)
+                self._move(claimed.job.rows(), session)
                 return claimed.job
         return load_claimed(self._source, session, claim).job
+
+    def _move(self, rows: list[object], session: OwnedSession) -> None:
+        """Move objects to a job's session, which is in no transaction afterwards either."""
+        attempt = session.info.pop(ATTEMPT, None)
+        session.add_all(rows)
+        follow_all(session)
+        session.commit()  # sends nothing
+        session.info[ATTEMPT] = attempt
 
     def _all(self) -> dict[int, Claimed]:
         if self._loaded is None:

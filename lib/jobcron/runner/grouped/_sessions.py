@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sqlalchemy import Connection, event
-from sqlalchemy.orm import QueryContext, Session
+from sqlalchemy.orm import Session, object_session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from jobcron.database.database import TransactionSource
@@ -71,8 +71,8 @@ class GroupSessions:
         self._class: type[OwnedSession] = type("GroupSession", (database.session_class,), {})
         event.listen(self._class, "before_commit", _refuse_commit)
         self._listeners: list[tuple[object, str, Callable[..., None]]] = [
-            (Job, "load", _show_loaded),
-            (Job, "refresh", _show_refreshed),
+            (Job, "load", _show),
+            (Job, "refresh", _show),
         ]
         for listener in self._listeners:
             event.listen(*listener)
@@ -108,11 +108,8 @@ def _refuse_commit(session: Session) -> None:
         attempt.committed()
 
 
-def _show_loaded(row: Job, context: QueryContext) -> None:
-    members: Members | None = context.session.info.get(GROUP)
-    if members is not None:
-        members.show_running(row, context.session)
-
-
-def _show_refreshed(row: Job, context: QueryContext, attributes: object) -> None:
-    _show_loaded(row, context)
+def _show(row: Job, *context: object) -> None:
+    session = object_session(row)
+    members: Members | None = None if session is None else session.info.get(GROUP)
+    if session is not None and members is not None:
+        members.show_running(row, session)

@@ -99,7 +99,6 @@ class LeftBehind:
             text += f"; this run's jobs have left {self._kept_open} open"
         yield Found(text, is_harmless)
 
-
     def _unknown_files(self, present: dict[int, str]) -> list[str]:
         before = self._files
         numbers, paths = self._own_files()
