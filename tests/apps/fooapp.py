@@ -110,7 +110,6 @@ class DoFooJob(BaseRunnableJob[FooJob]):
     """Frozzles a foo, and says so in the ledger."""
 
     class_job_type = FooJobType.DO_FOO
-    database_only = bool(os.environ.get("GX"))
 
     def run(self) -> None:
         """Frozzle."""
@@ -165,7 +164,6 @@ class ActJob(BaseRunnableJob[FooJob]):
     """Does the actions in its data, one after the other: pairs of a verb and its argument."""
 
     class_job_type = FooJobType.ACT
-    database_only = bool(os.environ.get("GX"))
     user_error_types = (UserError,)
     retry_error_types = (NotNow,)
     retry_delay = timedelta(0)
@@ -426,8 +424,6 @@ handmade_source = HandmadeSource()
 
 def register() -> None:
     """Register what no class registers by itself: the configuration's ``application`` names this."""
-    if os.environ.get("GX"):
-        ActJob.group_commit = DoFooJob.group_commit = True
     from zope.component import provideUtility
 
     provideUtility(handmade_source, IHandmadeSource)

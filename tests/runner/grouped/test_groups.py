@@ -256,6 +256,7 @@ def test_a_group_ends_when_its_time_is_over_and_the_rest_waits(
 def test_jobs_that_take_longer_than_a_group_may_run_one_by_one(
     grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(_pace, "GROUP_SECONDS", 0.05)
     make(grouped, monkeypatch, lambda job: time.sleep(0.06), 8)
     grouped.run("act")
     assert len(groups) < 6
@@ -266,6 +267,7 @@ def test_a_job_that_takes_too_long_for_a_group_is_interrupted_and_runs_by_itself
     grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_group, "JOB_SECONDS", 0.2)
+    monkeypatch.setattr(_pace, "GROUP_SECONDS", 0.05)
     make(grouped, monkeypatch, lambda job: time.sleep(2.5 if job.job.id == 3 else 0), 5)
     grouped.run("act")
     assert set(statuses(grouped)) == {JobStatus.COMPLETED}

@@ -25,10 +25,10 @@ from jobcron.reports.current_job import CurrentJob, working_on
 from jobcron.runner._context import RunContext
 from jobcron.runner._executor import RAISED_ANYWHERE
 from jobcron.runner.attempt import COPY_STATUS, Attempt
+from jobcron.runner.grouped import _pace
 from jobcron.runner.grouped._attempt import GroupedAttempt
 from jobcron.runner.grouped._claims import Locked, Taken, complete_group, is_committed, take_group
 from jobcron.runner.grouped._objects import GroupObjects
-from jobcron.runner.grouped._pace import GROUP_SECONDS
 from jobcron.runner.grouped._sessions import GroupSessions, Members, is_untouched
 from jobcron.runner.source_runner import Guard
 from jobcron.runner.surroundings.boundary import Surroundings, in_own_context
@@ -174,7 +174,7 @@ class Group:
         watch = self._watch(connection)
         with self._work.context.keeper.watching(watch):
             for taken in locked.jobs:
-                is_over = time.monotonic() >= self._started + GROUP_SECONDS
+                is_over = time.monotonic() >= self._started + _pace.GROUP_SECONDS
                 if self._work.must_stop() or (is_over and self._ended):
                     break
                 shared.next_job_begins()
@@ -188,7 +188,7 @@ class Group:
         idle = Claimed(Claim(0, 0, self._started), RunnableView(self))
         watch = Attempt(idle, self._work.context.sessions.shared, 0.0, must_stop=self._work.must_stop)
         watch.clock.renew_at = float("inf")
-        watch.clock.limit_to(GROUP_SECONDS + JOB_SECONDS)
+        watch.clock.limit_to(_pace.GROUP_SECONDS + JOB_SECONDS)
         watch.transaction_began(connection)
         return watch
 

@@ -31,9 +31,7 @@ class Pace:
         self.size = 1
         self._largest = largest
         self._failures = 0
-        self._alone_until = (
-            0 if __import__("os").environ.get("GX") else 1
-        )  # the first job, with which it is looked for what others have left
+        self._alone_until = 1  # the first job, with which it is looked for what others have left
         self._look_at = time.monotonic() + LOOK_SECONDS
 
     def is_alone(self, ran: int) -> bool:

@@ -15,10 +15,11 @@ from jobcron.errors import DatabaseUnavailable, LeavesGroup
 from jobcron.queue.feed import Feed
 from jobcron.queue.type_feed import TypeFeed
 from jobcron.reports.logs import NO_OOPS
+from jobcron.runner.grouped import _pace
 from jobcron.runner.grouped._group import EndedJob as EndedJob
 from jobcron.runner.grouped._group import Group, Result
 from jobcron.runner.grouped._group import GroupWork as GroupWork
-from jobcron.runner.grouped._pace import GROUP_JOBS, GROUP_SECONDS, Pace
+from jobcron.runner.grouped._pace import GROUP_JOBS, Pace
 from jobcron.runner.grouped._sessions import GroupSessions
 from jobcron.runner.grouped.runs import GroupRun
 
@@ -79,7 +80,7 @@ class Groups(NoGroups):
             return True
         for ended in result.ended:
             self._on_ended(ended)
-        if len(result.ended) == 1 and result.seconds >= GROUP_SECONDS:
+        if len(result.ended) == 1 and result.seconds >= _pace.GROUP_SECONDS:
             self._pace.failed(self._count(), 1)  # such jobs gain nothing, and hold locks
         elif result.ended:
             self._pace.succeeded(len(result.ended), result.seconds)
