@@ -2,7 +2,7 @@
 -- the parts are for: claim.postgresql.sql, whose predicate and order these are.
 --
 -- Jobs with is_alone run by themselves, under a lease: their process died before; or they have a unique key, which
--- must be free once they have run, not only at the end of the group.
+-- must be free once they have run, not only at the end of the group. A row that is_bare names nothing that code may lack.
 WITH RECURSIVE step (priority) AS (
     SELECT (SELECT priority FROM jobcron_job
             WHERE status = 0 AND type = :type AND channel IS NULL
@@ -17,7 +17,8 @@ WITH RECURSIVE step (priority) AS (
 ready AS MATERIALIZED (
     SELECT due.*
     FROM step CROSS JOIN LATERAL (
-        SELECT id, uuid, priority, scheduled_start, date_created, lease_token, attempt_count, crash_count, unique_key
+        SELECT id, uuid, priority, scheduled_start, date_created, lease_token, attempt_count, crash_count, unique_key,
+               needs IS NULL AND target_mark IS NULL AND json_data = '{}' AS is_bare
         FROM jobcron_job
         WHERE status = 0 AND type = :type AND channel IS NULL AND priority = step.priority
           AND @can_start(jobcron_job)
@@ -30,6 +31,6 @@ ready AS MATERIALIZED (
 SELECT id, uuid, lease_token + 1 AS token, LEAST(attempt_count, 2147483646) + 1 AS attempts,
        crash_count > 0 OR unique_key IS NOT NULL AS is_alone,
        CAST(EXTRACT(EPOCH FROM @now - GREATEST(date_created, scheduled_start)) AS double precision) AS waited,
-       @now AS started
+       is_bare, @now AS started
 FROM ready
 ORDER BY priority, scheduled_start, id

@@ -10,7 +10,8 @@ WITH RECURSIVE step (priority) AS (
 ),
 ready AS MATERIALIZED (
     SELECT job.id, job.uuid, job.priority, job.scheduled_start, job.date_created, job.lease_token, job.attempt_count,
-           job.crash_count, job.unique_key
+           job.crash_count, job.unique_key,
+           job.needs IS NULL AND job.target_mark IS NULL AND job.json_data = '{}' AS is_bare
     FROM step CROSS JOIN jobcron_job AS job
     WHERE job.status = 0 AND job.type = :type AND job.channel IS NULL AND job.priority = step.priority
       AND @can_start(job)
@@ -19,6 +20,6 @@ ready AS MATERIALIZED (
 SELECT id, uuid, lease_token + 1 AS token, min(attempt_count, 2147483646) + 1 AS attempts,
        crash_count > 0 OR unique_key IS NOT NULL AS is_alone,
        (julianday(@now) - julianday(max(date_created, scheduled_start))) * 86400.0 AS waited,
-       @now AS started
+       is_bare, @now AS started
 FROM ready
 ORDER BY priority, scheduled_start, id

@@ -31,12 +31,14 @@ class Taken(NamedTuple):
         uuid: its UUID, as text.
         attempts: the number of the attempt.
         waited: how many seconds it was ready.
+        is_bare: whether its row names nothing that code may lack.
     """
 
     claim: Claim
     uuid: str
     attempts: int
     waited: float
+    is_bare: bool
 
 
 class Locked(NamedTuple):
@@ -66,7 +68,8 @@ def take_group(connection: Connection, type_id: int, size: int, claimant: Claima
     for row in rows:
         if row.is_alone:
             break
-        jobs.append(Taken(Claim(row.id, row.token), str(UUID(str(row.uuid))), row.attempts, row.waited))
+        claim, uuid = Claim(row.id, row.token), str(UUID(str(row.uuid)))
+        jobs.append(Taken(claim, uuid, row.attempts, row.waited, bool(row.is_bare)))
     return Locked(jobs, rows[0].started if rows else None)
 
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -76,13 +77,13 @@ class Result(NamedTuple):
 
     Attributes:
         ended: the jobs that it has completed.
-        seconds: how long it took.
+        is_cut: whether its time was over before it had run all that it had locked.
         error: why it was rolled back; None: it was not.
         begun: how many of its jobs had begun.
     """
 
     ended: list[EndedJob]
-    seconds: float
+    is_cut: bool = False
     error: BaseException | None = None
     begun: int = 0
 
@@ -104,6 +105,7 @@ class Group:
         self._type_id, self._size = type_id, size
         self._started = time.monotonic()
         self._begun = 0
+        self._is_cut = False
         self._ended: list[EndedJob] = []
         self._progress: dict[int, int] = {}
         self._written: set[object] = set()
@@ -134,7 +136,7 @@ class Group:
         if isinstance(error, KeyboardInterrupt) and not self._work.context.keeper.hears_signals:
             raise error
         ended = self._ended if error is None else []
-        return Result(ended, time.monotonic() - self._started, error, self._begun)
+        return Result(ended, self._is_cut, error, self._begun)
 
     def _run(self, connection: Connection) -> None:
         transaction = connection.begin()
@@ -174,8 +176,8 @@ class Group:
         watch = self._watch(connection)
         with self._work.context.keeper.watching(watch):
             for taken in locked.jobs:
-                is_over = time.monotonic() >= self._started + _pace.GROUP_SECONDS
-                if self._work.must_stop() or (is_over and self._ended):
+                self._is_cut = bool(self._ended) and time.monotonic() >= self._started + _pace.GROUP_SECONDS
+                if self._is_cut or self._work.must_stop():
                     break
                 shared.next_job_begins()
                 if not self._run_job(taken, objects, watch, shared):
@@ -208,7 +210,7 @@ class Group:
         session.info[ATTEMPT] = attempt
         job.attach(attempt)
         with working_on(_current_job(taken, job)):
-            in_own_context(self._call, (job, session))
+            in_own_context(_called, partial(self._run_code, taken, job, session, objects))
         _check(attempt, session, shared)
         seconds = time.monotonic() - began
         if job.time_limit is not None and seconds > job.time_limit:
@@ -218,11 +220,10 @@ class Group:
         self._ended.append(EndedJob(taken.claim, job.class_name, taken.waited, seconds))
         return True
 
-    def _call(self, work: tuple[RunnableView, OwnedSession]) -> None:
-        job, session = work
+    def _run_code(self, taken: Taken, job: RunnableView, session: OwnedSession, objects: GroupObjects) -> None:
         self._work.context.statements.clear()
         with self._work.guard.around(job), use_session(session):
-            job.check_code()
+            objects.check_code(job, is_bare=taken.is_bare)
             with self._work.context.around_job():
                 try:
                     job.run()
@@ -262,6 +263,10 @@ class Group:
         with suppress(Exception):  # it may have been closed with its error
             connection.invalidate()
         self._database.close()
+
+
+def _called(work: Callable[[], None]) -> None:
+    work()
 
 
 def _current_job(taken: Taken, job: RunnableView) -> CurrentJob:

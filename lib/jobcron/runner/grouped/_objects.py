@@ -36,14 +36,23 @@ class GroupObjects:
         self._claims = claims
         self._open_session = open_session
         self._written = written
+        self._awaited = awaited_class(source)
         self._loaded: dict[int, Claimed] | None = None
 
     def job(self, claim: Claim, session: OwnedSession) -> RunnableView:
         """Return a job that works in a session; its objects get there when it touches them, if it can wait."""
-        job_class = awaited_class(self._source)
-        if job_class is None:
+        if self._awaited is None:
             return self._owned(claim, session)
-        return RunnableView(awaiting(job_class, partial(self._fill, claim, session)))
+        return RunnableView(awaiting(self._awaited, partial(self._fill, claim, session)))
+
+    def check_code(self, job: RunnableView, *, is_bare: bool) -> None:
+        """Let a job check its code; where its row is known to name nothing, it is not loaded for that.
+
+        Raises:
+            MissingCode: the code lacks what the row names.
+        """
+        if not is_bare or self._awaited is None or self._awaited.check_code is not BaseRunnableJob.check_code:
+            job.check_code()
 
     def _fill(self, claim: Claim, session: OwnedSession, job: BaseRunnableJob) -> None:
         found = self._owned(claim, session).job

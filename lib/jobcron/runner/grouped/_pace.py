@@ -47,11 +47,11 @@ class Pace:
         self._look_at = time.monotonic() + LOOK_SECONDS
         return True
 
-    def succeeded(self, jobs: int, seconds: float) -> None:
-        """Note how many jobs a group has completed, and in which time."""
+    def succeeded(self, jobs: int, *, is_cut: bool) -> None:
+        """Note how many jobs a group has completed, and whether its time was over before it had run all."""
         if jobs >= STEADY_JOBS:
             self._failures = 0
-        self.size = jobs if seconds >= GROUP_SECONDS else min(self._largest, max(self.size, jobs) * 2)
+        self.size = jobs if is_cut else min(self._largest, max(self.size, jobs) * 2)
 
     def failed(self, ran: int, jobs: int) -> None:
         """Note that a group failed; jobs that fail often run one by one ever more often.

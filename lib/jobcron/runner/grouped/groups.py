@@ -80,10 +80,10 @@ class Groups(NoGroups):
             return True
         for ended in result.ended:
             self._on_ended(ended)
-        if len(result.ended) == 1 and result.seconds >= _pace.GROUP_SECONDS:
+        if len(result.ended) == 1 and result.ended[0].seconds >= _pace.GROUP_SECONDS:
             self._pace.failed(self._count(), 1)  # such jobs gain nothing, and hold locks
         elif result.ended:
-            self._pace.succeeded(len(result.ended), result.seconds)
+            self._pace.succeeded(len(result.ended), is_cut=result.is_cut)
         return bool(result.ended)
 
     def end(self) -> None:
