@@ -347,3 +347,25 @@ def test_check_config_tells_the_extra_that_is_missing(
     out = capsys.readouterr().out
     assert "section [jobcron], key transactions: expected the package transaction for zope, got: " in out
     assert "it comes with the extra jobcron[zope]" in out
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_env_py_that_would_drop_the_tables_with_an_older_alembic_is_told(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (instance.path.parent / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/migrations\n")
+    script = instance.path.parent / "migrations" / "env.py"
+    script.parent.mkdir()
+    script.write_text("context.configure(include_object=jobcron.include_object)\n")
+
+    def told() -> str:
+        main(["check-config", "--config", str(instance.path)])
+        return capsys.readouterr().out
+
+    assert "env.py" not in told()
+    monkeypatch.setattr("jobcron.commands.checks._alembic.version", lambda name: "1.17.2")
+    assert f"warning  {script}: expected render_item in context.configure: Alembic 1.17.2 has no plugins" in told()
+    script.write_text(script.read_text() + "render_item=jobcron.render_item\n")
+    assert "env.py" not in told()
+    (instance.path.parent / "alembic.ini").write_text("nonsense")
+    assert "env.py" not in told()

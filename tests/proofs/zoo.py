@@ -284,7 +284,7 @@ BUGS = (
         '        execution_options={"synchronize_session": False},\n'
         '    )\n',
         "    number = session.scalar(first.with_only_columns(Job.id))\n",
-        ("tests/jobs/test_acquire.py", "does_not_start_before_its_caller"),
+        ("tests/jobs/creating/test_acquire.py", "does_not_start_before_its_caller"),
     ),
     Bug(
         "acquire returns what has started", "jobs/status.py",
@@ -338,7 +338,7 @@ BUGS = (
     Bug(
         "a start is pushed back for ever", "jobs/_creating/acquire.py",
         "            start = min(start, ", "            start = max(start, ",
-        ("tests/jobs/test_acquire.py", "pushes_the_start"),
+        ("tests/jobs/creating/test_acquire.py", "pushes_the_start"),
     ),
     Bug(
         "no renewal", "runner/attempt.py",

@@ -78,10 +78,10 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "wait_for_code": 3 * 86400.0,
         "oops_prefix": "F",
         "error_dir": f"{here}/own",
-        "failure_recipients": None,
-        "keep_completed": None,
-        "keep_failed": None,
-        "keep_cancelled": None,
+        "failure_recipients": ["ops", "root@b.example"],  # as [jobcron] says, like the next three
+        "keep_completed": 30 * 86400.0,
+        "keep_failed": 180 * 86400.0,
+        "keep_cancelled": 30 * 86400.0,
         "keep_functions": {"a.b.c": 86400.0, "export-one": 60.0, "e": None},
         "keep_newest_of_target": False,
         "alert_silence": "auto",
@@ -102,6 +102,17 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
             )
         ),
     }
+
+
+def test_none_in_a_section_means_nothing_and_inherit_what_the_instance_says(write: Write) -> None:
+    path = write(
+        GOOD.replace("[jobcron]\n", "[jobcron]\nfailure_recipients: ops\nkeep_failed: 2d\n")
+        + "[quiet]\nsource_interface: a.b\nfailure_recipients: none\nkeep_failed: none\n"
+        + "[loud]\nsource_interface: a.b\nfailure_recipients: inherit\nkeep_failed: inherit\n"
+    )
+    settings = load_settings(str(path))
+    assert [settings.recipients_of(name) for name in ("quiet", "loud", None)] == [[], ["ops"], ["ops"]]
+    assert [settings.section(name).keep_failed for name in ("quiet", "loud")] == [None, 2 * 86400.0]
 
 
 @pytest.mark.feature("DBQ-01", "LP-29")

@@ -60,7 +60,7 @@ def job(instance: Instance) -> int:
 
 PAGES = (
     "/", "/jobs", "/jobs?status=failed&error=no", "/jobs/{job}", "/sections", "/sections/act", "/schedules",
-    "/runners", "/reports", "/doctor", "/audit", "/new?name=foo_job.DO_FOO",
+    "/channels", "/runners", "/reports", "/doctor", "/audit", "/new?name=foo_job.DO_FOO",
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import fooapp
 from instances import Instance
-from jobcron import JobStatus
+from jobcron import JobStatus, chain, group
 from jobcron.operations.acts import Bulk, act_on_selection, cancel
 from jobcron.operations.selection import Selection
 from query_cost import noted_statements
@@ -405,3 +405,29 @@ def test_the_log_tells_what_was_done_when_it_is_done(
     ada.post("/pauses/end", sent, expect=400)
     (failed,) = told()
     assert failed.startswith("end_pause, which failed with ConfigurationError: expected a queue that is paused")
+
+
+def test_a_job_is_drawn_between_those_that_it_waits_for_and_those_that_wait_for_it(
+    ada: Visitor, instance: Instance
+) -> None:
+    with instance.session() as session:
+        planned = [fooapp.DoFooJob.planned(instance.foo(session)) for _ in range(12)]
+        made = chain(group(*planned[:10]), *planned[10:]).create(session=session)
+    *before, here, after = [made[job] for job in planned]
+    instance.command("cancel", str(before[0]))
+    page = ada.get(f"/jobs/{here}")
+    boxes = [found["href"] for tag, found in page.tags if tag == "a" and "box" in str(found.get("class")).split()]
+    assert [str(href).rpartition("/")[2] for href in boxes] == [str(job) for job in [*before[:8], here, after]]
+    drawn = [found for tag, found in page.tags if tag == "path" and "edge" in str(found.get("class")).split()]
+    assert len(drawn) == 9
+    assert f"Job {here} waits for success of job {before[0]}: not yet" in page.words
+    assert "Table, with 2 more" in page.words
+    assert f"{before[9]} before Waiting success no" in page.words
+    assert f"{after} after Blocked success no" in page.words
+    whole = ada.get(f"/jobs?graph={after}")
+    assert all(f'/jobs/{job}"' in whole.html for job in (*before, here, after))
+    assert (
+        "In the graph of job: expected the number of a job, got: 'x'" in ada.get("/jobs?graph=x", expect=400).words
+    )
+    alone = instance.act()
+    assert "Its place in the graph" not in ada.get(f"/jobs/{alone}").words

@@ -11,6 +11,7 @@ from typing import NoReturn
 from uuid import uuid4
 
 from sqlalchemy import Column, Connection, TextClause, inspect, literal, select, text
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ClauseElement
@@ -19,19 +20,22 @@ from jobcron.database.statements import AnyInsert, insert_into
 from jobcron.database.tables import JobTypeRow, jobs_connection
 from jobcron.database.transactions import no_tables
 from jobcron.errors import DuplicateJob
-from jobcron.jobs.job import Job, has_status
+from jobcron.jobs.job import Job, can_hold_key
 from jobcron.jobs.known_types import find_or_insert
 from jobcron.jobs.moves.twins import end_expired_holders
-from jobcron.jobs.status import NOT_STARTED
-
-WHERE_UNIQUE = text("status IN (0, 4, 7)")
-"""The condition of the index of unique keys, `NOT_STARTED`: both databases compare it with the migration's."""
 
 MISSING_TABLE = re.compile(r'no such table: (\w+\.)?jobcron_|^relation "([^"]+\.)?jobcron_')
 """What SQLite and PostgreSQL say of a table that is not there."""
 
-UNIQUE: list[str | TextClause] = ["type", "unique_key", text("(CASE WHEN begun_token = 0 THEN 0 END)")]
-"""What that index has: the last is NULL for a job that has begun, which so has no key that could be taken."""
+_KEY: list[str | TextClause] = ["type", "unique_key", text("(CASE WHEN begun_token = 0 THEN 0 END)")]
+"""What the index of unique keys has: the last is NULL for a job that has begun, whose key is free."""
+
+_HAS_KEY = text("status IN (0, 4, 7) AND unique_key IS NOT NULL")
+"""The condition of that index. PostgreSQL finds by it the index of before as well, which older code needs.
+
+SQLite takes one index only, word for word. Upgraded tables have both, and the other one would raise an error; so
+SQLite is told of none, which means any.
+"""
 
 
 def insert_job(session: Session, type_name: str, values: dict[str, object]) -> Job:
@@ -50,7 +54,7 @@ def insert_job(session: Session, type_name: str, values: dict[str, object]) -> J
     values = {"uuid": uuid4(), **values}
     insert = _insert(connection, type_name, values)
     if values.get("unique_key") is not None:
-        insert = insert.on_conflict_do_nothing(index_elements=UNIQUE, index_where=WHERE_UNIQUE)
+        insert = pass_over_taken(insert)
     job = _execute(session, type_name, insert)
     if job is None:
         keys = [str(values["unique_key"])]
@@ -74,11 +78,7 @@ def find_or_insert_job(session: Session, type_name: str, values: dict[str, objec
     mark = uuid4()
     connection = jobs_connection(session)
     insert = _insert(connection, type_name, {**values, "uuid": mark})
-    insert = insert.on_conflict_do_update(
-        index_elements=UNIQUE,
-        index_where=WHERE_UNIQUE,
-        set_={"unique_key": insert.excluded.unique_key},  # changes nothing, and locks the row
-    )
+    insert = _or_find(insert)
     job = _execute(session, type_name, insert)
     assert job is not None
     may_be_over = job.uuid != mark and job.expires_at is not None
@@ -87,6 +87,21 @@ def find_or_insert_job(session: Session, type_name: str, values: dict[str, objec
         job = _execute(session, type_name, insert)
         assert job is not None
     return job, job.uuid == mark
+
+
+def pass_over_taken(insert: AnyInsert) -> AnyInsert:
+    """Return an INSERT of shared rows that passes over those whose unique key is taken."""
+    if isinstance(insert, sqlite.Insert):
+        return insert.on_conflict_do_nothing()
+    return insert.on_conflict_do_nothing(index_elements=_KEY, index_where=_HAS_KEY)
+
+
+def _or_find(insert: AnyInsert) -> AnyInsert:
+    """Return an INSERT of a shared row that locks the one with its unique key, if there is one, and returns it."""
+    set_ = {"unique_key": insert.excluded.unique_key}  # changes nothing, and locks the row
+    if isinstance(insert, sqlite.Insert):
+        return insert.on_conflict_do_update(set_=set_)
+    return insert.on_conflict_do_update(index_elements=_KEY, index_where=_HAS_KEY, set_=set_)
 
 
 def type_number(session: Session, type_name: str) -> int:
@@ -117,7 +132,7 @@ def raise_duplicate(connection: Connection, type_name: str, keys: list[str]) -> 
     """
     number = select(JobTypeRow.id).where(JobTypeRow.name == type_name).scalar_subquery()
     taken = select(Job.unique_key, Job.id).where(
-        Job.type_id == number, Job.unique_key.in_(keys), has_status(*NOT_STARTED), Job.begun_token == 0
+        Job.type_id == number, Job.unique_key.in_(keys), can_hold_key(), Job.begun_token == 0
     )
     key, twin = connection.execute(taken.order_by(Job.id).limit(1)).first() or (keys[0], None)
     other = "another job" if twin is None else f"job {twin}"

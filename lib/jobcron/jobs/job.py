@@ -177,6 +177,15 @@ def has_status(*statuses: JobStatus) -> ColumnElement[bool]:
     return Job._status.in_(bindparam(None, statuses, StatusType, expanding=True, literal_execute=True))
 
 
+def can_hold_key() -> ColumnElement[bool]:
+    """Return the condition of the index of unique keys, which has a job's key until the job has started.
+
+    It names the key apart from any comparison with it, of which the databases do not always conclude that a key is
+    there.
+    """
+    return and_(has_status(*NOT_STARTED), Job.unique_key.is_not(None))
+
+
 def is_renewed(job: type[Job] = Job) -> ColumnElement[bool]:
     """Return the condition that a row of `Renewal` has the lease and the progress of a job.
 
@@ -244,7 +253,7 @@ def twin_of(connection: Connection, job_id: int) -> int | None:
         mine.id == job_id,
         Job.type_id == mine.type_id,
         Job.unique_key == mine.unique_key,
-        has_status(*NOT_STARTED),
+        can_hold_key(),
         Job.begun_token == 0,
         Job.id != job_id,
     )

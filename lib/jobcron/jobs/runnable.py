@@ -11,8 +11,8 @@ from zope.interface import implementer, provider
 
 from jobcron.errors import IncompleteJobType, NoSession
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS, IJob, IJobSource, IRunnableJob, JobStatus, RunningAttempt
-from jobcron.jobs._attributes import Awaited, Delegated, delegated
-from jobcron.jobs._attributes import awaiting as awaiting
+from jobcron.jobs._job_class import Awaited, Delegated, delegated
+from jobcron.jobs._job_class import awaiting as awaiting
 from jobcron.jobs._methods import check_class, public_methods
 from jobcron.jobs._target import Target, check_target
 from jobcron.jobs.arguments.declared import install_fields
@@ -90,7 +90,7 @@ class BaseRunnableJob(GraphMember, BaseRunnableJobSource[Row]):
     is_pending: bool = delegated()
     is_runnable: bool = delegated()
 
-    context: Row = cast("Any", Awaited())
+    context: Row = cast("Row", Awaited())
 
     target: Any = cast("Any", Target())
     """What the job is about: the object of the family's relationship, or the one that the shared row names."""

@@ -35,7 +35,8 @@ INDEXES = frozenset(
         "jobcron_job_placed",
         "jobcron_job_leased",
         "jobcron_job_expiring",
-        "jobcron_job_unique",
+        "jobcron_job_key",
+        "jobcron_job_aside",
         "jobcron_job_target",
         "jobcron_job_uuid",
         "ix_jobcron_event_job",
@@ -155,8 +156,7 @@ def _old_reports(settings: Settings) -> Iterator[Finding]:
     """Find reports that should have been removed, as on a host without `jobcron prune`: they are files."""
     kept = [settings.keep_oopses, settings.keep_completed, settings.keep_failed, settings.keep_cancelled]
     for section in settings.sections.values():
-        own = (section.keep_completed, section.keep_failed, section.keep_cancelled)
-        kept += [seconds for seconds in own if seconds is not None]
+        kept += [section.keep_completed, section.keep_failed, section.keep_cancelled]
     times = [seconds for seconds in kept if seconds is not None]
     if len(times) < len(kept):  # a report stays as long as a job that names it
         return

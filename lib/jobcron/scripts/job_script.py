@@ -192,7 +192,7 @@ class JobCronScript(CronScript):
             self._ping.start()
 
     def _may_have_work(self) -> bool:
-        if self.in_test:
+        if self.in_test or self.options.verbose:  # whoever asks for more wants to know why nothing runs
             return True
         from jobcron.queue.tick import may_have_work
         from jobcron.scripts.code_stamp import types_by_source

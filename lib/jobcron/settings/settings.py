@@ -178,8 +178,8 @@ class Settings(NamedTuple):
 
     def recipients_of(self, section: str | None) -> list[str]:
         """Return who is told of failed jobs of a section whose class names nobody."""
-        own = self.sections[section].failure_recipients if section in self.sections else None
-        return own or self.failure_recipients or []
+        place = self.sections.get(section or "", self)
+        return place.failure_recipients or []
 
     def source_names(self) -> list[str]:
         """Return the names by which the sections name their sources."""

@@ -73,3 +73,11 @@ def test_the_sections_and_their_check_tell_of_pauses(operator: Operator) -> None
 def test_a_wrong_command_line_is_told(operator: Operator, arguments: list[str], words: str) -> None:
     operator(*arguments, expect=2)
     assert words in operator.err
+
+
+def test_resuming_the_jobs_of_what_is_paused_is_answered_with_what_ends_the_pause(operator: Operator) -> None:
+    operator("pause", "--section", "act")
+    _, err = operator.instance.command("resume", "--section", "act", expect=2)
+    assert err.rstrip().endswith("; jobcron unpause --section act ends that")
+    _, err = operator.instance.command("resume", "--section", "do_foo", expect=2)
+    assert "unpause" not in err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from jobcron.runner.grouped import _group, _pace
 COUNT = 20
 
 WRITE = ("write", "done")
+
+CANCEL = "UPDATE jobcron_job SET status = 5, date_finished = date_created WHERE id = 7 AND status IN (0, 1)"
 
 
 def make(instance: Instance, monkeypatch: pytest.MonkeyPatch, run: Any, count: int = COUNT) -> list[int]:
@@ -166,16 +169,10 @@ def test_what_a_job_leaves_reaches_no_other_of_its_group(
         elif how == "delete":
             job.act_delete("")
         elif how == "other":
-            job.session.execute(
-                text(
-                    "UPDATE jobcron_job SET status = 5, date_finished = date_created WHERE id = 7 AND status IN (0, 1)"
-                )
-            )
+            job.session.execute(text(CANCEL))
         else:
-            try:
+            with suppress(BaseException):
                 job.checkpoint()
-            except BaseException:
-                pass
 
     def run(job: Any) -> None:
         number = job.job.id

@@ -6,12 +6,15 @@ import argparse
 from collections import Counter
 from collections.abc import Callable
 
+from sqlalchemy import Connection
+
 from jobcron.commands._database import opened_database
 from jobcron.commands._output import say
 from jobcron.commands._printing import say_json
 from jobcron.commands.jobs._filters import add_filters, age, job_id, moment, positive, priority, selection_of
 from jobcron.database.database import Database
 from jobcron.errors import ConfigurationError, InvalidJobData
+from jobcron.jobs.moves.pauses import current_pauses
 from jobcron.operations import acts
 from jobcron.operations.acts import Act, Bulk, Refusal, act_on_selection, count_meant
 from jobcron.operations.selection import Selection, check_type
@@ -102,9 +105,19 @@ def _check(options: Options, act: Act, selection: Selection, database: Database)
         if options.yes or options.dry_run:
             return
         count = count_meant(connection, act, selection)
+        also = _other_meaning(connection, options)
     raise ConfigurationError(
-        f"jobs that fit: {count}; give --yes to {act.name} them, or --dry-run to see what would be done"
+        f"jobs that fit: {count}; give --yes to {act.name} them, or --dry-run to see what would be done{also}"
     )
+
+
+def _other_meaning(connection: Connection, options: Options) -> str:
+    """Return the end of a message that tells who resumes the jobs of something paused how the pause ends."""
+    if options.subcommand == "resume":
+        for pause in current_pauses(connection):
+            if getattr(options, pause.scope, None) in (pause.name, [pause.name]):  # any object: the parsed options
+                return f"\n{pause}; jobcron unpause --{pause.scope} {pause.name} ends that"
+    return ""
 
 
 def _moved(act: Act, selection: Selection, how: Bulk, database: Database, as_json: bool) -> int:

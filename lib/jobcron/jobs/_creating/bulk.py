@@ -17,7 +17,7 @@ from jobcron.database.tables import jobs_connection
 from jobcron.errors import InvalidJobData
 from jobcron.jobs._job_class import JobClass
 from jobcron.jobs.draft import Draft, draft, left_idle, session_to_use, session_to_write
-from jobcron.jobs.inserting import UNIQUE, WHERE_UNIQUE, raise_duplicate, type_number
+from jobcron.jobs.inserting import pass_over_taken, raise_duplicate, type_number
 from jobcron.jobs.job import Job
 from jobcron.jobs.moves.twins import end_expired_holders
 
@@ -94,7 +94,7 @@ def _insert_rows(session: Session, owner: type[JobClass], rows: list[dict[str, o
     connection = jobs_connection(session)
     asked = insert_into(Job, connection)
     if keys:
-        asked = asked.on_conflict_do_nothing(index_elements=UNIQUE, index_where=WHERE_UNIQUE)
+        asked = pass_over_taken(asked)
     with session.begin_nested() if keys else nullcontext():
         if keys:
             end_expired_holders(connection, owner.type_name, keys)

@@ -22,6 +22,7 @@ from jobcron.jobs.lease import Claim
 from jobcron.jobs.moves.edges import lock_successors, release_free, waits_for_nothing
 from jobcron.jobs.status import BLOCKED, COMPLETED, ENDED, ended
 from jobcron.reports.logs import NO_OOPS
+from jobcron.reports.plurals import counted
 
 LOOKED_AT = 1000
 """The most BLOCKED jobs that one sweep releases, ends, and looks at for edges that somebody else wrote.
@@ -40,10 +41,12 @@ def sweep(database: TransactionSource, logger: logging.Logger) -> None:
         released, expired = sweep_once(connection)
     if released:
         logger.warning(
-            "Released %s jobs whose predecessors had ended without releasing them.", released, extra=NO_OOPS
+            "Released %s whose predecessors had ended without releasing them.",
+            counted(released, "job"),
+            extra=NO_OOPS,
         )
     if expired:
-        logger.info("%s jobs expired while they waited for others.", expired)
+        logger.info("%s expired while waiting for others.", counted(expired, "job"))
 
 
 def sweep_once(connection: Connection, limit: int = LOOKED_AT) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import EventKind, record_each
-from jobcron.jobs.job import Job, cancellation, has_status
+from jobcron.jobs.job import Job, can_hold_key, cancellation
 from jobcron.jobs.lease import Claim
 from jobcron.jobs.moves.edges import forget_marks, held_by_others, is_waited_for, lock_successors
 from jobcron.jobs.status import (
@@ -237,7 +237,7 @@ def _with_twins(connection: Connection, rows: Iterable[ChangedRow], change: Chan
     keys = {(row.type_id, row.unique_key) for row in keyed}
     columns = (Job.type_id, Job.unique_key, Job.id)
     of_keys = tuple_(Job.type_id, Job.unique_key).in_(sorted(keys))
-    twins = select(*columns).where(has_status(*NOT_STARTED), Job.begun_token == 0, of_keys)
+    twins = select(*columns).where(can_hold_key(), Job.begun_token == 0, of_keys)
     holders = {(type_id, key): number for type_id, key, number in connection.execute(twins)}
     refused = {}
     for row in sorted(keyed, key=lambda row: -row.id):  # of several, the newest

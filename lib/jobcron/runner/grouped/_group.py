@@ -110,6 +110,7 @@ class Group:
         self._progress: dict[int, int] = {}
         self._written: set[object] = set()
         self._session: OwnedSession | None = None
+        self._open: Callable[[], OwnedSession]
         self._process = os.getpid()
 
     def run(self) -> Result:
@@ -170,7 +171,7 @@ class Group:
     def _run_jobs(self, connection: Connection, shared: Shared, locked: Locked) -> None:
         """Run jobs until the group's time is over; stop before one that does not share its transaction."""
         members = Members(locked, self._work.claimant.name)
-        self._open = lambda: self._sessions.open(connection, members, self._written)
+        self._open = partial(self._sessions.open, connection, members, self._written)
         claims = [taken.claim for taken in locked.jobs]
         objects = GroupObjects(self._work.context.source, claims, self._open, self._written)
         watch = self._watch(connection)

@@ -37,6 +37,7 @@ from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import Job, has_status
 from jobcron.jobs.moves.edges import is_waited_for
 from jobcron.jobs.status import ENDED
+from jobcron.reports.plurals import counted
 from jobcron.scripts._pruning.newest import Newest
 from jobcron.settings.settings import Section, Settings
 
@@ -116,10 +117,12 @@ class Pruner:
         self._prune_workers()
         settings = self._settings
         if settings.keep_events is not None:
-            self._prune_by_time(Event.id, Event.at, settings.keep_events, frozenset(), "events")
-            self._prune_by_time(ActRow.id, ActRow.at, settings.keep_events, frozenset(), "acts")
+            self._prune_by_time(Event.id, Event.at, settings.keep_events, frozenset(), "event")
+            self._prune_by_time(ActRow.id, ActRow.at, settings.keep_events, frozenset(), "act")
         if settings.keep_runs is not None:
-            self._prune_by_time(Run.id, Run.date_started, settings.keep_runs, self._latest_runs(), "rows of runs")
+            self._prune_by_time(
+                Run.id, Run.date_started, settings.keep_runs, self._latest_runs(), "row", "of runs"
+            )
             self._prune_slots(settings.keep_runs)
 
     def _prune_slots(self, seconds: float) -> None:
@@ -140,7 +143,7 @@ class Pruner:
                 if not gone:
                     break
         if count:
-            self._tell(count, "slots of schedules")
+            self._tell(count, "slot", "of schedules")
 
     def _prune_renewals(self) -> None:
         """Delete the renewals that dead processes left: their jobs run under another token, or not at all."""
@@ -191,10 +194,11 @@ class Pruner:
             removed.update(old[number] for number in gone)
             stuck += len(old) - len(gone)
         for (name, status), count in sorted(removed.items()):
-            self._tell(count, f"{status.name} jobs of {name}")
+            self._tell(count, f"{status.name} job", f"of {name}")
         if stuck:
             needed = "rows of the application or other jobs need them"
-            self._logger.info("%s old jobs stay: somebody has them locked, or %s.", stuck, needed)
+            stay = f"{counted(stuck, 'old job')} {'stays' if stuck == 1 else 'stay'}"
+            self._logger.info("%s: somebody has locked what it would delete, or %s.", stay, needed)
 
     def _function(self) -> ColumnElement[str | None]:
         """Return the function that a job calls, if any."""
@@ -242,7 +246,8 @@ class Pruner:
         moment: InstrumentedAttribute[datetime],
         seconds: float,
         kept: frozenset[int],
-        what: str,
+        noun: str,
+        of_what: str = "",
     ) -> None:
         count = 0
         age = age_in_seconds(moment).label("age")
@@ -254,7 +259,7 @@ class Pruner:
                 with self._database.begin() as connection:
                     count += connection.execute(delete(number.class_).where(number.in_(old))).rowcount
         if count:
-            self._tell(count, what)
+            self._tell(count, noun, of_what)
 
     def _windows(
         self,
@@ -266,22 +271,18 @@ class Pruner:
 
     def _keep_of(self, section: Section | None) -> Keep:
         """Return how long jobs of a type are kept: as its section says, or else the instance."""
-
-        def seconds(key: str) -> float | None:
-            own: float | None = getattr(section, key) if section else None
-            instances: float | None = getattr(self._settings, key)
-            return instances if own is None else own
-
+        place = section or self._settings
         functions = section.keep_functions if section else None
-        return Keep(seconds("keep_completed"), seconds("keep_failed"), seconds("keep_cancelled"), functions or {})
+        return Keep(place.keep_completed, place.keep_failed, place.keep_cancelled, functions or {})
 
     def _section_of(self, connection: Connection, number: int) -> Section | None:
         names = set(connection.scalars(select(JobSourceRow.name).where(JobSourceRow.type_id == number)))
         return next((s for s in self._settings.sections.values() if s.source_interface in names), None)
 
-    def _tell(self, count: int, what: str) -> None:
+    def _tell(self, count: int, noun: str, of_what: str = "") -> None:
         self.removed += count
-        self._logger.info("%s %s %s.", "Would remove" if self._dry_run else "Removed", count, what)
+        did = "Would remove" if self._dry_run else "Removed"
+        self._logger.info("%s.", " ".join(filter(None, (did, counted(count, noun), of_what))))
 
 
 def _is_older(age: float | None, seconds: float) -> bool:

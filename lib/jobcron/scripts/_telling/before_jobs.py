@@ -45,8 +45,9 @@ def prepare(database: TransactionSource, order: Order, source: object) -> bool:
         # Intervals of the clock: a busy section always has a recent run, but one run is the first in each
         # interval.
         looks_around = is_due(connection, order.section.name, time.time() % order.settings.activity_interval)
-        if looks_around:
+        if looks_around or order.logger.isEnabledFor(logging.DEBUG):
             has_told = _tell_pauses(connection, order, source)
+        if looks_around:
             has_told |= _warn_of_unclaimed(connection, order.logger, source)
             _warn_of_far_leases(connection, order.logger, source)
             if known:

@@ -1,14 +1,14 @@
 """Rows of runs whose jobs share transactions: what the next run learns of their death by.
 
-Revision ID: 0016
-Revises: 0015
+Revision ID: 0017
+Revises: 0016
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 
 OLDEST_CODE = "0005"
 """Code written for these versions of the tables still works with them: it does not look at the new one."""
