@@ -36,7 +36,7 @@ def test_only_functions_that_say_so_share_transactions(
     assert {row.status for row in calling.rows()} == {JobStatus.COMPLETED}
     assert [group.error for group in groups if group.error is not None] == []
     shared = {ended.claim.id for group in groups for ended in group.ended}
-    assert len(shared) >= 6
+    assert len(shared) >= 3
     assert not {number + 1 for number in range(20) if number % 7 == 3} & shared
 
 
