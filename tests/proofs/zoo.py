@@ -522,7 +522,8 @@ BUGS = (
     ),
     Bug(
         "a group completes what has not run", "runner/grouped/_group.py",
-        "numbers = [ended.claim.id for ended in self._ended]", "numbers = [taken.claim.id for taken in locked.jobs]",
+        "numbers = [ended.claim.id for ended in self._ended]",
+        "numbers = [taken.claim.id for taken in locked.jobs]",
         ("tests/runner/grouped/test_groups.py", "its_time_is_over"),
     ),
     Bug(

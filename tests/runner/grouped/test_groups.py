@@ -240,11 +240,15 @@ def test_a_group_ends_when_its_time_is_over_and_the_rest_waits(
 ) -> None:
     monkeypatch.setattr(_pace, "GROUP_SECONDS", 0.05)
 
+    began = []
+
     def run(job: Any) -> None:
+        began.append(job.job.id)
         time.sleep(0.02)
 
-    make(grouped, monkeypatch, run)
+    jobs = make(grouped, monkeypatch, run)
     grouped.run("act")
+    assert began == jobs
     assert errors(groups) == []
     assert set(statuses(grouped)) == {JobStatus.COMPLETED}
     assert max(len(group.ended) for group in groups) <= 4
