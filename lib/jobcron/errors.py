@@ -20,6 +20,7 @@
         ├── UnknownJobType             a row's type has no class in this process
         ├── DefinitionChanged          a job's next task is no longer in its definition
         ├── MissingCode                a row names what this code lacks; the job waits for code that has it
+        │   └── MissingClass           a class, or an item of an enum, in its data; an InvalidJobData as well
         ├── DuplicateJob               another job with the same key has not started yet
         ├── InvalidJobData             a job's data or target cannot be stored
         │   └── InvalidDuration        a duration is nonsense: negative, infinite, no number
@@ -156,7 +157,7 @@ class DefinitionChanged(JobcronError):
 
 
 class MissingCode(JobcronError):
-    """A row names a function, a task or an argument that this code lacks: the job waits for code that has it.
+    """A row names a function, task, argument or class that this code lacks: the job waits for code that has it.
 
     Attributes:
         name: what is missing, in words.
@@ -173,6 +174,10 @@ class DuplicateJob(JobcronError):
 
 class InvalidJobData(JobcronError):
     """A job's target, data or key cannot be stored."""
+
+
+class MissingClass(MissingCode, InvalidJobData):
+    """A row names a class, or an item of an enum, that no imported module has (LP-01)."""
 
 
 class InvalidDuration(InvalidJobData):

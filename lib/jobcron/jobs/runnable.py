@@ -11,10 +11,11 @@ from zope.interface import implementer, provider
 
 from jobcron.errors import IncompleteJobType, NoSession
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS, IJob, IJobSource, IRunnableJob, JobStatus, RunningAttempt
+from jobcron.jobs._creating.offered import OfferedJob
 from jobcron.jobs._job_class import Awaited, Delegated, delegated
 from jobcron.jobs._job_class import awaiting as awaiting
 from jobcron.jobs._methods import check_class, public_methods
-from jobcron.jobs._target import Target, check_target
+from jobcron.jobs._target import Target, check_names, check_target
 from jobcron.jobs.arguments.declared import install_fields
 from jobcron.jobs.arguments.document import lent
 from jobcron.jobs.draft import JOB_VALUES, NOT_ARGUMENTS
@@ -28,7 +29,7 @@ from jobcron.settings.finished import finished
 
 @implementer(IRunnableJob, IJob)
 @provider(IJobSource)
-class BaseRunnableJob(GraphMember, BaseRunnableJobSource[Row]):
+class BaseRunnableJob(GraphMember, OfferedJob, BaseRunnableJobSource[Row]):
     """A job type: subclass it, name the family as parameter, set ``class_job_type``, write ``run``.
 
     Without a family the job has only the shared row: declare the values that it needs as arguments (see
@@ -182,8 +183,9 @@ class BaseRunnableJob(GraphMember, BaseRunnableJobSource[Row]):
         return cls.group_commit
 
     def check_code(self) -> None:
-        """Check the target as well: see `jobcron.jobs._target.check_target`."""
+        """Check the target and what the arguments name as well: see `jobcron.jobs._target`."""
         super().check_code()
+        check_names(self)
         check_target(self)
 
     def run(self) -> object:

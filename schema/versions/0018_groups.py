@@ -1,14 +1,14 @@
 """Rows of runs whose jobs share transactions: what the next run learns of their death by.
 
-Revision ID: 0017
-Revises: 0016
+Revision ID: 0018
+Revises: 0017
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0017"
-down_revision = "0016"
+revision = "0018"
+down_revision = "0017"
 
 OLDEST_CODE = "0005"
 """Code written for these versions of the tables still works with them: it does not look at the new one."""
