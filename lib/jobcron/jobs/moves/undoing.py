@@ -31,6 +31,7 @@ PUT_BACK = (
     "_status",
     "priority",
     "queue_name",
+    "channel",
     "scheduled_start",
     "expires_at",
     "date_finished",
@@ -39,7 +40,10 @@ PUT_BACK = (
     "crash_count",
     "_progress",
 )
-"""The attributes of `Job` that an act may change, and that are put back. A lease is not: it was for that time."""
+"""The attributes of `Job` that an act may change, and that are put back. A lease is not: it was for that time.
+
+An act of older code has not kept them all: what it did not keep, it has not changed.
+"""
 
 COMPARED = (*PUT_BACK, "lease_token")
 """If one of these has changed, the job has moved."""
@@ -155,7 +159,7 @@ def _kept(connection: Connection, act: int, job_ids: Sequence[int]) -> dict[int,
 
 def _why_not(row: ChangedRow, kept: Kept, now: Values) -> str | None:
     """Return why the act cannot be undone for a job, or None."""
-    if now != kept.after:
+    if {name: now[name] for name in kept.after} != kept.after:
         return f"it has moved since: it is {row.status.name}"
     before = _status(kept.before)
     if before is JobStatus.RUNNING:
@@ -208,7 +212,7 @@ def _write(connection: Connection, rows: Iterable[ChangedRow], kept: Mapping[int
             connection.execute(update(Job).where(among(Job.id, numbers)).values(_hop(hop)))
         for number in numbers:
             before = kept[number].before
-            values = {getattr(Job, name): _value(name, before[name]) for name in PUT_BACK}
+            values = {getattr(Job, name): _value(name, before[name]) for name in PUT_BACK if name in before}
             values |= {Job._status: _status(before), Job.lease_expires: None}
             connection.execute(update(Job).where(Job.id == number).values(values))
 
