@@ -31,6 +31,7 @@ PUT_BACK = (
     "priority",
     "queue_name",
     "scheduled_start",
+    "asked_start",
     "expires_at",
     "date_finished",
     "claimed_by",
@@ -38,7 +39,10 @@ PUT_BACK = (
     "crash_count",
     "_progress",
 )
-"""The attributes of `Job` that an act may change, and that are put back. A lease is not: it was for that time."""
+"""The attributes of `Job` that an act may change, and that are put back. A lease is not: it was for that time.
+
+Code of another release may have kept fewer or more of them: what both have counts.
+"""
 
 COMPARED = (*PUT_BACK, "lease_token")
 """If one of these has changed, the job has moved."""
@@ -147,7 +151,7 @@ def _kept(connection: Connection, act: int, job_ids: Sequence[int]) -> dict[int,
 
 def _why_not(row: ChangedRow, kept: Kept, now: Values) -> str | None:
     """Return why the act cannot be undone for a job, or None."""
-    if now != kept.after:
+    if any(kept.after.get(name, value) != value for name, value in now.items()):
         return f"it has moved since: it is {row.status.name}"
     before = _status(kept.before)
     if before is JobStatus.RUNNING:
@@ -200,7 +204,7 @@ def _write(connection: Connection, rows: Iterable[ChangedRow], kept: Mapping[int
             connection.execute(update(Job).where(Job.id.in_(numbers)).values(_hop(hop)))
         for number in numbers:
             before = kept[number].before
-            values = {getattr(Job, name): _value(name, before[name]) for name in PUT_BACK}
+            values = {getattr(Job, name): _value(name, before[name]) for name in PUT_BACK if name in before}
             values |= {Job._status: _status(before), Job.lease_expires: None}
             connection.execute(update(Job).where(Job.id == number).values(values))
 
@@ -232,6 +236,6 @@ def _status(values: Values) -> JobStatus:
 
 
 def _value(name: str, value: object) -> object:
-    if name in ("scheduled_start", "expires_at", "date_finished") and value is not None:
+    if name in ("scheduled_start", "asked_start", "expires_at", "date_finished") and value is not None:
         return datetime.fromisoformat(str(value))
     return value
