@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from jobcron.errors import UnknownJobType as UnknownJobType
     from jobcron.errors import UserMistake as UserMistake
     from jobcron.errors import WrongSession as WrongSession
+    from jobcron.interfaces import IDispatcher as IDispatcher
     from jobcron.interfaces import IJob as IJob
     from jobcron.interfaces import IJobRunner as IJobRunner
     from jobcron.interfaces import IJobSource as IJobSource
@@ -137,7 +138,7 @@ _HOMES = {
         "UserMistake",
         "WrongSession",
     ),
-    "interfaces": ("IJob", "IJobRunner", "IJobSource", "IRunnableJob", "JobStatus"),
+    "interfaces": ("IDispatcher", "IJob", "IJobRunner", "IJobSource", "IRunnableJob", "JobStatus"),
     "jobs.family": ("FamilyRow", "JobType", "job_type_column", "render_item"),
     "jobs.graphs.elements": ("chain", "group"),
     "jobs.job": ("Job",),

@@ -20,14 +20,6 @@ def test_nothing_is_found_where_nothing_is_wrong(well: Instance) -> None:
     assert found(well) == []
 
 
-@pytest.mark.parametrize("trigger", sorted(doctor.TRIGGERS))
-def test_a_lost_guard_is_found(well: Instance, trigger: str) -> None:
-    table = " ON jobcron_job" if well.database.dialect == "postgresql" else ""
-    well.query(f"DROP TRIGGER {trigger}{table}")
-    assert (only(well).check, only(well).health) == ("triggers", Health.CRITICAL)
-    assert f"the trigger {trigger} is missing" in only(well).text
-
-
 def of_unknown_type(instance: Instance) -> None:
     with instance.session() as session:
         JobFactory(session).makeJob(type_name="gone.FOR_GOOD")

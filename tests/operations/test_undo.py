@@ -74,10 +74,11 @@ def test_an_act_that_older_code_has_kept_with_fewer_columns_is_undone(instance: 
     assert [undone.moved for undone in undo_act(instance.database, done.act)] == [(number,)]
 
 
-def test_what_moves_nothing_deletes_or_is_dry_has_no_number(instance: Instance) -> None:
+def test_what_moves_nothing_or_is_dry_has_no_number(instance: Instance) -> None:
     (number,) = make(instance, C)
     selection = Selection(ids=(number,))
-    for act, how in ((acts.resume(), Bulk()), (acts.retry(), Bulk(is_dry=True)), (acts.delete(), Bulk())):
+    dry = Bulk(is_dry=True)
+    for act, how in ((acts.resume(), Bulk()), (acts.retry(), dry), (acts.delete(), dry)):
         (outcome,) = act_on_selection(instance.database, act, selection, how)
         assert outcome.act is None
     with instance.database.begin(writing=False) as connection:
@@ -86,6 +87,36 @@ def test_what_moves_nothing_deletes_or_is_dry_has_no_number(instance: Instance) 
             find_act(connection, 17)
     with pytest.raises(ConfigurationError, match="got: 17"):
         list(undo_act(instance.database, 17))
+
+
+@pytest.mark.feature("OCQ-05")
+def test_who_deleted_jobs_is_told_and_they_do_not_come_back(instance: Instance) -> None:
+    made = make(instance, C, X, W, C)
+    how = Bulk(actor="ada", reason="too old", batch=1, pause=0)
+    done = list(act_on_selection(instance.database, acts.delete(), Selection(queue="default"), how))
+    assert [len(outcome.moved) for outcome in done] == [1, 1, 1]
+    (number,) = {outcome.act for outcome in done}
+    assert number is not None
+    with instance.database.begin(writing=False) as connection:
+        (act,) = recent_acts(connection)
+    assert (act.id, act.actor, act.reason, act.jobs.number) == (number, "ada", "too old", 0)
+    assert act.name == "delete jobs with statuses COMPLETED CANCELLED EXPIRED, queue default"
+    told = f"act {number}, {act.name} by ada, cannot be undone: what was deleted does not come back"
+    with pytest.raises(ConfigurationError, match=told):
+        list(undo_act(instance.database, number))
+    assert [row.id for row in instance.rows()] == [made[2]]
+    assert instance.query("SELECT count(*) FROM jobcron_undo") == [(0,)]
+
+
+def test_who_deleted_jobs_in_a_transaction_of_the_application_is_told(instance: Instance) -> None:
+    made = make(instance, *[C] * 12, W)
+    with instance.database.begin() as connection:
+        outcome = acts.act_on_jobs(connection, acts.delete(), made, actor="ada", reason="why not")
+        refused = acts.act_on_jobs(connection, acts.delete(), made[-1:], actor="eve")
+        assert (refused.moved, refused.act) == ((), None)
+        (act,) = recent_acts(connection)
+    assert (act.id, act.actor, act.reason) == (outcome.act, "ada", "why not")
+    assert act.name == f"delete jobs {', '.join(map(str, made[:10]))} and 2 more"
 
 
 def test_a_job_that_is_deleted_since_is_refused(instance: Instance) -> None:

@@ -21,7 +21,7 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "activity_interval: 1h30m\ngrace_seconds: 5s\n"
         "crash_limit: 7\ninstances: ../*/jobcron.conf /srv/*\n"
         "cron_control: control.ini\nwatch_scripts: prune-jobs 2d nightly 90m\n"
-        "metrics_dir: prom\nmetrics_hook: a.b:c.d\n[do_foo]\n"
+        "metrics_dir: prom\nmetrics_hook: a.b:c.d\ncelery_broker_url: amqp://me@broker/app\n[do_foo]\n"
         "source_interface: a.b.IC\ndbuser: foo\nrunner_class: x.Y\nbatch_size: 3\n"
         "oops_prefix: F\nerror_dir: own\nschedule: 0  2 * * *\ncrontab_group: MAIN\nmax_runtime: 2m\n"
         "keep_functions: a.b.c 1d\n    export-one 1m e none\n"
@@ -63,6 +63,7 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         watch_scripts={"prune-jobs": 2 * 86400.0, "nightly": 5400.0},
         metrics_dir=f"{here}/prom",
         metrics_hook="a.b:c.d",
+        celery_broker_url="amqp://me@broker/app",
         sections={},
     )
     assert found.section("do_foo")._asdict() == {
@@ -99,6 +100,8 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
                 "queue",
                 "channel",
                 "ping_url",
+                "dispatch",
+                "dispatch_queue",
             )
         ),
     }

@@ -11,6 +11,7 @@ from zope.interface import implementer, provider
 
 from jobcron.errors import IncompleteJobType, NoSession
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS, IJob, IJobSource, IRunnableJob, JobStatus, RunningAttempt
+from jobcron.jobs._creating.offered import OfferedJob
 from jobcron.jobs._job_class import JobClass
 from jobcron.jobs._methods import check_class, public_methods
 from jobcron.jobs._target import Target, check_names, check_target
@@ -47,7 +48,7 @@ def delegated() -> Any:
 
 @implementer(IRunnableJob, IJob)
 @provider(IJobSource)
-class BaseRunnableJob(GraphMember, BaseRunnableJobSource[Row]):
+class BaseRunnableJob(GraphMember, OfferedJob, BaseRunnableJobSource[Row]):
     """A job type: subclass it, name the family as parameter, set ``class_job_type``, write ``run``.
 
     Without a family the job has only the shared row: declare the values that it needs as arguments (see

@@ -1,14 +1,14 @@
 """What operators do to jobs: retry, cancel, postpone and the like; to one job, to several, or to a selection.
 
 An `Act` says in which statuses a job can be moved; other jobs are refused with the reason. The jobs' histories
-record what was done, by whom, and why.
+record what was done, by whom, and why; what is deleted has no history left, and its deletion is an act by itself.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -55,6 +55,11 @@ class Act:
     usual: tuple[JobStatus, ...]
     usual_of_graph: tuple[JobStatus, ...] = ()
 
+    @property
+    def is_undoable(self) -> bool:
+        """Whether it can be undone: whatever does not delete."""
+        return self.change.values is not None
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -76,7 +81,7 @@ class Outcome:
     Attributes:
         moved: the numbers of the jobs that were moved.
         refused: the others, with the reasons.
-        act: the number of the act, by which it can be undone; None: it has none. See `jobcron.operations.undo`.
+        act: the number of the act, by which it can be undone unless it deletes; None: it has none.
     """
 
     moved: tuple[int, ...]
@@ -196,7 +201,12 @@ def act_on_jobs(
         actor: who does it; by default the user of this process.
         reason: why.
     """
-    return outcome_of(change_jobs(connection, job_ids, act.change, actor or operator_name(), reason))
+    actor = actor or operator_name()
+    changed = change_jobs(connection, job_ids, act.change, actor, reason)
+    number = None
+    if changed.moved and not act.is_undoable:
+        number = write_act(connection, f"{act.name} {Selection(ids=changed.moved)}", actor, reason)
+    return outcome_of(changed, number)
 
 
 def outcome_of(changed: Changed, act: int | None = None) -> Outcome:
@@ -204,10 +214,10 @@ def outcome_of(changed: Changed, act: int | None = None) -> Outcome:
     return Outcome(changed.moved, tuple(Refusal(number, why) for number, why in changed.refused.items()), act)
 
 
-def _act_undoably(
-    connection: Connection, act: Act, job_ids: Sequence[int], how: Bulk, number: int | None
+def _act_by_number(
+    connection: Connection, act: Act, job_ids: Sequence[int], how: Bulk, number: int | None, name: str
 ) -> Outcome:
-    """Do something to jobs, and keep what they were before, under the number of the act or a new one."""
+    """Do something to jobs, and keep what they were before, under the act's number, or a new one of this name."""
     actor = how.actor or operator_name()
     # Only these: a row that is locked elsewhere now may be free, and another one, when the change locks it.
     rows, refused = locked_jobs(connection, job_ids)
@@ -215,8 +225,9 @@ def _act_undoably(
     before = values_of(connection, ours)
     changed = change_jobs(connection, ours, act.change, actor, how.reason)
     if changed.moved:
-        number = number or write_act(connection, act.name, actor, how.reason)
-        keep(connection, number, before, changed.moved)
+        number = number or write_act(connection, name, actor, how.reason)
+        if act.is_undoable:
+            keep(connection, number, before, changed.moved)
     return outcome_of(Changed(changed.moved, refused | changed.refused), number)
 
 
@@ -244,8 +255,8 @@ class Bulk:
 def act_on_selection(database: Database, act: Act, selection: Selection, how: Bulk = Bulk()) -> Iterator[Outcome]:
     """Do something to the jobs of a selection, in batches, and yield what became of each when it is committed.
 
-    Whoever stops to iterate stops the work: what was yielded stays. Unless it deletes, the act has a number from
-    the first job that it moves on, and can be undone.
+    Whoever stops to iterate stops the work: what was yielded stays. From the first job that it moves on, the act
+    has a number; it can be undone unless it deletes.
 
     Args:
         database: the database of the jobs.
@@ -253,20 +264,19 @@ def act_on_selection(database: Database, act: Act, selection: Selection, how: Bu
         selection: which jobs; see `meant`.
         how: how to do it.
     """
-    number: int | None = None
-    is_first = True
+    number, is_first = None, True
     size = how.batch if selection.graph is None else GRAPH
-    for ids in _limited(_batches(database, meant(act, selection), size), how.limit):
+    selection = meant(act, selection)
+    name = act.name if act.is_undoable else f"{act.name} {selection}"
+    for ids in _limited(_batches(database, selection, size), how.limit):
         if not is_first:
             time.sleep(how.pause)
         is_first = False
         with database.begin() as connection, connection.begin_nested() as savepoint:
-            if how.is_dry or act.change.values is None:
-                outcome = act_on_jobs(connection, act, ids, actor=how.actor, reason=how.reason)
-            else:
-                outcome = _act_undoably(connection, act, ids, how, number)
+            outcome = _act_by_number(connection, act, ids, how, number, name)
             if how.is_dry:
                 savepoint.rollback()
+                outcome = replace(outcome, act=None)
         number = outcome.act
         yield outcome
 

@@ -14,8 +14,10 @@ from jobcron.database.clock import age_in_seconds, database_now
 from jobcron.database.tables import Event
 from jobcron.jobs import known_types
 from jobcron.jobs.job import Job
+from jobcron.operations.faults.dispatch import dispatch_findings
+from jobcron.operations.faults.guards import guard_findings
 from jobcron.operations.faults.plans import plan_findings
-from jobcron.operations.faults.postgresql import pooler_findings, postgresql_findings
+from jobcron.operations.faults.postgresql import notify_findings, postgresql_findings
 from jobcron.operations.faults.sqlite import sqlite_findings
 from jobcron.operations.processes.workers import check_workers
 from jobcron.operations.reasons import Cause, Finding, moment, span
@@ -25,28 +27,7 @@ from jobcron.reports.old_reports import prune_reports
 from jobcron.reports.plurals import counted
 from jobcron.settings.settings import Settings
 
-__all__ = ["INDEXES", "TRIGGERS", "Finding", "examine"]
-
-INDEXES = frozenset(
-    {
-        "jobcron_job_free",
-        "jobcron_job_limited",
-        "jobcron_job_lane",
-        "jobcron_job_placed",
-        "jobcron_job_leased",
-        "jobcron_job_expiring",
-        "jobcron_job_key",
-        "jobcron_job_aside",
-        "jobcron_job_target",
-        "jobcron_job_uuid",
-        "ix_jobcron_event_job",
-        "jobcron_run_last",
-    }
-)
-"""The indexes that statements of jobcron need."""
-
-TRIGGERS = frozenset({"jobcron_job_move", "jobcron_job_values_insert", "jobcron_job_values_update"})
-"""The triggers that refuse illegal moves and values."""
+__all__ = ["Finding", "examine"]
 
 CLOCK_SLACK = timedelta(minutes=1)
 
@@ -67,14 +48,16 @@ def examine(connection: Connection, settings: Settings) -> list[Finding]:
     """
     is_postgresql = connection.dialect.name == "postgresql"
     findings = [
-        *(postgresql_findings if is_postgresql else sqlite_findings)(connection, INDEXES, TRIGGERS),
-        *(pooler_findings(connection, is_notified=settings.notify) if is_postgresql else ()),
+        *guard_findings(connection),
+        *(postgresql_findings if is_postgresql else sqlite_findings)(connection),
+        *(notify_findings(connection) if is_postgresql and settings.notify else ()),
         *plan_findings(connection),
         *_clock(connection),
         *_types(connection),
         *_sections(connection, settings),
         *_queues(connection),
         *_workers(connection),
+        *dispatch_findings(connection, settings),
         *_pruning(connection, settings),
         *_old_reports(settings),
         *_disks(connection, settings),

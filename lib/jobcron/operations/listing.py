@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Text, case, func, select
 
+from jobcron.database.statements import among
 from jobcron.database.tables import JobTypeRow
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import Job, lease_end
@@ -131,7 +132,7 @@ def list_jobs(
 
 def logs_of(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
     """Return the whole errors of those of these jobs that have one, by number."""
-    rows = connection.execute(select(Job.id, Job.log).where(Job.id.in_(ids)))
+    rows = connection.execute(select(Job.id, Job.log).where(among(Job.id, ids)))
     return {number: log for number, log in rows if log is not None}
 
 

@@ -46,6 +46,7 @@ class Cause(StrEnum):
     NEVER_RUN = "never run"
     SILENT = "silent"
     LOCK_HELD = "lock held"
+    OFFERED = "offered"
     OWN_READY = "the source decides"
     NOTHING_READY = "nothing ready"
     READY = "ready"

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Text, bindparam, cast, func, o
 from sqlalchemy.dialects.postgresql import JSONB
 
 from jobcron.database.clock import database_after
+from jobcron.database.statements import among
 from jobcron.database.tables import JobSourceRow, JobTypeRow
 from jobcron.errors import ConfigurationError
 from jobcron.interfaces import JobStatus
@@ -27,6 +28,9 @@ from jobcron.jobs.registry import names_of, registered
 from jobcron.queue.sources import find_source
 from jobcron.settings.settings import Section, Settings
 from jobcron.settings.suggestions import suggestion
+
+NAMED = 10
+"""How many jobs a selection names, in words."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,31 @@ class Selection:
         """Return whether there is any filter."""
         return self != type(self)()
 
+    def __str__(self) -> str:
+        """Return it in words, for people, such as ``jobs with queue letters, statuses FAILED``."""
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        filters = [
+            f"{name.replace('_', ' ')} {_words(value)}"
+            for name, value in given.items()
+            if name != "ids" and value not in (None, ())
+        ]
+        jobs = f"jobs {', '.join(map(str, self.ids[:NAMED]))}" if self.ids else "jobs"
+        more = f" and {len(self.ids) - NAMED:,} more" if len(self.ids) > NAMED else ""
+        return f"{jobs}{more}{' with ' if filters else ''}{', '.join(filters)}"
+
     def with_statuses(self, *statuses: JobStatus) -> Self:
         """Return the same selection of these statuses."""
         return dataclasses.replace(self, statuses=statuses)
+
+
+def _words(value: object) -> str:
+    match value:
+        case JobStatus():
+            return value.name
+        case tuple():
+            return " ".join(map(_words, value))
+        case _:
+            return str(value)
 
 
 def sources_of(settings: Settings, section: Section) -> tuple[str, ...]:
@@ -160,7 +186,7 @@ def conditions(selection: Selection, types: TypeChoice, dialect: str) -> list[Co
     """
     found = list(_equalities(selection))
     if selection.ids:
-        found.append(Job.id.in_(selection.ids))
+        found.append(among(Job.id, selection.ids))
     if selection.up_to is not None:
         found.append(Job.id <= selection.up_to)
     if selection.graph is not None:

@@ -95,7 +95,7 @@ def test_due_time_priority_and_queue_are_changed(operator: Operator) -> None:
     row = operator.instance.row(number)
     assert (row.priority, row.queue_name) == (-3, "cats")
     operator("cancel", number)
-    assert operator("delete", number) == "delete: 1 moved, 0 refused\n"
+    assert operator("delete", number) == "delete: 1 moved, 0 refused; it is act 7\n"
     assert operator.instance.rows() == []
 
 

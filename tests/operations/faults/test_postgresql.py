@@ -14,7 +14,6 @@ from examining import found, only
 from instances import Instance, wait_until
 from jobcron import Database, load_settings
 from jobcron.database.upgrade import upgrade_schema
-from jobcron.operations import doctor
 from jobcron.operations.doctor import examine
 from jobcron.queue.health import Health
 from jobcron.testing.server import PrivatePostgreSQL
@@ -24,22 +23,6 @@ from standby import Standby, execute
 SECTIONS = "[act]\nsource_interface: fooapp.IActJobSource\n"
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-
-
-@on_postgresql
-def test_missing_and_invalid_indexes_are_found_on_postgresql(well: Instance) -> None:
-    well.query("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'jobcron_run_last'::regclass")
-    assert only(well).remedy == "REINDEX INDEX CONCURRENTLY jobcron_run_last"
-    well.query("UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'jobcron_run_last'::regclass")
-    for index in sorted(doctor.INDEXES):
-        well.query(f"DROP INDEX {index}")
-    assert {finding.text.split()[2] for finding in found(well)} == doctor.INDEXES
-
-
-@on_postgresql
-def test_a_disabled_guard_is_found(well: Instance) -> None:
-    well.query("ALTER TABLE jobcron_job DISABLE TRIGGER jobcron_job_move")
-    assert "the trigger jobcron_job_move is disabled" in only(well).text
 
 
 @on_postgresql
@@ -180,6 +163,9 @@ def test_a_standby_that_holds_back_vacuum_is_found(tmp_path: Path, monkeypatch: 
 @on_postgresql
 def test_a_pooler_through_which_no_notification_comes_is_found(well: Instance, server: PrivatePostgreSQL) -> None:
     well.configure("notify: true", sections=SECTIONS)
+    assert only(well).text.startswith("notify is true, and the database notifies nobody")
+    assert only(well).remedy == "jobcron upgrade"
+    well.command("upgrade")
     assert found(well) == []
     pooler = Pooler(server)
     try:

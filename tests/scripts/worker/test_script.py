@@ -209,11 +209,11 @@ def test_a_section_that_another_program_runs_is_left_alone_until_that_ends(shop:
     held = shop.act(("touch", str(begun)), ("wait_for", str(go)))
     other = shop.start("act")
     eventually(begun.exists)
+    job = shop.act(("write", "after"))
     with worker(shop) as running:
         eventually(lambda: "act waits: the lock" in running.log.read_text())
         go.touch()
         assert other.wait() == 0
-        job = shop.act(("write", "after"))
         eventually(is_completed(shop, held, job))
 
 

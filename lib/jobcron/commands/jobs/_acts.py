@@ -136,7 +136,8 @@ def _moved(act: Act, selection: Selection, how: Bulk, database: Database, as_jso
                 {"act": act.name, "number": number, "is_dry_run": how.is_dry, "moved": moved, "refused": refused}
             )
         else:
-            tell(act.name, how, moved, refused, "" if number is None else f"; jobcron undo {number} takes it back")
+            told = f"jobcron undo {number} takes it back" if act.is_undoable else f"it is act {number}"
+            tell(act.name, how, moved, refused, "" if number is None else f"; {told}")
     return 1 if refused else 0
 
 

@@ -15,6 +15,7 @@ from jobcron.database.sessions import AnySession, session_for
 from jobcron.database.statements import insert_into
 from jobcron.database.tables import jobs_connection
 from jobcron.errors import InvalidJobData
+from jobcron.jobs._creating.offered import offer_drafts
 from jobcron.jobs._job_class import JobClass
 from jobcron.jobs.draft import Draft, draft, left_idle, session_to_use, session_to_write
 from jobcron.jobs.inserting import pass_over_taken, raise_duplicate, type_number
@@ -83,6 +84,7 @@ def insert_drafts(session: Session, owner: type[JobClass], drafts: list[Draft]) 
                 for job, made in zip(numbers, drafts, strict=True)
             ],
         )
+    offer_drafts(session, owner, drafts, numbers)
     return numbers
 
 

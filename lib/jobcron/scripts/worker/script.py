@@ -252,7 +252,7 @@ class Worker(InstancesScript):
             check_file(settings.database_url, database.where)
             with database.begin(writing=False) as connection:
                 check_schema(connection, database.where, self.logger)
-        found = lookout.with_work(self._enabled(chosen))
+        found = lookout.with_work(self._enabled(chosen), only_looks=True)
         for section in chosen:
             words = [section.name, "has work" if section.name in found else "nothing to do"]
             print("\t".join(words if self.options.named is None else [self.options.named, *words]))
