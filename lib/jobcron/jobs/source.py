@@ -18,7 +18,8 @@ from jobcron.database.tables import JobTypeRow
 from jobcron.database.transactions import begin_writing
 from jobcron.jobs import registry
 from jobcron.jobs._creating.acquire import acquire, debounced
-from jobcron.jobs._creating.bulk import drafts_of, insert_drafts
+from jobcron.jobs._creating.bulk import insert_drafts
+from jobcron.jobs._creating.drafts import drafts_of
 from jobcron.jobs._creating.offered import offer_new
 from jobcron.jobs._creating.one import create_one
 from jobcron.jobs._job_class import JobClass, enum_of, item_name, prefix_of

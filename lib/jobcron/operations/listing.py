@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,6 +41,7 @@ class JobSummary:
         type: its type, such as `foo_job.ACT`.
         status: its status.
         queue: its queue.
+        channel: its channel; None: it was given none, and no section has claimed it in one.
         priority: lowest first.
         scheduled_start: it is not run before.
         date_created: when it was created.
@@ -62,6 +63,7 @@ class JobSummary:
     type: str
     status: JobStatus
     queue: str
+    channel: str | None
     priority: int
     scheduled_start: datetime
     date_created: datetime
@@ -166,6 +168,17 @@ def batches(
             return
 
 
+def limited(found: Iterable[list[int]], limit: int | None) -> Iterator[list[int]]:
+    """Yield the batches of the first `limit` numbers; None: all of them."""
+    left = limit
+    for ids in found:
+        if left is not None and len(ids) >= left:
+            yield ids[:left]
+            return
+        yield ids
+        left = None if left is None else left - len(ids)
+
+
 def count_jobs(connection: Connection, selection: Selection) -> Count:
     """Count the jobs of a selection, `COUNTED` at most, among a limited number of rows."""
     looked = search(connection, selection)
@@ -203,6 +216,7 @@ def summaries() -> Select[int]:
         Job.uuid,
         Job._status.label("status"),
         Job.queue_name.label("queue"),
+        Job.channel,
         Job.priority,
         Job.scheduled_start,
         Job.date_created,

@@ -47,6 +47,7 @@ class Selection:
         sources: a type whose jobs one of the sources of these dotted names returns; see `of_section`.
         statuses: one of these statuses.
         queue: this queue.
+        channel: this channel or one below it. A job that was given none is in none until its section claims it.
         requester: this requester.
         unique_key: this unique key.
         target: this target: the dotted name of its class, and its primary key as in the row, such as ``1``. Only
@@ -71,6 +72,7 @@ class Selection:
     sources: tuple[str, ...] = ()
     statuses: tuple[JobStatus, ...] = ()
     queue: str | None = None
+    channel: str | None = None
     requester: str | None = None
     unique_key: str | None = None
     target: tuple[str, str] | None = None
@@ -213,6 +215,9 @@ def _equalities(selection: Selection) -> Iterator[ColumnElement[bool]]:
     for column, value in pairs:
         if value is not None:
             yield column == value
+    if selection.channel is not None:
+        below = Job.channel.startswith(f"{selection.channel}.", autoescape=True)
+        yield or_(Job.channel == selection.channel, below)
     if selection.target is not None:
         name, key = selection.target
         yield Job.target_type == name

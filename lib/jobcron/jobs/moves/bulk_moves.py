@@ -55,6 +55,7 @@ class ChangedRow(NamedTuple):
     crash_count: int
     priority: int
     queue_name: str
+    channel: str | None
     scheduled_start: datetime
 
 
@@ -137,6 +138,11 @@ def set_queue(name: str) -> Change:
     return Change(frozenset(NOT_STARTED), None, {"queue_name": name}, EventKind.CHANGED, _queue)
 
 
+def set_channel(name: str | None) -> Change:
+    """Return the change of the channel of jobs that have not started; None: they have none of their own."""
+    return Change(frozenset(NOT_STARTED), None, {"channel": name}, EventKind.CHANGED, _channel)
+
+
 def remove() -> Change:
     """Return the change that deletes jobs that have ended, with their histories and family rows."""
     return Change(frozenset(ENDED), None, None, EventKind.CHANGED, _status)
@@ -168,6 +174,10 @@ def _priority(row: ChangedRow) -> str:
 
 def _queue(row: ChangedRow) -> str:
     return f"queue was {row.queue_name}"
+
+
+def _channel(row: ChangedRow) -> str:
+    return f"channel was {row.channel or 'none'}"
 
 
 def change_jobs(
@@ -218,6 +228,7 @@ def locked_jobs(connection: Connection, job_ids: Sequence[int]) -> tuple[list[Ch
         Job.crash_count,
         Job.priority,
         Job.queue_name.label("queue_name"),
+        Job.channel,
         Job.scheduled_start,
     )
     # As a claim locks: FOR UPDATE would wait for the uncommitted children of a row. In order, against deadlocks.

@@ -31,6 +31,7 @@ PUT_BACK = (
     "_status",
     "priority",
     "queue_name",
+    "channel",
     "scheduled_start",
     "asked_start",
     "expires_at",
