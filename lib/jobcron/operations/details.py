@@ -18,6 +18,7 @@ from jobcron.errors import ConfigurationError, NoSuchJob
 from jobcron.functions.calls import FunctionJob
 from jobcron.jobs.family import OF_EVERY_ROW
 from jobcron.jobs.graphs.reading import Neighbour, predecessors_of, successors_of
+from jobcron.jobs.history import EventKind
 from jobcron.jobs.job import Job, has_status
 from jobcron.jobs.registry import registered
 from jobcron.jobs.runnable import BaseRunnableJob
@@ -147,11 +148,20 @@ _MORE = (
 )
 
 
+_EVENT = (Event.at, Event.actor, Event.kind, Event.detail, Event.oops_id, Event.lease_token)
+
+
 def job_history(connection: Connection, job_id: int) -> tuple[JobEvent, ...]:
     """Return a job's newest events, `EVENTS` at most, the oldest first."""
-    columns = (Event.at, Event.actor, Event.kind, Event.detail, Event.oops_id, Event.lease_token)
-    newest = select(*columns).where(Event.job_id == job_id).order_by(Event.id.desc()).limit(EVENTS)
+    newest = select(*_EVENT).where(Event.job_id == job_id).order_by(Event.id.desc()).limit(EVENTS)
     return tuple(JobEvent(*row) for row in reversed(connection.execute(newest).all()))
+
+
+def newest_event(connection: Connection, job_id: int, *kinds: EventKind) -> JobEvent | None:
+    """Return the newest event of some kinds in a job's history, however many others have followed, or None."""
+    mine = (Event.job_id == job_id, Event.kind.in_([kind.value for kind in kinds]))
+    found = connection.execute(select(*_EVENT).where(*mine).order_by(Event.id.desc()).limit(1)).one_or_none()
+    return None if found is None else JobEvent(*found)
 
 
 def find_job(connection: Connection, uuid: UUID) -> int:
