@@ -54,11 +54,16 @@ def ready_to_receive(settings: Settings, sections: Sequence[Section]) -> Applica
         application = import_application(settings, sections[0])
     for section in sections:
         if section.dispatch is not None:
-            _check(settings, section)
+            check_section(settings, section)
     return application
 
 
-def _check(settings: Settings, section: Section) -> None:
+def check_section(settings: Settings, section: Section) -> None:
+    """Check that jobs of a section can be run one by one; the application is imported.
+
+    Raises:
+        ConfigurationError: its source or its runner does not allow it; the message says which.
+    """
     source = SourceView(find_source(settings, section))
     place = f"{settings.path}: section [{section.name}], key"
     if source.finds_ready_jobs_itself or not source.type_name:
