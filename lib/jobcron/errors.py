@@ -92,7 +92,13 @@ class DatabaseUnusable(DatabaseUnavailable):
 
 
 class SchemaMismatch(UserMistake):
-    """The database lacks jobcron's tables, or has them in another version."""
+    """The database lacks jobcron's tables, or has them in another version.
+
+    Attributes:
+        remedy: what to do.
+    """
+
+    remedy = "jobcron upgrade"
 
 
 class NoSuchJob(UserMistake):

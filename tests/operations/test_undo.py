@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -104,6 +105,19 @@ def test_who_deleted_jobs_in_a_transaction_of_the_application_is_told(instance: 
         (act,) = recent_acts(connection)
     assert (act.id, act.actor, act.reason) == (outcome.act, "ada", "why not")
     assert act.name == f"delete jobs {', '.join(map(str, made[:10]))} and 2 more"
+
+
+def test_an_act_of_code_that_did_not_know_of_channels_is_undone(instance: Instance) -> None:
+    (number,) = make(instance, W)
+    (done,) = act_on_selection(instance.database, acts.set_priority(3), Selection(ids=(number,)))
+    assert done.act is not None
+    ((before, after),) = instance.query("SELECT before, after FROM jobcron_undo")
+    old = {name: json.dumps({key: value for key, value in json.loads(text).items() if key != "channel"})
+           for name, text in (("before", before), ("after", after))}  # fmt: skip
+    assert "channel" in before
+    instance.query("UPDATE jobcron_undo SET before = :before, after = :after", **old)
+    (undone,) = undo_act(instance.database, done.act)
+    assert (undone.moved, instance.row(number).priority) == ((number,), 10)
 
 
 def test_a_job_that_is_deleted_since_is_refused(instance: Instance) -> None:

@@ -214,13 +214,21 @@ def test_a_job_is_postponed_moved_and_given_another_priority(
     ada.send(ada.send(page, "/act", button="postpone"), "/act", by="2h")
     ada.send(ada.send(page, "/act", button="priority"), "/act", priority="-3")
     ada.send(ada.send(page, "/act", button="move"), "/act", queue_to="letters")
+    asked = ada.send(page, "/act", button="move")
+    ada.send(asked, "/act", channel_to="root.mail.eu")
+    found = ada.get("/jobs?channel=root.mail")
+    assert [number for number in jobs if f'/jobs/{number}"' in found.html] == [jobs[2]]
+    assert "Channel root.mail.eu" in ada.get(f"/jobs/{jobs[2]}").words
     row = instance.row(jobs[2])
+    assert row.channel == "root.mail.eu"
     assert timedelta(minutes=110) < row.scheduled_start - row.date_created < timedelta(minutes=130)
     assert (row.priority, row.queue_name) == (-3, "letters")
     wrong: list[tuple[str, dict[str, Any], str]] = [
         ("postpone", {"by": "soon"}, "expected a duration such as 2h"),
         ("priority", {"priority": "high"}, "Priority: expected a whole number"),
         ("move", {"queue_to": ""}, "queue"),
+        ("move", {"queue_to": "letters", "channel_to": "root"}, "expected a queue or a channel, got both"),
+        ("move", {"channel_to": "mail"}, "expected the name of a channel such as root.export, got: mail"),
         ("run-now", {"spread": "x"}, "Spread over: expected a duration"),
     ]
     for act, values, told in wrong:

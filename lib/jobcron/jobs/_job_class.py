@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from sqlalchemy import inspect
+from sqlalchemy.orm import Session
 
 from jobcron.errors import IncompleteJobType, MissingCode
 from jobcron.jobs.arguments.declared import Declaring, declares
@@ -19,7 +20,6 @@ from jobcron.jobs.registry import TypeName
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
-    from sqlalchemy.orm import Session
 
     from jobcron.database.sessions import AnySession
 
@@ -122,7 +122,7 @@ class JobClass(Declaring):
         def _select(cls) -> Select[Any]: ...
 
         @classmethod
-        def _with_context(cls, session: Session, job: Job, values: dict[str, object]) -> Self: ...
+        def _new(cls, session: Session, row: object) -> Self: ...
 
         @classmethod
         def _is_about(cls, target: object) -> ColumnElement[bool]: ...

@@ -24,6 +24,7 @@ from sqlalchemy.sql.dml import Update
 from sqlalchemy.types import SmallInteger, TypeDecorator
 
 from jobcron.database.clock import database_now
+from jobcron.database.statements import among
 from jobcron.database.tables import EdgeRow, jobs_connection
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import EventKind, record
@@ -106,7 +107,7 @@ def unmet_edges(job_ids: Sequence[int]) -> Select[int, int]:
     Whoever makes a job BLOCKED locks them first. Whoever ends a predecessor writes the same rows: it waits then,
     and sees the job BLOCKED. Else it would see the job as it was, and release nothing.
     """
-    mine = (EdgeRow.successor_id.in_(job_ids), not_(EdgeRow.is_met))
+    mine = (among(EdgeRow.successor_id, job_ids), not_(EdgeRow.is_met))
     query = select(EdgeRow.successor_id, EdgeRow.predecessor_id).where(*mine)
     return query.order_by(EdgeRow.successor_id, EdgeRow.predecessor_id)
 

@@ -7,7 +7,7 @@ record what was done, by whom, and why; what is deleted has no history left, and
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,8 +22,9 @@ from jobcron.jobs.hand_moves import operator_name
 from jobcron.jobs.job import Job
 from jobcron.jobs.moves import bulk_moves
 from jobcron.jobs.moves.bulk_moves import Change, Changed, Moment, change_jobs, locked_jobs
+from jobcron.jobs.moves.channels import check_channel
 from jobcron.jobs.moves.undoing import keep, values_of, write_act
-from jobcron.operations.listing import Count, batches, count_jobs
+from jobcron.operations.listing import Count, batches, count_jobs, limited
 from jobcron.operations.selection import Selection
 
 BATCH = 500
@@ -161,6 +162,17 @@ def move(queue: str) -> Act:
     return Act("move", bulk_moves.set_queue(queue), (JobStatus.WAITING,))
 
 
+def move_to_channel(channel: str | None) -> Act:
+    """Return the act that moves jobs that have not started to another channel; None: to that of their section.
+
+    Raises:
+        ConfigurationError: no channel can have this name.
+    """
+    if channel is not None:
+        check_channel(channel)
+    return Act("move", bulk_moves.set_channel(channel), (JobStatus.WAITING,))
+
+
 def delete() -> Act:
     """Return the act that deletes jobs that have ended, with their histories and their family rows."""
     return Act("delete", bulk_moves.remove(), (JobStatus.COMPLETED, JobStatus.CANCELLED, JobStatus.EXPIRED))
@@ -255,8 +267,7 @@ class Bulk:
 def act_on_selection(database: Database, act: Act, selection: Selection, how: Bulk = Bulk()) -> Iterator[Outcome]:
     """Do something to the jobs of a selection, in batches, and yield what became of each when it is committed.
 
-    Whoever stops to iterate stops the work: what was yielded stays. From the first job that it moves on, the act
-    has a number; it can be undone unless it deletes.
+    Whoever stops to iterate stops the work: what was yielded stays. An act that moves a job has a number.
 
     Args:
         database: the database of the jobs.
@@ -268,7 +279,7 @@ def act_on_selection(database: Database, act: Act, selection: Selection, how: Bu
     size = how.batch if selection.graph is None else GRAPH
     selection = meant(act, selection)
     name = act.name if act.is_undoable else f"{act.name} {selection}"
-    for ids in _limited(_batches(database, selection, size), how.limit):
+    for ids in limited(_batches(database, selection, size), how.limit):
         if not is_first:
             time.sleep(how.pause)
         is_first = False
@@ -287,14 +298,3 @@ def _batches(database: Database, selection: Selection, size: int) -> Iterator[li
         ids = list(dict.fromkeys(selection.ids))
         return (ids[start : start + size] for start in range(0, len(ids), size))
     return batches(partial(database.begin, writing=False), selection, size)
-
-
-def _limited(found: Iterable[list[int]], limit: int | None) -> Iterator[list[int]]:
-    """Yield the batches of the first `limit` numbers."""
-    left = limit
-    for ids in found:
-        if left is not None and len(ids) >= left:
-            yield ids[:left]
-            return
-        yield ids
-        left = None if left is None else left - len(ids)

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Text, bindparam, cast, func, o
 from sqlalchemy.dialects.postgresql import JSONB
 
 from jobcron.database.clock import database_after
+from jobcron.database.statements import among
 from jobcron.database.tables import JobSourceRow, JobTypeRow
 from jobcron.errors import ConfigurationError
 from jobcron.interfaces import JobStatus
@@ -46,6 +47,7 @@ class Selection:
         sources: a type whose jobs one of the sources of these dotted names returns; see `of_section`.
         statuses: one of these statuses.
         queue: this queue.
+        channel: this channel or one below it. A job that was given none is in none until its section claims it.
         requester: this requester.
         unique_key: this unique key.
         target: this target: the dotted name of its class, and its primary key as in the row, such as ``1``. Only
@@ -70,6 +72,7 @@ class Selection:
     sources: tuple[str, ...] = ()
     statuses: tuple[JobStatus, ...] = ()
     queue: str | None = None
+    channel: str | None = None
     requester: str | None = None
     unique_key: str | None = None
     target: tuple[str, str] | None = None
@@ -185,7 +188,7 @@ def conditions(selection: Selection, types: TypeChoice, dialect: str) -> list[Co
     """
     found = list(_equalities(selection))
     if selection.ids:
-        found.append(Job.id.in_(selection.ids))
+        found.append(among(Job.id, selection.ids))
     if selection.up_to is not None:
         found.append(Job.id <= selection.up_to)
     if selection.graph is not None:
@@ -212,6 +215,9 @@ def _equalities(selection: Selection) -> Iterator[ColumnElement[bool]]:
     for column, value in pairs:
         if value is not None:
             yield column == value
+    if selection.channel is not None:
+        below = Job.channel.startswith(f"{selection.channel}.", autoescape=True)
+        yield or_(Job.channel == selection.channel, below)
     if selection.target is not None:
         name, key = selection.target
         yield Job.target_type == name

@@ -75,6 +75,7 @@ def _values(job: JobDetails, about: AboutJob) -> Iterator[tuple[str, object]]:
     yield "status", job.status
     yield "description", job.description
     yield "queue", job.queue
+    yield "channel", job.channel
     yield "priority", job.priority
     yield "requester", job.requester
     yield "unique key", job.unique_key

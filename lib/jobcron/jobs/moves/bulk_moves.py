@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, SQLColumnExpression, delete, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
+from jobcron.database.statements import among
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import EventKind, record_each
 from jobcron.jobs.job import Job, can_hold_key, cancellation
@@ -53,6 +54,7 @@ class ChangedRow(NamedTuple):
     crash_count: int
     priority: int
     queue_name: str
+    channel: str | None
     scheduled_start: datetime
 
 
@@ -135,6 +137,11 @@ def set_queue(name: str) -> Change:
     return Change(frozenset(NOT_STARTED), None, {"queue_name": name}, EventKind.CHANGED, _queue)
 
 
+def set_channel(name: str | None) -> Change:
+    """Return the change of the channel of jobs that have not started; None: they have none of their own."""
+    return Change(frozenset(NOT_STARTED), None, {"channel": name}, EventKind.CHANGED, _channel)
+
+
 def remove() -> Change:
     """Return the change that deletes jobs that have ended, with their histories and family rows."""
     return Change(frozenset(ENDED), None, None, EventKind.CHANGED, _status)
@@ -166,6 +173,10 @@ def _priority(row: ChangedRow) -> str:
 
 def _queue(row: ChangedRow) -> str:
     return f"queue was {row.queue_name}"
+
+
+def _channel(row: ChangedRow) -> str:
+    return f"channel was {row.channel or 'none'}"
 
 
 def change_jobs(
@@ -216,14 +227,15 @@ def locked_jobs(connection: Connection, job_ids: Sequence[int]) -> tuple[list[Ch
         Job.crash_count,
         Job.priority,
         Job.queue_name.label("queue_name"),
+        Job.channel,
         Job.scheduled_start,
     )
     # As a claim locks: FOR UPDATE would wait for the uncommitted children of a row. In order, against deadlocks.
-    free = select(*columns).where(Job.id.in_(job_ids)).order_by(Job.id)
+    free = select(*columns).where(among(Job.id, job_ids)).order_by(Job.id)
     found = connection.execute(free.with_for_update(key_share=True, skip_locked=True)).mappings()
     rows = [ChangedRow(**{name: row[name] for name in ChangedRow._fields}) for row in found]
     missing = set(job_ids) - {row.id for row in rows}
-    there = set(connection.scalars(select(Job.id).where(Job.id.in_(missing)))) if missing else set()
+    there = set(connection.scalars(select(Job.id).where(among(Job.id, missing)))) if missing else set()
     return rows, {number: LOCKED if number in there else GONE for number in sorted(missing)}
 
 
@@ -251,7 +263,7 @@ def _needed(connection: Connection, rows: Iterable[ChangedRow], change: Change) 
     """Return why jobs are not deleted: others that have not ended wait for them, or may read their results."""
     if change.values is not None:
         return {}
-    needed = select(Job.id).where(Job.id.in_([row.id for row in rows]), is_waited_for())
+    needed = select(Job.id).where(among(Job.id, [row.id for row in rows]), is_waited_for())
     return dict.fromkeys(connection.scalars(needed), NEEDED)
 
 
@@ -274,7 +286,7 @@ def _written(
 
 def _write(connection: Connection, job_ids: list[int], change: Change) -> None:
     if change.values is None:
-        connection.execute(delete(Job).where(Job.id.in_(job_ids)))
+        connection.execute(delete(Job).where(among(Job.id, job_ids)))
         return
     values = change.values if change.status is None else {**change.values, "_status": change.status}
     columns = {getattr(Job, name): value for name, value in values.items()}
@@ -283,4 +295,4 @@ def _write(connection: Connection, job_ids: list[int], change: Change) -> None:
         columns[Job._status] = status_again(Job._status, Job.id)
     if change.status is not None and Job._progress not in columns:
         columns[Job._progress] = Job.progress.expression  # what the keeper of a running job wrote elsewhere
-    connection.execute(update(Job).where(Job.id.in_(job_ids)).values(columns))
+    connection.execute(update(Job).where(among(Job.id, job_ids)).values(columns))

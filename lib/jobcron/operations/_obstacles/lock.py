@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import ProgrammingError
 
-from jobcron.database.statements import execute
+from jobcron.database.statements import among, execute
 from jobcron.jobs.job import Job
 from jobcron.operations.reasons import Cause, Reason, moment
 
@@ -81,7 +81,7 @@ def lockers_of(connection: Connection, job_ids: Sequence[int]) -> dict[int, Lock
         return {}
     free: set[int] = set()
     with suppress(ProgrammingError), connection.begin_nested() as savepoint:
-        wanted = select(Job.id).where(Job.id.in_(job_ids)).with_for_update(key_share=True, skip_locked=True)
+        wanted = select(Job.id).where(among(Job.id, job_ids)).with_for_update(key_share=True, skip_locked=True)
         free.update(connection.scalars(wanted))
         savepoint.rollback()
     found = ((number, locker_of(connection, number)) for number in job_ids if number not in free)

@@ -58,7 +58,7 @@ def _asked(
     to match only afterwards.
     """
     form = request.form
-    offer, what = act_of({"by": "1h", "priority": "10", "queue_to": "default", **form.to_dict()})
+    offer, what = act_of({"by": "1h", "priority": "10", "queue_to": "default", "channel_to": "", **form.to_dict()})
     with here.reading() as connection:
         newest = newest_number(connection)
         bound = selection if ids else dataclasses.replace(selection, up_to=newest)
