@@ -240,7 +240,7 @@ def test_a_related_action_is_a_link_only_if_it_is_an_address_of_the_web(
     from jobcron.operations.details import AboutJob
 
     about = AboutJob({}, None, said)
-    monkeypatch.setattr("jobcron.web._pages.job.about_job", lambda session, number: about)
+    monkeypatch.setattr("jobcron.web._pages.job.about_job", lambda session, number, settings: about)
     page = ada.get(f"/jobs/{instance.act()}")
     check(page, "the job")
     assert (said in page.links) is is_link
