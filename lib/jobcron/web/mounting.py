@@ -114,7 +114,12 @@ def _answer(dashboard: Dashboard, route: Route, found: dict[str, object]) -> Res
     """Answer a request, if it passes: who it is from, what they may do, and which page it comes from."""
     visitor = visitor_of(dashboard.authorize, request.environ)
     if visitor is None:
-        return _refused(dashboard, 403, "You have no access to this dashboard.", "Log in to the application or proxy that it is part of.")
+        return _refused(
+            dashboard,
+            403,
+            "You have no access to this dashboard.",
+            "Log in to the application or proxy that it is part of.",
+        )
     here = Here(dashboard, visitor, token_of(request))
     if route.method == "POST" and not (is_own_page(request) and has_token(request)):
         told = "This form does not come from a page of the dashboard, or is older than your browser's session."
