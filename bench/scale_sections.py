@@ -102,6 +102,6 @@ def _age(url: str, folder: Path) -> None:
 
 def _cpu_seconds(command: list[str], more: dict[str, str]) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    run(command, more)
+    run(command, more, seconds=7200)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
