@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from jobcron.errors import JobcronError as JobcronError
     from jobcron.errors import LeaseHeld as LeaseHeld
     from jobcron.errors import LeaseLost as LeaseLost
+    from jobcron.errors import LeavesGroup as LeavesGroup
     from jobcron.errors import LockHeld as LockHeld
     from jobcron.errors import MemoryLimitExceeded as MemoryLimitExceeded
+    from jobcron.errors import MissingClass as MissingClass
     from jobcron.errors import MissingCode as MissingCode
     from jobcron.errors import NoSession as NoSession
     from jobcron.errors import NoSuchJob as NoSuchJob
@@ -117,8 +119,10 @@ _HOMES = {
         "JobCancelled",
         "LeaseHeld",
         "LeaseLost",
+        "LeavesGroup",
         "LockHeld",
         "MemoryLimitExceeded",
+        "MissingClass",
         "MissingCode",
         "NoSession",
         "NoSuchJob",

@@ -249,6 +249,40 @@ def test_a_type_without_a_section_is_a_warning_before_it_has_jobs(instance: Inst
     assert "FunctionJob" not in out  # the application has no functions
 
 
+def test_a_queues_section_runs_the_jobs_of_several_tasks_and_hides_no_other_type(instance: Instance) -> None:
+    instance.configure(sections="[act]\nsource_interface: fooapp.ActJob\n[quick]\nqueue: quick\n")
+    path = instance.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("fooapp:register", "stepsapp"))
+    out, _ = instance.command("check-config")
+    assert "no section runs jobs of the type foo_job.DO_FOO" in out
+    assert "no section runs jobs of the type steps." not in out
+    assert "not looked for" not in out
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (
+            "fooapp.OwnReadyJob",
+            "section [other] has a source with an iterReady of its own, fooapp.OwnReadyJob, which may find",
+        ),
+        (
+            "fooapp.IHandmadeSource",
+            "section [other] has a source with an iterReady of its own, fooapp.IHandmadeSource",
+        ),
+        (None, "the source of section [other] cannot be found"),
+    ],
+)
+def test_where_nobody_knows_which_types_run_check_config_says_why_it_looks_for_none(
+    instance: Instance, source: str | None, why: str
+) -> None:
+    line = "" if source is None else f"source_interface: {source}\n"
+    instance.configure(sections=f"[act]\nsource_interface: fooapp.ActJob\n[other]\n{line}")
+    out, _ = instance.command("check-config", expect=0 if source else 2)
+    assert f"ok       types without a section: not looked for, because {why}" in out
+    assert "no section runs jobs" not in out
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_functions_without_a_section_are_a_warning(calling: Instance) -> None:
     calling.configure(sections="[act]\nsource_interface: fooapp.ActJob\n")

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from brokers import Redis
 from docs_runner import Page, PageFailed, needs_of
 from fork_server import ForkServer
 from jobcron.testing.programs import find_programs
@@ -65,6 +64,8 @@ def postgresql(server: PrivatePostgreSQL) -> Iterator[str]:
 @pytest.fixture
 def redis() -> Iterator[str]:
     """Return the URL of a Redis."""
+    from brokers import Redis  # only this page needs Celery's packages
+
     broker = Redis()
     try:
         broker.start()

@@ -63,7 +63,7 @@ class CeleryDispatcher:
     def status(self) -> str:
         """Return how many messages wait in the queue, and how many receive them."""
         with self._app.connection_for_read() as connection:
-            found = self._queue.bind(connection.default_channel).queue_declare(passive=True)
+            found = self._queue.bind(connection.default_channel).queue_declare()
         return f"{self._queue.name}: messages: {found.message_count}, workers: {found.consumer_count}"
 
     def withdraw(self, job_ids: Sequence[int]) -> None:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import event
+from sqlalchemy import Engine, event, inspect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
 
 from jobcron.database.after_commit import after_commit
-from jobcron.dispatch.dispatchers import SectionDispatcher
+from jobcron.database.tables import jobs_connection
+from jobcron.database.trouble import first_line
+from jobcron.dispatch.dispatchers import SectionDispatcher, logger
+from jobcron.dispatch.offers import OfferRow, forget_offers, note_offers
+from jobcron.errors import DatabaseUnavailable
+from jobcron.reports.logs import NO_OOPS
 
 BATCH = "jobcron_offers"
 """The key in `Session.info` of the jobs that the session's transaction offers."""
@@ -30,7 +36,9 @@ class _Batch:
             return
         committed, self.committed = self.committed, {}
         for dispatcher, job_ids in committed.items():
-            dispatcher.offer(list(job_ids))
+            numbers = list(job_ids)
+            if not dispatcher.offer(numbers):
+                _forget(session, numbers)
 
 
 def offer_on_commit(session: Session, job_ids: Sequence[int], dispatcher: SectionDispatcher) -> None:
@@ -46,8 +54,21 @@ def offer_on_commit(session: Session, job_ids: Sequence[int], dispatcher: Sectio
     """
     if dispatcher.is_resting:
         return
+    note_offers(jobs_connection(session), job_ids, dispatcher.section.name, dispatcher.name)
     after_commit(session, lambda: _batch_of(session).add(dispatcher, job_ids))
     _batch_of(session)  # its listener comes after that of the actions
+
+
+def _forget(session: Session, job_ids: Sequence[int]) -> None:
+    """Remove the rows of offers that could not be made; they would tell people something wrong."""
+    bind = session.get_bind(inspect(OfferRow))
+    if not isinstance(bind, Engine) or bind.dialect.name != "postgresql":
+        return  # the caller's own connection, or a database where the commit might wait for somebody's lock
+    try:
+        with bind.begin() as connection:
+            forget_offers(connection, job_ids)
+    except (DBAPIError, DatabaseUnavailable) as error:
+        logger.warning("An offer that failed could not be removed: %s", first_line(error), extra=NO_OOPS)
 
 
 def _batch_of(session: Session) -> _Batch:

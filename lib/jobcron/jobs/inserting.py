@@ -7,7 +7,8 @@ that of another type: in another schema, after a restore, or where the tables we
 from __future__ import annotations
 
 import re
-from typing import NoReturn
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import Column, Connection, TextClause, inspect, literal, select, text
@@ -16,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ClauseElement
 
-from jobcron.database.statements import AnyInsert, insert_into
+from jobcron.database.statements import AnyInsert, among, insert_into
 from jobcron.database.tables import JobTypeRow, jobs_connection
 from jobcron.database.transactions import no_tables
 from jobcron.errors import DuplicateJob
@@ -26,6 +27,9 @@ from jobcron.jobs.moves.twins import end_expired_holders
 
 MISSING_TABLE = re.compile(r'no such table: (\w+\.)?jobcron_|^relation "([^"]+\.)?jobcron_')
 """What SQLite and PostgreSQL say of a table that is not there."""
+
+Inserted = TypeVar("Inserted")
+"""What a statement returns of the rows that it inserts."""
 
 _KEY: list[str | TextClause] = ["type", "unique_key", text("(CASE WHEN begun_token = 0 THEN 0 END)")]
 """What the index of unique keys has: the last is NULL for a job that has begun, whose key is free."""
@@ -55,14 +59,30 @@ def insert_job(session: Session, type_name: str, values: dict[str, object]) -> J
     insert = _insert(connection, type_name, values)
     if values.get("unique_key") is not None:
         insert = pass_over_taken(insert)
-    job = _execute(session, type_name, insert)
-    if job is None:
+    return insert_new(connection, type_name, values, lambda: _returned(session, insert))
+
+
+def insert_new(
+    connection: Connection, type_name: str, values: dict[str, object], insert: Callable[[], Inserted | None]
+) -> Inserted:
+    """Insert the shared row of a job whose key is free, and return what the statement returns.
+
+    Args:
+        connection: of the caller's transaction.
+        type_name: the name of its type.
+        values: the row's, by attribute.
+        insert: executes the statement; returns None if it inserts nothing, for want of the type or of a free key.
+
+    Raises: as for `insert_job`.
+    """
+    found = insert_known(connection, type_name, insert)
+    if found is None:
         keys = [str(values["unique_key"])]
         if end_expired_holders(connection, type_name, keys):
-            job = _execute(session, type_name, insert)
-        if job is None:
+            found = insert_known(connection, type_name, insert)
+        if found is None:
             raise_duplicate(connection, type_name, keys)
-    return job
+    return found
 
 
 def find_or_insert_job(session: Session, type_name: str, values: dict[str, object]) -> tuple[Job, bool]:
@@ -77,16 +97,27 @@ def find_or_insert_job(session: Session, type_name: str, values: dict[str, objec
     """
     mark = uuid4()
     connection = jobs_connection(session)
-    insert = _insert(connection, type_name, {**values, "uuid": mark})
-    insert = _or_find(insert)
-    job = _execute(session, type_name, insert)
+    insert = or_find(_insert(connection, type_name, {**values, "uuid": mark}))
+    job = insert_known(connection, type_name, lambda: _returned(session, insert))
     assert job is not None
-    may_be_over = job.uuid != mark and job.expires_at is not None
-    if may_be_over and end_expired_holders(connection, type_name, [str(values["unique_key"])]):
+    if job.uuid != mark and end_if_over(connection, type_name, values, job.expires_at):
         session.expire(job)
-        job = _execute(session, type_name, insert)
+        job = insert_known(connection, type_name, lambda: _returned(session, insert))
         assert job is not None
     return job, job.uuid == mark
+
+
+def end_if_over(connection: Connection, type_name: str, values: dict[str, object], expires_at: object) -> bool:
+    """End a job that was found by the key of a new one, if it has expired; return whether it had.
+
+    Args:
+        connection: of the transaction.
+        type_name: the name of its type.
+        values: those of the new one.
+        expires_at: when the one that was found expires; None: never.
+    """
+    keys = [str(values["unique_key"])]
+    return expires_at is not None and end_expired_holders(connection, type_name, keys)
 
 
 def pass_over_taken(insert: AnyInsert) -> AnyInsert:
@@ -96,7 +127,7 @@ def pass_over_taken(insert: AnyInsert) -> AnyInsert:
     return insert.on_conflict_do_nothing(index_elements=_KEY, index_where=_HAS_KEY)
 
 
-def _or_find(insert: AnyInsert) -> AnyInsert:
+def or_find(insert: AnyInsert) -> AnyInsert:
     """Return an INSERT of a shared row that locks the one with its unique key, if there is one, and returns it."""
     set_ = {"unique_key": insert.excluded.unique_key}  # changes nothing, and locks the row
     if isinstance(insert, sqlite.Insert):
@@ -132,7 +163,7 @@ def raise_duplicate(connection: Connection, type_name: str, keys: list[str]) -> 
     """
     number = select(JobTypeRow.id).where(JobTypeRow.name == type_name).scalar_subquery()
     taken = select(Job.unique_key, Job.id).where(
-        Job.type_id == number, Job.unique_key.in_(keys), can_hold_key(), Job.begun_token == 0
+        Job.type_id == number, among(Job.unique_key, keys), can_hold_key(), Job.begun_token == 0
     )
     key, twin = connection.execute(taken.order_by(Job.id).limit(1)).first() or (keys[0], None)
     other = "another job" if twin is None else f"job {twin}"
@@ -160,20 +191,22 @@ def _column(name: str) -> Column[object]:
     return column
 
 
-def _execute(session: Session, type_name: str, insert: AnyInsert) -> Job | None:
-    """Insert a row, and its type if that is new; return None if there is a conflict."""
-    connection = jobs_connection(session)
+def _returned(session: Session, insert: AnyInsert) -> Job | None:
     asked = insert.returning(Job)
+    return session.scalars(asked, execution_options={"populate_existing": True}).one_or_none()
+
+
+def insert_known(connection: Connection, type_name: str, insert: Callable[[], Inserted | None]) -> Inserted | None:
+    """Insert a row, and its type if that is new; return None if there is a conflict."""
     for _ in range(2):
         try:
-            job = session.scalars(asked, execution_options={"populate_existing": True}).one_or_none()
+            found = insert()
         except DBAPIError as error:
             _refuse_missing_tables(connection, error)
-        if job is not None:
-            return job
-        find_or_insert(
-            connection, type_name
-        )  # even if it is there now: another session may have committed it since
+        if found is not None:
+            return found
+        # Even if it is there now: another session may have committed it since.
+        find_or_insert(connection, type_name)
     return None
 
 

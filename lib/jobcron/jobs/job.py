@@ -22,6 +22,7 @@ from sqlalchemy import (
     bindparam,
     case,
     event,
+    exists,
     false,
     func,
     literal,
@@ -239,6 +240,15 @@ def is_not_paused() -> ColumnElement[bool]:
     queues = select(PauseRow.name).where(PauseRow.scope == "queue", lasts)
     types = select(JobTypeRow.id).join(PauseRow, PauseRow.name == JobTypeRow.name)
     return and_(Job.queue_name.not_in(queues), Job.type_id.not_in(types.where(PauseRow.scope == "type", lasts)))
+
+
+def is_in_open_channel() -> ColumnElement[bool]:
+    """Return the condition that the channel of a job is not paused, nor one above it; a job in none fits."""
+    lasts = or_(PauseRow.until.is_(None), PauseRow.until > database_now())
+    # The names with a dot behind them: root.export is not within root.ex.
+    name = PauseRow.name + "."
+    is_within = func.substr(Job.channel + ".", 1, func.length(name)) == name
+    return ~exists().where(PauseRow.scope == "channel", lasts, is_within).correlate(Job)
 
 
 def can_start() -> ColumnElement[bool]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Select, SQLColumnExpression, select, union_all
 
+from jobcron.database.statements import among
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import HALVES, START_ORDER, Job, has_status
 from jobcron.jobs.status import NOT_STARTED
@@ -81,7 +82,7 @@ def search(connection: Connection, selection: Selection, below: int | None = Non
         return Search(where, None)
     few = _few_pending(connection, selection.statuses, types)
     if few is not None:
-        return Search([Job.id.in_(few), *where], None)
+        return Search([among(Job.id, few), *where], None)
     first_unseen = connection.scalar(_first_unseen(below))
     if first_unseen is None:
         return Search(where, None)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from jobcron.database.database import TransactionSource
 from jobcron.database.runs import EndedRun, record_run
 from jobcron.database.trouble import INSUFFICIENT_PRIVILEGE, first_line, sqlstate_of
+from jobcron.dispatch.offers import untaken
 from jobcron.errors import ConfigurationError, DatabaseUnavailable, DatabaseUnusable
 from jobcron.queue.ready_count import count_ready
 from jobcron.reports.current_job import records_carry_jobs
@@ -243,7 +244,9 @@ def _count_ready(database: TransactionSource, order: Order, source: object, obse
     try:
         with database.begin(writing=False) as connection:
             ready = count_ready(connection, dotted_name(source))
-        observer.ready_counted(ready.count, ready.oldest_seconds)
+            name = order.section.name
+            offered = sum(found.number for found in untaken(connection) if found.section == name)
+        observer.ready_counted(ready.count, ready.oldest_seconds, offered)
     except DatabaseUnusable:
         raise
     except (DBAPIError, DatabaseUnavailable) as error:

@@ -175,6 +175,7 @@ def test_what_a_process_has_run_is_in_one_row_of_runs_and_in_the_metrics(told: T
         for _ in range(3):
             counting.tell(told.instance.act())
     assert told.instance.query("SELECT name, completed FROM jobcron_run") == [("act", 3)]
+    assert 'jobcron_ready_jobs{section="act"} 0' in (folder / "jobcron_act.prom").read_text()
     assert 'jobcron_jobs_ended_total{section="act",job_class="ActJob",outcome="completed"} 3' in (
         (folder / "jobcron_act.prom").read_text()
     )

@@ -28,6 +28,9 @@ NUMBERS = 100
 SPREADING = ("retry", "resume", "postpone", "run-now")
 """The acts that have ``--spread``."""
 
+NO_CHANNEL = "none"
+"""With ``--to-channel``: no channel of their own; the names of channels begin with root."""
+
 Options = argparse.Namespace
 
 ACTS: dict[str, Callable[[Options], Act]] = {
@@ -39,7 +42,7 @@ ACTS: dict[str, Callable[[Options], Act]] = {
     "postpone": lambda options: _postpone(options),
     "run-now": lambda options: acts.run_now(options.spread),
     "priority": lambda options: acts.set_priority(options.to),
-    "move": lambda options: acts.move(options.to),
+    "move": lambda options: _move(options),
     "delete": lambda options: acts.delete(),
 }
 
@@ -65,7 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     if name == "priority":
         add("--to", type=priority, required=True, metavar="N", help="the new priority; the lowest goes first")
     if name == "move":
-        add("--to", required=True, metavar="QUEUE", help="the new queue")
+        goal = parser.add_mutually_exclusive_group(required=True)
+        goal.add_argument("--to", metavar="QUEUE", help="the new queue")
+        goal.add_argument(
+            "--to-channel",
+            metavar="CHANNEL",
+            help="the new channel, such as root.export; none: that of the section, if it has one",
+        )
     add("--reason", metavar="TEXT", help="why, for the jobs' histories")
     add("--limit", type=positive, metavar="N", help="the most jobs")
     add("--dry-run", action="store_true", help="tell what would become of the jobs, and change nothing")
@@ -136,7 +145,8 @@ def _moved(act: Act, selection: Selection, how: Bulk, database: Database, as_jso
                 {"act": act.name, "number": number, "is_dry_run": how.is_dry, "moved": moved, "refused": refused}
             )
         else:
-            tell(act.name, how, moved, refused, "" if number is None else f"; jobcron undo {number} takes it back")
+            told = f"jobcron undo {number} takes it back" if act.is_undoable else f"it is act {number}"
+            tell(act.name, how, moved, refused, "" if number is None else f"; {told}")
     return 1 if refused else 0
 
 
@@ -152,6 +162,12 @@ def tell(name: str, how: Bulk, moved: list[int], refused: list[Refusal], more: s
     if len(refused) > SHOWN:
         for reason, count in Counter(refusal.reason for refusal in refused[SHOWN:]).most_common(SHOWN):
             say(f"  {count:,} more: {reason}")
+
+
+def _move(options: Options) -> Act:
+    if options.to_channel is None:
+        return acts.move(options.to)
+    return acts.move_to_channel(None if options.to_channel == NO_CHANNEL else options.to_channel)
 
 
 def _postpone(options: Options) -> Act:

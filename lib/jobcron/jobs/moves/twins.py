@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, Select, and_, func, inspect, literal, no
 from sqlalchemy.orm import aliased
 
 from jobcron.database.clock import database_after, database_now
+from jobcron.database.statements import among
 from jobcron.database.tables import JobTypeRow
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import EventKind, record_all
@@ -37,7 +38,7 @@ def end_expired_holders(connection: Connection, type_name: str, keys: list[str])
         keys: the keys that are wanted.
     """
     number = select(JobTypeRow.id).where(JobTypeRow.name == type_name).scalar_subquery()
-    held = and_(Job.type_id == number, Job.unique_key.in_(keys), can_hold_key())
+    held = and_(Job.type_id == number, among(Job.unique_key, keys), can_hold_key())
     over = and_(Job._status.in_((WAITING, BLOCKED)), Job.begun_token == 0, Job.expires_at <= database_now())
     ended = connection.execute(
         update(Job)

@@ -16,8 +16,9 @@ from jobcron.interfaces import JobStatus
 from jobcron.jobs.hand_moves import operator_name
 from jobcron.jobs.job import Job, has_status, lease_end
 from jobcron.jobs.moves import channels as rows
-from jobcron.jobs.moves.channels import LIMITS, check_channel, read_channels
+from jobcron.jobs.moves.channels import LIMITS, NO_LIMIT, check_channel, described, read_channels
 from jobcron.jobs.moves.pauses import Pause, Scope, current_pauses
+from jobcron.jobs.moves.undoing import write_act
 from jobcron.operations.reasons import Cause, Reason
 
 __all__ = ["LIMITS", "ChannelState", "Full", "Place", "channel_states", "full_for", "is_within", "reset_limits"]
@@ -228,16 +229,20 @@ def set_limits(
     Raises:
         ConfigurationError: no channel can have this name.
     """
-    rows.set_limits(connection, name, actor or operator_name(), limits)
+    who = actor or operator_name()
+    row = rows.set_limits(connection, name, who, limits)
+    write_act(connection, f"channel {name}: {described(row)}", who, None)
     return next(state for state in channel_states(connection) if state.name == name)
 
 
-def reset_limits(connection: Connection, name: str) -> ChannelState | None:
+def reset_limits(connection: Connection, name: str, actor: str | None = None) -> ChannelState | None:
     """Let a channel have what the configuration says again; None: nothing is known of it then.
 
     Raises:
         ConfigurationError: it has no limits.
     """
     check_channel(name)
-    rows.forget_changes(connection, name)
+    row = rows.forget_changes(connection, name)
+    now = NO_LIMIT if row is None else described(row)
+    write_act(connection, f"channel {name} reset: {now}", actor or operator_name(), None)
     return next((state for state in channel_states(connection) if state.name == name), None)

@@ -31,6 +31,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from jobcron.database.clock import age_in_seconds, database_after, database_now
 from jobcron.database.database import Database
+from jobcron.database.statements import among
 from jobcron.database.tables import ActRow, Event, JobSourceRow, JobTypeRow, Renewal, Run, SlotRow, WorkerRow
 from jobcron.database.walk import WalkedRow, windows
 from jobcron.interfaces import JobStatus
@@ -234,10 +235,9 @@ class Pruner:
     @staticmethod
     def _delete(connection: Connection, numbers: list[int]) -> list[int]:
         # SKIP LOCKED, which SQLite does not need: somebody may be requeueing one of them.
-        is_old = (Job.id.in_(numbers), Job._status.in_(ENDED), ~is_waited_for())
-        free = select(Job.id).where(*is_old).with_for_update(skip_locked=True, of=Job)
-        found = list(connection.scalars(free))
-        connection.execute(delete(Job).where(Job.id.in_(found), Job._status.in_(ENDED)))
+        is_old = (among(Job.id, numbers), Job._status.in_(ENDED), ~is_waited_for())
+        found = list(connection.scalars(select(Job.id).where(*is_old).with_for_update(skip_locked=True, of=Job)))
+        connection.execute(delete(Job).where(among(Job.id, found), Job._status.in_(ENDED)))
         return found
 
     def _prune_by_time(

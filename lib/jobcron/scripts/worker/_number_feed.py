@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from jobcron.database.tables import JobTypeRow
+from jobcron.dispatch.offers import forget_offers
 from jobcron.errors import DatabaseUnavailable
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim
@@ -68,6 +69,7 @@ class NumberFeed:
         row = session.execute(is_it).first()
         if row is None:
             return []
+        forget_offers(connection, [self._job_id])  # it has arrived
         if row.channel is None and not claimant.channel:
             claims = claim_one(connection, self._job_id, claimant)
         else:

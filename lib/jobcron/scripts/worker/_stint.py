@@ -14,6 +14,7 @@ from jobcron.errors import DatabaseUnavailable
 from jobcron.reports.logs import NO_OOPS
 from jobcron.reports.metrics import observed
 from jobcron.runner.source_runner import SourceRunner
+from jobcron.scripts._section_run import _count_ready
 from jobcron.scripts.order import Order
 
 STINT_SECONDS = 10.0
@@ -26,10 +27,11 @@ class Stint(AbstractContextManager["Stint"]):
     Args:
         order: what would be the order for a run.
         database: where its row is written.
+        source: the section's.
     """
 
-    def __init__(self, order: Order, database: TransactionSource) -> None:
-        self._order, self._database = order, database
+    def __init__(self, order: Order, database: TransactionSource, source: object) -> None:
+        self._order, self._database, self._source = order, database, source
         self._started = time.monotonic()
         self._observing = ExitStack()
         self._observer = self._observing.enter_context(
@@ -58,6 +60,7 @@ class Stint(AbstractContextManager["Stint"]):
             if not (ended.completed or ended.incomplete):
                 return
             self._observer.succeeded = True
+            _count_ready(self._database, self._order, self._source, self._observer)
             try:
                 with self._database.begin() as connection:
                     record_run(connection, ended, self._order.settings.activity_interval)

@@ -15,7 +15,8 @@ from sqlalchemy import select
 
 from jobcron.database.database import TransactionSource
 from jobcron.database.tables import JobTypeRow
-from jobcron.dispatch.dispatchers import Dispatchers
+from jobcron.dispatch.dispatchers import Dispatchers, SectionDispatcher
+from jobcron.dispatch.offers import forget_offers, note_offers
 from jobcron.errors import ConfigurationError
 from jobcron.jobs.job import Job, has_status
 from jobcron.jobs.registry import names_of, registered
@@ -109,11 +110,11 @@ class Desk:
         settings, section = order.settings, order.section
         if self._stint is not None and self._stint.is_over:
             self.end_stint()
+        source = find_source(settings, section)
         if self._stint is None:
-            self._stint = Stint(order, self.database)
+            self._stint = Stint(order, self.database, source)
         post.configure(settings.mail, settings.mail_from, settings.recipients_of(section.name))
         made = runner_class_of(settings, section)
-        source = find_source(settings, section)
         runner = made.for_source(
             source, self.database, order.logger, application=self._application, limits=self._limits
         )
@@ -125,6 +126,16 @@ class Desk:
             runner.runAll()
         finally:
             self._stint.add(runner)
+
+    def offer_again(self, job_id: int, dispatcher: SectionDispatcher | None) -> None:
+        """Offer a job that goes on in the lane of another section, if that has a dispatcher."""
+        if dispatcher is None:
+            return
+        with self.database.begin() as connection:
+            note_offers(connection, [job_id], dispatcher.section.name, dispatcher.name)
+        if not dispatcher.offer([job_id]):
+            with self.database.begin() as connection:
+                forget_offers(connection, [job_id])
 
     def end_stint(self) -> None:
         """Report what was done since the last time."""
@@ -192,9 +203,7 @@ class Receiver:
         status_of(runs.order, self._program, partial(runs.run, job_id))
         goes_on = self._section_of(runs.type_of_waiting(job_id), found)
         if goes_on is not None and goes_on is not found:
-            dispatcher = self._dispatchers.of_section(goes_on.name)
-            if dispatcher is not None:
-                dispatcher.offer([job_id])
+            runs.offer_again(job_id, self._dispatchers.of_section(goes_on.name))
 
     def _desk(self, section: Section) -> Desk:
         desk = self._desks.get(section.name)

@@ -41,7 +41,7 @@ def change_limits(here: Here) -> Response:
                 set_limits(connection, name, limits, here.visitor.actor)
         case "reset":
             with here.writing() as connection:
-                reset_limits(connection, name)
+                reset_limits(connection, name, here.visitor.actor)
         case _:
             raise ConfigurationError(f"expected set or reset, got: {what!r}")
     here.tell("%s the limits of the channel %r", what, name)

@@ -52,7 +52,7 @@ def act_on_schedule(here: Here) -> Response:
                 acts.pause(connection, name, here.visitor.actor)
         case "resume":
             with here.writing() as connection:
-                acts.resume(connection, name)
+                acts.resume(connection, name, here.visitor.actor)
         case "run":
             number = _run(here, name)
             here.tell("run of the schedule %r: job %d", name, number)

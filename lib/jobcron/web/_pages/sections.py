@@ -97,7 +97,7 @@ def end_pause(here: Here) -> Response:
     """End a pause."""
     scope, name = _scope(request.form.get("scope", "")), request.form.get("name", "")
     with here.writing() as connection:
-        unpause(connection, scope, name)
+        unpause(connection, scope, name, here.visitor.actor)
     here.tell("end of the pause of the %s %r", scope, name)
     return _back(scope, name)
 
