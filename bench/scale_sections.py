@@ -91,9 +91,9 @@ def _age(url: str, folder: Path) -> None:
                 )
     else:
         database = Database(url)
-        with database.begin() as connection:
+        with database.begin() as opened:
             for column in ("date_started", "date_completed"):
-                connection.exec_driver_sql(f"UPDATE jobcron_run SET {column} = {column} - interval '11 minutes'")
+                opened.exec_driver_sql(f"UPDATE jobcron_run SET {column} = {column} - interval '11 minutes'")
         database.close()
     looked = folder / "state" / "looked-around"
     then = looked.stat().st_mtime - INTERVAL_MINUTES * 60

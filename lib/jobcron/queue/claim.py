@@ -77,7 +77,7 @@ def claim(
     if held is None:
         return _taken(connection, "claim", claimant, type=type_id, batch=batch)
     more = {"type": type_id, "batch": batch, "held": held.names}
-    return _taken(connection, "claim_limited", claimant, **more)
+    return _taken(connection, "claim_limited", claimant, None, **more)
 
 
 class Place(NamedTuple):
