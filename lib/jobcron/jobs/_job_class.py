@@ -77,6 +77,13 @@ class JobClass(Declaring):
         """Return the dotted names of the tasks of jobs of several tasks, as rows hold them."""
         return []
 
+    def related_action(self) -> object:
+        """Return what leads people to what the job is about, such as a URL; None: nothing.
+
+        `jobcron job` and the page of the job in the dashboard show it as text.
+        """
+        return None
+
     def check_code(self) -> None:
         """Check that this code has what the job's row names; the runner calls it before ``run``.
 

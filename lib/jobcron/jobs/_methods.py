@@ -17,6 +17,7 @@ _CALLED = (
     "notifyOops",
     "notifyUserError",
     "getOperationDescription",
+    "related_action",
     "contextManager",
     "create",
     "acquire",
