@@ -55,14 +55,16 @@ def test_a_cut_at_any_message_loses_nothing_and_doubles_nothing(
 def test_a_cut_at_any_commit_settles_what_became_of_it(proof: Proof, server: PrivatePostgreSQL, cut: Cut) -> None:
     with FaultyProxy(server) as proxy, Runs(proof) as runs:
         url = proxy.url(str(make_url(proof.url).database))
-        for kind in ("ledger", "checkpoint", "failing"):
+        # Of two jobs that begin no transaction, the first is completed behind what clears the session, and the
+        # second by a prepared statement.
+        for kinds in (["ledger"], ["checkpoint"], ["failing"], ["idle"] * 4):
             for number in range(1, 9):  # the schema's look, the claim's, the job's own …
-                first, *_ = proof.make([kind])
+                first, *_ = proof.make(kinds)
                 proxy.arm(cut, number)
                 runs.run(url=url)
                 proxy.heal()
                 drain(proof, runs)
-                assert proof.verdict(since=first, crash_limit=10) == [], f"{kind}, COMMIT {number} cut {cut}"
+                assert proof.verdict(since=first, crash_limit=10) == [], f"{kinds}, COMMIT {number} cut {cut}"
         assert proxy.cuts >= 12
         assert "lost its lease" not in runs.log()  # nobody else was there to take it
         assert "An action after the commit failed" not in runs.log()  # there was none
