@@ -221,6 +221,7 @@ def lease() -> Picture:
 SUBJECTS = {
     "testing": "fixtures, assertions",
     "commands": "the jobcron command",
+    "celery": "to and from Celery",
     "web": "the dashboard",
     "operations": "look, explain, move",
     "scripts": "what cron starts",
@@ -230,6 +231,7 @@ SUBJECTS = {
     "functions": "plain functions",
     "steps": "jobs of several tasks",
     "jobs": "the row, classes, creation",
+    "dispatch": "who is told of new jobs",
     "database": "transactions, SQL, tables",
     "reports": "log, OOPS, mail, metrics",
     "settings": "the configuration",

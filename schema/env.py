@@ -13,10 +13,15 @@ VERSION_TABLE = "jobcron_schema_version"
 
 
 def note_oldest_code(ctx: Any, step: Any, heads: Any, run_args: Any) -> None:
-    """Keep, beside the version, what a migration says of older code: that code has not got the migration."""
+    """Keep, beside the version, what a migration says of older code: that code has not got the migration.
+
+    What shuts older code out than that stays: new tables lack what only it needs.
+    """
     oldest = getattr(step.up_revision.module, "OLDEST_CODE", None)
     if oldest is not None:
-        ctx.connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET oldest_code = :oldest"), {"oldest": oldest})
+        is_older = "oldest_code IS NULL OR oldest_code < :oldest"
+        note = sa.text(f"UPDATE {VERSION_TABLE} SET oldest_code = :oldest WHERE {is_older}")
+        ctx.connection.execute(note, {"oldest": oldest})
 
 
 context.configure(

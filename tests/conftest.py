@@ -42,7 +42,8 @@ from runner_processes import Gate
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own settings out of the tests."""
-    for name in ("JOBCRON_CONFIG", "JOBCRON_DATABASE_URL", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
+    own = ("JOBCRON_CONFIG", "JOBCRON_DATABASE_URL", "JOBCRON_CELERY_BROKER_URL")
+    for name in (*own, "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
         monkeypatch.delenv(name, raising=False)
 
 

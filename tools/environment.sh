@@ -4,8 +4,8 @@
 #   tools/environment.sh run      .venv with jobcron
 #   tools/environment.sh web      .venv with jobcron and its dashboard
 #   tools/environment.sh test     .venv with jobcron and what tests and checks need
-#   tools/environment.sh server   a PostgreSQL server, a pooler and a browser that the tests can start (needs "test"
-#                                 first)
+#   tools/environment.sh server   a PostgreSQL server, a pooler, brokers and a browser that the tests can start (needs
+#                                 "test" first)
 #
 # PYTHON names the Python to use. Without it an existing .venv is kept, else python3 is taken.
 # All settings of pip's own (PIP_…) count. Where nothing is to be done, this takes a few hundredths
@@ -137,22 +137,36 @@ check_server() {
     server_found >/dev/null || fail "install PostgreSQL >= 14 (on Debian and Ubuntu: apt-get install postgresql) and try again"
 }
 
-# The tests start a pooler of their own as well: the package must not start another one.
-debian_install_pooler() {
+# The tests start a pooler and brokers of their own as well: the package must not start another one.
+debian_install_unstarted() {
     policy=/usr/sbin/policy-rc.d
-    if [ -e "$policy" ]; then debian_install pgbouncer; return; fi
+    if [ -e "$policy" ]; then debian_install "$1"; return; fi
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod +x "$policy"
     status=0
-    debian_install pgbouncer || status=$?
+    debian_install "$1" || status=$?
     rm -f "$policy"
     return "$status"
 }
 
 check_pooler() {
     if [ -x /usr/sbin/pgbouncer ] || have pgbouncer; then return; fi
-    if may_install_packages && debian_install_pooler; then return; fi
+    if may_install_packages && debian_install_unstarted pgbouncer; then return; fi
     say "the tests behind a pooler will fail: install pgbouncer (on Debian and Ubuntu: apt-get install pgbouncer)"
+}
+
+# The tests of Celery start brokers of their own.
+check_brokers() {
+    if [ ! -x /usr/lib/rabbitmq/bin/rabbitmq-server ] && ! have rabbitmq-server; then
+        if ! { may_install_packages && debian_install_unstarted rabbitmq-server; }; then
+            say "the tests with RabbitMQ will fail: install it (on Debian and Ubuntu: apt-get install rabbitmq-server)"
+        fi
+    fi
+    if ! have redis-server; then
+        if ! { may_install_packages && debian_install_unstarted redis-server; }; then
+            say "the tests with Redis will fail: install it (on Debian and Ubuntu: apt-get install redis-server)"
+        fi
+    fi
 }
 
 # It reads the units that jobcron writes; nothing is started.
@@ -178,6 +192,7 @@ case ${1:-} in
     server)
         check_server
         check_pooler
+        check_brokers
         check_systemd
         check_browser
         ;;

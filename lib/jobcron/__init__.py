@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from jobcron.errors import JobcronError as JobcronError
     from jobcron.errors import LeaseHeld as LeaseHeld
     from jobcron.errors import LeaseLost as LeaseLost
+    from jobcron.errors import LeavesGroup as LeavesGroup
     from jobcron.errors import LockHeld as LockHeld
     from jobcron.errors import MemoryLimitExceeded as MemoryLimitExceeded
+    from jobcron.errors import MissingClass as MissingClass
     from jobcron.errors import MissingCode as MissingCode
     from jobcron.errors import NoSession as NoSession
     from jobcron.errors import NoSuchJob as NoSuchJob
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from jobcron.errors import UnknownJobType as UnknownJobType
     from jobcron.errors import UserMistake as UserMistake
     from jobcron.errors import WrongSession as WrongSession
+    from jobcron.interfaces import IDispatcher as IDispatcher
     from jobcron.interfaces import IJob as IJob
     from jobcron.interfaces import IJobRunner as IJobRunner
     from jobcron.interfaces import IJobSource as IJobSource
@@ -116,8 +119,10 @@ _HOMES = {
         "JobCancelled",
         "LeaseHeld",
         "LeaseLost",
+        "LeavesGroup",
         "LockHeld",
         "MemoryLimitExceeded",
+        "MissingClass",
         "MissingCode",
         "NoSession",
         "NoSuchJob",
@@ -135,7 +140,7 @@ _HOMES = {
         "UserMistake",
         "WrongSession",
     ),
-    "interfaces": ("IJob", "IJobRunner", "IJobSource", "IRunnableJob", "JobStatus"),
+    "interfaces": ("IDispatcher", "IJob", "IJobRunner", "IJobSource", "IRunnableJob", "JobStatus"),
     "jobs.family": ("FamilyRow", "JobType", "job_type_column", "render_item"),
     "jobs.graphs.elements": ("chain", "group"),
     "jobs.job": ("Job",),

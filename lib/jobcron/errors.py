@@ -20,6 +20,7 @@
         ├── UnknownJobType             a row's type has no class in this process
         ├── DefinitionChanged          a job's next task is no longer in its definition
         ├── MissingCode                a row names what this code lacks; the job waits for code that has it
+        │   └── MissingClass           a class, or an item of an enum, in its data; an InvalidJobData as well
         ├── DuplicateJob               another job with the same key has not started yet
         ├── InvalidJobData             a job's data or target cannot be stored
         │   └── InvalidDuration        a duration is nonsense: negative, infinite, no number
@@ -48,7 +49,8 @@
 
     BaseException                      so that ``except Exception`` in a job cannot swallow them
     ├── Interrupted                    the runner must stop; the job goes back to the queue
-    └── LeaseLost                      the job is no longer this runner's; nothing may be committed
+    ├── LeaseLost                      the job is no longer this runner's; nothing may be committed
+    └── LeavesGroup                    the job cannot share its transaction; it runs again by itself
 """
 
 from __future__ import annotations
@@ -91,7 +93,13 @@ class DatabaseUnusable(DatabaseUnavailable):
 
 
 class SchemaMismatch(UserMistake):
-    """The database lacks jobcron's tables, or has them in another version."""
+    """The database lacks jobcron's tables, or has them in another version.
+
+    Attributes:
+        remedy: what to do.
+    """
+
+    remedy = "jobcron upgrade"
 
 
 class NoSuchJob(UserMistake):
@@ -155,7 +163,7 @@ class DefinitionChanged(JobcronError):
 
 
 class MissingCode(JobcronError):
-    """A row names a function, a task or an argument that this code lacks: the job waits for code that has it.
+    """A row names a function, task, argument or class that this code lacks: the job waits for code that has it.
 
     Attributes:
         name: what is missing, in words.
@@ -172,6 +180,10 @@ class DuplicateJob(JobcronError):
 
 class InvalidJobData(JobcronError):
     """A job's target, data or key cannot be stored."""
+
+
+class MissingClass(MissingCode, InvalidJobData):
+    """A row names a class, or an item of an enum, that no imported module has (LP-01)."""
 
 
 class InvalidDuration(InvalidJobData):
@@ -255,6 +267,13 @@ class LeaseLost(BaseException):
     """The job is no longer this runner's: it was taken over, cancelled or changed by hand.
 
     Nothing of the attempt may be committed. A BaseException, like `Interrupted`.
+    """
+
+
+class LeavesGroup(BaseException):
+    """A job whose transaction is shared with others did what it may only do in one of its own.
+
+    The group is rolled back, and its jobs run again one by one. A BaseException, like `Interrupted`.
     """
 
 

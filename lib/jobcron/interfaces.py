@@ -9,7 +9,7 @@ Names and meanings are those of Launchpad's Job System (features LP-02 to LP-05)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Protocol
 
@@ -170,6 +170,26 @@ class IJobRunner(Interface):
 
     def runAll() -> None:
         """Run ready jobs until none is left."""
+
+
+class IDispatcher(Interface):
+    """Carries the numbers of a section's new jobs to processes that run them (LP-32): see `jobcron.dispatch`.
+
+    It may lose a number, carry it twice, or late: whoever receives it claims the row like any runner, and cron
+    runs what nobody has received.
+    """
+
+    def offer(job_ids: Sequence[int]) -> None:
+        """Hand over the numbers of jobs that are committed; any exception means that it could not be done.
+
+        It must not take long, since whoever has committed waits for it.
+        """
+
+    def status() -> str:
+        """Return in one line, for people, how it is: who receives, and how many numbers wait."""
+
+    def withdraw(job_ids: Sequence[int]) -> None:
+        """Take numbers back, as far as that is possible; one that arrives all the same is harmless."""
 
 
 class RunningAttempt(Protocol):

@@ -249,6 +249,40 @@ def test_a_type_without_a_section_is_a_warning_before_it_has_jobs(instance: Inst
     assert "FunctionJob" not in out  # the application has no functions
 
 
+def test_a_queues_section_runs_the_jobs_of_several_tasks_and_hides_no_other_type(instance: Instance) -> None:
+    instance.configure(sections="[act]\nsource_interface: fooapp.ActJob\n[quick]\nqueue: quick\n")
+    path = instance.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("fooapp:register", "stepsapp"))
+    out, _ = instance.command("check-config")
+    assert "no section runs jobs of the type foo_job.DO_FOO" in out
+    assert "no section runs jobs of the type steps." not in out
+    assert "not looked for" not in out
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (
+            "fooapp.OwnReadyJob",
+            "section [other] has a source with an iterReady of its own, fooapp.OwnReadyJob, which may find",
+        ),
+        (
+            "fooapp.IHandmadeSource",
+            "section [other] has a source with an iterReady of its own, fooapp.IHandmadeSource",
+        ),
+        (None, "the source of section [other] cannot be found"),
+    ],
+)
+def test_where_nobody_knows_which_types_run_check_config_says_why_it_looks_for_none(
+    instance: Instance, source: str | None, why: str
+) -> None:
+    line = "" if source is None else f"source_interface: {source}\n"
+    instance.configure(sections=f"[act]\nsource_interface: fooapp.ActJob\n[other]\n{line}")
+    out, _ = instance.command("check-config", expect=0 if source else 2)
+    assert f"ok       types without a section: not looked for, because {why}" in out
+    assert "no section runs jobs" not in out
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_functions_without_a_section_are_a_warning(calling: Instance) -> None:
     calling.configure(sections="[act]\nsource_interface: fooapp.ActJob\n")
@@ -347,3 +381,25 @@ def test_check_config_tells_the_extra_that_is_missing(
     out = capsys.readouterr().out
     assert "section [jobcron], key transactions: expected the package transaction for zope, got: " in out
     assert "it comes with the extra jobcron[zope]" in out
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_env_py_that_would_drop_the_tables_with_an_older_alembic_is_told(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (instance.path.parent / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/migrations\n")
+    script = instance.path.parent / "migrations" / "env.py"
+    script.parent.mkdir()
+    script.write_text("context.configure(include_object=jobcron.include_object)\n")
+
+    def told() -> str:
+        main(["check-config", "--config", str(instance.path)])
+        return capsys.readouterr().out
+
+    assert "env.py" not in told()
+    monkeypatch.setattr("jobcron.commands.checks._alembic.version", lambda name: "1.17.2")
+    assert f"warning  {script}: expected render_item in context.configure: Alembic 1.17.2 has no plugins" in told()
+    script.write_text(script.read_text() + "render_item=jobcron.render_item\n")
+    assert "env.py" not in told()
+    (instance.path.parent / "alembic.ini").write_text("nonsense")
+    assert "env.py" not in told()

@@ -12,7 +12,7 @@ import fooapp
 from instances import Instance
 from jobcron import DatabaseUnavailable
 from jobcron.database.runs import EndedRun, is_due, record_run, typical_seconds
-from ticks import took_the_full_path
+from ticks import let_it_look, took_the_full_path
 
 
 @pytest.mark.feature("LP-27")
@@ -52,7 +52,8 @@ def shifted(instance: Instance, seconds: float) -> str:
 
 @pytest.mark.feature("LP-27")
 def test_a_section_without_a_recent_run_takes_the_full_path_and_leaves_one_row(quiet: Instance) -> None:
-    quiet.query(f"UPDATE jobcron_run SET date_started = {shifted(quiet, -599)} WHERE name = 'do_foo'")
+    let_it_look(quiet)
+    quiet.query(f"UPDATE jobcron_run SET date_started = {shifted(quiet, -570)} WHERE name = 'do_foo'")
     quiet.database.close()
     assert not took_the_full_path(quiet, "do_foo")
     quiet.query(f"UPDATE jobcron_run SET date_started = {shifted(quiet, -601)} WHERE name = 'do_foo'")

@@ -180,10 +180,13 @@ def test_every_way_to_the_newest_tables_makes_the_indexes_that_code_needs(empty:
         "postgresql": "SELECT indexname FROM pg_indexes",
     }
     found = {name for (name,) in empty.query(named[empty.database.dialect])}
-    names = ("expiring", "free", "lane", "leased", "limited", "placed", "target", "unique", "uuid")
+    names = ("aside", "expiring", "free", "key", "lane", "leased", "limited", "placed", "target", "uuid")
     assert found >= {f"jobcron_job_{name}" for name in names}
     # Code of before, which still claims on other hosts, needs it; new tables have no such code.
-    assert ("jobcron_job_ready" in found) == (before != "nothing")
+    for name in ("jobcron_job_ready", "jobcron_job_unique"):
+        assert (name in found) == (before != "nothing")
+    (oldest,) = empty.query(f"SELECT oldest_code FROM {VERSION_TABLE}")
+    assert oldest == ("0016" if before == "nothing" else "0005",)
     empty.command("upgrade")
     again = {name for (name,) in empty.query(named[empty.database.dialect])}
     assert again == found

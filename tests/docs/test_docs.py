@@ -62,6 +62,19 @@ def postgresql(server: PrivatePostgreSQL) -> Iterator[str]:
 
 
 @pytest.fixture
+def redis() -> Iterator[str]:
+    """Return the URL of a Redis."""
+    from brokers import Redis  # only this page needs Celery's packages
+
+    broker = Redis()
+    try:
+        broker.start()
+        yield broker.url
+    finally:
+        broker.close()
+
+
+@pytest.fixture
 def environment(request: pytest.FixtureRequest) -> dict[str, str]:
     """Return the environment of a page's shell: of a fresh login, with what the page asks for."""
     page = DOCS / request.getfixturevalue("page")
@@ -74,6 +87,8 @@ def environment(request: pytest.FixtureRequest) -> dict[str, str]:
     if "postgresql" in needs:
         settings["DATABASE_URL"] = request.getfixturevalue("postgresql")
         path.append(str(find_programs()))
+    if "redis" in needs:
+        settings["BROKER_URL"] = request.getfixturevalue("redis")
     return {**settings, "PATH": ":".join(path), "LANG": "C.UTF-8"}
 
 

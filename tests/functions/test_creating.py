@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import functionapp
 from fooapp import ActJob, Foo
 from guestapp import AboutAnythingJob, Customer
 from jobcron import InvalidJobData, Job, UnknownJobType
+from jobcron.database.tables import ActRow
 from jobcron.functions import FunctionJob
-from jobcron.functions.creating import create_job
+from jobcron.functions.creating import create_by_hand, create_job
 
 assert functionapp.export
 
@@ -22,6 +24,14 @@ def test_a_job_of_a_family_is_created_by_its_type_or_its_class(session: Session,
     number = create_job(session, name, {"metadata": {"do": []}}, target=str(foo.id), priority=3)
     job = ActJob.get(number, session=session)
     assert (job.target, job.priority, job.metadata) == (foo, 3, {"do": []})
+
+
+def test_who_created_a_job_by_hand_is_among_the_acts(session: Session, foo: Foo) -> None:
+    number = create_by_hand(session, "foo_job.ACT", {"metadata": {"do": []}}, target=str(foo.id), actor="ada")
+    with pytest.raises(InvalidJobData):
+        create_by_hand(session, "foo_job.ACT", {"nonsense": 1}, target=str(foo.id), actor="eve")
+    (act,) = session.scalars(select(ActRow))
+    assert (act.name, act.actor) == (f"create job {number}: foo_job.ACT", "ada")
 
 
 def test_a_job_without_a_table_is_created_about_a_target(guest_session: Session, customer: Customer) -> None:

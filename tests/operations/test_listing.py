@@ -16,7 +16,7 @@ from jobcron.database.tables import jobs_connection
 from jobcron.operations.listing import Count, batches, count_by_status, count_jobs, exception_line, list_jobs
 from jobcron.operations.selection import Selection
 from jobcron.testing import JobFactory
-from query_cost import noted_statements
+from query_cost import cost_of, noted_statements
 
 W, R, C, F, S, X, E, B = JobStatus
 
@@ -159,3 +159,22 @@ def test_a_list_writes_nothing(instance: Instance) -> None:
         list_jobs(connection, Selection(statuses=(F,)), below=1_000_000)
         count_jobs(connection, Selection(statuses=(W,)))
     assert {text.split()[0].upper() for text, _ in noted} <= {"SELECT", "BEGIN", "COMMIT"}
+
+
+@pytest.mark.parametrize("status", [W, S, B, R])
+def test_pending_jobs_are_found_by_their_index_among_many_that_have_ended(
+    instance: Instance, status: JobStatus
+) -> None:
+    job = instance.act()
+    now = "CURRENT_TIMESTAMP"
+    instance.multiply(job, 3, status=str(status.value), json_data="'{}'", lease_expires=now)
+    costs = []
+    for more in (0, 10_000):
+        if more:
+            instance.multiply(job, more, status="2", json_data="'{}'", date_finished=now)
+            instance.query("ANALYZE")
+        with noted_statements() as noted, instance.database.begin(writing=False) as connection:
+            assert len(list_jobs(connection, Selection(statuses=(status,))).jobs) >= 3
+        costs.append(max(cost_of(instance, *one) for one in noted if "jobcron_job" in one[0]))
+    few, many = costs
+    assert many <= few + 2000, costs

@@ -14,6 +14,7 @@ from instances import Instance
 from jobcron import ConfigurationError, JobStatus, load_settings
 from jobcron.operations.pauses import NewPause, Pause, Scope, current_pauses, pause, unpause
 from jobcron.operations.reasons import Cause
+from jobcron.operations.undo import recent_acts
 from jobcron.operations.why import explain_job, explain_section
 from migrations import upgrade_again_from
 from runner_processes import Gate, end_leases, make, numbers, started
@@ -47,6 +48,23 @@ def ended(instance: Instance, scope: Scope, name: str) -> Pause:
 def end_by_time(instance: Instance) -> None:
     """Let all pauses end by themselves."""
     instance.query("UPDATE jobcron_pause SET until = :then", then="2020-01-01 00:00:00.000000")
+
+
+def test_who_paused_what_and_who_ended_it_is_among_the_acts(instance: Instance) -> None:
+    settings = load_settings(str(instance.path))
+    with instance.database.begin() as connection:
+        until = datetime(2999, 1, 1, tzinfo=UTC)
+        pause(connection, settings, Scope.QUEUE, "cats", until=until, actor="ada", reason="no milk")
+        pause(connection, settings, Scope.SECTION, "act", actor="ada")
+        unpause(connection, Scope.QUEUE, "cats", "bob")
+        with pytest.raises(ConfigurationError, match="expected a queue that is paused"):
+            unpause(connection, Scope.QUEUE, "cats", "eve")
+        found = recent_acts(connection)
+    assert [(act.name, act.actor, act.reason, act.instead) for act in found] == [
+        ("unpause queue cats", "bob", None, "pause it again instead"),
+        ("pause section act", "ada", None, "unpause it instead"),
+        ("pause queue cats until 2999-01-01 00:00:00 UTC", "ada", "no milk", "unpause it instead"),
+    ]
 
 
 WHATS = [(Scope.SECTION, "act"), (Scope.TYPE, "foo_job.ACT"), (Scope.QUEUE, "cats")]
@@ -153,7 +171,7 @@ def test_a_source_that_finds_its_jobs_itself_is_not_asked_while_its_section_is_p
 def test_the_log_tells_of_a_pause_once_in_an_interval(instance: Instance) -> None:
     instance.act()
     paused(instance, Scope.SECTION, "act")
-    logs = [instance.run("act") for _ in range(3)]
+    logs = [instance.command("run", "act")[1] for _ in range(3)]  # a verbose run tells each time
     assert [log.count("is paused by") for log in logs] in (
         [1, 0, 0],
         [1, 0, 1],

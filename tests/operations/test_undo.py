@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import create_engine, event, text
@@ -61,10 +63,22 @@ def test_an_act_is_undone_by_its_number_as_far_as_jobs_have_not_moved(instance: 
         assert [(one.id, one.jobs.number) for one in recent_acts(connection)] == [(number, 1)]
 
 
-def test_what_moves_nothing_deletes_or_is_dry_has_no_number(instance: Instance) -> None:
+def test_an_act_that_older_code_has_kept_with_fewer_columns_is_undone(instance: Instance) -> None:
+    (number,) = make(instance, W)
+    (done,) = act_on_selection(instance.database, acts.postpone(timedelta(hours=1)), Selection(ids=(number,)))
+    for name in ("before", "after"):
+        sql = f"SELECT {name} FROM jobcron_undo"
+        kept = {key: value for key, value in json.loads(instance.query(sql)[0][0]).items() if key != "asked_start"}
+        instance.query(f"UPDATE jobcron_undo SET {name} = :kept", kept=json.dumps(kept))
+    assert done.act is not None
+    assert [undone.moved for undone in undo_act(instance.database, done.act)] == [(number,)]
+
+
+def test_what_moves_nothing_or_is_dry_has_no_number(instance: Instance) -> None:
     (number,) = make(instance, C)
     selection = Selection(ids=(number,))
-    for act, how in ((acts.resume(), Bulk()), (acts.retry(), Bulk(is_dry=True)), (acts.delete(), Bulk())):
+    dry = Bulk(is_dry=True)
+    for act, how in ((acts.resume(), Bulk()), (acts.retry(), dry), (acts.delete(), dry)):
         (outcome,) = act_on_selection(instance.database, act, selection, how)
         assert outcome.act is None
     with instance.database.begin(writing=False) as connection:
@@ -73,6 +87,49 @@ def test_what_moves_nothing_deletes_or_is_dry_has_no_number(instance: Instance) 
             find_act(connection, 17)
     with pytest.raises(ConfigurationError, match="got: 17"):
         list(undo_act(instance.database, 17))
+
+
+@pytest.mark.feature("OCQ-05")
+def test_who_deleted_jobs_is_told_and_they_do_not_come_back(instance: Instance) -> None:
+    made = make(instance, C, X, W, C)
+    how = Bulk(actor="ada", reason="too old", batch=1, pause=0)
+    done = list(act_on_selection(instance.database, acts.delete(), Selection(queue="default"), how))
+    assert [len(outcome.moved) for outcome in done] == [1, 1, 1]
+    (number,) = {outcome.act for outcome in done}
+    assert number is not None
+    with instance.database.begin(writing=False) as connection:
+        (act,) = recent_acts(connection)
+    assert (act.id, act.actor, act.reason, act.jobs.number) == (number, "ada", "too old", 0)
+    assert act.name == "delete jobs with statuses COMPLETED CANCELLED EXPIRED, queue default"
+    told = f"act {number}, {act.name} by ada, cannot be undone: what was deleted does not come back"
+    with pytest.raises(ConfigurationError, match=told):
+        list(undo_act(instance.database, number))
+    assert [row.id for row in instance.rows()] == [made[2]]
+    assert instance.query("SELECT count(*) FROM jobcron_undo") == [(0,)]
+
+
+def test_who_deleted_jobs_in_a_transaction_of_the_application_is_told(instance: Instance) -> None:
+    made = make(instance, *[C] * 12, W)
+    with instance.database.begin() as connection:
+        outcome = acts.act_on_jobs(connection, acts.delete(), made, actor="ada", reason="why not")
+        refused = acts.act_on_jobs(connection, acts.delete(), made[-1:], actor="eve")
+        assert (refused.moved, refused.act) == ((), None)
+        (act,) = recent_acts(connection)
+    assert (act.id, act.actor, act.reason) == (outcome.act, "ada", "why not")
+    assert act.name == f"delete jobs {', '.join(map(str, made[:10]))} and 2 more"
+
+
+def test_an_act_of_code_that_did_not_know_of_channels_is_undone(instance: Instance) -> None:
+    (number,) = make(instance, W)
+    (done,) = act_on_selection(instance.database, acts.set_priority(3), Selection(ids=(number,)))
+    assert done.act is not None
+    ((before, after),) = instance.query("SELECT before, after FROM jobcron_undo")
+    old = {name: json.dumps({key: value for key, value in json.loads(text).items() if key != "channel"})
+           for name, text in (("before", before), ("after", after))}  # fmt: skip
+    assert "channel" in before
+    instance.query("UPDATE jobcron_undo SET before = :before, after = :after", **old)
+    (undone,) = undo_act(instance.database, done.act)
+    assert (undone.moved, instance.row(number).priority) == ((number,), 10)
 
 
 def test_a_job_that_is_deleted_since_is_refused(instance: Instance) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from migrations import make_upgraded
 from paths import ROOT
 from proofapp import LEASE_VARIABLE, RELEASE_VARIABLE
 from proving import HERE, IS_CHAOS, Proof
@@ -60,6 +61,7 @@ def test_two_versions_of_the_code_share_one_queue(proof: Proof, old_code: Path) 
     where = [sys.executable, "-c", "import jobcron; print(jobcron.__file__)"]
     seen = subprocess.run(where, env=environment(old_code), capture_output=True, text=True, check=True).stdout
     assert seen.startswith(str(old_code)), "the old code is not what runs"
+    make_upgraded(proof.query)
     if not serves(proof, old_code):
         assert "update this code" in refusal(proof, old_code)
         return

@@ -284,7 +284,7 @@ BUGS = (
         '        execution_options={"synchronize_session": False},\n'
         '    )\n',
         "    number = session.scalar(first.with_only_columns(Job.id))\n",
-        ("tests/jobs/test_acquire.py", "does_not_start_before_its_caller"),
+        ("tests/jobs/creating/test_acquire.py", "does_not_start_before_its_caller"),
     ),
     Bug(
         "acquire returns what has started", "jobs/status.py",
@@ -338,7 +338,7 @@ BUGS = (
     Bug(
         "a start is pushed back for ever", "jobs/_creating/acquire.py",
         "            start = min(start, ", "            start = max(start, ",
-        ("tests/jobs/test_acquire.py", "pushes_the_start"),
+        ("tests/jobs/creating/test_acquire.py", "pushes_the_start"),
     ),
     Bug(
         "no renewal", "runner/attempt.py",
@@ -519,6 +519,34 @@ BUGS = (
         "a mail that is refused is forgotten", "reports/mail.py",
         "        kept.append(Unsent(message.as_bytes(), error))", "        pass",
         ("tests/runner/test_notification.py", "waits_in_the_history"),
+    ),
+    Bug(
+        "a group completes what has not run", "runner/grouped/_group.py",
+        "numbers = [ended.claim.id for ended in self._ended]",
+        "numbers = [taken.claim.id for taken in locked.jobs]",
+        ("tests/runner/grouped/test_groups.py", "its_time_is_over"),
+    ),
+    Bug(
+        "a failed group keeps its work", "runner/grouped/_group.py",
+        "                self._undo(connection, raised)\n",
+        "                connection.connection.driver_connection.end_sharing()\n"
+        "                connection.commit()\n",
+        ("tests/runner/grouped/test_groups.py", "one_that_fails"),
+    ),
+    Bug(
+        "the death of a group is forgotten", "runner/grouped/runs.py",
+        "        return dead > 0\n", "        return False\n",
+        ("tests/runner/grouped/test_runs.py", "found_once"),
+    ),
+    Bug(
+        "a group's jobs share their settings", "database/connecting/_watch.py",
+        "        if self._is_neighbours:\n            return self._clearing.entering\n", "",
+        ("tests/runner/grouped/test_groups.py", "settings_of_a_session"),
+    ),
+    Bug(
+        "a key is held to the end of the group", "database/sql/take_group.postgresql.sql",
+        "crash_count > 0 OR unique_key IS NOT NULL AS is_alone", "crash_count > 0 AS is_alone",
+        ("tests/runner/grouped/test_groups.py", "with_a_key"),
     ),
 )  # fmt: skip
 

@@ -49,7 +49,7 @@ class Exporting(BaseRunnableJob):
 
 def has_work(instance: Instance, channel: str | None = None) -> bool:
     """Return what a tick says of the section act; a run was recorded before."""
-    return tick.may_have_work(instance.url, None, ActJob.type_name, "act", 600.0, channel=channel)
+    return bool(tick.with_work(instance.url, None, {"act": ActJob.type_name}, 600.0, {}, {"act": channel}))
 
 
 def overlaps(rows: list[tuple[datetime, datetime]]) -> int:

@@ -51,6 +51,24 @@ def test_the_oldest_ready_job_may_wait_for_so_long(watched: Instance, limits: st
     assert "oldest ready job due 6:00:0" in out
 
 
+def test_jobs_in_a_channel_that_is_paused_are_meant_to_wait(watched: Instance) -> None:
+    watched.configure(sections=SECTIONS.format(act="alert_waiting: 1h 2h"))
+    job = watched.act(channel="root.mail.eu")
+    move(watched, "jobcron_job", "scheduled_start", 6, f"id = {job}")
+    watched.command("pause", "--channel", "root.ma")
+    assert "oldest ready job due 6:00:0" in check(watched, 2, "act")
+    watched.command("pause", "--channel", "root.mail")
+    assert "no job is ready" in check(watched, 0, "act")
+    watched.command("unpause", "--channel", "root.mail")
+    watched.query(
+        "UPDATE jobcron_job SET status = 1, lease_token = 1, lease_expires = date_created, attempt_count = 1"
+    )
+    watched.end_lease(job)
+    assert "not taken over: 1 job whose process died" in check(watched, 1, "act")
+    watched.command("pause", "--channel", "root.mail.eu")
+    assert "no job left behind" in check(watched, 0, "act")
+
+
 @pytest.mark.feature("LP-27")
 def test_runs_that_end_well_and_run_nothing_while_a_job_is_ready_are_told(watched: Instance) -> None:
     watched.configure(sections=SECTIONS.format(act="alert_waiting: none"))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,59 +19,13 @@ from jobcron.commands.checks._check_config import check_config
 from jobcron.database.sql import lines
 from jobcron.queue import tick
 from jobcron.scripts.code_stamp import COARSE_SECONDS, NAME
-from paths import JOBCRON
 from query_cost import cost_of, noted_statements, statement_cost
 from script_runs import do_foo
-from ticks import took_the_full_path
-
-HEAVY = (
-    "sqlalchemy",
-    "zope",
-    "lazr",
-    "alembic",
-    "oops",
-    "cronsim",
-    "zoneinfo",
-    "logging",
-    "fooapp",
-    "jobcron.scripts._section_run",
-    "jobcron.settings.reading",
-)
-
+from ticks import imports_of, set_job, shifted, took_the_full_path
 
 MANY = 20_000
 
 GONE = ("host:1/abc", "host:2/def")
-
-
-def imports_of(instance: Instance, section: str, expect: int = 0, *options: str) -> set[str]:
-    """Run a section in a process of its own, and return which of the heavy modules it loaded."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", JOBCRON, "run", section, *options],
-        env={**os.environ, "JOBCRON_CONFIG": str(instance.path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == expect, done.stderr[-2000:]
-    assert done.stdout == ""
-    found = set(re.findall(r"^import time: +\d+ \| +\d+ \| +(\S+)$", done.stderr, re.MULTILINE))
-    assert "jobcron.scripts.cron_script" in found
-    return {heavy for heavy in HEAVY if any(m == heavy or m.startswith(f"{heavy}.") for m in found)}
-
-
-def shifted(instance: Instance, seconds: float) -> str:
-    """Return an SQL expression: so many seconds from now."""
-    if instance.database.dialect == "postgresql":
-        return f"statement_timestamp() + make_interval(secs => {seconds})"
-    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{seconds} seconds')"
-
-
-def set_job(instance: Instance, job: int, **columns: str) -> None:
-    """Set columns of a job to SQL expressions."""
-    sets = ", ".join(f"{name} = {value}" for name, value in columns.items())
-    instance.query(f"UPDATE jobcron_job SET {sets} WHERE id = {job}")
 
 
 def test_a_tick_with_nothing_to_do_loads_nothing_heavy(quiet: Instance) -> None:

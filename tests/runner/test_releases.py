@@ -165,3 +165,70 @@ def test_data_that_only_newer_code_can_read_waits_for_it(releases: Releases) -> 
         job = shop.Purge.get(number, session=session)
         with pytest.raises(MissingCode, match="a newer version has written it"):
             job.check_code()
+
+
+def make_jobs_whose_data_names_what_is_new(releases: Releases) -> None:
+    """Commit jobs whose target or arguments are of classes, or items of enums, that the old release lacks."""
+    shop = releases.shop("new")
+    with releases.instance.session() as session:
+        session.add(brick := fooapp.Ledger(job=0, attempt=0, note="a wall"))
+        session.flush()
+        wall = session.get_one(shop.Wall, brick.id)
+        shop.Paint.create(wall, session=session)
+        shop.Paint.create(colour=shop.Colour.GREEN, session=session)
+        shop.Paint.create(extras=[[wall]], session=session)
+        shop.Paint.create(extras=[{"coats": shop.Coats.FIRST | shop.Coats.SECOND}], session=session)
+        shop.mix.delay(shop.Colour.GREEN, session=session)
+
+
+@pytest.mark.feature("LP-01")
+def test_a_class_or_an_item_that_data_names_and_this_code_lacks_is_waited_for(releases: Releases) -> None:
+    instance = releases.instance
+    make_jobs_whose_data_names_what_is_new(releases)
+    shop = releases.shop("old")
+    with instance.session() as session:
+        shop.Paint.create(colour=shop.Colour.RED, session=session)
+    releases.deploy("old")
+    log = releases.run("paint", "functions")
+    assert "this code lacks the class shop.Wall." in log
+    assert "this code lacks the item GREEN of shop.Colour." in log
+    assert "this code lacks the item 3 of shop.Coats." in log
+    *new, old = sorted(instance.rows(), key=lambda row: "RED" in str(row.json_data))
+    assert [(row.status, row.attempt_count) for row in new] == [(JobStatus.WAITING, 0)] * 5
+    assert old.status is JobStatus.COMPLETED, "it names nothing new"
+    releases.make_due()
+    assert "this code lacks" not in releases.run("paint", "functions"), "said twice in an interval"
+    assert [instance.events(row.id) for row in new] == [["waits for code"]] * 5
+    assert instance.oopses() == []
+    said, _ = instance.command("why", str(new[0].id), expect=1)
+    assert "it waits for code that has what its row names: MissingClass: expected the class shop.Wall" in said
+    releases.make_due()
+    releases.deploy("new")
+    releases.run("paint", "functions")
+    assert [row.status for row in instance.rows()] == [JobStatus.COMPLETED] * 6
+
+
+@pytest.mark.feature("LP-01")
+def test_a_job_that_waits_too_long_for_a_class_fails_with_a_report(releases: Releases) -> None:
+    instance = releases.instance
+    make_jobs_whose_data_names_what_is_new(releases)
+    releases.deploy("old")
+    releases.run("paint", "functions")
+    instance.query("UPDATE jobcron_event SET at = :at", at="2026-01-01 00:00:00+00:00")
+    releases.make_due()
+    releases.run("paint", "functions")
+    assert [row.status for row in instance.rows()] == [JobStatus.FAILED] * 5
+    assert len(instance.oopses()) == 5
+    assert "expected the class shop.Wall to be imported by the application, it is not" in str(
+        instance.rows()[0].log
+    )
+
+
+@pytest.mark.feature("LP-01")
+def test_a_job_with_a_target_waits_where_its_class_has_none(releases: Releases) -> None:
+    instance = releases.instance
+    make_jobs_whose_data_names_what_is_new(releases)
+    old = (instance.path / "new" / "shop.py").read_text().replace("    target: object | None\n", "")
+    (instance.path / "new" / "shop.py").write_text(old)
+    assert "this code lacks the target of shop.Jobs.PAINT." in releases.run("paint")
+    assert instance.rows()[0].status is JobStatus.WAITING

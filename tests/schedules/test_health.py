@@ -17,7 +17,7 @@ def test_schedules_that_do_what_they_should_are_counted(scheduled: Scheduled) ->
     assert line(scheduled, 0) == ""
     scheduled.define()
     scheduled.run()
-    assert line(scheduled, 0) == "OK       all schedules: 1 schedules"
+    assert line(scheduled, 0) == "OK       all schedules: 1 schedule"
 
 
 def test_a_slot_for_which_nothing_has_run_is_critical_and_told_as_missed_afterwards(scheduled: Scheduled) -> None:
@@ -43,18 +43,18 @@ def test_a_schedule_that_is_not_defined_here_any_more_is_not_overdue(scheduled: 
     scheduled.run()
     scheduled.missed_since(3 * 3600)
     scheduled.define("")
-    assert line(scheduled, 0) == "OK       all schedules: 1 schedules"
+    assert line(scheduled, 0) == "OK       all schedules: 1 schedule"
 
 
 def test_a_schedule_of_the_code_that_is_retired_elsewhere_is_told(scheduled: Scheduled) -> None:
     scheduled.define_in_code("hourly")
     scheduled.run()
-    assert line(scheduled, 0) == "OK       all schedules: 1 schedules"
+    assert line(scheduled, 0) == "OK       all schedules: 1 schedule"
     scheduled.instance.query(
         "UPDATE jobcron_schedule SET retired_at = seen_at, due_at = NULL, look_at = NULL, others_look_at = NULL"
     )
     assert "WARNING  all schedules: hourly: defined here, but another host" in line(scheduled, 1)
     (scheduled.instance.path / "codeapp.py").write_text("import functionapp\n")
-    assert line(scheduled, 0) == "OK       all schedules: 1 schedules"
+    assert line(scheduled, 0) == "OK       all schedules: 1 schedule"
     (scheduled.instance.path / "codeapp.py").write_text("raise ValueError\n")
-    assert line(scheduled, 0) == "OK       all schedules: 1 schedules"
+    assert line(scheduled, 0) == "OK       all schedules: 1 schedule"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from jobcron import JobStatus
 from schedules import Scheduled
 from ticks import took_the_full_path
@@ -64,7 +66,7 @@ def test_after_the_databases_clock_was_ahead_a_schedule_is_due_as_its_times_say(
     assert "WARNING" not in scheduled.run()
     said = scheduled.instance.command("check-runs")[0]
     assert "OK       functions: last run 0:00:0" in said
-    assert "OK       all schedules: 1 schedules" in said
+    assert "OK       all schedules: 1 schedule" in said
 
 
 def test_a_job_that_could_not_be_created_while_the_clock_was_ahead_is_tried_again(scheduled: Scheduled) -> None:
@@ -86,3 +88,39 @@ def test_a_clock_that_is_back_a_moment_before_a_slot_is_not_told(scheduled: Sche
     scheduled.ran_ahead(60)
     assert "WARNING" not in scheduled.run()
     assert scheduled.row("due_at") != due
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("job: functionapp.exprot", "got: functionapp.exprot"),
+        (
+            'job: functionapp.export\narguments: {"modle": "nightly"}',
+            "expected arguments that fit functionapp.export",
+        ),
+    ],
+)
+def test_a_definition_that_could_create_no_job_does_not_replace_one_that_can(
+    scheduled: Scheduled, wrong: str, said: str
+) -> None:
+    scheduled.define()
+    scheduled.run()
+    path = scheduled.instance.path / "jobcron.conf"
+    right = path.read_text()
+    job = 'job: functionapp.export\narguments: {"model": "nightly"}'
+    assert job in right
+    path.write_text(right.replace(job, wrong) + f"[schedule:other]\n{wrong}\nevery: 1h\n")
+    for _ in range(2):
+        log = scheduled.run()
+        lines = [line for line in log.splitlines() if "could not create its jobs" in line]
+        assert all("ERROR" in line and said in line for line in lines)
+        assert "schedule nightly could" in lines[0]
+        assert lines[0].endswith("It stays as it was until that is mended.")
+        assert "schedule other could" in lines[1]
+        assert lines[1].endswith("It is not stored until that is mended.")
+        scheduled.instance.query("DELETE FROM jobcron_run")  # the next run looks at everything again
+    assert scheduled.instance.query("SELECT name, job, arguments, retired_at FROM jobcron_schedule") == [
+        ("nightly", "functionapp.export", '{"model": "nightly"}', None)
+    ]
+    path.write_text(right)
+    assert "could not" not in scheduled.run()

@@ -82,3 +82,11 @@ def test_the_status_tells_of_failed_jobs_only_where_it_is_asked_to(
     instance.command("run", "act", "--fail-on-job-failure", expect=status)
     instance.act(action)
     instance.command("run", "act", expect=0)
+
+
+def test_a_verbose_run_says_each_time_what_is_paused(instance: Instance) -> None:
+    instance.act()
+    instance.command("pause", "--section", "act", "--reason", "a move of the data")
+    for _ in range(2):
+        _, err = instance.command("run", "act", "-v")
+        assert re.search(r"INFO    The section act is paused by .*: a move of the data\.", err)

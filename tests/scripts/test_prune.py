@@ -51,7 +51,7 @@ def test_finished_jobs_go_by_status_and_age_and_no_others(instance: Instance) ->
         *young,
     ]
     assert "INFO    Removed 2 COMPLETED jobs of foo_job.DO_FOO.\n" in err
-    assert "INFO    Removed 1 FAILED jobs of foo_job.DO_FOO.\n" in err
+    assert "INFO    Removed 1 FAILED job of foo_job.DO_FOO.\n" in err
 
 
 @pytest.mark.feature("LP-31")
@@ -64,6 +64,17 @@ def test_a_section_keeps_the_jobs_of_its_types_as_it_says(instance: Instance) ->
     instance.command("prune")
     assert left(instance) == [others[0]]
     assert mine
+
+
+def test_none_in_a_section_keeps_the_jobs_of_its_types_for_ever(instance: Instance) -> None:
+    instance.command("run", "do_foo")  # the database learns whose types they are
+    sections = SECTIONS.replace("[act]", "keep_completed: none\nkeep_failed: inherit\n[act]")
+    instance.configure("keep_completed: 10d\nkeep_failed: 10d", sections)
+    completed, _failed = make(instance, *ENDED[:2])
+    make(instance, *ENDED[:2], type_name="foo_job.ACT")
+    age(instance, 50)
+    instance.command("prune")
+    assert left(instance) == [completed]
 
 
 def acts(instance: Instance, *names: str) -> list[int]:
@@ -137,7 +148,7 @@ def test_jobs_of_certain_functions_are_kept_for_a_time_of_their_own(instance: In
     conf.write_text(conf.read_text() + keep)
     _, err = instance.command("prune")
     assert left(instance) == [failed, other, for_ever]
-    assert "INFO    Removed 1 COMPLETED jobs of FunctionJobType.CALL.\n" in err
+    assert "INFO    Removed 1 COMPLETED job of FunctionJobType.CALL.\n" in err
     age(instance, 11)
     instance.command("prune")
     assert left(instance) == [other, for_ever]
@@ -185,7 +196,7 @@ def test_a_job_that_rows_of_the_application_need_stays_and_the_others_go(instanc
     age(instance, 31)
     _, err = instance.command("prune")
     assert left(instance) == [jobs[2]]
-    assert "INFO    1 old jobs stay" in err
+    assert "INFO    1 old job stays" in err
 
 
 def test_the_last_run_of_each_section_is_looked_for_once(
@@ -219,8 +230,8 @@ def test_old_events_and_rows_of_runs_go_and_the_last_run_of_each_section_stays(i
     assert instance.events(job) == []
     assert instance.row(job).status is JobStatus.WAITING
     assert instance.query("SELECT completed FROM jobcron_run WHERE name = 'act'") == [(1,)]
-    assert "Removed 1 events." in err
-    assert "Removed 1 rows of runs." in err
+    assert "Removed 1 event." in err
+    assert "Removed 1 row of runs." in err
 
 
 @pytest.mark.feature("LP-31")
@@ -294,7 +305,10 @@ def test_a_job_stays_while_another_one_that_has_not_ended_has_it_as_predecessor(
     age(instance, 25)
     _, err = instance.command("prune")
     assert left(instance) == [first, second]
-    assert "1 old jobs stay: somebody has them locked, or rows of the application or other jobs need them." in err
+    told = (
+        "1 old job stays: somebody has locked what it would delete, or rows of the application or other jobs need"
+    )
+    assert f"{told} them." in err
     with instance.session() as session:
         session.get_one(Job, second).complete()
     instance.command("prune")

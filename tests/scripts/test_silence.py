@@ -11,7 +11,9 @@ import pytest
 
 from health_checks import SECTIONS, move
 from instances import Instance, wait_until
+from jobcron.scripts._telling.quiet_runs import NAME
 from migrations import upgrade_again_from
+from ticks import let_it_look
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -38,6 +40,7 @@ def age(instance: Instance, section: str = "do_foo") -> None:
     """Let a section's last run be so old that its next run is the first in an interval."""
     for column in ("date_started", "date_completed"):
         move(instance, "jobcron_run", column, 0.3, f"name = '{section}'")
+    let_it_look(instance)
 
 
 def mails(instance: Instance) -> list[EmailMessage]:
@@ -191,6 +194,7 @@ def test_of_several_processes_that_look_at_once_one_tells(silent: Instance) -> N
         silent.command("run", "act")
         for name in names:
             age(silent, name)
+        (silent.state / NAME).unlink()  # it is everybody's turn
 
 
 @on_postgresql

@@ -25,6 +25,10 @@ def test_a_misspelt_key_is_answered_with_the_one_that_was_meant(write: Write, te
     assert f"; did you mean {meant}?" in refusal(write(text))
 
 
+def test_a_misspelt_section_of_the_instance_is_answered_with_the_one_that_was_meant(write: Write) -> None:
+    assert "; did you mean [jobcron]?" in refusal(write(GOOD.replace("[jobcron]", "[jobcorn]")))
+
+
 def test_a_misspelt_section_is_answered_with_the_one_that_was_meant(write: Write) -> None:
     with pytest.raises(ConfigurationError, match=r"found none; .*; did you mean do_foo\?"):
         load_settings(str(write(GOOD + JOBS))).section("do-fo")

@@ -21,7 +21,7 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "activity_interval: 1h30m\ngrace_seconds: 5s\n"
         "crash_limit: 7\ninstances: ../*/jobcron.conf /srv/*\n"
         "cron_control: control.ini\nwatch_scripts: prune-jobs 2d nightly 90m\n"
-        "metrics_dir: prom\nmetrics_hook: a.b:c.d\n[do_foo]\n"
+        "metrics_dir: prom\nmetrics_hook: a.b:c.d\ncelery_broker_url: amqp://me@broker/app\n[do_foo]\n"
         "source_interface: a.b.IC\ndbuser: foo\nrunner_class: x.Y\nbatch_size: 3\n"
         "oops_prefix: F\nerror_dir: own\nschedule: 0  2 * * *\ncrontab_group: MAIN\nmax_runtime: 2m\n"
         "keep_functions: a.b.c 1d\n    export-one 1m e none\n"
@@ -63,6 +63,7 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         watch_scripts={"prune-jobs": 2 * 86400.0, "nightly": 5400.0},
         metrics_dir=f"{here}/prom",
         metrics_hook="a.b:c.d",
+        celery_broker_url="amqp://me@broker/app",
         sections={},
     )
     assert found.section("do_foo")._asdict() == {
@@ -78,10 +79,10 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "wait_for_code": 3 * 86400.0,
         "oops_prefix": "F",
         "error_dir": f"{here}/own",
-        "failure_recipients": None,
-        "keep_completed": None,
-        "keep_failed": None,
-        "keep_cancelled": None,
+        "failure_recipients": ["ops", "root@b.example"],  # as [jobcron] says, like the next three
+        "keep_completed": 30 * 86400.0,
+        "keep_failed": 180 * 86400.0,
+        "keep_cancelled": 30 * 86400.0,
         "keep_functions": {"a.b.c": 86400.0, "export-one": 60.0, "e": None},
         "keep_newest_of_target": False,
         "alert_silence": "auto",
@@ -99,9 +100,22 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
                 "queue",
                 "channel",
                 "ping_url",
+                "dispatch",
+                "dispatch_queue",
             )
         ),
     }
+
+
+def test_none_in_a_section_means_nothing_and_inherit_what_the_instance_says(write: Write) -> None:
+    path = write(
+        GOOD.replace("[jobcron]\n", "[jobcron]\nfailure_recipients: ops\nkeep_failed: 2d\n")
+        + "[quiet]\nsource_interface: a.b\nfailure_recipients: none\nkeep_failed: none\n"
+        + "[loud]\nsource_interface: a.b\nfailure_recipients: inherit\nkeep_failed: inherit\n"
+    )
+    settings = load_settings(str(path))
+    assert [settings.recipients_of(name) for name in ("quiet", "loud", None)] == [[], ["ops"], ["ops"]]
+    assert [settings.section(name).keep_failed for name in ("quiet", "loud")] == [None, 2 * 86400.0]
 
 
 @pytest.mark.feature("DBQ-01", "LP-29")

@@ -35,7 +35,10 @@ NOT_IMPORTED = (
     "jobcron.scripts._member",
     "jobcron.scripts.worker._child",
     "jobcron.scripts.worker.crew",
+    "jobcron.scripts.worker._stint",
+    "jobcron.scripts.worker.receiver",
     "jobcron.testing",
+    "jobcron.celery",  # as what follows: whose lazy modules change what others import
     "jobcron.web",  # Flask's proxies fail when eventlet looks through all objects
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from alembic import command
 from alembic.config import Config
 
@@ -19,8 +21,31 @@ def upgrade_to(instance: Instance, revision: str) -> None:
         command.upgrade(config, revision)
 
 
+_OF_CODE_BEFORE = {
+    "jobcron_job_unique": "CREATE UNIQUE INDEX IF NOT EXISTS jobcron_job_unique ON jobcron_job (type, unique_key, "
+    "(CASE WHEN begun_token = 0 THEN 0 END)) WHERE status IN (0, 4, 7)",
+    "jobcron_job_ready": "CREATE INDEX IF NOT EXISTS jobcron_job_ready ON jobcron_job "
+    "(type, priority, scheduled_start, id) WHERE status = 0",
+}
+"""The indexes that new tables lack and upgraded ones keep, for older code."""
+
+
+def make_upgraded(query: Callable[[str], object]) -> None:
+    """Make new tables what an upgrade makes of older ones.
+
+    Args:
+        query: executes a statement in the database.
+    """
+    for statement in _OF_CODE_BEFORE.values():
+        query(statement)
+    query("UPDATE jobcron_schema_version SET oldest_code = '0005'")
+
+
 # The moves and privileges that a version allows stay.
 _MADE_BY = {
+    "0018": ("DROP TABLE jobcron_group_run",),
+    "0017": ("DROP TABLE jobcron_offer",),
+    "0016": ("DROP INDEX jobcron_job_key, jobcron_job_aside", _OF_CODE_BEFORE["jobcron_job_unique"]),
     "0015": ("ALTER TABLE jobcron_schedule DROP COLUMN seen_at, DROP COLUMN kept_due_at",),
     "0014": (
         "DROP TABLE jobcron_channel, jobcron_start",

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from fooapp import Ledger
 from instances import Instance
 
 SECTIONS = """
@@ -16,17 +17,24 @@ source_interface: jobcron.functions.FunctionJob
 [purge]
 source_interface: shop.Purge
 
+[paint]
+source_interface: shop.Paint
+
 [order]
 tasks: shop.reserve
 """
 
 COMMON = """
+from enum import Enum, IntFlag, STRICT
+
 from fooapp import Ledger
 from jobcron import BaseRunnableJob, JobType, current_session
 from jobcron.functions import job
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 class Jobs(JobType):
     PURGE = 1, "Purge"
+    PAINT = 2, "Paint"
 
 def note(text):
     current_session().add(Ledger(job=0, attempt=0, note=text))
@@ -35,7 +43,29 @@ def reserve(job):
     note("reserved")
 """
 
+PAINT = """
+class Paint(BaseRunnableJob):
+    class_job_type = Jobs.PAINT
+    target: object | None
+    colour: Colour = Colour.RED
+    extras: list[object] = []
+
+    def run(self):
+        note(f"painted {self.colour.name}")
+
+@job
+def mix(colour):
+    note(f"mixed {colour.name}")
+"""
+
 OLD = f"""{COMMON}
+class Colour(Enum):
+    RED = 1
+
+class Coats(IntFlag, boundary=STRICT):
+    FIRST = 1
+
+{PAINT}
 class Purge(BaseRunnableJob):
     class_job_type = Jobs.PURGE
     days: int = 30
@@ -49,6 +79,22 @@ def tidy():
 """
 
 NEW = f"""{COMMON}
+class Colour(Enum):
+    RED = 1
+    GREEN = 2
+
+class Coats(IntFlag, boundary=STRICT):
+    FIRST = 1
+    SECOND = 2
+
+class Own(DeclarativeBase):
+    pass
+
+class Wall(Own):
+    __tablename__ = "{Ledger.__tablename__}"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+{PAINT}
 class Purge(BaseRunnableJob):
     class_job_type = Jobs.PURGE
     days: int = 30

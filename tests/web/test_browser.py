@@ -60,7 +60,7 @@ def job(instance: Instance) -> int:
 
 PAGES = (
     "/", "/jobs", "/jobs?status=failed&error=no", "/jobs/{job}", "/sections", "/sections/act", "/schedules",
-    "/runners", "/reports", "/doctor", "/audit", "/new?name=foo_job.DO_FOO",
+    "/channels", "/runners", "/reports", "/doctor", "/audit", "/new?name=foo_job.DO_FOO",
 )  # fmt: skip
 
 
@@ -206,7 +206,7 @@ def test_what_is_printed_is_light_whatever_the_screen_is(address: str, browser: 
     ("status", "text", "is_offered"),
     [
         ("200 OK", "<!doctype html><title>Log in</title><main><form>Name</form></main>", True),
-        ("403 Forbidden", "Nobody has let you in.", True),
+        ("403 Forbidden", "You have no access to this dashboard.", True),
         ("503 Service Unavailable", "The database cannot be used now.", False),
     ],
 )

@@ -130,7 +130,15 @@ def test_texts_of_jobs_are_texts_on_every_page(ada: Visitor, instance: Instance,
         actor=plain(texts[3])[:200], name=plain(texts[4])[:60], reason=plain(texts[5]), id=job,
     )  # fmt: skip
     paths = ["/", "/jobs", "/jobs?status=failed", f"/jobs/{job}", "/sections", "/sections/act", "/schedules"]
-    paths += ["/runners", "/reports", "/reports/OOPS-hostile", "/doctor", "/audit", "/new?name=foo_job.DO_FOO"]
+    paths += [
+        "/channels",
+        "/runners",
+        "/reports",
+        "/reports/OOPS-hostile",
+        "/doctor",
+        "/audit",
+        "/new?name=foo_job.DO_FOO",
+    ]
     shown = 0
     for path in paths:
         page = ada.get(path)

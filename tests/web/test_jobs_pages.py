@@ -9,7 +9,7 @@ import pytest
 
 import fooapp
 from instances import Instance
-from jobcron import JobStatus
+from jobcron import JobStatus, chain, group
 from jobcron.operations.acts import Bulk, act_on_selection, cancel
 from jobcron.operations.selection import Selection
 from query_cost import noted_statements
@@ -39,7 +39,7 @@ def test_an_instance_without_jobs_says_so(ada: Visitor) -> None:
     assert "No job yet" in ada.get("/jobs").words
     assert "Nobody runs jobs now" in ada.get("/runners").words
     assert "No report" in ada.get("/reports").words
-    assert "Nobody has moved a job by hand" in ada.get("/audit").words
+    assert "Nobody has done anything by hand" in ada.get("/audit").words
     assert "No schedule" in ada.get("/schedules").words
 
 
@@ -214,13 +214,21 @@ def test_a_job_is_postponed_moved_and_given_another_priority(
     ada.send(ada.send(page, "/act", button="postpone"), "/act", by="2h")
     ada.send(ada.send(page, "/act", button="priority"), "/act", priority="-3")
     ada.send(ada.send(page, "/act", button="move"), "/act", queue_to="letters")
+    asked = ada.send(page, "/act", button="move")
+    ada.send(asked, "/act", channel_to="root.mail.eu")
+    found = ada.get("/jobs?channel=root.mail")
+    assert [number for number in jobs if f'/jobs/{number}"' in found.html] == [jobs[2]]
+    assert "Channel root.mail.eu" in ada.get(f"/jobs/{jobs[2]}").words
     row = instance.row(jobs[2])
+    assert row.channel == "root.mail.eu"
     assert timedelta(minutes=110) < row.scheduled_start - row.date_created < timedelta(minutes=130)
     assert (row.priority, row.queue_name) == (-3, "letters")
     wrong: list[tuple[str, dict[str, Any], str]] = [
         ("postpone", {"by": "soon"}, "expected a duration such as 2h"),
         ("priority", {"priority": "high"}, "Priority: expected a whole number"),
         ("move", {"queue_to": ""}, "queue"),
+        ("move", {"queue_to": "letters", "channel_to": "root"}, "expected a queue or a channel, got both"),
+        ("move", {"channel_to": "mail"}, "expected the name of a channel such as root.export, got: mail"),
         ("run-now", {"spread": "x"}, "Spread over: expected a duration"),
     ]
     for act, values, told in wrong:
@@ -231,8 +239,18 @@ def test_a_job_is_postponed_moved_and_given_another_priority(
 def test_a_job_is_deleted(ada: Visitor, jobs: list[int]) -> None:
     asked = ada.send(ada.get(f"/jobs/{jobs[1]}"), "/act", button="delete")
     assert "This cannot be undone." in asked.words
-    assert "1 job was moved, 0 refused." in ada.send(asked, "/act").words
+    done = ada.send(asked, "/act").words
+    assert "1 job was moved, 0 refused." in done
+    assert "Act 1" in done
+    assert "can be undone" not in done
     ada.get(f"/jobs/{jobs[1]}", expect=404)
+    audit = ada.get("/audit")
+    assert f"web:ada delete jobs {jobs[1]}" in audit.words
+    assert "/audit/1/undo" not in audit.html
+    assert "undone" not in audit.words.partition("Jobs that have moved")[0]
+    token = dict(ada.get("/").form("/look").fields)["jobcron_csrf"]
+    refused = ada.post("/audit/1/undo", {"jobcron_csrf": token}, 400).words
+    assert "cannot be undone: what was deleted does not come back" in refused
 
 
 @pytest.mark.feature("OCQ-13")
@@ -385,16 +403,16 @@ def test_the_log_tells_what_was_done_when_it_is_done(
         return found
 
     ada.send(ada.send(ada.get("/jobs"), "/act", button="delete", id=jobs[1:3]), "/act")
-    assert told() == [f"delete of jobs {jobs[1]}, {jobs[2]}: 1 moved, 1 refused; by web:ada from 127.0.0.1"]
+    assert told() == [f"delete of jobs {jobs[1]}, {jobs[2]}: 1 moved, 1 refused, act 1; by web:ada from 127.0.0.1"]
     asked = ada.send(ada.get("/jobs?status=waiting&queue=default"), "/act", button="suspend", all="yes")
     assert told() == [], "nothing has been done yet"
     ada.send(asked, "/act")
     filters = "{'status': 'waiting', 'queue': 'default'}"
     assert told() == [
-        f"suspend of jobs up to {jobs[3]} with {filters}: 1 moved, 0 refused, act 1; by web:ada from 127.0.0.1"
+        f"suspend of jobs up to {jobs[3]} with {filters}: 1 moved, 0 refused, act 2; by web:ada from 127.0.0.1"
     ]
     ada.send(ada.send(ada.get("/audit"), "/undo"), "/undo")
-    assert told() == ["undo of act 1: 1 moved, 0 refused, act 1; by web:ada from 127.0.0.1"]
+    assert told() == ["undo of act 2: 1 moved, 0 refused, act 2; by web:ada from 127.0.0.1"]
     sent = {**dict(ada.get("/").form("/look").fields), "scope": "queue", "name": "default", "reason": "cats"}
     ada.post("/pauses", sent)
     (pause,) = told()
@@ -405,3 +423,29 @@ def test_the_log_tells_what_was_done_when_it_is_done(
     ada.post("/pauses/end", sent, expect=400)
     (failed,) = told()
     assert failed.startswith("end_pause, which failed with ConfigurationError: expected a queue that is paused")
+
+
+def test_a_job_is_drawn_between_those_that_it_waits_for_and_those_that_wait_for_it(
+    ada: Visitor, instance: Instance
+) -> None:
+    with instance.session() as session:
+        planned = [fooapp.DoFooJob.planned(instance.foo(session)) for _ in range(12)]
+        made = chain(group(*planned[:10]), *planned[10:]).create(session=session)
+    *before, here, after = [made[job] for job in planned]
+    instance.command("cancel", str(before[0]))
+    page = ada.get(f"/jobs/{here}")
+    boxes = [found["href"] for tag, found in page.tags if tag == "a" and "box" in str(found.get("class")).split()]
+    assert [str(href).rpartition("/")[2] for href in boxes] == [str(job) for job in [*before[:8], here, after]]
+    drawn = [found for tag, found in page.tags if tag == "path" and "edge" in str(found.get("class")).split()]
+    assert len(drawn) == 9
+    assert f"Job {here} waits for success of job {before[0]}: not yet" in page.words
+    assert "Table, with 2 more" in page.words
+    assert f"{before[9]} before Waiting success no" in page.words
+    assert f"{after} after Blocked success no" in page.words
+    whole = ada.get(f"/jobs?graph={after}")
+    assert all(f'/jobs/{job}"' in whole.html for job in (*before, here, after))
+    assert (
+        "In the graph of job: expected the number of a job, got: 'x'" in ada.get("/jobs?graph=x", expect=400).words
+    )
+    alone = instance.act()
+    assert "Its place in the graph" not in ada.get(f"/jobs/{alone}").words

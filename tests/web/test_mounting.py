@@ -15,6 +15,8 @@ from django.conf import settings as django_settings
 from django.core.wsgi import get_wsgi_application
 from flask import Flask, session
 from flask_wtf import CSRFProtect
+from pyramid.config import Configurator
+from pyramid.wsgi import wsgiapp2
 from werkzeug.test import Client
 
 import fooapp
@@ -45,7 +47,8 @@ def job(instance: Instance) -> int:
 def test_who_is_not_let_in_gets_nothing(app: Flask, path: str) -> None:
     for user in ({}, {"REMOTE_USER": "eve"}):
         page = Visitor(app, user).get(path, expect=403)
-        assert page.words == "403 · jobcron Nobody has let you in. Log in where this page belongs to. 403, jobcron"
+        remedy = "Log in to the application or proxy that it is part of."
+        assert page.words == f"403 · jobcron You have no access to this dashboard. {remedy} 403, jobcron"
 
 
 @pytest.mark.parametrize("path", FORMS)
@@ -412,3 +415,26 @@ def test_it_works_in_django_beside_its_middleware(
     assert answer.headers["Location"].startswith(f"/jobs/jobs/{job}?act=")
     assert instance.row(job).status is JobStatus.WAITING
     close(sys.modules[name].dashboard)
+
+
+def test_it_works_in_pyramid(instance: Instance, job: int) -> None:
+    dashboard = application(
+        str(instance.path), authorize=lambda environ: "operator" if environ.get("REMOTE_USER") == "ada" else None
+    )
+    with Configurator() as config:
+        config.add_route("jobs", "/office/jobs/*subpath")
+        config.add_view(wsgiapp2(dashboard), route_name="jobs")
+        client = Client(config.make_wsgi_app())
+    assert client.get("/office/jobs/", environ_overrides={"REMOTE_USER": "eve"}).status_code == 403
+    ada = {"REMOTE_USER": "ada"}
+    assert "/office/jobs/sections" in client.get("/office/jobs/", environ_overrides=ada).text
+    page = client.get(f"/office/jobs/jobs/{job}", environ_overrides=ada)
+    assert page.status_code == 200
+    token = client.get_cookie("jobcron_csrf", path="/office/jobs/")
+    assert token is not None
+    data = {"jobcron_csrf": token.value, "act": "retry", "id": str(job), "confirmed": "yes", "from": "job"}
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    answer = client.post("/office/jobs/act", data=data, headers=headers, environ_overrides=ada)
+    assert f"/office/jobs/jobs/{job}?act=" in answer.headers["Location"]
+    assert instance.row(job).status is JobStatus.WAITING
+    close(dashboard)

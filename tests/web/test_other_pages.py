@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -101,7 +102,7 @@ def test_a_section_is_paused_until_a_time_and_the_pause_ended(ada: Visitor, inst
         ({"until": "soon"}, "Until: expected a duration such as 2h"),
         ({"until": "2020-01-01T00:00+00:00"}, "expected a pause that ends after"),
         ({"name": "nope"}, "nope"),
-        ({"scope": "moon"}, "expected section, type or queue, got: 'moon'"),
+        ({"scope": "moon"}, "expected section, type, queue or channel, got: 'moon'"),
     ],
 )
 def test_a_pause_that_cannot_be_is_refused(
@@ -218,6 +219,11 @@ def test_a_schedule_is_shown_paused_resumed_and_run(instance: Instance, caplog: 
         f"run of the schedule 'nightly': job {number}",
     ]
     assert instance.row(number).requester == "web:ada"
+    scheduled.missed_since(90_000)
+    scheduled.run()
+    with_slots = ada.get("/schedules/nightly").words
+    assert re.search(r"Next slots By its clocks Due (\d{4}-\d\d-\d\d 03:00:00 in .*?){5}What became", with_slots)
+    assert re.search(r"Decided \d{4}-\d\d-\d\d 0\d:.* (Created|Overlapped) ", with_slots)
     assert "expected the name of a schedule" in ada.get("/schedules/nope", expect=400).words
     token = dict(page.form("/look").fields)["jobcron_csrf"]
     sent = {"jobcron_csrf": token, "name": "nightly", "act": "explode"}
@@ -301,3 +307,40 @@ def test_a_pause_has_an_end_and_a_reason_that_can_be_shown(ada: Visitor, instanc
     job = instance.act()
     asked = ada.send(ada.get(f"/jobs/{job}"), "/act", button="cancel")
     assert "Reason: expected at most 1,000" in ada.send(asked, "/act", expect=400, reason="x" * 1001).words
+
+
+def test_channels_are_shown_with_their_jobs_and_changed_at_once(ada: Visitor, instance: Instance) -> None:
+    assert "No channel" in ada.get("/channels").words
+    instance.act(channel="root.export", channel_key="7")
+    page = ada.send(
+        ada.get("/channels"), "/channels/limits", button="set",
+        name="root.export", capacity="0", per_key="2", throttle="10/1m",
+    )  # fmt: skip
+    assert "root.export changed by web:ada Full 0 of 0 2 0 of 10 in 1 min 1 none" in page.words
+    told = "capacity, per_key, throttle, period, changed_by"
+    assert instance.query(f"SELECT {told} FROM jobcron_channel") == [(0, 2, 10, 60, "web:ada")]
+    ada.send(page, "/pauses", name="root.export", until="2h")
+    paused = ada.get("/channels")
+    assert "changed by web:ada Paused" in paused.words
+    assert "changed by web:ada Paused" not in ada.send(paused, "/pauses/end").words
+    ada.send(ada.get("/channels"), "/channels/limits", button="reset", name="root.export")
+    assert instance.query("SELECT capacity FROM jobcron_channel WHERE capacity IS NOT NULL") == []
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"capacity": "-1"}, "Capacity: expected a whole number, at least 0, or nothing; got: '-1'"),
+        ({"per_key": "0"}, "Per key: expected a whole number, at least 1"),
+        ({"throttle": "many"}, "Throttle: "),
+        ({"name": "export"}, "export"),
+        ({"act": "swap"}, "expected set or reset, got: 'swap'"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused(
+    ada: Visitor, instance: Instance, values: dict[str, str], told: str
+) -> None:
+    form = ada.get("/channels").form("/channels/limits")
+    sent = {**dict(form.fields), "name": "root.export", "act": "set", **values}
+    assert told in ada.post("/channels/limits", list(sent.items()), expect=400).words
+    assert instance.query("SELECT * FROM jobcron_channel") == []

@@ -15,11 +15,12 @@ from jobcron.database.database import Database
 from jobcron.database.trouble import first_line
 from jobcron.database.version import check_file, check_schema
 from jobcron.errors import UserMistake
+from jobcron.jobs.moves.pauses import Scope
 from jobcron.operations.processes.workers import check_workers
 from jobcron.queue.health import (
     Check,
     Health,
-    check_queues,
+    check_pauses,
     check_script,
     check_section,
     check_types,
@@ -38,6 +39,9 @@ from jobcron.settings.settings import Section, Settings
 QUEUES = "queues"
 """What the line about queues that are paused begins with."""
 
+CHANNELS = "all channels"
+"""What the line about channels that are paused begins with."""
+
 OTHER_TYPES = "other types"
 """What the line about types that no section runs begins with; no section can have this name."""
 
@@ -48,7 +52,7 @@ SCHEDULES = "all schedules"
 WORKERS = "all workers"
 """What the line about workers begins with."""
 
-WHOLE = (QUEUES, OTHER_TYPES, SCHEDULES, WORKERS)
+WHOLE = (QUEUES, CHANNELS, OTHER_TYPES, SCHEDULES, WORKERS)
 """Lines that are about no section."""
 
 
@@ -101,7 +105,8 @@ def _look(settings: Settings, names: list[str]) -> list[tuple[str, list[Check]]]
                     found.append((name, check_script(connection, settings, name)))
             if not names:
                 found += [
-                    (QUEUES, check_queues(connection)),
+                    (QUEUES, check_pauses(connection, Scope.QUEUE)),
+                    (CHANNELS, check_pauses(connection, Scope.CHANNEL)),
                     (OTHER_TYPES, check_types(connection, settings)),
                     (SCHEDULES, check_schedules(connection, settings, partial(_is_loaded, settings))),
                     (WORKERS, check_workers(connection)),

@@ -44,7 +44,7 @@ COMMANDS = {
     "postpone": "make waiting jobs due later",
     "run-now": "make waiting jobs due at once",
     "priority": "change the priority of jobs that have not started",
-    "move": "move jobs that have not started to another queue",
+    "move": "move jobs that have not started to another queue or channel",
     "delete": "delete jobs that have ended",
     "undo": "undo an act on jobs by its number, as far as they have not moved since; or list the acts",
     "channels": "list the channels with what runs and waits in them; change their limits",

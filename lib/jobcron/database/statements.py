@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
-from sqlalchemy import Connection, CursorResult, Dialect, TextClause, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Dialect,
+    Text,
+    TextClause,
+    bindparam,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
 
 from jobcron.database.sql import start_conditions, statement, statement_names
 from jobcron.database.tables import JobTypeRow
@@ -112,3 +129,42 @@ def insert_into(table: type[object], connection: Connection) -> AnyInsert:
         connection: for whose database the statement is.
     """
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+AnyColumn = InstrumentedAttribute[int] | InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
+
+_NUMBERS = JSON().with_variant(postgresql.ARRAY(BigInteger), "postgresql")
+_TEXTS = JSON().with_variant(postgresql.ARRAY(Text), "postgresql")
+"""Values as one parameter: an array of PostgreSQL's, JSON for SQLite."""
+
+
+class _Among(FunctionElement[bool]):
+    """A column and the array that has its value."""
+
+    type = Boolean()
+    inherit_cache = True
+
+    def self_group(self, against: OperatorType | None = None) -> Self:
+        """Return the condition as a part of another one: as it is, since SQLite uses no index for ``… = 1``."""
+        return self
+
+
+@compiles(_Among)
+def _among_an_array(element: _Among, compiler: SQLCompiler, **options: object) -> str:
+    column, values = (compiler.process(clause, **options) for clause in element.clauses)
+    if compiler.dialect.name == "postgresql":
+        return f"{column} = ANY ({values})"
+    return f"{column} IN (SELECT value FROM json_each({values}))"
+
+
+def among(column: AnyColumn, values: Collection[int] | Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that a column has one of these values.
+
+    Unlike ``IN``, it is the same text for any number of values, which databases and drivers plan and keep once.
+
+    Args:
+        column: of whole numbers, or of text.
+        values: the values; none of them is None.
+    """
+    kind = _TEXTS if isinstance(column.expression.type, Text) else _NUMBERS
+    return _Among(column, bindparam(None, list(values), kind, unique=True))

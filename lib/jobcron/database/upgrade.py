@@ -81,7 +81,7 @@ def upgrade_schema(connection: Connection, where: str) -> str | None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": UPGRADE_LOCK})
     before = _version(connection, where)
     _migrate(connection, "head")
-    for statement in (*_missing_indexes(connection), *(_overtaken_indexes() if before is None else ())):
+    for statement in (*_missing_indexes(connection), *(_without_code_of_before() if before is None else ())):
         connection.execute(text(statement))
     return before
 
@@ -237,10 +237,13 @@ def _missing_indexes(connection: Connection, *, concurrently: bool = False) -> I
             yield definitions[connection.dialect.name].format(how=f"{word} IF NOT EXISTS".strip())
 
 
-def _overtaken_indexes() -> Iterator[str]:
-    """Yield the statements that drop the indexes of new tables that only code of before would need."""
+def _without_code_of_before() -> Iterator[str]:
+    """Yield the statements that drop from new tables the indexes that only older code needs, and shut it out."""
     for step in ScriptDirectory.from_config(_config()).walk_revisions():
-        # any object: a migration, which may have this name
+        # any object: a migration, which may have these names
         overtaken: tuple[str, ...] = getattr(step.module, "OVERTAKEN_INDEXES", ())
         for name in overtaken:
             yield f"DROP INDEX IF EXISTS {name}"
+        oldest: str | None = getattr(step.module, "OLDEST_CODE_OF_NEW_TABLES", None)
+        if oldest is not None:
+            yield f"UPDATE {VERSION_TABLE} SET oldest_code = '{oldest}' WHERE oldest_code < '{oldest}'"

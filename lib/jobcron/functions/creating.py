@@ -14,6 +14,8 @@ from jobcron.functions.calls import FunctionJob
 from jobcron.functions.registered import function_named, function_names
 from jobcron.jobs.arguments.encoding import Reference, as_reference, decode
 from jobcron.jobs.family import target_name
+from jobcron.jobs.hand_moves import operator_name
+from jobcron.jobs.moves.undoing import write_act
 from jobcron.jobs.registry import registered
 from jobcron.jobs.runnable import BaseRunnableJob
 from jobcron.reports.plurals import counted
@@ -52,6 +54,31 @@ def create_job(
         return job_class.create(about, session=session, **decoded, **values).id
     except LookupError as error:
         raise InvalidJobData(str(error)) from error
+
+
+def create_by_hand(
+    session: Session,
+    name: str,
+    arguments: Mapping[str, object],
+    *,
+    actor: str | None = None,
+    target: str | None = None,
+    **values: object,
+) -> int:
+    """Create a job as `create_job` does, and write who did it into the acts; return its number.
+
+    Args:
+        session: it is not committed.
+        name, arguments, target, values: as of `create_job`.
+        actor: who does it; by default the user of this process.
+
+    Raises:
+        UnknownJobType, InvalidJobData: as of `create_job`.
+        DuplicateJob: another job with its unique key waits.
+    """
+    number = create_job(session, name, arguments, target=target, **values)
+    write_act(session.connection(), f"create job {number}: {name}", actor or operator_name(), None)
+    return number
 
 
 def type_of_job(name: str) -> str:

@@ -14,8 +14,9 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
 from jobcron.database.trouble import interruption_of
-from jobcron.errors import InvalidJobData
+from jobcron.errors import InvalidJobData, MissingClass, MissingCode
 from jobcron.jobs._job_class import JobClass
+from jobcron.jobs.arguments import encoding
 from jobcron.jobs.arguments.encoding import Reference, as_reference, encode, key_part, object_of, references
 from jobcron.jobs.arguments.json_data import cut_repr
 from jobcron.jobs.family import FamilyRow, target_name
@@ -42,7 +43,8 @@ def reference_of(job: JobClass) -> Reference | None:
     """Return the reference to the target in the row of a job without a family, or None.
 
     Raises:
-        InvalidJobData: the row names a class that is not imported.
+        MissingClass: the row names a class that is not imported.
+        InvalidJobData: the row does not have a key.
     """
     row = job.job
     if row.target_id is None:
@@ -97,6 +99,32 @@ def _mark(names: tuple[str, ...], values: Iterable[object]) -> str:
     return f"{' '.join(names)} {blake2b(text.encode(), digest_size=16).hexdigest()}"
 
 
+def check_names(job: JobClass) -> None:
+    """Check that this code has what a job's target and its arguments name; nothing is loaded for it.
+
+    Raises:
+        MissingCode: it lacks a class, or an item of an enum, or jobs of the class have no target.
+    """
+    # why: decisions 2026-11-30, what data names is code as well
+    declared, found = job.declared(), cast("object", job._document)
+    data = found if isinstance(found, dict) else {}  # somebody may have written anything by hand
+    if not job.has_family and job.job.target_id is not None:
+        if declared.target is None:
+            what = f"the target of {job.type_name}"
+            raise MissingCode(
+                what, f"expected {type(job).__name__} to have {what}, with which the job was created"
+            )
+        try:
+            reference_of(job)
+        except MissingClass:
+            raise
+        except InvalidJobData:
+            pass  # the job fails when it uses the target
+    for name in declared.arguments:
+        if name in data:
+            encoding.check_names(dict.__getitem__(data, name))
+
+
 def check_target(job: JobClass) -> None:
     """Check that the target of a job is still the object that the job was created about, as it was loaded.
 
@@ -105,7 +133,7 @@ def check_target(job: JobClass) -> None:
     Raises:
         LookupError: another object has its number.
     """
-    if job.job.target_mark is not None and not job.has_family:
+    if not job.has_family and job.job.target_mark is not None:  # first what needs no row: it may not be loaded yet
         with suppress(InvalidJobData):  # the job fails when it uses the target
             reference = reference_of(job)
             if reference is not None:

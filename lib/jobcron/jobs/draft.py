@@ -145,6 +145,14 @@ def draft(owner: type[JobClass], target: object, values: dict[str, object]) -> D
         InvalidJobData: a value is unknown, missing, or does not fit.
         IncompleteJobType: the class has no job type.
     """
+    made = draft_without_target(owner, target, values)
+    if target is not None:
+        note_target(owner, target, made.job)
+    return made
+
+
+def draft_without_target(owner: type[JobClass], target: object, values: dict[str, object]) -> Draft:
+    """Return the rows' values as `draft` does, without what `note_target` adds."""
     if owner.class_job_type is None:
         raise untyped(owner.__name__)
     data = values.pop("metadata", values.pop("json_data", None))
@@ -158,21 +166,20 @@ def draft(owner: type[JobClass], target: object, values: dict[str, object]) -> D
     if job.get("max_retries", 0) is None:
         job["max_retries"] = null()  # no limit, not the column's default
     family = _family_values(owner, target, values, declared)
-    _check_target(owner, target, declared)
+    check_target(owner, target, declared)
     data = {**({} if data is None else _as_dict(owner, data)), **_arguments(owner, declared, values, family)}
     json_data.check_document(data, f"metadata of {owner.__name__}", owner.max_data_bytes, owner.max_data_levels)
     job["json_data"] = data
     about = {target_name(owner.context_class)} if owner.has_family else set()
     if needs := needs_of(owner, [*values, *(family.keys() - about)]):
         job["needs"] = needs
-    if target is not None:
-        _note_target(owner, target, job)
     return Draft(job, family)
 
 
-def _note_target(owner: type[JobClass], target: object, job: dict[str, object]) -> None:
+def note_target(owner: type[JobClass], target: object, job: dict[str, object]) -> None:
     """Write what a job is about into its row; a family has it in its own table."""
-    kind, key = type_of(target), key_of(target)
+    reference = encoding.reference_to(target, "the target")
+    kind, key = dotted_name(reference.mapped), _key_in(reference)
     # Whether the job has a channel or not: it may be that of its section, which only the claim knows.
     job.setdefault("channel_key", f"{kind} {key}")
     if owner.has_family:
@@ -210,7 +217,7 @@ def _family_values(
     return family
 
 
-def _check_target(owner: type[JobClass], target: object, declared: Declared) -> None:
+def check_target(owner: type[JobClass], target: object, declared: Declared) -> None:
     if target is None:
         if not declared.target_is_optional and not owner.has_family:
             raise InvalidJobData(f"expected a target for {owner.__name__}, got none")
@@ -282,6 +289,9 @@ def key_of(target: object) -> str:
     Raises:
         InvalidJobData: it is not in the database.
     """
-    key = encoding.reference_to(target, "the target").key
-    parts = [encoding.encode(part, "the target's key") for part in key]
+    return _key_in(encoding.reference_to(target, "the target"))
+
+
+def _key_in(reference: encoding.Reference) -> str:
+    parts = [encoding.encode(part, "the target's key") for part in reference.key]
     return json.dumps(parts[0] if len(parts) == 1 else parts)

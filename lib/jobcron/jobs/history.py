@@ -55,8 +55,8 @@ class EventKind(StrEnum):
     )
     WAITS_FOR_CODE = (
         "waits for code",
-        "The row names a function, a task or an argument (`detail`) that the code of the run lacks. The job was "
-        "not started. One event, however often runs of such code find the job.",
+        "The row names a function, a task, an argument or a class (`detail`) that the code of the run lacks. The "
+        "job was not started. One event, however often runs of such code find the job.",
     )
     EXPIRED = "expired", "The job had not begun at its `expires_at`."
     CLEANED_UP = (

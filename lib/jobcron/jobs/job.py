@@ -22,6 +22,7 @@ from sqlalchemy import (
     bindparam,
     case,
     event,
+    exists,
     false,
     func,
     literal,
@@ -177,6 +178,15 @@ def has_status(*statuses: JobStatus) -> ColumnElement[bool]:
     return Job._status.in_(bindparam(None, statuses, StatusType, expanding=True, literal_execute=True))
 
 
+def can_hold_key() -> ColumnElement[bool]:
+    """Return the condition of the index of unique keys, which has a job's key until the job has started.
+
+    It names the key apart from any comparison with it, of which the databases do not always conclude that a key is
+    there.
+    """
+    return and_(has_status(*NOT_STARTED), Job.unique_key.is_not(None))
+
+
 def is_renewed(job: type[Job] = Job) -> ColumnElement[bool]:
     """Return the condition that a row of `Renewal` has the lease and the progress of a job.
 
@@ -232,6 +242,15 @@ def is_not_paused() -> ColumnElement[bool]:
     return and_(Job.queue_name.not_in(queues), Job.type_id.not_in(types.where(PauseRow.scope == "type", lasts)))
 
 
+def is_in_open_channel() -> ColumnElement[bool]:
+    """Return the condition that the channel of a job is not paused, nor one above it; a job in none fits."""
+    lasts = or_(PauseRow.until.is_(None), PauseRow.until > database_now())
+    # The names with a dot behind them: root.export is not within root.ex.
+    name = PauseRow.name + "."
+    is_within = func.substr(Job.channel + ".", 1, func.length(name)) == name
+    return ~exists().where(PauseRow.scope == "channel", lasts, is_within).correlate(Job)
+
+
 def can_start() -> ColumnElement[bool]:
     """Return the condition that a job has begun, has no expiry, or has not reached it, by the database's clock."""
     return or_(Job.expires_at.is_(None), Job.expires_at > database_now(), Job.begun_token > 0)
@@ -244,7 +263,7 @@ def twin_of(connection: Connection, job_id: int) -> int | None:
         mine.id == job_id,
         Job.type_id == mine.type_id,
         Job.unique_key == mine.unique_key,
-        has_status(*NOT_STARTED),
+        can_hold_key(),
         Job.begun_token == 0,
         Job.id != job_id,
     )

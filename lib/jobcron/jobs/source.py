@@ -13,11 +13,15 @@ from sqlalchemy.orm import Session, contains_eager, joinedload
 from typing_extensions import TypeVar
 
 from jobcron.database.sessions import AnySession, session_for
+from jobcron.database.statements import among
 from jobcron.database.tables import JobTypeRow
 from jobcron.database.transactions import begin_writing
 from jobcron.jobs import registry
 from jobcron.jobs._creating.acquire import acquire, debounced
-from jobcron.jobs._creating.bulk import drafts_of, insert_drafts
+from jobcron.jobs._creating.bulk import insert_drafts
+from jobcron.jobs._creating.drafts import drafts_of
+from jobcron.jobs._creating.offered import offer_new
+from jobcron.jobs._creating.one import create_one
 from jobcron.jobs._job_class import JobClass, enum_of, item_name, prefix_of
 from jobcron.jobs._methods import taken_defaults
 from jobcron.jobs._target import load_referred, mark_of
@@ -111,8 +115,7 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
         with left_idle(used):
             session_to_write(used, target)
             made = cls._draft(target, values)
-        job = insert_job(used, cls.type_name, made.job)
-        return cls._with_context(used, job, made.family)
+        return create_one(cls, used, made)
 
     @classmethod
     @one_without_name
@@ -237,7 +240,7 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
         come in one query for each class.
         """
         rows = session.scalars(
-            cls._select().where(Job.id.in_(job_ids)), execution_options={"populate_existing": True}
+            cls._select().where(among(Job.id, job_ids)), execution_options={"populate_existing": True}
         ).unique()
         jobs = {job.job.id: job for job in map(cls, rows)}
         load_referred(session, jobs.values())
@@ -267,12 +270,9 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
         return draft(cls, target, values)
 
     @classmethod
-    def _with_context(cls, session: Session, job: Job, values: dict[str, object]) -> Self:
-        row = job
-        if cls.has_family:
-            row = cls.context_class(job_type=cls.class_job_type, job=job, **values)
-            session.add(row)
-            session.flush()
+    def _new(cls, session: Session, row: object) -> Self:
+        job = row if isinstance(row, Job) else cast("FamilyRow", row).job
+        offer_new(session, cls, job)
         return cls(cast("Row", row))
 
     @classmethod

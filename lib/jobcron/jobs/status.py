@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from sqlalchemy import (
@@ -24,6 +25,7 @@ from sqlalchemy.sql.dml import Update
 from sqlalchemy.types import SmallInteger, TypeDecorator
 
 from jobcron.database.clock import database_now
+from jobcron.database.statements import among
 from jobcron.database.tables import EdgeRow, jobs_connection
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import EventKind, record
@@ -72,6 +74,14 @@ Written = dict[str, object]
 """Values or expressions, by the attributes of `Job`."""
 
 
+def moved_to(start: SQLColumnExpression[datetime]) -> Written:
+    """Return the values of a job that is due at another time than was asked for when it was created.
+
+    The first one stays known: an expiry counts from it, when the job is scheduled again.
+    """
+    return {"scheduled_start": start, "asked_start": literal_column("coalesce(asked_start, scheduled_start)")}
+
+
 def back_to_waiting() -> Written:
     """Return the values of a job that waits again, afresh; that it has begun stays a fact.
 
@@ -106,7 +116,7 @@ def unmet_edges(job_ids: Sequence[int]) -> Select[int, int]:
     Whoever makes a job BLOCKED locks them first. Whoever ends a predecessor writes the same rows: it waits then,
     and sees the job BLOCKED. Else it would see the job as it was, and release nothing.
     """
-    mine = (EdgeRow.successor_id.in_(job_ids), not_(EdgeRow.is_met))
+    mine = (among(EdgeRow.successor_id, job_ids), not_(EdgeRow.is_met))
     query = select(EdgeRow.successor_id, EdgeRow.predecessor_id).where(*mine)
     return query.order_by(EdgeRow.successor_id, EdgeRow.predecessor_id)
 

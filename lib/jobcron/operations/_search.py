@@ -12,17 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, select, union_all
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, Connection, Select, SQLColumnExpression, select, union_all
 
+from jobcron.database.statements import among
 from jobcron.interfaces import JobStatus
-from jobcron.jobs.job import Job, has_status
+from jobcron.jobs.job import HALVES, START_ORDER, Job, has_status
 from jobcron.jobs.status import NOT_STARTED
 from jobcron.operations.selection import Selection, TypeChoice, chosen_types, conditions
-
-Key = TypeVar("Key")
 
 FEW = 10_000
 """The most rows that a partial index may hold for its rows to be sorted."""
@@ -32,6 +29,25 @@ MANY_TYPES = 20
 
 SEARCHED = 100_000
 """The most rows that a search by number looks at."""
+
+
+@dataclass(frozen=True)
+class _Index:
+    """A partial index of jobs that have not ended; all begin with the type.
+
+    Statuses, condition and order are the index's, word for word: for others the database would read all jobs.
+    """
+
+    statuses: tuple[JobStatus, ...]
+    where: tuple[ColumnElement[bool], ...]
+    order: tuple[SQLColumnExpression[object], ...]
+
+
+_PENDING = (
+    *(_Index((JobStatus.WAITING,), (half,), START_ORDER) for half in HALVES),
+    _Index((JobStatus.SUSPENDED, JobStatus.BLOCKED), (), (Job.id,)),
+    _Index((JobStatus.RUNNING,), (), (Job.lease_expires,)),
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +82,7 @@ def search(connection: Connection, selection: Selection, below: int | None = Non
         return Search(where, None)
     few = _few_pending(connection, selection.statuses, types)
     if few is not None:
-        return Search([Job.id.in_(few), *where], None)
+        return Search([among(Job.id, few), *where], None)
     first_unseen = connection.scalar(_first_unseen(below))
     if first_unseen is None:
         return Search(where, None)
@@ -87,21 +103,18 @@ def _few_pending(connection: Connection, statuses: Sequence[JobStatus], types: T
     if not statuses or not set(statuses) <= {*NOT_STARTED, JobStatus.RUNNING}:
         return None
     found: list[int] = []
-    for wanted, order in ((NOT_STARTED, Job.unique_key), ((JobStatus.RUNNING,), Job.lease_expires)):
-        if not set(wanted).isdisjoint(statuses):
-            found += connection.scalars(_of_index(wanted, order, types))
+    for index in _PENDING:
+        if not set(index.statuses).isdisjoint(statuses):
+            found += connection.scalars(_of_index(index, types))
             if len(found) > FEW:
                 return None
     return found
 
 
-def _of_index(statuses: Sequence[JobStatus], order: InstrumentedAttribute[Key], types: TypeChoice) -> Select[int]:
-    """Return the query for the numbers in a partial index, `FEW` and one more at most.
-
-    Statuses and order are those of the index, word for word: for others the database would read the whole table.
-    """
-    base = select(Job.id).where(has_status(*statuses))
+def _of_index(index: _Index, types: TypeChoice) -> Select[int]:
+    """Return the query for the numbers in a partial index, `FEW` and one more at most."""
+    base, order = select(Job.id).where(has_status(*index.statuses), *index.where), index.order
     if types.ids is None or len(types.ids) > MANY_TYPES or not types.ids:
-        return base.order_by(Job.type_id, order).limit(FEW + 1)
-    parts = [base.where(Job.type_id == number).order_by(order).limit(FEW + 1).subquery() for number in types.ids]
+        return base.order_by(Job.type_id, *order).limit(FEW + 1)
+    parts = [base.where(Job.type_id == number).order_by(*order).limit(FEW + 1).subquery() for number in types.ids]
     return select(union_all(*(select(part.c.id) for part in parts)).limit(FEW + 1).subquery().c.id)

@@ -1,14 +1,14 @@
 """What operators do to jobs: retry, cancel, postpone and the like; to one job, to several, or to a selection.
 
 An `Act` says in which statuses a job can be moved; other jobs are refused with the reason. The jobs' histories
-record what was done, by whom, and why.
+record what was done, by whom, and why; what is deleted has no history left, and its deletion is an act by itself.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -22,8 +22,9 @@ from jobcron.jobs.hand_moves import operator_name
 from jobcron.jobs.job import Job
 from jobcron.jobs.moves import bulk_moves
 from jobcron.jobs.moves.bulk_moves import Change, Changed, Moment, change_jobs, locked_jobs
+from jobcron.jobs.moves.channels import check_channel
 from jobcron.jobs.moves.undoing import keep, values_of, write_act
-from jobcron.operations.listing import Count, batches, count_jobs
+from jobcron.operations.listing import Count, batches, count_jobs, limited
 from jobcron.operations.selection import Selection
 
 BATCH = 500
@@ -55,6 +56,11 @@ class Act:
     usual: tuple[JobStatus, ...]
     usual_of_graph: tuple[JobStatus, ...] = ()
 
+    @property
+    def is_undoable(self) -> bool:
+        """Whether it can be undone: whatever does not delete."""
+        return self.change.values is not None
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -76,7 +82,7 @@ class Outcome:
     Attributes:
         moved: the numbers of the jobs that were moved.
         refused: the others, with the reasons.
-        act: the number of the act, by which it can be undone; None: it has none. See `jobcron.operations.undo`.
+        act: the number of the act, by which it can be undone unless it deletes; None: it has none.
     """
 
     moved: tuple[int, ...]
@@ -156,6 +162,17 @@ def move(queue: str) -> Act:
     return Act("move", bulk_moves.set_queue(queue), (JobStatus.WAITING,))
 
 
+def move_to_channel(channel: str | None) -> Act:
+    """Return the act that moves jobs that have not started to another channel; None: to that of their section.
+
+    Raises:
+        ConfigurationError: no channel can have this name.
+    """
+    if channel is not None:
+        check_channel(channel)
+    return Act("move", bulk_moves.set_channel(channel), (JobStatus.WAITING,))
+
+
 def delete() -> Act:
     """Return the act that deletes jobs that have ended, with their histories and their family rows."""
     return Act("delete", bulk_moves.remove(), (JobStatus.COMPLETED, JobStatus.CANCELLED, JobStatus.EXPIRED))
@@ -196,7 +213,12 @@ def act_on_jobs(
         actor: who does it; by default the user of this process.
         reason: why.
     """
-    return outcome_of(change_jobs(connection, job_ids, act.change, actor or operator_name(), reason))
+    actor = actor or operator_name()
+    changed = change_jobs(connection, job_ids, act.change, actor, reason)
+    number = None
+    if changed.moved and not act.is_undoable:
+        number = write_act(connection, f"{act.name} {Selection(ids=changed.moved)}", actor, reason)
+    return outcome_of(changed, number)
 
 
 def outcome_of(changed: Changed, act: int | None = None) -> Outcome:
@@ -204,10 +226,10 @@ def outcome_of(changed: Changed, act: int | None = None) -> Outcome:
     return Outcome(changed.moved, tuple(Refusal(number, why) for number, why in changed.refused.items()), act)
 
 
-def _act_undoably(
-    connection: Connection, act: Act, job_ids: Sequence[int], how: Bulk, number: int | None
+def _act_by_number(
+    connection: Connection, act: Act, job_ids: Sequence[int], how: Bulk, number: int | None, name: str
 ) -> Outcome:
-    """Do something to jobs, and keep what they were before, under the number of the act or a new one."""
+    """Do something to jobs, and keep what they were before, under the act's number, or a new one of this name."""
     actor = how.actor or operator_name()
     # Only these: a row that is locked elsewhere now may be free, and another one, when the change locks it.
     rows, refused = locked_jobs(connection, job_ids)
@@ -215,8 +237,9 @@ def _act_undoably(
     before = values_of(connection, ours)
     changed = change_jobs(connection, ours, act.change, actor, how.reason)
     if changed.moved:
-        number = number or write_act(connection, act.name, actor, how.reason)
-        keep(connection, number, before, changed.moved)
+        number = number or write_act(connection, name, actor, how.reason)
+        if act.is_undoable:
+            keep(connection, number, before, changed.moved)
     return outcome_of(Changed(changed.moved, refused | changed.refused), number)
 
 
@@ -244,8 +267,7 @@ class Bulk:
 def act_on_selection(database: Database, act: Act, selection: Selection, how: Bulk = Bulk()) -> Iterator[Outcome]:
     """Do something to the jobs of a selection, in batches, and yield what became of each when it is committed.
 
-    Whoever stops to iterate stops the work: what was yielded stays. Unless it deletes, the act has a number from
-    the first job that it moves on, and can be undone.
+    Whoever stops to iterate stops the work: what was yielded stays. An act that moves a job has a number.
 
     Args:
         database: the database of the jobs.
@@ -253,20 +275,19 @@ def act_on_selection(database: Database, act: Act, selection: Selection, how: Bu
         selection: which jobs; see `meant`.
         how: how to do it.
     """
-    number: int | None = None
-    is_first = True
+    number, is_first = None, True
     size = how.batch if selection.graph is None else GRAPH
-    for ids in _limited(_batches(database, meant(act, selection), size), how.limit):
+    selection = meant(act, selection)
+    name = act.name if act.is_undoable else f"{act.name} {selection}"
+    for ids in limited(_batches(database, selection, size), how.limit):
         if not is_first:
             time.sleep(how.pause)
         is_first = False
         with database.begin() as connection, connection.begin_nested() as savepoint:
-            if how.is_dry or act.change.values is None:
-                outcome = act_on_jobs(connection, act, ids, actor=how.actor, reason=how.reason)
-            else:
-                outcome = _act_undoably(connection, act, ids, how, number)
+            outcome = _act_by_number(connection, act, ids, how, number, name)
             if how.is_dry:
                 savepoint.rollback()
+                outcome = replace(outcome, act=None)
         number = outcome.act
         yield outcome
 
@@ -277,14 +298,3 @@ def _batches(database: Database, selection: Selection, size: int) -> Iterator[li
         ids = list(dict.fromkeys(selection.ids))
         return (ids[start : start + size] for start in range(0, len(ids), size))
     return batches(partial(database.begin, writing=False), selection, size)
-
-
-def _limited(found: Iterable[list[int]], limit: int | None) -> Iterator[list[int]]:
-    """Yield the batches of the first `limit` numbers."""
-    left = limit
-    for ids in found:
-        if left is not None and len(ids) >= left:
-            yield ids[:left]
-            return
-        yield ids
-        left = None if left is None else left - len(ids)

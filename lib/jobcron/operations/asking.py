@@ -66,6 +66,17 @@ def day_of(text: str) -> date:
     raise ValueError(f"expected a day such as 2026-11-30, got: {text!r}")
 
 
+def number_of(text: str) -> int:
+    """Return the number of a job.
+
+    Raises:
+        ValueError: it is none; the message says what was expected.
+    """
+    if text.isascii() and text.isdigit() and 0 < int(text[:20]) < 2**63:
+        return int(text[:20])
+    raise ValueError(f"expected the number of a job, got: {text!r}")
+
+
 def argument_of(text: str) -> tuple[str, object]:
     """Return the name and the value of an argument, given ``NAME=VALUE``; a value that is not JSON is a text.
 

@@ -12,40 +12,26 @@ from sqlalchemy import Connection, select
 
 from jobcron.database.clock import age_in_seconds, database_now
 from jobcron.database.tables import Event
+from jobcron.database.version import REVISION, newer_version
 from jobcron.jobs import known_types
 from jobcron.jobs.job import Job
+from jobcron.jobs.moves.pauses import Scope
+from jobcron.operations.faults.dispatch import dispatch_findings
+from jobcron.operations.faults.families import family_findings
+from jobcron.operations.faults.guards import guard_findings
 from jobcron.operations.faults.plans import plan_findings
-from jobcron.operations.faults.postgresql import pooler_findings, postgresql_findings
+from jobcron.operations.faults.postgresql import notify_findings, postgresql_findings
+from jobcron.operations.faults.roles import role_findings
 from jobcron.operations.faults.sqlite import sqlite_findings
 from jobcron.operations.processes.workers import check_workers
 from jobcron.operations.reasons import Cause, Finding, moment, span
 from jobcron.operations.why import explain_section
-from jobcron.queue.health import Health, check_queues, check_section
+from jobcron.queue.health import Health, check_pauses, check_section
 from jobcron.reports.old_reports import prune_reports
 from jobcron.reports.plurals import counted
 from jobcron.settings.settings import Settings
 
-__all__ = ["INDEXES", "TRIGGERS", "Finding", "examine"]
-
-INDEXES = frozenset(
-    {
-        "jobcron_job_free",
-        "jobcron_job_limited",
-        "jobcron_job_lane",
-        "jobcron_job_placed",
-        "jobcron_job_leased",
-        "jobcron_job_expiring",
-        "jobcron_job_unique",
-        "jobcron_job_target",
-        "jobcron_job_uuid",
-        "ix_jobcron_event_job",
-        "jobcron_run_last",
-    }
-)
-"""The indexes that statements of jobcron need."""
-
-TRIGGERS = frozenset({"jobcron_job_move", "jobcron_job_values_insert", "jobcron_job_values_update"})
-"""The triggers that refuse illegal moves and values."""
+__all__ = ["Finding", "examine"]
 
 CLOCK_SLACK = timedelta(minutes=1)
 
@@ -66,19 +52,36 @@ def examine(connection: Connection, settings: Settings) -> list[Finding]:
     """
     is_postgresql = connection.dialect.name == "postgresql"
     findings = [
-        *(postgresql_findings if is_postgresql else sqlite_findings)(connection, INDEXES, TRIGGERS),
-        *(pooler_findings(connection, is_notified=settings.notify) if is_postgresql else ()),
+        *guard_findings(connection),
+        *(postgresql_findings if is_postgresql else sqlite_findings)(connection),
+        *(notify_findings(connection) if is_postgresql and settings.notify else ()),
+        *(role_findings(connection, _roles(settings)) if is_postgresql else ()),
+        *_version(connection),
+        *family_findings(connection),
         *plan_findings(connection),
         *_clock(connection),
         *_types(connection),
         *_sections(connection, settings),
-        *_queues(connection),
+        *_pauses(connection),
         *_workers(connection),
+        *dispatch_findings(connection, settings),
         *_pruning(connection, settings),
         *_old_reports(settings),
         *_disks(connection, settings),
     ]
     return sorted(findings, key=lambda finding: -finding.health)
+
+
+def _roles(settings: Settings) -> list[str]:
+    """Return the roles as which sections run."""
+    return [section.dbuser for section in settings.sections.values() if section.dbuser is not None]
+
+
+def _version(connection: Connection) -> Iterator[Finding]:
+    found = newer_version(connection)
+    if found is not None:
+        told = f"the tables are of version {found}, and this host's code is made for {REVISION}"
+        yield Finding("schema", Health.WARNING, told, "install the release of jobcron that upgraded them here too")
 
 
 def _clock(connection: Connection) -> Iterator[Finding]:
@@ -126,10 +129,11 @@ def _sections(connection: Connection, settings: Settings) -> Iterator[Finding]:
                 yield Finding("sections", check.health, told, remedy.format(section.name))
 
 
-def _queues(connection: Connection) -> Iterator[Finding]:
-    for check in check_queues(connection):
-        if check.health is not Health.OK:
-            yield Finding("queues", check.health, check.text, PAUSE_REMEDY)
+def _pauses(connection: Connection) -> Iterator[Finding]:
+    for name, scope in (("queues", Scope.QUEUE), ("channels", Scope.CHANNEL)):
+        for check in check_pauses(connection, scope):
+            if check.health is not Health.OK:
+                yield Finding(name, check.health, check.text, PAUSE_REMEDY)
 
 
 def _workers(connection: Connection) -> Iterator[Finding]:
@@ -155,8 +159,7 @@ def _old_reports(settings: Settings) -> Iterator[Finding]:
     """Find reports that should have been removed, as on a host without `jobcron prune`: they are files."""
     kept = [settings.keep_oopses, settings.keep_completed, settings.keep_failed, settings.keep_cancelled]
     for section in settings.sections.values():
-        own = (section.keep_completed, section.keep_failed, section.keep_cancelled)
-        kept += [seconds for seconds in own if seconds is not None]
+        kept += [section.keep_completed, section.keep_failed, section.keep_cancelled]
     times = [seconds for seconds in kept if seconds is not None]
     if len(times) < len(kept):  # a report stays as long as a job that names it
         return

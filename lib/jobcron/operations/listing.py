@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Text, case, func, select
 
+from jobcron.database.statements import among
 from jobcron.database.tables import JobTypeRow
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import Job, lease_end
@@ -40,6 +41,7 @@ class JobSummary:
         type: its type, such as `foo_job.ACT`.
         status: its status.
         queue: its queue.
+        channel: its channel; None: it was given none, and no section has claimed it in one.
         priority: lowest first.
         scheduled_start: it is not run before.
         date_created: when it was created.
@@ -61,6 +63,7 @@ class JobSummary:
     type: str
     status: JobStatus
     queue: str
+    channel: str | None
     priority: int
     scheduled_start: datetime
     date_created: datetime
@@ -131,7 +134,7 @@ def list_jobs(
 
 def logs_of(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
     """Return the whole errors of those of these jobs that have one, by number."""
-    rows = connection.execute(select(Job.id, Job.log).where(Job.id.in_(ids)))
+    rows = connection.execute(select(Job.id, Job.log).where(among(Job.id, ids)))
     return {number: log for number, log in rows if log is not None}
 
 
@@ -163,6 +166,17 @@ def batches(
         below = ids[-1] if len(ids) == size else looked.next
         if below is None:
             return
+
+
+def limited(found: Iterable[list[int]], limit: int | None) -> Iterator[list[int]]:
+    """Yield the batches of the first `limit` numbers; None: all of them."""
+    left = limit
+    for ids in found:
+        if left is not None and len(ids) >= left:
+            yield ids[:left]
+            return
+        yield ids
+        left = None if left is None else left - len(ids)
 
 
 def count_jobs(connection: Connection, selection: Selection) -> Count:
@@ -202,6 +216,7 @@ def summaries() -> Select[int]:
         Job.uuid,
         Job._status.label("status"),
         Job.queue_name.label("queue"),
+        Job.channel,
         Job.priority,
         Job.scheduled_start,
         Job.date_created,

@@ -14,6 +14,7 @@ from jobcron.jobs.arguments.row_values import check_row_values
 from jobcron.jobs.hand_moves import operator_name
 from jobcron.jobs.moves.channels import check_channel
 from jobcron.jobs.moves.pauses import Pause, Scope, current_pauses, delete_pause, pauses_of, write_pause
+from jobcron.jobs.moves.undoing import write_act
 from jobcron.operations.selection import check_type
 from jobcron.settings.settings import Settings
 
@@ -78,17 +79,26 @@ def pause(
     made = Pause(scope, name, who, None if reason is None else held(connection, reason), now, end)
     before = delete_pause(connection, scope, name)
     write_pause(connection, made)
+    end_told = "" if end is None else f" until {end:%Y-%m-%d %H:%M:%S} UTC"
+    write_act(connection, f"pause {scope} {name}{end_told}", who, reason)
     return NewPause(made, before)
 
 
-def unpause(connection: Connection, scope: Scope, name: str) -> Pause:
+def unpause(connection: Connection, scope: Scope, name: str, actor: str | None = None) -> Pause:
     """End a pause, in the caller's transaction, and return it; the next run or tick goes on.
+
+    Args:
+        connection: in a transaction that writes.
+        scope: what is paused.
+        name: its name.
+        actor: who does it; by default the user of this process.
 
     Raises:
         ConfigurationError: it is not paused.
     """
     found = delete_pause(connection, scope, name)
     if found is not None:
+        write_act(connection, f"unpause {scope} {name}", actor or operator_name(), None)
         return found
     others = ", ".join(f"{other.scope} {other.name}" for other in current_pauses(connection))
     raise ConfigurationError(f"expected a {scope} that is paused, got: {name}; paused: {others or 'nothing'}")

@@ -46,6 +46,7 @@ class Cause(StrEnum):
     NEVER_RUN = "never run"
     SILENT = "silent"
     LOCK_HELD = "lock held"
+    OFFERED = "offered"
     OWN_READY = "the source decides"
     NOTHING_READY = "nothing ready"
     READY = "ready"
@@ -53,6 +54,7 @@ class Cause(StrEnum):
     MAX_RUNTIME = "limited runs"
     CLAIMED_ALONE = "claimed alone"
     TWIN = "twin"
+    NOT_TOLD = "nobody told"
 
 
 ORDER = tuple(Cause)

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Text, bindparam, cast, func, o
 from sqlalchemy.dialects.postgresql import JSONB
 
 from jobcron.database.clock import database_after
+from jobcron.database.statements import among
 from jobcron.database.tables import JobSourceRow, JobTypeRow
 from jobcron.errors import ConfigurationError
 from jobcron.interfaces import JobStatus
@@ -27,6 +28,9 @@ from jobcron.jobs.registry import names_of, registered
 from jobcron.queue.sources import find_source
 from jobcron.settings.settings import Section, Settings
 from jobcron.settings.suggestions import suggestion
+
+NAMED = 10
+"""How many jobs a selection names, in words."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Selection:
         sources: a type whose jobs one of the sources of these dotted names returns; see `of_section`.
         statuses: one of these statuses.
         queue: this queue.
+        channel: this channel or one below it. A job that was given none is in none until its section claims it.
         requester: this requester.
         unique_key: this unique key.
         target: this target: the dotted name of its class, and its primary key as in the row, such as ``1``. Only
@@ -67,6 +72,7 @@ class Selection:
     sources: tuple[str, ...] = ()
     statuses: tuple[JobStatus, ...] = ()
     queue: str | None = None
+    channel: str | None = None
     requester: str | None = None
     unique_key: str | None = None
     target: tuple[str, str] | None = None
@@ -93,9 +99,31 @@ class Selection:
         """Return whether there is any filter."""
         return self != type(self)()
 
+    def __str__(self) -> str:
+        """Return it in words, for people, such as ``jobs with queue letters, statuses FAILED``."""
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        filters = [
+            f"{name.replace('_', ' ')} {_words(value)}"
+            for name, value in given.items()
+            if name != "ids" and value not in (None, ())
+        ]
+        jobs = f"jobs {', '.join(map(str, self.ids[:NAMED]))}" if self.ids else "jobs"
+        more = f" and {len(self.ids) - NAMED:,} more" if len(self.ids) > NAMED else ""
+        return f"{jobs}{more}{' with ' if filters else ''}{', '.join(filters)}"
+
     def with_statuses(self, *statuses: JobStatus) -> Self:
         """Return the same selection of these statuses."""
         return dataclasses.replace(self, statuses=statuses)
+
+
+def _words(value: object) -> str:
+    match value:
+        case JobStatus():
+            return value.name
+        case tuple():
+            return " ".join(map(_words, value))
+        case _:
+            return str(value)
 
 
 def sources_of(settings: Settings, section: Section) -> tuple[str, ...]:
@@ -160,7 +188,7 @@ def conditions(selection: Selection, types: TypeChoice, dialect: str) -> list[Co
     """
     found = list(_equalities(selection))
     if selection.ids:
-        found.append(Job.id.in_(selection.ids))
+        found.append(among(Job.id, selection.ids))
     if selection.up_to is not None:
         found.append(Job.id <= selection.up_to)
     if selection.graph is not None:
@@ -187,6 +215,9 @@ def _equalities(selection: Selection) -> Iterator[ColumnElement[bool]]:
     for column, value in pairs:
         if value is not None:
             yield column == value
+    if selection.channel is not None:
+        below = Job.channel.startswith(f"{selection.channel}.", autoescape=True)
+        yield or_(Job.channel == selection.channel, below)
     if selection.target is not None:
         name, key = selection.target
         yield Job.target_type == name

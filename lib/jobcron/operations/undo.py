@@ -1,6 +1,7 @@
-"""Undo an act on jobs by its number, as far as the jobs have not moved since.
+"""Acts of operators, by their numbers: who did what; and undo those on jobs, as far as these have not moved since.
 
-`jobcron.operations.acts.act_on_selection` gives the numbers. What was deleted does not come back.
+`jobcron.operations.acts.act_on_selection` gives the numbers. Deletions, jobs made by hand, pauses, and changes of
+channels and schedules are acts as well, which something else undoes, or nothing.
 """
 
 from __future__ import annotations
@@ -26,17 +27,29 @@ ACTS = 20
 """How many acts are listed, if nothing else is asked for."""
 
 
+INSTEAD = {
+    "delete": "what was deleted does not come back",
+    "create": "cancel the job instead",
+    "pause": "unpause it instead",
+    "unpause": "pause it again instead",
+    "channel": "set its limits again instead",
+    "schedule": "change it again instead",
+}
+"""By the first word of the names of acts that cannot be undone: why, or what to do instead."""
+
+
 @dataclass(frozen=True)
 class ActState:
-    """An act on jobs.
+    """An act of an operator.
 
     Attributes:
         id: its number.
         at: when it began.
         actor: who did it.
-        name: what it was, such as ``retry``.
+        name: what it was: a word, such as ``retry``; or a sentence, such as ``pause section letters``.
         reason: why.
         jobs: how many jobs it has moved for which it has not been undone.
+        instead: why it cannot be undone, or what undoes it instead; None: it can be undone.
     """
 
     id: int
@@ -45,6 +58,7 @@ class ActState:
     name: str
     reason: str | None
     jobs: Count
+    instead: str | None = None
 
 
 def recent_acts(connection: Connection, *, below: int | None = None, limit: int = ACTS) -> list[ActState]:
@@ -74,6 +88,18 @@ def find_act(connection: Connection, number: int) -> ActState:
     return _state(connection, *row)
 
 
+def find_undoable(connection: Connection, number: int) -> ActState:
+    """Return an act that can be undone; only reads.
+
+    Raises:
+        ConfigurationError: there is none with this number, or it cannot be undone.
+    """
+    found = find_act(connection, number)
+    if found.instead is not None:
+        raise ConfigurationError(f"act {number}, {found.name} by {found.actor}, cannot be undone: {found.instead}")
+    return found
+
+
 def undo_act(database: Database, number: int, how: Bulk = USUAL) -> Iterator[Outcome]:
     """Undo an act, in batches, and yield what became of the jobs of each when it is committed.
 
@@ -86,10 +112,10 @@ def undo_act(database: Database, number: int, how: Bulk = USUAL) -> Iterator[Out
         how: how to do it; see `act_on_selection`.
 
     Raises:
-        ConfigurationError: there is no such act.
+        ConfigurationError: as of `find_undoable`.
     """
     with database.begin(writing=False) as connection:
-        find_act(connection, number)
+        find_undoable(connection, number)
     actor, last, left = how.actor or operator_name(), 0, how.limit
     while left is None or left > 0:
         with database.begin() as connection, connection.begin_nested() as savepoint:
@@ -114,4 +140,5 @@ def _state(
 ) -> ActState:
     some = select(UndoRow.job_id).where(UndoRow.act == number).limit(COUNTED).subquery()
     found = connection.scalar(select(func.count()).select_from(some)) or 0
-    return ActState(number, at, actor, name, reason, Count(found, is_exact=found < COUNTED))
+    jobs = Count(found, is_exact=found < COUNTED)
+    return ActState(number, at, actor, name, reason, jobs, INSTEAD.get(name.partition(" ")[0]))

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import TransactionSource
 from jobcron.database.retry import TRIES, retry_in_transaction
-from jobcron.database.statements import be_brief, execute
+from jobcron.database.statements import among, be_brief, execute
 from jobcron.database.stored_text import Wording, held, nothing, plain
 from jobcron.database.tables import Event
 from jobcron.database.trouble import Interruption, interruption_of
@@ -170,7 +170,7 @@ def held_of(database: TransactionSource, claims: Sequence[Claim]) -> set[Claim]:
     It only reads: the fence decides in any case.
     """
     known = select(Job.id, Job.lease_token).where(
-        Job.id.in_([claim.id for claim in claims]), has_status(JobStatus.RUNNING)
+        among(Job.id, [claim.id for claim in claims]), has_status(JobStatus.RUNNING)
     )
     with suppress(DBAPIError, DatabaseUnavailable), database.begin(writing=False) as connection:
         held = {(number, token) for number, token in connection.execute(known)}

@@ -14,7 +14,7 @@ from jobcron.database.runs import last_end
 from jobcron.database.statements import execute
 from jobcron.database.tables import Event, JobSourceRow, Run
 from jobcron.interfaces import MAX_LEASE_SECONDS, JobStatus
-from jobcron.jobs.job import Job, has_status, is_not_paused, lease_end
+from jobcron.jobs.job import Job, has_status, is_in_open_channel, is_not_paused, lease_end
 from jobcron.jobs.moves.pauses import Pause, Scope, current_pauses, pauses_of
 from jobcron.queue._running_time import LongestRunning, longest_running
 from jobcron.queue.outcome import Failed, UserError
@@ -92,9 +92,9 @@ def check_types(connection: Connection, settings: Settings) -> list[Check]:
     return [Check(Health.WARNING, str(found)) for found in unserved_types(connection, settings)]
 
 
-def check_queues(connection: Connection) -> list[Check]:
-    """Return a finding for each queue that is paused."""
-    return [_paused(found) for found in current_pauses(connection, Scope.QUEUE)]
+def check_pauses(connection: Connection, scope: Scope) -> list[Check]:
+    """Return a finding for each queue or channel that is paused: they belong to no section."""
+    return [_paused(found) for found in current_pauses(connection, scope)]
 
 
 def _paused(found: Pause) -> Check:
@@ -212,7 +212,8 @@ def _failures(connection: Connection, section: Section, now: datetime) -> Check:
 
 
 def _left_behind(connection: Connection, section: Section, now: datetime) -> Check:
-    late = _running(section).where(lease_end() < now - LEASE_SLACK, is_not_paused()).subquery()
+    is_open = (is_not_paused(), is_in_open_channel())
+    late = _running(section).where(lease_end() < now - LEASE_SLACK, *is_open).subquery()
     count = connection.scalar(select(func.count()).select_from(late)) or 0
     if count:
         return Check(Health.WARNING, f"not taken over: {counted(count, 'job')} whose process died")

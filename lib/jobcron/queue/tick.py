@@ -1,8 +1,9 @@
 """The cheap check for work: one statement for each section, over a plain driver connection.
 
 This is the whole cost of a cron script when nothing is ready, which is nearly always: no ORM, no zope, no
-application. Anything unusual, such as a missing table or a database that does not answer, counts as "yes": the
-full path meets it again and reports the cause.
+application. It also writes the row of a run that found nothing, once in each ``activity_interval``. Anything
+unusual, such as a missing table or a database that does not answer, counts as "yes": the full path meets it again
+and reports the cause.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from jobcron.database.connecting.plain import Plain
 
     Connect = Callable[[str, str | None], Plain]
+    MayNote = Callable[[str], bool]
 
 ANSWER_SECONDS = 10
 """Seconds to wait for a lock, such as a migration's; as long as for a connection."""
@@ -33,6 +35,9 @@ TELL_SECONDS = 1.0
 SLACK_SECONDS = 2.0
 """How much longer a patient connection waits for an answer than the server may take: it may be silent."""
 
+NOTE_MILLISECONDS = 500
+"""How long a row of a run waits for SQLite's lock, which a job may have for long; the next tick tries again."""
+
 AGAIN_SECONDS = 60.0
 """How long no connection is opened only to tell something, after one was lost or refused."""
 
@@ -42,32 +47,12 @@ Question = dict[str, object]
 Gone = tuple[str, ...]
 """Names of runs of one section that are over: what they left is work."""
 
+if TYPE_CHECKING:
+    Ask = Callable[[str, Question], Sequence[object]]
+
 NO_CHANNELS: dict[str, str | None] = {}
 
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
-
-
-def may_have_work(
-    url: str,
-    user: str | None,
-    type_name: str,
-    run_name: str,
-    interval: float,
-    gone: Gone = (),
-    channel: str | None = None,
-) -> bool:
-    """Return whether the full path is needed.
-
-    Args:
-        url: the database's URL.
-        user: the section's database role, or None.
-        type_name: the name of the type of the section's jobs: see `jobcron.scripts.code_stamp`.
-        run_name: the name of the script's run rows.
-        interval: the ``activity_interval``, in seconds.
-        gone: the names of runs that are over.
-        channel: the channel of the section's jobs that have none themselves.
-    """
-    return bool(with_work(url, user, {run_name: type_name}, interval, {run_name: gone}, {run_name: channel}))
 
 
 def with_work(
@@ -77,6 +62,7 @@ def with_work(
     interval: float,
     gone: dict[str, Gone],
     channels: dict[str, str | None] = NO_CHANNELS,
+    may_note: MayNote | None = None,
 ) -> set[str]:
     """Return the names of the runs that need the full path; ask for all of them over one connection.
 
@@ -87,8 +73,9 @@ def with_work(
         interval: the ``activity_interval``, in seconds.
         gone: the names of runs that are over, by the name of the run.
         channels: the channels of the sections, by the name of the run.
+        may_note: see `Tick`.
     """
-    tick = Tick(url, user, interval)
+    tick = Tick(url, user, interval, may_note=may_note)
     try:
         return tick.with_work(types, gone, channels)
     finally:
@@ -103,13 +90,27 @@ class Tick:
         user: the runs' database role, or None.
         interval: the ``activity_interval``, in seconds.
         connect: connects to PostgreSQL, given the URL and the role; None: by a driver that waits by itself.
+        may_note: returns, given the name of a run for which there is nothing but its row to write, whether to
+            write that here; None: such a run takes the full path.
+
+    Attributes:
+        noted: the names of the runs whose rows were written.
     """
 
-    def __init__(self, url: str, user: str | None, interval: float, connect: Connect | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        user: str | None,
+        interval: float,
+        connect: Connect | None = None,
+        may_note: MayNote | None = None,
+    ) -> None:
         self._url = url
         self._user = user
         self._interval = interval
         self._connect = connect
+        self.may_note = may_note
+        self.noted: list[str] = []
         self._connection: Plain | None = None
         self._tell_again_at = 0.0
 
@@ -139,7 +140,7 @@ class Tick:
         ]
         answers = None
         if path := sqlite_path(self._url):
-            answers = _ask_sqlite(path, questions)
+            answers = self._ask_sqlite(path, questions)
         elif backend_of(self._url) == POSTGRESQL:
             answers = self._ask_postgresql(questions)
         if answers is None:
@@ -205,45 +206,64 @@ class Tick:
                 text = f"SET LOCAL statement_timeout = '{ANSWER_SECONDS}s'; {text}"
                 return opened.ask(text, question, ANSWER_SECONDS + SLACK_SECONDS) or ()
 
-            return [_has_work(ask, question) for question in questions]
+            return [self._has_work(ask, question) for question in questions]
         except errors:
             self._lose()
             return None
 
+    def _ask_sqlite(self, path: str, questions: list[Question]) -> list[bool] | None:
+        import sqlite3
+
+        if not os.path.exists(path):
+            return None  # connecting would create the file
+        try:
+            opened = sqlite3.connect(path, timeout=5, isolation_level=None)
+            is_locked = False
+            try:
+
+                def ask(name: str, question: Question) -> Sequence[object]:
+                    nonlocal is_locked
+                    try:
+                        if name == "record_run":
+                            wait = 0 if is_locked else NOTE_MILLISECONDS
+                            opened.execute(f"PRAGMA busy_timeout = {wait}")
+                        return opened.execute(statement(name, "sqlite"), question).fetchone() or ()
+                    except sqlite3.OperationalError as error:
+                        is_locked = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                        if name != "record_run" or not is_locked:
+                            raise
+                        return ()
+
+                return [self._has_work(ask, question) for question in questions]
+            finally:
+                opened.close()
+        except sqlite3.Error:
+            return None
+
+    def _has_work(self, ask: Ask, question: Question) -> bool:
+        """Return whether a section needs the full path; ask about channels only if there are jobs in any."""
+        known, due, waiting, left_over, limited, scheduled, paused = ask("tick", question)
+        if known is None or left_over or scheduled or (due and (waiting or limited or paused)):
+            return True
+        if limited or (waiting and question["channel"]):
+            may_start, is_own_open = ask("tick_limited", {**question, "type": known})
+            return bool(may_start or (waiting and is_own_open))
+        return bool(waiting or (due and not self._note(ask, question)))
+
+    def _note(self, ask: Ask, question: Question) -> bool:
+        """Write the row of a run that found nothing; return False if the run itself is to write it."""
+        name = str(question["run_name"])
+        if self.may_note is None or not self.may_note(name):
+            return False
+        nothing = {"completed": 0, "incomplete": 0, "oopses": 0, "always": 0, "minus_seconds": 0.0}
+        row = {**question, **nothing, "name": name, "hostname": os.uname().nodename}
+        ask("record_run", row)
+        self.noted.append(name)
+        return True
+
     def _lose(self) -> None:
         self.close()
         self._tell_again_at = time.monotonic() + AGAIN_SECONDS
-
-
-def _has_work(ask: Callable[[str, Question], Sequence[object]], question: Question) -> bool:
-    """Return whether a section needs the full path; ask about channels only if there are jobs in any."""
-    known, due, waiting, left_over, limited, scheduled = ask("tick", question)
-    if known is None or due or left_over or scheduled:
-        return True
-    if not (limited or (waiting and question["channel"])):
-        return bool(waiting)
-    may_start, is_own_open = ask("tick_limited", {**question, "type": known})
-    return bool(may_start or (waiting and is_own_open))
-
-
-def _ask_sqlite(path: str, questions: list[Question]) -> list[bool] | None:
-    import sqlite3
-
-    if not os.path.exists(path):
-        return None  # connecting would create the file
-    try:
-        opened = sqlite3.connect(path, timeout=5)
-        try:
-
-            def ask(name: str, question: Question) -> Sequence[object]:
-                row: Sequence[object] = opened.execute(statement(name, "sqlite"), question).fetchone()
-                return row
-
-            return [_has_work(ask, question) for question in questions]
-        finally:
-            opened.close()
-    except sqlite3.Error:
-        return None
 
 
 def _tell_sqlite(path: str, text: str, parameters: dict[str, object]) -> str | None:

@@ -25,6 +25,7 @@ DURATION = "jobcron_job_duration_seconds"
 WAIT = "jobcron_job_wait_seconds"
 READY = "jobcron_ready_jobs"
 OLDEST_READY = "jobcron_oldest_ready_seconds"
+OFFERED = "jobcron_offered_jobs"
 RUNS = "jobcron_run_duration_seconds"
 LAST_DURATION = "jobcron_last_run_duration_seconds"
 LAST_RUN = "jobcron_last_run_timestamp_seconds"
@@ -38,6 +39,7 @@ FAMILIES = (
     Family(WAIT, "histogram", "How long a job was ready before it was claimed."),
     Family(READY, "gauge", "Jobs that were ready when the last run ended."),
     Family(OLDEST_READY, "gauge", "How long the oldest of them had been ready; 0 if there was none."),
+    Family(OFFERED, "gauge", "Waiting jobs that were offered to the section's dispatcher, and not taken."),
     Family(RUNS, "summary", "Duration of the runs that looked for jobs."),
     Family(LAST_DURATION, "gauge", "Duration of the last of these runs."),
     Family(LAST_RUN, "gauge", "When it ended, in seconds since 1970 by this machine's clock."),
@@ -78,10 +80,11 @@ class Tally:
         """Count a job that was taken over: its process died without counting it."""
         self._add(TAKEN_OVER, self._section, 1)
 
-    def ready(self, count: int, oldest_seconds: float) -> None:
-        """Note how many jobs are ready, and how long the first in line has been ready, in seconds."""
+    def ready(self, count: int, oldest_seconds: float, offered: int) -> None:
+        """Note how many jobs are ready, how long the first has been, in seconds, and how many were offered."""
         self._gauges[READY, self._section] = float(count)
         self._gauges[OLDEST_READY, self._section] = oldest_seconds
+        self._gauges[OFFERED, self._section] = float(offered)
 
     def run_ended(self, seconds: float, succeeded: bool) -> None:
         """Note the end of the run."""

@@ -26,7 +26,9 @@ def bson_library() -> Bson:
     try:
         from oops_datedir_repo import anybson
     except ImportError as error:
-        raise ConfigurationError("expected oops-datedir-repo for datedir: install jobcron[oops-bson]") from error
+        raise ConfigurationError(
+            f"expected oops-datedir-repo for datedir: install jobcron[oops-bson]; got: {error}"
+        ) from error
     library: Bson = anybson
     return library
 

@@ -61,11 +61,13 @@ class ReadyCounted:
         section: as for `JobStarted`.
         ready: the number of ready jobs.
         oldest_seconds: how long the first in line has been ready; 0 if none is.
+        offered: how many of the section's waiting jobs were offered to its dispatcher, and not taken.
     """
 
     section: str
     ready: int
     oldest_seconds: float
+    offered: int = 0
 
 
 @dataclass(frozen=True)

@@ -74,9 +74,9 @@ class Observer:
         """Report that we have taken over a job whose process left it."""
         self._tell(JobTakenOver(self._section, job_id))
 
-    def ready_counted(self, ready: int, oldest_seconds: float) -> None:
-        """Report how many jobs are ready, and how long the oldest has been ready, in seconds."""
-        self._tell(ReadyCounted(self._section, ready, oldest_seconds))
+    def ready_counted(self, ready: int, oldest_seconds: float, offered: int = 0) -> None:
+        """Report how many jobs are ready, how long the oldest has been, in seconds, and how many were offered."""
+        self._tell(ReadyCounted(self._section, ready, oldest_seconds, offered))
 
     def run_ended(self, seconds: float, succeeded: bool) -> None:
         """Report that the run ends."""
@@ -165,7 +165,7 @@ class _File:
             case JobTakenOver():
                 self._tally.taken_over()
             case ReadyCounted():
-                self._tally.ready(event.ready, event.oldest_seconds)
+                self._tally.ready(event.ready, event.oldest_seconds, event.offered)
             case RunEnded():
                 self._tally.run_ended(event.seconds, event.succeeded)
                 self._write()

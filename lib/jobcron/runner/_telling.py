@@ -179,9 +179,11 @@ class Reporter:
         said = self.text_of(failure)
         if isinstance(failure, UserMistake):  # its message is complete
             reason = said.line
-        extra = {"oops_id": None} if reason else {}
-        text = f" {reason}" if reason else f"\n{said.traceback}"
-        self.logger.error("Nobody could be told that %s failed:%s", attempt.name, text, extra=extra)
+        if reason:
+            told, extra = "Nobody could be told that %s failed: %s", {"oops_id": None}
+            self.logger.error(told, attempt.name, reason, extra=extra)
+        else:
+            self.logger.error("Nobody could be told that %s failed:\n%s", attempt.name, said.traceback)
 
 
 def job_oops_id(prefix: str, claim: Claim, job_uuid: object) -> str:

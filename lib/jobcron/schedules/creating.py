@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -98,7 +98,9 @@ def create_due(database: Database, logger: logging.Logger, scope: Scope) -> int:
     while True:
         failure: Exception | None = None
         with _transaction(database) as session:
-            row = session.scalar(_due(seen, scope))
+            # SKIP LOCKED: another host has it in hand
+            due = due_schedules(scope, seen).limit(1).with_for_update(skip_locked=True)
+            row = session.scalar(due)
             if row is None:
                 return created
             seen.append(row.id)
@@ -138,16 +140,27 @@ def is_waiting() -> ColumnElement[bool]:
     return exists().where(Job.id == ScheduleRow.waits_for, has_status(*PENDING))
 
 
-def _due(seen: list[int], scope: Scope) -> Select[ScheduleRow]:
+def due_schedules(scope: Scope, seen: Sequence[int] = ()) -> Select[ScheduleRow]:
+    """Return the query of the schedules whose slots a run decides about, in its order.
+
+    Args:
+        scope: which of them the run looks at.
+        seen: the numbers of those that it has looked at already.
+    """
     now = database_now()
     is_ours = or_(ScheduleRow.type_name == scope.type_name, ScheduleRow.others_look_at <= now)
     due = select(ScheduleRow).where(ScheduleRow.look_at <= now, is_ours, ~is_waiting())
-    due = (
-        due.where(ScheduleRow.id.not_in([*scope.left, *seen]))
-        .order_by(ScheduleRow.look_at, ScheduleRow.id)
-        .limit(1)
-    )
-    return due.with_for_update(skip_locked=True)  # another host has it in hand
+    return due.where(ScheduleRow.id.not_in([*scope.left, *seen])).order_by(ScheduleRow.look_at, ScheduleRow.id)
+
+
+def slots_to_create(session: Session, row: ScheduleRow) -> list[Slot]:
+    """Return the slots of a schedule that would get a job now; only reads."""
+    now = session.scalar(select(database_now()))
+    assert now is not None
+    assert row.due_at is not None
+    is_held = row.overlap != "allow" and _is_pending(session, row.last_job)
+    decision = None if is_held else decide(row, row.due_at, now)
+    return [] if decision is None else decision.create
 
 
 def create_slots(session: Session, row: ScheduleRow) -> list[tuple[int, Slot]]:

@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, cast
 
-from jobcron.errors import ConfigurationError
+from jobcron.database.trouble import first_line
+from jobcron.errors import ConfigurationError, InvalidJobData, UnknownJobType
+from jobcron.functions.creating import check_arguments
 from jobcron.functions.registered import registered_function
 from jobcron.jobs.arguments.encoding import encode
 from jobcron.settings.datatypes import CONVERTERS, Place
@@ -147,6 +149,15 @@ def definitions_of(settings: Settings) -> list[Definition]:
         *(Definition(schedule, configured) for schedule in settings.schedules.values()),
         *(Definition(schedule, coded) for schedule in _schedules.values()),
     ]
+
+
+def problem_of(schedule: Schedule) -> str | None:
+    """Return why this application could not create a schedule's jobs, or None."""
+    try:
+        check_arguments(schedule.job, json.loads(schedule.arguments))
+    except (UnknownJobType, InvalidJobData) as error:
+        return first_line(error)
+    return None
 
 
 def origins_of(settings: Settings) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, case, func, literal_column, or_, select
 
 from jobcron.database.tables import ScheduleRow, SlotRow
 from jobcron.queue.health import Check, Health
+from jobcron.reports.plurals import counted
 from jobcron.schedules.creating import Outcome
 from jobcron.schedules.definitions import coded_names, former_origin, origins_of
 from jobcron.schedules.storing import corrected, is_back, read_rows_now
@@ -35,7 +36,7 @@ def check_schedules(connection: Connection, settings: Settings, load: Callable[[
     missed = _missed(connection, now)
     is_here = _defined_here(rows, now, settings, load)
     found = [check for row in rows for check in _of_schedule(row, now, missed.get(row.id, 0), is_here[row.id])]
-    return found or [Check(Health.OK, f"{len(rows)} schedules")]
+    return found or [Check(Health.OK, counted(len(rows), "schedule"))]
 
 
 def _defined_here(
@@ -75,7 +76,7 @@ def _of_schedule(row: ScheduleRow, now: datetime, missed: int, is_here: bool | N
             Health.WARNING, f"{row.name}: {told}: the clock was ahead; the next run of a section corrects it"
         )
     if missed:
-        yield Check(Health.WARNING, f"{row.name}: {missed} slots missed in a day")
+        yield Check(Health.WARNING, f"{row.name}: {counted(missed, 'slot')} missed in a day")
 
 
 def _missed(connection: Connection, now: datetime) -> dict[int, int]:

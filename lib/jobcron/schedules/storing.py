@@ -15,7 +15,7 @@ from jobcron.database.tables import ScheduleRow
 from jobcron.errors import UnknownJobType
 from jobcron.functions.creating import type_of_job
 from jobcron.reports.logs import NO_OOPS
-from jobcron.schedules.definitions import HAND, Defined, Definition
+from jobcron.schedules.definitions import HAND, Defined, Definition, problem_of
 from jobcron.schedules.timetable import Timetable, is_time_zone
 from jobcron.settings.settings import Schedule
 
@@ -158,7 +158,11 @@ def store(connection: Connection, defined: Defined, logger: logging.Logger) -> N
     assert now is not None
     found = differences(rows, now, defined)
     for row, definition in found.changes:
-        if row is None:
+        if (problem := problem_of(definition.schedule)) is not None:
+            left = "It is not stored" if row is None else "It stays as it was"
+            text = "%s: the schedule %s could not create its jobs: %s. %s until that is mended."
+            logger.error(text, definition.origin, definition.schedule.name, problem, left, extra=NO_OOPS)
+        elif row is None:
             _insert(connection, definition, now)
             logger.info("The schedule %s is new.", definition.schedule.name)
         else:

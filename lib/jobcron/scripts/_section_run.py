@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from jobcron.database.database import TransactionSource
 from jobcron.database.runs import EndedRun, record_run
 from jobcron.database.trouble import INSUFFICIENT_PRIVILEGE, first_line, sqlstate_of
+from jobcron.dispatch.offers import untaken
 from jobcron.errors import ConfigurationError, DatabaseUnavailable, DatabaseUnusable
 from jobcron.queue.ready_count import count_ready
 from jobcron.reports.current_job import records_carry_jobs
@@ -27,6 +28,7 @@ from jobcron.runner.cancelled import call_hooks
 from jobcron.runner.source_runner import SourceRunner
 from jobcron.scripts._telling.before_jobs import prepare
 from jobcron.scripts._telling.unsent_mail import send_again
+from jobcron.scripts.code_stamp import note_section
 from jobcron.scripts.order import (
     Order,
     RunnerClass,
@@ -114,6 +116,8 @@ def run_section(order: Order, application: Application, crew: Crew | None = None
             conclude = partial(_conclude, database, order, interval=interval)
             result = _run_observed(database, order, application, source, runner_class, conclude)
         send_again(database, order.logger)
+    if order.session is None and not result.status:
+        note_section(order.settings, order.section.name)
     return result
 
 
@@ -240,7 +244,9 @@ def _count_ready(database: TransactionSource, order: Order, source: object, obse
     try:
         with database.begin(writing=False) as connection:
             ready = count_ready(connection, dotted_name(source))
-        observer.ready_counted(ready.count, ready.oldest_seconds)
+            name = order.section.name
+            offered = sum(found.number for found in untaken(connection) if found.section == name)
+        observer.ready_counted(ready.count, ready.oldest_seconds, offered)
     except DatabaseUnusable:
         raise
     except (DBAPIError, DatabaseUnavailable) as error:

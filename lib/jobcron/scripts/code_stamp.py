@@ -4,6 +4,9 @@ A run that has imported the application keeps the answer in the state directory,
 files and their times, and the time of each folder of installed packages. While the stamp holds, the answer holds.
 If anything has changed, the next run imports the application and writes both anew. The database cannot have the
 answer: two releases may work on it at once.
+
+With it are the names of the sections of which a full run has ended well since the code or the configuration
+changed: so nothing is wrong with either.
 """
 
 # why: decisions 2026-11-29, the tick asks what its own code says
@@ -16,6 +19,7 @@ import sys
 import time
 from contextlib import suppress
 from typing import NamedTuple
+from zlib import crc32
 
 from jobcron._version import __version__
 from jobcron.settings.directories import read_own, write_whole
@@ -23,7 +27,7 @@ from jobcron.settings.settings import PACKAGE, Settings
 
 NAME = "code-stamp.json"
 
-FORM = 1
+FORM = 2
 """The form of the file; one of another form is not read."""
 
 MAX_SIZE = 1 << 24
@@ -41,13 +45,17 @@ class Stamp(NamedTuple):
     Attributes:
         files: the files and folders on which the answer depends.
         types: the type names of sources, by each dotted name of the source.
+        seen: the sections of which a full run has ended well, with the configuration as it was `configured`.
+        configured: a number that is another one, nearly always, if the configuration is.
     """
 
     files: dict[str, Times]
     types: dict[str, str]
+    seen: list[str]
+    configured: int
 
 
-NOTHING = Stamp({}, {})
+NOTHING = Stamp({}, {}, [], 0)
 
 
 def types_by_source(settings: Settings) -> dict[str, str]:
@@ -58,6 +66,12 @@ def types_by_source(settings: Settings) -> dict[str, str]:
     return _valid_stamp(settings).types
 
 
+def sections_seen(settings: Settings) -> list[str]:
+    """Return the sections of which a full run has ended well since the code or the configuration changed."""
+    stamp = _valid_stamp(settings)
+    return stamp.seen if stamp.configured == _configured(settings) else []
+
+
 def _valid_stamp(settings: Settings) -> Stamp:
     path = os.path.join(settings.state_dir, NAME)
     try:
@@ -65,7 +79,9 @@ def _valid_stamp(settings: Settings) -> Stamp:
         if found is None or found[1].st_mode & 0o022:
             return NOTHING
         content = json.loads(found[0])
-        stamp = Stamp(dict(content["files"]), {str(name): str(kind) for name, kind in content["types"].items()})
+        types = {str(name): str(kind) for name, kind in content["types"].items()}
+        seen = [str(name) for name in content["seen"]]
+        stamp = Stamp(dict(content["files"]), types, seen, int(content["configured"]))
         if content["place"] != _place(settings):
             return NOTHING
         is_same = all(_times_of(file) == times for file, times in stamp.files.items())
@@ -93,12 +109,29 @@ def note_types(settings: Settings, types: dict[str, str], started: float) -> Non
             files[file] = _times_of(file)
             if max(files[file][:2]) > oldest and not os.path.isdir(file):
                 return
-    known = _valid_stamp(settings)
-    stamp = Stamp({**known.files, **files}, {**known.types, **types})
+    known, configured = _valid_stamp(settings), _configured(settings)
+    seen = known.seen if known.configured == configured else []
+    stamp = Stamp({**known.files, **files}, {**known.types, **types}, seen, configured)
     if stamp != known:
-        content = {"place": _place(settings), **stamp._asdict()}
-        with suppress(OSError, ValueError):
-            write_whole(os.path.join(settings.state_dir, NAME), json.dumps(content).encode(), is_synced=False)
+        _write(settings, stamp)
+
+
+def note_section(settings: Settings, section: str) -> None:
+    """Note that a full run of a section has ended well, if the code is still what the stamp says.
+
+    Args:
+        settings: the instance's, of this process.
+        section: its name.
+    """
+    known = _valid_stamp(settings)
+    if known.configured == _configured(settings) and section not in known.seen:
+        _write(settings, known._replace(seen=sorted({*known.seen, section})))
+
+
+def _write(settings: Settings, stamp: Stamp) -> None:
+    content = {"place": _place(settings), **stamp._asdict()}
+    with suppress(OSError, ValueError):
+        write_whole(os.path.join(settings.state_dir, NAME), json.dumps(content).encode(), is_synced=False)
 
 
 def _place(settings: Settings) -> list[object]:
@@ -109,6 +142,10 @@ def _place(settings: Settings) -> list[object]:
     stored = [[list(row) for row in rows.values()] for rows in (settings.schedules, settings.channels)]
     named = [settings.application, settings.job_packages, settings.python_path]
     return [FORM, __version__, *python, settings.path, *named, *stored]
+
+
+def _configured(settings: Settings) -> int:
+    return crc32(repr(settings).encode())
 
 
 def _times_of(path: str) -> Times:

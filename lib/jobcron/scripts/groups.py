@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from jobcron.errors import ConfigurationError
 from jobcron.queue.tick import with_work
+from jobcron.scripts._telling.quiet_runs import QuietRuns, in_turn
 from jobcron.scripts.code_stamp import types_by_source
 from jobcron.scripts.instances import InstancesScript, Patterns, check_names, read, run_members
 from jobcron.scripts.locks.holders import lock_file, names_of_the_dead
@@ -278,20 +279,19 @@ def sections_with_work(settings: Settings, sections: list[Section]) -> list[Sect
     having work, and their runs wait in parallel.
     """
     by_role: dict[str | None, dict[str, str]] = {}
-    ready = set()
-    known = types_by_source(settings)
-    for section in sections:
+    ready, known = set(), types_by_source(settings)
+    for section in in_turn(sections, settings.activity_interval):
         if (type_name := known.get(section.source_interface or "")) is None:
             ready.add(section.name)
         else:
             by_role.setdefault(section.dbuser, {})[section.name] = type_name
-    began = time.monotonic()
+    began, runs = time.monotonic(), QuietRuns(settings, takes_turns=False)
     for user, types in by_role.items():
         if time.monotonic() - began > LOOK_SECONDS:
             ready |= set(types)
             continue
         gone = {name: names_of_the_dead(lock_file(settings.lock_dir, name)) for name in types}
-        asked = (settings.activity_interval, gone, settings.channels_of(types))
+        asked = (settings.activity_interval, gone, settings.channels_of(types), runs.may_note)
         ready |= with_work(settings.database_url, user, types, *asked)
     return [section for section in sections if section.name in ready]
 

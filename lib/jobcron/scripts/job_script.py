@@ -192,24 +192,38 @@ class JobCronScript(CronScript):
             self._ping.start()
 
     def _may_have_work(self) -> bool:
-        if self.in_test:
+        if self.in_test or self.options.verbose:  # whoever asks for more wants to know why nothing runs
             return True
-        from jobcron.queue.tick import may_have_work
+        from jobcron.queue.tick import Tick
+        from jobcron.scripts._telling.quiet_runs import QuietRuns
         from jobcron.scripts.code_stamp import types_by_source
 
-        settings = self.settings
+        settings, name = self.settings, self.section.name
         type_name = types_by_source(settings).get(self._source_name() or "")
         if type_name is None:
             return True
-        return may_have_work(
-            settings.database_url,
-            self.dbuser,
-            type_name,
-            self.section.name,
-            settings.activity_interval,
-            self._lock.gone if self._lock is not None else (),
-            self.section.channel,
-        )
+        runs = QuietRuns(settings, tells_itself=True)
+        tick = Tick(settings.database_url, self.dbuser, settings.activity_interval, may_note=runs.may_note)
+        gone = self._lock.gone if self._lock is not None else ()
+        try:
+            has_work = tick.with_work({name: type_name}, {name: gone}, {name: self.section.channel})
+        finally:
+            tick.close()
+        if tick.noted:
+            self._tell_quiet_run()
+        return bool(has_work)
+
+    def _tell_quiet_run(self) -> None:
+        """Tell whoever watches each run of one that found nothing, and whose row the tick has written."""
+        from jobcron.scripts._telling.quiet_runs import is_told_of
+
+        if not is_told_of(self.settings, self.section):
+            return
+        from jobcron.reports.metrics import observed
+
+        self._start_pings()
+        with observed(self.settings, self.section.name, self.started, self.logger) as observer:
+            observer.ready_counted(0, 0.0)
 
     def _tenure(self) -> Tenure | None:
         """Take a name to claim under, by which the next holder of the lock knows what this run leaves."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import FrameType
 from typing import TYPE_CHECKING, ClassVar
 
+from jobcron.reports.plurals import counted
 from jobcron.runner.signals import SignalHandlers, if_main_thread, restore_signals, unless_nohup
 from jobcron.scripts.cron_script import CronScript
 from jobcron.settings.durations import Duration, seconds_of
@@ -79,7 +80,7 @@ class Pruning(StoppableScript):
                 elif time.monotonic() >= until:
                     reason = "Stopped at the end of its time"
         if self.done:
-            self.logger.info("Removed %s rows.", self.done)
+            self.logger.info("Removed %s.", counted(self.done, "row"))
         if reason is not None:
             self.logger.info("%s; the next run goes on.", reason)
         return 0

@@ -105,6 +105,21 @@ def _mail(text: str, place: Place) -> str:
     raise place.refuse("none, file:DIRECTORY or smtp://host:port", Redactor().text(text))
 
 
+def _broker(text: str, place: Place) -> str:
+    with suppress(ValueError):  # a port that is no number
+        for one in text.split(";"):  # several: the next one is asked if one does not answer
+            url = urlsplit(one)
+            if not url.scheme or not one.isprintable() or (url.port is not None and url.port < 1):
+                break
+        else:
+            return text
+    raise place.refuse("a broker's URL such as amqp://user@host/vhost or redis://host/0", Redactor().text(text))
+
+
+def _dispatcher(text: str, place: Place) -> str:
+    return text if text == "celery" else _callable(text, place)
+
+
 def _file_or_url(text: str, place: Place) -> str:
     scheme, _, rest = text.partition(":")
     if scheme in ("http", "https"):
@@ -249,6 +264,8 @@ CONVERTERS: dict[str, Callable[[str, Place], object]] = {
     "addresses": _addresses,
     "file_or_url": _file_or_url,
     "ping_url": _ping_url,
+    "broker": _broker,
+    "dispatcher": _dispatcher,
     "duration": _duration,
     "interval": _interval,
     "count": _count,

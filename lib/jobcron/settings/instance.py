@@ -13,6 +13,7 @@ from jobcron.settings.settings import CONFIGS, Settings
 
 CONFIG_VARIABLE = "JOBCRON_CONFIG"
 DATABASE_VARIABLE = "JOBCRON_DATABASE_URL"
+BROKER_VARIABLE = "JOBCRON_CELERY_BROKER_URL"
 FILE_NAME = "jobcron.conf"
 
 TYPE_CHECKING = False
@@ -34,6 +35,11 @@ def presented(settings: Settings) -> Iterator[None]:
         yield
     finally:
         _present = before
+
+
+def present_settings() -> Settings | None:
+    """Return the settings of the script that runs in this process; None: none does."""
+    return _present
 
 
 def load_settings(config: str | None = None, *, asks_application: bool = True) -> Settings:
@@ -58,6 +64,8 @@ def load_settings(config: str | None = None, *, asks_application: bool = True) -
         settings, texts = read(path)
         check_alone(settings)
         write_compiled(settings, texts)
+    if broker := os.environ.get(BROKER_VARIABLE):
+        settings = settings._replace(celery_broker_url=broker)
     url = os.environ.get(DATABASE_VARIABLE)
     if url:
         return settings._replace(database_url=with_driver(url), database_origin=DATABASE_VARIABLE)

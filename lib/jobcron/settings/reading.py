@@ -34,6 +34,9 @@ from jobcron.settings.trust import distrust
 
 FUNCTIONS_SOURCE = "jobcron.functions.FunctionJob"
 
+INHERIT = "inherit"
+"""The default of keys of a section that [jobcron] has too: what it says there."""
+
 _DATATYPE = re.compile(r"#\s*datatype:\s*(?P<type>\w+)\s*")
 
 
@@ -129,9 +132,10 @@ def _checked(path: str, text: str, schema: Schema) -> list[Entry]:
         template = _template_of(section)
         known = {EXTENDS} if section == META else schema.get(section, schema[template])
         if key and key not in known:
+            meant = suggestion(f"[{section}]", [f"[{INSTANCE}]"]) if key in schema[INSTANCE] else ""
             raise ConfigurationError(
                 f"{path}, line {line}: section [{section}]: unknown key {key}; "
-                f"expected one of: {', '.join(sorted(known))}{suggestion(key, known)}"
+                f"expected one of: {', '.join(sorted(known))}{meant or suggestion(key, known)}"
             )
     return found
 
@@ -150,8 +154,11 @@ def _settings(path: str, schema: Schema, given: dict[tuple[str, str], Given]) ->
         read = {}
         for name, key in keys.items():
             text = given[section, name].text if (section, name) in given else key.default
-            is_set = text not in ("none", "")
-            read[name] = CONVERTERS[key.datatype](text, place(section, name)) if is_set else None
+            if text == key.default == INHERIT:
+                read[name] = instance[name]
+            else:
+                is_set = text not in ("none", "")
+                read[name] = CONVERTERS[key.datatype](text, place(section, name)) if is_set else None
         return read
 
     names = sorted({section for section, _ in given} - {INSTANCE, META})

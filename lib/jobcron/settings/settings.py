@@ -74,6 +74,13 @@ class Section(NamedTuple):
     post_task_hook: str | None
     queue: str | None
     channel: str | None
+    dispatch: str | None
+    dispatch_queue: str | None
+
+    @property
+    def offers_in(self) -> str:
+        """The dispatcher's queue for the section."""
+        return self.dispatch_queue or f"jobcron.{self.name}"
 
 
 class Channel(NamedTuple):
@@ -151,6 +158,7 @@ class Settings(NamedTuple):
     watch_scripts: dict[str, float | None] | None
     metrics_dir: str | None
     metrics_hook: str | None
+    celery_broker_url: str | None
     sections: dict[str, Section]
     schedules: dict[str, Schedule]
     channels: dict[str, Channel]
@@ -178,8 +186,8 @@ class Settings(NamedTuple):
 
     def recipients_of(self, section: str | None) -> list[str]:
         """Return who is told of failed jobs of a section whose class names nobody."""
-        own = self.sections[section].failure_recipients if section in self.sections else None
-        return own or self.failure_recipients or []
+        place = self.sections.get(section or "", self)
+        return place.failure_recipients or []
 
     def source_names(self) -> list[str]:
         """Return the names by which the sections name their sources."""
@@ -212,6 +220,7 @@ class Settings(NamedTuple):
         from urllib.parse import unquote, unquote_plus
 
         found = [*passwords_in(self.database_url), *passwords_in(self.mail or "")]
+        found += passwords_in(self.celery_broker_url or "")
         found += [section.ping_url for section in self.sections.values() if section.ping_url is not None]
         spellings = [text for p in found for text in (p, unquote(p), unquote_plus(p))]
         return list(dict.fromkeys(spellings))

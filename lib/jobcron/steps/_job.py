@@ -226,8 +226,8 @@ class StepsJob(Hooks, Workspace, BaseRunnableJob):
         return made
 
     @classmethod
-    def _with_context(cls, session: Session, job: Job, values: dict[str, object]) -> Self:
-        made = super()._with_context(session, job, values)
+    def _new(cls, session: Session, row: object) -> Self:
+        made = super()._new(session, row)
         made._is_new = True
         return made
 

@@ -6,6 +6,7 @@ from sqlalchemy import delete, select
 
 from jobcron.database.clock import age_in_seconds
 from jobcron.database.database import Database
+from jobcron.database.statements import among
 from jobcron.database.tables import JobTypeRow
 from jobcron.database.walk import WalkedRow, windows
 from jobcron.interfaces import JobStatus
@@ -41,6 +42,6 @@ def delete_old(database: Database, hours: int) -> int:
             with database.begin() as connection:
                 # Check the status again: a job that is requeued at this moment stays, and so does one that
                 # another job has as predecessor and has not read.
-                ended = delete(Job).where(Job.id.in_(old), Job._status.in_(GONE), ~is_waited_for())
+                ended = delete(Job).where(among(Job.id, old), Job._status.in_(GONE), ~is_waited_for())
                 deleted += connection.execute(ended).rowcount
     return deleted

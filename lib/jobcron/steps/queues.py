@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from jobcron.database.clock import database_now
 from jobcron.database.sessions import current_session
+from jobcron.database.statements import among
 from jobcron.database.tables import JobTypeRow
 from jobcron.interfaces import IJobSource, JobStatus
 from jobcron.jobs.job import HALVES, START_ORDER, Job, is_ready
@@ -57,7 +58,7 @@ class QueueSource:
             first = union_all(*(self._first_of(number, half) for number in self._classes)).subquery().c
             numbers = select(first.id).order_by(first.priority, first.scheduled_start, first.id).limit(PASS)
             found += session.scalars(numbers)
-        ready = select(Job).where(Job.id.in_(found)).order_by(*START_ORDER)
+        ready = select(Job).where(among(Job.id, found)).order_by(*START_ORDER)
         # Data is read when a job is claimed: invalid data in a row written by hand is that job's trouble.
         for row in session.scalars(ready.options(defer(Job.json_data), defer(Job.steps))).all():
             yield self._classes[row.type_id](row)
@@ -74,7 +75,7 @@ class QueueSource:
 
     def load(self, session: Session, job_ids: list[int]) -> dict[int, StepsJob]:
         """Return claimed jobs by number, with their rows freshly loaded."""
-        asked = select(Job).where(Job.id.in_(job_ids))
+        asked = select(Job).where(among(Job.id, job_ids))
         rows = session.scalars(asked, execution_options={"populate_existing": True}).all()
         if any(row.type_id not in self._classes for row in rows):
             self._classes = _classes_by_type(session)

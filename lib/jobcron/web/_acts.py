@@ -17,6 +17,9 @@ from jobcron.operations.pauses import REASON_LENGTH
 MOST = 5_000
 """The most jobs that one request moves: so it ends in time, and says what is left."""
 
+NO_CHANNEL = "none"
+"""In the form that moves jobs: no channel of their own."""
+
 REASONS = 20
 """How many reasons of refusals are shown, each with the number of jobs."""
 
@@ -82,6 +85,15 @@ def _priority(form: Form) -> Act:
         raise ConfigurationError(f"Priority: expected a whole number, lowest first, got: {text!r}") from None
 
 
+def _move(form: Form) -> Act:
+    queue, channel = form.get("queue_to", "").strip(), form.get("channel_to", "").strip()
+    if queue and channel:
+        raise ConfigurationError(f"Move: expected a queue or a channel, got both: {queue!r} and {channel!r}")
+    if channel:
+        return acts.move_to_channel(None if channel == NO_CHANNEL else channel)
+    return acts.move(queue)
+
+
 def _spread(form: Form) -> timedelta | None:
     text = form.get("spread", "").strip()
     try:
@@ -101,7 +113,7 @@ _OFFERS = (
     Offer("suspend", "Suspend", "They are put aside until somebody resumes them.", lambda form: acts.suspend()),
     Offer("postpone", "Postpone", "They are due later.", _postpone, ("by", "spread")),
     Offer("priority", "Change priority", "The lowest priority goes first.", _priority, ("priority",)),
-    Offer("move", "Move", "They go to another queue.", lambda form: acts.move(form["queue_to"]), ("queue_to",)),
+    Offer("move", "Move", "They go to another queue, or to another channel.", _move, ("queue_to", "channel_to")),
     Offer("set-done", "Set done", "They count as completed, done in another way.", lambda form: acts.set_done()),
     Offer("cancel", "Cancel", f"They are not run. {_CUT_OFF}", lambda form: acts.cancel(), is_grave=True),
     Offer(

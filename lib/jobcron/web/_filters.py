@@ -10,7 +10,7 @@ from typing import TypeVar
 from werkzeug.datastructures import MultiDict
 
 from jobcron.errors import ConfigurationError
-from jobcron.operations.asking import age_of, argument_of, day_of, statuses_of, target_of
+from jobcron.operations.asking import age_of, argument_of, day_of, number_of, statuses_of, target_of
 from jobcron.operations.selection import Selection
 from jobcron.settings.secrets import is_secret
 from jobcron.settings.settings import Settings
@@ -22,6 +22,7 @@ TEXTS = {
     "type": "Type",
     "family": "Family",
     "queue": "Queue",
+    "channel": "Channel",
     "error": "Error has the text",
     "oops": "Report",
     "requester": "Requester",
@@ -29,6 +30,7 @@ TEXTS = {
     "target": "Target (CLASS:KEY)",
     "argument": "Argument (NAME=VALUE)",
     "created_on": "Created on",
+    "graph": "In the graph of job",
 }
 """The filters with texts, and what they are called."""
 
@@ -94,6 +96,7 @@ def read_filters(settings: Settings, given: MultiDict[str, str]) -> Filters:
         family=texts.get("family"),
         statuses=read("status", statuses_of) or (),
         queue=texts.get("queue"),
+        channel=texts.get("channel"),
         requester=texts.get("requester"),
         unique_key=texts.get("unique_key"),
         target=read("target", target_of),
@@ -101,6 +104,7 @@ def read_filters(settings: Settings, given: MultiDict[str, str]) -> Filters:
         error=texts.get("error"),
         argument=() if argument is None else (argument,),
         created_on=read("created_on", day_of),
+        graph=read("graph", number_of),
         younger_than=read("younger_than", age_of),
         older_than=read("older_than", age_of),
         ended_within=read("ended_within", age_of),

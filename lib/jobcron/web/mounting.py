@@ -114,7 +114,12 @@ def _answer(dashboard: Dashboard, route: Route, found: dict[str, object]) -> Res
     """Answer a request, if it passes: who it is from, what they may do, and which page it comes from."""
     visitor = visitor_of(dashboard.authorize, request.environ)
     if visitor is None:
-        return _refused(dashboard, 403, "Nobody has let you in.", "Log in where this page belongs to.")
+        return _refused(
+            dashboard,
+            403,
+            "You have no access to this dashboard.",
+            "Log in to the application or proxy that it is part of.",
+        )
     here = Here(dashboard, visitor, token_of(request))
     if route.method == "POST" and not (is_own_page(request) and has_token(request)):
         told = "This form does not come from a page of the dashboard, or is older than your browser's session."
@@ -173,7 +178,7 @@ def _failed(dashboard: Dashboard, error: Exception) -> Response:
         return _refused(dashboard, 503, told, "The log of the dashboard says which.")
     number = secrets.token_hex(4)
     logger.error("%s %s failed, %s", request.method, request.path, number, exc_info=error)
-    return _refused(dashboard, 500, "This did not work.", f"The log of the dashboard has it as {number}.")
+    return _refused(dashboard, 500, "Something went wrong.", f"The log of the dashboard has it as {number}.")
 
 
 def _refused(dashboard: Dashboard, status: int, told: str, remedy: str) -> Response:

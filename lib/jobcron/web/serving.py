@@ -58,6 +58,10 @@ class Place(NamedTuple):
         """Whether only this machine reaches it."""
         return ipaddress.ip_address(self.host).is_loopback
 
+    def beside(self, number: int) -> str:
+        """Return the place so many ports behind this one, as an option; any port stays any port."""
+        return f"{_named(self.host)}:{self.port + number if self.port else 0}"
+
 
 def place_of(text: str) -> Place:
     """Return where to listen, given ``HOST:PORT``.

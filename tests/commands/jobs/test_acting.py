@@ -95,8 +95,43 @@ def test_due_time_priority_and_queue_are_changed(operator: Operator) -> None:
     row = operator.instance.row(number)
     assert (row.priority, row.queue_name) == (-3, "cats")
     operator("cancel", number)
-    assert operator("delete", number) == "delete: 1 moved, 0 refused\n"
+    assert operator("delete", number) == "delete: 1 moved, 0 refused; it is act 7\n"
     assert operator.instance.rows() == []
+
+
+@pytest.mark.feature("OCQ-05")
+def test_jobs_are_found_by_their_channel_and_moved_to_another_one(operator: Operator) -> None:
+    instance = operator.instance
+    export, north, other, none = (
+        instance.act(channel=name) for name in ("root.export", "root.export.north", "root.exports", None)
+    )
+    assert {row["id"] for row in operator.table("jobs", "--channel", "root.export")} == {f"{export}", f"{north}"}
+    assert operator.json("jobs", "--channel", "root.exports")["jobs"][0]["channel"] == "root.exports"
+    assert "root.exports" in operator("job", other)
+    out = operator("move", "--channel", "root.export", "--to-channel", "root.mail", "--yes", "--reason", "full")
+    assert out == "move: 2 moved, 0 refused; jobcron undo 1 takes it back\n"
+    operator("move", none, "--to-channel", "root.mail.eu")
+    operator("move", other, "--to-channel", "none")
+    assert [row.channel for row in instance.rows()] == ["root.mail", "root.mail", None, "root.mail.eu"]
+    assert {row["id"] for row in operator.table("jobs", "--channel", "root")} == {
+        f"{export}",
+        f"{north}",
+        f"{none}",
+    }
+    assert "channel was root.export.north; full" in operator("job", north)
+    for act in (1, 2, 3):
+        operator("undo", act, "--yes")
+    assert [row.channel for row in instance.rows()] == ["root.export", "root.export.north", "root.exports", None]
+
+
+def test_a_move_goes_to_a_queue_or_to_a_channel(operator: Operator) -> None:
+    (number,) = make(operator, W)
+    operator("move", number, expect=2)
+    assert "one of the arguments --to --to-channel is required" in operator.err
+    operator("move", number, "--to", "cats", "--to-channel", "root.mail", expect=2)
+    assert "not allowed with" in operator.err
+    operator("move", number, "--to-channel", "mail", expect=2)
+    assert "expected the name of a channel such as root.export, got: mail" in operator.err
 
 
 def test_due_times_are_spread(operator: Operator) -> None:

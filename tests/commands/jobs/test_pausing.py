@@ -46,16 +46,22 @@ def test_the_sections_and_their_check_tell_of_pauses(operator: Operator) -> None
     assert rows["act"]["state"] == "WARNING"
     assert "section act is paused by" in rows["act"]["findings"]
     assert "# queue cats is paused by" in operator("sections")
-    assert [one["scope"] for one in operator.json("sections")["pauses"]] == ["queue", "section"]
+    operator("pause", "--channel", "root.mail", "--for", "1h")
+    assert "# channel root.mail is paused by" in operator("sections")
+    assert [one["scope"] for one in operator.json("sections")["pauses"]] == ["channel", "queue", "section"]
     out = operator("check-runs", expect=3)  # other sections have never run
     assert "WARNING  act: last run" in out
     assert "until somebody ends it" in out
     assert "OK       queues: queue cats is paused by" in out
+    assert "OK       all channels: channel root.mail is paused by" in out
     operator("pause", "--section", "act", "--for", "1h")
     assert operator("check-runs", "act").startswith("JOBCRON OK - 1 section\n")
     assert "pause --until" not in operator("doctor", expect=2)
     operator("pause", "--queue", "cats")
     assert "queue cats is paused by" in operator("doctor", expect=2)
+    operator("pause", "--channel", "root.mail")
+    assert "WARNING  all channels: channel root.mail is paused by" in operator("check-runs", expect=3)
+    assert "channel root.mail is paused by" in operator("doctor", expect=2)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +79,11 @@ def test_the_sections_and_their_check_tell_of_pauses(operator: Operator) -> None
 def test_a_wrong_command_line_is_told(operator: Operator, arguments: list[str], words: str) -> None:
     operator(*arguments, expect=2)
     assert words in operator.err
+
+
+def test_resuming_the_jobs_of_what_is_paused_is_answered_with_what_ends_the_pause(operator: Operator) -> None:
+    operator("pause", "--section", "act")
+    _, err = operator.instance.command("resume", "--section", "act", expect=2)
+    assert err.rstrip().endswith("; jobcron unpause --section act ends that")
+    _, err = operator.instance.command("resume", "--section", "do_foo", expect=2)
+    assert "unpause" not in err

@@ -24,7 +24,7 @@ def test_a_plan_as_json_has_a_stable_shape(operator: Operator) -> None:
     plan = operator.json("plan", "act")
     assert list(plan) == [
         "section", "source", "decides", "runner", "batch_size", "max_workers", "max_runtime", "typical_seconds",
-        "expected", "crash_limit", "lease_seconds", "obstacles", "jobs", "is_complete",
+        "expected", "crash_limit", "lease_seconds", "obstacles", "schedules", "jobs", "is_complete",
     ]  # fmt: skip
     assert list(plan["jobs"][0]) == ["id", "step", "type", "priority", "scheduled_start", "unique_key", "why"]
 

@@ -59,7 +59,7 @@ def test_jobs_as_json_have_a_stable_shape(operator: Operator, failed: int) -> No
     assert (list(page), page["next"], page["is_full"]) == (["jobs", "next", "is_full"], None, False)
     (job,) = page["jobs"]
     assert list(job) == [
-        "id", "uuid", "type", "status", "queue", "priority", "scheduled_start", "date_created", "date_started",
+        "id", "uuid", "type", "status", "queue", "channel", "priority", "scheduled_start", "date_created", "date_started",
         "date_finished", "attempt_count", "requester", "description", "unique_key", "progress", "claimed_by",
         "lease_expires", "oops_id", "error",
     ]  # fmt: skip

@@ -37,6 +37,21 @@ def test_an_act_tells_its_number_and_is_undone_by_it(operator: Operator) -> None
     assert "expected the number of an act, got: 17; the newest is 2" in operator.err
 
 
+def test_what_cannot_be_undone_is_listed_and_says_why(operator: Operator) -> None:
+    with operator.instance.session() as session:
+        number = JobFactory(session).makeJob(C).id
+    assert operator("delete", number, "--reason", "old") == "delete: 1 moved, 0 refused; it is act 1\n"
+    operator("pause", "--queue", "cats")
+    pause, deletion = operator.table("undo")
+    assert (deletion["act"], deletion["name"], deletion["jobs"]) == ("1", f"delete jobs {number}", "-")
+    assert (pause["act"], pause["name"], pause["jobs"]) == ("2", "pause queue cats", "-")
+    for arguments in ((), ("--dry-run",), ("--yes",)):
+        operator("undo", 1, *arguments, expect=2)
+        assert "cannot be undone: what was deleted does not come back" in operator.err
+        operator("undo", 2, *arguments, expect=2)
+        assert "cannot be undone: unpause it instead" in operator.err
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("arguments", "message"),

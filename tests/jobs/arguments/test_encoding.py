@@ -131,7 +131,9 @@ def test_objects_that_arguments_name_are_loaded_before_the_job_begins(
         {"customer": {"$object": ["guestapp.Customer", []]}},
         {"customer": {"$object": ["guestapp.Line", [1]]}},
         {"customer": {"$object": ["guestapp.Customer", [10**30]]}},
-        {"customer": {"$object": ["os.path", [1]]}},
+        {"customer": {"$object": [7, [1]]}},
+        {"customer": {"$enum": ["guestapp.Colour", 7]}},
+        {"customer": {"$flag": ["os.path", "many", 1]}},
         {"customer": {"$object": {"a": 1}}},
         {"customer": {"$object": ["guestapp.Customer", [[1]]]}},
         {"customer": {"$object": ["guestapp.Customer", [{"$object": ["guestapp.Customer", [1]]}]]}},
@@ -151,6 +153,20 @@ def test_a_row_with_crafted_references_fails_alone(guest: Instance, crafted: dic
     guest.run("everything")
     assert [guest.row(job).status for job in good] == [JobStatus.COMPLETED] * 4
     assert guest.row(bad).status is JobStatus.FAILED
+
+
+@pytest.mark.parametrize(
+    "crafted", [{"$object": ["os.path", [1]]}, {"$enum": ["os.system", "x"]}, {"$enum": ["guestapp.Colour", "x"]}]
+)
+def test_a_row_that_names_a_class_that_no_code_has_waits_alone(guest: Instance, crafted: dict[str, Any]) -> None:
+    with guest.session() as session:
+        jobs = [EverythingJob.create(session=session).id for _ in range(3)]
+    value = "CAST(:data AS jsonb)" if guest.database.dialect == "postgresql" else ":data"
+    data = json.dumps({"customer": crafted})
+    guest.query(f"UPDATE jobcron_job SET json_data = {value} WHERE id = :id", data=data, id=jobs[1])
+    guest.run("everything")
+    assert [guest.row(job).status.name for job in jobs] == ["COMPLETED", "WAITING", "COMPLETED"]
+    assert guest.events(jobs[1]) == ["waits for code"]
 
 
 @pytest.mark.parametrize("key", [["no number"], [[1]], [{"$object": ["guestapp.Customer", [1]]}]])

@@ -135,7 +135,7 @@ def test_a_run_sweeps_and_says_what_it_has_released(instance: Instance, caplog: 
     connect(instance, make(instance, C), job)
     with caplog.at_level(logging.INFO):
         sweeping.sweep(instance.database, logging.getLogger("test"))
-    assert "Released 1 jobs whose predecessors had ended without releasing them." in caplog.text
+    assert "Released 1 job whose predecessors had ended without releasing them." in caplog.text
     before, after = make(instance, C), make(instance, B)
     connect(instance, before, after)
     instance.run("act")

@@ -6,9 +6,9 @@ import pytest
 
 from examining import found
 from instances import Instance
-from jobcron.operations import doctor
+from jobcron.operations.faults.guards import INDEXES
 
-JOB_INDEXES = sorted(name for name in doctor.INDEXES if name.startswith("jobcron_job_"))
+JOB_INDEXES = sorted(name for name in INDEXES if name.startswith("jobcron_job_"))
 
 
 @pytest.mark.feature("N-08")

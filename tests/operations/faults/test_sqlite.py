@@ -9,19 +9,10 @@ import pytest
 from examining import found, only
 from instances import Instance
 from jobcron import Database
-from jobcron.operations import doctor
 from jobcron.operations.faults.sqlite import file_system_of
 from jobcron.queue.health import Health
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-
-@pytest.mark.parametrize("index", sorted(doctor.INDEXES))
-@on_sqlite
-def test_each_missing_index_is_found_on_sqlite(well: Instance, index: str) -> None:
-    well.query(f"DROP INDEX {index}")
-    assert (only(well).check, only(well).health) == ("indexes", Health.CRITICAL)
-    assert f"the index {index} is missing" in only(well).text
 
 
 @on_sqlite

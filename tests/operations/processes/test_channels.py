@@ -11,6 +11,7 @@ from jobcron.operations.forecast.plan import plan_section
 from jobcron.operations.pauses import Scope, pause
 from jobcron.operations.processes.channels import channel_states, is_within, reset_limits, set_limits
 from jobcron.operations.reasons import Cause
+from jobcron.operations.undo import recent_acts
 from jobcron.operations.why import explain_job
 from jobcron.settings.instance import load_settings
 
@@ -51,6 +52,17 @@ def take_all_of(instance: Instance) -> int:
     job = instance.act(channel="root.export")
     assert take_all(instance) == [job]
     return job
+
+
+def test_who_changed_the_limits_of_a_channel_is_among_the_acts(instance: Instance) -> None:
+    with instance.database.begin() as connection:
+        set_limits(connection, "root.export", {"capacity": 2, "per_key": 1}, "ada")
+        reset_limits(connection, "root.export", "bob")
+        found = recent_acts(connection)
+    assert [(act.name, act.actor, act.instead) for act in found] == [
+        ("channel root.export reset: no limit", "bob", "set its limits again instead"),
+        ("channel root.export: 2 at once, 1 at once for each key", "ada", "set its limits again instead"),
+    ]
 
 
 def test_limits_are_set_and_reset(instance: Instance) -> None:

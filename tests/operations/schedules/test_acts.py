@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from jobcron.jobs.hand_moves import operator_name
 from jobcron.operations.schedules.acts import find_schedule, schedule_states
 from jobcron.operations.schedules.reasons import schedule_reasons
 from jobcron.schedules.health import check_schedules
@@ -35,6 +36,29 @@ def test_the_list_says_of_each_schedule_what_it_does(scheduled: Scheduled, opera
     assert (found["job"], found["outcome"], found["last job"]) == ("functionapp.export", "created", "1")
     (as_json,) = operator.json("schedules")["schedules"]
     assert (as_json["missed"], as_json["origin"]) == (1, "the configuration instance of functionapp")
+
+
+def test_who_did_what_to_a_schedule_is_among_the_acts(scheduled: Scheduled, operator: Operator) -> None:
+    secret = ("--argument", 'model="tell nobody"')
+    operator("schedules", "add", "extra", "--job", "functionapp.export", *secret, "--every", "1h")
+    operator("schedules", "pause", "extra")
+    operator("schedules", "resume", "extra")
+    operator("schedules", "run", "extra")
+    operator("schedules", "change", "extra", "--every", "2h")
+    operator("schedules", "delete", "extra")
+    operator("schedules", "delete", "extra", expect=2)
+    found = operator.json("undo")["acts"]
+    assert [act["name"] for act in found[::-1]] == [
+        "schedule extra made: job functionapp.export, every 1h, arguments",
+        "schedule extra paused",
+        "schedule extra resumed",
+        "schedule extra run: job 1",
+        "schedule extra changed: every 2h",
+        "schedule extra deleted",
+    ]
+    assert {(act["actor"], act["instead"]) for act in found} == {
+        (operator_name(), "change it again instead"),
+    }
 
 
 def test_a_paused_schedule_creates_nothing_and_has_missed_nothing_when_it_is_resumed(

@@ -28,7 +28,7 @@ def test_a_copy_that_a_job_makes_of_its_process_commits_nothing(harsh: Instance,
     if section == "in_process":
         assert said == []
     else:
-        assert [value for value in said if "left 1 processes behind" not in value] == []
+        assert [value for value in said if "left 1 process behind" not in value] == []
         assert len(said) <= 1
 
 
@@ -43,7 +43,7 @@ def test_what_a_job_leaves_behind_is_killed_wherever_it_has_gone(
         err = harsh.run("harsh")
         assert of_the_application.poll() is None
         of_the_application.kill()
-    assert "left 1 processes behind, which are killed." in err
+    assert "left 1 process behind: killed now." in err
     assert not is_alive(int(path.read_text()))
     assert [harsh.row(number).status for number in (job, after)] == [JobStatus.COMPLETED] * 2
 

@@ -130,10 +130,13 @@ def test_a_fork_of_a_jobs_fork_keeps_its_files(shop: Instance, runner: str) -> N
 
 @pytest.mark.feature("DBQ-05")
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_several_processes_run_jobs_of_one_section_at_once(shop: Instance) -> None:
+@pytest.mark.parametrize("options", [("--processes", "3"), ()])
+def test_several_processes_run_jobs_of_one_section_at_once(shop: Instance, options: tuple[str, ...]) -> None:
+    if not options:
+        shop.configure(sections=SECTIONS.replace("[act]\n", "[act]\nmax_workers: 3\n"))
     go = shop.path / "go"
     jobs = [shop.act(("touch", str(shop.path / str(n))), ("wait_for", str(go))) for n in range(3)]
-    with worker(shop, "--processes", "3") as running:
+    with worker(shop, *options) as running:
         eventually(lambda: all((shop.path / str(n)).exists() for n in range(3)))
         assert len(running.children()) == 3
         go.touch()
@@ -206,11 +209,11 @@ def test_a_section_that_another_program_runs_is_left_alone_until_that_ends(shop:
     held = shop.act(("touch", str(begun)), ("wait_for", str(go)))
     other = shop.start("act")
     eventually(begun.exists)
+    job = shop.act(("write", "after"))
     with worker(shop) as running:
         eventually(lambda: "act waits: the lock" in running.log.read_text())
         go.touch()
         assert other.wait() == 0
-        job = shop.act(("write", "after"))
         eventually(is_completed(shop, held, job))
 
 

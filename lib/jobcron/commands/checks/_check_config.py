@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import stat
@@ -17,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from jobcron.commands._crontab import group_schedule
 from jobcron.commands._output import Finding, say
 from jobcron.commands._printing import say_json
+from jobcron.commands.checks._alembic import alembic_findings
 from jobcron.commands.checks._channels import channel_findings
 from jobcron.commands.checks._database import check_database
 from jobcron.commands.checks._explain import explain_database, explain_packages, explain_types
@@ -25,22 +25,20 @@ from jobcron.database.trouble import first_line
 from jobcron.errors import (
     ConfigurationError,
     DirectoryError,
-    InvalidJobData,
     UnknownFunction,
-    UnknownJobType,
     UserMistake,
 )
 from jobcron.functions.calls import FunctionJob
-from jobcron.functions.creating import check_arguments
 from jobcron.functions.registered import function_named
 from jobcron.jobs import registry
 from jobcron.queue.sources import find_source
 from jobcron.queue.views import SourceView
 from jobcron.reports.metrics import find_hook
 from jobcron.reports.oops import globalErrorUtility
+from jobcron.reports.plurals import counted
 from jobcron.runner.application import load_application, session_class_of
 from jobcron.runner.job_runner import JobRunner
-from jobcron.schedules.definitions import definitions_of
+from jobcron.schedules.definitions import definitions_of, problem_of
 from jobcron.scripts.control import DEFAULT, Control
 from jobcron.scripts.groups import ProcessJobSources, groups_of
 from jobcron.scripts.order import runner_class_of
@@ -105,7 +103,8 @@ def _findings(config: str | None, explain: bool) -> Iterator[Finding]:
         is_loaded = not any(finding.status for finding in application)
         explanations = (explain_packages, explain_types) if explain and is_loaded else ()
         checks = (_passwords, _sections, _groups, _schedules, _control, check_instances, _directories, _mail)
-        for check in (*explanations, *checks, channel_findings, partial(_databases, is_loaded=is_loaded)):
+        more = (channel_findings, alembic_findings)
+        for check in (*explanations, *checks, *more, partial(_databases, is_loaded=is_loaded)):
             yield from _guarded(settings, check)
 
 
@@ -135,7 +134,7 @@ def _application(settings: Settings) -> Iterator[Finding]:
     session_class_of(settings)
     named = " ".join(filter(None, [settings.application, *(settings.job_packages or ())]))
     if named:
-        yield Finding(f"application {named}: {len(registry.registered())} job types")
+        yield Finding(f"application {named}: {counted(len(registry.registered()), 'job type')}")
     else:
         yield Finding("application: none is named; the sources of sections have to be importable", is_warning=True)
 
@@ -196,10 +195,8 @@ def _schedule(settings: Settings, schedule: Schedule, origin: str) -> Iterator[F
     place = f"{origin}: schedule {schedule.name}"
     if schedule.name in settings.schedules:
         place = f"{settings.path}: section [schedule:{schedule.name}], key job"
-    try:
-        check_arguments(schedule.job, json.loads(schedule.arguments))
-    except (UnknownJobType, InvalidJobData) as error:
-        raise ConfigurationError(f"{place}: {error}") from error
+    if (problem := problem_of(schedule)) is not None:
+        raise ConfigurationError(f"{place}: {problem}")
     when = f"{schedule.cron} {schedule.time_zone}" if schedule.cron else f"every {schedule.every} s"
     yield Finding(f"schedule {schedule.name}: {schedule.job}, at {when}")
 
@@ -270,7 +267,7 @@ def _mail(settings: Settings) -> Iterator[Finding]:
     if settings.mail is None:
         yield Finding("mail: none is sent", is_warning=True)
         return
-    if not settings.failure_recipients:
+    if not settings.failure_recipients:  # a section that says "none" means it
         names = [s.name for s in settings.sections.values() if not s.failure_recipients]
         if names or not settings.sections:
             yield Finding(

@@ -6,12 +6,15 @@ import argparse
 from collections import Counter
 from collections.abc import Callable
 
+from sqlalchemy import Connection
+
 from jobcron.commands._database import opened_database
 from jobcron.commands._output import say
 from jobcron.commands._printing import say_json
 from jobcron.commands.jobs._filters import add_filters, age, job_id, moment, positive, priority, selection_of
 from jobcron.database.database import Database
 from jobcron.errors import ConfigurationError, InvalidJobData
+from jobcron.jobs.moves.pauses import current_pauses
 from jobcron.operations import acts
 from jobcron.operations.acts import Act, Bulk, Refusal, act_on_selection, count_meant
 from jobcron.operations.selection import Selection, check_type
@@ -25,6 +28,9 @@ NUMBERS = 100
 SPREADING = ("retry", "resume", "postpone", "run-now")
 """The acts that have ``--spread``."""
 
+NO_CHANNEL = "none"
+"""With ``--to-channel``: no channel of their own; the names of channels begin with root."""
+
 Options = argparse.Namespace
 
 ACTS: dict[str, Callable[[Options], Act]] = {
@@ -36,7 +42,7 @@ ACTS: dict[str, Callable[[Options], Act]] = {
     "postpone": lambda options: _postpone(options),
     "run-now": lambda options: acts.run_now(options.spread),
     "priority": lambda options: acts.set_priority(options.to),
-    "move": lambda options: acts.move(options.to),
+    "move": lambda options: _move(options),
     "delete": lambda options: acts.delete(),
 }
 
@@ -62,7 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     if name == "priority":
         add("--to", type=priority, required=True, metavar="N", help="the new priority; the lowest goes first")
     if name == "move":
-        add("--to", required=True, metavar="QUEUE", help="the new queue")
+        goal = parser.add_mutually_exclusive_group(required=True)
+        goal.add_argument("--to", metavar="QUEUE", help="the new queue")
+        goal.add_argument(
+            "--to-channel",
+            metavar="CHANNEL",
+            help="the new channel, such as root.export; none: that of the section, if it has one",
+        )
     add("--reason", metavar="TEXT", help="why, for the jobs' histories")
     add("--limit", type=positive, metavar="N", help="the most jobs")
     add("--dry-run", action="store_true", help="tell what would become of the jobs, and change nothing")
@@ -102,9 +114,19 @@ def _check(options: Options, act: Act, selection: Selection, database: Database)
         if options.yes or options.dry_run:
             return
         count = count_meant(connection, act, selection)
+        also = _other_meaning(connection, options)
     raise ConfigurationError(
-        f"jobs that fit: {count}; give --yes to {act.name} them, or --dry-run to see what would be done"
+        f"jobs that fit: {count}; give --yes to {act.name} them, or --dry-run to see what would be done{also}"
     )
+
+
+def _other_meaning(connection: Connection, options: Options) -> str:
+    """Return the end of a message that tells who resumes the jobs of something paused how the pause ends."""
+    if options.subcommand == "resume":
+        for pause in current_pauses(connection):
+            if getattr(options, pause.scope, None) in (pause.name, [pause.name]):  # any object: the parsed options
+                return f"\n{pause}; jobcron unpause --{pause.scope} {pause.name} ends that"
+    return ""
 
 
 def _moved(act: Act, selection: Selection, how: Bulk, database: Database, as_json: bool) -> int:
@@ -123,7 +145,8 @@ def _moved(act: Act, selection: Selection, how: Bulk, database: Database, as_jso
                 {"act": act.name, "number": number, "is_dry_run": how.is_dry, "moved": moved, "refused": refused}
             )
         else:
-            tell(act.name, how, moved, refused, "" if number is None else f"; jobcron undo {number} takes it back")
+            told = f"jobcron undo {number} takes it back" if act.is_undoable else f"it is act {number}"
+            tell(act.name, how, moved, refused, "" if number is None else f"; {told}")
     return 1 if refused else 0
 
 
@@ -139,6 +162,12 @@ def tell(name: str, how: Bulk, moved: list[int], refused: list[Refusal], more: s
     if len(refused) > SHOWN:
         for reason, count in Counter(refusal.reason for refusal in refused[SHOWN:]).most_common(SHOWN):
             say(f"  {count:,} more: {reason}")
+
+
+def _move(options: Options) -> Act:
+    if options.to_channel is None:
+        return acts.move(options.to)
+    return acts.move_to_channel(None if options.to_channel == NO_CHANNEL else options.to_channel)
 
 
 def _postpone(options: Options) -> Act:

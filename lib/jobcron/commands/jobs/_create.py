@@ -12,7 +12,7 @@ from jobcron.commands._printing import say_json
 from jobcron.commands.jobs._filters import argument, moment, priority
 from jobcron.database.sessions import use_session
 from jobcron.errors import ConfigurationError, DuplicateJob, InvalidJobData, UnknownJobType
-from jobcron.functions.creating import create_job
+from jobcron.functions.creating import create_by_hand
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +49,7 @@ def perform(options: argparse.Namespace) -> int:
     opened = opened_database(options.config)
     with opened as (_, database), closing(database.session()) as session, use_session(session):
         try:
-            number = create_job(session, options.name, dict(options.argument), target=options.target, **values)
+            number = create_by_hand(session, options.name, dict(options.argument), target=options.target, **values)
         except (InvalidJobData, UnknownJobType, DuplicateJob) as error:
             raise ConfigurationError(f"create {options.name}: {error}") from error
         session.commit()

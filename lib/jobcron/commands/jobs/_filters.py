@@ -32,6 +32,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     )
     add("--graph", type=job_id, metavar="ID", help="of the graph of this job: all that are connected with it")
     add("--queue", metavar="QUEUE", help="in this queue")
+    add("--channel", metavar="CHANNEL", help="in this channel or one below it, such as root.export")
     add("--requester", metavar="WHO", help="asked for by this person")
     add("--unique-key", metavar="KEY", help="with this unique key")
     add("--target", type=_target, metavar="CLASS:KEY", help="about this object, for types without their own table")
@@ -66,6 +67,7 @@ def selection_of(options: argparse.Namespace, settings: Settings, ids: tuple[int
         sources=sources,
         statuses=statuses,
         queue=options.queue,
+        channel=options.channel,
         requester=options.requester,
         unique_key=options.unique_key,
         target=options.target,

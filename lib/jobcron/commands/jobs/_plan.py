@@ -10,6 +10,7 @@ from jobcron.commands._output import say
 from jobcron.commands._printing import cell, say_json, say_table
 from jobcron.commands.jobs._filters import positive
 from jobcron.operations.forecast.plan import LIMIT, Plan, plan_section
+from jobcron.reports.plurals import counted
 
 HEADS = ("place", "step", "id", "type", "priority", "due (UTC)", "why")
 
@@ -44,9 +45,11 @@ def perform(options: argparse.Namespace) -> int:
 
 
 def _remarks(plan: Plan) -> Iterator[str]:
+    for one in plan.schedules:
+        yield f"first, the schedule {one.name} creates {counted(one.count, 'job')} of {one.job}, for {one.first}"
     if not plan.is_complete:
         yield f"more: --limit {2 * len(plan.jobs)}"
-    if not plan.jobs:
+    if not plan.jobs and not plan.schedules:
         yield "the run would find nothing to do"
     how = "each is claimed before it runs" if plan.decides else f"claimed by up to {plan.batch_size} at once"
     yield f"{plan.source}, {plan.runner}; {how}; workers: {plan.max_workers}; leases: {plan.lease_seconds:g} s"

@@ -43,7 +43,7 @@ def perform(options: argparse.Namespace) -> int:
         ]
         say_table(HEADS, rows)
         for pause in pauses:
-            if pause.scope is Scope.QUEUE:  # no section's own
+            if pause.scope in (Scope.QUEUE, Scope.CHANNEL):  # no section's own
                 say(f"# {cell(pause)}")
 
     return look(options, ask, tell)

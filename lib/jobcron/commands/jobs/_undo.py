@@ -11,16 +11,17 @@ from jobcron.commands.jobs._filters import number_of
 from jobcron.database.database import Database
 from jobcron.errors import ConfigurationError
 from jobcron.operations.acts import Bulk, Refusal
-from jobcron.operations.undo import find_act, recent_acts, undo_act
+from jobcron.operations.undo import find_undoable, recent_acts, undo_act
 
 HEADS = ("act", "at (UTC)", "by", "name", "jobs", "reason")
+"""Of the list; where there is nothing to undo, there is no number of jobs."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     parser.description = (
         "Put jobs back to what they were before an act, as far as they have not moved since; without a number: "
-        "list the acts. What was deleted does not come back."
+        "list the acts, and what else was done by hand. What was deleted does not come back."
     )
     add = parser.add_argument
     add(
@@ -51,11 +52,14 @@ def perform(options: argparse.Namespace) -> int:
             if options.json:
                 say_json({"acts": acts})
             else:
-                say_table(HEADS, [(a.id, a.at, a.actor, a.name, a.jobs, a.reason) for a in acts])
+                say_table(
+                    HEADS,
+                    [(a.id, a.at, a.actor, a.name, a.jobs if a.instead is None else None, a.reason) for a in acts],
+                )
             return 0
         if not options.yes and not options.dry_run:
             with database.begin(writing=False) as connection:
-                act = find_act(connection, options.act)
+                act = find_undoable(connection, options.act)
             raise ConfigurationError(
                 f"act {act.id}, {act.name} by {act.actor}: jobs: {act.jobs}; give --yes to undo it, or --dry-run "
                 "to see what would be done"

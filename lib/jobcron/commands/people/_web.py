@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from jobcron.commands._output import say
 from jobcron.errors import ConfigurationError
+from jobcron.scripts.instances import Patterns
 from jobcron.settings.instance import load_settings, presented
 
 PLACE = "127.0.0.1:8765"
@@ -20,6 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add("--listen", default=PLACE, metavar="HOST:PORT", help="where; by default %(default)s; port 0: any")
+    add(
+        "--instances",
+        action="append",
+        metavar="PATTERN",
+        help="serve all instances whose configuration files match, each on a port of its own; may be repeated",
+    )
     add("--read-only", action="store_true", help="whoever has the link may look, and not act")
     of_proxy = parser.add_argument_group(
         "behind a proxy", "It logs people in, and says who they are in a header that nobody else can set."
@@ -61,6 +69,29 @@ def perform(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             "expected --proxy together with --operator, --reader, --user-header and --proxy-secret-file, got none"
         )
+    if options.instances is not None:
+        return _serve_several(options)
     with presented(load_settings(options.config)):  # also for hooks of the application that read them
         serve(None, place_of(options.listen), proxy, say, may_act=not options.read_only)
     return 0
+
+
+def _serve_several(options: argparse.Namespace) -> int:
+    from jobcron.web.serving import place_of
+    from jobcron.web.several import Served, serve_several
+
+    if options.config is not None:
+        raise ConfigurationError("expected --config or --instances, got both")
+    patterns = [os.path.abspath(os.path.expanduser(pattern)) for pattern in options.instances]
+    found = [Served(one.name, one.path) for one in Patterns(patterns, "--instances").find_some()]
+    place = place_of(options.listen)
+    if place.port + len(found) > 65536:
+        raise ConfigurationError(
+            f"--listen: expected {len(found)} ports from {place.port} on, there are not so many"
+        )
+    given = vars(options)
+    handed = [f"--{name}={value}" for name in ("proxy", "operator", "reader") for value in given[name]]
+    for name in ("proxy_secret_file", "user_header"):
+        if given[name] is not None:
+            handed.append(f"--{name.replace('_', '-')}={given[name]}")
+    return serve_several(found, place, handed + ["--read-only"] * options.read_only, say)

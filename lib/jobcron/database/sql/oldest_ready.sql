@@ -1,4 +1,4 @@
--- When the oldest ready job of the source :source was due, and what time it is now. The priorities are walked as in
+-- When the oldest ready job of the source :source was due that no pause keeps back. The priorities are walked as in
 -- claim.postgresql.sql: one probe of the index for each.
 WITH RECURSIVE step (type, priority) AS (
     SELECT type, (SELECT min(priority) FROM jobcron_job WHERE status = 0 AND type = jobcron_source.type
@@ -30,6 +30,7 @@ SELECT min(due) AS due FROM (
                 WHERE job.status = 0 AND job.type = step_in.type AND job.channel IS NOT NULL
                   AND job.priority = step_in.priority
                   AND @can_start(job)
+                  AND NOT EXISTS (SELECT 1 FROM @paused_channels AS paused WHERE @within(job.channel, paused.name))
                 ORDER BY job.scheduled_start, job.id
                 LIMIT 1)) AS due
     FROM step_in WHERE step_in.priority IS NOT NULL

@@ -6,6 +6,7 @@
 --   limited jobs wait or run in channels: tick_limited.sql tells whether any of them may start
 --   scheduled  a schedule is due that creates jobs of this type; or any, if those who run its type leave it. One that
 --           waits for a job is not due before that has ended.
+--   paused  something is paused that may have jobs of this section: its runs tell of that
 -- Jobs of what is paused are not ready; the run that is due all the same tells of the pause.
 -- The priorities are walked as in claim.postgresql.sql.
 WITH RECURSIVE source (type) AS (
@@ -59,4 +60,8 @@ SELECT
             WHERE schedule.look_at <= @now
               AND (schedule.type_name = :type OR schedule.others_look_at <= @now)
               AND NOT EXISTS (SELECT 1 FROM jobcron_job AS job
-                              WHERE job.id = schedule.waits_for AND job.status IN (0, 1, 4, 7))) AS scheduled
+                              WHERE job.id = schedule.waits_for AND job.status IN (0, 1, 4, 7))) AS scheduled,
+    EXISTS (SELECT 1 FROM jobcron_pause AS pause
+            WHERE (pause.until IS NULL OR pause.until > @now)
+              AND (pause.scope IN ('queue', 'channel') OR pause.scope = 'section' AND pause.name = :run_name
+                   OR pause.scope = 'type' AND pause.name = :type)) AS paused

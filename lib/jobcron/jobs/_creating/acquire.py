@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 
 from jobcron.database.clock import database_after
 from jobcron.errors import InvalidJobData
+from jobcron.jobs._creating.one import find_or_create_one
 from jobcron.jobs._job_class import JobClass
 from jobcron.jobs.draft import Draft, key_for
 from jobcron.jobs.family import target_name
-from jobcron.jobs.inserting import find_or_insert_job
 from jobcron.jobs.job import Job, can_start, has_status
 from jobcron.jobs.status import NOT_STARTED
 from jobcron.settings.durations import seconds_of
@@ -49,6 +49,7 @@ class Debounce(NamedTuple):
         if self.limit is not None:
             start = min(start, job.date_created + timedelta(seconds=self.limit))
         if start > job.scheduled_start:
+            job.asked_start = job.asked_start or job.scheduled_start
             job.scheduled_start = start
             session.flush()
 
@@ -103,9 +104,8 @@ def _found_or_created(owner: type[Owner], session: Session, target: object, made
         if waiting is not None:
             return waiting, False
         made.job["unique_key"] = key_for(owner, about, made.job.get("target_mark"))
-    job, is_new = find_or_insert_job(session, owner.type_name, made.job)
-    found = owner._with_context(session, job, made.family) if is_new else _as_it_is(owner, session, job.id)
-    return found, is_new
+    found = find_or_create_one(owner, session, made)
+    return (_as_it_is(owner, session, found), False) if isinstance(found, int) else (found, True)
 
 
 def _waiting_without_key(owner: type[Owner], session: Session, about: object) -> Owner | None:

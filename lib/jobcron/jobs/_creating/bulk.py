@@ -3,64 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from functools import cache
+from typing import cast
 from uuid import uuid4
 
-from sqlalchemy import insert, inspect
-from sqlalchemy.orm import RelationshipProperty, Session
-from sqlalchemy.sql.elements import Null
+from sqlalchemy import Connection, Table, func, insert, inspect
+from sqlalchemy.orm import Mapper, RelationshipProperty, Session
+from sqlalchemy.sql.elements import ClauseElement, Null
 
-from jobcron.database.sessions import AnySession, session_for
 from jobcron.database.statements import insert_into
 from jobcron.database.tables import jobs_connection
 from jobcron.errors import InvalidJobData
+from jobcron.jobs._creating.arrays import has_simple_types, insert_rows
+from jobcron.jobs._creating.offered import offer_drafts
+from jobcron.jobs._creating.plain import is_unheard, plain
 from jobcron.jobs._job_class import JobClass
-from jobcron.jobs.draft import Draft, draft, left_idle, session_to_use, session_to_write
-from jobcron.jobs.inserting import UNIQUE, WHERE_UNIQUE, raise_duplicate, type_number
+from jobcron.jobs.draft import Draft
+from jobcron.jobs.inserting import pass_over_taken, raise_duplicate, type_number
 from jobcron.jobs.job import Job
 from jobcron.jobs.moves.twins import end_expired_holders
-
-
-def drafts_of(
-    owner: type[JobClass], jobs: Iterable[object], session: AnySession | None, common: dict[str, object]
-) -> tuple[Session, list[Draft]]:
-    """Return the session in which jobs are created, and drafts of their rows; only flush the session.
-
-    Args:
-        owner: their class.
-        jobs: for each job its target, or a dict of arguments for `create`.
-        session: the caller's session; None: as for `create`.
-        common: values for all of them.
-
-    Raises:
-        InvalidJobData: one of them does not fit; the message says which.
-        NoSession: no session was found.
-    """
-    asked = []
-    used = None if session is None else session_for(session)
-    for number, job in enumerate(jobs, 1):
-        values = {**common, **job} if isinstance(job, Mapping) else {**common, "target": job}
-        target = values.pop("target", None)
-        try:
-            used = session_to_use(used, target)
-        except InvalidJobData as error:
-            raise _of_job(number, error) from error
-        asked.append((target, values))
-    used = session_to_use(used, None)
-    drafts = []
-    with left_idle(used):
-        session_to_write(used, None)
-        for number, (target, values) in enumerate(asked, 1):
-            try:
-                drafts.append(draft(owner, target, values))
-            except InvalidJobData as error:
-                raise _of_job(number, error) from error
-    return used, drafts
-
-
-def _of_job(number: int, error: InvalidJobData) -> InvalidJobData:
-    return InvalidJobData(f"job {number}: {error}")
 
 
 def insert_drafts(session: Session, owner: type[JobClass], drafts: list[Draft]) -> list[int]:
@@ -72,40 +34,85 @@ def insert_drafts(session: Session, owner: type[JobClass], drafts: list[Draft]) 
     if not drafts:
         return []
     number = type_number(session, owner.type_name)
-    rows = [{"type_id": number, "uuid": uuid4(), **_written(made.job)} for made in drafts]
-    numbers = _insert_rows(session, owner, rows)
+    rows = [{"type_id": number, **_written(made.job)} for made in drafts]
+    is_quick = _is_quick(session, owner, drafts)
+    keys = [str(row["unique_key"]) for row in rows if row.get("unique_key") is not None]
+    with session.begin_nested() if keys else nullcontext():
+        connection = jobs_connection(session)  # which begins the savepoint
+        if keys:
+            end_expired_holders(connection, owner.type_name, keys)
+        numbers = _as_arrays(connection, rows, keys) if is_quick else _by_orm(session, rows, keys)
+        if len(numbers) < len(rows):
+            twice = [key for key, times in Counter(keys).items() if times > 1]
+            raise_duplicate(connection, owner.type_name, twice or keys)
     if owner.has_family:
-        family = owner.context_class
-        session.execute(
-            insert(family),
-            [
-                {"id": job, "job_type": owner.class_job_type, **_columns(family, made.family)}
-                for job, made in zip(numbers, drafts, strict=True)
-            ],
-        )
+        _insert_family(session, owner, drafts, numbers, is_quick)
+    offer_drafts(session, owner, drafts, numbers)
     return numbers
 
 
-def _insert_rows(session: Session, owner: type[JobClass], rows: list[dict[str, object]]) -> list[int]:
+def _insert_family(
+    session: Session, owner: type[JobClass], drafts: list[Draft], numbers: list[int], is_quick: bool
+) -> None:
+    family = owner.context_class
+    rows: list[dict[str, object]] = [
+        {"id": job, "job_type": owner.class_job_type, **_columns(family, made.family)}
+        for job, made in zip(numbers, drafts, strict=True)
+    ]
+    known = plain(family) if is_quick else None
+    if known is None:
+        session.execute(insert(family), rows)
+        return
+    keys = {key: column.key for key, column in zip(known.attributes, known.table.columns, strict=True)}
+    of_table = [
+        {**known.constants, **{keys[name]: value for name, value in row.items() if value is not None}}
+        for row in rows
+    ]
+    insert_rows(jobs_connection(session), known.table, of_table, None)
+
+
+def _is_quick(session: Session, owner: type[JobClass], drafts: list[Draft]) -> bool:
+    """Return whether rows can be inserted as arrays: nobody listens who would miss what the session does."""
+    dialect = jobs_connection(session).dialect
+    if dialect.name != "postgresql" or not is_unheard(session):
+        return False
+    if owner.has_family:
+        known = plain(owner.context_class)
+        if known is None or not has_simple_types(known.table, dialect):
+            return False
+    return not any(
+        isinstance(value, ClauseElement) and not isinstance(value, Null)
+        for made in drafts
+        for value in (*made.job.values(), *made.family.values())
+    )
+
+
+def _as_arrays(connection: Connection, rows: list[dict[str, object]], keys: list[str]) -> list[int]:
+    mapper = inspect(Job)
+    names = {attribute.key: str(attribute.columns[0].key) for attribute in mapper.column_attrs}
+    of_table = [{"max_retries": 0, **{names[name]: value for name, value in row.items()}} for row in rows]
+    return insert_rows(
+        connection,
+        cast("Table", mapper.local_table),
+        of_table,
+        mapper.columns.id,
+        {"uuid": func.gen_random_uuid()},
+        pass_over_taken if keys else None,
+    )
+
+
+def _by_orm(session: Session, rows: list[dict[str, object]], keys: list[str]) -> list[int]:
     # render_nulls: None means NULL here, not the column's default. The order of the returned rows is not
     # guaranteed, and requesting one would cost SQLite a statement for each row.
     # why: decisions 2026-11-24, `createMultiple` returns numbers
-    keys = [str(row["unique_key"]) for row in rows if row.get("unique_key") is not None]
-    connection = jobs_connection(session)
-    asked = insert_into(Job, connection)
+    asked = insert_into(Job, jobs_connection(session))
     if keys:
-        asked = asked.on_conflict_do_nothing(index_elements=UNIQUE, index_where=WHERE_UNIQUE)
-    with session.begin_nested() if keys else nullcontext():
-        if keys:
-            end_expired_holders(connection, owner.type_name, keys)
-        inserted = session.execute(
-            asked.returning(Job.uuid, Job.id), rows, execution_options={"render_nulls": True}
-        )
-        numbers_by_uuid = {row.uuid: row.id for row in inserted}
-        if len(numbers_by_uuid) < len(rows):
-            twice = [key for key, times in Counter(keys).items() if times > 1]
-            raise_duplicate(connection, owner.type_name, twice or keys)
-    return [numbers_by_uuid[row["uuid"]] for row in rows]
+        asked = pass_over_taken(asked)
+    rows = [{"uuid": uuid4(), **row} for row in rows]
+    asked_too = {"render_nulls": True}
+    inserted = session.execute(asked.returning(Job.uuid, Job.id), rows, execution_options=asked_too)
+    numbers_by_uuid = {row.uuid: row.id for row in inserted}
+    return [numbers_by_uuid[row["uuid"]] for row in rows if row["uuid"] in numbers_by_uuid]
 
 
 def _written(values: dict[str, object]) -> dict[str, object]:
@@ -121,16 +128,26 @@ def _columns(family: type[object], values: dict[str, object]) -> dict[str, objec
     Raises:
         InvalidJobData: a relationship is to several objects.
     """
-    mapper = inspect(family)
     found: dict[str, object] = {}
     for name, value in values.items():
-        attribute = mapper.attrs[name]
-        if not isinstance(attribute, RelationshipProperty):
+        keys = _foreign_keys(inspect(family), name)
+        if keys is None:
             found[name] = value
-            continue
-        if attribute.uselist or not attribute.local_remote_pairs:
-            raise InvalidJobData(f"expected {family.__name__}.{name} to be given to create(), one by one")
-        for local, remote in attribute.local_remote_pairs:
-            key = attribute.mapper.get_property_by_column(remote).key
-            found[mapper.get_property_by_column(local).key] = None if value is None else getattr(value, key)
+        else:
+            found.update({own: None if value is None else getattr(value, key) for own, key in keys})
     return found
+
+
+@cache
+def _foreign_keys(mapper: Mapper[object], name: str) -> list[tuple[str, str]] | None:
+    """Return the attributes that refer to an object, and its own that they have; None: that is no relationship."""
+    attribute = mapper.attrs[name]
+    if not isinstance(attribute, RelationshipProperty):
+        return None
+    if attribute.uselist or not attribute.local_remote_pairs:
+        family = mapper.class_
+        raise InvalidJobData(f"expected {family.__name__}.{name} to be given to create(), one by one")
+    return [
+        (mapper.get_property_by_column(local).key, attribute.mapper.get_property_by_column(remote).key)
+        for local, remote in attribute.local_remote_pairs
+    ]

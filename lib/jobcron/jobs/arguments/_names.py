@@ -5,13 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from enum import Enum
+from enum import Enum, Flag
 from types import ModuleType
 from typing import TypeGuard, TypeVar, cast
 
-from jobcron.errors import InvalidJobData
+from jobcron.errors import InvalidJobData, MissingClass
+from jobcron.settings.secrets import cut
 
 Named = TypeVar("Named")
+
+MAX_NAME = 200
+"""The longest part of a row's text that a message shows, in characters."""
 
 
 def name_of(named: type[object], what: str) -> str:
@@ -41,13 +45,16 @@ def enum_name_of(enum: type[Enum], what: str) -> str:
     raise InvalidJobData(f"expected {what} to be of an enum that its module has by its name, got {name}")
 
 
-def class_named(name: str, fits: Callable[[type[object]], TypeGuard[type[Named]]]) -> type[Named]:
+def class_named(name: object, fits: Callable[[type[object]], TypeGuard[type[Named]]]) -> type[Named]:
     """Return the class of a dotted name, from modules that are imported already: a row imports nothing.
 
     Raises:
-        InvalidJobData: there is none, or it does not fit.
+        InvalidJobData: the name is no text.
+        MissingClass: there is no such class, or it does not fit.
     """
-    parts = str(name).split(".")
+    if not isinstance(name, str):
+        raise InvalidJobData(f"expected the name of a class, got {cut(repr(name), MAX_NAME)}")
+    parts = name.split(".")
     for end in range(len(parts) - 1, 0, -1):
         found: object = sys.modules.get(".".join(parts[:end]))
         if found is None:
@@ -58,7 +65,48 @@ def class_named(name: str, fits: Callable[[type[object]], TypeGuard[type[Named]]
             named = cast("type[object]", found)
             if fits(named) and f"{named.__module__}.{named.__qualname__}" == name:
                 return named
-    raise InvalidJobData(f"expected the class {name} to be imported by the application, it is not")
+    short = cut(name, MAX_NAME)
+    raise MissingClass(
+        f"the class {short}", f"expected the class {short} to be imported by the application, it is not"
+    )
+
+
+def member_named(enum: type[Enum], name: object) -> Enum:
+    """Return the item of an enum that a row names.
+
+    Raises:
+        InvalidJobData: the name is no text.
+        MissingClass: the enum has no such item: another release has it.
+    """
+    if not isinstance(name, str):
+        raise InvalidJobData(
+            f"expected the name of an item of {enum.__qualname__}, got {cut(repr(name), MAX_NAME)}"
+        )
+    if name in enum.__members__:
+        return enum[name]
+    raise _missing(enum, cut(name, MAX_NAME))
+
+
+def flags_of(enum: type[Flag], value: object) -> Flag:
+    """Return the flags whose number a row has.
+
+    Raises:
+        InvalidJobData: it is no whole number.
+        MissingClass: the enum has no such flags: another release has them.
+    """
+    if type(value) is not int:
+        raise InvalidJobData(
+            f"expected the number of flags of {enum.__qualname__}, got {cut(repr(value), MAX_NAME)}"
+        )
+    try:
+        return enum(value)
+    except ValueError:
+        raise _missing(enum, str(value)) from None
+
+
+def _missing(enum: type[Enum], item: str) -> MissingClass:
+    name = f"{enum.__module__}.{enum.__qualname__}"
+    return MissingClass(f"the item {item} of {name}", f"expected {name} to have the item {item}, it has not")
 
 
 def _content(found: object) -> Mapping[str, object]:
@@ -72,3 +120,8 @@ def _content(found: object) -> Mapping[str, object]:
 def is_enum(found: type[object]) -> TypeGuard[type[Enum]]:
     """Tell whether a class is a standard enum."""
     return issubclass(found, Enum)
+
+
+def is_flag(found: type[object]) -> TypeGuard[type[Flag]]:
+    """Tell whether a class is a standard enum of flags."""
+    return issubclass(found, Flag)

@@ -35,8 +35,16 @@ from typing import Any, NamedTuple, TypeGuard, cast
 from sqlalchemy import inspect as mapping_of
 from sqlalchemy.orm import Mapper, Session
 
-from jobcron.errors import InvalidJobData
-from jobcron.jobs.arguments._names import class_named, enum_name_of, is_enum, name_of
+from jobcron.errors import InvalidJobData, MissingClass
+from jobcron.jobs.arguments._names import (
+    class_named,
+    enum_name_of,
+    flags_of,
+    is_enum,
+    is_flag,
+    member_named,
+    name_of,
+)
 from jobcron.jobs.arguments._scalars import READERS, SCALARS
 from jobcron.jobs.arguments.json_data import MAX_LEVELS, JSONValue, cut_repr, instead_of, is_member, shown
 
@@ -131,7 +139,8 @@ def decode(value: object, session: Session) -> object:
         session: where mapped objects are looked up.
 
     Raises:
-        InvalidJobData: it names a class that is not imported, or is malformed.
+        MissingClass: it names a class that is not imported, or an item that its enum lacks.
+        InvalidJobData: it is malformed.
         LookupError: it refers to an object that no longer exists.
     """
     if isinstance(value, list):
@@ -153,10 +162,10 @@ def _decode_marked(mark: str, content: Any, decode_item: Callable[[object], obje
             return READERS[mark](content)
         if mark == "$enum":
             name, item = content
-            return class_named(name, is_enum)[item]
+            return member_named(class_named(name, is_enum), item)
         if mark == "$flag":
             name, number = content
-            return class_named(name, _is_flag)(int(number))
+            return flags_of(class_named(name, is_flag), number)
         items = [decode_item(item) for item in content]
         return _MAKERS[mark](items)
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError) as error:
@@ -170,7 +179,8 @@ def as_reference(content: Any) -> Reference:
     """Return the reference that JSON describes.
 
     Raises:
-        InvalidJobData: it is not a reference, or no imported module has the class.
+        MissingClass: no imported module has the class.
+        InvalidJobData: it is not a reference.
     """
     try:
         name, key = content
@@ -197,14 +207,39 @@ def key_part(part: object) -> object:
 
 def references(value: object) -> Iterator[Reference]:
     """Iterate over the references in a job's data."""
+    for mark, content in _named(value):
+        if mark == "$object":
+            yield as_reference(content)
+
+
+def check_names(value: object) -> None:
+    """Check that this code has the classes, and the items of enums, that a job's data names.
+
+    What is malformed is left to `decode`.
+
+    Raises:
+        MissingClass: it lacks one.
+    """
+    for mark, content in _named(value):
+        try:
+            as_reference(content) if mark == "$object" else key_part({mark: content})
+        except MissingClass:
+            raise
+        except InvalidJobData:
+            continue
+
+
+def _named(value: object) -> Iterator[tuple[str, object]]:
+    """Iterate over what names a class in a job's data: the mark and what it marks."""
     stack = [value]
     while stack:
         item = stack.pop()
         if isinstance(item, list):
             stack.extend(item)
         elif isinstance(item, dict):
-            if item.keys() == {"$object"}:
-                yield as_reference(item["$object"])
+            mark = next(iter(item), None) if len(item) == 1 else None
+            if mark in _NAMING:
+                yield mark, item[mark]
             else:
                 stack.extend(item.values())
 
@@ -222,13 +257,11 @@ def object_of(reference: Reference, session: Session) -> object:
     return found
 
 
-def _is_flag(found: type[object]) -> TypeGuard[type[Flag]]:
-    return issubclass(found, Flag)
-
-
 def _is_mapped(found: type[object]) -> TypeGuard[type[object]]:
     return isinstance(mapping_of(found, raiseerr=False), Mapper)
 
+
+_NAMING = ("$object", "$enum", "$flag")
 
 _COLLECTIONS: dict[type[object], str] = {tuple: "$tuple", set: "$set", frozenset: "$frozenset"}
 _MAKERS: dict[str, Callable[[list[Any]], object]] = {

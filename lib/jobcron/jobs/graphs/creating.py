@@ -12,6 +12,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from jobcron.database.sessions import AnySession, session_for, use_session
+from jobcron.database.statements import among
 from jobcron.database.tables import EdgeRow, jobs_connection
 from jobcron.errors import InvalidJobData, NoSuchJob
 from jobcron.interfaces import JobStatus
@@ -224,14 +225,14 @@ def _ends(session: Session, numbers: list[int]) -> dict[int, JobStatus]:
     if not numbers:
         return {}
     connection = jobs_connection(session)
-    found = select(Job.id, Job._status).where(Job.id.in_(numbers)).order_by(Job.id)
+    found = select(Job.id, Job._status).where(among(Job.id, numbers)).order_by(Job.id)
     ends: dict[int, JobStatus] = {
         row.id: row[1] for row in connection.execute(found.with_for_update(key_share=True))
     }
     for number in numbers:
         if number not in ends:
             raise NoSuchJob(f"expected a job with the number {number}, for which others are to wait, found none")
-    is_new = (Job.id.in_(numbers), ~Job.has_successors)
+    is_new = (among(Job.id, numbers), ~Job.has_successors)
     connection.execute(update(Job).where(*is_new).values(has_successors=True))
     return ends
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import aliased
 
 from jobcron.database.clock import database_now
 from jobcron.database.database import TransactionSource
+from jobcron.database.statements import among
 from jobcron.database.tables import EdgeRow
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import EventKind, record_all
@@ -22,6 +23,7 @@ from jobcron.jobs.lease import Claim
 from jobcron.jobs.moves.edges import lock_successors, release_free, waits_for_nothing
 from jobcron.jobs.status import BLOCKED, COMPLETED, ENDED, ended
 from jobcron.reports.logs import NO_OOPS
+from jobcron.reports.plurals import counted
 
 LOOKED_AT = 1000
 """The most BLOCKED jobs that one sweep releases, ends, and looks at for edges that somebody else wrote.
@@ -40,10 +42,12 @@ def sweep(database: TransactionSource, logger: logging.Logger) -> None:
         released, expired = sweep_once(connection)
     if released:
         logger.warning(
-            "Released %s jobs whose predecessors had ended without releasing them.", released, extra=NO_OOPS
+            "Released %s whose predecessors had ended without releasing them.",
+            counted(released, "job"),
+            extra=NO_OOPS,
         )
     if expired:
-        logger.info("%s jobs expired while they waited for others.", expired)
+        logger.info("%s expired while waiting for others.", counted(expired, "job"))
 
 
 def sweep_once(connection: Connection, limit: int = LOOKED_AT) -> tuple[int, int]:
@@ -57,7 +61,7 @@ def sweep_once(connection: Connection, limit: int = LOOKED_AT) -> tuple[int, int
     looked_at = _some_blocked(connection, limit)
     if not looked_at:
         return 0, expired
-    mine = EdgeRow.successor_id.in_(looked_at)
+    mine = among(EdgeRow.successor_id, looked_at)
     predecessor = aliased(Job)
     has_ended = exists().where(
         predecessor.id == EdgeRow.predecessor_id,
@@ -86,11 +90,11 @@ def _some_blocked(connection: Connection, limit: int) -> list[int]:
 
 def _note_successors(connection: Connection, looked_at: list[int]) -> None:
     """Note on the rows of predecessors that others wait for them, where whoever wrote the edges did not."""
-    waited_for = select(EdgeRow.predecessor_id).where(EdgeRow.successor_id.in_(looked_at), ~EdgeRow.is_met)
+    waited_for = select(EdgeRow.predecessor_id).where(among(EdgeRow.successor_id, looked_at), ~EdgeRow.is_met)
     unaware = select(Job.id).where(Job.id.in_(waited_for), ~Job.has_successors).order_by(Job.id)
     numbers = list(connection.scalars(unaware.with_for_update(key_share=True, skip_locked=True)))
     if numbers:
-        connection.execute(update(Job).where(Job.id.in_(numbers)).values(has_successors=True))
+        connection.execute(update(Job).where(among(Job.id, numbers)).values(has_successors=True))
 
 
 def _expire(connection: Connection, limit: int) -> int:
@@ -100,11 +104,11 @@ def _expire(connection: Connection, limit: int) -> int:
     if not over:
         return 0
     lock_successors(connection, over, (BLOCKED,))
-    over = list(connection.scalars(_blocked(limit, Job.id.in_(over), *is_over)))
+    over = list(connection.scalars(_blocked(limit, among(Job.id, over), *is_over)))
     values = {getattr(Job, name): value for name, value in ended().items()}
     gone = connection.execute(
         update(Job)
-        .where(Job.id.in_(over))
+        .where(among(Job.id, over))
         .values({**values, Job._status: JobStatus.EXPIRED})
         .returning(Job.id, Job.lease_token)
     )

@@ -14,9 +14,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection, SQLColumnExpression, delete, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
+from jobcron.database.statements import among
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import EventKind, record_each
-from jobcron.jobs.job import Job, cancellation, has_status
+from jobcron.jobs.job import Job, can_hold_key, cancellation
 from jobcron.jobs.lease import Claim
 from jobcron.jobs.moves.edges import forget_marks, held_by_others, is_waited_for, lock_successors
 from jobcron.jobs.status import (
@@ -27,6 +28,7 @@ from jobcron.jobs.status import (
     back_to_waiting,
     counts_before,
     ended,
+    moved_to,
     status_again,
     status_before,
     suspended,
@@ -53,6 +55,7 @@ class ChangedRow(NamedTuple):
     crash_count: int
     priority: int
     queue_name: str
+    channel: str | None
     scheduled_start: datetime
 
 
@@ -94,7 +97,7 @@ Moment = SQLColumnExpression[datetime]
 
 def requeue(start: Moment | None = None) -> Change:
     """Return the change that makes jobs wait again, afresh; they are due as before, or at `start`."""
-    values = back_to_waiting() if start is None else {**back_to_waiting(), "scheduled_start": start}
+    values = back_to_waiting() if start is None else {**back_to_waiting(), **moved_to(start)}
     return Change(_statuses_before(JobStatus.WAITING), JobStatus.WAITING, values, EventKind.REQUEUED, _counts)
 
 
@@ -121,7 +124,7 @@ def set_done() -> Change:
 
 def set_start(start: Moment) -> Change:
     """Return the change that sets when jobs are due that have not started; a lease taken by hand ends."""
-    values: Written = {"scheduled_start": start, "lease_expires": None}
+    values: Written = {**moved_to(start), "lease_expires": None}
     return Change(frozenset(NOT_STARTED), None, values, EventKind.POSTPONED, _due)
 
 
@@ -133,6 +136,11 @@ def set_priority(priority: int) -> Change:
 def set_queue(name: str) -> Change:
     """Return the change of the queue of jobs that have not started."""
     return Change(frozenset(NOT_STARTED), None, {"queue_name": name}, EventKind.CHANGED, _queue)
+
+
+def set_channel(name: str | None) -> Change:
+    """Return the change of the channel of jobs that have not started; None: they have none of their own."""
+    return Change(frozenset(NOT_STARTED), None, {"channel": name}, EventKind.CHANGED, _channel)
 
 
 def remove() -> Change:
@@ -166,6 +174,10 @@ def _priority(row: ChangedRow) -> str:
 
 def _queue(row: ChangedRow) -> str:
     return f"queue was {row.queue_name}"
+
+
+def _channel(row: ChangedRow) -> str:
+    return f"channel was {row.channel or 'none'}"
 
 
 def change_jobs(
@@ -216,14 +228,15 @@ def locked_jobs(connection: Connection, job_ids: Sequence[int]) -> tuple[list[Ch
         Job.crash_count,
         Job.priority,
         Job.queue_name.label("queue_name"),
+        Job.channel,
         Job.scheduled_start,
     )
     # As a claim locks: FOR UPDATE would wait for the uncommitted children of a row. In order, against deadlocks.
-    free = select(*columns).where(Job.id.in_(job_ids)).order_by(Job.id)
+    free = select(*columns).where(among(Job.id, job_ids)).order_by(Job.id)
     found = connection.execute(free.with_for_update(key_share=True, skip_locked=True)).mappings()
     rows = [ChangedRow(**{name: row[name] for name in ChangedRow._fields}) for row in found]
     missing = set(job_ids) - {row.id for row in rows}
-    there = set(connection.scalars(select(Job.id).where(Job.id.in_(missing)))) if missing else set()
+    there = set(connection.scalars(select(Job.id).where(among(Job.id, missing)))) if missing else set()
     return rows, {number: LOCKED if number in there else GONE for number in sorted(missing)}
 
 
@@ -237,7 +250,7 @@ def _with_twins(connection: Connection, rows: Iterable[ChangedRow], change: Chan
     keys = {(row.type_id, row.unique_key) for row in keyed}
     columns = (Job.type_id, Job.unique_key, Job.id)
     of_keys = tuple_(Job.type_id, Job.unique_key).in_(sorted(keys))
-    twins = select(*columns).where(has_status(*NOT_STARTED), Job.begun_token == 0, of_keys)
+    twins = select(*columns).where(can_hold_key(), Job.begun_token == 0, of_keys)
     holders = {(type_id, key): number for type_id, key, number in connection.execute(twins)}
     refused = {}
     for row in sorted(keyed, key=lambda row: -row.id):  # of several, the newest
@@ -251,7 +264,7 @@ def _needed(connection: Connection, rows: Iterable[ChangedRow], change: Change) 
     """Return why jobs are not deleted: others that have not ended wait for them, or may read their results."""
     if change.values is not None:
         return {}
-    needed = select(Job.id).where(Job.id.in_([row.id for row in rows]), is_waited_for())
+    needed = select(Job.id).where(among(Job.id, [row.id for row in rows]), is_waited_for())
     return dict.fromkeys(connection.scalars(needed), NEEDED)
 
 
@@ -274,7 +287,7 @@ def _written(
 
 def _write(connection: Connection, job_ids: list[int], change: Change) -> None:
     if change.values is None:
-        connection.execute(delete(Job).where(Job.id.in_(job_ids)))
+        connection.execute(delete(Job).where(among(Job.id, job_ids)))
         return
     values = change.values if change.status is None else {**change.values, "_status": change.status}
     columns = {getattr(Job, name): value for name, value in values.items()}
@@ -283,4 +296,4 @@ def _write(connection: Connection, job_ids: list[int], change: Change) -> None:
         columns[Job._status] = status_again(Job._status, Job.id)
     if change.status is not None and Job._progress not in columns:
         columns[Job._progress] = Job.progress.expression  # what the keeper of a running job wrote elsewhere
-    connection.execute(update(Job).where(Job.id.in_(job_ids)).values(columns))
+    connection.execute(update(Job).where(among(Job.id, job_ids)).values(columns))

@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
+from jobcron.database.statements import among
 from jobcron.database.tables import EdgeRow
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import Job, has_status
@@ -57,7 +58,7 @@ def lock_successors(connection: Connection, job_ids: Sequence[int], statuses: Co
         return
     predecessor = aliased(Job)
     ending = select(EdgeRow.successor_id).join(predecessor, predecessor.id == EdgeRow.predecessor_id)
-    ending = ending.where(EdgeRow.predecessor_id.in_(job_ids), predecessor._status.in_(statuses))
+    ending = ending.where(among(EdgeRow.predecessor_id, job_ids), predecessor._status.in_(statuses))
     waiting = select(Job.id).where(has_status(JobStatus.BLOCKED), Job.id.in_(ending)).order_by(Job.id)
     connection.execute(waiting.with_for_update(key_share=True))
 
@@ -71,7 +72,7 @@ def waits_for_nothing() -> ColumnElement[bool]:
 
 def release_free(connection: Connection, job_ids: Sequence[int], *conditions: ColumnElement[bool]) -> int:
     """Make those of these jobs WAITING that are BLOCKED by nothing, and meet the conditions; return how many."""
-    free = (Job.id.in_(job_ids), has_status(JobStatus.BLOCKED), waits_for_nothing(), *conditions)
+    free = (among(Job.id, job_ids), has_status(JobStatus.BLOCKED), waits_for_nothing(), *conditions)
     return connection.execute(update(Job).where(*free).values(_status=JobStatus.WAITING)).rowcount
 
 
@@ -80,7 +81,7 @@ def forget_marks(connection: Connection, job_ids: list[int]) -> None:
 
     The trigger does so too, but only when their rows are written: too late for successors in the same statement.
     """
-    mine = (EdgeRow.predecessor_id.in_(job_ids), EdgeRow.is_met)
+    mine = (among(EdgeRow.predecessor_id, job_ids), EdgeRow.is_met)
     connection.execute(update(EdgeRow).where(*mine).values(is_met=False))
 
 

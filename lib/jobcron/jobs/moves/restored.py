@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text,
 from jobcron.database.clock import database_now
 from jobcron.database.database import Database
 from jobcron.database.retry import retry_in_transaction
+from jobcron.database.statements import among
 from jobcron.database.tables import Event, JobTypeRow, Run
 from jobcron.database.walk import WINDOW
 from jobcron.interfaces import JobStatus
@@ -148,7 +149,7 @@ class Restored:
             (JobStatus.RUNNING, "it was running, and may have ended since"),
         ):
             numbers = [suspect.id for suspect in suspects if suspect.status is status]
-            change = update(Job).where(Job.id.in_(numbers), has_status(status))
+            change = update(Job).where(among(Job.id, numbers), has_status(status))
             change = change.values(_status=JobStatus.SUSPENDED, lease_expires=None, date_finished=None)
             if status is JobStatus.RUNNING:  # it has begun, so another job may have its key meanwhile
                 change = change.values(begun_token=Job.lease_token)

@@ -15,13 +15,14 @@ from sqlalchemy import Connection, Row, Select, and_, func, inspect, literal, no
 from sqlalchemy.orm import aliased
 
 from jobcron.database.clock import database_after, database_now
+from jobcron.database.statements import among
 from jobcron.database.tables import JobTypeRow
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import EventKind, record_all
-from jobcron.jobs.job import Job, has_status
+from jobcron.jobs.job import Job, can_hold_key, has_status
 from jobcron.jobs.lease import Claim
 from jobcron.jobs.registry import SourceClass, registered
-from jobcron.jobs.status import BLOCKED, NOT_STARTED, WAITING
+from jobcron.jobs.status import BLOCKED, WAITING
 
 Document = dict[str, object]
 
@@ -37,7 +38,7 @@ def end_expired_holders(connection: Connection, type_name: str, keys: list[str])
         keys: the keys that are wanted.
     """
     number = select(JobTypeRow.id).where(JobTypeRow.name == type_name).scalar_subquery()
-    held = and_(Job.type_id == number, Job.unique_key.in_(keys), has_status(*NOT_STARTED))
+    held = and_(Job.type_id == number, among(Job.unique_key, keys), can_hold_key())
     over = and_(Job._status.in_((WAITING, BLOCKED)), Job.begun_token == 0, Job.expires_at <= database_now())
     ended = connection.execute(
         update(Job)
@@ -101,7 +102,7 @@ def _twins(claim: Claim, delay: float | None) -> Select[Found]:
         select(Job.id, *columns, *data, *steps)
         .join(mine, and_(mine.type_id == Job.type_id, mine.unique_key == Job.unique_key, mine.id != Job.id))
         .join(JobTypeRow, JobTypeRow.id == Job.type_id)
-        .where(mine.id == claim.id, has_status(*NOT_STARTED))
+        .where(mine.id == claim.id, can_hold_key())
         .order_by(Job.priority, Job.scheduled_start, Job.id)
     )
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from jobcron.database.clock import database_after, database_now
+from jobcron.database.statements import among
 from jobcron.database.stored_text import held
 from jobcron.database.tables import ActRow, EdgeRow, UndoRow
 from jobcron.interfaces import JobStatus
@@ -30,7 +31,9 @@ PUT_BACK = (
     "_status",
     "priority",
     "queue_name",
+    "channel",
     "scheduled_start",
+    "asked_start",
     "expires_at",
     "date_finished",
     "claimed_by",
@@ -38,7 +41,10 @@ PUT_BACK = (
     "crash_count",
     "_progress",
 )
-"""The attributes of `Job` that an act may change, and that are put back. A lease is not: it was for that time."""
+"""The attributes of `Job` that an act may change, and that are put back. A lease is not: it was for that time.
+
+Code of another release may have kept fewer or more of them: what both have counts.
+"""
 
 COMPARED = (*PUT_BACK, "lease_token")
 """If one of these has changed, the job has moved."""
@@ -67,7 +73,7 @@ class Kept:
 def values_of(connection: Connection, job_ids: Sequence[int]) -> dict[int, Values]:
     """Return what `COMPARED` says of jobs, as JSON has it, by their numbers."""
     columns = [getattr(Job, name).label(name) for name in COMPARED]
-    rows = connection.execute(select(Job.id, *columns).where(Job.id.in_(job_ids))).mappings()
+    rows = connection.execute(select(Job.id, *columns).where(among(Job.id, job_ids))).mappings()
     return {row["id"]: {name: _plain(row[name]) for name in COMPARED} for row in rows}
 
 
@@ -78,7 +84,14 @@ def _plain(value: object) -> object:
 
 
 def write_act(connection: Connection, name: str, actor: str, reason: str | None) -> int:
-    """Write an act, and return its number."""
+    """Write an act, and return its number.
+
+    Args:
+        connection: in the transaction of the act.
+        name: what it was: a word, such as ``retry``, or more that begins with one, such as ``delete jobs 4, 5``.
+        actor: who did it.
+        reason: why.
+    """
     values = {"name": name, "actor": held(connection, actor), "reason": reason and held(connection, reason)}
     made = connection.execute(insert(ActRow).values(at=database_now(), **values).returning(ActRow.id))
     return int(made.scalar_one())
@@ -131,7 +144,7 @@ def put_back(
     moved = _written(connection, [row for row in fitting if row.id not in refused], kept, refused)
     if moved:
         _release(connection, act, max(job_ids), [row.id for row in moved])
-        mine = (UndoRow.act == act, UndoRow.job_id.in_([row.id for row in moved]))
+        mine = (UndoRow.act == act, among(UndoRow.job_id, [row.id for row in moved]))
         connection.execute(delete(UndoRow).where(*mine))
         detail = f"act {act}" if reason is None else f"act {act}; {reason}"
         told: list[tuple[Claim, str | None]] = [(Claim(row.id, row.lease_token), detail) for row in moved]
@@ -141,13 +154,13 @@ def put_back(
 
 def _kept(connection: Connection, act: int, job_ids: Sequence[int]) -> dict[int, Kept]:
     query = select(UndoRow.job_id, UndoRow.before, UndoRow.after)
-    rows = connection.execute(query.where(UndoRow.act == act, UndoRow.job_id.in_(job_ids)))
+    rows = connection.execute(query.where(UndoRow.act == act, among(UndoRow.job_id, job_ids)))
     return {number: Kept(json.loads(before), json.loads(after)) for number, before, after in rows}
 
 
 def _why_not(row: ChangedRow, kept: Kept, now: Values) -> str | None:
     """Return why the act cannot be undone for a job, or None."""
-    if now != kept.after:
+    if any(kept.after.get(name, value) != value for name, value in now.items()):
         return f"it has moved since: it is {row.status.name}"
     before = _status(kept.before)
     if before is JobStatus.RUNNING:
@@ -197,10 +210,10 @@ def _write(connection: Connection, rows: Iterable[ChangedRow], kept: Mapping[int
         by_path.setdefault(tuple(path[:-1]), []).append(row.id)
     for hops, numbers in by_path.items():
         for hop in hops:
-            connection.execute(update(Job).where(Job.id.in_(numbers)).values(_hop(hop)))
+            connection.execute(update(Job).where(among(Job.id, numbers)).values(_hop(hop)))
         for number in numbers:
             before = kept[number].before
-            values = {getattr(Job, name): _value(name, before[name]) for name in PUT_BACK}
+            values = {getattr(Job, name): _value(name, before[name]) for name in PUT_BACK if name in before}
             values |= {Job._status: _status(before), Job.lease_expires: None}
             connection.execute(update(Job).where(Job.id == number).values(values))
 
@@ -232,6 +245,6 @@ def _status(values: Values) -> JobStatus:
 
 
 def _value(name: str, value: object) -> object:
-    if name in ("scheduled_start", "expires_at", "date_finished") and value is not None:
+    if name in ("scheduled_start", "asked_start", "expires_at", "date_finished") and value is not None:
         return datetime.fromisoformat(str(value))
     return value

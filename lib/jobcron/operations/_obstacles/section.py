@@ -13,11 +13,13 @@ from jobcron.database.roles import missing_rights, roles_of
 from jobcron.database.runs import typical_seconds
 from jobcron.database.statements import conditions_of
 from jobcron.database.tables import JobSourceRow, Run
+from jobcron.dispatch.offers import offer_of
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import HALVES, Job, has_status
 from jobcron.jobs.moves.pauses import Scope, current_pauses, pauses_of
 from jobcron.jobs.registry import registered, source_names
-from jobcron.operations._obstacles.row import Row, paused
+from jobcron.operations._obstacles.row import Row
+from jobcron.operations._obstacles.states import paused
 from jobcron.operations.listing import COUNTED, Count
 from jobcron.operations.processes.channels import full_for, is_within, no_room
 from jobcron.operations.reasons import Cause, Reason, moment, span
@@ -56,7 +58,16 @@ def job_section_reasons(connection: Connection, settings: Settings, row: Row) ->
         its.append(Reason(Cause.OWN_READY, told, is_blocking=False))
     if row.values.channel is None and section.channel is not None:
         its += _channel_reasons(connection, section.channel, row.values.channel_key)
-    return section.name, [*reasons, *its, *_queue_reasons(connection, section, row)]
+    return section.name, [*reasons, *its, *_offers(connection, row), *_queue_reasons(connection, section, row)]
+
+
+def _offers(connection: Connection, row: Row) -> Iterator[Reason]:
+    """Yield to whom a waiting job was offered, if nobody has received it."""
+    offer = offer_of(connection, row.values.id) if row.values.status is JobStatus.WAITING else None
+    if offer is not None:
+        told = f"offered to {offer.dispatcher} {span(timedelta(seconds=offer.seconds))} ago, not taken"
+        remedy = f"does a worker receive for section {offer.section}? Cron's next tick runs the job anyway"
+        yield Reason(Cause.OFFERED, told, remedy, is_blocking=False)
 
 
 def section_reasons(connection: Connection, settings: Settings, section: Section) -> Iterator[Reason]:

@@ -1,4 +1,4 @@
-"""Trouble that is particular to PostgreSQL: what holds back VACUUM, dangerous settings, lost guards."""
+"""Trouble that is particular to PostgreSQL: what holds back VACUUM, dangerous settings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, text
 
+from jobcron.database.connecting.notifications import notifies
 from jobcron.operations.reasons import Finding, moment
 from jobcron.queue.health import Health
 
@@ -37,52 +38,16 @@ ENDING = (
 """Limits of the role or the database that would end a job."""
 
 
-def postgresql_findings(
-    connection: Connection, indexes: frozenset[str], triggers: frozenset[str]
-) -> Iterator[Finding]:
-    """Yield what is wrong with the database; nothing is changed.
-
-    Args:
-        connection: a connection that is only read.
-        indexes: the names of all indexes of the tables.
-        triggers: the names of the triggers that guard the rows of jobs.
-    """
-    yield from _indexes(connection, indexes)
-    yield from _triggers(connection, triggers)
+def postgresql_findings(connection: Connection) -> Iterator[Finding]:
+    """Yield what is wrong with the database, over a connection that is only read."""
     yield from _settings(connection)
     yield from _old_transactions(connection)
     yield from _followers(connection)
+    yield from _autovacuum(connection)
     yield from _dead_rows(connection)
     yield from _hidden(connection)
     yield from _slots(connection)
     yield from _counters(connection)
-
-
-def _indexes(connection: Connection, wanted: frozenset[str]) -> Iterator[Finding]:
-    found = connection.execute(
-        text(
-            "SELECT relname, indisvalid AND indisready FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
-            "WHERE indrelid::regclass::text LIKE 'jobcron_%' OR indrelid::regclass::text LIKE '%.jobcron_%'"
-        )
-    ).all()
-    is_valid = {str(name): bool(valid) for name, valid in found}
-    for name in sorted(wanted - is_valid.keys()):
-        told = f"the index {name} is missing: statements that need it read the whole table"
-        yield Finding("indexes", Health.CRITICAL, told, "create it as the migration in schema/versions does")
-    for name, valid in sorted(is_valid.items()):
-        if not valid:
-            told = f"the index {name} is invalid: a CREATE INDEX CONCURRENTLY was not finished"
-            yield Finding("indexes", Health.CRITICAL, told, f"REINDEX INDEX CONCURRENTLY {name}")
-
-
-def _triggers(connection: Connection, wanted: frozenset[str]) -> Iterator[Finding]:
-    rows = connection.execute(text("SELECT tgname, tgenabled <> 'D' FROM pg_trigger")).all()
-    is_enabled = {str(name): bool(enabled) for name, enabled in rows}
-    for name in sorted(wanted):
-        if not is_enabled.get(name):
-            state = "disabled" if name in is_enabled else "missing"
-            told = f"the trigger {name} is {state}: nothing refuses what no code may write"
-            yield Finding("triggers", Health.CRITICAL, told, f"ALTER TABLE jobcron_job ENABLE TRIGGER {name}")
 
 
 def _settings(connection: Connection) -> Iterator[Finding]:
@@ -151,22 +116,42 @@ def _followers(connection: Connection) -> Iterator[Finding]:
         yield Finding("old transactions", Health.WARNING, told, remedy)
 
 
-def pooler_findings(connection: Connection, *, is_notified: bool) -> Iterator[Finding]:
-    """Yield what does not work through the pooler to which a connection leads, if it does.
+def notify_findings(connection: Connection) -> Iterator[Finding]:
+    """Yield why the workers of an instance whose ``notify`` is true may hear of nothing.
 
     Args:
         connection: a connection to PostgreSQL that is only read.
-        is_notified: whether the instance's workers wait for notifications.
     """
+    if not notifies(connection):
+        told = "notify is true, and the database notifies nobody: jobs wait for a worker's next look"
+        yield Finding("notifications", Health.WARNING, told, "jobcron upgrade")
     driver = connection.connection.driver_connection
     assert driver is not None
     # A pooler gives its clients a number of its own for the process.
-    if is_notified and connection.scalar(text("SELECT pg_backend_pid()")) != driver.info.backend_pid:
+    if connection.scalar(text("SELECT pg_backend_pid()")) != driver.info.backend_pid:
         told = (
             "notify is true, and a pooler stands before the database: unless each client has a session of its "
             "own, no notification arrives, and jobs wait for a worker's next look"
         )
         yield Finding("pooler", Health.WARNING, told, "pool_mode = session for the worker, or notify: false")
+
+
+def _autovacuum(connection: Connection) -> Iterator[Finding]:
+    """Find out whether autovacuum is switched off, for the server or for tables."""
+    settings = text(
+        "SELECT name FROM pg_settings WHERE name IN ('autovacuum', 'track_counts') AND setting = 'off'"
+    )
+    for (name,) in connection.execute(settings).all():
+        told = f"{name} is off: nothing removes dead rows, and each claim reads more of them"
+        yield Finding("autovacuum", Health.WARNING, told, f"{name} = on")
+    tables = text(
+        "SELECT relname FROM pg_class, unnest(reloptions) AS option WHERE relname LIKE 'jobcron\\_%' "
+        "AND relkind = 'r' AND pg_table_is_visible(pg_class.oid) "
+        "AND lower(option) ~ '^autovacuum_enabled=(off|false|no|0)$' ORDER BY relname"
+    )
+    for (name,) in connection.execute(tables).all():
+        told = f"autovacuum is switched off for {name}: nothing removes its dead rows"
+        yield Finding("autovacuum", Health.WARNING, told, f"ALTER TABLE {name} RESET (autovacuum_enabled)")
 
 
 def _dead_rows(connection: Connection) -> Iterator[Finding]:

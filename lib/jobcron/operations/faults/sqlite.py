@@ -1,4 +1,4 @@
-"""Trouble that is particular to SQLite: journal mode, file system, lost guards."""
+"""Trouble that is particular to SQLite: journal mode, file system."""
 
 from __future__ import annotations
 
@@ -28,18 +28,8 @@ NETWORK = (
 """File systems whose locks do not hold between hosts, or not always."""
 
 
-def sqlite_findings(
-    connection: Connection, indexes: frozenset[str], triggers: frozenset[str]
-) -> Iterator[Finding]:
-    """Yield what is wrong with the database; see `postgresql_findings`."""
-    rows = connection.execute(text("SELECT name FROM sqlite_master WHERE type IN ('index', 'trigger')"))
-    found = {str(name) for (name,) in rows}
-    for name in sorted(indexes - found):
-        told = f"the index {name} is missing: statements that need it read the whole table"
-        yield Finding("indexes", Health.CRITICAL, told, "create it as the migration in schema/versions does")
-    for name in sorted(triggers - found):
-        told = f"the trigger {name} is missing: nothing refuses what no code may write"
-        yield Finding("triggers", Health.CRITICAL, told, "create it as the migration in schema/versions does")
+def sqlite_findings(connection: Connection) -> Iterator[Finding]:
+    """Yield what is wrong with the database, over a connection that is only read."""
     mode = connection.scalar(text("PRAGMA journal_mode"))
     if mode != "wal":
         told = f"the journal mode is {mode}: who reads keeps a job from its commit"

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from jobcron.database.sessions import use_session
 from jobcron.database.sql import lines, start_conditions
+from jobcron.database.statements import among
 from jobcron.database.tables import JobTypeRow
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import Job
@@ -200,7 +201,7 @@ class Queue:
             select(*_COLUMNS)
             .add_columns(*(literal_column(f"({sql})", Boolean).label(name) for name, sql in conditions.items()))
             .join(JobTypeRow, JobTypeRow.id == Job.type_id)
-            .where(Job.id.in_(ids))
+            .where(among(Job.id, ids))
         )
         found = {row["id"]: row for row in self.connection.execute(query).mappings()}
         return [found[number] for number in ids if number in found]

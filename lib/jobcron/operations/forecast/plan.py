@@ -11,6 +11,7 @@ from jobcron.database.runs import typical_seconds
 from jobcron.database.tables import JobTypeRow
 from jobcron.jobs import known_types
 from jobcron.operations.forecast._queue import PlannedJob, Queue, Step
+from jobcron.operations.forecast._slots import DueSchedule, due_of_section
 from jobcron.operations.reasons import Cause, Reason
 from jobcron.operations.why import explain_section
 from jobcron.queue.sources import find_source
@@ -19,7 +20,7 @@ from jobcron.scripts.locks.lock_holder import gone_claimants
 from jobcron.scripts.order import limits_of
 from jobcron.settings.settings import Section, Settings
 
-__all__ = ["LIMIT", "Plan", "PlannedJob", "Step", "plan_section"]
+__all__ = ["LIMIT", "DueSchedule", "Plan", "PlannedJob", "Step", "plan_section"]
 
 LIMIT = 50
 """The most jobs of a plan, if nothing else is asked for."""
@@ -42,6 +43,7 @@ class Plan:
         crash_limit: a job whose process died this often is only ended.
         lease_seconds: how long a claim lasts, if it is not renewed.
         obstacles: why the section does not run at all now, or not at once.
+        schedules: which schedules create jobs first. Those jobs have no numbers yet, and are not in ``jobs``.
         jobs: what is done with which job, in this order.
         is_complete: whether these are all.
     """
@@ -58,6 +60,7 @@ class Plan:
     crash_limit: int
     lease_seconds: float
     obstacles: tuple[Reason, ...]
+    schedules: tuple[DueSchedule, ...]
     jobs: tuple[PlannedJob, ...]
     is_complete: bool
 
@@ -103,6 +106,7 @@ def plan_section(connection: Connection, settings: Settings, section: Section, *
         crash_limit=limits.crash_limit,
         lease_seconds=source.lease_seconds,
         obstacles=tuple(one for one in found if one.is_blocking or one.cause is Cause.LOCK_HELD),
+        schedules=tuple(due_of_section(connection, settings, source.name)),
         jobs=tuple(queue.passed_over(jobs[:limit])),
         is_complete=len(jobs) <= limit,
     )

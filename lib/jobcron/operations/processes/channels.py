@@ -16,11 +16,15 @@ from jobcron.interfaces import JobStatus
 from jobcron.jobs.hand_moves import operator_name
 from jobcron.jobs.job import Job, has_status, lease_end
 from jobcron.jobs.moves import channels as rows
-from jobcron.jobs.moves.channels import LIMITS, check_channel, read_channels
+from jobcron.jobs.moves.channels import LIMITS, NO_LIMIT, check_channel, described, read_channels
 from jobcron.jobs.moves.pauses import Pause, Scope, current_pauses
+from jobcron.jobs.moves.undoing import write_act
 from jobcron.operations.reasons import Cause, Reason
 
 __all__ = ["LIMITS", "ChannelState", "Full", "Place", "channel_states", "full_for", "is_within", "reset_limits"]
+
+COUNTED = 10_000
+"""How many of the waiting jobs are looked at, over all channels."""
 
 SHOWN = 5
 """How many of the jobs in a full channel are named."""
@@ -58,6 +62,7 @@ class ChannelState:
         started: how many have started in that period until now.
         used: how many run.
         waiting: how many wait, those that are not due yet included.
+        is_counted: whether these are all; with very many, only some are looked at.
         places: the jobs that run, the oldest first.
         pause: its own pause; None: it has none. A channel above it may have one.
         origin: where the limits are from; None: it has none.
@@ -72,6 +77,7 @@ class ChannelState:
     started: int
     used: int
     waiting: int
+    is_counted: bool
     places: tuple[Place, ...]
     pause: Pause | None
     origin: str | None
@@ -102,11 +108,9 @@ def channel_states(connection: Connection) -> list[ChannelState]:
     limits = {row.name: row for row in read_channels(connection)}
     pauses = {pause.name: pause for pause in current_pauses(connection, Scope.CHANNEL)}
     running = places(connection)
-    counted = (
-        select(Job.channel, func.count())
-        .where(has_status(JobStatus.WAITING), Job.channel.is_not(None))
-        .group_by(Job.channel)
-    )
+    some = select(Job.channel).where(has_status(JobStatus.WAITING), Job.channel.is_not(None)).limit(COUNTED)
+    seen = some.subquery()
+    counted = select(seen.c.channel, func.count()).group_by(seen.c.channel)
     waiting: Counter[str] = Counter({name or "": count for name, count in connection.execute(counted)})
     names = {*limits, *pauses, *waiting, *(place.channel for place in running)}
     return [
@@ -128,7 +132,7 @@ def _state(
     name: str,
     row: ChannelRow | None,
     running: list[Place],
-    waiting: Mapping[str, int],
+    waiting: Counter[str],
     pause: Pause | None,
     starts: list[datetime],
 ) -> ChannelState:
@@ -142,6 +146,7 @@ def _state(
         started=len(starts),
         used=len(inside),
         waiting=sum(count for channel, count in waiting.items() if is_within(channel, name)),
+        is_counted=waiting.total() < COUNTED,
         places=inside,
         pause=pause,
         origin=None if row is None else row.origin,
@@ -224,16 +229,20 @@ def set_limits(
     Raises:
         ConfigurationError: no channel can have this name.
     """
-    rows.set_limits(connection, name, actor or operator_name(), limits)
+    who = actor or operator_name()
+    row = rows.set_limits(connection, name, who, limits)
+    write_act(connection, f"channel {name}: {described(row)}", who, None)
     return next(state for state in channel_states(connection) if state.name == name)
 
 
-def reset_limits(connection: Connection, name: str) -> ChannelState | None:
+def reset_limits(connection: Connection, name: str, actor: str | None = None) -> ChannelState | None:
     """Let a channel have what the configuration says again; None: nothing is known of it then.
 
     Raises:
         ConfigurationError: it has no limits.
     """
     check_channel(name)
-    rows.forget_changes(connection, name)
+    row = rows.forget_changes(connection, name)
+    now = NO_LIMIT if row is None else described(row)
+    write_act(connection, f"channel {name} reset: {now}", actor or operator_name(), None)
     return next((state for state in channel_states(connection) if state.name == name), None)

@@ -16,6 +16,7 @@ from jobcron.database.tables import ScheduleRow, SlotRow
 from jobcron.errors import ConfigurationError
 from jobcron.functions.creating import check_arguments, create_job
 from jobcron.jobs.hand_moves import operator_name
+from jobcron.jobs.moves.undoing import write_act
 from jobcron.schedules.creating import is_waiting
 from jobcron.schedules.definitions import HAND, Definition, schedule_of
 from jobcron.schedules.storing import add, change, due_at, due_values, read_rows
@@ -95,11 +96,13 @@ def pause(connection: Connection, name: str, actor: str | None = None) -> None:
         ConfigurationError: there is none of this name.
     """
     row = find_schedule(connection, name)
-    values = {"paused_at": database_now(), "paused_by": held(connection, actor or operator_name()), **due_at(None)}
+    who = actor or operator_name()
+    values = {"paused_at": database_now(), "paused_by": held(connection, who), **due_at(None)}
     connection.execute(update(ScheduleRow).where(ScheduleRow.id == row.id).values(values))
+    _note(connection, name, "paused", who)
 
 
-def resume(connection: Connection, name: str) -> datetime | None:
+def resume(connection: Connection, name: str, actor: str | None = None) -> datetime | None:
     """Let a schedule create jobs again, and at once after an error; return when. It has missed nothing.
 
     Raises:
@@ -112,6 +115,7 @@ def resume(connection: Connection, name: str) -> datetime | None:
         values = due_values(row, _now(connection), is_active=row.enabled and row.retired_at is None)
     values |= {"paused_at": None, "paused_by": None, "error": None}
     connection.execute(update(ScheduleRow).where(ScheduleRow.id == row.id).values(values))
+    _note(connection, name, "resumed", actor)
     due = values["due_at"]
     assert due is None or isinstance(due, datetime)
     return due
@@ -130,16 +134,21 @@ def run_now(session: Session, name: str, requester: str | None = None) -> int:
         UnknownJobType, InvalidJobData: the job cannot be created.
     """
     row = find_schedule(session.connection(), name)
-    return create_job(session, row.job, json.loads(row.arguments), requester=requester)
+    number = create_job(session, row.job, json.loads(row.arguments), requester=requester)
+    _note(session.connection(), name, f"run: job {number}", requester)
+    return number
 
 
-def add_by_hand(connection: Connection, name: str, texts: Mapping[str, str | None]) -> None:
+def add_by_hand(
+    connection: Connection, name: str, texts: Mapping[str, str | None], actor: str | None = None
+) -> None:
     """Make a schedule that no configuration has.
 
     Args:
         connection: in a short transaction.
         name: its name.
         texts: its values, by key, as they would stand in a configuration.
+        actor: who does it; by default the user of this process.
 
     Raises:
         ConfigurationError: a value is invalid, or there is such a schedule.
@@ -148,15 +157,19 @@ def add_by_hand(connection: Connection, name: str, texts: Mapping[str, str | Non
     schedule = _checked(name, texts)
     if not add(connection, Definition(schedule, HAND)):
         raise ConfigurationError(f"expected a name that no schedule has, got: {name}")
+    _note(connection, name, f"made: {_told(texts)}", actor)
 
 
-def change_by_hand(connection: Connection, name: str, texts: Mapping[str, str | None]) -> None:
+def change_by_hand(
+    connection: Connection, name: str, texts: Mapping[str, str | None], actor: str | None = None
+) -> None:
     """Change some values of a schedule that was made by hand; it has missed nothing.
 
     Args:
         connection: in a short transaction.
         name: its name.
         texts: as for `add_by_hand`; None: the value stays.
+        actor: who does it; by default the user of this process.
 
     Raises:
         ConfigurationError, UnknownJobType, InvalidJobData: as of `add_by_hand`; or it is defined elsewhere.
@@ -172,9 +185,10 @@ def change_by_hand(connection: Connection, name: str, texts: Mapping[str, str | 
         given = {"cron": None, "every": None, **given}
     kept = {key: _text(key, getattr(row, key)) for key in Schedule._fields if key != "name"}
     change(connection, row, Definition(_checked(name, {**kept, **given}), HAND), _now(connection))
+    _note(connection, name, f"changed: {_told(texts)}", actor)
 
 
-def delete_by_hand(connection: Connection, name: str) -> None:
+def delete_by_hand(connection: Connection, name: str, actor: str | None = None) -> None:
     """Delete a schedule and its slots, unless something still defines it: a run has said so within a day.
 
     Raises:
@@ -189,6 +203,18 @@ def delete_by_hand(connection: Connection, name: str) -> None:
         )
     connection.execute(delete(SlotRow).where(SlotRow.schedule_id == row.id))
     connection.execute(delete(ScheduleRow).where(ScheduleRow.id == row.id))
+    _note(connection, name, "deleted", actor)
+
+
+def _note(connection: Connection, name: str, what: str, actor: str | None) -> None:
+    """Write into the acts what somebody did to a schedule."""
+    write_act(connection, f"schedule {name} {what}", actor or operator_name(), None)
+
+
+def _told(texts: Mapping[str, str | None]) -> str:
+    """Return the values that somebody gave; not the arguments, which may be secret."""
+    given = {key: text for key, text in texts.items() if text is not None}
+    return ", ".join(key if key == "arguments" else f"{key} {text}" for key, text in given.items())
 
 
 def _checked(name: str, texts: Mapping[str, str | None]) -> Schedule:

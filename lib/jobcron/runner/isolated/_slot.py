@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from jobcron.errors import MemoryLimitExceeded, OutputLimitExceeded, ProcessDied, TimeLimitExceeded
 from jobcron.queue.views import ProcessLimits
+from jobcron.reports.plurals import counted
 from jobcron.runner.attempt import Attempt
 from jobcron.runner.failure import CLEAN_UP_SECONDS
 from jobcron.runner.isolated._child import Child, Watched
@@ -141,7 +142,7 @@ class Slot:
         self._end_by = None
         left = self._child.started()
         if left and attempt is not None:
-            self._logger.warning("%s left %s processes behind, which are killed.", attempt.name, len(left))
+            self._logger.warning("%s left %s behind: killed now.", attempt.name, counted(len(left), "process"))
             self._child.kill(left)  # now: once the child has exited, they are harder to find
         if failed or left:
             self.let_go()

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, and_, exists, inspect, select
 from sqlalchemy.orm import aliased
 
 from jobcron.database.database import Database
+from jobcron.database.statements import among
 from jobcron.jobs.family import FamilyRow, target_name
 from jobcron.jobs.job import Job
 from jobcron.jobs.registry import registered
@@ -42,7 +43,7 @@ class Newest:
         found: set[int] = set()
         for kind, jobs in asked:
             if jobs:
-                wanted = select(Job.id).where(Job.id.in_(jobs), self._conditions[kind])
+                wanted = select(Job.id).where(among(Job.id, jobs), self._conditions[kind])
                 with database.begin(writing=False) as connection:
                     found.update(connection.scalars(wanted))
         return found

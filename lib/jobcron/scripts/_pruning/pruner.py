@@ -31,12 +31,14 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from jobcron.database.clock import age_in_seconds, database_after, database_now
 from jobcron.database.database import Database
+from jobcron.database.statements import among
 from jobcron.database.tables import ActRow, Event, JobSourceRow, JobTypeRow, Renewal, Run, SlotRow, WorkerRow
 from jobcron.database.walk import WalkedRow, windows
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import Job, has_status
 from jobcron.jobs.moves.edges import is_waited_for
 from jobcron.jobs.status import ENDED
+from jobcron.reports.plurals import counted
 from jobcron.scripts._pruning.newest import Newest
 from jobcron.settings.settings import Section, Settings
 
@@ -116,10 +118,12 @@ class Pruner:
         self._prune_workers()
         settings = self._settings
         if settings.keep_events is not None:
-            self._prune_by_time(Event.id, Event.at, settings.keep_events, frozenset(), "events")
-            self._prune_by_time(ActRow.id, ActRow.at, settings.keep_events, frozenset(), "acts")
+            self._prune_by_time(Event.id, Event.at, settings.keep_events, frozenset(), "event")
+            self._prune_by_time(ActRow.id, ActRow.at, settings.keep_events, frozenset(), "act")
         if settings.keep_runs is not None:
-            self._prune_by_time(Run.id, Run.date_started, settings.keep_runs, self._latest_runs(), "rows of runs")
+            self._prune_by_time(
+                Run.id, Run.date_started, settings.keep_runs, self._latest_runs(), "row", "of runs"
+            )
             self._prune_slots(settings.keep_runs)
 
     def _prune_slots(self, seconds: float) -> None:
@@ -140,7 +144,7 @@ class Pruner:
                 if not gone:
                     break
         if count:
-            self._tell(count, "slots of schedules")
+            self._tell(count, "slot", "of schedules")
 
     def _prune_renewals(self) -> None:
         """Delete the renewals that dead processes left: their jobs run under another token, or not at all."""
@@ -191,10 +195,11 @@ class Pruner:
             removed.update(old[number] for number in gone)
             stuck += len(old) - len(gone)
         for (name, status), count in sorted(removed.items()):
-            self._tell(count, f"{status.name} jobs of {name}")
+            self._tell(count, f"{status.name} job", f"of {name}")
         if stuck:
             needed = "rows of the application or other jobs need them"
-            self._logger.info("%s old jobs stay: somebody has them locked, or %s.", stuck, needed)
+            stay = f"{counted(stuck, 'old job')} {'stays' if stuck == 1 else 'stay'}"
+            self._logger.info("%s: somebody has locked what it would delete, or %s.", stay, needed)
 
     def _function(self) -> ColumnElement[str | None]:
         """Return the function that a job calls, if any."""
@@ -230,10 +235,9 @@ class Pruner:
     @staticmethod
     def _delete(connection: Connection, numbers: list[int]) -> list[int]:
         # SKIP LOCKED, which SQLite does not need: somebody may be requeueing one of them.
-        is_old = (Job.id.in_(numbers), Job._status.in_(ENDED), ~is_waited_for())
-        free = select(Job.id).where(*is_old).with_for_update(skip_locked=True, of=Job)
-        found = list(connection.scalars(free))
-        connection.execute(delete(Job).where(Job.id.in_(found), Job._status.in_(ENDED)))
+        is_old = (among(Job.id, numbers), Job._status.in_(ENDED), ~is_waited_for())
+        found = list(connection.scalars(select(Job.id).where(*is_old).with_for_update(skip_locked=True, of=Job)))
+        connection.execute(delete(Job).where(among(Job.id, found), Job._status.in_(ENDED)))
         return found
 
     def _prune_by_time(
@@ -242,7 +246,8 @@ class Pruner:
         moment: InstrumentedAttribute[datetime],
         seconds: float,
         kept: frozenset[int],
-        what: str,
+        noun: str,
+        of_what: str = "",
     ) -> None:
         count = 0
         age = age_in_seconds(moment).label("age")
@@ -254,7 +259,7 @@ class Pruner:
                 with self._database.begin() as connection:
                     count += connection.execute(delete(number.class_).where(number.in_(old))).rowcount
         if count:
-            self._tell(count, what)
+            self._tell(count, noun, of_what)
 
     def _windows(
         self,
@@ -266,22 +271,18 @@ class Pruner:
 
     def _keep_of(self, section: Section | None) -> Keep:
         """Return how long jobs of a type are kept: as its section says, or else the instance."""
-
-        def seconds(key: str) -> float | None:
-            own: float | None = getattr(section, key) if section else None
-            instances: float | None = getattr(self._settings, key)
-            return instances if own is None else own
-
+        place = section or self._settings
         functions = section.keep_functions if section else None
-        return Keep(seconds("keep_completed"), seconds("keep_failed"), seconds("keep_cancelled"), functions or {})
+        return Keep(place.keep_completed, place.keep_failed, place.keep_cancelled, functions or {})
 
     def _section_of(self, connection: Connection, number: int) -> Section | None:
         names = set(connection.scalars(select(JobSourceRow.name).where(JobSourceRow.type_id == number)))
         return next((s for s in self._settings.sections.values() if s.source_interface in names), None)
 
-    def _tell(self, count: int, what: str) -> None:
+    def _tell(self, count: int, noun: str, of_what: str = "") -> None:
         self.removed += count
-        self._logger.info("%s %s %s.", "Would remove" if self._dry_run else "Removed", count, what)
+        did = "Would remove" if self._dry_run else "Removed"
+        self._logger.info("%s.", " ".join(filter(None, (did, counted(count, noun), of_what))))
 
 
 def _is_older(age: float | None, seconds: float) -> bool:

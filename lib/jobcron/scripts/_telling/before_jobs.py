@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from jobcron.database.database import TransactionSource
 from jobcron.database.runs import is_due
 from jobcron.database.version import check_schema
+from jobcron.errors import ConfigurationError, InvalidDuration
 from jobcron.jobs import known_types
 from jobcron.jobs.graphs.sweeping import sweep
 from jobcron.jobs.moves.channels import store_channels
@@ -23,6 +24,7 @@ from jobcron.queue.unserved import unserved_types
 from jobcron.queue.views import SourceView
 from jobcron.reports.logs import NO_OOPS
 from jobcron.schedules.running import look_at_schedules, run_schedules
+from jobcron.scripts._telling.quiet_runs import is_turn, note_look
 from jobcron.scripts._telling.silence import tell_silences
 from jobcron.scripts.code_stamp import note_types
 from jobcron.scripts.order import Order
@@ -45,10 +47,14 @@ def prepare(database: TransactionSource, order: Order, source: object) -> bool:
         # Intervals of the clock: a busy section always has a recent run, but one run is the first in each
         # interval.
         looks_around = is_due(connection, order.section.name, time.time() % order.settings.activity_interval)
-        if looks_around:
+        looks_for_all = looks_around and not database.is_ambient and is_turn(order.settings)
+        if looks_around or order.logger.isEnabledFor(logging.DEBUG):
             has_told = _tell_pauses(connection, order, source)
-            has_told |= _warn_of_unclaimed(connection, order.logger, source)
-            _warn_of_far_leases(connection, order.logger, source)
+        if looks_around:
+            # why: decisions 2026-11-30, one section looks around for its instance
+            views = [SourceView(source), *(_views_of_others(source) if looks_for_all else ())]
+            has_told |= _warn_of_unclaimed(connection, order.logger, views)
+            _warn_of_far_leases(connection, order.logger, views)
             if known:
                 has_told |= _warn_of_unserved(connection, order)
     if looks_around:
@@ -67,6 +73,8 @@ def prepare(database: TransactionSource, order: Order, source: object) -> bool:
     if order.session is None:
         since = order.started if order.imports_since is None else order.imports_since
         note_types(order.settings, known_types.types_by_source(sources), since)
+    if looks_for_all:
+        note_look(order.settings)
     return has_told
 
 
@@ -99,12 +107,16 @@ def _warn_of_unserved(connection: Connection, order: Order) -> bool:
     return bool(found)
 
 
-def _warn_of_unclaimed(connection: Connection, logger: logging.Logger, source: object) -> bool:
-    """Warn of types of the source's family with pending jobs but no class; return whether there are any."""
-    family, _, _ = SourceView(source).type_name.rpartition(".")
-    if not family:
-        return False
-    found = known_types.unclaimed(connection, family)
+def _views_of_others(source: object) -> list[SourceView]:
+    """Return what there is to know of the other sources of this application, as far as it is imported."""
+    own = SourceView(source).name
+    return [view for view in map(SourceView, registered().values()) if view.name != own]
+
+
+def _warn_of_unclaimed(connection: Connection, logger: logging.Logger, views: list[SourceView]) -> bool:
+    """Warn of types of the sources' families with pending jobs but no class; return whether there are any."""
+    families = dict.fromkeys(view.type_name.rpartition(".")[0] for view in views)
+    found = [pending for family in families if family for pending in known_types.unclaimed(connection, family)]
     for name, pending in found:
         logger.warning(
             "%s of the type %s, which no class of this application has.",
@@ -115,12 +127,16 @@ def _warn_of_unclaimed(connection: Connection, logger: logging.Logger, source: o
     return bool(found)
 
 
-def _warn_of_far_leases(connection: Connection, logger: logging.Logger, source: object) -> None:
-    view = SourceView(source)
-    if numbers := leased_too_far(connection, view.name, view.lease_seconds):
-        logger.warning(
-            "Jobs that run under a lease that no code gives: %s. If their processes are dead, nobody takes them "
-            "over until their method endLease() is called.",
-            ", ".join(map(str, numbers)),
-            extra=NO_OOPS,
-        )
+def _warn_of_far_leases(connection: Connection, logger: logging.Logger, views: list[SourceView]) -> None:
+    for view in views:
+        try:
+            longest = view.lease_seconds
+        except (ConfigurationError, InvalidDuration):
+            continue  # a run of that source says so
+        if numbers := leased_too_far(connection, view.name, longest):
+            logger.warning(
+                "Jobs that run under a lease that no code gives: %s. If their processes are dead, nobody takes "
+                "them over until their method endLease() is called.",
+                ", ".join(map(str, numbers)),
+                extra=NO_OOPS,
+            )

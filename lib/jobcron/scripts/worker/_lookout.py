@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from jobcron.database.connecting.patient import Patience, Patient
 from jobcron.queue.tick import Tick
+from jobcron.scripts._telling.quiet_runs import QuietRuns, in_turn
 from jobcron.scripts.locks.holders import lock_file, names_of_the_dead
 from jobcron.settings.settings import Section, Settings
 
@@ -37,22 +38,34 @@ class Lookout:
         self._ticks: dict[str | None, Tick] = {}
         self._looked_at: dict[str, float] = {}
 
-    def with_work(self, sections: Iterable[Section]) -> set[str]:
-        """Return the names of the sections that have work, or whose database does not answer."""
+    def with_work(self, sections: Iterable[Section], *, only_looks: bool = False) -> set[str]:
+        """Return the names of the sections that have work, or whose database does not answer.
+
+        Args:
+            sections: the sections.
+            only_looks: write nothing; else the rows of runs that would find nothing are written.
+        """
         by_role: dict[str | None, dict[str, str]] = {}
         found = set()
         now = time.monotonic()
-        for section in sections:
+        for section in in_turn([*sections], self._settings.activity_interval):
             type_name = self._types.get(section.source_interface or "")
             if type_name is not None:
                 by_role.setdefault(section.dbuser, {})[section.name] = type_name
             elif now >= self._looked_at.get(section.name, 0.0) + OWN_READY_SECONDS:
                 self._looked_at[section.name] = now
                 found.add(section.name)
+        runs = QuietRuns(self._settings)
         for role, types in by_role.items():
             gone = {name: self._gone_of(name) for name in types}
-            found |= self._tick(role).with_work(types, gone, self._settings.channels_of(types))
+            tick = self._tick(role)
+            tick.may_note = None if only_looks else runs.may_note
+            found |= tick.with_work(types, gone, self._settings.channels_of(types))
         return found
+
+    def was_left(self, section: str) -> None:
+        """Note that a section with work was not run: the next look finds it again."""
+        self._looked_at.pop(section, None)
 
     def tell(self, name: str, parameters: dict[str, object]) -> str | None:
         """Execute a short statement that writes; return what was wrong: see `Tick.tell`."""

@@ -40,7 +40,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how much a worker does at once, and for how long."""
     add = parser.add_argument
     count = number(1, MOST_PROCESSES, whole=True)
-    add("--processes", metavar="N", type=count, default=1, help="run so many jobs at once; by default 1")
+    add(
+        "--processes",
+        metavar="N",
+        type=count,
+        help="run so many jobs at once; by default as many as the largest max_workers of its sections",
+    )
     seconds = number(0.01, 3600)
     add("--poll", metavar="SECONDS", type=seconds, default=1.0, help="look for work so often; by default 1")
     add(
@@ -87,19 +92,20 @@ def handed_on(options: argparse.Namespace, runtime: float | None) -> list[str]:
     return found + [f"--{name}" for name, is_set in flags.items() if is_set]
 
 
-def terms_of(options: argparse.Namespace, settings: Settings, *, gives_up: bool) -> Terms:
+def terms_of(options: argparse.Namespace, settings: Settings, processes: int, *, gives_up: bool) -> Terms:
     """Return the terms that the options give.
 
     Args:
         options: the parsed options.
         settings: the instance's.
+        processes: how many jobs it runs at once, unless the options say it.
         gives_up: whether the worker itself decides when it is hopeless.
     """
     from jobcron.scripts.worker._rate import Rate
     from jobcron.scripts.worker._terms import Terms
 
     return Terms(
-        processes=options.processes,
+        processes=options.processes or min(processes, MOST_PROCESSES),
         poll=options.poll,
         linger=0.0 if options.until_empty else LINGER_SECONDS,
         max_age=min(MAX_AGE_SECONDS, settings.activity_interval),

@@ -142,6 +142,7 @@ class Supervisor:
         elif len(own) >= self._most_of(section):
             return
         elif len(self._processes.all) >= self._terms.processes:
+            self._lookout.was_left(section.name)
             self._make_room(section)
             return
         else:

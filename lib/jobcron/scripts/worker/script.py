@@ -77,7 +77,6 @@ class Worker(InstancesScript):
         from jobcron.scripts.locks.holders import new_family
         from jobcron.scripts.worker._ear import Ear
         from jobcron.scripts.worker._lookout import Lookout
-        from jobcron.scripts.worker._options import terms_of
         from jobcron.scripts.worker._presence import Presence
         from jobcron.scripts.worker._processes import Processes
         from jobcron.scripts.worker._supervisor import Supervisor
@@ -89,7 +88,7 @@ class Worker(InstancesScript):
         with ImportsForGood(is_ours=not self.in_test):
             application, types = self._imported(chosen)
         self._check(chosen)
-        terms = terms_of(self.options, self.settings, gives_up=not self.is_one_of_several)
+        terms = self._terms(chosen)
         serve = partial(self._live, application, terms)
         ear = Ear(notified_at(self.settings), self.logger)
         family = new_family()
@@ -172,11 +171,17 @@ class Worker(InstancesScript):
             self._enabled_sections = [section for section in chosen if control.ask(section.name).is_enabled]
         return self._enabled_sections
 
+    def _terms(self, chosen: list[Section]) -> Terms:
+        from jobcron.scripts.worker._options import terms_of
+
+        most = max(map(self._most_of, chosen))
+        return terms_of(self.options, self.settings, most, gives_up=not self.is_one_of_several)
+
     def _most_of(self, section: Section) -> int:
         """Return how many processes may run a section at once: one if it has parallel processes of its own."""
         if backend_of(self.settings.database_url) != POSTGRESQL:
             return 1  # one job writes at a time
-        return int(self.options.processes) if self._is_plain(section) else 1
+        return int(self.options.processes or section.max_workers) if self._is_plain(section) else 1
 
     def _is_plain(self, section: Section) -> bool:
         """Return whether a section's jobs run in the worker's own processes; False: unknown as well."""
@@ -247,7 +252,7 @@ class Worker(InstancesScript):
             check_file(settings.database_url, database.where)
             with database.begin(writing=False) as connection:
                 check_schema(connection, database.where, self.logger)
-        found = lookout.with_work(self._enabled(chosen))
+        found = lookout.with_work(self._enabled(chosen), only_looks=True)
         for section in chosen:
             words = [section.name, "has work" if section.name in found else "nothing to do"]
             print("\t".join(words if self.options.named is None else [self.options.named, *words]))

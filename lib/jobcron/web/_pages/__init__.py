@@ -3,6 +3,7 @@
 from jobcron.web._pages import (
     acts,
     audit,
+    channels,
     doctor,
     job,
     jobs,
@@ -15,5 +16,5 @@ from jobcron.web._pages import (
 )
 from jobcron.web._routing import ROUTES
 
-__all__ = ["ROUTES", "acts", "audit", "doctor", "job", "jobs", "new_job"]
+__all__ = ["ROUTES", "acts", "audit", "channels", "doctor", "job", "jobs", "new_job"]
 __all__ += ["overview", "reports", "runners", "schedules", "sections"]

@@ -46,7 +46,7 @@ def act_on_jobs(here: Here) -> Response:
     here.tell("%s of %s: %s", offer.name, which, result.told)
     if form.get("from") == "job" and len(ids) == 1 and result.moved and offer.name != "delete":
         return go_to("job", number=ids[0], act=result.act)
-    return here.render("result.html", result=result, filters=filters.texts)
+    return here.render("result.html", result=result, filters=filters.texts, is_undoable=what.is_undoable)
 
 
 def _asked(
@@ -58,7 +58,7 @@ def _asked(
     to match only afterwards.
     """
     form = request.form
-    offer, what = act_of({"by": "1h", "priority": "10", "queue_to": "default", **form.to_dict()})
+    offer, what = act_of({"by": "1h", "priority": "10", "queue_to": "default", "channel_to": "", **form.to_dict()})
     with here.reading() as connection:
         newest = newest_number(connection)
         bound = selection if ids else dataclasses.replace(selection, up_to=newest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from jobcron.operations.acts import Bulk
-from jobcron.operations.undo import find_act, recent_acts, undo_act
+from jobcron.operations.undo import find_undoable, recent_acts, undo_act
 from jobcron.web._acts import MOST, Result, gathered, reason_of
 from jobcron.web._routing import Here, act, number_in, page
 
@@ -15,7 +15,7 @@ ACTS = 50
 
 @page("/audit")
 def audit(here: Here) -> Response:
-    """List the acts on jobs, the newest first."""
+    """List what was done by hand, the newest first."""
     below = number_in("below")
     with here.reading() as connection:
         acts = recent_acts(connection, below=below, limit=ACTS)
@@ -27,8 +27,8 @@ def undo(here: Here, number: int) -> Response:
     """Say what an act was; when that is confirmed, take it back, as far as its jobs have not moved since."""
     if request.form.get("confirmed") != "yes":
         with here.reading() as connection:
-            return here.render("confirm_undo.html", act=find_act(connection, number))
+            return here.render("confirm_undo.html", act=find_undoable(connection, number))
     how = Bulk(actor=here.visitor.actor, reason=reason_of(request.form), limit=MOST)
     result: Result = gathered(f"undo {number}", undo_act(here.dashboard.database, number, how))
     here.tell("undo of act %d: %s", number, result.told)
-    return here.render("result.html", result=result, filters={})
+    return here.render("result.html", result=result, filters={}, is_undoable=False)

@@ -15,6 +15,7 @@ from jobcron.operations.reasons import Cause, Explanation
 from jobcron.operations.undo import ActState, find_act
 from jobcron.operations.why import explain_job
 from jobcron.web._acts import offers_for
+from jobcron.web._graph import HEIGHT, WIDTH, drawn
 from jobcron.web._routing import Here, number_in, page
 
 
@@ -25,7 +26,7 @@ def job(here: Here, number: int) -> Response:
         connection = jobs_connection(session)
         found = job_details(connection, number)
         why = explain_job(connection, number, here.dashboard.settings)
-        about = about_job(session, number)
+        about = about_job(session, number, here.dashboard.settings)
         did = _act(connection)
     return here.render(
         "job.html",
@@ -37,6 +38,8 @@ def job(here: Here, number: int) -> Response:
         target=about.target or (None if found.target_id is None else f"{found.target_type} {_key(found)}"),
         offers=offers_for(found.status),
         did=did,
+        graph=drawn(found),
+        box=(WIDTH, HEIGHT),
         steps=list((found.steps or {}).items()),
     )
 

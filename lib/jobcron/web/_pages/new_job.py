@@ -8,7 +8,7 @@ from flask import Response, request
 
 from jobcron.database.sessions import use_session
 from jobcron.errors import ConfigurationError, DuplicateJob, InvalidJobData, UnknownJobType
-from jobcron.functions.creating import create_job
+from jobcron.functions.creating import create_by_hand
 from jobcron.web._forms import PREFIX, Creatable, RowForm, arguments_of, creatable, creatable_names, form_for
 from jobcron.web._routing import Here, act, go_to, page
 
@@ -40,10 +40,11 @@ def create(here: Here) -> Response:
 
 def _created(here: Here, wanted: Creatable, form: RowForm) -> int:
     with closing(here.dashboard.database.session()) as session, use_session(session):
-        number = create_job(
+        number = create_by_hand(
             session,
             wanted.name,
             arguments_of(form, wanted),
+            actor=here.visitor.actor,
             target=(form.target.data or None) if wanted.has_target else None,
             requester=here.visitor.actor,
             **form.values(),

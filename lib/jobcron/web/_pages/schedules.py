@@ -9,8 +9,15 @@ from flask import Response, request
 from jobcron.database.sessions import use_session
 from jobcron.errors import ConfigurationError, DuplicateJob, InvalidJobData, UnknownJobType
 from jobcron.operations.schedules import acts
+from jobcron.operations.schedules.slots import next_slots, past_slots
 from jobcron.operations.why import explain_schedule
 from jobcron.web._routing import Here, act, go_to, page
+
+COMING = 5
+"""How many slots that come are shown."""
+
+PAST = 20
+"""How many of the newest slots are shown of which something was decided."""
 
 
 @page("/schedules")
@@ -25,8 +32,14 @@ def schedule(here: Here, name: str) -> Response:
     """Show a schedule, and why it creates jobs or does not."""
     with here.reading() as connection:
         states = {state.name: state for state in acts.schedule_states(connection)}
-        why = explain_schedule(connection, here.dashboard.settings, name)
-        return here.render("schedule.html", state=states[name], why=why)
+        row = acts.find_schedule(connection, name)
+        return here.render(
+            "schedule.html",
+            state=states[name],
+            why=explain_schedule(connection, here.dashboard.settings, name),
+            coming=next_slots(row, COMING),
+            past=past_slots(connection, row, PAST),
+        )
 
 
 @act("/schedules/act")
@@ -39,7 +52,7 @@ def act_on_schedule(here: Here) -> Response:
                 acts.pause(connection, name, here.visitor.actor)
         case "resume":
             with here.writing() as connection:
-                acts.resume(connection, name)
+                acts.resume(connection, name, here.visitor.actor)
         case "run":
             number = _run(here, name)
             here.tell("run of the schedule %r: job %d", name, number)

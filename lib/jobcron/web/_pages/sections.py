@@ -97,7 +97,7 @@ def end_pause(here: Here) -> Response:
     """End a pause."""
     scope, name = _scope(request.form.get("scope", "")), request.form.get("name", "")
     with here.writing() as connection:
-        unpause(connection, scope, name)
+        unpause(connection, scope, name, here.visitor.actor)
     here.tell("end of the pause of the %s %r", scope, name)
     return _back(scope, name)
 
@@ -106,7 +106,7 @@ def _scope(text: str) -> Scope:
     try:
         return Scope(text)
     except ValueError:
-        raise ConfigurationError(f"expected section, type or queue, got: {text!r}") from None
+        raise ConfigurationError(f"expected section, type, queue or channel, got: {text!r}") from None
 
 
 def _end(text: str) -> datetime | timedelta | None:
@@ -126,4 +126,6 @@ def _end(text: str) -> datetime | timedelta | None:
 
 
 def _back(scope: Scope, name: str) -> Response:
-    return go_to("section", name=name) if scope is Scope.SECTION else go_to("sections")
+    if scope is Scope.SECTION:
+        return go_to("section", name=name)
+    return go_to("channels" if scope is Scope.CHANNEL else "sections")

@@ -119,7 +119,7 @@ def _row(state: ChannelState) -> tuple[object, ...]:
     return (
         *(state.name, state.used, state.capacity, state.per_key),
         None if state.throttle is None else f"{state.started} of {state.throttle} in {state.period:g} s",
-        state.waiting,
+        state.waiting if state.is_counted else f"{state.waiting}+",
         " ".join(str(place.job) for place in state.places) or None,
         " ".join(sorted({place.claimed_by or "?" for place in state.places})) or None,
         ", ".join(words) or "open",

@@ -1,0 +1,175 @@
+"""Find the dispatcher that a section's key ``dispatch`` names, and bear its errors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol, cast
+
+from jobcron.errors import ConfigurationError, JobcronError
+from jobcron.reports.logs import NO_OOPS
+from jobcron.settings import instance
+from jobcron.settings.named import find_named
+from jobcron.settings.secrets import Redactor
+from jobcron.settings.settings import Section, Settings
+
+CELERY = "celery"
+"""The short name of Celery's dispatcher."""
+
+SHORT_NAMES = {CELERY: "jobcron.celery.sender:CeleryDispatcher"}
+"""The dispatchers that come with jobcron. They lie above this room, as those of applications do."""
+
+REST_SECONDS = 10.0
+"""How long a dispatcher that has failed is not asked again: else each commit would wait for its time-out."""
+
+logger = logging.getLogger("jobcron.dispatch")
+
+
+class Dispatcher(Protocol):
+    """What carries numbers: see `jobcron.interfaces.IDispatcher`."""
+
+    def offer(self, job_ids: Sequence[int]) -> None:
+        """Hand over the numbers of jobs."""
+
+    def status(self) -> str:
+        """Return how it is."""
+
+    def withdraw(self, job_ids: Sequence[int]) -> None:
+        """Take numbers back."""
+
+
+class SectionDispatcher:
+    """The dispatcher of a section, which is made when it is first used.
+
+    Args:
+        settings: the instance's.
+        section: the section.
+        name: what the key ``dispatch`` says.
+    """
+
+    def __init__(self, settings: Settings, section: Section, name: str) -> None:
+        self._settings = settings
+        self.section = section
+        self.name = name
+        self._made: Dispatcher | None = None
+        self._rests_until = 0.0
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether each job of the section is offered, not only those for which somebody asks for it."""
+        return self.section.dispatch is not None
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether it has failed just now, and is not asked again yet."""
+        return time.monotonic() < self._rests_until
+
+    def made(self) -> Dispatcher:
+        """Return the dispatcher.
+
+        Raises:
+            ConfigurationError: there is none of that name, or a package that it needs is not installed.
+        """
+        if self._made is None:
+            place = f"{self._settings.path}: section [{self.section.name}], key dispatch"
+            if self.name == CELERY and self._settings.celery_broker_url is None:
+                needed = self._settings.place("celery_broker_url")
+                raise ConfigurationError(f"{place}: expected {needed} to be set with celery, it is not")
+            factory = find_named(SHORT_NAMES.get(self.name, self.name), place)
+            self._made = cast("Dispatcher", factory(self._settings, self.section))
+        return self._made
+
+    def offer(self, job_ids: Sequence[int]) -> bool:
+        """Offer jobs; log an error, and leave the jobs to cron. Return whether they were handed over."""
+        if self.is_resting:
+            return False
+        try:
+            self.made().offer(job_ids)
+        except Exception as error:
+            from jobcron.reports.error_text import ErrorText  # slow to import
+
+            self._rests_until = time.monotonic() + REST_SECONDS
+            told = ErrorText.of(error, Redactor(self._settings.secrets()))
+            logger.warning(
+                "Jobs of section %s could not be offered to %s, nor are any for %d seconds; cron runs them: %s",
+                self.section.name,
+                self.name,
+                REST_SECONDS,
+                told.line if isinstance(error, JobcronError) else told,
+                extra=NO_OOPS,
+            )
+            return False
+        return True
+
+
+class Dispatchers:
+    """The dispatchers of an instance.
+
+    Args:
+        settings: the instance's.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._of_sections = {
+            section.name: SectionDispatcher(settings, section, name)
+            for section in settings.sections.values()
+            if section.source_interface is not None
+            for name in [section.dispatch or (CELERY if settings.celery_broker_url is not None else None)]
+            if name is not None
+        }
+        self._by_source: dict[str, SectionDispatcher] = {}
+        for section in settings.sections.values():
+            found = self._of_sections.get(section.name)
+            if found is not None and section.source_interface is not None:
+                self._by_source.setdefault(section.source_interface, found)
+
+    def __bool__(self) -> bool:
+        return bool(self._of_sections)
+
+    def of_section(self, name: str) -> SectionDispatcher | None:
+        """Return the dispatcher of a section; None: it has none."""
+        return self._of_sections.get(name)
+
+    def of_source(self, names: Iterable[str]) -> SectionDispatcher | None:
+        """Return the dispatcher of the first section whose source has one of these dotted names."""
+        return next((self._by_source[name] for name in names if name in self._by_source), None)
+
+
+class _Kept(NamedTuple):
+    """What was found out last: a connection must not be shared with a forked process, so each has its own."""
+
+    pid: int
+    config: str
+    present: Settings | None
+    found: Dispatchers | None
+
+
+_kept: _Kept | None = None
+
+
+def current_dispatchers() -> Dispatchers | None:
+    """Return the dispatchers of the instance whose script runs here, or which JOBCRON_CONFIG names; None: neither.
+
+    An instance that has a mistake when it is first asked for is logged, and has none: its jobs are left to cron.
+    """
+    global _kept
+    present = instance.present_settings()
+    config = "" if present is not None else os.environ.get(instance.CONFIG_VARIABLE, "")
+    if present is None and not config:
+        return None
+    key = (os.getpid(), config, present)
+    if _kept is None or _kept.pid != key[0] or _kept.config != config or _kept.present is not present:
+        _kept = _Kept(*key, _dispatchers_of(present))
+    return _kept.found
+
+
+def _dispatchers_of(present: Settings | None) -> Dispatchers | None:
+    try:
+        settings = present or instance.load_settings(asks_application=False)
+    except JobcronError as error:
+        logger.warning("No jobs are offered to anybody; cron runs them: %s", error, extra=NO_OOPS)
+        return None
+    return Dispatchers(settings) or None

@@ -1,0 +1,229 @@
+"""Jobs go to Celery as soon as they are committed; whatever happens on the way, each takes effect once (LP-32)."""
+
+from __future__ import annotations
+
+import time
+
+import celery
+import pytest
+
+from brokers import Broker, RabbitMQ, Redis
+from celery_workers import celery_worker, completed, configure, purge, waiting
+from fooapp import ActJob
+from instances import Instance, wait_until
+from jobcron import JobStatus
+from jobcron.dispatch import dispatchers
+from jobcron.dispatch.dispatchers import SectionDispatcher, current_dispatchers
+from mute_server import MuteServer
+
+ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+"""For what is between the broker and Celery: the databases have no part in it."""
+
+DONE = ("write", "done")
+
+
+@pytest.fixture
+def offering(instance: Instance, rabbitmq: RabbitMQ, monkeypatch: pytest.MonkeyPatch) -> Instance:
+    """Return an instance whose jobs go to RabbitMQ, also those that this process creates."""
+    return offers_to(instance, rabbitmq, monkeypatch)
+
+
+def offers_to(instance: Instance, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Instance:
+    """Let an instance's jobs go to a broker."""
+    configure(instance, broker.url)
+    monkeypatch.setenv("JOBCRON_CONFIG", str(instance.path))
+    monkeypatch.setattr(dispatchers, "REST_SECONDS", 0.0)
+    return instance
+
+
+def dispatcher() -> SectionDispatcher:
+    """Return the dispatcher of the jobs."""
+    found = current_dispatchers()
+    act = found and found.of_section("act")
+    assert act
+    return act
+
+
+def tick(instance: Instance) -> float:
+    """Run the section as cron does; return how long it took, in seconds."""
+    started = time.monotonic()
+    instance.command("run", "act")
+    return time.monotonic() - started
+
+
+def each_once(instance: Instance, *numbers: int) -> None:
+    """Check that each job has completed, and has done its work once."""
+    assert [instance.row(number).status for number in numbers] == [JobStatus.COMPLETED] * len(numbers)
+    assert sorted(job for job, _, _ in instance.ledger()) == sorted(numbers)
+
+
+@pytest.mark.feature("LP-32")
+def test_a_job_that_is_committed_runs_at_once_in_a_worker_of_celerys(offering: Instance) -> None:
+    with celery_worker(offering, "--concurrency", "1") as worker:
+        first = offering.act(DONE)
+        completed(offering, first)
+        started = time.monotonic()
+        numbers = [offering.act(DONE) for _ in range(5)]
+        completed(offering, *numbers)
+        assert time.monotonic() - started < 30  # a tick would be a minute away
+        assert worker.stop() == 0
+    each_once(offering, first, *numbers)
+    ((counted,),) = offering.query("SELECT sum(completed) FROM jobcron_run WHERE name = 'act'")
+    assert counted == 6
+
+
+@ON_POSTGRESQL
+@pytest.mark.feature("LP-32")
+def test_nothing_is_sent_for_a_transaction_that_is_rolled_back_or_a_job_that_is_not_due(
+    offering: Instance,
+) -> None:
+    with offering.database.session() as session:
+        ActJob.create(offering.foo(session), session=session).celeryRunOnCommit()
+        session.rollback()
+    number = offering.act(DONE)
+    assert waiting(dispatcher().section) == 1
+    with celery_worker(offering, "--concurrency", "1"):
+        completed(offering, number)
+        offering.act(("raise", "retryable"))  # due again in an hour
+        wait_until(lambda: offering.rows()[-1].attempt_count == 1, "the attempt")
+        assert waiting(dispatcher().section) == 0
+
+
+@ON_POSTGRESQL
+@pytest.mark.feature("LP-32")
+def test_a_broker_that_is_down_fails_no_commit_and_cron_runs_the_job(
+    offering: Instance, rabbitmq: RabbitMQ, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = offering.act(DONE)  # its connection breaks
+    rabbitmq.kill()
+    started = time.monotonic()
+    number = offering.act(DONE)
+    assert time.monotonic() - started < 5
+    assert "could not be offered to celery" in caplog.text
+    assert "guest" not in caplog.text
+    tick(offering)
+    each_once(offering, before, number)
+    rabbitmq.start()
+    assert waiting(dispatcher().section) == 1  # that of the first: it was kept, and is dropped
+    with celery_worker(offering, "--concurrency", "1"):
+        after = offering.act(DONE)
+        completed(offering, after)
+    each_once(offering, before, number, after)
+
+
+@ON_POSTGRESQL
+@pytest.mark.feature("LP-32")
+def test_a_job_whose_message_is_lost_runs_by_the_next_tick(offering: Instance) -> None:
+    number = offering.act(DONE)
+    assert purge(dispatcher().section) == 1
+    tick(offering)
+    each_once(offering, number)
+
+
+@ON_POSTGRESQL
+@pytest.mark.feature("LP-32")
+def test_a_message_that_comes_twice_or_for_a_job_that_cron_has_run_has_no_effect(offering: Instance) -> None:
+    by_cron = offering.act(DONE)
+    tick(offering)
+    number = offering.act(DONE)
+    assert dispatcher().offer([number, number, by_cron, 10**12])
+    with celery_worker(offering, "--concurrency", "2"):
+        completed(offering, number)
+        wait_until(lambda: not waiting(dispatcher().section), "the queue to be empty")
+        last = offering.act(DONE)
+        completed(offering, last)
+    each_once(offering, by_cron, number, last)
+
+
+@ON_POSTGRESQL
+@pytest.mark.feature("LP-32")
+def test_a_worker_that_is_killed_while_it_runs_one_job_and_has_fetched_others_loses_none(
+    offering: Instance,
+) -> None:
+    begun = offering.path / "begun"
+    with celery_worker(offering, "--concurrency", "1", "--prefetch-multiplier", "4") as worker:
+        running = offering.act(("touch", str(begun)), ("sleep", 300), DONE)
+        fetched = [offering.act(DONE) for _ in range(3)]
+        wait_until(begun.exists, "the job to begin")
+        wait_until(lambda: not waiting(dispatcher().section), "the worker to fetch the others")
+        worker.kill()
+    tick(offering)
+    each_once(offering, *fetched)
+    with offering.session() as session:
+        ActJob.get(running, session=session).metadata["do"] = [DONE]
+    offering.end_lease(running)
+    tick(offering)
+    each_once(offering, running, *fetched)
+    assert offering.row(running).crash_count == 1
+    with celery_worker(offering, "--concurrency", "1"):  # the broker hands out again what was fetched
+        last = offering.act(DONE)
+        completed(offering, last)
+    each_once(offering, running, *fetched, last)
+
+
+@ON_POSTGRESQL
+@pytest.mark.feature("LP-32")
+def test_a_worker_goes_on_after_a_restart_of_the_broker_and_nothing_is_sent_into_a_broken_connection(
+    offering: Instance, rabbitmq: RabbitMQ
+) -> None:
+    with celery_worker(offering, "--concurrency", "1"):
+        before = offering.act(DONE)
+        completed(offering, before)
+        rabbitmq.kill()
+        rabbitmq.start()
+        numbers = [offering.act(DONE) for _ in range(3)]
+        completed(offering, *numbers)
+    each_once(offering, before, *numbers)
+
+
+@ON_POSTGRESQL
+@pytest.mark.feature("LP-32")
+def test_redis_does_as_well_and_what_it_forgets_cron_runs(
+    instance: Instance, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offers_to(instance, redis, monkeypatch)
+    with celery_worker(instance, "--concurrency", "1"):
+        number = instance.act(DONE)
+        completed(instance, number)
+    forgotten = instance.act(DONE)
+    redis.kill()
+    refused = instance.act(DONE)
+    redis.start()  # it kept nothing on disk
+    tick(instance)
+    with celery_worker(instance, "--concurrency", "1"):
+        last = instance.act(DONE)
+        completed(instance, last)
+    each_once(instance, number, forgotten, refused, last)
+
+
+@ON_POSTGRESQL
+def test_a_job_never_runs_in_the_process_that_creates_it_not_even_where_tasks_are_eager(
+    offering: Instance,
+) -> None:
+    theirs = celery.Celery("theirs")
+    theirs.conf.task_always_eager = True
+    before = celery.current_app._get_current_object()
+    theirs.set_current()
+    try:
+        number = offering.act(DONE)
+    finally:
+        before.set_current()
+    assert offering.row(number).status is JobStatus.WAITING
+    assert waiting(dispatcher().section) == 1
+
+
+@ON_POSTGRESQL
+def test_a_broker_that_never_answers_holds_up_one_commit_for_seconds_and_the_next_ones_not_at_all(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MuteServer() as mute:
+        configure(instance, mute.url_like("amqp:"))
+        monkeypatch.setenv("JOBCRON_CONFIG", str(instance.path))
+        started = time.monotonic()
+        numbers = [instance.act(DONE)]
+        assert time.monotonic() - started < 10
+        started = time.monotonic()
+        numbers += [instance.act(DONE) for _ in range(3)]
+        assert time.monotonic() - started < 1
+    tick(instance)
+    each_once(instance, *numbers)

@@ -1,0 +1,88 @@
+"""What was offered and is not taken has a row, for people (LP-32)."""
+
+from __future__ import annotations
+
+import pytest
+
+import dispatchapp
+from fooapp import ActJob
+from instances import Instance
+from jobcron.dispatch.offers import forget_offers, note_offers, offer_of, untaken
+from jobcron.operations.reasons import Cause
+from jobcron.operations.why import explain_job
+from jobcron.settings.instance import load_settings
+
+
+def offers(instance: Instance) -> list[object]:
+    """Return (job, section, dispatcher) of all offers."""
+    return instance.query("SELECT job, section, dispatcher FROM jobcron_offer ORDER BY job")
+
+
+def test_an_offer_is_noted_with_the_job_and_counted_while_the_job_waits(offering: Instance) -> None:
+    numbers = [offering.act(), offering.act()]
+    assert offers(offering) == [(number, "act", "dispatchapp:Noting") for number in numbers]
+    with offering.database.begin(writing=False) as connection:
+        offer = offer_of(connection, numbers[0])
+        assert offer is not None
+        assert offer.dispatcher == "dispatchapp:Noting"
+        assert 0 <= offer.seconds < 60
+        ((section, _, counted, oldest),) = untaken(connection)
+        assert (section, counted) == ("act", 2)
+        assert untaken(connection, older_than=oldest + 60) == []
+    offering.run("act")
+    with offering.database.begin(writing=False) as connection:
+        assert untaken(connection) == []
+
+
+def test_an_offer_is_noted_again_and_forgotten(offering: Instance) -> None:
+    number = offering.act()
+    with offering.database.begin() as connection:
+        note_offers(connection, [number], "slow", "celery")
+    assert offers(offering) == [(number, "slow", "celery")]
+    with offering.database.begin() as connection:
+        forget_offers(connection, [number])
+    assert offers(offering) == []
+
+
+def test_an_offer_goes_with_its_job(offering: Instance) -> None:
+    number = offering.act()
+    offering.query("DELETE FROM foo_job WHERE job = :id", id=number)
+    offering.query("DELETE FROM jobcron_job WHERE id = :id", id=number)
+    assert offers(offering) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_an_offer_that_could_not_be_handed_over_is_not_told(offering: Instance) -> None:
+    dispatchapp.errors.append(OSError("away"))
+    offering.act()
+    assert offers(offering) == []
+
+
+@pytest.mark.feature("LP-32")
+def test_why_says_to_whom_a_waiting_job_was_offered(offering: Instance) -> None:
+    number = offering.act()
+    settings = load_settings(str(offering.path))
+    with offering.database.begin(writing=False) as connection:
+        explained = explain_job(connection, number, settings)
+    assert explained.is_runnable or explained.section == "act"
+    (reason,) = [reason for reason in explained.reasons if reason.cause is Cause.OFFERED]
+    assert reason.text.startswith("offered to dispatchapp:Noting ")
+    assert reason.text.endswith(" s ago, not taken")
+    assert not reason.is_blocking
+    with offering.session() as session:
+        ActJob.get(number, session=session).suspend()
+    with offering.database.begin(writing=False) as connection:
+        explained = explain_job(connection, number, settings)
+    assert Cause.OFFERED not in [reason.cause for reason in explained.reasons]
+
+
+def test_ten_thousand_offers_are_noted_in_few_statements(offering: Instance) -> None:
+    first = offering.act()
+    offering.multiply(first, 10_500, priority="3")
+    numbers = [number for (number,) in offering.query("SELECT id FROM jobcron_job WHERE id <> :id", id=first)]
+    with offering.database.begin() as connection:
+        note_offers(connection, numbers, "act", "celery")
+        ((_, _, counted, _), *_) = untaken(connection)
+        assert counted >= 9_999
+        forget_offers(connection, numbers)
+    assert len(offers(offering)) == 1

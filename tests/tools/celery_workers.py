@@ -1,0 +1,117 @@
+"""Workers of Celery's, in processes of their own, and instances whose jobs go to them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from uuid import uuid4
+
+from kombu.connection import Connection
+from kombu.entity import Queue
+
+from instances import Instance, wait_until
+from jobcron import JobStatus
+from jobcron.settings.instance import load_settings
+from jobcron.settings.settings import Section
+
+SOON = 60.0
+
+COMMAND = [sys.executable, "-m", "celery", "-A", "jobcron.celery"]
+
+
+def celery_sections(dispatch: str = "dispatch: celery") -> str:
+    """Return sections whose queues no other test has: brokers outlive tests."""
+    mark = uuid4().hex[:8]
+    return "".join(
+        f"[{name}]\nsource_interface: {source}\n{dispatch}\ndispatch_queue: {mark}.{name}\n\n"
+        for name, source in (("act", "fooapp.IActJobSource"), ("do_foo", "fooapp.IDoFooJobSource"))
+    )
+
+
+def configure(instance: Instance, url: str, sections: str | None = None) -> None:
+    """Let the jobs of an instance go to a broker."""
+    instance.configure(f"celery_broker_url: {url}", celery_sections() if sections is None else sections)
+
+
+class CeleryWorker:
+    """A worker in a process of its own.
+
+    Attributes:
+        log: the file of its standard error.
+        process: its main process.
+    """
+
+    def __init__(self, instance: Instance, *options: str) -> None:
+        self.log = instance.path / "celery.log"
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [*COMMAND, "worker", "-l", "INFO", "--without-mingle", "--without-gossip", *options],
+                env={**os.environ, "JOBCRON_CONFIG": str(instance.path)},
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def said(self, text: str) -> bool:
+        """Return whether its log has a text."""
+        return re.search(text, self.log.read_text()) is not None
+
+    def wait(self) -> None:
+        """Wait until it receives messages."""
+        wait_until(lambda: self.said(" ready\\.") or self.process.poll() is not None, "the worker", SOON)
+        assert self.process.poll() is None, self.log.read_text()
+
+    def stop(self) -> int:
+        """Ask it to end; return its status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(SOON)
+
+    def kill(self) -> None:
+        """Kill all its processes."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def celery_worker(instance: Instance, *options: str) -> Iterator[CeleryWorker]:
+    """Start a worker, and wait until it is ready; it is killed at the end."""
+    worker = CeleryWorker(instance, *options)
+    try:
+        worker.wait()
+        yield worker
+    finally:
+        worker.kill()
+
+
+def completed(instance: Instance, *numbers: int) -> None:
+    """Wait until jobs have completed."""
+
+    def are_completed() -> bool:
+        return all(instance.row(number).status is JobStatus.COMPLETED for number in numbers)
+
+    wait_until(are_completed, f"jobs {numbers}", SOON)
+
+
+@contextmanager
+def _channel(section: Section) -> Iterator[Queue]:
+    url = load_settings().celery_broker_url
+    with Connection(url) as connection:
+        yield Queue(section.offers_in, durable=True).bind(connection.default_channel)
+
+
+def waiting(section: Section) -> int:
+    """Return how many messages wait in a section's queue."""
+    with _channel(section) as queue:
+        return int(queue.queue_declare(passive=True).message_count)
+
+
+def purge(section: Section) -> int:
+    """Take all messages out of a section's queue; return their number."""
+    with _channel(section) as queue:
+        return int(queue.purge())
