@@ -80,6 +80,26 @@ def test_check_config_lists_every_problem_at_once(instance: Instance) -> None:
     assert len(errors) == 7
 
 
+@pytest.mark.feature("LP-32")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_check_config_says_whether_jobs_can_be_offered_and_received(instance: Instance) -> None:
+    own = "[act]\nsource_interface: fooapp.IActJobSource\ndispatch: {}\n"
+    instance.configure(sections=own.format("dispatchapp:Noting"))
+    assert (
+        "section act: its jobs are offered to dispatchapp:Noting: noted: 0" in instance.command("check-config")[0]
+    )
+    instance.configure(sections=own.format("celery"))
+    out, _ = instance.command("check-config", expect=2)
+    assert "key celery_broker_url to be set with celery, it is not" in out
+    instance.configure("celery_broker_url: amqp://guest:s3cr3tpw@127.0.0.1:9//", own.format("celery"))
+    out, _ = instance.command("check-config")
+    assert "warning  section act: its jobs are offered to celery, which does not answer: " in out
+    assert "s3cr3tpw" not in out
+    instance.configure(sections=own.format("dispatchapp:Noting").replace("IActJobSource", "OwnReadyJob"))
+    out, _ = instance.command("check-config", expect=2)
+    assert "key dispatch: expected a job class without iterReady" in out
+
+
 def test_a_runner_that_an_object_makes_is_named_by_the_class_of_the_object(instance: Instance) -> None:
     (instance.path / "makers.py").write_text(
         "from jobcron import JobRunner\nclass Maker:\n    for_source = JobRunner.for_source\nmaker = Maker()\n"
