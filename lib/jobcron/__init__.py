@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from jobcron.errors import JobcronError as JobcronError
     from jobcron.errors import LeaseHeld as LeaseHeld
     from jobcron.errors import LeaseLost as LeaseLost
+    from jobcron.errors import LeavesGroup as LeavesGroup
     from jobcron.errors import LockHeld as LockHeld
     from jobcron.errors import MemoryLimitExceeded as MemoryLimitExceeded
     from jobcron.errors import MissingClass as MissingClass
@@ -118,6 +119,7 @@ _HOMES = {
         "JobCancelled",
         "LeaseHeld",
         "LeaseLost",
+        "LeavesGroup",
         "LockHeld",
         "MemoryLimitExceeded",
         "MissingClass",

@@ -49,7 +49,8 @@
 
     BaseException                      so that ``except Exception`` in a job cannot swallow them
     ├── Interrupted                    the runner must stop; the job goes back to the queue
-    └── LeaseLost                      the job is no longer this runner's; nothing may be committed
+    ├── LeaseLost                      the job is no longer this runner's; nothing may be committed
+    └── LeavesGroup                    the job cannot share its transaction; it runs again by itself
 """
 
 from __future__ import annotations
@@ -92,7 +93,13 @@ class DatabaseUnusable(DatabaseUnavailable):
 
 
 class SchemaMismatch(UserMistake):
-    """The database lacks jobcron's tables, or has them in another version."""
+    """The database lacks jobcron's tables, or has them in another version.
+
+    Attributes:
+        remedy: what to do.
+    """
+
+    remedy = "jobcron upgrade"
 
 
 class NoSuchJob(UserMistake):
@@ -260,6 +267,13 @@ class LeaseLost(BaseException):
     """The job is no longer this runner's: it was taken over, cancelled or changed by hand.
 
     Nothing of the attempt may be committed. A BaseException, like `Interrupted`.
+    """
+
+
+class LeavesGroup(BaseException):
+    """A job whose transaction is shared with others did what it may only do in one of its own.
+
+    The group is rolled back, and its jobs run again one by one. A BaseException, like `Interrupted`.
     """
 
 

@@ -83,6 +83,10 @@ class LetterJob(BaseRunnableJob):
         """Count the letters."""
         self.target.letters += self.copies
 
+    def related_action(self) -> object:
+        """Return the page of the customer."""
+        return f"https://shop.example/customers/{self.target.id}?copies={self.copies}"
+
 
 class EverythingJob(BaseRunnableJob):
     """Has arguments of every type that a row can keep."""

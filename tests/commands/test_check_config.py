@@ -80,6 +80,26 @@ def test_check_config_lists_every_problem_at_once(instance: Instance) -> None:
     assert len(errors) == 7
 
 
+@pytest.mark.feature("LP-32")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_check_config_says_whether_jobs_can_be_offered_and_received(instance: Instance) -> None:
+    own = "[act]\nsource_interface: fooapp.IActJobSource\ndispatch: {}\n"
+    instance.configure(sections=own.format("dispatchapp:Noting"))
+    assert (
+        "section act: its jobs are offered to dispatchapp:Noting: noted: 0" in instance.command("check-config")[0]
+    )
+    instance.configure(sections=own.format("celery"))
+    out, _ = instance.command("check-config", expect=2)
+    assert "key celery_broker_url to be set with celery, it is not" in out
+    instance.configure("celery_broker_url: amqp://guest:s3cr3tpw@127.0.0.1:9//", own.format("celery"))
+    out, _ = instance.command("check-config")
+    assert "warning  section act: its jobs are offered to celery, which does not answer: " in out
+    assert "s3cr3tpw" not in out
+    instance.configure(sections=own.format("dispatchapp:Noting").replace("IActJobSource", "OwnReadyJob"))
+    out, _ = instance.command("check-config", expect=2)
+    assert "key dispatch: expected a job class without iterReady" in out
+
+
 def test_a_runner_that_an_object_makes_is_named_by_the_class_of_the_object(instance: Instance) -> None:
     (instance.path / "makers.py").write_text(
         "from jobcron import JobRunner\nclass Maker:\n    for_source = JobRunner.for_source\nmaker = Maker()\n"
@@ -247,6 +267,40 @@ def test_a_type_without_a_section_is_a_warning_before_it_has_jobs(instance: Inst
     )
     assert "type foo_job.ACT," not in out
     assert "FunctionJob" not in out  # the application has no functions
+
+
+def test_a_queues_section_runs_the_jobs_of_several_tasks_and_hides_no_other_type(instance: Instance) -> None:
+    instance.configure(sections="[act]\nsource_interface: fooapp.ActJob\n[quick]\nqueue: quick\n")
+    path = instance.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("fooapp:register", "stepsapp"))
+    out, _ = instance.command("check-config")
+    assert "no section runs jobs of the type foo_job.DO_FOO" in out
+    assert "no section runs jobs of the type steps." not in out
+    assert "not looked for" not in out
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (
+            "fooapp.OwnReadyJob",
+            "section [other] has a source with an iterReady of its own, fooapp.OwnReadyJob, which may find",
+        ),
+        (
+            "fooapp.IHandmadeSource",
+            "section [other] has a source with an iterReady of its own, fooapp.IHandmadeSource",
+        ),
+        (None, "the source of section [other] cannot be found"),
+    ],
+)
+def test_where_nobody_knows_which_types_run_check_config_says_why_it_looks_for_none(
+    instance: Instance, source: str | None, why: str
+) -> None:
+    line = "" if source is None else f"source_interface: {source}\n"
+    instance.configure(sections=f"[act]\nsource_interface: fooapp.ActJob\n[other]\n{line}")
+    out, _ = instance.command("check-config", expect=0 if source else 2)
+    assert f"ok       types without a section: not looked for, because {why}" in out
+    assert "no section runs jobs" not in out
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from function_jobs import found, notes
 from instances import FUNCTIONS, Instance
 from jobcron import JobStatus, functions
 from jobcron.functions import FunctionJob
+from jobcron.operations.acts import Act, act_on_selection, postpone, postpone_until, run_now
+from jobcron.operations.selection import Selection
+from jobcron.operations.undo import undo_act
 from jobcron.queue.claim import Claimant, claim_one
 from jobcron.queue.finish import set_aside
 from jobcron.queue.outcome import Retry
@@ -118,6 +122,50 @@ def test_a_retry_does_not_change_the_expiry_that_is_copied(calling: Instance) ->
     with calling.session() as session:
         copy = FunctionJob.get(job, session=session).reschedule("1d")
         assert copy.job.expires_at == copy.job.scheduled_start + timedelta(hours=2)
+
+
+ACTS: dict[str, Callable[[], Act]] = {
+    "postpone": lambda: postpone(timedelta(minutes=55)),
+    "postpone until": lambda: postpone_until(datetime.now(UTC) + timedelta(minutes=55)),
+    "run-now": run_now,
+    "run-now, spread": lambda: run_now(timedelta(hours=20)),
+}
+
+
+@pytest.mark.feature("DJF-05")
+@pytest.mark.parametrize("name", ACTS)
+def test_an_operator_who_moves_the_start_does_not_change_the_expiry_that_is_copied(
+    calling: Instance, name: str
+) -> None:
+    with calling.session() as session:
+        job = schedule_job("20m", "functionapp.again", expires="1h", session=session).id
+    asked = calling.row(job).scheduled_start
+    numbers = []
+    for _ in range(2):  # what was asked for stays, however often it is moved
+        (done,) = act_on_selection(calling.database, ACTS[name](), Selection(ids=(job,)))
+        assert done.act is not None
+        numbers.append(done.act)
+        assert calling.row(job).scheduled_start != asked
+    with calling.session() as session:
+        copy = FunctionJob.get(job, session=session).reschedule("1d").job
+        assert copy.expires_at == copy.scheduled_start + timedelta(hours=1)
+    for number in reversed(numbers):
+        assert [len(undone.moved) for undone in undo_act(calling.database, number)] == [1]
+    row = calling.row(job)
+    assert (row.scheduled_start, row.asked_start) == (asked, None)
+
+
+@pytest.mark.feature("DJF-05")
+def test_calls_that_push_the_start_back_do_not_change_the_expiry_that_is_copied(session: Session) -> None:
+    moment = datetime.now(UTC) + timedelta(hours=1)
+    values = {"function": "functionapp.again", "unique_key": "k", "debounce": 60, "expires_at": moment}
+    first = FunctionJob.acquire(session=session, **values).job
+    start = first.scheduled_start
+    FunctionJob.acquire(session=session, **{**values, "debounce": 3000})
+    assert first.scheduled_start > start
+    copy = FunctionJob.get(first.id, session=session).reschedule("1d").job
+    assert copy.expires_at is not None
+    assert copy.expires_at - copy.scheduled_start == moment - start
 
 
 def test_without_i_the_first_error_ends_the_run_and_is_shown(calling: Instance) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from datetime import date
+from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
 
 import functionapp
 from fooapp import ActJob
+from guestapp import Colour, Customer, EverythingJob, LetterJob
 from instances import Instance
 from jobcron import JobStatus, NoSuchJob
 from jobcron.database.tables import jobs_connection
@@ -82,6 +86,52 @@ def test_the_class_of_a_job_says_what_it_is_about(calling: Instance) -> None:
     assert about.arguments["arguments"] == {"number": 7}
     assert "the foo" in str(about.related)
     assert about.target is None
+
+
+@pytest.mark.feature("OCQ-06")
+def test_a_job_of_a_class_says_its_related_action_and_its_arguments(guest: Instance) -> None:
+    with guest.session() as session:
+        customer = Customer(name="Ada")
+        session.add(customer)
+        session.flush()
+        letter = LetterJob.create(customer, template="hello", copies=3, session=session)
+        letter.metadata["note"] = "by hand"
+        everything = EverythingJob.create(
+            when=date(2026, 2, 28), price=Decimal("1.50"), customer=customer, colours={Colour.RED}, pair=(1, "x"),
+            content=b"\x00", session=session,
+        )  # fmt: skip
+        numbers, key = (letter.id, everything.id), customer.id
+    with guest.database.session(writing=False) as session:
+        of_letter, of_everything = (about_job(session, number) for number in numbers)
+        assert of_letter.related == f"https://shop.example/customers/{key}?copies=3"
+        assert of_letter.arguments == {"template": "hello", "copies": 3, "options": {}, "note": "by hand"}
+        assert of_everything.related is None
+        found = of_everything.arguments
+        assert (found["when"], found["price"], found["pair"]) == ("2026-02-28", "1.50", [1, "x"])
+        assert (found["colours"], found["mode"]) == (["RED"], "fast")
+        assert str(key) in str(found["customer"]), "the object, not how the row refers to it"
+        assert json.dumps(found)
+
+
+def test_what_a_familys_row_has_is_among_the_arguments(instance: Instance) -> None:
+    number = instance.act(("write", "x"))
+    with instance.database.session(writing=False) as session:
+        about = about_job(session, number)
+        assert about.arguments["do"] == [["write", "x"]]
+        assert about.arguments["foo_id"] == 1
+        assert "job_type" not in about.arguments
+
+
+def test_an_argument_that_cannot_be_read_is_told(guest: Instance) -> None:
+    with guest.session() as session:
+        customer = Customer(name="Ada")
+        session.add(customer)
+        session.flush()
+        number = EverythingJob.create(customer=customer, session=session).id
+        session.flush()
+        session.delete(customer)
+    with guest.database.session(writing=False) as session:
+        assert "cannot be told: " in str(about_job(session, number).arguments["customer"])
 
 
 def test_a_job_of_a_type_without_a_class_says_nothing(instance: Instance) -> None:

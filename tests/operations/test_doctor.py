@@ -10,6 +10,7 @@ import pytest
 from examining import Usage, found, only
 from instances import Instance
 from jobcron import JobStatus
+from jobcron.database.version import REVISION
 from jobcron.operations import doctor
 from jobcron.queue.health import Health
 from jobcron.testing import JobFactory
@@ -86,6 +87,13 @@ def test_a_planted_fault_is_found(
 def test_full_disks_are_found(well: Instance, monkeypatch: pytest.MonkeyPatch, free: int, health: Health) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(1 << 40, 0, free))
     assert {(finding.check, finding.health) for finding in found(well)} == {("disks", health)}
+
+
+def test_tables_that_are_newer_than_the_code_are_named(well: Instance) -> None:
+    well.query("UPDATE jobcron_schema_version SET version_num = '9999'")
+    finding = only(well)
+    assert (finding.check, finding.health) == ("schema", Health.WARNING)
+    assert finding.text == f"the tables are of version 9999, and this host's code is made for {REVISION}"
 
 
 def test_a_wrong_clock_of_this_machine_is_found(well: Instance, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import fcntl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from health_checks import move
 from instances import Instance
 from jobcron import load_settings
 from jobcron.operations.listing import Count
-from jobcron.operations.sections import recent_runs, section_state, section_states, type_states
+from jobcron.operations.sections import SectionState, recent_runs, section_state, section_states, type_states
 from jobcron.queue.health import Health
+from jobcron.scripts.locks.holders import lock_file
 
 
 def test_a_section_shows_its_runs_its_jobs_and_its_failures(instance: Instance) -> None:
@@ -32,6 +36,38 @@ def test_a_section_shows_its_runs_its_jobs_and_its_failures(instance: Instance) 
     assert (other.last_run, other.ready, other.oldest_ready, other.failed) == (None, 0, None, 0)
     assert other.findings[0] == "has never run"
     assert (act.faults, other.faults) == ((), ("has never run",))
+
+
+def test_a_section_says_when_it_is_due_and_by_how_much_it_is_late(instance: Instance) -> None:
+    act = "[act]\nsource_interface: fooapp.IActJobSource\nschedule: {}\n"
+    instance.configure("activity_interval: 10m", sections=act.format("*/5 * * * *"))
+    instance.run("act")
+
+    def state() -> SectionState:
+        settings = load_settings(str(instance.path))
+        with instance.database.begin(writing=False) as connection:
+            return section_state(connection, settings, settings.section("act"))
+
+    found, now = state(), datetime.now(UTC)
+    assert found.next_run is not None
+    assert now - timedelta(seconds=30) < found.next_run <= now + timedelta(minutes=5)
+    assert (found.next_run.minute % 5, found.next_run.second) == (0, 0)
+    assert (found.late, found.lock_holder) == (None, None)
+    move(instance, "jobcron_run", "date_completed", 3)
+    late = state().late
+    assert late is not None
+    assert timedelta(hours=2, minutes=44) < late <= timedelta(hours=2, minutes=51)
+    settings = load_settings(str(instance.path))
+    path = Path(lock_file(settings.lock_dir, "act"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        print("process 17 of a test", file=lock, flush=True)
+        locked = state()
+        assert (locked.late, locked.lock_holder) == (None, "process 17 of a test")
+    instance.query("UPDATE jobcron_run SET date_completed = :then", then="2020-01-01 00:00:00.000000")
+    instance.configure("activity_interval: 10m", sections=act.format("@reboot"))
+    assert (state().next_run, state().late) == (None, None)
 
 
 def test_runs_are_listed_the_newest_first(instance: Instance) -> None:

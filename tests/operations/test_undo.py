@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import create_engine, event, text
@@ -60,6 +61,17 @@ def test_an_act_is_undone_by_its_number_as_far_as_jobs_have_not_moved(instance: 
     assert [(outcome.moved, len(outcome.refused)) for outcome in again] == [((), 1)]
     with instance.database.begin(writing=False) as connection:
         assert [(one.id, one.jobs.number) for one in recent_acts(connection)] == [(number, 1)]
+
+
+def test_an_act_that_older_code_has_kept_with_fewer_columns_is_undone(instance: Instance) -> None:
+    (number,) = make(instance, W)
+    (done,) = act_on_selection(instance.database, acts.postpone(timedelta(hours=1)), Selection(ids=(number,)))
+    for name in ("before", "after"):
+        sql = f"SELECT {name} FROM jobcron_undo"
+        kept = {key: value for key, value in json.loads(instance.query(sql)[0][0]).items() if key != "asked_start"}
+        instance.query(f"UPDATE jobcron_undo SET {name} = :kept", kept=json.dumps(kept))
+    assert done.act is not None
+    assert [undone.moved for undone in undo_act(instance.database, done.act)] == [(number,)]
 
 
 def test_what_moves_nothing_or_is_dry_has_no_number(instance: Instance) -> None:

@@ -63,6 +63,13 @@ def make_audit(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+ENDED_BY_RUNS = (
+    f"SELECT count(*) AS n FROM audit WHERE new = {COMPLETED} "
+    f"AND (old = {RUNNING} OR old = {WAITING} AND new_token = old_token + 1)"
+)
+"""The second are those of groups: whoever completes a job by hand gives it no token."""
+
+
 class Mark(NamedTuple):
     """A line of the journal."""
 
@@ -87,7 +94,7 @@ class Evidence(NamedTuple):
         afresh: the last token before an operator let a job wait again with its counts at 0, by its history.
         reports: (job, token) of the OOPS files, with their names.
         counted: completed jobs, summed over the rows of all runs.
-        completed: moves from RUNNING to COMPLETED, of all jobs.
+        completed: moves to COMPLETED by runs, of all jobs.
         journal: its lines.
         crash_limit: the instance's.
         money_before: what the accounts held at first.
@@ -158,7 +165,7 @@ def gather(
             afresh=afresh,
             reports=_reports(state / "oops", since),
             counted=rows("SELECT coalesce(sum(completed), 0) AS n FROM jobcron_run")[0].n,
-            completed=rows(f"SELECT count(*) AS n FROM audit WHERE old = {RUNNING} AND new = {COMPLETED}")[0].n,
+            completed=rows(ENDED_BY_RUNS)[0].n,
             journal=_journal(state / "journal", since),
             crash_limit=crash_limit,
             money_before=money,
@@ -246,7 +253,7 @@ def i4_never_two_at_once(e: Evidence) -> Iterator[str]:
     begun: dict[tuple[int, int], Mark] = {}
     ended: dict[tuple[int, int], Mark] = {}
     for mark in e.journal:
-        if mark.event == "task":
+        if mark.event not in ("begin", "end"):  # of a group that was rolled back, the token is given again
             continue
         where = begun if mark.event == "begin" else ended
         if (mark.job, mark.token) in where:
@@ -293,7 +300,9 @@ def i6_order(e: Evidence) -> Iterator[str]:
     """Where nothing died and one runner ran, first attempts began in the order (priority, due time, number)."""
     if not e.is_calm or len({mark.process for mark in e.journal}) > 1:
         return
-    first = [mark.job for mark in e.journal if mark.event == "begin" and mark.token == 1]
+    first = list(
+        dict.fromkeys(mark.job for mark in e.journal if mark.event in ("begin", "share") and mark.token == 1)
+    )
     in_order = sorted(first, key=lambda job: (e.jobs[job].priority, _due(e, job), job))
     if first != in_order:
         yield f"jobs began in the order {first}, expected {in_order}"
@@ -312,8 +321,11 @@ def i7_attempts_counted(e: Evidence) -> Iterator[str]:
     # An attempt at a job of steps begins with whichever task is next, and may do several; the commit of a task is
     # the success of an attempt, and the counts begin anew with it.
     tokens: defaultdict[int, set[int]] = defaultdict(set)
+    committed = {(job, token) for job, token, note in e.ledger if note == "done"}
     for mark in e.journal:
-        if mark.event in ("begin", "task"):
+        # An attempt in a group is one if the group was committed, with its effects and its end.
+        is_one = mark.event in ("begin", "task") or (mark.event == "share" and (mark.job, mark.token) in committed)
+        if is_one:
             tokens[mark.job].add(mark.token)
     since: dict[int, int] = {job: token for job, token, note in e.ledger if note in TASKS[:-1]}
     for job, row in e.jobs.items():
@@ -363,7 +375,7 @@ def i12_poison_is_contained(e: Evidence) -> Iterator[str]:
     """
     begun: defaultdict[int, set[int]] = defaultdict(set)
     for mark in e.journal:
-        if mark.event != "end":
+        if mark.event in ("begin", "task"):  # in a group no process is known to have died
             begun[mark.job].add(mark.token)
     died: defaultdict[int, set[int]] = defaultdict(set)
     for job, old, new, old_token, _ in e.moves:

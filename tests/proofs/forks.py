@@ -33,6 +33,7 @@ from jobcron import JobCronScript
 from jobcron.commands import main as commands  # noqa: F401
 from jobcron.database import retry
 from jobcron.queue import tick  # noqa: F401
+from jobcron.runner.grouped import _pace
 
 PACKAGE = Path(jobcron.__file__).parent
 
@@ -46,6 +47,9 @@ STAGES = (
     "runner/isolated/_deaths", "runner/isolated/_descendants", "runner/isolated/_messages",
     "runner/isolated/runner", "runner/isolated/_slot", "runner/isolated/_slots", "runner/job_runner",
     "runner/source_runner", "runner/_telling",
+    "database/connecting/sharing", "runner/grouped/_attempt", "runner/grouped/_claims", "runner/grouped/_group",
+    "runner/grouped/groups", "runner/grouped/_objects", "runner/grouped/_pace", "runner/grouped/runs",
+    "runner/grouped/_sessions",
     "scripts/cron_script", "scripts/job_script", "scripts/locks/lock", "scripts/options", "scripts/order",
     "scripts/_section_run", "settings/directories", "steps/_job", "steps/_progress", "steps/_running",
     "steps/_workspace",
@@ -112,6 +116,7 @@ def run(instance: str, order: dict[str, Any], answer: int) -> None:
     """Run the section in this process, as ``jobcron run`` does; write the numbers of lines and calls to a pipe."""
     faults = Faults(order.get("fail_at", 0), order.get("errno", 5), order.get("lasting", False))
     os.environ["JOBCRON_CONFIG"] = instance
+    _pace.GROUP_SECONDS = 5.0  # however long it takes to count lines
     if "url" in order:
         os.environ["JOBCRON_DATABASE_URL"] = order["url"]
         for name in ("WHILE_CLAIMING", "WHILE_FINISHING"):

@@ -19,6 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from jobcron import BaseRunnableJob, Job, JobType, RetryableJobError, load_settings
 from jobcron.functions import FunctionJob, job, job_as_parameter
+from jobcron.runner.grouped._attempt import GroupedAttempt
 from jobcron.steps import StepsJob
 
 ACCOUNTS = 8
@@ -79,6 +80,7 @@ class ProofJobType(JobType):
     """The one type: its jobs differ by their kind, so that one batch holds all kinds."""
 
     WORK = 0
+    GROUPED = 1
 
 
 def token_of(job: BaseRunnableJob) -> int:
@@ -106,9 +108,10 @@ class ProofJob(BaseRunnableJob):
     def run(self) -> None:
         """Do what the kind says, between two lines of the journal."""
         token = token_of(self)
-        write_journal("begin", self.job.id, token)
+        begin, end = ("share", "shared") if isinstance(self.attempt, GroupedAttempt) else ("begin", "end")
+        write_journal(begin, self.job.id, token)
         getattr(self, f"do_{self.kind}")()
-        write_journal("end", self.job.id, token)
+        write_journal(end, self.job.id, token)
 
     def note(self, text: str) -> None:
         """Write to the ledger."""
@@ -171,6 +174,17 @@ class ProofJob(BaseRunnableJob):
         self.note("never")
         os.kill(os.getpid(), signal.SIGKILL)
 
+
+class GroupedProofJob(ProofJob):
+    """A job that shares its transaction with others."""
+
+    class_job_type = ProofJobType.GROUPED
+    database_only = True
+    group_commit = True
+
+
+GROUPED = "grouped_"
+"""The beginning of the kinds of jobs that share transactions; they are noted without it."""
 
 FunctionJob.lease_duration = ProofJob.lease_duration
 
@@ -273,12 +287,14 @@ def make_job(session: Session, kind: str, **values: Any) -> int:
         return make_function(session, kind)
     if kind == "steps":
         return make_steps(session, fail=False)
+    job_class = GroupedProofJob if kind.startswith(GROUPED) else ProofJob
+    kind = kind.removeprefix(GROUPED)
     if kind == "unique":
-        job = ProofJob.acquire(kind=kind, session=session, **{"unique_key": "the one", **values})
+        job = job_class.acquire(kind=kind, session=session, **{"unique_key": "the one", **values})
         if session.get(Made, job.id) is not None:
             return job.id
     else:
-        job = ProofJob.create(kind=kind, session=session, **values)
+        job = job_class.create(kind=kind, session=session, **values)
     session.add(Made(job=job.id, kind=kind))
     session.flush()
     return job.id

@@ -26,6 +26,18 @@ DUE_SECONDS = 5.0 if IS_CHAOS else 0.2
 
 JOBS = ("ledger", "bank", "failing", "checkpoint", "retried", "user", "unique", "ledger")
 
+GROUPED = (
+    *(
+        f"grouped_{kind}"
+        for kind in ("ledger", "ledger", "bank", "ledger", "failing", "ledger", "bank", "retried")
+    ),
+    *(
+        f"grouped_{kind}"
+        for kind in ("unique", "user", "ledger", "checkpoint", "ledger", "bank", "ledger", "ledger")
+    ),
+)
+"""Jobs that share transactions: with each failure the groups begin at one again, and double."""
+
 SAMPLE = int(os.environ.get("PROOF_SAMPLE", 35))
 """Deaths for each database; with those of jobs of three tasks 100 in all in ``make test``."""
 
@@ -61,6 +73,7 @@ class Proof:
             f"state_dir: state\nerror_dir: {self.state / 'oops'}\noops_prefix: P\n\n"
             "[steps]\nsource_interface: proofapp.ProofSteps\n\n"
             "[functions]\nsource_interface: jobcron.functions.FunctionJob\n\n"
+            "[grouped]\nsource_interface: proofapp.GroupedProofJob\n\n"
             "[work]\nsource_interface: proofapp.ProofJob\n"
         )
         return folder
@@ -86,6 +99,7 @@ class Proof:
         }[self.database.dialect]
         self.query(f"UPDATE jobcron_job SET lease_expires = {past} WHERE status = 1")
         self.query(f"UPDATE jobcron_renewal SET lease_expires = {past}")
+        self.query(f"UPDATE jobcron_group_run SET lease_expires = {past}")
 
     def make_due(self) -> None:
         """Let jobs that wait to be tried again wait no longer."""

@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 
 from faulty_proxy import Cut, FaultyProxy
 from jobcron.testing.server import PrivatePostgreSQL
-from proving import IS_CHAOS, JOBS, Proof, Runs, drain
+from proving import GROUPED, IS_CHAOS, JOBS, Proof, Runs, drain
 
 SAMPLE = int(os.environ.get("PROOF_SAMPLE", 10))
 """Cuts of each kind; in ``make test`` 40 in all."""
@@ -20,32 +20,45 @@ SAMPLE = int(os.environ.get("PROOF_SAMPLE", 10))
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("cut", ["before", "after"])
 @pytest.mark.parametrize("stays_down", [False, True], ids=["for a moment", "for good"])
+@pytest.mark.parametrize(
+    ("section", "jobs", "sample"),
+    [
+        pytest.param("work", JOBS, SAMPLE, id="work"),
+        pytest.param("grouped", GROUPED, min(6, SAMPLE), id="grouped"),
+    ],
+)
 @pytest.mark.timeout(20_000 if IS_CHAOS else 300)
 def test_a_cut_at_any_message_loses_nothing_and_doubles_nothing(
-    proof: Proof, server: PrivatePostgreSQL, cut: Cut, stays_down: bool
+    proof: Proof,
+    server: PrivatePostgreSQL,
+    cut: Cut,
+    stays_down: bool,
+    section: str,
+    jobs: tuple[str, ...],
+    sample: int,
 ) -> None:
     with FaultyProxy(server) as proxy, Runs(proof) as runs:
         url = proxy.url(str(make_url(proof.url).database))
-        proof.make(JOBS)
+        proof.make(jobs)
         proxy.arm_at(1_000_000, cut, stays_down=stays_down)  # only counts
-        assert runs.run(url=url)["status"] == 0, runs.log()
+        assert runs.run(url=url, section=section)["status"] == 0, runs.log()
         messages = proxy.messages
         assert messages > 50
         seed = random.randrange(1 << 32)
         print(f"{messages} messages; seed {seed}")
         everywhere = range(1, messages + 1)
-        for message in everywhere if IS_CHAOS else sorted(random.Random(seed).sample(everywhere, SAMPLE)):
-            first, *_ = proof.make(JOBS)
+        for message in everywhere if IS_CHAOS else sorted(random.Random(seed).sample(everywhere, sample)):
+            first, *_ = proof.make(jobs)
             before = len(runs.log())
             proxy.arm_at(message, cut, stays_down=stays_down)
-            status = runs.run(url=url)["status"]
+            status = runs.run(url=url, section=section)["status"]
             was_cut = proxy.cuts
             proxy.heal()
             where = f"cut {cut} message {message}: status {status}\n{runs.log()[before:]}"
             assert status in (0, 1), where
             assert "Traceback" not in runs.log()[before:], where
             assert was_cut, where
-            drain(proof, runs)
+            drain(proof, runs, section=section)
             found = proof.verdict(since=first, crash_limit=10)
             assert found == [], f"{found}\n{where}"
 
@@ -55,14 +68,15 @@ def test_a_cut_at_any_message_loses_nothing_and_doubles_nothing(
 def test_a_cut_at_any_commit_settles_what_became_of_it(proof: Proof, server: PrivatePostgreSQL, cut: Cut) -> None:
     with FaultyProxy(server) as proxy, Runs(proof) as runs:
         url = proxy.url(str(make_url(proof.url).database))
-        for kind in ("ledger", "checkpoint", "failing"):
+        for kinds in (["ledger"], ["checkpoint"], ["failing"], GROUPED[:4]):
+            section = "grouped" if len(kinds) > 1 else "work"
             for number in range(1, 9):  # the schema's look, the claim's, the job's own …
-                first, *_ = proof.make([kind])
+                first, *_ = proof.make(kinds)
                 proxy.arm(cut, number)
-                runs.run(url=url)
+                runs.run(url=url, section=section)
                 proxy.heal()
-                drain(proof, runs)
-                assert proof.verdict(since=first, crash_limit=10) == [], f"{kind}, COMMIT {number} cut {cut}"
-        assert proxy.cuts >= 12
+                drain(proof, runs, section=section)
+                assert proof.verdict(since=first, crash_limit=10) == [], f"{kinds}, COMMIT {number} cut {cut}"
+        assert proxy.cuts >= 18
         assert "lost its lease" not in runs.log()  # nobody else was there to take it
         assert "An action after the commit failed" not in runs.log()  # there was none

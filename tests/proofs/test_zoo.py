@@ -12,6 +12,7 @@ TODAY = (
     "reported twice",
     "an error is swallowed",
     "a retry keeps its work",
+    "a group completes what has not run",
 )
 
 

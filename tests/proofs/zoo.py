@@ -520,6 +520,34 @@ BUGS = (
         "        kept.append(Unsent(message.as_bytes(), error))", "        pass",
         ("tests/runner/test_notification.py", "waits_in_the_history"),
     ),
+    Bug(
+        "a group completes what has not run", "runner/grouped/_group.py",
+        "numbers = [ended.claim.id for ended in self._ended]",
+        "numbers = [taken.claim.id for taken in locked.jobs]",
+        ("tests/runner/grouped/test_groups.py", "its_time_is_over"),
+    ),
+    Bug(
+        "a failed group keeps its work", "runner/grouped/_group.py",
+        "                self._undo(connection, raised)\n",
+        "                connection.connection.driver_connection.end_sharing()\n"
+        "                connection.commit()\n",
+        ("tests/runner/grouped/test_groups.py", "one_that_fails"),
+    ),
+    Bug(
+        "the death of a group is forgotten", "runner/grouped/runs.py",
+        "        return dead > 0\n", "        return False\n",
+        ("tests/runner/grouped/test_runs.py", "found_once"),
+    ),
+    Bug(
+        "a group's jobs share their settings", "database/connecting/_watch.py",
+        "        if self._is_neighbours:\n            return self._clearing.entering\n", "",
+        ("tests/runner/grouped/test_groups.py", "settings_of_a_session"),
+    ),
+    Bug(
+        "a key is held to the end of the group", "database/sql/take_group.postgresql.sql",
+        "crash_count > 0 OR unique_key IS NOT NULL AS is_alone", "crash_count > 0 AS is_alone",
+        ("tests/runner/grouped/test_groups.py", "with_a_key"),
+    ),
 )  # fmt: skip
 
 

@@ -171,6 +171,15 @@ def may_write_at_commit(session: Session) -> bool:
     return bool(session.dispatch.before_commit) or (has_hooks is not None and has_hooks())
 
 
+def hears_commits(session: Session) -> bool:
+    """Return whether code of the application hears of the commits of jobs' sessions, or writes in them.
+
+    Args:
+        session: one of a run, on which nothing listens but this package.
+    """
+    return may_write_at_commit(session) or len(list(session.dispatch.after_commit)) > 1  # `keep_fresh` does
+
+
 def _refuse_strangers(session: Session, instance: object = None) -> None:
     owner = session.info.get(OWNER)
     if owner is None or owner[0] == get_ident():

@@ -11,10 +11,16 @@ from jobcron.errors import SchemaMismatch
 from jobcron.reports.logs import NO_OOPS
 from jobcron.settings.database_url import sqlite_path
 
-REVISION = "0017"
+REVISION = "0018"
 """The migration that this code needs: the newest in ``schema/versions``."""
 
 VERSION_TABLE = "jobcron_schema_version"
+
+
+def newer_version(connection: Connection) -> str | None:
+    """Return the version of the tables if it is newer than this code's."""
+    found = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+    return str(found) if str(found) > REVISION else None
 
 
 def check_file(url: str, where: str) -> None:
@@ -78,11 +84,13 @@ def _check_newer(connection: Connection, where: str, found: str) -> None:
     # why: decisions 2026-11-23, a version of the tables
     oldest = connection.scalar(text(f"SELECT oldest_code FROM {VERSION_TABLE}"))
     if oldest is None or oldest > REVISION:
-        raise SchemaMismatch(
+        error = SchemaMismatch(
             f"expected jobcron's tables in the database {where} to be of version {REVISION}, or of a newer one "
             f"that serves code of {REVISION}; found {found}, which serves code of {oldest or found} or newer: "
             "update this code"
         )
+        error.remedy = "install the release of jobcron that the other hosts have"
+        raise error
 
 
 def include_object(thing: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:

@@ -61,6 +61,7 @@ class JobDecorator(Protocol):
         retry_pattern: Mapping[int, Wait] = ...,
         description: str | None = ...,
         database_only: bool = ...,
+        group_commit: bool = ...,
         channel: str | None = ...,
         default_channel: str | None = ...,
         name: str | None = ...,

@@ -31,6 +31,7 @@ class Options:
         retry_pattern: the time until the next run, by the number of runs from which they apply (OCQ-04).
         description: for people; by default the first line of the docstring.
         database_only: whether the function does nothing outside its job's database.
+        group_commit: whether its jobs may share a transaction with others: short ones that are `database_only`.
         channel: the channel of its jobs (OCQ-10); None: none, or that of the section that runs them.
     """
 
@@ -39,6 +40,7 @@ class Options:
     retry_pattern: Mapping[int, Wait] = field(default_factory=dict)
     description: str | None = None
     database_only: bool = False
+    group_commit: bool = False
     channel: str | None = None
 
     def row_values(self) -> dict[str, object]:
@@ -81,12 +83,27 @@ def options_of(name: str, given: Mapping[str, Any]) -> Options:
     if options.priority is None:  # a row's values may be None, which means "not given"
         raise InvalidJobData(f"expected priority of {name} to be a whole number, got None")
     check_row_values(name, {"description": options.description, **options.row_values()})
-    if not isinstance(options.database_only, bool):
-        raise InvalidJobData(
-            f"expected database_only of {name} to be True or False, got {options.database_only!r}"
-        )
+    for flag in ("database_only", "group_commit"):
+        value = vars(options)[flag]
+        if not isinstance(value, bool):
+            raise InvalidJobData(f"expected {flag} of {name} to be True or False, got {value!r}")
+    if options.group_commit:
+        _check_group(name, options)
     _check_pattern(name, options.retry_pattern)
     return options
+
+
+def _check_group(name: str, options: Options) -> None:
+    if not options.database_only:
+        raise InvalidJobData(
+            f"expected {name}, which has group_commit, to have database_only=True as well: when one job of a "
+            "group fails, the others are rolled back and run again"
+        )
+    if options.channel is not None:
+        raise InvalidJobData(
+            f"expected {name}, which has group_commit, to have no channel: what runs in a channel is counted, and "
+            "a group has many jobs at once"
+        )
 
 
 def stored_retries(runs: int) -> int | None:

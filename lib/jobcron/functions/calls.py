@@ -13,7 +13,7 @@ from jobcron.database.stored_text import held
 from jobcron.errors import InvalidJobData, MissingCode, NothingToDoJob, UnknownFunction
 from jobcron.functions._connector_names import ConnectorNames
 from jobcron.functions._times import later, moment_of, offset_of
-from jobcron.functions.registered import Function, function_named, registered_function
+from jobcron.functions.registered import Function, function_named, function_names, registered_function
 from jobcron.jobs.arguments.json_data import is_text, shown
 from jobcron.jobs.draft import session_to_write
 from jobcron.jobs.family import JobType
@@ -115,6 +115,18 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
         with suppress(UnknownFunction):
             return function_named(str(self._document.get("function"))).options.database_only
         return False
+
+    @property
+    def group_commit(self) -> bool:  # type: ignore[override]
+        """Whether the function's jobs may share a transaction with others."""
+        with suppress(UnknownFunction):
+            return function_named(str(self._document.get("function"))).options.group_commit
+        return False
+
+    @classmethod
+    def commits_in_groups(cls) -> bool:
+        """Return whether any function's jobs may share a transaction."""
+        return any(function_named(name).options.group_commit for name in function_names())
 
     @classmethod
     def get(cls, job_id: int | UUID | str, *, session: AnySession | None = None) -> Self:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
@@ -76,6 +76,13 @@ class JobClass(Declaring):
     def task_names(cls) -> list[str]:
         """Return the dotted names of the tasks of jobs of several tasks, as rows hold them."""
         return []
+
+    def related_action(self) -> object:
+        """Return what leads people to what the job is about, such as a URL; None: nothing.
+
+        `jobcron job` and the page of the job in the dashboard show it as text.
+        """
+        return None
 
     def check_code(self) -> None:
         """Check that this code has what the job's row names; the runner calls it before ``run``.
@@ -199,3 +206,58 @@ def check_arguments(owner: type[JobClass], row: Job) -> None:
     if isinstance(data, dict) and NOTES in data:
         what = f"the encoding of the data of {owner.type_name}"
         raise MissingCode(what, "expected the job's data to be readable, a newer version has written it")
+
+
+J = TypeVar("J")
+
+_LOAD = "_load_context"
+
+
+class Delegated:
+    """An attribute whose value is in the shared row."""
+
+    def __set_name__(self, owner: type[object], name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: JobClass | None, owner: type[JobClass]) -> object:
+        """Return the row's value; on the class, return this descriptor."""
+        return self if instance is None else getattr(instance.job, self.name)
+
+    def __set__(self, instance: JobClass, value: object) -> None:
+        """Set the row's value; the row refuses values that only the runner writes."""
+        setattr(instance.job, self.name, value)
+
+
+def delegated() -> Any:
+    """Return a `Delegated`, for any declared type."""
+    return Delegated()
+
+
+class Awaited:
+    """The attribute ``context`` of a job that `awaiting` has made: the first use loads it.
+
+    A job that has its context, as nearly all have, has it in its own dictionary, where Python looks before this.
+    """
+
+    def __get__(self, job: object, owner: type[object]) -> object:
+        """Load the context, and keep it; on the class, return this descriptor."""
+        if job is None:
+            return self
+        load: Callable[[], object] | None = vars(job).pop(_LOAD, None)
+        if load is None:
+            raise AttributeError(f"{owner.__name__} has no context: its __init__ calls no super().__init__")
+        load()  # which sets it
+        return vars(job)["context"]
+
+
+def awaiting(job_class: type[J], load: Callable[[J], object]) -> J:
+    """Return a job whose context is loaded when it is first used.
+
+    Args:
+        job_class: the job's class, with no ``__init__`` of its own.
+        load: calls the job's ``__init__``.
+    """
+    job = object.__new__(job_class)
+    values = vars(job)
+    values["attempt"], values["loaded"], values[_LOAD] = None, [], lambda: load(job)
+    return job

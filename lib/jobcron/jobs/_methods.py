@@ -17,6 +17,7 @@ _CALLED = (
     "notifyOops",
     "notifyUserError",
     "getOperationDescription",
+    "related_action",
     "contextManager",
     "create",
     "acquire",
@@ -36,6 +37,15 @@ _DURATIONS = {"lease_duration": False, "time_limit": False, "retry_delay": True,
 _MAY_BE_NONE = ("time_limit", "retry_delay_limit")
 
 
+_ALONE = {
+    "memory_limit": "a process is not limited for one job of a group",
+    "channel": "what runs in a channel is counted, and a group has many jobs at once",
+    "slow_lane_of": "its jobs are those that take long",
+    "tasks": "jobs of several tasks commit after each",
+}
+"""What a class whose jobs share a transaction cannot have, and why."""
+
+
 def check_class(owner: type[object]) -> None:
     """Check what a class of jobs has.
 
@@ -47,6 +57,7 @@ def check_class(owner: type[object]) -> None:
     check_run(owner)
     check_error_types(owner)
     check_durations(owner)
+    check_group(owner)
 
 
 def taken_defaults(owner: type[object]) -> dict[str, object]:
@@ -123,6 +134,37 @@ def check_durations(owner: type[object]) -> None:
     for name in ("retry_backoff", "retry_jitter"):
         if name in own and not inspect.isdatadescriptor(own[name]):
             factor_of(f"{name} of {where}", own[name])
+
+
+def check_group(owner: type[object]) -> None:
+    """Check that jobs whose class says ``group_commit`` can share a transaction.
+
+    Raises:
+        IncompleteJobType: they cannot; the message says why.
+    """
+    value = getattr_static(owner, "group_commit", False)
+    if inspect.isdatadescriptor(value):
+        return  # `jobcron.functions`: each function says it
+    where = f"{owner.__module__}.{owner.__qualname__}"
+    if not isinstance(value, bool):
+        raise IncompleteJobType(f"expected group_commit of {where} to be True or False, got {value!r}")
+    if not value:
+        return
+    if getattr_static(owner, "database_only", False) is not True:
+        raise IncompleteJobType(
+            f"expected {where}, which has group_commit, to have database_only = True as well: when one job of a "
+            "group fails, the others are rolled back and run again"
+        )
+    inherited: dict[str, object] = getattr_static(owner, "job_defaults", {})  # taken off the base classes
+    for name, why in _ALONE.items():
+        if name in inherited or getattr_static(owner, name, None) is not None:
+            raise IncompleteJobType(f"expected {where}, which has group_commit, to have no {name}: {why}")
+    first = next((base for base in owner.__mro__ if "iterReady" in vars(base)), owner)
+    if first.__module__ != "jobcron.jobs.source":
+        raise IncompleteJobType(
+            f"expected {where}, which has group_commit, to have no iterReady of its own: jobs of a group are "
+            "claimed by their type"
+        )
 
 
 def check_methods(owner: type[object]) -> None:

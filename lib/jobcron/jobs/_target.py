@@ -133,7 +133,7 @@ def check_target(job: JobClass) -> None:
     Raises:
         LookupError: another object has its number.
     """
-    if job.job.target_mark is not None and not job.has_family:
+    if not job.has_family and job.job.target_mark is not None:  # first what needs no row: it may not be loaded yet
         with suppress(InvalidJobData):  # the job fails when it uses the target
             reference = reference_of(job)
             if reference is not None:

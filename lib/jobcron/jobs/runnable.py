@@ -12,7 +12,8 @@ from zope.interface import implementer, provider
 from jobcron.errors import IncompleteJobType, NoSession
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS, IJob, IJobSource, IRunnableJob, JobStatus, RunningAttempt
 from jobcron.jobs._creating.offered import OfferedJob
-from jobcron.jobs._job_class import JobClass
+from jobcron.jobs._job_class import Awaited, Delegated, delegated
+from jobcron.jobs._job_class import awaiting as awaiting
 from jobcron.jobs._methods import check_class, public_methods
 from jobcron.jobs._target import Target, check_names, check_target
 from jobcron.jobs.arguments.declared import install_fields
@@ -24,26 +25,6 @@ from jobcron.jobs.job import Job
 from jobcron.jobs.source import BaseRunnableJobSource, Row
 from jobcron.settings.durations import Duration
 from jobcron.settings.finished import finished
-
-
-class Delegated:
-    """An attribute whose value is in the shared row."""
-
-    def __set_name__(self, owner: type[object], name: str) -> None:
-        self.name = name
-
-    def __get__(self, instance: JobClass | None, owner: type[JobClass]) -> object:
-        """Return the row's value; on the class, return this descriptor."""
-        return self if instance is None else getattr(instance.job, self.name)
-
-    def __set__(self, instance: JobClass, value: object) -> None:
-        """Set the row's value; the row refuses values that only the runner writes."""
-        setattr(instance.job, self.name, value)
-
-
-def delegated() -> Any:
-    """Return a `Delegated`, for any declared type."""
-    return Delegated()
 
 
 @implementer(IRunnableJob, IJob)
@@ -84,6 +65,9 @@ class BaseRunnableJob(GraphMember, OfferedJob, BaseRunnableJobSource[Row]):
     """Whether jobs have no side effects outside their database. Then a failure undoes all that an attempt did,
     and reports and histories say so; else they name the job's `uuid`, an idempotency key for side effects."""
 
+    group_commit: ClassVar[bool] = False
+    """Whether jobs may share a transaction with others of their type: short ones that are `database_only`."""
+
     time_limit: ClassVar[Duration | None] = None
     """How long a job may run; None: no limit."""
 
@@ -106,6 +90,8 @@ class BaseRunnableJob(GraphMember, OfferedJob, BaseRunnableJobSource[Row]):
     oops_id: str | None = delegated()
     is_pending: bool = delegated()
     is_runnable: bool = delegated()
+
+    context: Row = cast("Row", Awaited())
 
     target: Any = cast("Any", Target())
     """What the job is about: the object of the family's relationship, or the one that the shared row names."""
@@ -190,6 +176,11 @@ class BaseRunnableJob(GraphMember, OfferedJob, BaseRunnableJobSource[Row]):
         elif self.job.target_type is not None:
             about = f" for {self.job.target_type} {self.job.target_id}"
         return f"<{title_of(self.class_job_type)} job {self.job.id}{about}>"
+
+    @classmethod
+    def commits_in_groups(cls) -> bool:
+        """Return whether any of these jobs may share a transaction with others."""
+        return cls.group_commit
 
     def check_code(self) -> None:
         """Check the target and what the arguments name as well: see `jobcron.jobs._target`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from sqlalchemy import (
@@ -71,6 +72,14 @@ class StatusType(TypeDecorator[JobStatus]):
 
 Written = dict[str, object]
 """Values or expressions, by the attributes of `Job`."""
+
+
+def moved_to(start: SQLColumnExpression[datetime]) -> Written:
+    """Return the values of a job that is due at another time than was asked for when it was created.
+
+    The first one stays known: an expiry counts from it, when the job is scheduled again.
+    """
+    return {"scheduled_start": start, "asked_start": literal_column("coalesce(asked_start, scheduled_start)")}
 
 
 def back_to_waiting() -> Written:

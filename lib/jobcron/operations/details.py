@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import Enum
 from uuid import UUID
 
 from sqlalchemy import Connection, select
+from sqlalchemy import inspect as object_state
 from sqlalchemy.orm import Session, object_mapper
 
 from jobcron.database.tables import Event, JobTypeRow, jobs_connection
-from jobcron.errors import NoSuchJob
+from jobcron.errors import ConfigurationError, NoSuchJob
 from jobcron.functions.calls import FunctionJob
+from jobcron.jobs.family import OF_EVERY_ROW
 from jobcron.jobs.graphs.reading import Neighbour, predecessors_of, successors_of
+from jobcron.jobs.history import EventKind
 from jobcron.jobs.job import Job, has_status
 from jobcron.jobs.registry import registered
 from jobcron.jobs.runnable import BaseRunnableJob
 from jobcron.jobs.status import NOT_STARTED
 from jobcron.operations.listing import JobSummary, exception_line, list_jobs, summaries
 from jobcron.operations.selection import Selection
+from jobcron.queue.sources import find_source
 from jobcron.settings.named import dotted_name
+from jobcron.settings.settings import Settings
 
 EVENTS = 200
 """The most events that are shown of a job: the newest."""
@@ -93,7 +100,7 @@ class AboutJob:
     """What the class of a job says about it, in words.
 
     Attributes:
-        arguments: its arguments by name; empty if only the row's data is known.
+        arguments: its arguments by name, and the rest of its data; empty if only the row's data is known.
         target: what it is about.
         related: its related action, such as a URL.
     """
@@ -141,11 +148,20 @@ _MORE = (
 )
 
 
+_EVENT = (Event.at, Event.actor, Event.kind, Event.detail, Event.oops_id, Event.lease_token)
+
+
 def job_history(connection: Connection, job_id: int) -> tuple[JobEvent, ...]:
     """Return a job's newest events, `EVENTS` at most, the oldest first."""
-    columns = (Event.at, Event.actor, Event.kind, Event.detail, Event.oops_id, Event.lease_token)
-    newest = select(*columns).where(Event.job_id == job_id).order_by(Event.id.desc()).limit(EVENTS)
+    newest = select(*_EVENT).where(Event.job_id == job_id).order_by(Event.id.desc()).limit(EVENTS)
     return tuple(JobEvent(*row) for row in reversed(connection.execute(newest).all()))
+
+
+def newest_event(connection: Connection, job_id: int, *kinds: EventKind) -> JobEvent | None:
+    """Return the newest event of some kinds in a job's history, however many others have followed, or None."""
+    mine = (Event.job_id == job_id, Event.kind.in_([kind.value for kind in kinds]))
+    found = connection.execute(select(*_EVENT).where(*mine).order_by(Event.id.desc()).limit(1)).one_or_none()
+    return None if found is None else JobEvent(*found)
 
 
 def find_job(connection: Connection, uuid: UUID) -> int:
@@ -173,15 +189,24 @@ def find_job(connection: Connection, uuid: UUID) -> int:
     )
 
 
-def about_job(session: Session, job_id: int) -> AboutJob:
+def about_job(session: Session, job_id: int, settings: Settings | None = None) -> AboutJob:
     """Return what a job's class says about it; the application must have been imported.
 
     An error that the application raises is told in the place of what it should have said.
+
+    Args:
+        session: it is only read.
+        job_id: the job's number.
+        settings: the instance's: what its sections name is imported if nobody else has imported the class.
     """
     connection = jobs_connection(session)
     name = connection.scalar(
         select(JobTypeRow.name).join(Job, Job.type_id == JobTypeRow.id).where(Job.id == job_id)
     )
+    if settings is not None and name not in registered():
+        for section in settings.sections.values():
+            with suppress(ConfigurationError):  # another section's class may be the one
+                find_source(settings, section)
     job_class = registered().get(name or "")
     if job_class is None or not issubclass(job_class, BaseRunnableJob):
         return AboutJob({}, None, None)
@@ -189,12 +214,40 @@ def about_job(session: Session, job_id: int) -> AboutJob:
         job = job_class.get(job_id, session=session)
     except Exception as error:
         return AboutJob({}, f"cannot be loaded: {error}", None)
-    related: str | None = None
-    arguments: dict[str, object] = {}
-    if isinstance(job, FunctionJob):
-        related = _told(job.related_action)
-        arguments = dict(job.getOopsVars())
-    return AboutJob(arguments, _told(lambda: _named(job.target)), related)
+    arguments = dict(job.getOopsVars()) if isinstance(job, FunctionJob) else _arguments(job)
+    return AboutJob(arguments, _told(lambda: _named(job.target)), _told(job.related_action))
+
+
+def _arguments(job: BaseRunnableJob) -> dict[str, object]:
+    """Return the values of a job of a class: its data, the columns of its family's row, and its arguments."""
+    found: dict[str, object] = dict(job.job.json_data)
+    places: dict[str, object] = {}
+    if type(job).has_family:
+        keys = {column.key for column in object_mapper(job.context).column_attrs} - OF_EVERY_ROW
+        places = dict.fromkeys(sorted(keys), job.context)
+    places |= dict.fromkeys(type(job).declared().arguments, job)
+    for name, place in places.items():
+        try:
+            found[name] = _readable(getattr(place, name))  # any object: what the application has declared
+        except Exception as error:
+            found[name] = f"cannot be told: {type(error).__name__}: {error}"
+    return found
+
+
+def _readable(value: object) -> object:
+    """Return a value as JSON has it, and what JSON has not as text."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case dict():
+            return {str(key): _readable(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_readable(item) for item in value]
+        case Enum():
+            return value.name
+        case _:
+            is_mapped = object_state(value, raiseerr=False) is not None
+            return _named(value) if is_mapped else str(value)
 
 
 def _named(target: object) -> str | None:

@@ -12,13 +12,16 @@ from sqlalchemy import Connection, select
 
 from jobcron.database.clock import age_in_seconds, database_now
 from jobcron.database.tables import Event
+from jobcron.database.version import REVISION, newer_version
 from jobcron.jobs import known_types
 from jobcron.jobs.job import Job
 from jobcron.jobs.moves.pauses import Scope
 from jobcron.operations.faults.dispatch import dispatch_findings
+from jobcron.operations.faults.families import family_findings
 from jobcron.operations.faults.guards import guard_findings
 from jobcron.operations.faults.plans import plan_findings
 from jobcron.operations.faults.postgresql import notify_findings, postgresql_findings
+from jobcron.operations.faults.roles import role_findings
 from jobcron.operations.faults.sqlite import sqlite_findings
 from jobcron.operations.processes.workers import check_workers
 from jobcron.operations.reasons import Cause, Finding, moment, span
@@ -52,6 +55,9 @@ def examine(connection: Connection, settings: Settings) -> list[Finding]:
         *guard_findings(connection),
         *(postgresql_findings if is_postgresql else sqlite_findings)(connection),
         *(notify_findings(connection) if is_postgresql and settings.notify else ()),
+        *(role_findings(connection, _roles(settings)) if is_postgresql else ()),
+        *_version(connection),
+        *family_findings(connection),
         *plan_findings(connection),
         *_clock(connection),
         *_types(connection),
@@ -64,6 +70,18 @@ def examine(connection: Connection, settings: Settings) -> list[Finding]:
         *_disks(connection, settings),
     ]
     return sorted(findings, key=lambda finding: -finding.health)
+
+
+def _roles(settings: Settings) -> list[str]:
+    """Return the roles as which sections run."""
+    return [section.dbuser for section in settings.sections.values() if section.dbuser is not None]
+
+
+def _version(connection: Connection) -> Iterator[Finding]:
+    found = newer_version(connection)
+    if found is not None:
+        told = f"the tables are of version {found}, and this host's code is made for {REVISION}"
+        yield Finding("schema", Health.WARNING, told, "install the release of jobcron that upgraded them here too")
 
 
 def _clock(connection: Connection) -> Iterator[Finding]:

@@ -54,6 +54,7 @@ class Cause(StrEnum):
     MAX_RUNTIME = "limited runs"
     CLAIMED_ALONE = "claimed alone"
     TWIN = "twin"
+    NOT_TOLD = "nobody told"
 
 
 ORDER = tuple(Cause)

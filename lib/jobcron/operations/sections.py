@@ -18,10 +18,15 @@ from jobcron.operations.selection import Selection, sources_of
 from jobcron.queue.health import FAILURES_AGE, Health, check_section
 from jobcron.queue.outcome import Failed, UserError
 from jobcron.queue.ready_count import count_ready
+from jobcron.scripts.locks.lock_holder import lock_holder
+from jobcron.settings.cron import next_start
 from jobcron.settings.settings import Section, Settings
 
 PENDING_LIMIT = 10_000
 """The most jobs of a type that are counted."""
+
+LATE_SLACK = timedelta(minutes=2)
+"""How much later than its schedule a run may leave its row and is not late yet."""
 
 MAX_EVENTS = 20_000
 """How many of the newest events are searched for failures."""
@@ -38,6 +43,9 @@ class SectionState:
         name: the section's name.
         schedule: when it should run, as in the configuration.
         last_run: when its last run ended that left a row.
+        next_run: when cron on this host starts its next run, by the schedule; None: that is not known.
+        late: how long ago a run should have left a row after the last one; None: none should have, or one goes on.
+        lock_holder: the process on this host that holds its lock: a run goes on.
         ready: how many of its jobs are ready, about.
         oldest_ready: how long the oldest of them has been ready; None: there is none.
         running: how many of its jobs are running.
@@ -50,6 +58,9 @@ class SectionState:
     name: str
     schedule: str
     last_run: datetime | None
+    next_run: datetime | None
+    late: timedelta | None
+    lock_holder: str | None
     ready: int
     oldest_ready: timedelta | None
     running: Count
@@ -119,10 +130,17 @@ def _section_state(
     ready = max((count_ready(connection, source) for source in sources), key=lambda found: found.count)
     checks = check_section(connection, settings, section)
     running = count_jobs(connection, Selection(sources=sources, statuses=(JobStatus.RUNNING,)))
+    last, now = last_end(connection, section.name), connection.scalar(select(database_now()))
+    assert now is not None
+    holder = lock_holder(settings.lock_dir, section.name)
+    goes_on = holder is not None or running.number > 0
     return SectionState(
         name=section.name,
         schedule=section.schedule,
-        last_run=last_end(connection, section.name),
+        last_run=last,
+        next_run=next_start(section.schedule, now),
+        late=None if last is None or goes_on else _late(settings, section, last, now),
+        lock_holder=None if holder is None else str(holder),
         ready=ready.count,
         oldest_ready=timedelta(seconds=round(ready.oldest_seconds)) if ready.count else None,
         running=running,
@@ -131,6 +149,17 @@ def _section_state(
         findings=tuple(check.text for check in checks),
         faults=tuple(check.text for check in checks if check.health is not Health.OK),
     )
+
+
+def _late(settings: Settings, section: Section, last: datetime, now: datetime) -> timedelta | None:
+    """Return how long ago a run should have left a row, if it is longer than a run may take to begin and to end.
+
+    Runs that find nothing leave a row only once in an ``activity_interval``.
+    """
+    expected = next_start(section.schedule, last + timedelta(seconds=settings.activity_interval))
+    if expected is None or now - expected < LATE_SLACK:
+        return None
+    return timedelta(seconds=round((now - expected).total_seconds()))
 
 
 def _failures(connection: Connection) -> dict[str, int]:

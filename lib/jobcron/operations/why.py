@@ -6,8 +6,10 @@ from sqlalchemy import Connection, select
 
 from jobcron.database.clock import database_now
 from jobcron.interfaces import JobStatus
-from jobcron.operations._obstacles.row import read_row, row_reasons
+from jobcron.operations._obstacles.row import read_row
 from jobcron.operations._obstacles.section import job_section_reasons, section_reasons
+from jobcron.operations._obstacles.states import row_reasons
+from jobcron.operations._obstacles.untold import untold_reasons
 from jobcron.operations.reasons import Explanation, explanation
 from jobcron.operations.schedules.acts import find_schedule
 from jobcron.operations.schedules.reasons import schedule_reasons
@@ -31,6 +33,7 @@ def explain_job(connection: Connection, job_id: int, settings: Settings | None =
     """
     row = read_row(connection, job_id)
     reasons = list(row_reasons(row, CRASH_LIMIT if settings is None else settings.crash_limit))
+    reasons += untold_reasons(connection, row.values)
     section = None
     if settings is not None and (row.values.status is JobStatus.WAITING or row.is_abandoned):
         section, more = job_section_reasons(connection, settings, row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import cast
+from typing import NamedTuple, cast
 
 
 def readable(read: Callable[[], float | None]) -> float | None:
@@ -26,3 +26,17 @@ def told_with(told: Iterable[tuple[object, object]], arguments: object) -> list[
     if arguments is not None and "arguments" not in dict(variables):
         variables.append(("arguments", arguments))
     return variables
+
+
+class ProcessLimits(NamedTuple):
+    """The limits that the parent of an isolated job enforces.
+
+    Attributes:
+        seconds: how long the job may run, or None.
+        memory: bytes that the job's processes may use, or None.
+        output: bytes that they may print.
+    """
+
+    seconds: float | None
+    memory: float | None
+    output: float

@@ -65,6 +65,11 @@ class TypeFeed:
         self._has_channels = bool(order.claimant.channel)
         self._observer = current_observer()
 
+    @property
+    def has_channels(self) -> bool:
+        """Whether jobs of the class were in channels when it was looked last."""
+        return self._has_channels
+
     def took(self, seconds: float) -> None:
         """Adapt the batch size to about `BATCH_SECONDS` of work."""
         self._seconds = smoothed(self._seconds, seconds)

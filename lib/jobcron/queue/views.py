@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -20,25 +20,12 @@ from jobcron.interfaces import DEFAULT_LEASE_SECONDS, IRunnableJob, RunningAttem
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import lease_of
 from jobcron.jobs.runnable import BaseRunnableJob
+from jobcron.queue._attributes import ProcessLimits as ProcessLimits
 from jobcron.queue._attributes import as_tuple, readable, told_with
 from jobcron.queue._stand_ins import Bare, Unloadable
 from jobcron.settings.durations import factor_of, seconds_of
 from jobcron.settings.finished import finished
 from jobcron.settings.named import dotted_name
-
-
-class ProcessLimits(NamedTuple):
-    """The limits that the parent of an isolated job enforces.
-
-    Attributes:
-        seconds: how long the job may run, or None.
-        memory: bytes that the job's processes may use, or None.
-        output: bytes that they may print.
-    """
-
-    seconds: float | None
-    memory: float | None
-    output: float
 
 
 class View:
@@ -57,6 +44,11 @@ class View:
     def database_only(self) -> bool:
         """Whether the job has no side effects outside its database."""
         return self._get("database_only") is True
+
+    @property
+    def group_commit(self) -> bool:
+        """Whether the job may share a transaction with others."""
+        return self._get("group_commit") is True
 
     def _get(self, name: str, default: Any = None) -> Any:
         return getattr(self._thing, name, default)
@@ -253,6 +245,12 @@ class SourceView(View):
     def finds_ready_jobs_itself(self) -> bool:
         """Whether the source's ``iterReady`` is custom, so that its jobs cannot be claimed by type."""
         return bool(self._get("finds_ready_jobs_itself", True))
+
+    @property
+    def commits_in_groups(self) -> bool:
+        """Whether any of the source's jobs may share a transaction with others."""
+        tell = self._get("commits_in_groups")
+        return not self.finds_ready_jobs_itself and tell is not None and bool(tell())
 
     @property
     def loads_rows(self) -> bool:

@@ -26,6 +26,7 @@ from jobcron.runner._backlog import Backlog, give_back
 from jobcron.runner._context import RunContext, run_context
 from jobcron.runner._executor import Executor
 from jobcron.runner.attempt import Attempt
+from jobcron.runner.grouped.groups import EndedJob, GroupWork, NoGroups, groups_for
 from jobcron.runner.source_runner import Guard, JobEnd, SourceRunner
 from jobcron.runner.surroundings.boundary import Surroundings
 
@@ -56,6 +57,7 @@ class JobRunner(SourceRunner):
     _backlog: Backlog
     _context: RunContext
     _executor: Executor
+    _groups: NoGroups = NoGroups()
     _is_over = False
     _looked_at = 0.0
 
@@ -88,10 +90,12 @@ class JobRunner(SourceRunner):
                     closing(Surroundings(self.logger, self.database.engine)) as surroundings,
                 ):
                     self._executor = self._new_executor(surroundings)
+                    self._groups = self._new_groups(surroundings)
                     self._guard.run_begins()
                     self._drain()
             finally:
                 self.progress.close()
+                self._groups.end()
                 with suppress(Exception):  # on SQLite, releasing jobs would wait for the lock that it holds
                     self._context.sessions.shared.rollback()
                 self._give_back()
@@ -107,6 +111,24 @@ class JobRunner(SourceRunner):
     def _new_executor(self, surroundings: Surroundings) -> Executor:
         return Executor(self._context, self.failure, self._guard, self.limits, self.feed.forget, surroundings)
 
+    def _new_groups(self, surroundings: Surroundings) -> NoGroups:
+        work = GroupWork(self._context, self._guard, surroundings, self.claimant, self._must_stop)
+        return groups_for(work, self.feed, self.limits.batch_size, self._count_ended, self._ended_in_group)
+
+    def _count_ended(self) -> int:
+        return self.completed.total() + self.incomplete.total()
+
+    def _ended_in_group(self, ended: EndedJob) -> None:
+        """Count a job that was completed together with others."""
+        claim, name, waited, seconds = ended
+        self.observer.job_started(name, claim.id, waited)
+        self._guard.job_begins()
+        self.count(name, is_completed=True)
+        self.runtime.took(seconds)
+        self.observer.job_ended(name, claim.id, Completed.kind, seconds)
+        self.show_progress()
+        self._guard.job_ended(JobEnd(claim, Completed(), seconds, []))
+
     def _drain(self) -> None:
         while not (self._must_stop() or self._is_over):
             if not self.runtime.may_start():
@@ -114,6 +136,8 @@ class JobRunner(SourceRunner):
                 return
             self._look()
             entry = self._backlog.next()
+            if entry is None and self._groups.run():
+                continue
             is_fresh = entry is None  # claimed and loaded just now
             entry = entry or self._refill()
             if entry is None:

@@ -24,8 +24,8 @@ from jobcron.queue.outcome import Outcome
 from jobcron.queue.views import RunnableView, SourceView
 from jobcron.reports.metrics import current_observer
 from jobcron.reports.oops import ErrorUtility, globalErrorUtility
+from jobcron.reports.progress_line import terminal_progress
 from jobcron.runner._clock import Runtime
-from jobcron.runner._progress_line import terminal_progress
 from jobcron.runner._telling import Reporter
 from jobcron.runner.application import Application
 from jobcron.runner.failure import FailureHandler

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from cronsim import CronSim, CronSimError
@@ -130,6 +130,20 @@ def local_times(expression: str, after: datetime) -> Iterator[datetime]:
         yield from CronSim(" ".join(fields_of(expression)), after)
     except OverflowError:  # the end of the calendar
         return
+
+
+def next_start(schedule: str, after: datetime) -> datetime | None:
+    """Return when cron on this machine, by its local clock, starts a checked schedule next; None: nobody knows.
+
+    Args:
+        schedule: it is checked.
+        after: with a time zone; the start is later.
+    """
+    if schedule == REBOOT:
+        return None
+    local = after.astimezone().replace(tzinfo=None)
+    found = next(local_times(schedule, local), None)
+    return found and found.astimezone(UTC)
 
 
 def longest_pause(schedule: str) -> timedelta | None:

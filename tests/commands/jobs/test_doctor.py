@@ -33,6 +33,26 @@ def test_the_statuses_are_those_of_monitoring_plugins(operator: Operator) -> Non
     assert found["findings"][0]["check"] == "types"
 
 
+@pytest.mark.parametrize(
+    ("versions", "told", "remedy"),
+    [
+        ("version_num = '0001'", "found 0001: run `jobcron upgrade`", "jobcron upgrade"),
+        (
+            "version_num = '9999', oldest_code = '9998'",
+            "found 9999, which serves code of 9998 or newer: update this code",
+            "install the release of jobcron that the other hosts have",
+        ),
+    ],
+)
+def test_tables_that_do_not_fit_the_code_are_a_finding_of_their_own(
+    operator: Operator, versions: str, told: str, remedy: str
+) -> None:
+    operator.instance.query(f"UPDATE jobcron_schema_version SET {versions}")
+    (finding,) = operator.json("doctor", expect=2)["findings"]
+    assert (finding["check"], finding["health"], finding["remedy"]) == ("schema", "CRITICAL", remedy)
+    assert told in finding["text"]
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_what_cannot_be_known_is_unknown(operator: Operator) -> None:
     operator.instance.configure("nonsense: 1")

@@ -59,9 +59,9 @@ def test_jobs_as_json_have_a_stable_shape(operator: Operator, failed: int) -> No
     assert (list(page), page["next"], page["is_full"]) == (["jobs", "next", "is_full"], None, False)
     (job,) = page["jobs"]
     assert list(job) == [
-        "id", "uuid", "type", "status", "queue", "priority", "scheduled_start", "date_created", "date_started",
-        "date_finished", "attempt_count", "requester", "description", "unique_key", "progress", "claimed_by",
-        "lease_expires", "oops_id", "error",
+        "id", "uuid", "type", "status", "queue", "channel", "priority", "scheduled_start", "date_created",
+        "date_started", "date_finished", "attempt_count", "requester", "description", "unique_key", "progress",
+        "claimed_by", "lease_expires", "oops_id", "error",
     ]  # fmt: skip
     assert job["date_created"].endswith("+00:00")
     assert operator.json("jobs", "--count") == {"count": {"number": 3, "is_exact": True}}

@@ -86,6 +86,7 @@ def test_a_job_that_has_moved_since_is_refused(session: Session, what: str) -> N
     act, _ = acted(connection, "retry", [job.id, other.id])
     changes: dict[str, Any] = {
         "_status": S, "priority": 7, "queue_name": "dogs", "scheduled_start": LATER, "expires_at": LATER,
+        "asked_start": LATER, "channel": "mail",
         "claimed_by": "x", "attempt_count": 4, "crash_count": 1, "_progress": 3, "lease_token": 9,
     }  # fmt: skip
     if what == "date_finished":

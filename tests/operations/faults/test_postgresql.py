@@ -51,6 +51,47 @@ def test_settings_that_end_or_endanger_jobs_are_found(
 
 
 @on_postgresql
+@pytest.mark.parametrize(
+    ("setting", "check", "health"),
+    [
+        ("fsync", "durability", Health.CRITICAL),
+        ("full_page_writes", "durability", Health.CRITICAL),
+        ("autovacuum", "autovacuum", Health.WARNING),
+        ("track_counts", "autovacuum", Health.WARNING),
+    ],
+)
+def test_settings_of_the_server_that_endanger_jobs_are_found(
+    well: Instance, setting: str, check: str, health: Health
+) -> None:
+    # No test may change the server for the others: a view of the same name stands before the catalog's.
+    name = well.database.engine.url.database
+    well.query("CREATE SCHEMA shadow")
+    well.query(
+        f"CREATE VIEW shadow.pg_settings AS SELECT name, CASE name WHEN '{setting}' THEN 'off' "
+        "WHEN 'fsync' THEN 'on' WHEN 'full_page_writes' THEN 'on' ELSE setting END AS setting, unit "
+        "FROM pg_catalog.pg_settings"
+    )
+    well.query(f"ALTER DATABASE {name} SET search_path = shadow, public, pg_catalog")
+    well.database.close()
+    finding = only(well)
+    assert (finding.check, finding.health, finding.remedy) == (check, health, f"{setting} = on")
+
+
+@on_postgresql
+def test_a_table_without_autovacuum_is_found(well: Instance) -> None:
+    well.query("ALTER TABLE jobcron_job SET (autovacuum_enabled = off)")
+    assert only(well).text == "autovacuum is switched off for jobcron_job: nothing removes its dead rows"
+    well.query(only(well).remedy)
+    assert found(well) == []
+
+
+def test_an_encoding_that_cannot_hold_every_text_is_found(narrow: Instance) -> None:
+    ((encoding,),) = narrow.query("SHOW server_encoding")
+    told = [finding.text for finding in found(narrow) if finding.check == "encoding"]
+    assert told == [f"the encoding of the database is {encoding}: it cannot hold every text"]
+
+
+@on_postgresql
 def test_old_transactions_and_dead_rows_are_found(well: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobcron.operations.faults.postgresql.LONG_SECONDS", 0.0)
     with well.database.engine.connect() as other:

@@ -43,3 +43,19 @@ def test_where_nothing_runs_nobody_holds_a_claim(instance: Instance) -> None:
     instance.act()
     with instance.database.begin(writing=False) as connection:
         assert runner_states(connection, load_settings(str(instance.path))) == []
+
+
+def test_a_run_whose_jobs_share_transactions_is_told_with_the_type_of_its_jobs(instance: Instance) -> None:
+    instance.run("act")  # so that the database knows its sections
+    instance.act(("write", "x"))
+    instance.query(
+        "INSERT INTO jobcron_group_run (id, type, claimed_by, started, lease_expires) "
+        "SELECT 'a', type, 'elsewhere:7', date_created, date_created FROM jobcron_job"
+    )
+    with instance.database.begin(writing=False) as connection:
+        (found,) = runner_states(connection, load_settings(str(instance.path)))
+    assert (found.name, found.host, found.pid, found.jobs, found.job) == ("elsewhere:7", "elsewhere", 7, 0, None)
+    assert (found.groups, found.sections) == ("foo_job.ACT", ("act",))
+    assert found.death == "its lease is past"
+    out, _ = instance.command("runners")
+    assert "foo_job.ACT" in out

@@ -8,17 +8,23 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import Connection, text
 
 import dispatchapp
 import lanesapp
 from channel_jobs import limit
-from fooapp import ActJob
+from fooapp import ActJob, DoFooJob
 from instances import Instance
 from jobcron import ConfigurationError, JobStatus
 from jobcron.dispatch.dispatchers import Dispatchers
+from jobcron.jobs.lease import Claim
+from jobcron.queue.claim import Claimant, claim_one
 from jobcron.runner import _keeper
+from jobcron.scripts.worker import _number_feed
 from jobcron.scripts.worker.receiver import Receiver, ready_to_receive
 from jobcron.settings.instance import load_settings, presented
+
+HOUR = timedelta(hours=1)
 
 ISOLATED = dispatchapp.SECTIONS.replace("[do_foo]", "runner_class: ProcessJobRunner\n\n[do_foo]")
 
@@ -154,6 +160,24 @@ def test_a_job_that_passes_the_limit_of_the_fast_lane_is_offered_to_the_slow_one
     assert dispatchapp.offered == [("slow", [number])]
     assert told.tell(number, "slow") is JobStatus.COMPLETED
     assert len(told.instance.ledger(number)) == 1
+
+
+def test_a_job_that_goes_into_another_lane_just_before_its_claim_is_not_run_by_the_class_of_the_old_one(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with told.instance.session() as session:
+        DoFooJob.create(told.instance.foo(session), session=session, scheduled_start=datetime.now(UTC) + HOUR)
+    number = told.instance.act(("write", "done"))
+
+    def claim_after_the_move(connection: Connection, job_id: int, claimant: Claimant) -> list[Claim]:
+        other = "SELECT type FROM jobcron_job WHERE id <> :id"
+        connection.execute(text(f"UPDATE jobcron_job SET type = ({other}) WHERE id = :id"), {"id": job_id})
+        return claim_one(connection, job_id, claimant)
+
+    monkeypatch.setattr(_number_feed, "claim_one", claim_after_the_move)
+    assert told.tell(number) is JobStatus.WAITING
+    monkeypatch.undo()
+    assert told.tell(number) is JobStatus.COMPLETED
 
 
 def test_a_section_that_is_switched_off_runs_nothing(told: Told) -> None:

@@ -19,6 +19,7 @@ from jobcron.commands._printing import say_json
 from jobcron.commands.checks._alembic import alembic_findings
 from jobcron.commands.checks._channels import channel_findings
 from jobcron.commands.checks._database import check_database
+from jobcron.commands.checks._dispatch import dispatch_findings
 from jobcron.commands.checks._explain import explain_database, explain_packages, explain_types
 from jobcron.commands.checks._instances import check_instances
 from jobcron.database.trouble import first_line
@@ -103,7 +104,7 @@ def _findings(config: str | None, explain: bool) -> Iterator[Finding]:
         is_loaded = not any(finding.status for finding in application)
         explanations = (explain_packages, explain_types) if explain and is_loaded else ()
         checks = (_passwords, _sections, _groups, _schedules, _control, check_instances, _directories, _mail)
-        more = (channel_findings, alembic_findings)
+        more = (channel_findings, dispatch_findings, alembic_findings)
         for check in (*explanations, *checks, *more, partial(_databases, is_loaded=is_loaded)):
             yield from _guarded(settings, check)
 

@@ -91,7 +91,12 @@ def _unserved(connection: Connection, settings: Settings, is_loaded: bool) -> It
     for found in late:
         yield Finding(str(found), is_warning=True)
     told = {found.name for found in late}
-    for name, job_class in types_without_section(settings).items() if is_loaded else ():
+    if not is_loaded:
+        return
+    without = types_without_section(settings)
+    if without.unknown is not None:
+        yield Finding(f"types without a section: not looked for, because {without.unknown}")
+    for name, job_class in without.types.items():
         if name not in told:
             text = f"no section runs jobs of the type {name}, which {job_class} has: they would wait"
             yield Finding(text, is_warning=True)

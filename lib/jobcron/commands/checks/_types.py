@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from sqlalchemy import Connection, inspect
 
@@ -14,6 +15,8 @@ from jobcron.jobs.runnable import BaseRunnableJob
 from jobcron.queue.sources import find_source
 from jobcron.settings.named import dotted_name
 from jobcron.settings.settings import Settings
+from jobcron.steps import StepsJob
+from jobcron.steps.queues import QueueSource
 
 
 def families_without_table(connection: Connection) -> Iterator[Finding]:
@@ -34,25 +37,46 @@ def families_without_table(connection: Connection) -> Iterator[Finding]:
             )
 
 
-def types_without_section(settings: Settings) -> dict[str, str]:
-    """Return the types of the application that no section runs, by name, each with its class.
+class WithoutSection(NamedTuple):
+    """Types of the application that no section runs.
 
-    It is empty where nobody can know: where the source of a section is named by its script only, cannot be found,
-    or finds its ready jobs itself.
+    Attributes:
+        types: their names, each with its class.
+        unknown: why nobody can know, in words; then there are no types. None: it is known.
+    """
+
+    types: dict[str, str]
+    unknown: str | None = None
+
+
+def types_without_section(settings: Settings) -> WithoutSection:
+    """Return the types of the application that no section runs.
+
+    Nobody can know where the source of a section is named by its script only, cannot be found, or finds its ready
+    jobs itself, of whatever types; the jobs of a queue are those of the classes of several tasks.
     """
     sources: list[object] = []
+    runs_steps = False
     for section in settings.sections.values():
         try:
             source = find_source(settings, section)
         except Exception:  # whatever the application raises: the check of the section itself tells it
-            return {}
-        if not isinstance(source, type) or not issubclass(source, BaseRunnableJob):
-            return {}
-        if source.finds_ready_jobs_itself:
-            return {}
-        sources.append(source)
-    left = {name: known for name, known in registered().items() if known not in sources}
-    return {name: dotted_name(known) for name, known in left.items() if _has_jobs(known)}
+            return WithoutSection({}, f"the source of section [{section.name}] cannot be found")
+        if isinstance(source, QueueSource):
+            runs_steps = True
+        elif (
+            isinstance(source, type) and issubclass(source, BaseRunnableJob) and not source.finds_ready_jobs_itself
+        ):
+            sources.append(source)
+        else:
+            own = f"has a source with an iterReady of its own, {section.source_interface}"
+            return WithoutSection({}, f"section [{section.name}] {own}, which may find jobs of any type")
+    left = {
+        name: known
+        for name, known in registered().items()
+        if known not in sources and not (runs_steps and issubclass(known, StepsJob))
+    }
+    return WithoutSection({name: dotted_name(known) for name, known in left.items() if _has_jobs(known)})
 
 
 def _has_jobs(job_class: type) -> bool:

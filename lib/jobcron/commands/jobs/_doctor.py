@@ -7,7 +7,7 @@ import argparse
 from jobcron.commands._database import opened_database
 from jobcron.commands._output import say
 from jobcron.commands._printing import cell, say_json
-from jobcron.errors import UserMistake
+from jobcron.errors import SchemaMismatch, UserMistake
 from jobcron.operations.doctor import Finding, examine
 from jobcron.queue.health import Health
 
@@ -22,6 +22,8 @@ def perform(options: argparse.Namespace) -> int:
     try:
         with opened_database(options.config) as (settings, database), database.begin(writing=False) as connection:
             findings = examine(connection, settings)
+    except SchemaMismatch as error:
+        findings = [Finding("schema", Health.CRITICAL, str(error), error.remedy)]
     except UserMistake as error:
         findings = [Finding("instance", Health.UNKNOWN, str(error), "jobcron check-config")]
     worst = max((finding.health for finding in findings), default=Health.OK)

@@ -34,11 +34,11 @@ def perform(options: argparse.Namespace) -> int:
         UserMistake: the configuration or the database is wrong, or there is no such job.
     """
     opened = opened_database(options.config, needs_application=False)
-    with opened as (_, database), closing(database.session(writing=False)) as session:
+    with opened as (settings, database), closing(database.session(writing=False)) as session:
         connection = jobs_connection(session)
         number = find_job(connection, options.job) if isinstance(options.job, UUID) else options.job
         job = job_details(connection, number)
-        about = about_job(session, number)
+        about = about_job(session, number, settings)
     if options.json:
         say_json({**fields_of(job), "about": about})
         return 0

@@ -9,7 +9,7 @@ from jobcron.operations.processes.runners import RunnerState, runner_states
 
 HEADS = (
     "host", "pid", "sections", "jobs", "first job", "since (UTC)", "lease until (UTC)", "renewed (UTC)",
-    "sign of death", "worker",
+    "sign of death", "worker", "in groups",
 )  # fmt: skip
 
 
@@ -42,4 +42,5 @@ def _row(runner: RunnerState) -> tuple[object, ...]:
         runner.renewed,
         runner.death,
         runner.worker,
+        runner.groups,
     )

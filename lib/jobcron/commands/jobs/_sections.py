@@ -13,7 +13,10 @@ from jobcron.operations.pauses import Pause, Scope, current_pauses
 from jobcron.operations.sections import SectionState, section_states
 from jobcron.settings.settings import Settings
 
-HEADS = ("section", "state", "last run (UTC)", "ready", "oldest ready", "running", "failed in 1 h", "findings")
+HEADS = (
+    *("section", "state", "last run (UTC)", "next due (UTC)", "late by", "ready", "oldest ready", "running"),
+    *("failed in 1 h", "lock held by", "findings"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +41,10 @@ def perform(options: argparse.Namespace) -> int:
             say_json({"sections": states, "pauses": pauses})
             return
         rows = [
-            (s.name, s.health, s.last_run, s.ready, s.oldest_ready, s.running, s.failed, "; ".join(s.findings))
+            (
+                *(s.name, s.health, s.last_run, s.next_run, s.late, s.ready, s.oldest_ready, s.running),
+                *(s.failed, s.lock_holder, "; ".join(s.findings)),
+            )
             for s in states
         ]
         say_table(HEADS, rows)

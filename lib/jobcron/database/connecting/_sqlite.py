@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Self
 
 from jobcron.database.connecting.boundary import Boundary
+from jobcron.database.connecting.sharing import Shared
 
 _LASTING = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*(?:PRAGMA|ATTACH|DETACH|CREATE\s[^(]*?\bTEMP(?:ORARY)?\b)",
@@ -17,7 +18,7 @@ _LASTING = re.compile(
 """The beginning of a statement whose effect lasts as long as the connection, and is not in the file."""
 
 
-class WatchedConnection(sqlite3.Connection):
+class WatchedConnection(Shared, sqlite3.Connection):
     """A connection that knows whether something was left on it.
 
     Attributes:
@@ -33,6 +34,26 @@ class WatchedConnection(sqlite3.Connection):
         if hasattr(sqlite3.Connection, name):
             object.__setattr__(self, "is_changed", True)
         object.__setattr__(self, name, value)
+
+    @property
+    def is_marked(self) -> bool:
+        """See `Shared`."""
+        return self.is_changed and not self._was_changed
+
+    def begin_sharing(self) -> None:
+        """See `Shared`."""
+        super().begin_sharing()
+        self._was_changed = self.is_changed
+
+    def commit(self) -> None:
+        """Commit."""
+        self.check_commit()
+        super().commit()
+
+    def rollback(self) -> None:
+        """Roll back."""
+        self.note_rollback()
+        super().rollback()
 
     def cursor(  # type: ignore[override]
         self, factory: Callable[[sqlite3.Connection], sqlite3.Cursor] | None = None
@@ -70,12 +91,15 @@ class WatchedCursor(sqlite3.Cursor):
         self, sql: str, parameters: Sequence[object] | Mapping[str, object] = (), /
     ) -> Self:
         """Execute a statement."""
+        self.connection.check_statement(sql)
         if _LASTING.match(sql):
             self.connection.is_changed = True
         return super().execute(sql, parameters)
 
     def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
         """Execute several statements, whatever they are."""
+        if self.connection.is_shared:
+            self.connection.refuse("sent a script, which commits")
         self.connection.is_changed = True
         return super().executescript(sql_script)
 

@@ -15,6 +15,7 @@ from typing import Protocol, cast
 
 from jobcron.database.connecting._session_state import LOCKS, Clearing
 from jobcron.database.connecting.boundary import Boundary
+from jobcron.database.connecting.sharing import Shared
 
 _HARMLESS = re.compile(r"\s*(SHOW|SELECT pg_catalog\.version\(\))", re.IGNORECASE)
 """The beginning of what SQLAlchemy asks a new connection."""
@@ -36,7 +37,7 @@ class _Driver(Protocol):
     def fileno(self) -> int: ...
 
 
-class Watched:
+class Watched(Shared):
     """A driver's connection that knows whether a job has used it; a subclass is one driver's."""
 
     errors: type[Exception]
@@ -55,6 +56,7 @@ class Watched:
         self._passed = boundary.passed
         self._clearing: Clearing | None = None  # until the connection is set up
         self._is_used = False
+        self._was_used_by_job = self._is_neighbours = False
         self.configuring = ""
         self._may_hold_locks = False
         self._is_leaving = False
@@ -101,6 +103,8 @@ class Watched:
         """Return what is to be sent before the next statement; mostly nothing."""
         if self._clearing is None:
             return ""
+        if self._is_neighbours:
+            return self._clearing.entering
         if self._passed != self._boundary.passed and self.is_between_transactions():
             if self._is_used:
                 return self._clearing.entering + self.new_transaction()
@@ -113,7 +117,7 @@ class Watched:
 
     def is_sending(self) -> None:
         """Record that a statement is being sent: also one that fails may leave a lock."""
-        self._is_used = True
+        self._is_used = self._was_used_by_job = True
 
     def was_sent(self, text: str) -> None:
         """Record that a statement succeeded after this text, which otherwise would be due again."""
@@ -121,6 +125,7 @@ class Watched:
             self._is_leaving, self._has_left = False, True
         if not text or self._clearing is None:
             return
+        self._is_neighbours = False
         self._may_hold_locks = text is self._clearing.leaving
         if not self._may_hold_locks:
             self._passed = self._boundary.passed
@@ -133,6 +138,23 @@ class Watched:
             self.ask(text)
         self.was_sent(text)
 
+    # What jobs that share a transaction need.
+
+    def begin_sharing(self) -> None:
+        """See `Shared`."""
+        super().begin_sharing()
+        self._was_used_by_job = self._is_neighbours = False
+
+    def next_job_begins(self) -> None:
+        """Let the next job's first statement put back what the ones before have left in the session."""
+        self._is_neighbours = self._is_neighbours or self._was_used_by_job
+        self._was_used_by_job = False
+
+    def end_sharing(self) -> None:
+        """See `Shared`; the end of the transaction puts the session back in any case."""
+        super().end_sharing()
+        self._is_neighbours = False
+
     # What the driver's commit and rollback call.
 
     def has_committed(self) -> None:
@@ -143,6 +165,7 @@ class Watched:
 
     def will_roll_back(self) -> None:
         """Record that what the transaction has put back will be undone."""
+        self.note_rollback()
         self._has_left = self._is_leaving = False
 
     # What all drivers have.

@@ -65,6 +65,7 @@ class WatchedConnection(Watched, extensions.connection):
 
     def commit(self) -> None:
         """Commit."""
+        self.check_commit()
         super().commit()
         self.has_committed()
 
@@ -145,6 +146,7 @@ class WatchedCursor(extensions.cursor):
     def execute(self, query: Query, vars: Parameters = None) -> None:
         """Execute a statement."""
         connection = self.connection
+        connection.check_statement(query)
         text = connection.due()
         if text:
             if self.name is not None or connection.autocommit:  # it does not go with others in one text

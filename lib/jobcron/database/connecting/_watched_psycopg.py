@@ -73,6 +73,7 @@ class WatchedConnection(Watched, psycopg.Connection[TupleRow]):
 
     def commit(self) -> None:
         """Commit."""
+        self.check_commit()
         super().commit()
         self.has_committed()
 
@@ -161,6 +162,7 @@ class WatchedCursor(psycopg.ClientCursor[TupleRow]):
     ) -> Self:
         """Execute a statement."""
         connection = self.watched()
+        connection.check_statement(query)
         text = connection.due()
         # A text of several statements has several results, and who sends one expects the first.
         goes_along = text and not connection.autocommit and isinstance(query, str) and ";" not in query

@@ -49,6 +49,7 @@ class Debounce(NamedTuple):
         if self.limit is not None:
             start = min(start, job.date_created + timedelta(seconds=self.limit))
         if start > job.scheduled_start:
+            job.asked_start = job.asked_start or job.scheduled_start
             job.scheduled_start = start
             session.flush()
 

@@ -28,6 +28,7 @@ from jobcron.jobs.status import (
     back_to_waiting,
     counts_before,
     ended,
+    moved_to,
     status_again,
     status_before,
     suspended,
@@ -96,7 +97,7 @@ Moment = SQLColumnExpression[datetime]
 
 def requeue(start: Moment | None = None) -> Change:
     """Return the change that makes jobs wait again, afresh; they are due as before, or at `start`."""
-    values = back_to_waiting() if start is None else {**back_to_waiting(), "scheduled_start": start}
+    values = back_to_waiting() if start is None else {**back_to_waiting(), **moved_to(start)}
     return Change(_statuses_before(JobStatus.WAITING), JobStatus.WAITING, values, EventKind.REQUEUED, _counts)
 
 
@@ -123,7 +124,7 @@ def set_done() -> Change:
 
 def set_start(start: Moment) -> Change:
     """Return the change that sets when jobs are due that have not started; a lease taken by hand ends."""
-    values: Written = {"scheduled_start": start, "lease_expires": None}
+    values: Written = {**moved_to(start), "lease_expires": None}
     return Change(frozenset(NOT_STARTED), None, values, EventKind.POSTPONED, _due)
 
 

@@ -33,6 +33,7 @@ PUT_BACK = (
     "queue_name",
     "channel",
     "scheduled_start",
+    "asked_start",
     "expires_at",
     "date_finished",
     "claimed_by",
@@ -42,7 +43,7 @@ PUT_BACK = (
 )
 """The attributes of `Job` that an act may change, and that are put back. A lease is not: it was for that time.
 
-An act of older code has not kept them all: what it did not keep, it has not changed.
+Code of another release may have kept fewer or more of them: what both have counts.
 """
 
 COMPARED = (*PUT_BACK, "lease_token")
@@ -159,7 +160,7 @@ def _kept(connection: Connection, act: int, job_ids: Sequence[int]) -> dict[int,
 
 def _why_not(row: ChangedRow, kept: Kept, now: Values) -> str | None:
     """Return why the act cannot be undone for a job, or None."""
-    if {name: now[name] for name in kept.after} != kept.after:
+    if any(kept.after.get(name, value) != value for name, value in now.items()):
         return f"it has moved since: it is {row.status.name}"
     before = _status(kept.before)
     if before is JobStatus.RUNNING:
@@ -244,6 +245,6 @@ def _status(values: Values) -> JobStatus:
 
 
 def _value(name: str, value: object) -> object:
-    if name in ("scheduled_start", "expires_at", "date_finished") and value is not None:
+    if name in ("scheduled_start", "asked_start", "expires_at", "date_finished") and value is not None:
         return datetime.fromisoformat(str(value))
     return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, select
@@ -13,6 +13,7 @@ from sqlalchemy.exc import ProgrammingError
 from jobcron.database.statements import among, execute
 from jobcron.jobs.job import Job
 from jobcron.operations.reasons import Cause, Reason, moment
+from jobcron.runner.grouped.runs import group_runs_of
 
 QUERY_LENGTH = 200
 
@@ -30,6 +31,7 @@ class Locker:
         state: what it is doing.
         query: its last statement.
         is_ours: whether it calls itself as this one does: it may be the session that runs the job.
+        groups: the runs that run jobs of this type in groups, if it may be one of theirs.
     """
 
     pid: int | None
@@ -40,6 +42,7 @@ class Locker:
     state: str | None = None
     query: str | None = None
     is_ours: bool = False
+    groups: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.pid is None:
@@ -72,7 +75,8 @@ def locker_of(connection: Connection, job_id: int) -> Locker | None:
     row = execute(connection, "locker", {"id": job_id}).first()
     if row is None or row[0] is None:
         return None if is_free is None else Locker(None)
-    return Locker(*row)
+    locker = Locker(*row)
+    return replace(locker, groups=group_runs_of(connection, job_id)) if locker.is_ours else locker
 
 
 def lockers_of(connection: Connection, job_ids: Sequence[int]) -> dict[int, Locker]:
@@ -90,7 +94,11 @@ def lockers_of(connection: Connection, job_ids: Sequence[int]) -> dict[int, Lock
 
 def locked(locker: Locker, *, is_running: bool) -> Iterator[Reason]:
     """Yield that a row is locked; but not that a running job's own transaction has it."""
-    if not is_running:
+    if not is_running and locker.groups:
+        names = " or ".join(locker.groups)
+        text = f"it runs in a group of the run {names}, which holds its row locked: {locker}"
+        yield Reason(Cause.LOCKED, text, "wait: a group takes a fraction of a second")
+    elif not is_running:
         text = f"its row is locked by another session, and claims pass it over: {locker}"
         yield Reason(Cause.LOCKED, text, "end that transaction")
     elif not locker.is_ours:

@@ -18,7 +18,8 @@ from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import HALVES, Job, has_status
 from jobcron.jobs.moves.pauses import Scope, current_pauses, pauses_of
 from jobcron.jobs.registry import registered, source_names
-from jobcron.operations._obstacles.row import Row, paused
+from jobcron.operations._obstacles.row import Row
+from jobcron.operations._obstacles.states import paused
 from jobcron.operations.listing import COUNTED, Count
 from jobcron.operations.processes.channels import full_for, is_within, no_room
 from jobcron.operations.reasons import Cause, Reason, moment, span

@@ -43,6 +43,7 @@ def postgresql_findings(connection: Connection) -> Iterator[Finding]:
     yield from _settings(connection)
     yield from _old_transactions(connection)
     yield from _followers(connection)
+    yield from _autovacuum(connection)
     yield from _dead_rows(connection)
     yield from _hidden(connection)
     yield from _slots(connection)
@@ -133,6 +134,24 @@ def notify_findings(connection: Connection) -> Iterator[Finding]:
             "own, no notification arrives, and jobs wait for a worker's next look"
         )
         yield Finding("pooler", Health.WARNING, told, "pool_mode = session for the worker, or notify: false")
+
+
+def _autovacuum(connection: Connection) -> Iterator[Finding]:
+    """Find out whether autovacuum is switched off, for the server or for tables."""
+    settings = text(
+        "SELECT name FROM pg_settings WHERE name IN ('autovacuum', 'track_counts') AND setting = 'off'"
+    )
+    for (name,) in connection.execute(settings).all():
+        told = f"{name} is off: nothing removes dead rows, and each claim reads more of them"
+        yield Finding("autovacuum", Health.WARNING, told, f"{name} = on")
+    tables = text(
+        "SELECT relname FROM pg_class, unnest(reloptions) AS option WHERE relname LIKE 'jobcron\\_%' "
+        "AND relkind = 'r' AND pg_table_is_visible(pg_class.oid) "
+        "AND lower(option) ~ '^autovacuum_enabled=(off|false|no|0)$' ORDER BY relname"
+    )
+    for (name,) in connection.execute(tables).all():
+        told = f"autovacuum is switched off for {name}: nothing removes its dead rows"
+        yield Finding("autovacuum", Health.WARNING, told, f"ALTER TABLE {name} RESET (autovacuum_enabled)")
 
 
 def _dead_rows(connection: Connection) -> Iterator[Finding]:

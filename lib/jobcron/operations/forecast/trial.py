@@ -20,8 +20,9 @@ from jobcron.interfaces import JobStatus
 from jobcron.jobs.hand_moves import operator_name
 from jobcron.jobs.history import EventKind, record
 from jobcron.jobs.lease import Claim
-from jobcron.operations._obstacles.row import Row, read_row, row_reasons
+from jobcron.operations._obstacles.row import Row, read_row
 from jobcron.operations._obstacles.section import job_section_reasons
+from jobcron.operations._obstacles.states import row_reasons
 from jobcron.operations.acts import act_on_jobs, retry, run_now
 from jobcron.operations.forecast._changes import Changes, ColumnChange, RowChange, StatementCount
 from jobcron.operations.forecast._stage import OneJob, Stage, Watch, refuse_end, without_commits, without_reports

@@ -50,6 +50,15 @@ class LeftBehind:
         self._files = _files()
         self._lowest = _lowest_free()
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there may be anything new, since the last call of `look`."""
+        if threading.active_count() != self._count and self._unknown_threads(set(threading.enumerate())):
+            return True
+        if _has_children() and _children() - self._children:
+            return True
+        return _lowest_free() != self._lowest and bool(self._unknown_files(_files()))
+
     def look(self) -> Iterator[Found]:
         """Yield what is new since the last call."""
         if threading.active_count() != self._count:
@@ -61,11 +70,14 @@ class LeftBehind:
 
     def _new_threads(self) -> Iterator[Found]:
         present = set(threading.enumerate())
-        # Without those that Python did not start: a library's, or the keeper's, which have logged something.
-        names = [t.name for t in present - self._threads if not isinstance(t, threading._DummyThread)]
+        names = self._unknown_threads(present)
         self._count, self._threads = len(present), present
         if names:
             yield Found(_text("thread", "threads", "still run", names))
+
+    def _unknown_threads(self, present: set[threading.Thread]) -> list[str]:
+        # Without those that Python did not start: a library's, or the keeper's, which have logged something.
+        return [t.name for t in present - self._threads if not isinstance(t, threading._DummyThread)]
 
     def _new_children(self) -> Iterator[Found]:
         present = _children()
@@ -75,15 +87,9 @@ class LeftBehind:
             yield Found(_text("child process", "child processes", "still run", names))
 
     def _new_files(self) -> Iterator[Found]:
-        before, present = self._files, _files()
+        present = _files()
+        new = self._unknown_files(present)
         self._files, self._lowest = present, _lowest_free()
-        numbers, paths = self._own_files()
-        new = [
-            target
-            for number, target in present.items()
-            if before.get(number) != target and number not in numbers and not target.startswith(paths)
-        ]
-        new = new[: max(0, len(present) - len(before))]  # a file of the log was opened again, for instance
         if not new:
             return
         earlier, self._kept_open = self._kept_open, self._kept_open + len(new)
@@ -92,6 +98,16 @@ class LeftBehind:
         if not is_harmless:
             text += f"; this run's jobs have left {self._kept_open} open"
         yield Found(text, is_harmless)
+
+    def _unknown_files(self, present: dict[int, str]) -> list[str]:
+        before = self._files
+        numbers, paths = self._own_files()
+        new = [
+            target
+            for number, target in present.items()
+            if before.get(number) != target and number not in numbers and not target.startswith(paths)
+        ]
+        return new[: max(0, len(present) - len(before))]  # a file of the log was opened again, for instance
 
 
 def _text(one: str, many: str, how: str, names: list[str]) -> str:

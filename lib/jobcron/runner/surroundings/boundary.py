@@ -49,6 +49,10 @@ class Surroundings:
         """Close the files that are kept for the case that a job closes others; put nothing back."""
         self._streams.close()
 
+    def has_changed(self) -> bool:
+        """Return whether a job has changed or left behind anything; put nothing back."""
+        return self._noted != self._present() or not self._log.is_same or self._left.is_there
+
     def put_back(self, job: str) -> None:
         """Put back what a job has changed, and log what it left behind.
 

@@ -54,11 +54,16 @@ def ready_to_receive(settings: Settings, sections: Sequence[Section]) -> Applica
         application = import_application(settings, sections[0])
     for section in sections:
         if section.dispatch is not None:
-            _check(settings, section)
+            check_section(settings, section)
     return application
 
 
-def _check(settings: Settings, section: Section) -> None:
+def check_section(settings: Settings, section: Section) -> None:
+    """Check that jobs of a section can be run one by one; the application is imported.
+
+    Raises:
+        ConfigurationError: its source or its runner does not allow it; the message says which.
+    """
     source = SourceView(find_source(settings, section))
     place = f"{settings.path}: section [{section.name}], key"
     if source.finds_ready_jobs_itself or not source.type_name:
@@ -81,6 +86,9 @@ class Desk:
     Args:
         order: what would be the order for a run.
         application: the imported application.
+
+    Attributes:
+        may_go_on: whether the last job did not complete, and so may go on in a slower lane.
     """
 
     def __init__(self, order: Order, application: Application) -> None:
@@ -89,6 +97,7 @@ class Desk:
         self._limits = limits_of(order.settings, order.section)._replace(batch_size=1, max_workers=1)
         self._database: TransactionSource | None = None
         self._stint: Stint | None = None
+        self.may_go_on = False
 
     @property
     def database(self) -> TransactionSource:
@@ -122,10 +131,12 @@ class Desk:
             runner.source_view, self.database, runner.claimant, 1, self._limits.crash_limit, order.logger
         )
         runner.feed = NumberFeed(claims, job_id)
+        self.may_go_on = False
         try:
             runner.runAll()
         finally:
             self._stint.add(runner)
+            self.may_go_on = runner.incomplete.total() > 0
 
     def offer_again(self, job_id: int, dispatcher: SectionDispatcher | None) -> None:
         """Offer a job that goes on in the lane of another section, if that has a dispatcher."""
@@ -201,6 +212,8 @@ class Receiver:
             return
         runs = self._desk(found)
         status_of(runs.order, self._program, partial(runs.run, job_id))
+        if not runs.may_go_on:
+            return
         goes_on = self._section_of(runs.type_of_waiting(job_id), found)
         if goes_on is not None and goes_on is not found:
             runs.offer_again(job_id, self._dispatchers.of_section(goes_on.name))

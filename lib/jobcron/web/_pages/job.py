@@ -26,7 +26,7 @@ def job(here: Here, number: int) -> Response:
         connection = jobs_connection(session)
         found = job_details(connection, number)
         why = explain_job(connection, number, here.dashboard.settings)
-        about = about_job(session, number)
+        about = about_job(session, number, here.dashboard.settings)
         did = _act(connection)
     return here.render(
         "job.html",
