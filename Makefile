@@ -11,7 +11,7 @@ repository = $(if $(filter /%,$(REPOSITORY))$(findstring :,$(REPOSITORY)),,../)$
 workers = $$(( $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 2 ))
 
 .DEFAULT_GOAL := help
-.PHONY: help run web test quick check docs dist chaos zoo bench clean
+.PHONY: help run web test quick check docs dist chaos zoo bench bench-scale clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
@@ -83,6 +83,9 @@ zoo: ## put known faults back, one after the other, and show which proof catches
 	@tools/environment.sh test
 	@tools/environment.sh server
 	.venv/bin/python tests/proofs/zoo.py $(ZOO_ARGS)
+
+bench-scale: ## measure what grows: claims and ticks in large tables, many sections, memory
+	.venv/bin/python -m bench.scale $(BENCH_ARGS)
 
 bench: ## measure against the floors, and print the ratios (BENCH_ARGS="--only P7")
 	@tools/environment.sh test

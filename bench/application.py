@@ -36,6 +36,7 @@ class FooJobType(JobType):
     NO_OP = 0, "Do nothing"
     NAP = 1, "Take a nap"
     WORK = 2, "Work for a millisecond"
+    WRITE = 3, "Change a row"
 
 
 class FooJob(FamilyRow, Base):
@@ -68,6 +69,16 @@ class NapJob(BaseRunnableJob[FooJob]):
         self.context.foo.name = f"foo {self.job.id}"
 
 
+class WriteJob(BaseRunnableJob[FooJob]):
+    """A job that changes a row by the ORM."""
+
+    class_job_type = FooJobType.WRITE
+
+    def run(self) -> None:
+        """Write."""
+        self.context.foo.name = "written"
+
+
 class WorkJob(BaseRunnableJob[FooJob]):
     """A job that uses the processor for a millisecond."""
 
@@ -90,9 +101,20 @@ def make_tables(database: Database) -> None:
 
 
 def fill(database: Database, jobs: int) -> None:
-    """Make so many ready jobs, in one transaction."""
+    """Make so many ready jobs that do nothing, in one transaction."""
     with database.session() as session:
         foo = session.get_one(Foo, TARGET_ID)
         for _ in range(jobs):
             NoOpJob.create(foo)
+        session.commit()
+
+
+def fill_writing(database: Database, jobs: int) -> None:
+    """Make so many ready jobs that change a row, each one of its own, in one transaction."""
+    with database.session() as session:
+        foos = [Foo(id=TARGET_ID + number, name="foo") for number in range(1, jobs + 1)]
+        session.add_all(foos)
+        session.flush()
+        for foo in foos:
+            WriteJob.create(foo)
         session.commit()

@@ -1,4 +1,4 @@
-"""P6: making jobs one by one, each in a transaction of its own."""
+"""P5 and P6: making jobs, many at once, and one by one, each in a transaction of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def create_race(place: Place, jobs: int) -> Race:
 
     The bar is judged by the floor that writes the rows that jobcron writes: the shared one and the family's.
     """
-    driver = "bare psycopg2" if place.name == "PostgreSQL" else "bare sqlite3"
+    driver, least = ("bare psycopg2", 0.6) if place.name == "PostgreSQL" else ("bare sqlite3", 0.4)
     commands: dict[str, Command] = {
         "jobcron create()": by_jobcron("timed"),
         f"{driver}, both rows": by_bare_sql("two"),
@@ -30,7 +30,22 @@ def create_race(place: Place, jobs: int) -> Race:
         work="create one by one",
         database=place.name,
         contenders=[_contender(name, command, place, jobs) for name, command in commands.items()],
-        bars=[Share(f"{driver}, both rows", 0.5), Share(f"{driver}, shared row only", None)],
+        bars=[Share(f"{driver}, both rows", least), Share(f"{driver}, shared row only", None)],
+    )
+
+
+def bulk_race(place: Place, jobs: int) -> Race:
+    """Return the race of making many jobs at once on one database."""
+    floor, least = (
+        ("COPY into both tables", 0.55) if place.name == "PostgreSQL" else ("executemany, both rows", None)
+    )
+    commands = {"jobcron createMultiple()": by_jobcron("at_once"), floor: by_copy}
+    return Race(
+        id="P5",
+        work="create in bulk",
+        database=place.name,
+        contenders=[_contender(name, command, place, jobs) for name, command in commands.items()],
+        bars=[Share(floor, least)],
     )
 
 
@@ -55,7 +70,7 @@ def by_jobcron(how: str) -> Command:
     """Return the command that makes jobs by ``create()``.
 
     Args:
-        how: "timed" or "profiled".
+        how: "timed", "profiled" or "at_once".
     """
     return lambda fresh, jobs: [sys.executable, "-m", "bench.create_jobs", fresh.url, str(jobs), how]
 
@@ -67,6 +82,11 @@ def by_bare_sql(tables: str) -> Command:
         tables: "one": the shared row; "two": the family's as well.
     """
     return lambda fresh, jobs: [sys.executable, "-m", "bench.floors.create", fresh.url, str(jobs), tables]
+
+
+def by_copy(fresh: Fresh, jobs: int) -> list[str]:
+    """Return the command that inserts both rows of many jobs from a bare driver."""
+    return [sys.executable, "-m", "bench.floors.copy", fresh.url, str(jobs)]
 
 
 def profile_create(place: Place, jobs: int, path: str) -> None:

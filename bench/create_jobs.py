@@ -1,4 +1,4 @@
-"""Makes jobs as an application does: ``python -m bench.create_jobs URL JOBS timed|profiled``.
+"""Makes jobs as an application does: ``python -m bench.create_jobs URL JOBS timed|profiled|at_once``.
 
 The target stays loaded from one transaction to the next. In a session that expires it after each commit, as is
 SQLAlchemy's default, reading it again would be the application's own statement, not ours.
@@ -26,7 +26,16 @@ def create(database: Database, jobs: int) -> int:
     return jobs
 
 
+def create_at_once(database: Database, jobs: int) -> int:
+    """Make so many jobs by one call and in one transaction, and return their number."""
+    with database.session() as session:
+        NoOpJob.createMultiple([session.get_one(Foo, TARGET_ID)] * jobs)
+        session.commit()
+    return jobs
+
+
 if __name__ == "__main__":
     url, number, how = sys.argv[1:]
-    do = {"timed": time_work, "profiled": profiled}[how]
-    do(lambda: create(Database(url), int(number)))
+    do = profiled if how == "profiled" else time_work
+    make = create_at_once if how == "at_once" else create
+    do(lambda: make(Database(url), int(number)))

@@ -12,19 +12,25 @@ SECTION = "no_op"
 TEXT = """\
 [jobcron]
 database_url: {url}
-application: bench.application
+application: {module}
 python_path: {top}
 state_dir: {folder}/state
 activity_interval: 24h
 {more}
 [{section}]
-source_interface: bench.application.{job}
+source_interface: {module}.{job}
 runner_class: {runner}
 """
 
 
 def write_instance(
-    folder: Path, url: str, runner: str = "JobRunner", *, job: str = "NoOpJob", more: str = ""
+    folder: Path,
+    url: str,
+    runner: str = "JobRunner",
+    *,
+    job: str = "NoOpJob",
+    more: str = "",
+    module: str = "bench.application",
 ) -> Path:
     """Write a configuration, and return what ``JOBCRON_CONFIG`` has to be.
 
@@ -34,7 +40,9 @@ def write_instance(
         runner: the value of ``runner_class``.
         job: the class of the section's jobs.
         more: more keys of the instance.
+        module: the application, which has the class.
     """
-    text = TEXT.format(url=url, top=TOP, folder=folder, section=SECTION, runner=runner, job=job, more=more)
+    values = {"url": url, "top": TOP, "folder": folder, "section": SECTION}
+    text = TEXT.format(runner=runner, job=job, more=more, module=module, **values)
     (folder / "jobcron.conf").write_text(text)
     return folder

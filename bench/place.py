@@ -17,6 +17,10 @@ FULL = "full"
 """The template that has the jobs as well, all ready."""
 
 
+WRITING = "writing"
+"""The template that has as many ready jobs that change a row, each one of its own."""
+
+
 @dataclass(frozen=True)
 class Fresh:
     """A database for one measurement.

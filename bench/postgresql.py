@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg2
 
-from bench.application import fill, make_tables
-from bench.place import EMPTY, FULL, Fresh
+from bench.application import fill, fill_writing, make_tables
+from bench.place import EMPTY, FULL, WRITING, Fresh
 from bench.processes import cpu_seconds_of_tree
 from bench.race import Figures
 from jobcron import Database
@@ -132,12 +132,14 @@ class PostgreSQL:
                 raise NotDurable(f"expected the server's {setting} to be {wanted}, found {found}")
 
     def _make_templates(self, jobs: int) -> None:
-        for name in (EMPTY, FULL):
+        for name in (EMPTY, FULL, WRITING):
             self._server.create_database(name)
             database = Database(self._server.tcp_url(name))
             make_tables(database)
             if name == FULL:
                 fill(database, jobs)
+            elif name == WRITING:
+                fill_writing(database, jobs)
             database.close()
             self._do(name, "VACUUM (ANALYZE)")
 

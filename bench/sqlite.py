@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from bench.application import fill, make_tables
-from bench.place import EMPTY, FULL, Fresh
+from bench.application import fill, fill_writing, make_tables
+from bench.place import EMPTY, FULL, WRITING, Fresh
 from bench.race import Figures
 from jobcron import Database
 
@@ -28,11 +28,13 @@ class SQLite:
         self._folder = folder / self.name
         self._folder.mkdir()
         self._number = 0
-        for name in (EMPTY, FULL):
+        for name in (EMPTY, FULL, WRITING):
             database = Database(f"sqlite:///{self._template(name)}")
             make_tables(database)
             if name == FULL:
                 fill(database, jobs)
+            elif name == WRITING:
+                fill_writing(database, jobs)
             database.close()
             with closing(sqlite3.connect(self._template(name))) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

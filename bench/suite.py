@@ -8,8 +8,8 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from bench import TOP
-from bench.create import create_race, profile_create
-from bench.drain import drain_race, profile_drain
+from bench.create import bulk_race, create_race, profile_create
+from bench.drain import NO_OP, WRITE, drain_race, profile_drain
 from bench.machine import describe
 from bench.place import Place
 from bench.postgresql import PostgreSQL
@@ -22,8 +22,11 @@ from bench.waking import waking_races
 
 RESULTS = TOP / "build/bench"
 
-BARS = ("P1", "P4", "P6", "P7", "P12")
+BARS = ("P1", "P4", "P5", "P6", "P7", "P12")
 """What can be measured."""
+
+BULK = 10
+"""So many times more jobs are made at once than one by one."""
 
 PROFILES = ("P1", "P4", "P6")
 """What can be profiled."""
@@ -69,10 +72,12 @@ def run_profile(bar: str, jobs: int) -> Path:
 
 def _makers(bars: list[str], postgresql: Place, sqlite: Place, jobs: int) -> Iterator[Callable[[ExitStack], Race]]:
     """Return what makes each race; made when its turn comes, so that no more databases are open than needed."""
-    if "P1" in bars:
-        yield lambda held: drain_race(postgresql, jobs)
-    if "P4" in bars:
-        yield lambda held: drain_race(sqlite, jobs)
+    for bar, place in (("P1", postgresql), ("P4", sqlite)):
+        for kind in (NO_OP, WRITE) if bar in bars else ():
+            yield lambda held, place=place, kind=kind: drain_race(place, jobs, kind)  # type: ignore[misc]
+    for place in (postgresql, sqlite):
+        if "P5" in bars:
+            yield lambda held, place=place: bulk_race(place, BULK * jobs)  # type: ignore[misc]
     for place in (postgresql, sqlite):
         if "P6" in bars:
             yield lambda held, place=place: create_race(place, jobs)  # type: ignore[misc]

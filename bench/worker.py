@@ -33,8 +33,13 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, **(more or {})}
 
 
-def run(command: list[str], more: Mapping[str, str] | None = None) -> str:
+def run(command: list[str], more: Mapping[str, str] | None = None, seconds: float = TIMEOUT_SECONDS) -> str:
     """Run a process to its end, and return what it printed to standard output.
+
+    Args:
+        command: the process.
+        more: set in its environment.
+        seconds: how long it may take.
 
     Raises:
         WorkerFailed: it failed, or took too long.
@@ -44,13 +49,13 @@ def run(command: list[str], more: Mapping[str, str] | None = None) -> str:
             command,
             env=environment(more),
             cwd=TOP,
-            timeout=TIMEOUT_SECONDS,
+            timeout=seconds,
             capture_output=True,
             text=True,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise WorkerFailed(f"{_shown(command)} took longer than {TIMEOUT_SECONDS} seconds") from None
+        raise WorkerFailed(f"{_shown(command)} took longer than {seconds:g} seconds") from None
     if done.returncode != 0:
         raise WorkerFailed(f"{_shown(command)} left with status {done.returncode}:\n{_end(done.stderr)}")
     return done.stdout

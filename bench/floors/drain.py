@@ -1,8 +1,8 @@
-"""The floor of draining: ``python -m bench.floors.drain URL transactions|autocommit``.
+"""The floor of draining: ``python -m bench.floors.drain URL transactions|autocommit NO_OP|WRITE``.
 
 It sends what jobcron's runner sends: the same claim of 100, the same loading of what was claimed, COMMIT; then for
-each job BEGIN, the same completing statement, COMMIT. What it leaves out is everything else: objects, the job's
-class, outcomes, the keeper.
+each job BEGIN, for WRITE an UPDATE of one row, the same completing statement, COMMIT. What it leaves out is
+everything else: objects, the job's class, outcomes, the keeper.
 """
 
 from __future__ import annotations
@@ -19,16 +19,20 @@ LEASE_SECONDS = 300.0
 LOAD = """
 SELECT job.*, foo_job.*, foo.*
 FROM foo_job JOIN jobcron_job AS job ON job.id = foo_job.job LEFT OUTER JOIN foo ON foo.id = foo_job.foo_id
-WHERE job.type = (SELECT id FROM jobcron_type WHERE name = 'foo_job.NO_OP') AND job.id IN ({numbers})
+WHERE job.type = (SELECT id FROM jobcron_type WHERE name = 'foo_job.{name}') AND job.id IN ({numbers})
 """
 
 
-def drain(bare: Bare) -> int:
-    """Claim and complete all ready jobs, and return how many there were."""
+WRITE = "UPDATE foo SET name = :name WHERE id = :foo"
+
+
+def drain(bare: Bare, name: str) -> int:
+    """Claim and complete all ready jobs of a type, and return how many there were."""
     bare.begin()
-    type_id = bare.execute("SELECT id FROM jobcron_type", ()).fetchone()[0]
+    type_id = bare.execute(f"SELECT id FROM jobcron_type WHERE name = 'foo_job.{name}'", ()).fetchone()[0]
     bare.commit()
     claim = bare.prepared(statement("claim", bare.dialect))
+    write = bare.prepared(WRITE)
     complete = bare.prepared(statement("complete", bare.dialect))
     taking = {
         "type": type_id,
@@ -44,16 +48,21 @@ def drain(bare: Bare) -> int:
         claimed = bare.execute(claim, taking).fetchall()
         if claimed:
             numbers = ", ".join(str(number) for number, _, _ in claimed)
-            bare.execute(LOAD.format(numbers=numbers), ()).fetchall()
+            loaded = bare.execute(LOAD.format(numbers=numbers, name=name), ()).fetchall()
         bare.commit()
         if not claimed:
             return done
+        foos = {row[0]: row[-2] for row in loaded}
         for number, token, _ in claimed:
             bare.begin()
-            done += bare.execute(complete, {"id": number, "token": token, "progress": None}).rowcount
+            if name == "WRITE":
+                bare.execute(write, {"name": "written", "foo": foos[number]})
+            done += bare.execute(
+                complete, {"id": number, "token": token, "progress": None, "steps": None}
+            ).rowcount
             bare.commit()
 
 
 if __name__ == "__main__":
     connection = connect(sys.argv[1], in_transactions=sys.argv[2] == "transactions")
-    time_work(lambda: drain(connection))
+    time_work(lambda: drain(connection, sys.argv[3]))

@@ -29,7 +29,7 @@ LEGAL = {
     BLOCKED: {BLOCKED, WAITING, COMPLETED, CANCELLED, EXPIRED},
 }
 
-SUCCEEDS = {"ledger", "bank", "transfer", "checkpoint", "retried", "slow", "unique", "steps"}
+SUCCEEDS = {"ledger", "idle", "bank", "transfer", "checkpoint", "retried", "slow", "unique", "steps"}
 SUCCEEDS |= {"function", "function_fresh", "function_retried", "function_unique"}
 REPORTED = {"failing", "poison", "function_failing"}
 UNIQUE = {"unique", "function_unique"}
@@ -208,6 +208,7 @@ def i1_none_lost(e: Evidence) -> Iterator[str]:
 def i2_no_effect_twice(e: Evidence) -> Iterator[str]:
     """A completed job had its effect once, in its last attempt; any other had none; money is only moved."""
     notes: defaultdict[int, list[str]] = defaultdict(list)
+    ended = {(mark.job, mark.token) for mark in e.journal if mark.event == "end"}
     for job, token, note in e.ledger:
         notes[job].append(note)
         if note in ("done", TASKS[-1]) and job in e.jobs and token != e.jobs[job].lease_token:
@@ -218,6 +219,8 @@ def i2_no_effect_twice(e: Evidence) -> Iterator[str]:
             done = notes[job].count(TASKS[-1])
             if notes[job] != TASKS[: len(notes[job])]:  # a job that died too often has done the first ones
                 yield f"job {job} (steps): its tasks had their effects as {notes[job]}"
+        elif e.kinds.get(job) == "idle":
+            done += row.status == COMPLETED and (job, row.lease_token) in ended
         if done != (1 if row.status == COMPLETED else 0):
             yield f"job {job} ({e.kinds.get(job)}) in status {row.status} had its effect {done} times"
         if "never" in notes[job]:

@@ -32,7 +32,9 @@ RELEASE_VARIABLE = "PROOF_RELEASE"
 IS_OLD = os.environ.get(RELEASE_VARIABLE) == "old"
 """Whether this is the release that lacks an argument and a function."""
 
-KINDS = ("ledger", "bank", "transfer", "checkpoint", "failing", "user", "retried", "slow", "unique", "poison")
+KINDS = (
+    "ledger", "idle", "bank", "transfer", "checkpoint", "failing", "user", "retried", "slow", "unique", "poison",
+)  # fmt: skip
 
 
 class Base(DeclarativeBase):
@@ -123,6 +125,9 @@ class ProofJob(BaseRunnableJob):
         self.note("done")
 
     do_unique = do_ledger
+
+    def do_idle(self) -> None:
+        """Begin no transaction: all that it does is in the journal."""
 
     def do_slow(self) -> None:
         """Take a while."""

@@ -24,7 +24,7 @@ IS_CHAOS = bool(os.environ.get("JOBCRON_CHAOS"))
 
 DUE_SECONDS = 5.0 if IS_CHAOS else 0.2
 
-JOBS = ("ledger", "bank", "failing", "checkpoint", "retried", "user", "unique", "ledger")
+JOBS = ("ledger", "idle", "bank", "idle", "failing", "checkpoint", "retried", "user", "unique", "idle", "ledger")
 
 GROUPED = (
     *(

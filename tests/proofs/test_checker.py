@@ -66,6 +66,11 @@ def expired(expires_at: str | None = "2026-01-01", **changed: Any) -> Evidence:
     return evidence(row=row, moves=[(1, WAITING, EXPIRED, 0, 0)], **values)
 
 
+def idle(**changed: Any) -> Evidence:
+    """Return what a job leaves that did nothing in the database."""
+    return evidence("idle", **{"ledger": [], **changed})
+
+
 def done_at_last(*between: tuple[int, int], **changed: Any) -> Evidence:
     """Return what a job leaves that was claimed, made these moves, and was claimed again and done."""
     moves = [(1, WAITING, RUNNING, 0, 1), *((1, old, new, 1, 1) for old, new in between)]
@@ -112,6 +117,7 @@ def resumed_after_deaths(**changed: Any) -> Evidence:
     [
         evidence(),
         evidence(is_calm=True),
+        idle(),
         failed("failing"),
         failed("user", crashes=3),  # ended by its deaths: no user's error
         superseded(),
@@ -136,6 +142,8 @@ def test_nothing_is_said_of_what_is_right(found: Evidence) -> None:
         (evidence(ledger=[(1, 1, "done"), (1, 1, "never")]), "i2"),
         (evidence(row={"lease_token": 2}), "i2"),  # a stale attempt has committed
         (evidence(money=7993), "i2"),
+        (idle(journal=[Mark("begin", 1, 1, 9, 10)]), "i2"),  # completed, and never run to its end
+        (idle(journal=[Mark("begin", 1, 1, 9, 10), Mark("end", 1, 0, 9, 20)]), "i2"),
         (evidence(row={"status": RUNNING}), "i3"),
         (evidence("failing"), "i3"),
         (expired(None), "i3"),

@@ -114,6 +114,12 @@ def test_no_client_of_a_pooler_gets_what_a_job_set_and_all_keep_what_they_prepar
             assert cursor.fetchone() == before
             assert before is not None
             assert before[-1] == 1
+            with jobs.session() as session:
+                values = {"id": 0, "token": 1, "progress": None, "steps": None}
+                for _ in range(3):
+                    assert jobs.execute_alone(session, "complete", values) == 0
+            cursor.execute(asked)
+            assert cursor.fetchone() == before
             with jobs.begin() as connection:
                 named = connection.exec_driver_sql("SELECT current_setting('application_name')").scalar()
     assert named == "jobcron"

@@ -42,7 +42,11 @@ OFTEN = ("ledger",) * 12 + ("bank",) * 4 + ("transfer",) * 2
 
 CLASSES = (*OFTEN, "checkpoint", "failing", "user", "retried", "slow", "unique")
 
-OTHERS = ("function",) * 2 + ("function_retried", "function_failing", "function_unique", "steps")
+TOGETHER = (
+    ("grouped_ledger",) * 12 + ("grouped_bank",) * 2 + ("grouped_failing", "grouped_retried", "grouped_unique")
+)
+
+OTHERS = ("function",) * 2 + ("function_retried", "function_failing", "function_unique", "steps", *TOGETHER)
 
 KINDS = CLASSES + OTHERS
 

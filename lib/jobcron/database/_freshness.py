@@ -16,7 +16,7 @@ from copy import deepcopy
 from functools import cache
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Column, Connection, event, inspect, select
+from sqlalchemy import Column, Connection, Executable, bindparam, event, inspect, select
 from sqlalchemy.ext.mutable import Mutable
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.orm.attributes import set_committed_value
@@ -171,10 +171,8 @@ def _compare(session: Session, state: InstanceState[object], expected: dict[str,
     """
     mapper = state.mapper
     entity: type[object] = mapper.class_
-    attributes = [getattr(entity, key) for key in expected]
-    identity = state.identity or ()
-    ours = [attribute == value for attribute, value in zip(_primary_key(mapper), identity, strict=True)]
-    found = session.execute(select(*attributes).where(*ours).with_for_update(key_share=True)).first()
+    identity = {f"key_{number}": value for number, value in enumerate(state.identity or ())}
+    found = session.execute(_reading(mapper, tuple(expected)), identity).first()
     if found is None:
         raise _changed(f"another session deleted {entity.__name__} {state.identity} after this job had read it")
     for (key, value), now in zip(expected.items(), found, strict=True):
@@ -230,6 +228,10 @@ def _made_by_server(mapper: Mapper[object]) -> set[str]:
     return {key for key, column in columns if column.server_onupdate is not None}
 
 
-@cache
-def _primary_key(mapper: Mapper[object]) -> list[object]:
-    return [getattr(mapper.class_, mapper.get_property_by_column(column).key) for column in mapper.primary_key]
+@cache  # making it takes longer than executing it
+def _reading(mapper: Mapper[object], keys: tuple[str, ...]) -> Executable:
+    """Return the statement that locks a row and reads some of its columns; `key_0` … are its primary key."""
+    primary = [getattr(mapper.class_, mapper.get_property_by_column(column).key) for column in mapper.primary_key]
+    ours = [attribute == bindparam(f"key_{number}") for number, attribute in enumerate(primary)]
+    attributes = [getattr(mapper.class_, key) for key in keys]
+    return select(*attributes).where(*ours).with_for_update(key_share=True)

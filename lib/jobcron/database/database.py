@@ -7,7 +7,7 @@ session, as in tests: each of its transactions is a savepoint there.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -15,10 +15,11 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from jobcron.database.connecting.alone import LoneStatements
 from jobcron.database.connecting.boundary import Boundary
 from jobcron.database.connecting.engine import leave, make_engine
 from jobcron.database.connecting.sqlite_file import DatabaseFile, file_of
-from jobcron.database.sessions import OwnedSession, job_session_class, may_write_at_commit
+from jobcron.database.sessions import OwnedSession, is_untouched, job_session_class, may_write_at_commit
 from jobcron.database.statements import be_brief
 from jobcron.database.transactions import BUSY_SECONDS, READING
 from jobcron.database.trouble import first_line, reason_of, trouble_of, unavailable
@@ -70,6 +71,20 @@ class TransactionSource(Protocol):
     def leave(self, session: Session) -> None:
         """Put back what a job left on its session's connection, together with the next statement, its last."""
 
+    def execute_alone(self, session: Session, name: str, values: Mapping[str, int | None]) -> int | None:
+        """Execute a statement of ours that commits itself, in place of a transaction of an untouched session.
+
+        Args:
+            session: the one in whose next transaction the statement would be.
+            name, values: see `jobcron.database.connecting.alone`.
+
+        Returns:
+            How many rows it changed. None: it was not executed, and has to be in a transaction.
+
+        Raises:
+            DBAPIError: it is unknown whether it was committed.
+        """
+
     def job_ended(self) -> None:
         """Record that a job's code has ended: whatever it left on a connection does not reach the next."""
 
@@ -114,6 +129,7 @@ class Database:
             self.engine: Engine = make_engine(url, user, busy_seconds, self._boundary, self._file)
         except ConfigurationError as error:
             raise ConfigurationError(f"{origin}: {error}") from None
+        self._alone = LoneStatements(self.engine, self._file)
         self.dialect = self.engine.dialect.name
         self.reading = self.engine.execution_options(**READING)
 
@@ -189,6 +205,10 @@ class Database:
         if not may_write_at_commit(session):  # that is still the job's, under its settings
             leave(session.connection())
 
+    def execute_alone(self, session: Session, name: str, values: Mapping[str, int | None]) -> int | None:
+        """See `TransactionSource`."""
+        return self._alone.execute(name, values) if is_untouched(session) else None
+
     def job_ended(self) -> None:
         """Record that a job's code has ended: whatever it left on a connection does not reach the next."""
         self._boundary.job_ended()
@@ -247,6 +267,9 @@ class AmbientDatabase:
         if self._settings:
             put_back = select(*(func.set_config(name, value, False) for name, value in self._settings.items()))
             session.connection().execute(put_back)
+
+    def execute_alone(self, session: Session, name: str, values: Mapping[str, int | None]) -> None:
+        """Do nothing: no statement here commits itself."""
 
     def job_ended(self) -> None:
         """Do nothing: what a failed job left is undone with its savepoint."""

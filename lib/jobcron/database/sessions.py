@@ -171,6 +171,18 @@ def may_write_at_commit(session: Session) -> bool:
     return bool(session.dispatch.before_commit) or (has_hooks is not None and has_hooks())
 
 
+def is_untouched(session: Session) -> bool:
+    """Return whether a session has begun no transaction, and nobody but us listens to its transactions.
+
+    Not even a change of an object is then waiting to be written.
+    """
+    if session.in_transaction() or getattr(session, "has_commit_hooks", None) is not None:
+        return False
+    heard = session.dispatch
+    listeners = (*heard.before_commit, *heard.after_begin, *heard.after_commit)
+    return all(listener.__module__.startswith("jobcron.") for listener in listeners)
+
+
 def hears_commits(session: Session) -> bool:
     """Return whether code of the application hears of the commits of jobs' sessions, or writes in them.
 

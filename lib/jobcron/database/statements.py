@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     CursorResult,
+    Dialect,
     Text,
     TextClause,
     bindparam,
@@ -72,14 +73,24 @@ def clause(connection: Connection, sql: str) -> TextClause:
 
 
 def _in_schema(sql: str, schema: str) -> TextClause:
-    return text(_TABLE.sub(lambda found: f"{schema}{found[0]}", sql))
+    return text(_qualified(sql, schema))
+
+
+def _qualified(sql: str, schema: str) -> str:
+    return _TABLE.sub(lambda found: f"{schema}{found[0]}", sql)
+
+
+@cache
+def text_of(name: str, dialect: str, schema: str) -> str:
+    """Return the text of a statement of `jobcron.database.sql`, with the schema of our tables: see `schema_of`."""
+    return _qualified(statement(name, dialect), schema)
 
 
 def conditions_of(connection: Connection, row: str) -> dict[str, str]:
     """Return the conditions under which a waiting job is claimed, for a connection: see `start_conditions`."""
     schema = _schema(connection)
     found = start_conditions(row, connection.dialect.name)
-    return {name: _TABLE.sub(lambda table: f"{schema}{table[0]}", sql) for name, sql in found.items()}
+    return {name: _qualified(sql, schema) for name, sql in found.items()}
 
 
 def read_statements(dialect: str) -> None:
@@ -100,8 +111,12 @@ def execute(
 
 
 def _schema(connection: Connection) -> str:
-    """Return the schema of our tables, as a prefix, if the connection's engine names it: ours do."""
-    preparer = connection.dialect.identifier_preparer
+    return schema_of(connection.dialect)
+
+
+def schema_of(dialect: Dialect) -> str:
+    """Return the schema of our tables, as a prefix, if the dialect's engine names it: ours do."""
+    preparer = dialect.identifier_preparer
     schema = preparer.schema_for_object(JobTypeRow.__table__)
     return "" if schema is None else f"{preparer.quote_schema(schema)}."
 

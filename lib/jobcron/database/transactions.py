@@ -9,9 +9,10 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -119,6 +120,28 @@ def _has_begun(cursor: sqlite3.Cursor, is_last: bool) -> bool:
             raise
         return False
     return True
+
+
+def try_at_once(
+    connection: PoolProxiedConnection, statement: str, parameters: Mapping[str, int | None]
+) -> int | None:
+    """Execute a statement that commits itself, and return how many rows it changed; None: the lock is taken.
+
+    Args:
+        connection: of a prepared engine, with no transaction open.
+        statement, parameters: as for the driver.
+    """
+    cursor = connection.driver_connection.cursor(sqlite3.Cursor)  # type: ignore[union-attr]
+    cursor.execute("PRAGMA busy_timeout = 0")  # whoever has to wait does so as `_take_lock` does
+    try:
+        return int(cursor.execute(statement, parameters).rowcount)
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return None
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout = {connection.info[_WAIT] * 1000:.0f}")
+        cursor.close()
 
 
 def begin_writing(session: Session) -> None:

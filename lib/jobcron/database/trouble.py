@@ -8,7 +8,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Protocol
 
-from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine import Dialect, ExceptionContext
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from jobcron.errors import DatabaseUnavailable, DatabaseUnusable
@@ -153,9 +153,36 @@ def mark_interruption(context: ExceptionContext) -> None:
             context.sqlalchemy_exception.jobcron_reason = _reason_of(context)  # type: ignore[attr-defined]
 
 
+def of_driver(error: Exception, statement: str, dialect: Dialect, *, is_lost: bool = False) -> Exception:
+    """Return SQLAlchemy's error for one of the driver's, marked as trouble of the database if it is.
+
+    Args:
+        error: the driver's.
+        statement: the statement's name.
+        dialect: of the engine.
+        is_lost: whether the connection was lost.
+    """
+    assert dialect.loaded_dbapi is not None
+    base = dialect.loaded_dbapi.Error
+    made = DBAPIError.instance(
+        statement, None, error, base, hide_parameters=True, connection_invalidated=is_lost, dialect=dialect
+    )
+    kind = Interruption.CONNECTION_LOST if is_lost else _kind_of_driver(error)
+    if kind is not None:
+        mark(made, kind)
+    assert isinstance(made, Exception)
+    if is_lost and sqlstate_of(error).startswith(ENDED_BY_SERVER):
+        made.jobcron_reason = first_line(error)[:MAX_REASON]  # type: ignore[attr-defined]
+    return made
+
+
+def _kind_of_driver(error: BaseException) -> Interruption | None:
+    return _kind_of_sqlite(error) if isinstance(error, sqlite3.Error) else _OF_POSTGRESQL.get(sqlstate_of(error))
+
+
 def _kind_of(context: ExceptionContext) -> Interruption | None:
     error = context.original_exception
-    kind = _kind_of_sqlite(error) if isinstance(error, sqlite3.Error) else _OF_POSTGRESQL.get(sqlstate_of(error))
+    kind = _kind_of_driver(error)
     if kind in UNUSABLE:
         return kind
     if context.is_disconnect:

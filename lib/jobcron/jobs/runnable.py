@@ -284,8 +284,12 @@ class BaseRunnableJob(GraphMember, OfferedJob, BaseRunnableJobSource[Row]):
 
 
 BaseRunnableJob.reserved_names = frozenset(dir(BaseRunnableJob)) | NOT_ARGUMENTS
-BaseRunnableJob.delegated_names = frozenset(
-    name
-    for name, found in vars(BaseRunnableJob).items()
-    if isinstance(found, Delegated) and name not in (*JOB_VALUES, "priority", "max_retries")
-) | public_methods(BaseRunnableJob)
+BaseRunnableJob.delegated_names = (
+    frozenset(
+        name
+        for name, found in vars(BaseRunnableJob).items()
+        if isinstance(found, Delegated) and name not in (*JOB_VALUES, "priority", "max_retries")
+    )
+    | public_methods(BaseRunnableJob)
+    | (NOT_ARGUMENTS - {"context"})
+)

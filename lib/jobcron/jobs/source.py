@@ -113,7 +113,7 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
         """
         used = session_to_use(session, target)
         with left_idle(used):
-            session_to_write(used, target)
+            session_to_write(used, None)  # that of the target, as was checked
             made = cls._draft(target, values)
         return create_one(cls, used, made)
 
@@ -160,7 +160,7 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
         debounce = debounced(values)
         used = session_to_use(session, target)
         with left_idle(used):
-            session_to_write(used, target)
+            session_to_write(used, None)  # that of the target, as was checked
             made = cls._draft(target, values)
         return acquire(cls, used, target, made, debounce)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -76,7 +77,39 @@ def claim(
     if held is None:
         return _taken(connection, "claim", claimant, type=type_id, batch=batch)
     more = {"type": type_id, "batch": batch, "held": held.names}
-    return _taken(connection, "claim_limited", claimant, **more)
+    return _taken(connection, "claim_limited", claimant, None, **more)
+
+
+class Place(NamedTuple):
+    """A place in the line of a type's waiting jobs.
+
+    Attributes:
+        priority: that of the job that had the place.
+        start: when it was due.
+        last: its number.
+    """
+
+    priority: int
+    start: datetime
+    last: int
+
+
+def claim_in_line(
+    connection: Connection, type_id: int, batch: int, claimant: Claimant, place: Place | None
+) -> tuple[list[Claim], Place | None]:
+    """Claim as `claim` does, behind a place; return also the place of the last job claimed.
+
+    Args:
+        connection: to PostgreSQL, in a short transaction.
+        type_id: the type of the jobs.
+        batch: the most jobs.
+        claimant: who claims.
+        place: the jobs are behind it; None: from the head of the line.
+    """
+    statement, more = ("claim", {}) if place is None else ("claim_on", place._asdict())
+    places: list[Place] = []
+    claims = _taken(connection, statement, claimant, places, type=type_id, batch=batch, **more)
+    return claims, places[-1] if places else None
 
 
 def claim_one(connection: Connection, job_id: int, claimant: Claimant) -> list[Claim]:
@@ -187,17 +220,26 @@ def expire(connection: Connection, type_id: int, batch: int) -> list[Claim]:
     return [Claim(row.id, row.lease_token) for row in rows]
 
 
-def _taken(connection: Connection, statement: str, claimant: Claimant, **parameters: object) -> list[Claim]:
+def _taken(
+    connection: Connection,
+    statement: str,
+    claimant: Claimant,
+    places: list[Place] | None = None,
+    **parameters: object,
+) -> list[Claim]:
+    """Take jobs by a statement; add their places to a list, if there is one and the statement returns them."""
     taken = time.monotonic()
     parameters["lease_seconds"] = claimant.lease_seconds
     parameters["claimed_by"] = claimant.name
     parameters["crash_limit"] = claimant.crash_limit
     parameters |= {"section": claimant.section, "channel": claimant.channel, "gone": lines(claimant.gone)}
-    rows = execute(connection, statement, parameters).all()
     # UPDATE … RETURNING guarantees no order of its rows.
-    claims = [Claim(row.id, row.lease_token, taken) for row in sorted(rows, key=lambda row: row.place)]
+    rows = sorted(execute(connection, statement, parameters), key=lambda row: row.place)
+    claims = [Claim(row.id, row.lease_token, taken) for row in rows]
     if "held" in parameters and any(row.is_throttled for row in rows):
         _note_starts(connection, claims)
+    if places is not None:
+        places += [Place(row.priority, row.scheduled_start, row.id) for row in rows]
     return claims
 
 

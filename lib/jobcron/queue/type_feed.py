@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,15 @@ from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim
 from jobcron.queue._invalid_rows import breaks_a_statement, take_invalid
 from jobcron.queue._stand_ins import Bare
-from jobcron.queue.claim import Held, claim, hold_channels, look_back
+from jobcron.queue.claim import (
+    Claimant,
+    Held,
+    Place,
+    claim,
+    claim_in_line,
+    hold_channels,
+    look_back,
+)
 from jobcron.queue.finish import set_aside
 from jobcron.queue.loading import (
     Claimed,
@@ -41,6 +49,12 @@ BATCH_GROWTH = 4
 """How many times larger than the one before a batch may be: one job is a poor estimate."""
 # why: decisions 2026-11-22, the first claim of a run takes one job
 
+HEAD_SECONDS = 1.0
+"""How often a run looks from the head of the line, for jobs with a better place than those it claims."""
+
+HEAD_SHARE = 0.05
+"""How much of a run's time such looks may take: where they take long, they are rarer."""
+
 
 class TypeFeed:
     """The jobs of one class, claimed in batches by their type.
@@ -60,6 +74,7 @@ class TypeFeed:
         self._batch = 1
         self._seconds: float | None = None
         self._type_id: int | None = None
+        self._line: Line | None = None
         self._look_back_at = 0.0
         self._more_expired = False
         self._has_channels = bool(order.claimant.channel)
@@ -136,6 +151,7 @@ class TypeFeed:
             self._type_id = connection.scalar(select(JobTypeRow.id).where(JobTypeRow.name == name))
             if self._type_id is None:
                 return []
+        self._line = self._line or Line(self._type_id, self._claimant)
         claims: list[Claim] = []
         held: Held | None = None
         if time.monotonic() >= self._look_back_at:
@@ -148,7 +164,7 @@ class TypeFeed:
         if not claims:
             if held is None and self._has_channels:
                 held = hold_channels(connection, self._type_id, self._claimant)
-            claims = claim(connection, self._type_id, self._batch, self._claimant, held)
+            claims = self._line.claim(connection, self._batch, held)
             if not claims:
                 self._look_back_at = 0.0  # whoever asks again, as a worker does, was told that there is something
         return claims
@@ -168,6 +184,52 @@ class TypeFeed:
         # The attempt before this one had not begun, although the job has died before.
         deadly = (Job.id == taken.id, Job.crash_count >= self._crash_limit, Job.begun_token < taken.token - 1)
         return session.scalar(select(Job.id).where(*deadly)) is not None
+
+
+class Line:
+    """Claims the jobs of a type, each time behind those that the run has claimed before.
+
+    While a transaction is open elsewhere, PostgreSQL keeps the entries of all jobs that have begun since in the
+    index, and each claim from the head of the line reads them all. Elsewhere nothing stands in the way.
+
+    Args:
+        type_id: the type of the jobs.
+        claimant: who claims.
+    """
+
+    # why: decisions 2026-11-30, a run goes on where its last claim ended
+
+    def __init__(self, type_id: int, claimant: Claimant) -> None:
+        self._type_id = type_id
+        self._claimant = claimant
+        self._place: Place | None = None
+        self._head_at = 0.0
+
+    def claim(self, connection: Connection, batch: int, held: Held | None = None) -> list[Claim]:
+        """Claim ready jobs; return an empty list only if none is ready anywhere in the line.
+
+        Args:
+            connection: in a short transaction.
+            batch: the most jobs.
+            held: see `jobcron.queue.claim.claim`.
+        """
+        if held is not None or connection.dialect.name != "postgresql":
+            return claim(connection, self._type_id, batch, self._claimant, held)
+        began = time.monotonic()
+        if self._place is not None and began < self._head_at:
+            claims = self._claim_from(connection, batch, self._place)
+            if claims:
+                return claims
+            began = time.monotonic()
+        claims = self._claim_from(connection, batch, None)
+        now = time.monotonic()
+        self._head_at = now + max(HEAD_SECONDS, (now - began) / HEAD_SHARE)
+        return claims
+
+    def _claim_from(self, connection: Connection, batch: int, place: Place | None) -> list[Claim]:
+        claims, last = claim_in_line(connection, self._type_id, batch, self._claimant, place)
+        self._place = last
+        return claims
 
 
 def smoothed(known: float | None, seconds: float) -> float:

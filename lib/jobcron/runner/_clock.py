@@ -7,11 +7,18 @@ import time
 from dataclasses import dataclass
 from uuid import UUID
 
+from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim
 from jobcron.queue.type_feed import smoothed
 
 RETRY_SECONDS = 5.0
 """The delay in seconds before a failed renewal is retried."""
+
+
+def waited_of(row: Job) -> float | None:
+    """Return how many seconds a job was ready before it was claimed, by the database's clock; None: unknown."""
+    started, ready = row.date_started, max(row.date_created, row.scheduled_start)
+    return None if started is None else max(0.0, (started - ready).total_seconds())
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,32 @@ def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
         DatabaseUnavailable: it is unknown whether the work is committed; the lease decides.
         Exception: the database refused the work, for instance because of a constraint.
     """
+    return _completed_alone(database, attempt) or _completed_in_transaction(database, attempt)
+
+
+def _completed_alone(database: TransactionSource, attempt: Attempt) -> Outcome | None:
+    """Complete a job that has begun no transaction by one statement that commits itself; None: it cannot be.
+
+    The statement is the fence and the commit. If it changes no row, the long way finds out why.
+    """
+    if not attempt.ends_plainly:
+        return None
+    attempt.commit_begins()
+    try:
+        count = database.execute_alone(attempt.session, "complete", {**attempt.parameters, "steps": None})
+    except DBAPIError as error:
+        if not is_lost(error):
+            raise
+        return _settled(database, attempt, error, is_deleted=False)
+    finally:
+        attempt.commit_returned()
+    if count == 1:
+        return Completed()
+    attempt.nothing_was_committed()
+    return None
+
+
+def _completed_in_transaction(database: TransactionSource, attempt: Attempt) -> Outcome:
     session = attempt.session
     try:
         database.leave(session)
@@ -43,9 +69,7 @@ def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
         if not is_lost(error):
             raise
         session.rollback()  # of a transaction that is over, or will be: the session serves the next job
-        outcome = _find_out(database, attempt, error, is_deleted)
-        attempt.outcome_is_written()
-        return outcome
+        return _settled(database, attempt, error, is_deleted)
     finally:
         attempt.commit_returned()  # whatever the job does after a refused COMMIT passes the fence again
     return Deleted() if is_deleted else Completed()
@@ -58,6 +82,12 @@ def _written(connection: Connection, attempt: Attempt) -> bool:
         return attempt.own_move.write(connection, attempt.claim, attempt.progress)
     parameters = {**attempt.parameters, "steps": attempt.steps(connection, is_end=True)}
     return execute(connection, "complete", parameters).rowcount == 1
+
+
+def _settled(database: TransactionSource, attempt: Attempt, error: DBAPIError, is_deleted: bool) -> Outcome:
+    outcome = _find_out(database, attempt, error, is_deleted)
+    attempt.outcome_is_written()
+    return outcome
 
 
 def _find_out(database: TransactionSource, attempt: Attempt, error: DBAPIError, is_deleted: bool) -> Outcome:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from typing import Protocol
@@ -37,7 +37,7 @@ class Fenced(Protocol):
         """The attempt's claim."""
 
     @property
-    def parameters(self) -> dict[str, object]:
+    def parameters(self) -> Mapping[str, object]:
         """The parameters of every fenced statement."""
 
     def steps(self, connection: Connection, *, is_end: bool) -> object:

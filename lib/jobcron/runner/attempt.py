@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from uuid import uuid4
 
@@ -18,14 +18,14 @@ from jobcron.database.statements import execute
 from jobcron.database.trouble import interruption_of
 from jobcron.errors import DatabaseUnavailable, InvalidTransition
 from jobcron.interfaces import JobStatus
-from jobcron.jobs.job import Job, stored_steps
+from jobcron.jobs.job import stored_steps
 from jobcron.jobs.lease import Claim, lost
 from jobcron.jobs.status import OwnMove
 from jobcron.queue.error_rules import Counts
 from jobcron.queue.finish import state_of
 from jobcron.queue.loading import Claimed
 from jobcron.queue.views import RunnableView
-from jobcron.runner._clock import Clock, Facts
+from jobcron.runner._clock import Clock, Facts, waited_of
 from jobcron.runner._fence import Commit
 
 COPY_STATUS = 70
@@ -68,7 +68,7 @@ class Attempt:
         claim, self.job = claimed.claim, claimed.job
         row = self.job.row
         self.counts = Counts() if row is None else Counts(row.attempt_count, row.crash_count, row.max_retries)
-        waited = None if row is None or self.counts.crashes else _waited(row)
+        waited = None if row is None or self.counts.crashes else waited_of(row)
         uuid = uuid4() if row is None else row.uuid
         self.facts = Facts(claim, uuid, self.job.class_name, waited, lease_seconds, os.getpid())
         self.clock = Clock(claim.taken, lease_seconds, time_limit)
@@ -123,9 +123,14 @@ class Attempt:
         return JobStatus.COMPLETED if self.own_move is None else self.own_move.status
 
     @property
-    def parameters(self) -> dict[str, object]:
+    def parameters(self) -> Mapping[str, int | None]:
         """The parameters of every fenced statement."""
         return {"id": self.claim.id, "token": self.claim.token, "progress": self.clock.progress}
+
+    @property
+    def ends_plainly(self) -> bool:
+        """Whether nothing but COMPLETED is to be written at the job's end."""
+        return self.own_move is None and self._steps is None
 
     # Actions of the job.
 
@@ -235,6 +240,10 @@ class Attempt:
         if self.commit is Commit.UNDER_WAY:
             self.commit = Commit.TRIED
 
+    def nothing_was_committed(self) -> None:
+        """Record that the COMMIT certainly did nothing: another may be tried, or none."""
+        self.commit = Commit.NOT_TRIED
+
     def outcome_is_written(self) -> None:
         """Record that the job's outcome is in the database."""
         self.commit = Commit.WRITTEN
@@ -288,9 +297,3 @@ def forget_renewal(database: TransactionSource, attempt: Attempt) -> None:
         attempt.has_renewal = False
         with suppress(DBAPIError, DatabaseUnavailable), database.begin() as connection:
             execute(connection, "forget_renewal", attempt.parameters)
-
-
-def _waited(row: Job) -> float | None:
-    """Return how many seconds a job was ready, by the database's clock."""
-    started, ready = row.date_started, max(row.date_created, row.scheduled_start)
-    return None if started is None else max(0.0, (started - ready).total_seconds())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from sqlalchemy.orm import Session
 from guestapp import Customer, EverythingJob, LetterJob, SchemaJob
 from instances import Instance
 from jobcron import BaseRunnableJob, IncompleteJobType, InvalidJobData, Job
+from jobcron.jobs.arguments.declared import Argument
 
 
 @pytest.mark.feature("LP-05", "LP-08")
@@ -126,6 +129,37 @@ def test_an_argument_cannot_have_the_name_of_a_method_of_every_job(name: str) ->
         type("NamedBadly", (BaseRunnableJob,), {"__annotations__": {name: bool}})
     with pytest.raises(IncompleteJobType, match=refused):
         type("NamedBadly", (BaseRunnableJob,), {"__annotations__": {name: bool}, name: False})
+
+
+@pytest.mark.parametrize("name", ["debounce", "at_most", "loaded", "attempt"])
+@pytest.mark.parametrize("annotation", [int, "Anything", list[str]])
+def test_no_annotation_can_mean_a_name_that_jobcron_keeps_to_itself(name: str, annotation: object) -> None:
+    with pytest.raises(IncompleteJobType, match=rf"names of their own, got {name}, which every job has"):
+        type("NamedBadly", (BaseRunnableJob,), {"__annotations__": {name: annotation}})
+
+
+@pytest.mark.parametrize("name", ["job", "context", "session", "metadata"])
+@pytest.mark.parametrize(
+    "annotation",
+    [int, "str", "int | None", "None | int", int | None, datetime | None, "Optional[UUID]", list[str],
+     "uuid.UUID", set, "list[Customer]", "tuple[int, ...]", bool, Decimal],
+    ids=str,
+)  # fmt: skip
+def test_an_argument_that_has_the_name_of_an_object_of_every_job_is_refused(name: str, annotation: object) -> None:
+    with pytest.raises(IncompleteJobType, match=rf"names of their own, got {name}, which every job has"):
+        type("NamedBadly", (BaseRunnableJob,), {"__annotations__": {name: annotation}})
+
+
+@pytest.mark.parametrize(
+    ("name", "annotation"),
+    [("job", Job), ("context", Customer), ("context", "guestapp.Customer"), ("session", "Session"),
+     ("session", Session), ("metadata", "dict[str, Any]"), ("metadata", dict[str, object]),
+     ("context", "DateRange"), ("context", Any), ("context", "Listing | None"), ("context", Customer | None)],
+    ids=str,
+)  # fmt: skip
+def test_what_every_job_has_may_be_annotated_for_type_checkers(name: str, annotation: object) -> None:
+    made = type("Annotated", (BaseRunnableJob,), {"__annotations__": {name: annotation}})
+    assert not isinstance(vars(made).get(name), Argument)
 
 
 def test_a_method_may_be_annotated() -> None:

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from fooapp import ActJob, DoFooJob, Foo
 from guestapp import AboutAnythingJob, Company, Customer, Line
 from instances import Instance
-from jobcron import BaseRunnableJob, InvalidDuration, InvalidJobData, Job, JobStatus
+from jobcron import BaseRunnableJob, InvalidDuration, InvalidJobData, Job, JobStatus, chain
 from jobcron.database.clock import database_now
 from jobcron.steps import job_class
 from query_cost import noted_statements
@@ -35,6 +35,30 @@ def test_sixteen_processes_that_acquire_for_one_target_leave_one_job(instance: I
     assert instance.query("SELECT count(*) FROM foo_job") == [(1,)]
     instance.run("do_foo")
     assert instance.ledger() == [(found[0], 1, "")]
+
+
+@pytest.mark.feature("LP-09")
+@pytest.mark.parametrize(
+    ("end", "same"),
+    [("nothing", True), ("suspend", True), ("fail", False), ("cancel", False), ("delete", False)],
+)
+def test_a_job_that_waits_for_one_that_has_ended_otherwise_is_not_acquired(
+    instance: Instance, end: str, same: bool
+) -> None:
+    with instance.session() as session:
+        foo = instance.foo(session)
+        before, after = ActJob.planned(foo, unique_key="first"), ActJob.planned(foo)
+        made = chain(before, after).create(session=session)
+        first, second = ActJob.get(made[before], session=session), ActJob.get(made[after], session=session)
+        if end == "fail":
+            first.job.start()
+        if end in ("suspend", "cancel", "fail"):
+            getattr(first.job, end)()
+        elif end == "delete":
+            session.execute(text("DELETE FROM jobcron_job WHERE id = :id"), {"id": first.job.id})
+        found = ActJob.acquire(foo, session=session)
+        assert (found.job.id == second.job.id) == same
+        assert found.job.status is (JobStatus.BLOCKED if same else JobStatus.WAITING)
 
 
 @pytest.mark.feature("LP-09")

@@ -73,10 +73,14 @@ class Clearing(NamedTuple):
     Attributes:
         leaving: for the end of a job's transaction. Constraints are checked first, under the job's settings.
         entering: for the first statement after a job that ended otherwise.
+        alone: for a statement that commits itself, at the end of a job without a transaction.
+        is_direct: whether the session is this connection's alone; False: a pooler lends it.
     """
 
     leaving: str
     entering: str
+    alone: str
+    is_direct: bool
 
 
 def clearing_of(connection: Session, found: Found, configured: dict[str, str]) -> Clearing:
@@ -111,7 +115,7 @@ def clearing_of(connection: Session, found: Found, configured: dict[str, str]) -
         *(["DEALLOCATE ALL"] if is_direct else []),
     ]
     text = "; ".join(parts)
-    return Clearing(f"SET CONSTRAINTS ALL IMMEDIATE; {text};\n", f"{text}; {LOCKS}")
+    return Clearing(f"SET CONSTRAINTS ALL IMMEDIATE; {text};\n", f"{text}; {LOCKS}", f"{text};\n", is_direct)
 
 
 def _set(connection: Session, settings: dict[str, str]) -> list[str]:

@@ -11,7 +11,7 @@ import time
 from abc import abstractmethod
 from contextlib import AbstractContextManager
 from operator import attrgetter
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from jobcron.database.connecting._session_state import LOCKS, Clearing
 from jobcron.database.connecting.boundary import Boundary
@@ -35,6 +35,20 @@ class _Driver(Protocol):
     info: _Info
 
     def fileno(self) -> int: ...
+
+
+class Forms(NamedTuple):
+    """A statement that commits itself, in the forms in which it is sent.
+
+    Attributes:
+        plain: with its values.
+        prepare: prepares it in the session, under a name of ours.
+        execute: executes what is prepared, with its values.
+    """
+
+    plain: str
+    prepare: str
+    execute: str
 
 
 class Watched(Shared):
@@ -62,6 +76,7 @@ class Watched(Shared):
         self._is_leaving = False
         self._has_left = False
         self._settings: tuple[object, ...] | None = None
+        self._kept_forms: set[str] | None = set()  # None: nothing is prepared any more
         self.rests_since = time.monotonic()
 
     @property
@@ -129,6 +144,8 @@ class Watched(Shared):
         self._may_hold_locks = text is self._clearing.leaving
         if not self._may_hold_locks:
             self._passed = self._boundary.passed
+        if text != LOCKS and self._kept_forms:
+            self._kept_forms.clear()  # with all else that was in the session
 
     def pass_boundary(self) -> None:
         """Send what is due as a statement of its own."""
@@ -137,6 +154,42 @@ class Watched(Shared):
         if text:
             self.ask(text)
         self.was_sent(text)
+
+    # What the end of a job calls that has begun no transaction.
+
+    def send_alone(self, statement: Forms) -> int:
+        """Send a statement of ours that commits itself, and return how many rows it changed.
+
+        What a job has left is cleared by the same message, before the statement; locks of the session by a later
+        one. The statement is prepared, unless that is cleared as well, or a pooler lends the session: planning it
+        takes longer than executing it.
+
+        Raises:
+            Exception: one of `errors`.
+        """
+        assert self._clearing is not None
+        before = self._clearing.alone if self._is_used else LOCKS if self._may_hold_locks else ""
+        kept = self._kept_forms if self._clearing.is_direct and not self._is_used else None
+        with self.without_transaction():
+            if kept is None:
+                count = self.send(before + statement.plain)
+            else:
+                count = self._send_prepared(before, statement, kept)
+        if self._is_used and self._kept_forms is not None:
+            self._kept_forms.clear()
+        self._may_hold_locks, self._is_used = self._is_used, False
+        self._passed = self._boundary.passed
+        return count
+
+    def _send_prepared(self, before: str, statement: Forms, kept: set[str]) -> int:
+        is_known = statement.prepare in kept
+        try:
+            count = self.send(before + ("" if is_known else statement.prepare) + statement.execute)
+        except self.errors:
+            self._kept_forms = None  # whatever was wrong, it is not tried again
+            raise
+        kept.add(statement.prepare)
+        return count
 
     # What jobs that share a transaction need.
 
@@ -199,6 +252,10 @@ class Watched(Shared):
     @abstractmethod
     def ask(self, statement: str, parameters: tuple[object, ...] | None = None) -> list[tuple[object, ...]]:
         """Return the rows of the last of some statements, sent by a cursor that is not watched."""
+
+    @abstractmethod
+    def send(self, statements: str) -> int:
+        """Send some statements as `ask` does, and return how many rows the last one changed."""
 
     @abstractmethod
     def reported(self, name: str) -> str | None:

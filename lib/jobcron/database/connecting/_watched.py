@@ -83,6 +83,12 @@ class WatchedConnection(Watched, extensions.connection):
             cursor.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
 
+    def send(self, statements: str) -> int:
+        """Send some statements as `ask` does, and return how many rows the last one changed."""
+        with extensions.connection.cursor(self, cursor_factory=extensions.cursor) as cursor:
+            cursor.execute(statements)
+            return cursor.rowcount
+
     def reported(self, name: str) -> str | None:
         """Return a setting that the server reports unasked; None: it does not."""
         return self.get_parameter_status(name)
@@ -109,8 +115,11 @@ class WatchedConnection(Watched, extensions.connection):
         level, autocommit = self.isolation_level, self.autocommit
         self.isolation_level = None  # or psycopg2 would send one more statement when it begins them again
         self.autocommit = True
-        yield
-        self.autocommit, self.isolation_level = autocommit, level
+        try:
+            yield
+        finally:
+            if not self.closed:
+                self.autocommit, self.isolation_level = autocommit, level
 
     def is_between_transactions(self) -> bool:
         """Return whether nothing was sent in the current transaction."""

@@ -114,6 +114,13 @@ class WatchedConnection(Watched, psycopg.Connection[TupleRow]):
             to_last_result(cursor)
             return cursor.fetchall() if cursor.description else []
 
+    def send(self, statements: str) -> int:
+        """Send some statements as `ask` does, and return how many rows the last one changed."""
+        with psycopg.ClientCursor(self) as cursor:
+            cursor.execute(statements.encode())
+            to_last_result(cursor)
+            return cursor.rowcount
+
     def reported(self, name: str) -> str | None:
         """Return a setting that the server reports unasked; None: it does not."""
         return self.info.parameter_status(name)
@@ -126,8 +133,11 @@ class WatchedConnection(Watched, psycopg.Connection[TupleRow]):
     def without_transaction(self) -> Iterator[None]:
         """Begin no transactions inside the block."""
         autocommit, self.autocommit = self.autocommit, True
-        yield
-        self.autocommit = autocommit
+        try:
+            yield
+        finally:
+            if not self.closed:
+                self.autocommit = autocommit
 
     def is_between_transactions(self) -> bool:
         """Return whether nothing was sent in the current transaction."""

@@ -46,10 +46,9 @@ class DatabaseFile:
         commit = engine.dialect.do_commit
 
         def commit_watched(dbapi_connection: PoolProxiedConnection) -> None:
-            self._check()
-            self._check_log(dbapi_connection)
+            self.check_before_commit(dbapi_connection)
             commit(dbapi_connection)
-            self._check()  # writing to the disk takes long enough for somebody to come between
+            self.check()  # writing to the disk takes long enough for somebody to come between
 
         # In the event before a commit an error would end SQLAlchemy's transaction, but not SQLite's.
         engine.dialect.do_commit = commit_watched  # type: ignore[method-assign]
@@ -62,10 +61,10 @@ class DatabaseFile:
             with suppress(OSError):  # SQLite will say why it cannot be opened
                 self._known = _identity(self._path)
         else:
-            self._check()  # SQLite would create the file again
+            self.check()  # SQLite would create the file again
 
     def _connected(self, connection: object, record: object) -> None:
-        self._check()  # it may have been replaced before it was opened
+        self.check()  # it may have been replaced before it was opened
 
     def _make_private(self) -> None:
         """Create the file, if there is none, for its user alone: SQLite leaves that to the umask."""
@@ -73,7 +72,21 @@ class DatabaseFile:
         with suppress(OSError):  # it exists; or SQLite will say why it cannot be created
             os.close(os.open(self._path, flags, 0o600))
 
-    def _check(self) -> None:
+    def check_before_commit(self, connection: PoolProxiedConnection) -> None:
+        """Check the file and its log, into which a connection is about to commit.
+
+        Raises:
+            sqlite3.OperationalError: they are others.
+        """
+        self.check()
+        self._check_log(connection)
+
+    def check(self) -> None:
+        """Check the file.
+
+        Raises:
+            sqlite3.OperationalError: it is another one.
+        """
         if self._known is None:
             return
         try:

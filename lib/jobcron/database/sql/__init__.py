@@ -13,6 +13,9 @@ statements. Two words stand for the database's clock (leases and due times never
 
 ``@room`` and ``@candidates`` are the parts that look for jobs in channels: see `_room`.
 
+``@most_steps`` is how many priorities are looked up one by one; behind them the rest is scanned. ``@claim_on`` is
+the statement ``claim``, going on where the last one ended.
+
 ``@json(:document)`` is a parameter that is the text of a document.
 
 ``@can_start(job)`` stands for the conditions under which a waiting job is claimed (`start_conditions`), for rows
@@ -85,6 +88,26 @@ CLAIMED = """status = 1,
 
 LOCKED = {"postgresql": "FOR NO KEY UPDATE OF job SKIP LOCKED", "sqlite": ""}
 
+MOST_STEPS = 100
+"""So many priorities are looked up one by one: more of them take longer than reading the index from there on."""
+
+FAR = """UNION ALL
+        SELECT due.*
+        FROM (SELECT priority FROM step WHERE number = @most_steps) AS last CROSS JOIN LATERAL (
+            SELECT id, priority, scheduled_start, crash_count
+            FROM jobcron_job
+            WHERE status = 0 AND type = :type AND channel IS NULL AND priority > last.priority
+              AND @can_start(jobcron_job)
+            ORDER BY priority, scheduled_start, id
+            LIMIT :batch
+            FOR NO KEY UPDATE SKIP LOCKED
+        ) AS due"""
+"""What a claim from the head of the line takes beyond so many priorities."""
+
+BEYOND = """AND (priority, scheduled_start, id)
+              > (CAST(:priority AS integer), CAST(:start AS timestamptz), CAST(:last AS bigint))"""
+"""Where a claim that goes on begins."""
+
 JSON = {"postgresql": r"CAST(\1 AS jsonb)", "sqlite": r"\1"}
 
 _JSON = re.compile(r"@json\((:\w+)\)")
@@ -106,6 +129,10 @@ def statement(name: str, dialect: str) -> str:
         path = os.path.join(folder, f"{name}.sql")
     with open(path, encoding="utf-8") as file:
         text = _COMMENT.sub("", file.read())
+    if "@claim_on" in text:
+        with open(os.path.join(folder, f"claim.{dialect}.sql"), encoding="utf-8") as file:
+            text = _COMMENT.sub("", file.read()).replace("@beyond", BEYOND).replace("@far", "")
+    text = text.replace("@beyond", "").replace("@far", FAR).replace("@most_steps", str(MOST_STEPS))
     if "@room" in text or "@held_room" in text or "@within" in text:  # a tick spares the import
         from jobcron.database.sql._room import with_room
 

@@ -1,9 +1,13 @@
 -- Take up to :batch ready jobs of one type that are in no channel: RUNNING, under a new lease token, in one statement.
 -- Those in channels: claim_limited.postgresql.sql. They are not in the index that is walked here, and cost nothing.
 --
--- "step" walks the priorities that waiting jobs have, one index probe each, the best first; "ready" then takes
--- the due jobs of each. Scanning (priority, scheduled_start) plainly would wade through every job of a better
--- priority that is not due yet. Both are lazy: nothing beyond the :batch-th job is looked at or locked.
+-- "step" walks the priorities that waiting jobs have, one index probe each, the best first, with the first job of each;
+-- "ready" then takes the due jobs of each, from there on. Scanning (priority, scheduled_start) plainly would wade through
+-- every job of a better priority that is not due yet. Beyond a hundred priorities plainly scanning takes less than so
+-- many probes: "far" does. All are lazy: nothing beyond the :batch-th job is looked at or locked.
+--
+-- While a transaction is open elsewhere, entries of jobs that have begun since stay in the index, and each claim from
+-- its head wades through them, once: so "ready" begins where "step" ended. claim_on goes on where the last claim ended.
 --
 -- FOR NO KEY UPDATE: FOR UPDATE would not see jobs with an uncommitted foreign-key child. SKIP LOCKED: two
 -- runners never wait for each other; a row that somebody moved between our snapshot and our lock is read again
@@ -13,28 +17,38 @@
 --
 -- A job whose process died before (crash_count > 0) is claimed alone, so that it takes no neighbour along:
 -- the batch ends before it. It begins at once, so this notes that it has begun, but for one that will only be ended.
-WITH RECURSIVE step (priority) AS (
-    SELECT (SELECT priority FROM jobcron_job
-            WHERE status = 0 AND type = :type AND channel IS NULL
-            ORDER BY priority LIMIT 1)
+WITH RECURSIVE step (number, priority, scheduled_start, id) AS (
+    SELECT 1, head.*
+    FROM (SELECT priority, scheduled_start, id FROM jobcron_job
+          WHERE status = 0 AND type = :type AND channel IS NULL @beyond
+          ORDER BY priority, scheduled_start, id LIMIT 1) AS head
     WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types
   UNION ALL
-    SELECT (SELECT priority FROM jobcron_job
-            WHERE status = 0 AND type = :type AND channel IS NULL AND priority > step.priority
-            ORDER BY priority LIMIT 1)
-    FROM step WHERE step.priority IS NOT NULL
+    SELECT step.number + 1, next.*
+    FROM step CROSS JOIN LATERAL (
+        SELECT priority, scheduled_start, id FROM jobcron_job
+        WHERE status = 0 AND type = :type AND channel IS NULL AND priority > step.priority
+        ORDER BY priority, scheduled_start, id LIMIT 1
+    ) AS next
+    WHERE step.number < @most_steps
 ),
 ready AS MATERIALIZED (
-    SELECT due.id, due.priority, due.scheduled_start, due.crash_count
-    FROM step CROSS JOIN LATERAL (
-        SELECT id, priority, scheduled_start, crash_count
-        FROM jobcron_job
-        WHERE status = 0 AND type = :type AND channel IS NULL AND priority = step.priority
-          AND @can_start(jobcron_job)
-        ORDER BY scheduled_start, id
-        LIMIT :batch
-        FOR NO KEY UPDATE SKIP LOCKED
-    ) AS due
+    SELECT found.*
+    FROM (
+        SELECT due.*
+        FROM step CROSS JOIN LATERAL (
+            SELECT id, priority, scheduled_start, crash_count
+            FROM jobcron_job
+            WHERE status = 0 AND type = :type AND channel IS NULL AND priority = step.priority
+              AND (scheduled_start, id) >= (step.scheduled_start, step.id)
+              AND @can_start(jobcron_job)
+            ORDER BY scheduled_start, id
+            LIMIT :batch
+            FOR NO KEY UPDATE SKIP LOCKED
+        ) AS due
+        WHERE step.scheduled_start <= @now
+        @far
+    ) AS found
     LIMIT :batch
 ),
 batch AS (
@@ -49,4 +63,4 @@ SET @claimed_job,
     date_started = @now
 FROM batch
 WHERE job.id = batch.id AND (batch.place = 1 OR batch.crashes = 0)
-RETURNING job.id, job.lease_token, batch.place
+RETURNING job.id, job.lease_token, batch.place, job.priority, job.scheduled_start

@@ -3,18 +3,24 @@
 -- SQLite has no row locks and needs none: the transaction holds the database's write lock.
 -- CROSS JOIN makes SQLite keep "step" as the outer loop, and the index (type, priority, scheduled_start, id)
 -- gives the inner rows in order: an ORDER BY would read and sort every due job for each claim.
-WITH RECURSIVE step (priority) AS (
-    SELECT (SELECT min(priority) FROM jobcron_job WHERE status = 0 AND type = :type AND channel IS NULL)
+WITH RECURSIVE step (number, priority) AS (
+    SELECT 1, (SELECT min(priority) FROM jobcron_job WHERE status = 0 AND type = :type AND channel IS NULL)
     WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types
   UNION ALL
-    SELECT (SELECT min(priority) FROM jobcron_job
+    SELECT step.number + 1, (SELECT min(priority) FROM jobcron_job
             WHERE status = 0 AND type = :type AND channel IS NULL AND priority > step.priority)
-    FROM step WHERE step.priority IS NOT NULL
+    FROM step WHERE step.priority IS NOT NULL AND step.number < @most_steps
 ),
 ready AS MATERIALIZED (
     SELECT job.id, job.priority, job.scheduled_start, job.crash_count
     FROM step CROSS JOIN jobcron_job AS job
     WHERE job.status = 0 AND job.type = :type AND job.channel IS NULL AND job.priority = step.priority
+      AND @can_start(job)
+  UNION ALL
+    SELECT job.id, job.priority, job.scheduled_start, job.crash_count
+    FROM step CROSS JOIN jobcron_job AS job
+    WHERE step.number = @most_steps
+      AND job.status = 0 AND job.type = :type AND job.channel IS NULL AND job.priority > step.priority
       AND @can_start(job)
     LIMIT :batch
 ),

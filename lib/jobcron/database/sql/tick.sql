@@ -8,20 +8,24 @@
 --           waits for a job is not due before that has ended.
 --   paused  something is paused that may have jobs of this section: its runs tell of that
 -- Jobs of what is paused are not ready; the run that is due all the same tells of the pause.
--- The priorities are walked as in claim.postgresql.sql.
+-- The priorities are walked as in claim.postgresql.sql: "first" is the first job of each.
 WITH RECURSIVE source (type) AS (
     SELECT id FROM jobcron_type WHERE name = :type
 ),
 going (type) AS (
     SELECT type FROM source WHERE type NOT IN @paused_types AND :run_name NOT IN @paused_sections
 ),
-step (type, priority) AS (
-    SELECT type, (SELECT min(priority) FROM jobcron_job WHERE status = 0 AND type = going.type AND channel IS NULL)
+step (number, type, first) AS (
+    SELECT 1, type, (SELECT id FROM jobcron_job WHERE status = 0 AND type = going.type AND channel IS NULL
+                     ORDER BY priority, scheduled_start, id LIMIT 1)
     FROM going
   UNION ALL
-    SELECT step.type, (SELECT min(priority) FROM jobcron_job
-                       WHERE status = 0 AND type = step.type AND channel IS NULL AND priority > step.priority)
-    FROM step WHERE step.priority IS NOT NULL
+    SELECT step.number + 1, step.type,
+           (SELECT id FROM jobcron_job
+            WHERE status = 0 AND type = step.type AND channel IS NULL
+              AND priority > (SELECT first.priority FROM jobcron_job AS first WHERE first.id = step.first)
+            ORDER BY priority, scheduled_start, id LIMIT 1)
+    FROM step WHERE step.first IS NOT NULL AND step.number < @most_steps
 )
 SELECT
     (SELECT type FROM source) AS known,
@@ -30,13 +34,26 @@ SELECT
                   AND date_started <= @now) AS due,
     EXISTS (SELECT 1 FROM step
             -- a subquery for each step, not a join, which PostgreSQL may turn round and read from its wide end
-            WHERE (SELECT 1 FROM jobcron_job AS job
-                   WHERE job.status = 0 AND job.type = step.type AND job.channel IS NULL AND job.priority = step.priority
+            WHERE (SELECT first.scheduled_start FROM jobcron_job AS first WHERE first.id = step.first) <= @now
+              AND (SELECT 1 FROM jobcron_job AS job
+                   WHERE job.status = 0 AND job.type = step.type AND job.channel IS NULL
+                     AND job.priority = (SELECT first.priority FROM jobcron_job AS first WHERE first.id = step.first)
+                     AND (job.scheduled_start, job.id) >= (
+                         (SELECT first.scheduled_start FROM jobcron_job AS first WHERE first.id = step.first), step.first)
                      AND job.scheduled_start <= @now
-                     AND (job.lease_expires IS NULL OR job.lease_expires <= @now)
-                     AND job.queue NOT IN @paused_queues
+                 AND (job.lease_expires IS NULL OR job.lease_expires <= @now)
+                 AND job.queue NOT IN @paused_queues
                    ORDER BY job.scheduled_start, job.id  -- or PostgreSQL hopes to meet one soon, reading all rows
-                   LIMIT 1) = 1) AS waiting,
+                   LIMIT 1) = 1)
+    OR (SELECT 1 FROM jobcron_job AS job
+        WHERE job.status = 0 AND job.type = (SELECT type FROM going) AND job.channel IS NULL
+          AND job.priority > (SELECT first.priority FROM jobcron_job AS first
+                              WHERE first.id = (SELECT step.first FROM step WHERE step.number = @most_steps))
+          AND job.scheduled_start <= @now
+                 AND (job.lease_expires IS NULL OR job.lease_expires <= @now)
+                 AND job.queue NOT IN @paused_queues
+        ORDER BY job.priority, job.scheduled_start, job.id
+        LIMIT 1) = 1 AS waiting,
     EXISTS (SELECT 1 FROM going JOIN jobcron_job AS job
                ON job.status = 1 AND job.type = going.type AND job.lease_expires <= @now
                WHERE job.channel IS NULL AND job.queue NOT IN @paused_queues AND NOT EXISTS (SELECT 1 FROM jobcron_renewal AS renewal

@@ -27,7 +27,7 @@ def as_job(session: Session, values: Sequence[object]) -> Job:
         values: all its values, as `held` returns them.
     """
     loaded = dict(zip(JOB_KEYS, values, strict=True))
-    job = Job(**{key: loaded.pop(key) for key in _CHANGES_IN_PLACE})
+    job = Job(**{key: loaded.pop(key) for key in _CHANGES_IN_PLACE if loaded[key] is not None})
     vars(job).update(loaded)
     _persist(session, job)
     return job

@@ -26,6 +26,9 @@ _SESSION_EVENTS = (
     "pending_to_persistent",
     "loaded_as_persistent",
 )
+_STATE = "_sa_instance_state"
+"""Where SQLAlchemy keeps what it knows of an object, beside the values."""
+
 _MAPPER_EVENTS = ("before_insert", "after_insert")
 
 
@@ -65,11 +68,13 @@ def is_unheard(session: Session, *mapped: type[object]) -> bool:
 
 def plain(family: type[object]) -> Plain | None:
     """Return how to insert rows of a family; None: only by the unit of work."""
-    return _plain(inspect(family))
+    of: object = family  # to mypy a class is not always hashable
+    return _plain(of)
 
 
 @cache
-def _plain(mapper: Mapper[object]) -> Plain | None:
+def _plain(family: type[object]) -> Plain | None:
+    mapper: Mapper[object] = inspect(family)
     table = mapper.local_table
     if not isinstance(table, Table) or not table.implicit_returning or not _is_alone(mapper):
         return None
@@ -134,7 +139,7 @@ def values_of(session: Session, row: object, known: Plain) -> dict[str, object] 
 
     None: only the unit of work can write them, as where a related object is new.
     """
-    loaded: Mapping[str, object] = inspect(row).dict
+    loaded: Mapping[str, object] = vars(row)
     given = {key: loaded[key] for key in known.attributes if key is not None and key in loaded}
     for key in loaded:
         if key in given:
@@ -144,7 +149,7 @@ def values_of(session: Session, row: object, known: Plain) -> dict[str, object] 
             if found is None:
                 return None
             given.update(found)
-        elif key in inspect(type(row)).attrs:
+        elif key != _STATE and key in inspect(type(row)).attrs:
             return None
     if any(isinstance(value, ClauseElement) for value in given.values()) or not known.heard <= given.keys():
         return None

@@ -25,7 +25,8 @@ from zope.interface import implementedBy
 from zope.schema import Field, getFieldsInOrder
 from zope.schema.interfaces import ValidationError
 
-from jobcron.errors import IncompleteJobType, InvalidJobData
+from jobcron.errors import InvalidJobData
+from jobcron.jobs.arguments._reserved import check_name
 from jobcron.jobs.arguments.encoding import decode, encode
 from jobcron.jobs.arguments.exact import NOTES
 from jobcron.jobs.arguments.json_data import cut_repr
@@ -220,11 +221,7 @@ def install_annotations(owner: type[Declaring]) -> None:
         IncompleteJobType: the name of one is already an attribute of every job.
     """
     for name, annotation in inspect.get_annotations(owner).items():
-        if name in owner.delegated_names and not callable(vars(owner).get(name)):
-            raise IncompleteJobType(
-                f"expected the arguments of {owner.__module__}.{owner.__qualname__} to have names of their own, "
-                f"got {name}, which every job has"
-            )
+        check_name(owner, name, annotation, owner.delegated_names)
         text = annotation if isinstance(annotation, str) else str(get_origin(annotation) or annotation)
         if name.startswith("_") or name in owner.reserved_names or _NOT_AN_ARGUMENT.match(text):
             continue

@@ -70,6 +70,14 @@ def waits_for_nothing() -> ColumnElement[bool]:
     return any_edge.correlate_except(EdgeRow) & not_(unmet.correlate_except(EdgeRow))
 
 
+def waits_for_ended() -> ColumnElement[bool]:
+    """Return the condition that a job waits for one that has ended, but not as it should, or that is gone."""
+    predecessor = aliased(Job)
+    is_pending = exists().where(predecessor.id == EdgeRow.predecessor_id, predecessor._status.in_(PENDING))
+    mine = (EdgeRow.successor_id == Job.id, not_(EdgeRow.is_met), not_(is_pending.correlate(EdgeRow)))
+    return exists().where(*mine).correlate_except(EdgeRow)
+
+
 def release_free(connection: Connection, job_ids: Sequence[int], *conditions: ColumnElement[bool]) -> int:
     """Make those of these jobs WAITING that are BLOCKED by nothing, and meet the conditions; return how many."""
     free = (among(Job.id, job_ids), has_status(JobStatus.BLOCKED), waits_for_nothing(), *conditions)

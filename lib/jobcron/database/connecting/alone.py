@@ -1,0 +1,107 @@
+"""Statements of ours that commit themselves: one message to the server, and no transaction around it.
+
+The connection comes from the engine's pool and goes back at once. What a job has left on it is cleared by the same
+message. What is not certain to have failed raises, as a COMMIT would: whoever asks has to find out.
+"""
+
+# why: decisions 2026-11-30, a job without a transaction completes by one statement
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Mapping
+
+from sqlalchemy import Engine, PoolProxiedConnection
+
+from jobcron.database.connecting._watch import Forms, Watched
+from jobcron.database.connecting.sqlite_file import DatabaseFile
+from jobcron.database.statements import schema_of, text_of
+from jobcron.database.transactions import try_at_once
+from jobcron.database.trouble import of_driver
+
+_PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
+
+Values = Mapping[str, int | None]
+
+
+class LoneStatements:
+    """Executes statements of `jobcron.database.sql` that commit themselves.
+
+    Args:
+        engine: one of ours.
+        file: SQLite's file, if the database is one.
+    """
+
+    def __init__(self, engine: Engine, file: DatabaseFile | None) -> None:
+        self._engine = engine
+        self._file = file
+        self._known: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {}
+
+    def execute(self, name: str, values: Values) -> int | None:
+        """Execute a statement, and commit it.
+
+        Args:
+            name: the statement's.
+            values: its parameters.
+
+        Returns:
+            How many rows it changed. None: it was certainly not executed, because there is no connection, SQLite's
+            lock is taken, or the server refuses; in a transaction it may succeed, or raise the reason.
+
+        Raises:
+            DBAPIError: it is unknown whether it was committed.
+        """
+        try:
+            connection = self._engine.raw_connection()
+        except Exception:
+            return None
+        try:
+            if isinstance(connection.driver_connection, sqlite3.Connection):
+                return self._in_sqlite(connection, name, values)
+            return self._in_postgresql(connection, name, values)
+        except BaseException:
+            connection.invalidate()  # it may be in the middle of anything
+            raise
+        finally:
+            connection.close()
+
+    def _in_sqlite(self, connection: PoolProxiedConnection, name: str, values: Values) -> int | None:
+        try:
+            if self._file is not None:
+                self._file.check_before_commit(connection)
+            count = try_at_once(connection, text_of(name, "sqlite", ""), values)
+            if self._file is not None:
+                self._file.check()
+        except sqlite3.Error as error:
+            raise of_driver(error, name, self._engine.dialect) from error
+        return count
+
+    def _in_postgresql(self, connection: PoolProxiedConnection, name: str, values: Values) -> int | None:
+        driver, dialect = connection.driver_connection, self._engine.dialect
+        if not isinstance(driver, Watched):
+            return None
+        try:
+            return driver.send_alone(self._forms(name, schema_of(dialect), values))
+        except driver.errors as error:
+            is_lost = dialect.is_disconnect(error, driver, None)  # type: ignore[arg-type]
+            # An error from the server says that it has undone the statement. Without an answer nothing is known.
+            if not is_lost and not driver.is_closed and driver.is_between_transactions():
+                return None
+            raise of_driver(error, name, dialect, is_lost=is_lost) from error
+
+    def _forms(self, name: str, schema: str, values: Values) -> Forms:
+        form = self._known.get((name, schema))
+        if form is None:
+            text = text_of(name, "postgresql", schema)
+            names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
+            numbered = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", text)
+            form = self._known[name, schema] = (text, f"PREPARE jobcron_{name} AS {numbered};\n", names)
+        text, prepare, names = form
+        literals = {key: _literal(values[key]) for key in names}
+        execute = f"EXECUTE jobcron_{name}({', '.join(literals.values())})"
+        return Forms(_PARAMETER.sub(lambda found: literals[found[1]], text), prepare, execute)
+
+
+def _literal(value: int | None) -> str:
+    return "NULL" if value is None else format(int(value), "d")

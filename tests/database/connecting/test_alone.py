@@ -1,0 +1,174 @@
+"""Statements that commit themselves: the fence is their one message, and nothing of a job is left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
+
+from faulty_proxy import FaultyProxy
+from fooapp import ActJob
+from instances import Instance
+from jobcron import Database, JobRunner, JobStatus
+from jobcron.database.sessions import ATTEMPT
+from jobcron.database.statements import execute
+from jobcron.jobs.lease import Claim
+from jobcron.queue.claim import Claimant, claim_one
+from jobcron.testing.server import PrivatePostgreSQL
+
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql", "psycopg"], indirect=True)
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+PREPARED = "SELECT count(*) FROM pg_prepared_statements WHERE name = 'jobcron_complete'"
+
+
+def taken(instance: Instance) -> Claim:
+    """Return our claim on a new job."""
+    number = instance.act()
+    with instance.database.begin() as connection:
+        (claim,) = claim_one(connection, number, Claimant("me", 300.0))
+    return claim
+
+
+def complete(database: Database, claim: Claim) -> int | None:
+    """Complete a claimed job as the end of a job that has begun no transaction."""
+    values = {"id": claim.id, "token": claim.token, "progress": None, "steps": None}
+    with closing(database.session()) as session:
+        try:
+            return database.execute_alone(session, "complete", values)
+        finally:
+            database.job_ended()
+
+
+@pytest.fixture
+def database(instance: Instance) -> Iterator[Database]:
+    """Return a database whose work is done on one connection."""
+    with closing(Database(instance.url)) as found:
+        yield found
+
+
+@pytest.mark.feature("LP-01", "LP-23")
+def test_a_statement_that_commits_itself_is_the_fence_and_the_commit(
+    instance: Instance, database: Database
+) -> None:
+    for _ in range(3):  # it is prepared by the first that finds nothing to clear
+        claim = taken(instance)
+        assert complete(database, claim._replace(token=claim.token + 1)) == 0
+        assert instance.row(claim.id).status is JobStatus.RUNNING
+        assert complete(database, claim) == 1
+        assert instance.row(claim.id).status is JobStatus.COMPLETED
+        assert complete(database, claim) == 0
+
+
+def test_a_session_that_has_begun_a_transaction_completes_in_it(instance: Instance, database: Database) -> None:
+    claim = taken(instance)
+    values = {"id": claim.id, "token": claim.token, "progress": None, "steps": None}
+    with closing(database.session()) as session:
+        session.begin()
+        assert database.execute_alone(session, "complete", values) is None
+    assert instance.row(claim.id).status is JobStatus.RUNNING
+
+
+@pytest.mark.parametrize("moment", ["before_commit", "after_commit", "after_begin"])
+def test_whoever_listens_to_the_transactions_of_jobs_hears_of_one_for_each(
+    instance: Instance, moment: str
+) -> None:
+    heard: list[object] = []
+    with closing(Database(instance.url)) as database:
+        event.listen(
+            database.session_class, moment, lambda session, *more: heard.append(session.info.get(ATTEMPT))
+        )
+        instance.act()
+        JobRunner.runFromSource(ActJob, database)
+    assert [attempt for attempt in heard if attempt is not None]  # besides those of claims
+
+
+@on_postgresql
+def test_what_a_job_has_left_is_cleared_by_the_message_that_completes_it(
+    instance: Instance, database: Database, server: PrivatePostgreSQL
+) -> None:
+    left = "SET search_path = elsewhere; SET TIME ZONE 'Asia/Tokyo'; CREATE TEMP TABLE kept (id int)"
+    seen = "SELECT current_setting('search_path'), current_setting('TimeZone'), to_regclass('pg_temp.kept')::text"
+    with database.begin() as connection:
+        before = connection.exec_driver_sql(seen).one()
+    for prepares in (False, True):
+        claim = taken(instance)
+        with database.session() as session:
+            session.connection().exec_driver_sql(left)
+            session.connection().exec_driver_sql("SELECT pg_advisory_lock(7)")
+            if prepares:
+                session.connection().exec_driver_sql("PREPARE jobcron_complete AS SELECT 1")
+            session.commit()
+        assert complete(database, claim) == 1
+        with database.begin() as connection:
+            assert connection.exec_driver_sql(seen).one() == before
+            assert connection.exec_driver_sql(PREPARED).scalar() == 0
+            locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+            assert connection.exec_driver_sql(locks).scalar() == 0
+
+
+@on_postgresql
+def test_the_statement_is_prepared_once_where_there_is_nothing_to_clear(
+    instance: Instance, database: Database, server: PrivatePostgreSQL
+) -> None:
+    claims = [taken(instance) for _ in range(4)]
+    with FaultyProxy(server) as proxy, closing(Database(proxy.url(str(database.engine.url.database)))) as counted:
+        assert complete(counted, claims[0]) == 1
+        counts = []
+        for claim in claims[1:]:
+            proxy.messages = 0
+            assert complete(counted, claim) == 1
+            counts.append(proxy.messages)
+        assert counts == [1, 1, 1]
+        with counted.begin() as connection:
+            assert connection.exec_driver_sql(PREPARED).scalar() == 1
+
+
+@on_postgresql
+def test_what_was_prepared_and_is_gone_is_completed_in_a_transaction_and_not_prepared_again(
+    instance: Instance, database: Database
+) -> None:
+    claims = [taken(instance) for _ in range(4)]
+    assert complete(database, claims[0]) == 1
+    assert complete(database, claims[1]) == 1
+    connection = database.engine.raw_connection()
+    connection.driver_connection.ask("DEALLOCATE ALL; SELECT 1")  # type: ignore[union-attr]
+    connection.close()
+    assert complete(database, claims[2]) is None
+    assert instance.row(claims[2].id).status is JobStatus.RUNNING
+    assert complete(database, claims[2]) == 1
+    assert complete(database, claims[3]) == 1
+
+
+@on_postgresql
+def test_what_the_server_refuses_is_left_to_a_transaction_which_raises_the_reason(
+    instance: Instance, database: Database
+) -> None:
+    claim = taken(instance)
+    with instance.database.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$"
+        )
+        connection.exec_driver_sql(
+            "CREATE TRIGGER refusing BEFORE UPDATE ON jobcron_job FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+    assert complete(database, claim) is None
+    parameters = {"id": claim.id, "token": claim.token, "progress": None, "steps": None}
+    with pytest.raises(DBAPIError, match="not today"), database.begin() as connection:
+        execute(connection, "complete", parameters)
+    assert instance.row(claim.id).status is JobStatus.RUNNING
+
+
+@on_sqlite
+def test_the_lock_of_sqlite_is_waited_for_in_a_transaction_only(instance: Instance, database: Database) -> None:
+    claim = taken(instance)
+    assert complete(database, taken(instance)) == 1
+    with instance.database.begin() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        assert complete(database, claim) is None
+    assert complete(database, claim) == 1
+    with database.begin() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
