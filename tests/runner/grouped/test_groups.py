@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import pytest
@@ -150,12 +151,17 @@ def test_what_only_a_job_by_itself_can_do_it_does_by_itself(
     assert len(errors(groups)) == 1
 
 
-@pytest.mark.parametrize("how", ["rollback", "savepoint", "umask", "delete", "other", "swallow"])
+LEFT = ("rollback", "savepoint", "umask", "other", "swallow")
+
+
+@pytest.mark.parametrize(
+    ("database_url", "how"),
+    [*product(("sqlite", "postgresql"), LEFT), ("sqlite", "delete")],  # PostgreSQL's role may not delete
+    indirect=["database_url"],
+)
 def test_what_a_job_leaves_reaches_no_other_of_its_group(
     grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    if how == "delete" and grouped.database.dialect == "postgresql":
-        pytest.skip("the role may not delete")
     umasks = []
 
     def spoil(job: Any) -> None:
@@ -198,11 +204,10 @@ def test_what_a_job_leaves_reaches_no_other_of_its_group(
         assert len(set(umasks)) == 1
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_settings_of_a_session_end_with_the_job_and_the_group_goes_on(
     grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if grouped.database.dialect != "postgresql":
-        pytest.skip("SQLite has no settings that a SELECT changes")
     found = []
 
     def run(job: Any) -> None:
