@@ -354,7 +354,7 @@ PLANTED: dict[Cause, tuple[Callable[[Scene], Any], str]] = {
     Cause.NEVER_RUN: (never_run, "section act has never run"),
     Cause.SILENT: (silent, "section act is silent: last run "),
     Cause.AHEAD: (with_others_first, "jobs of its type that go first: 3; the section ran 0 in the last hour"),
-    Cause.CLAIMED_ALONE: (lambda scene: scene.set(crash_count=1), "its process died 1 times: it is claimed alone"),
+    Cause.CLAIMED_ALONE: (lambda scene: scene.set(crash_count=1), "its process died 1 time: it is claimed alone"),
 }  # fmt: skip
 
 

@@ -268,7 +268,7 @@ def test_a_signal_to_stop_is_handed_on_and_the_jobs_have_their_grace(
     go.touch()
     _, err = parent.communicate(timeout=60)
     assert parent.returncode == 0
-    assert "INFO    Stopped by a signal; 1 sections were not started." in err
+    assert "INFO    Stopped by a signal; sections that were not started: 1." in err
     assert grouped.row(slow).status is JobStatus.COMPLETED
     assert [grouped.row(job).status for job in (later, foo)] == [JobStatus.WAITING] * 2
     assert [grouped.row(job).attempt_count for job in (later, foo)] == [0, 0]

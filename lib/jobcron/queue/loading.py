@@ -21,6 +21,7 @@ from jobcron.queue._invalid_rows import is_no_text, mend
 from jobcron.queue._stand_ins import Unloadable
 from jobcron.queue.claim import Claimant, expire
 from jobcron.queue.views import RunnableView, SourceView
+from jobcron.reports.plurals import counted
 
 EXPIRE_BATCH = 1000
 
@@ -77,7 +78,7 @@ def end_expired(connection: Connection, type_id: int, logger: logging.Logger) ->
     expired = expire(connection, type_id, EXPIRE_BATCH)
     if expired:
         record_all(connection, expired, EventKind.EXPIRED, None)
-        logger.info("%s jobs expired before they were started.", len(expired))
+        logger.info("%s expired without being started.", counted(len(expired), "job"))
     return len(expired) == EXPIRE_BATCH
 
 

@@ -216,7 +216,7 @@ class ProcessJobSources(InstancesScript):
             self.logger.error("No process could be started for %s: %s", name, reason, extra=NO_OOPS)
         if children.received:
             left = len(round_.sections) - len(children.statuses) - len(children.unstartable)
-            self.logger.info("Stopped by a signal; %d sections were not started.", left)
+            self.logger.info("Stopped by a signal; sections that were not started: %d.", left)
         fine = {*FINE, *(-number for number in children.received)}
         failed = {name: _status(status) for name, status in children.statuses.items() if status not in fine}
         failed |= dict.fromkeys(children.unstartable, "not started")

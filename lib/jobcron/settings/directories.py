@@ -11,14 +11,20 @@ import stat
 from contextlib import suppress
 
 
-def user_named(number: int) -> str:
-    """Return a user as people know it, for messages: the name, or the number if there is no name."""
+def login_of(number: int) -> str:
+    """Return a user as commands take it: the name, or the number if there is no name."""
     import pwd  # only for a mistake: a tick has none
 
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
-        return f"with the number {number}"
+        return str(number)
+
+
+def user_named(number: int) -> str:
+    """Return a user as people know it, for messages: the name, or the number if there is no name."""
+    name = login_of(number)
+    return f"with the number {name}" if name == str(number) else name
 
 
 def _expected(what: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from jobcron.settings.directories import user_named
+from jobcron.settings.directories import login_of, user_named
 
 
 def distrust(path: str) -> str | None:
@@ -26,7 +26,7 @@ def distrust(path: str) -> str | None:
         if owner not in trusted:
             return (
                 "expected a file and a directory that belong to root or to the user who runs this, "
-                f"{place} belongs to the user {user_named(owner)}: chown {os.geteuid()} {place}"
+                f"{place} belongs to the user {user_named(owner)}: chown {login_of(os.geteuid())} {place}"
             )
     folders = {*_folders_of(named), *_folders_of(real)}
     for place in (real, *sorted(folders, key=len, reverse=True)):

@@ -14,6 +14,7 @@ from jobcron.operations._obstacles.row import Row
 from jobcron.operations.listing import exception_line
 from jobcron.operations.processes.channels import no_room
 from jobcron.operations.reasons import Cause, Reason, blocked_reasons, moment, since, span
+from jobcron.reports.plurals import counted
 
 
 def row_reasons(row: Row, crash_limit: int) -> Iterator[Reason]:
@@ -95,7 +96,8 @@ def _waiting(row: Row, crash_limit: int) -> Iterator[Reason]:
         if not holds and name != "is_not_paused":
             yield _UNMET[name](row) if name in _UNMET else Reason(Cause.CONDITION, f"the claim asks for {name}")
     if row.values.crash_count:
-        text = f"its process died {row.values.crash_count} times: it is claimed alone, to take no other job along"
+        deaths = counted(row.values.crash_count, "time")
+        text = f"its process died {deaths}: it is claimed alone, to take no other job along"
         yield Reason(Cause.CLAIMED_ALONE, text, is_blocking=False)
 
 

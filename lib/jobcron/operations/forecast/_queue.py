@@ -25,6 +25,7 @@ from jobcron.jobs.moves.twins import twins_of
 from jobcron.operations._obstacles.lock import lockers_of
 from jobcron.operations.forecast.reading import Taking, would_take
 from jobcron.queue.views import SourceView
+from jobcron.reports.plurals import counted
 
 SEARCHED = 1000
 """How many jobs of a source that decides by itself are looked at."""
@@ -190,7 +191,9 @@ class Queue:
         if deaths >= self.crash_limit:
             told = f"deaths of its process: {deaths}, and the limit is {self.crash_limit}"
             return _planned(row, Step.FAIL, told)
-        return _planned(row, Step.RUN, f"claimed alone: its process died {deaths} times" if deaths else None)
+        return _planned(
+            row, Step.RUN, f"claimed alone: its process died {counted(deaths, 'time')}" if deaths else None
+        )
 
     def _rows(self, ids: Sequence[int]) -> list[RowMapping]:
         """Return what a plan says of jobs, in the given order."""
