@@ -28,7 +28,7 @@ def test_what_cannot_be_known_is_unknown_and_says_why(watched: Instance) -> None
     assert "c4nary" not in out
 
 
-@pytest.mark.parametrize(("command", "status"), [("check-runs", 3), ("jobs", 1), ("doctor", 3)])
+@pytest.mark.parametrize(("command", "status"), [("check-runs", 3), ("jobs", 1), ("doctor", 2)])
 def test_before_the_first_upgrade_it_is_named_as_the_next_step(tmp_path: Path, command: str, status: int) -> None:
     instance = tmp_path / "instance"
     run_jobcron("init", str(instance))

@@ -251,7 +251,7 @@ BUGS = (
     ),
     Bug(
         "no fence after a refused commit", "runner/_completion.py",
-        "        attempt.commit_returned()", "        pass",
+        "        attempt.commit_returned()  # whatever", "        pass  # whatever",
         ("tests/runner/test_fence.py", "commit_that_was_refused"),
     ),
     Bug(

@@ -28,7 +28,7 @@ def test_runners_are_printed_with_their_jobs(operator: Operator) -> None:
     (runner,) = operator.json("runners")["runners"]
     assert list(runner) == [
         "name", "host", "pid", "sections", "jobs", "job", "since", "lease_expires", "renewed", "death",
-        "worker",
+        "worker", "groups",
     ]  # fmt: skip
 
 
