@@ -28,13 +28,17 @@ def test_what_cannot_be_known_is_unknown_and_says_why(watched: Instance) -> None
     assert "c4nary" not in out
 
 
-@pytest.mark.parametrize(("command", "status"), [("check-runs", 3), ("jobs", 1), ("doctor", 2)])
-def test_before_the_first_upgrade_it_is_named_as_the_next_step(tmp_path: Path, command: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("command", "no_file", "no_tables"), [("check-runs", 3, 3), ("jobs", 1, 1), ("doctor", 3, 2)]
+)
+def test_before_the_first_upgrade_it_is_named_as_the_next_step(
+    tmp_path: Path, command: str, no_file: int, no_tables: int
+) -> None:
     instance = tmp_path / "instance"
     run_jobcron("init", str(instance))
-    assert "`jobcron upgrade` makes it" in "".join(run_jobcron("--config", str(instance), command, expect=status))
+    assert "`jobcron upgrade` makes it" in "".join(run_jobcron("--config", str(instance), command, expect=no_file))
     (instance / "var").mkdir(mode=0o700)
-    told = "".join(run_jobcron("--config", str(instance), command, expect=status))
+    told = "".join(run_jobcron("--config", str(instance), command, expect=no_tables))
     assert "found none: run `jobcron upgrade`" in told
     assert not (instance / "var/jobs.db").exists()
 

@@ -432,10 +432,10 @@ BUGS = (
     ),
     Bug(
         "bound to a session", "queue/claim.py",
-        "    rows = execute(connection, statement, parameters).all()\n",
-        "    rows = execute(connection, statement, parameters).all()\n"
-        '    if connection.dialect.name == "postgresql":\n'
-        '        connection.exec_driver_sql("SELECT pg_advisory_lock_shared(7)")\n',
+        "        found = execute(connection, statement, parameters).all()\n",
+        "        found = execute(connection, statement, parameters).all()\n"
+        '        if connection.dialect.name == "postgresql":\n'
+        '            connection.exec_driver_sql("SELECT pg_advisory_lock_shared(7)")\n',
         ("tests/proofs/test_pooling.py", "deaths or more_clients"),
     ),
     Bug(

@@ -119,7 +119,9 @@ def test_a_configuration_of_another_user_is_refused_with_what_to_do(tmp_path: Pa
     os.chown(tmp_path / what, NOBODY, NOBODY)
     with pytest.raises(ConfigurationError) as caught:
         load_settings(str(tmp_path))
-    assert f"{(tmp_path / what).resolve()} belongs to the user {user_named(NOBODY)}: chown root " in str(caught.value)
+    assert f"{(tmp_path / what).resolve()} belongs to the user {user_named(NOBODY)}: chown root " in str(
+        caught.value
+    )
 
 
 @pytest.mark.feature("LP-29")
