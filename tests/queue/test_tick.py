@@ -134,7 +134,7 @@ def test_a_source_made_by_hand_always_takes_the_full_path(instance: Instance) ->
 
 def test_missing_tables_take_the_full_path_which_says_so(quiet: Instance) -> None:
     quiet.query("DROP VIEW jobcron_jobs")
-    for table in ("jobcron_edge", "jobcron_event", "jobcron_mail", "foo_job", "jobcron_job"):
+    for table in ("jobcron_edge", "jobcron_event", "jobcron_mail", "jobcron_offer", "foo_job", "jobcron_job"):
         quiet.query(f"DROP TABLE {table}")
     quiet.query("DROP TABLE jobcron_schema_version")
     quiet.database.close()

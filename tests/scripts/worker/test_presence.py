@@ -41,7 +41,8 @@ def test_a_worker_has_a_row_with_its_facts_until_it_leaves(shop: Instance) -> No
         assert (shown["sections"], shown["jobs"], shown["sign of death"]) == ("act", "1", "-")
         assert shown["processes"] in ("0 of 3", "1 of 3")
         out, _ = shop.command("runners")
-        assert out.splitlines()[1].split("\t")[-1] == f"{os.uname().nodename}:{running.process.pid}"
+        heads, line = (text.split("\t") for text in out.splitlines())
+        assert dict(zip(heads, line, strict=True))["worker"] == f"{os.uname().nodename}:{running.process.pid}"
         go.touch()
         eventually(is_completed(shop, job))
         assert running.stop() == 0
