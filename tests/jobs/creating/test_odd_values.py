@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import CHAR, Enum, ForeignKey, Numeric, String, TypeDecorator
+from sqlalchemy import CHAR, JSON, Enum, ForeignKey, Numeric, String, TypeDecorator
 from sqlalchemy.exc import DataError
+from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from instances import Instance
@@ -67,6 +68,18 @@ class LoudRow(FamilyRow, Base):
     code: Mapped[str | None] = mapped_column(Upper)
 
 
+class KeptRow(FamilyRow, Base):
+    """A family with defaults that can be changed in place, or that are looked at."""
+
+    __tablename__ = "odd_kept"
+
+    job_type: Mapped[OddType] = job_type_column(OddType)
+    crate_id: Mapped[int] = mapped_column(ForeignKey("odd_crate.id"))
+    crate: Mapped[Crate] = relationship()
+    notes: Mapped[dict[str, int]] = mapped_column(MutableDict.as_mutable(JSON), default={"first": 1})
+    items: Mapped[list[int]] = mapped_column(MutableList.as_mutable(JSON), default=[])
+
+
 class Short(BaseRunnableJob[ShortRow]):
     """A job of the family with short values."""
 
@@ -78,6 +91,15 @@ class Short(BaseRunnableJob[ShortRow]):
 
 class Loud(BaseRunnableJob[LoudRow]):
     """A job of the family with capitals."""
+
+    class_job_type = OddType.SHORT
+
+    def run(self) -> None:
+        """Do nothing."""
+
+
+class Kept(BaseRunnableJob[KeptRow]):
+    """A job of the family with defaults that change in place."""
 
     class_job_type = OddType.SHORT
 
@@ -119,3 +141,15 @@ def test_many_jobs_are_refused_values_that_are_too_long(
         return  # SQLite has no lengths
     with pytest.raises(DataError):
         job_class.createMultiple(jobs)
+
+
+@pytest.mark.feature("LP-08")
+def test_a_default_that_is_changed_in_place_is_that_of_one_job(session: Session, crate: Crate) -> None:
+    first, second = Kept.create(crate), Kept.create(crate)
+    first.context.notes["second"] = 2
+    first.context.items.append(3)
+    third = Kept.create(crate)
+    assert [(job.context.notes, job.context.items) for job in (second, third)] == [({"first": 1}, [])] * 2
+    session.flush()
+    session.expire_all()
+    assert (first.context.notes, first.context.items) == ({"first": 1, "second": 2}, [3])
