@@ -54,6 +54,8 @@ DATATYPES = {
     "names_and_durations": "names, each followed by a duration such as `2d`, or `none`, separated by spaces",
     "dotted_name_and_callable": "a module, or `module:callable`",
     "callable": "`module:callable`",
+    "dispatcher": "`celery`, or `module:callable`",
+    "broker": "URLs of a broker such as `amqp://user@host/vhost` or `redis://host/0`, separated by `;`",
     "directory": "a directory; a relative path starts at the directory of the configuration file",
     "directories": "directories, separated by spaces",
     "patterns": "patterns of paths, separated by spaces; a relative one starts at the directory of the "

@@ -23,7 +23,7 @@ from jobcron.jobs.graphs.reading import Neighbour
 from jobcron.operations.acts import Refusal
 from jobcron.operations.details import AboutJob, JobDetails, JobEvent
 from jobcron.operations.doctor import Finding
-from jobcron.operations.forecast.plan import Plan, PlannedJob
+from jobcron.operations.forecast.plan import DueSchedule, Plan, PlannedJob
 from jobcron.operations.forecast.trial import ColumnChange, RowChange, StatementCount, Trial
 from jobcron.operations.listing import Count, JobSummary
 from jobcron.operations.oopses import ReportGroup
@@ -50,6 +50,7 @@ SHAPES: dict[str, type[Any]] = {
     "A reason": Reason,
     "A plan": Plan,
     "A planned job": PlannedJob,
+    "A schedule that creates jobs first": DueSchedule,
     "A trial": Trial,
     "A changed row": RowChange,
     "A changed column": ColumnChange,

@@ -180,7 +180,13 @@ def is_untouched(session: Session) -> bool:
         return False
     heard = session.dispatch
     listeners = (*heard.before_commit, *heard.after_begin, *heard.after_commit)
-    return all(listener.__module__.startswith("jobcron.") for listener in listeners)
+    return all(_is_ours(listener) for listener in listeners)
+
+
+def _is_ours(listener: object) -> bool:
+    """Return whether a listener is of this package; a built-in one, such as a list's method, has no module."""
+    module: str | None = getattr(listener, "__module__", None)  # any object: whatever an application listens with
+    return (module or "").startswith("jobcron.")
 
 
 def hears_commits(session: Session) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -22,7 +23,7 @@ from jobcron.testing.server import PrivatePostgreSQL
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql", "psycopg"], indirect=True)
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-PREPARED = "SELECT count(*) FROM pg_prepared_statements WHERE name = 'jobcron_complete'"
+PREPARED = "SELECT count(*) FROM pg_prepared_statements WHERE starts_with(name, 'jobcron_complete_')"
 
 
 def taken(instance: Instance) -> Claim:
@@ -172,3 +173,22 @@ def test_the_lock_of_sqlite_is_waited_for_in_a_transaction_only(instance: Instan
     assert complete(database, claim) == 1
     with database.begin() as connection:
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
+
+
+@on_postgresql
+def test_a_transaction_that_a_job_left_on_the_server_does_not_undo_a_completion(
+    instance: Instance, database: Database
+) -> None:
+    claim = taken(instance)
+    with database.engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("BEGIN")
+    is_completed = complete(database, claim) == 1
+    assert (instance.row(claim.id).status is JobStatus.COMPLETED) is is_completed
+
+
+def test_a_listener_of_no_module_is_somebody_who_listens(instance: Instance, database: Database) -> None:
+    claim, heard = taken(instance), list[Any]()
+    values = {"id": claim.id, "token": claim.token, "progress": None, "steps": None}
+    with closing(database.session()) as session:
+        event.listen(session, "after_commit", heard.append)
+        assert database.execute_alone(session, "complete", values) is None

@@ -160,9 +160,8 @@ class Watched(Shared):
     def send_alone(self, statement: Forms) -> int:
         """Send a statement of ours that commits itself, and return how many rows it changed.
 
-        What a job has left is cleared by the same message, before the statement; locks of the session by a later
-        one. The statement is prepared, unless that is cleared as well, or a pooler lends the session: planning it
-        takes longer than executing it.
+        What a job has left is cleared by the same message, before it; locks of the session by a later one. It is
+        prepared, since planning takes longer than executing, unless that is cleared too, or a pooler is between.
 
         Raises:
             Exception: one of `errors`.
@@ -175,7 +174,7 @@ class Watched(Shared):
                 count = self.send(before + statement.plain)
             else:
                 count = self._send_prepared(before, statement, kept)
-        if self._is_used and self._kept_forms is not None:
+        if self._is_used and self._kept_forms:
             self._kept_forms.clear()
         self._may_hold_locks, self._is_used = self._is_used, False
         self._passed = self._boundary.passed
@@ -268,6 +267,10 @@ class Watched(Shared):
     @abstractmethod
     def without_transaction(self) -> AbstractContextManager[None]:
         """Return a context manager in which no transaction is begun."""
+
+    @abstractmethod
+    def is_idle(self) -> bool:
+        """Return whether the server is in no transaction, whatever the driver believes."""
 
     @abstractmethod
     def is_between_transactions(self) -> bool:

@@ -121,10 +121,14 @@ class WatchedConnection(Watched, extensions.connection):
             if not self.closed:
                 self.autocommit, self.isolation_level = autocommit, level
 
+    def is_idle(self) -> bool:
+        """Return whether the server is in no transaction, whatever psycopg2 believes."""
+        return bool(self.info.transaction_status == extensions.TRANSACTION_STATUS_IDLE)
+
     def is_between_transactions(self) -> bool:
         """Return whether nothing was sent in the current transaction."""
         if self.autocommit:  # the job may have sent BEGIN itself
-            return bool(self.info.transaction_status == extensions.TRANSACTION_STATUS_IDLE)
+            return self.is_idle()
         return bool(self.status == extensions.STATUS_READY)
 
     def new_transaction(self) -> str:

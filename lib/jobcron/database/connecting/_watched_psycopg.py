@@ -139,6 +139,10 @@ class WatchedConnection(Watched, psycopg.Connection[TupleRow]):
             if not self.closed:
                 self.autocommit = autocommit
 
+    def is_idle(self) -> bool:
+        """Return whether the server is in no transaction."""
+        return self.is_between_transactions()
+
     def is_between_transactions(self) -> bool:
         """Return whether nothing was sent in the current transaction."""
         return self.info.transaction_status == pq.TransactionStatus.IDLE

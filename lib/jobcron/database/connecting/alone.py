@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Mapping
+from hashlib import sha256
 
 from sqlalchemy import Engine, PoolProxiedConnection
 
@@ -36,7 +37,7 @@ class LoneStatements:
     def __init__(self, engine: Engine, file: DatabaseFile | None) -> None:
         self._engine = engine
         self._file = file
-        self._known: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {}
+        self._known: dict[tuple[str, str], tuple[str, str, str, tuple[str, ...]]] = {}
 
     def execute(self, name: str, values: Values) -> int | None:
         """Execute a statement, and commit it.
@@ -79,8 +80,8 @@ class LoneStatements:
 
     def _in_postgresql(self, connection: PoolProxiedConnection, name: str, values: Values) -> int | None:
         driver, dialect = connection.driver_connection, self._engine.dialect
-        if not isinstance(driver, Watched):
-            return None
+        if not isinstance(driver, Watched) or not driver.is_idle():
+            return None  # a job may have left a BEGIN of its own, which the driver does not know
         try:
             return driver.send_alone(self._forms(name, schema_of(dialect), values))
         except driver.errors as error:
@@ -96,10 +97,12 @@ class LoneStatements:
             text = text_of(name, "postgresql", schema)
             names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
             numbered = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", text)
-            form = self._known[name, schema] = (text, f"PREPARE jobcron_{name} AS {numbered};\n", names)
-        text, prepare, names = form
+            # The text is part of the name: a pooler may lend one session to several schemas, or releases.
+            known_as = f"jobcron_{name}_{sha256(text.encode()).hexdigest()[:16]}"
+            form = self._known[name, schema] = (text, known_as, f"PREPARE {known_as} AS {numbered};\n", names)
+        text, known_as, prepare, names = form
         literals = {key: _literal(values[key]) for key in names}
-        execute = f"EXECUTE jobcron_{name}({', '.join(literals.values())})"
+        execute = f"EXECUTE {known_as}({', '.join(literals.values())})"
         return Forms(_PARAMETER.sub(lambda found: literals[found[1]], text), prepare, execute)
 
 

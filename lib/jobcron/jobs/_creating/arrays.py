@@ -63,7 +63,19 @@ def _is_simple(of_table: Column[object], dialect: Dialect) -> bool:
     if of_table.type.bind_expression(bindparam(None, None, of_table.type)) is not None:
         return False
     found = of_table.type.dialect_impl(dialect)
-    return isinstance(found.impl_instance if isinstance(found, types.TypeDecorator) else found, _SIMPLE)
+    inner = found.impl_instance if isinstance(found, types.TypeDecorator) else found
+    return isinstance(inner, _SIMPLE) and (not _has_length(inner) or _is_text(found))
+
+
+def _has_length(kind: object) -> bool:
+    """Return whether values that are too long would be cut silently: an array is cast to the type of its items."""
+    is_native = isinstance(kind, types.Enum) and kind.native_enum
+    return isinstance(kind, types.String) and kind.length is not None and not is_native
+
+
+def _is_text(kind: object) -> bool:
+    """Return whether values of a type are strings that are sent as they are."""
+    return isinstance(kind, types.String) and type(kind).bind_processor is types.String.bind_processor
 
 
 def insert_rows(
@@ -89,7 +101,8 @@ def insert_rows(
     for places in _alike(rows):
         for first in range(0, len(places), ROWS):
             some = places[first : first + ROWS]
-            made = _insert(table, [rows[place] for place in some], made_by_server or {})
+            given = [rows[place] for place in some]
+            made = _insert(table, given, made_by_server or {}, connection.dialect)
             insert = made if adapt is None else adapt(made)
             if returned is None:
                 connection.execute(insert)
@@ -107,7 +120,9 @@ def _alike(rows: Rows) -> Iterable[list[int]]:
     return found.values()
 
 
-def _insert(table: Table, rows: Rows, made_by_server: Mapping[str, ColumnElement[object]]) -> AnyInsert:
+def _insert(
+    table: Table, rows: Rows, made_by_server: Mapping[str, ColumnElement[object]], dialect: Dialect
+) -> AnyInsert:
     given: dict[str, ColumnElement[object]] = {**made_by_server}
     arrays, columns = [], []
     for name in rows[0]:
@@ -116,7 +131,9 @@ def _insert(table: Table, rows: Rows, made_by_server: Mapping[str, ColumnElement
         if _is_one(values):
             given[name] = bindparam(None, values[0], kind, unique=True)
         else:
-            arrays.append(bindparam(None, values, ARRAY(kind), unique=True))
+            # As text, so that the server compares the lengths of the values with the column's, and refuses them.
+            item = types.Text() if _has_length(kind.dialect_impl(dialect)) else kind
+            arrays.append(bindparam(None, values, ARRAY(item), unique=True))
             given[name] = column(f"c{len(arrays)}", kind)
             columns.append(column(f"c{len(arrays)}", kind))
     if arrays:

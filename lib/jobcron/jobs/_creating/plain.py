@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
 from functools import cache
+from uuid import UUID
 
 from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import InstanceState, Mapper, RelationshipDirection, RelationshipProperty, Session
@@ -31,6 +35,9 @@ _STATE = "_sa_instance_state"
 
 _MAPPER_EVENTS = ("before_insert", "after_insert")
 
+_UNCHANGING = (type(None), str, int, float, Decimal, bytes, date, time, timedelta, UUID, Enum)
+"""The types of defaults that rows may share: another one could be changed in place, for all later jobs."""
+
 
 @dataclass(frozen=True)
 class Plain:
@@ -42,7 +49,7 @@ class Plain:
         links: for each relationship to one object the columns that refer to it: the name of the attribute here,
             and the place of the key in the other object's identity.
         constants: the values of columns that are not given, by their names.
-        heard: the attributes that somebody listens to, and whose values the database may give.
+        heard: the attributes that somebody listens to, and whose values may be defaults.
     """
 
     table: Table
@@ -89,14 +96,15 @@ def _plain(family: type[object]) -> Plain | None:
     constants: dict[str, object] = {}
     for column in table.columns:
         default = column.default
-        if default is not None and not default.is_scalar:
+        if default is None:
+            continue
+        if not default.is_scalar or not isinstance(default.arg, _UNCHANGING):
             return None
-        if default is not None:
-            constants[column.key] = default.arg
+        constants[column.key] = default.arg
     heard = {
         key
         for column, key in names.items()
-        if column.server_default and list(mapper.class_manager[key].dispatch.set)
+        if (column.server_default or column.default) and list(mapper.class_manager[key].dispatch.set)
     }
     attributes = tuple(names.get(column) for column in table.columns)
     return Plain(table, attributes, links, constants, frozenset(heard))
