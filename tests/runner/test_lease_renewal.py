@@ -167,6 +167,7 @@ def test_a_job_that_has_locked_its_own_row_is_renewed_all_the_same(quick_keeper:
 
 
 def test_a_short_job_has_no_renewal_and_no_statement_of_its_life_looks_for_one(instance: Instance) -> None:
+    instance.run("act")  # the first run of an interval looks around, at leases that are too far ahead as well
     jobs = [instance.act(WRITE) for _ in range(3)]
     sent: list[str] = []
 
@@ -182,6 +183,6 @@ def test_a_short_job_has_no_renewal_and_no_statement_of_its_life_looks_for_one(i
     touching = ["jobcron_renewal" in statement for statement in sent]
     completing = [number for number, statement in enumerate(sent) if "status = 2" in statement]
     assert len(completing) == 3
-    # Before that a run looks for dead jobs, and for leases too far ahead.
+    # Before that a run looks for dead jobs.
     assert not any(touching[completing[0] :])
     assert sum(touching) <= 2

@@ -6,7 +6,7 @@ import pytest
 
 from jobcron import JobStatus
 from schedules import Scheduled
-from ticks import took_the_full_path
+from ticks import let_it_look, took_the_full_path
 
 
 def test_a_tick_does_nothing_until_a_schedule_is_due(scheduled: Scheduled) -> None:
@@ -60,6 +60,7 @@ def test_after_the_databases_clock_was_ahead_a_schedule_is_due_as_its_times_say(
     said = scheduled.instance.command("check-runs", expect=3)[0]  # of the runs, only those in the future are known
     assert "nightly: its next slot is at " in said
     assert "the next run of a section corrects it" in said
+    let_it_look(scheduled.instance)
     log = scheduled.run()
     assert "WARNING The schedule nightly was to be looked at only at " in log
     assert 0 < scheduled.due_in() <= 3600
@@ -77,6 +78,7 @@ def test_a_job_that_could_not_be_created_while_the_clock_was_ahead_is_tried_agai
         "UPDATE jobcron_schedule SET error = 'expected something', look_at = '2999-01-01 00:00:00.000000'"
     )
     scheduled.instance.query("DELETE FROM jobcron_run")
+    let_it_look(scheduled.instance)
     assert "The schedule nightly: job 1 for " in scheduled.run()
 
 
@@ -85,6 +87,7 @@ def test_a_clock_that_is_back_a_moment_before_a_slot_is_not_told(scheduled: Sche
     scheduled.run()
     due = scheduled.row("due_at")
     scheduled.instance.query("DELETE FROM jobcron_run")
+    let_it_look(scheduled.instance)
     scheduled.ran_ahead(60)
     assert "WARNING" not in scheduled.run()
     assert scheduled.row("due_at") != due
@@ -119,6 +122,7 @@ def test_a_definition_that_could_create_no_job_does_not_replace_one_that_can(
         assert "schedule other could" in lines[1]
         assert lines[1].endswith("It is not stored until that is mended.")
         scheduled.instance.query("DELETE FROM jobcron_run")  # the next run looks at everything again
+        let_it_look(scheduled.instance)
     assert scheduled.instance.query("SELECT name, job, arguments, retired_at FROM jobcron_schedule") == [
         ("nightly", "functionapp.export", '{"model": "nightly"}', None)
     ]

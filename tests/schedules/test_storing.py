@@ -9,6 +9,7 @@ import pytest
 
 from instances import Instance
 from schedules import AGO, Scheduled
+from ticks import let_it_look
 
 
 def test_a_changed_schedule_takes_effect_with_the_next_run_and_has_missed_nothing(scheduled: Scheduled) -> None:
@@ -78,6 +79,7 @@ def test_a_schedule_that_a_host_retires_while_another_is_away_has_its_slots_when
     said = scheduled.instance.command("check-runs", expect=1)[0]
     assert "nightly: defined here, but another host, which does not define it, has retired it" in said
     scheduled.instance.query("DELETE FROM jobcron_run")  # an activity interval later
+    let_it_look(scheduled.instance)
     log = scheduled.run()
     assert "The schedule nightly is defined again." in log
     assert "The schedule nightly: job 1 for " in log
@@ -97,6 +99,7 @@ def test_a_run_confirms_what_it_defines_once_in_a_while(scheduled: Scheduled) ->
         else:
             scheduled.unconfirmed_for(ago)
         scheduled.instance.query("DELETE FROM jobcron_run")
+        let_it_look(scheduled.instance)
         before = scheduled.row("seen_at")
         scheduled.run()
         assert scheduled.row("seen_at") != before
@@ -108,6 +111,7 @@ def test_rows_of_an_older_release_are_confirmed_and_those_that_are_gone_are_reti
     former = "UPDATE jobcron_schedule SET origin = 'the configuration instance', seen_at = NULL"
     scheduled.instance.query(former)
     scheduled.instance.query("DELETE FROM jobcron_run")
+    let_it_look(scheduled.instance)
     scheduled.run()
     assert scheduled.row("origin") == ("the configuration instance of functionapp",)
     scheduled.instance.query(former)
@@ -116,6 +120,7 @@ def test_rows_of_an_older_release_are_confirmed_and_those_that_are_gone_are_reti
     assert scheduled.row("retired_at") == (None,)
     scheduled.unconfirmed_for(2000)
     scheduled.instance.query("DELETE FROM jobcron_run")
+    let_it_look(scheduled.instance)
     scheduled.run()
     assert scheduled.row("retired_at") != (None,)
 
