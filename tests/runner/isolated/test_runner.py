@@ -16,7 +16,7 @@ from instances import Instance
 from isolated_jobs import configure, is_alive, make, processes, reports
 from jobcron import DatabaseUnavailable, JobCronScript, JobStatus
 from jobcron.errors import ProcessNotStarted
-from jobcron.queue.claim import claim
+from jobcron.queue import type_feed
 from jobcron.testing import BufferLogger, use_session
 
 
@@ -246,12 +246,15 @@ def test_trouble_of_the_parent_s_ends_the_run_when_the_jobs_that_run_have_ended(
     def refuse(*arguments: Any) -> None:
         raise DatabaseUnavailable("away for lunch")
 
+    name = "claim" if harsh.database.dialect == "sqlite" else "claim_in_line"
+    claims = getattr(type_feed, name)
+
     def claim_once(*arguments: Any) -> Any:
-        monkeypatch.setattr("jobcron.queue.type_feed.claim", refuse)
-        return claim(*arguments)
+        monkeypatch.setattr(type_feed, name, refuse)
+        return claims(*arguments)
 
     if lacking == "claim":
-        monkeypatch.setattr("jobcron.queue.type_feed.claim", claim_once)
+        monkeypatch.setattr(type_feed, name, claim_once)
     else:
         monkeypatch.setattr("jobcron.runner.isolated._deaths.settled", refuse)
     with pytest.raises(DatabaseUnavailable, match="away for lunch"):
