@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from zope.interface import implementer
@@ -23,6 +24,9 @@ offered: list[tuple[str, list[int]]] = []
 
 errors: list[Exception] = []
 """What the next offers raise."""
+
+seconds = 0.0
+"""How long an offer takes."""
 
 
 class Runners:
@@ -46,6 +50,7 @@ class Noting:
         """Note numbers."""
         if errors:
             raise errors.pop()
+        time.sleep(seconds)
         offered.append((self.section, list(job_ids)))
 
     def status(self) -> str:

@@ -216,3 +216,25 @@ def test_a_broker_that_never_answers_holds_up_one_commit_for_seconds_and_the_nex
         assert time.monotonic() - started < 1
     tick(instance)
     each_once(instance, *numbers)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_slow_broker_does_not_hold_up_a_commit_for_each_of_its_jobs(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent: list[object] = []
+
+    def send_slowly(app: object, name: str, args: tuple[object], **options: object) -> None:
+        time.sleep(0.2)
+        sent.append(args)
+
+    configure(instance, "memory://")
+    monkeypatch.setenv("JOBCRON_CONFIG", str(instance.path))
+    monkeypatch.setattr(dispatchers, "COMMIT_SECONDS", 0.5)
+    monkeypatch.setattr(celery.Celery, "send_task", send_slowly)
+    with instance.session() as session:
+        ActJob.createMultiple([instance.foo(session) for _ in range(20)], session=session)
+    assert 1 <= len(sent) <= 3
+    assert f"it has got {len(sent)} of 20 jobs in time" in caplog.text
+    instance.act()
+    assert len(sent) <= 3, "it is not asked again at once"

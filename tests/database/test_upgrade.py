@@ -16,6 +16,7 @@ from jobcron.database.upgrade import upgrade_schema
 from jobcron.database.version import REVISION, VERSION_TABLE
 from migrations import upgrade_to
 from paths import JOBCRON
+from query_cost import noted_statements
 
 
 def test_upgrade_makes_the_tables_and_a_second_one_changes_nothing(empty: Instance) -> None:
@@ -121,7 +122,7 @@ def test_jobs_are_created_all_the_while_behind_a_reader_that_stays_open(empty: I
     told: list[str] = []
     report = empty.database.engine.connect()
     report.execute(text("SELECT count(*) FROM jobcron_job"))  # and its transaction stays open
-    patience = upgrade.Patience(lock=0.2, pause=0.1)
+    patience = upgrade.Patience(lock=0.2, pause=0.1, long_lock=0.2)
     with ThreadPoolExecutor() as pool:
         done = pool.submit(upgrade.upgrade_in_use, empty.database, told.append, patience)
         waited: list[float] = []
@@ -140,6 +141,25 @@ def test_jobs_are_created_all_the_while_behind_a_reader_that_stays_open(empty: I
     assert "waits until the tables are free of process " in told[0]
     assert "idle in transaction" in told[0]
     assert empty.query(f"SELECT version_num FROM {VERSION_TABLE}") == [(REVISION,)]
+
+
+@on_postgresql
+def test_each_third_try_of_an_upgrade_waits_long_enough_for_the_server_to_cancel_an_autovacuum(
+    empty: Instance,
+) -> None:
+    upgrade_to(empty, "0001")
+    with empty.database.engine.connect() as report:
+        report.execute(text("SELECT count(*) FROM jobcron_job"))
+        deadlock_timeout = report.scalar(
+            text("SELECT setting::float FROM pg_settings WHERE name = 'deadlock_timeout'")
+        )
+        patience = upgrade.Patience(lock=0.05, pause=0.01, in_all=2)
+        with noted_statements() as noted, pytest.raises(DatabaseUnavailable):
+            upgrade.upgrade_in_use(empty.database, lambda line: None, patience)
+    waits = [int(line.rpartition(" ")[2]) for line, _ in noted if line.startswith("SET LOCAL lock_timeout")]
+    assert waits[:4] == [50, 50, 1500, 50]
+    assert deadlock_timeout is not None
+    assert deadlock_timeout < 1500
 
 
 @on_postgresql

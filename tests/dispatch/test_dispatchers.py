@@ -81,3 +81,22 @@ def test_a_dispatcher_that_has_failed_is_asked_again_later(
     offering.act()
     number = offering.act()
     assert dispatchapp.offered == [("act", [number])]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_sections_of_one_broker_rest_together_and_others_do_not(
+    offering: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(dispatchers.SHORT_NAMES, "celery", "dispatchapp:Noting")  # without a broker
+    more = "celery_broker_url: redis://127.0.0.1:1/0\n"
+    own = "[creating]\nsource_interface: fooapp.NoJob\ndispatch: dispatchapp:Noting\n"
+    sections = dispatchapp.SECTIONS.replace("dispatch: dispatchapp:Noting", "dispatch: celery")
+    offering.configure(more, sections + own)
+    found = Dispatchers(load_settings(str(offering.path), asks_application=False))
+    act, do_foo, other = (found.of_section(name) for name in ("act", "do_foo", "creating"))
+    assert act is not None
+    assert do_foo is not None
+    assert other is not None
+    dispatchapp.errors.append(OSError("silent"))
+    assert [act.offer([1]), do_foo.offer([2]), other.offer([3])] == [False, False, True]
+    assert dispatchapp.offered == [("creating", [3])]

@@ -10,6 +10,7 @@ import dispatchapp
 from fooapp import ActJob, DoFooJob
 from instances import Instance
 from jobcron import chain
+from jobcron.dispatch import dispatchers
 
 
 @pytest.mark.feature("LP-32")
@@ -81,3 +82,19 @@ def test_a_dispatcher_that_fails_does_not_fail_the_commit_and_is_left_alone_for_
     assert "hunter2" not in record.getMessage()
     offering.run("act")
     assert len(offering.ledger()) == 2
+
+
+def test_a_commit_does_not_wait_for_dispatchers_one_after_the_other_without_a_limit(
+    offering: Instance, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dispatchers.COMMIT_SECONDS == 3.0
+    monkeypatch.setattr(dispatchers, "COMMIT_SECONDS", 0.2)
+    monkeypatch.setattr(dispatchapp, "seconds", 0.3)
+    offering.configure(sections=f"{dispatchapp.SECTIONS}dispatch: dispatchapp:Noting\n")
+    with offering.session() as session:
+        first = ActJob.create(offering.foo(session), session=session).id
+        second = DoFooJob.create(offering.foo(session), session=session).id
+    assert dispatchapp.offered == [("act", [first])]
+    assert "of section do_foo could not be offered" in caplog.text
+    assert "the commit has waited for 0.2 seconds: 1 jobs are left" in caplog.text
+    assert offering.row(second).is_pending

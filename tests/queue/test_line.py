@@ -134,6 +134,19 @@ def test_looks_from_the_head_come_every_second(
     assert [claimed(quiet, line) for _ in range(3)] == [[better], [second], []]
 
 
+def test_a_look_from_the_head_that_took_long_does_not_bar_better_jobs_for_long(
+    quiet: Instance, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert type_feed.HEAD_PAUSE == 10.0
+    monkeypatch.setattr(type_feed, "HEAD_SECONDS", 0.0)
+    monkeypatch.setattr(type_feed, "HEAD_SHARE", 1e-9)  # as if the look had taken hours
+    monkeypatch.setattr(type_feed, "HEAD_PAUSE", 0.0)
+    first, second = do_foo(quiet), do_foo(quiet)
+    assert claimed(quiet, line) == [first]
+    better = do_foo(quiet, priority=1)
+    assert [claimed(quiet, line) for _ in range(3)] == [[better], [second], []]
+
+
 def test_a_job_that_was_put_back_is_claimed_again_before_the_line_is_over(quiet: Instance, line: Line) -> None:
     jobs = [do_foo(quiet) for _ in range(3)]
     assert claimed(quiet, line) == jobs[:1]

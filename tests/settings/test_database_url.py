@@ -88,7 +88,11 @@ def test_libpq_reads_the_same_of_each_scheme_of_postgresql(scheme: str) -> None:
         ("postgresql://me:se@cret@db/app", "se@cret"),
         ("postgresql://me:secret", "secret"),
         ("postgresql://db/app?password=secret&x=1", "secret"),
+        ("amqp://me:first@a//;amqp://me:secret@b//", "secret"),
+        ("redis://me:sec;ret@a/0;redis://b/0", "sec;ret"),
+        ("rediss://a/0?ssl_keyfile_password=secret&x=1", "secret"),
         ("postgresql://me@db/app", None),
+        ("redis://a/0;redis://b:6379/0", None),
         ("postgresql://db:5432/app", None),
     ],
 )

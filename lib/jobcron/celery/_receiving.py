@@ -77,5 +77,7 @@ class Receiving:
             assert self._application is not None
             dispatchers = Dispatchers(self.settings)  # of this process: connections cannot be shared with others
             root = logging.getLogger()
-            self._receiver = Receiver(self.settings, self._application, dispatchers, root, PROGRAM)
+            self._receiver = Receiver(
+                celery_sections(self.settings), self._application, dispatchers, root, PROGRAM
+            )
         return self._receiver

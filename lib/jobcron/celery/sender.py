@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from zope.interface import implementer
 
+from jobcron.dispatch.dispatchers import seconds_left
 from jobcron.errors import ConfigurationError
 from jobcron.interfaces import IDispatcher
 from jobcron.settings.settings import Section, Settings
@@ -43,10 +44,14 @@ class CeleryDispatcher:
         """Send a message for each job; return when the broker has them.
 
         Raises:
+            TimeoutError: the commit has waited for long enough; some of the messages may have been sent.
             Exception: of the broker's driver.
         """
-        with self._app.producer_or_acquire() as producer:
-            for job_id in job_ids:
+        wait = max(0.0, min(ANSWER_SECONDS, seconds_left()))  # other threads may have all connections
+        with self._app.producer_pool.acquire(block=True, timeout=wait) as producer:
+            for sent, job_id in enumerate(job_ids):
+                if seconds_left() <= 0:
+                    raise TimeoutError(f"the broker is slow: it has got {sent} of {len(job_ids)} jobs in time")
                 self._app.send_task(
                     TASK,
                     args=(job_id,),

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from typing import NamedTuple
 
 from alembic import command
@@ -35,6 +36,9 @@ UPGRADE_LOCK = 0x6A6F6263
 LOCK_SECONDS = 0.5
 """How long a migration waits for a lock on a table, and everybody behind it."""
 
+LONG_LOCK_SECONDS = 1.5
+"""How long every third try waits: only after its deadlock_timeout of 1 s the server ends an autovacuum."""
+
 PAUSE_SECONDS = 2.0
 """How long the tables are left alone before the next try."""
 
@@ -43,6 +47,9 @@ PATIENCE_SECONDS = 600.0
 
 TELL_SECONDS = 30.0
 """How often it is said whom an upgrade waits for."""
+
+LONG_TRIES = 3
+"""Each so manieth try waits longer."""
 
 _IN_THE_WAY = (Interruption.LOCK_TIMEOUT, Interruption.DEADLOCK)
 
@@ -62,6 +69,11 @@ class Patience(NamedTuple):
     lock: float = LOCK_SECONDS
     pause: float = PAUSE_SECONDS
     in_all: float = PATIENCE_SECONDS
+    long_lock: float = LONG_LOCK_SECONDS
+
+    def of_try(self, number: int) -> float:
+        """Return how long a try waits for a lock."""
+        return self.lock if number % LONG_TRIES else self.long_lock
 
 
 PATIENT = Patience()
@@ -152,10 +164,10 @@ def _insist(
     """Change the tables by one step, as often as it takes until nobody is in its way."""
     began = time.monotonic()
     told: float | None = None
-    while True:
+    for number in count(1):
         try:
             with database.begin() as connection:
-                connection.execute(text(f"SET LOCAL lock_timeout = {patience.lock * 1000:.0f}"))
+                connection.execute(text(f"SET LOCAL lock_timeout = {patience.of_try(number) * 1000:.0f}"))
                 step(connection)
                 return
         except DatabaseUnavailable as error:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple, Protocol, cast
 
 from jobcron.errors import ConfigurationError, JobcronError
@@ -24,7 +27,42 @@ SHORT_NAMES = {CELERY: "jobcron.celery.sender:CeleryDispatcher"}
 REST_SECONDS = 10.0
 """How long a dispatcher that has failed is not asked again: else each commit would wait for its time-out."""
 
+COMMIT_SECONDS = 3.0
+"""How long one commit may wait for dispatchers in all: what they have not got by then is left to cron."""
+
 logger = logging.getLogger("jobcron.dispatch")
+
+_deadline: ContextVar[float] = ContextVar("jobcron_offer_deadline", default=math.inf)
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Let all offers in the block take `COMMIT_SECONDS` together."""
+    token = _deadline.set(time.monotonic() + COMMIT_SECONDS)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def seconds_left() -> float:
+    """Return how long the offers of the current commit may still take; of none, as long as they like."""
+    return _deadline.get() - time.monotonic()
+
+
+class Rest:
+    """Whether what carries numbers has failed just now: the sections that share it rest together."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def begin(self) -> None:
+        """Ask it no more for a while."""
+        self._until = time.monotonic() + REST_SECONDS
+
+    def is_on(self) -> bool:
+        """Return whether it is not to be asked yet."""
+        return time.monotonic() < self._until
 
 
 class Dispatcher(Protocol):
@@ -47,14 +85,15 @@ class SectionDispatcher:
         settings: the instance's.
         section: the section.
         name: what the key ``dispatch`` says.
+        rest: that of what carries its numbers.
     """
 
-    def __init__(self, settings: Settings, section: Section, name: str) -> None:
+    def __init__(self, settings: Settings, section: Section, name: str, rest: Rest) -> None:
         self._settings = settings
         self.section = section
         self.name = name
         self._made: Dispatcher | None = None
-        self._rests_until = 0.0
+        self._rest = rest
 
     @property
     def is_automatic(self) -> bool:
@@ -64,7 +103,7 @@ class SectionDispatcher:
     @property
     def is_resting(self) -> bool:
         """Whether it has failed just now, and is not asked again yet."""
-        return time.monotonic() < self._rests_until
+        return self._rest.is_on()
 
     def made(self) -> Dispatcher:
         """Return the dispatcher.
@@ -86,11 +125,16 @@ class SectionDispatcher:
         if self.is_resting:
             return False
         try:
-            self.made().offer(job_ids)
+            dispatcher = self.made()
+            if seconds_left() <= 0:
+                raise TimeoutError(
+                    f"the commit has waited for {COMMIT_SECONDS:g} seconds: {len(job_ids)} jobs are left"
+                )
+            dispatcher.offer(job_ids)
         except Exception as error:
             from jobcron.reports.error_text import ErrorText  # slow to import
 
-            self._rests_until = time.monotonic() + REST_SECONDS
+            self._rest.begin()
             told = ErrorText.of(error, Redactor(self._settings.secrets()))
             logger.warning(
                 "Jobs of section %s could not be offered to %s, nor are any for %d seconds; cron runs them: %s",
@@ -113,8 +157,9 @@ class Dispatchers:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        of_broker = Rest()  # an instance has one broker: if it is silent, one section has waited for all
         self._of_sections = {
-            section.name: SectionDispatcher(settings, section, name)
+            section.name: SectionDispatcher(settings, section, name, of_broker if name == CELERY else Rest())
             for section in settings.sections.values()
             if section.source_interface is not None
             for name in [section.dispatch or (CELERY if settings.celery_broker_url is not None else None)]

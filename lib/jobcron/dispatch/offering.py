@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 from jobcron.database.after_commit import after_commit
 from jobcron.database.tables import jobs_connection
 from jobcron.database.trouble import first_line
-from jobcron.dispatch.dispatchers import SectionDispatcher, logger
+from jobcron.dispatch.dispatchers import SectionDispatcher, bounded, logger
 from jobcron.dispatch.offers import OfferRow, forget_offers, note_offers
 from jobcron.errors import DatabaseUnavailable
 from jobcron.reports.logs import NO_OOPS
@@ -35,10 +35,14 @@ class _Batch:
         if transaction.parent is not None:
             return
         committed, self.committed = self.committed, {}
-        for dispatcher, job_ids in committed.items():
-            numbers = list(job_ids)
-            if not dispatcher.offer(numbers):
-                _forget(session, numbers)
+        refused: list[int] = []
+        with bounded():
+            for dispatcher, job_ids in committed.items():
+                numbers = list(job_ids)
+                if not dispatcher.offer(numbers):
+                    refused += numbers
+        if refused:
+            _forget(session, refused)
 
 
 def offer_on_commit(session: Session, job_ids: Sequence[int], dispatcher: SectionDispatcher) -> None:

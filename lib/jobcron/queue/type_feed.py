@@ -55,6 +55,9 @@ HEAD_SECONDS = 1.0
 HEAD_SHARE = 0.05
 """How much of a run's time such looks may take: where they take long, they are rarer."""
 
+HEAD_PAUSE = 10.0
+"""The longest time between such looks, in seconds: one that was held up is no sign that all take long."""
+
 
 class TypeFeed:
     """The jobs of one class, claimed in batches by their type.
@@ -223,7 +226,7 @@ class Line:
             began = time.monotonic()
         claims = self._claim_from(connection, batch, None)
         now = time.monotonic()
-        self._head_at = now + max(HEAD_SECONDS, (now - began) / HEAD_SHARE)
+        self._head_at = now + max(HEAD_SECONDS, min(HEAD_PAUSE, (now - began) / HEAD_SHARE))
         return claims
 
     def _claim_from(self, connection: Connection, batch: int, place: Place | None) -> list[Claim]:

@@ -115,15 +115,33 @@ def observed(settings: Settings, section: str, started: float, logger: logging.L
     Raises:
         ConfigurationError: the hook does not exist.
     """
-    observer = Observer(section, _listeners(settings, section, logger), logger)
-    token = _observer.set(observer)
+    observer = observer_of(settings, section, logger)
     succeeded = False
     try:
-        yield observer
-        succeeded = observer.succeeded
+        with observed_by(observer):
+            yield observer
+            succeeded = observer.succeeded
+    finally:
+        observer.run_ended(time.monotonic() - started, succeeded)
+
+
+def observer_of(settings: Settings, section: str, logger: logging.Logger) -> Observer:
+    """Return what reports a section's jobs to the instance's listeners; whoever has it tells it of the run's end.
+
+    Raises:
+        ConfigurationError: the hook does not exist.
+    """
+    return Observer(section, _listeners(settings, section, logger), logger)
+
+
+@contextmanager
+def observed_by(observer: Observer) -> Iterator[None]:
+    """Let an observer be that of the current run inside the block."""
+    token = _observer.set(observer)
+    try:
+        yield
     finally:
         _observer.reset(token)
-        observer.run_ended(time.monotonic() - started, succeeded)
 
 
 def find_hook(settings: Settings) -> Listener | None:

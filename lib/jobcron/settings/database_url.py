@@ -32,7 +32,7 @@ _PASSWORDS = (
     r"^[^/]*://[^:/@\[]*:([^@]*)@",  # as SQLAlchemy reads it
     r"^[^/]*://[^:/@\[]*:(.*)@",  # with an @ in it that should have been %40
     r"^[^/]*://[^:/@\[]*:(?!\d*(?:[/?]|$))([^@]*)$",  # without a host: whatever is not a port
-    r"[?&](?:ssl)?password=([^&#]*)",
+    r"[?&][^=&#]*password=([^&#]*)",  # sslpassword and ssl_keyfile_password as well
 )
 
 
@@ -101,5 +101,9 @@ def libpq_url(url: str) -> str:
 
 
 def passwords_in(url: str) -> list[str]:
-    """Return the possible passwords in a URL, as written there; also for a URL that cannot be parsed."""
-    return [password for form in _PASSWORDS for password in re.findall(form, url) if password]
+    """Return the possible passwords in a URL, as written there; also for a URL that cannot be parsed.
+
+    The text may have several URLs, as ``celery_broker_url`` has them: ``a;b``.
+    """
+    texts = dict.fromkeys([url, *url.split(";")])  # the whole as well: a password may have a ; in it
+    return [password for text in texts for form in _PASSWORDS for password in re.findall(form, text) if password]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -14,13 +16,16 @@ import dispatchapp
 import lanesapp
 from channel_jobs import limit
 from fooapp import ActJob, DoFooJob
-from instances import Instance
+from instances import Instance, wait_until
 from jobcron import ConfigurationError, JobStatus
+from jobcron.database.runs import typical_seconds
 from jobcron.dispatch.dispatchers import Dispatchers
+from jobcron.dispatch.offers import note_offers
 from jobcron.jobs.lease import Claim
 from jobcron.queue.claim import Claimant, claim_one
 from jobcron.runner import _keeper
-from jobcron.scripts.worker import _number_feed
+from jobcron.runner.job_runner import JobRunner
+from jobcron.scripts.worker import _number_feed, _stint
 from jobcron.scripts.worker.receiver import Receiver, ready_to_receive
 from jobcron.settings.instance import load_settings, presented
 
@@ -38,7 +43,7 @@ class Told:
         sections = list(self.settings.sections.values())
         application = ready_to_receive(self.settings, sections)
         dispatchers = Dispatchers(self.settings)
-        self.receiver = Receiver(self.settings, application, dispatchers, logging.getLogger(), "receiver")
+        self.receiver = Receiver(sections, application, dispatchers, logging.getLogger(), "receiver")
 
     def tell(self, number: int, section: str = "act") -> JobStatus | None:
         """Tell a number, and return the job's status."""
@@ -203,6 +208,72 @@ def test_what_a_process_has_run_is_in_one_row_of_runs_and_in_the_metrics(told: T
     assert 'jobcron_jobs_ended_total{section="act",job_class="ActJob",outcome="completed"} 3' in (
         (folder / "jobcron_act.prom").read_text()
     )
+
+
+def test_a_row_of_runs_has_the_time_of_its_jobs_and_comes_although_no_other_job_does(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_stint, "STINT_SECONDS", 1.0)
+    began = time.monotonic()
+    told.tell(told.instance.act(("sleep", 0.2)))
+    busy = time.monotonic() - began
+    assert threading.active_count() > 1
+    told.tell(told.instance.act(("sleep", 0.2)))
+    wait_until(lambda: told.instance.query("SELECT 1 FROM jobcron_run") != [], "the row")
+    with told.instance.database.begin() as connection:
+        seconds = typical_seconds(connection, "act")
+    assert seconds is not None
+    assert 0.2 <= seconds < max(0.5, busy)
+    assert told.instance.query("SELECT completed FROM jobcron_run") == [(2,)]
+
+
+def test_no_other_thread_is_there_while_a_job_runs(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    run_all = JobRunner.runAll
+
+    def count_threads(runner: JobRunner) -> None:
+        seen.append(sum(thread.name == "jobcron-stints" for thread in threading.enumerate()))
+        run_all(runner)
+
+    monkeypatch.setattr(JobRunner, "runAll", count_threads)
+    for _ in range(3):
+        told.tell(told.instance.act())
+    assert seen == [0, 0, 0]
+
+
+def test_the_stints_of_two_sections_do_not_lose_each_others_metrics(told: Told) -> None:
+    folder = told.instance.path / "prom"
+    folder.mkdir()
+    told.instance.configure(f"metrics_dir: {folder}", dispatchapp.SECTIONS)
+    counting = Told(told.instance)
+    with closing(counting.receiver):
+        for _ in range(2):
+            counting.tell(told.instance.act())
+            with told.instance.session() as session:
+                number = DoFooJob.create(told.instance.foo(session), session=session).id
+            counting.tell(number, "do_foo")
+    for section, kind in (("act", "ActJob"), ("do_foo", "DoFooJob")):
+        ended = f'jobcron_jobs_ended_total{{section="{section}",job_class="{kind}",outcome="completed"}} 2'
+        assert ended in (folder / f"jobcron_{section}.prom").read_text()
+
+
+def test_the_offer_of_a_job_that_cron_has_run_is_forgotten_when_its_number_comes(told: Told) -> None:
+    number = told.instance.act()
+    with told.instance.database.begin() as connection:
+        note_offers(connection, [number], "act", "noting")
+    told.instance.run("act")
+    told.tell(number)
+    assert told.instance.query("SELECT job FROM jobcron_offer") == []
+
+
+def test_a_job_of_a_section_that_is_not_ours_is_left_to_cron(told: Told) -> None:
+    own = [told.settings.section("do_foo")]
+    number = told.instance.act()
+    application = ready_to_receive(told.settings, own)
+    receiver = Receiver(own, application, Dispatchers(told.settings), logging.getLogger(), "receiver")
+    with closing(receiver):
+        receiver.receive(number, own[0])
+    assert told.instance.row(number).status is JobStatus.WAITING
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from jobcron.database.database import TransactionSource
 from jobcron.database.tables import JobTypeRow
 from jobcron.dispatch.dispatchers import Dispatchers, SectionDispatcher
-from jobcron.dispatch.offers import forget_offers, note_offers
+from jobcron.dispatch.offers import forget_offers, note_offers, offer_of
 from jobcron.errors import ConfigurationError
 from jobcron.jobs.job import Job, has_status
 from jobcron.jobs.registry import names_of, registered
@@ -33,7 +33,7 @@ from jobcron.scripts.control import Control
 from jobcron.scripts.order import Order, _open_database, limits_of, runner_class_of
 from jobcron.scripts.worker._child import status_of
 from jobcron.scripts.worker._number_feed import NumberFeed
-from jobcron.scripts.worker._stint import Stint
+from jobcron.scripts.worker._stint import Clock, Stint
 from jobcron.settings.settings import Section, Settings
 
 CONTROL_SECONDS = 5.0
@@ -117,26 +117,31 @@ class Desk:
         """Claim the job, if that is possible, and run it."""
         order = self.order
         settings, section = order.settings, order.section
-        if self._stint is not None and self._stint.is_over:
-            self.end_stint()
         source = find_source(settings, section)
         if self._stint is None:
             self._stint = Stint(order, self.database, source)
         post.configure(settings.mail, settings.mail_from, settings.recipients_of(section.name))
-        made = runner_class_of(settings, section)
-        runner = made.for_source(
+        self.may_go_on = False
+        began = time.monotonic()
+        with self._stint.observing():
+            runner = self._runner(source, job_id)
+            try:
+                runner.runAll()
+            finally:
+                self._stint.add(runner, time.monotonic() - began)
+                self.may_go_on = runner.incomplete.total() > 0
+
+    def _runner(self, source: object, job_id: int) -> SourceRunner:
+        """Return a runner for a job."""
+        order = self.order
+        runner = runner_class_of(order.settings, order.section).for_source(
             source, self.database, order.logger, application=self._application, limits=self._limits
         )
         claims = FeedOrder(
             runner.source_view, self.database, runner.claimant, 1, self._limits.crash_limit, order.logger
         )
         runner.feed = NumberFeed(claims, job_id)
-        self.may_go_on = False
-        try:
-            runner.runAll()
-        finally:
-            self._stint.add(runner)
-            self.may_go_on = runner.incomplete.total() > 0
+        return runner
 
     def offer_again(self, job_id: int, dispatcher: SectionDispatcher | None) -> None:
         """Offer a job that goes on in the lane of another section, if that has a dispatcher."""
@@ -148,11 +153,24 @@ class Desk:
             with self.database.begin() as connection:
                 forget_offers(connection, [job_id])
 
+    def forget_offer(self, job_id: int) -> None:
+        """Forget the offer of a job that somebody else has taken, as cron does."""
+        with self.database.begin(writing=False) as connection:
+            is_there = offer_of(connection, job_id) is not None
+        if is_there:
+            with self.database.begin() as connection:
+                forget_offers(connection, [job_id])
+
+    @property
+    def reports_at(self) -> float | None:
+        """When it is to report what was done, in seconds of the monotonic clock; None: nothing was."""
+        return None if self._stint is None else self._stint.ends
+
     def end_stint(self) -> None:
         """Report what was done since the last time."""
         stint, self._stint = self._stint, None
         if stint is not None:
-            stint.__exit__()
+            stint.end()
 
     def close(self) -> None:
         """Report what was done, and close the database."""
@@ -165,22 +183,23 @@ class Receiver:
     """Runs the jobs of whose numbers this process is told.
 
     Args:
-        settings: the instance's, presented.
+        sections: those whose jobs may come.
         application: the imported application.
-        dispatchers: the instance's, for jobs that go on in a slower lane.
+        dispatchers: the instance's, for jobs that go on in a slower lane; its settings are presented.
         logger: the process's.
         program: its name, for reports.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        sections: Sequence[Section],
         application: Application,
         dispatchers: Dispatchers,
         logger: logging.Logger,
         program: str,
     ) -> None:
-        self._settings = settings
+        self._settings = dispatchers.settings
+        self._sections = sections
         self._application = application
         self._dispatchers = dispatchers
         self._logger = logger
@@ -188,6 +207,7 @@ class Receiver:
         self._desks: dict[str, Desk] = {}
         self._control: Control | None = None
         self._control_until = 0.0
+        self._clock = Clock(self._reports_at, self._report)
 
     def receive(self, job_id: int, section: Section) -> None:
         """Run a job, if it can be claimed.
@@ -198,23 +218,42 @@ class Receiver:
             job_id: the job's number.
             section: the section as which it was offered; if its type has changed, that of its type runs it.
         """
-        desk = self._desk(section)
-        status_of(desk.order, self._program, partial(self._receive, job_id, desk))
+        self._clock.stop()
+        self._report()
+        try:
+            desk = self._desk(section)
+            status_of(desk.order, self._program, partial(self._receive, job_id, desk))
+        finally:
+            self._clock.start()
 
     def close(self) -> None:
         """Report what was done, and close the databases."""
+        self._clock.stop()
         for desk in self._desks.values():
             status_of(desk.order, self._program, desk.close)
 
+    def _reports_at(self) -> float | None:
+        return min((at for desk in self._desks.values() if (at := desk.reports_at) is not None), default=None)
+
+    def _report(self) -> None:
+        """Report what was done in stints that are over."""
+        for desk in self._desks.values():
+            if desk.reports_at is not None and desk.reports_at <= time.monotonic():
+                status_of(desk.order, self._program, desk.end_stint)
+
     def _receive(self, job_id: int, desk: Desk) -> None:
-        found = self._section_of(desk.type_of_waiting(job_id), desk.order.section)
+        type_name = desk.type_of_waiting(job_id)
+        if type_name is None:
+            desk.forget_offer(job_id)
+            return
+        found = self._section_of(type_name, [desk.order.section, *self._sections])
         if found is None or not self._is_enabled(found):
             return
         runs = self._desk(found)
         status_of(runs.order, self._program, partial(runs.run, job_id))
         if not runs.may_go_on:
             return
-        goes_on = self._section_of(runs.type_of_waiting(job_id), found)
+        goes_on = self._section_of(runs.type_of_waiting(job_id), [found, *self._settings.sections.values()])
         if goes_on is not None and goes_on is not found:
             runs.offer_again(job_id, self._dispatchers.of_section(goes_on.name))
 
@@ -234,13 +273,12 @@ class Receiver:
             desk = self._desks[section.name] = Desk(order, self._application)
         return desk
 
-    def _section_of(self, type_name: str | None, first: Section) -> Section | None:
-        """Return the section that runs jobs of a type, if possible this one; None: none does."""
+    def _section_of(self, type_name: str | None, sections: Sequence[Section]) -> Section | None:
+        """Return the first of the sections that runs jobs of a type, one by one; None: none does."""
         job_class = registered().get(type_name or "")
-        if job_class is None:
+        if job_class is None or SourceView(job_class).finds_ready_jobs_itself:
             return None
         names = names_of(job_class)
-        sections = [first, *self._settings.sections.values()]
         return next((section for section in sections if section.source_interface in names), None)
 
     def _is_enabled(self, section: Section) -> bool:
