@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import CHAR, JSON, Enum, ForeignKey, Numeric, String, TypeDecorator
+from sqlalchemy import CHAR, JSON, Enum, ForeignKey, Numeric, String, TypeDecorator, event, text
 from sqlalchemy.exc import DataError
 from sqlalchemy.ext.mutable import MutableDict, MutableList
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, validates
 
 from instances import Instance
 from jobcron import BaseRunnableJob, FamilyRow, JobType, job_type_column
@@ -80,6 +80,29 @@ class KeptRow(FamilyRow, Base):
     items: Mapped[list[int]] = mapped_column(MutableList.as_mutable(JSON), default=[])
 
 
+class FilledRow(FamilyRow, Base):
+    """A family whose columns have defaults."""
+
+    __tablename__ = "odd_filled"
+
+    job_type: Mapped[OddType] = job_type_column(OddType)
+    crate_id: Mapped[int] = mapped_column(ForeignKey("odd_crate.id"))
+    crate: Mapped[Crate] = relationship(foreign_keys=[crate_id])
+    spare_id: Mapped[int] = mapped_column(ForeignKey("odd_crate.id"), server_default="1")
+    spare: Mapped[Crate | None] = relationship(foreign_keys=[spare_id])
+    color: Mapped[str | None] = mapped_column(default="red")
+    size: Mapped[str | None] = mapped_column(server_default="big")
+    name: Mapped[str] = mapped_column(server_default="none")
+    tree: Mapped[Any] = mapped_column(JSON, nullable=True, server_default="[]")
+    bare: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True, server_default="[]")
+
+    target_name = "crate"
+
+    @validates("name")
+    def _upper(self, key: str, value: str | None) -> str | None:
+        return value and value.upper()
+
+
 class Short(BaseRunnableJob[ShortRow]):
     """A job of the family with short values."""
 
@@ -100,6 +123,15 @@ class Loud(BaseRunnableJob[LoudRow]):
 
 class Kept(BaseRunnableJob[KeptRow]):
     """A job of the family with defaults that change in place."""
+
+    class_job_type = OddType.SHORT
+
+    def run(self) -> None:
+        """Do nothing."""
+
+
+class Filled(BaseRunnableJob[FilledRow]):
+    """A job of the family with defaults."""
 
     class_job_type = OddType.SHORT
 
@@ -153,3 +185,25 @@ def test_a_default_that_is_changed_in_place_is_that_of_one_job(session: Session,
     session.flush()
     session.expire_all()
     assert (first.context.notes, first.context.items) == ({"first": 1, "second": 2}, [3])
+
+
+@pytest.mark.feature("LP-08")
+@pytest.mark.parametrize("is_heard", [False, True])
+@pytest.mark.parametrize("way", ["create", "acquire", "createMultiple"])
+def test_none_asks_for_the_default_of_a_column(session: Session, crate: Crate, way: str, is_heard: bool) -> None:
+    if is_heard:
+        event.listen(session, "after_flush", lambda *arguments: None)
+    none: dict[str, Any] = dict.fromkeys(("spare", "color", "size", "name", "tree", "bare"))
+    if way == "createMultiple":
+        (number,) = Filled.createMultiple([{"target": crate, **none}])
+        row: Any = Filled.get(number).context
+    elif way == "acquire":
+        row = Filled.acquire(crate, unique_key="k", **none).context
+    else:
+        row = Filled.create(crate, **none).context
+    expected: tuple[object, ...] = (crate.id, "red", "big", "none", None, [])
+    assert (row.spare_id, row.color, row.size, row.name, row.tree, row.bare) == expected
+    session.expire_all()
+    assert (row.spare_id, row.color, row.size, row.name, row.tree, row.bare) == expected
+    assert row.spare is crate
+    assert session.scalar(text("SELECT CAST(tree AS text) FROM odd_filled")) == "null"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Self
 
@@ -40,10 +40,21 @@ class WatchedConnection(Shared, sqlite3.Connection):
         """See `Shared`."""
         return self.is_changed and not self._was_changed
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """See `Shared`."""
+        return self.in_transaction
+
     def begin_sharing(self) -> None:
         """See `Shared`."""
         super().begin_sharing()
         self._was_changed = self.is_changed
+
+    def check_statement(self, statement: object) -> None:
+        """See `Shared`: after ``INSERT OR ROLLBACK`` the next statement would commit itself."""
+        super().check_statement(statement)
+        if self.is_shared and not self.in_transaction:
+            self.refuse("ended the transaction")
 
     def commit(self) -> None:
         """Commit."""
@@ -95,6 +106,11 @@ class WatchedCursor(sqlite3.Cursor):
         if _LASTING.match(sql):
             self.connection.is_changed = True
         return super().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[object] | Mapping[str, object]], /) -> Self:  # type: ignore[override]
+        """Execute a statement with each of several sets of values."""
+        self.connection.check_statement(sql)
+        return super().executemany(sql, parameters)
 
     def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
         """Execute several statements, whatever they are."""

@@ -100,6 +100,11 @@ class WatchedConnection(Watched, extensions.connection):
         return quoted.getquoted().decode(extensions.encodings[self.encoding])
 
     @property
+    def is_in_transaction(self) -> bool:
+        """See `Shared`."""
+        return self.info.transaction_status == extensions.TRANSACTION_STATUS_INTRANS
+
+    @property
     def client_encoding(self) -> str:
         """The encoding of the client."""
         return self.encoding

@@ -125,6 +125,11 @@ class WatchedConnection(Watched, psycopg.Connection[TupleRow]):
         """Return a setting that the server reports unasked; None: it does not."""
         return self.info.parameter_status(name)
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """See `Shared`."""
+        return self.info.transaction_status == pq.TransactionStatus.INTRANS
+
     def quoted(self, text: str) -> str:
         """Return a text as a literal of SQL."""
         return sql.Literal(text).as_string(self).strip()

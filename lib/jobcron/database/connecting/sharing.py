@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from functools import lru_cache
 from typing import NoReturn
 
@@ -34,6 +35,11 @@ class Shared:
     def is_marked(self) -> bool:
         """Whether something was done to the connection, since the sharing began, that no statement undoes."""
         return False
+
+    @property
+    @abstractmethod
+    def is_in_transaction(self) -> bool:
+        """Whether a transaction has begun, and nothing has ended it or made it useless."""
 
     def begin_sharing(self) -> None:
         """From here on, let through only statements of which the next jobs notice nothing, and no COMMIT."""

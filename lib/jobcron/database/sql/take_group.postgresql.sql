@@ -2,7 +2,8 @@
 -- the parts are for: claim.postgresql.sql, whose predicate and order these are.
 --
 -- Jobs with is_alone run by themselves, under a lease: their process died before; or they have a unique key, which
--- must be free once they have run, not only at the end of the group. A row that is_bare names nothing that code may lack.
+-- must be free once they have run, not only at the end of the group; or others wait for them, whose rows completing them
+-- locks: two groups would do so in orders of their own. A row that is_bare names nothing that code may lack.
 WITH RECURSIVE step (priority) AS (
     SELECT (SELECT priority FROM jobcron_job
             WHERE status = 0 AND type = :type AND channel IS NULL
@@ -29,7 +30,8 @@ ready AS MATERIALIZED (
     LIMIT :batch
 )
 SELECT id, uuid, lease_token + 1 AS token, LEAST(attempt_count, 2147483646) + 1 AS attempts,
-       crash_count > 0 OR unique_key IS NOT NULL AS is_alone,
+       crash_count > 0 OR unique_key IS NOT NULL
+       OR EXISTS (SELECT 1 FROM jobcron_edge WHERE predecessor = ready.id) AS is_alone,
        CAST(EXTRACT(EPOCH FROM @now - GREATEST(date_created, scheduled_start)) AS double precision) AS waited,
        is_bare, @now AS started
 FROM ready

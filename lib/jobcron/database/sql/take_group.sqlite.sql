@@ -18,7 +18,8 @@ ready AS MATERIALIZED (
     LIMIT :batch
 )
 SELECT id, uuid, lease_token + 1 AS token, min(attempt_count, 2147483646) + 1 AS attempts,
-       crash_count > 0 OR unique_key IS NOT NULL AS is_alone,
+       crash_count > 0 OR unique_key IS NOT NULL
+       OR EXISTS (SELECT 1 FROM jobcron_edge WHERE predecessor = ready.id) AS is_alone,
        (julianday(@now) - julianday(max(date_created, scheduled_start))) * 86400.0 AS waited,
        is_bare, @now AS started
 FROM ready

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from jobcron.database.clock import database_after
+from jobcron.database.sessions import ATTEMPT
 from jobcron.errors import InvalidJobData
 from jobcron.interfaces import JobStatus
 from jobcron.jobs._creating.one import find_or_create_one
@@ -22,7 +23,7 @@ from jobcron.jobs.draft import Draft, key_for
 from jobcron.jobs.family import target_name
 from jobcron.jobs.job import Job, can_start, has_status
 from jobcron.jobs.moves.edges import waits_for_ended
-from jobcron.jobs.status import NOT_STARTED
+from jobcron.jobs.status import NOT_STARTED, Movable
 from jobcron.settings.durations import seconds_of
 
 Owner = TypeVar("Owner", bound=JobClass)
@@ -113,7 +114,16 @@ def _found_or_created(owner: type[Owner], session: Session, target: object, made
 def _waiting_without_key(owner: type[Owner], session: Session, about: object) -> Owner | None:
     """Return a job that `create` made for the target, locked; None if there is none."""
     not_stuck = or_(not_(has_status(JobStatus.BLOCKED)), not_(waits_for_ended()))
-    will_run = (Job.unique_key.is_(None), has_status(*NOT_STARTED), Job.begun_token == 0, can_start(), not_stuck)
+    will_run: tuple[ColumnElement[bool], ...] = (
+        Job.unique_key.is_(None),
+        has_status(*NOT_STARTED),
+        Job.begun_token == 0,
+        can_start(),
+        not_stuck,
+    )
+    attempt: Movable | None = session.info.get(ATTEMPT)
+    if attempt is not None:  # in a group of jobs its row does not say yet that it has started
+        will_run += (Job.id != attempt.claim.id,)
     first = owner._select().where(owner._is_about(about), *will_run).order_by(Job.id).limit(1)
     number = session.scalar(
         update(Job)

@@ -17,7 +17,7 @@ from jobcron.database.tables import jobs_connection
 from jobcron.errors import InvalidJobData
 from jobcron.jobs._creating.arrays import has_simple_types, insert_rows
 from jobcron.jobs._creating.offered import offer_drafts
-from jobcron.jobs._creating.plain import is_unheard, plain
+from jobcron.jobs._creating.plain import is_unheard, is_written, plain
 from jobcron.jobs._job_class import JobClass
 from jobcron.jobs.draft import Draft
 from jobcron.jobs.inserting import pass_over_taken, raise_duplicate, type_number
@@ -63,9 +63,9 @@ def _insert_family(
     if known is None:
         session.execute(insert(family), rows)
         return
-    keys = {key: column.key for key, column in zip(known.attributes, known.table.columns, strict=True)}
+    columns = dict(zip(known.attributes, known.table.columns, strict=True))
     of_table = [
-        {**known.constants, **{keys[name]: value for name, value in row.items() if value is not None}}
+        {**known.constants, **{columns[k].key: v for k, v in row.items() if is_written(columns[k], v)}}
         for row in rows
     ]
     insert_rows(jobs_connection(session), known.table, of_table, None)

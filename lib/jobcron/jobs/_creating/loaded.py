@@ -40,13 +40,14 @@ def persist_family(session: Session, row: object, known: Plain, values: Mapping[
         session: its session.
         row: the object, which is in no session.
         known: its family.
-        values: the values of the row that are not NULL, by the keys of the columns.
+        values: the values of the row that are not NULL, by the keys of the columns. Where None was given
+            to the object, the row may have a default.
         job: the shared row.
     """
     own = vars(row)
     for key, column in zip(known.attributes, known.table.columns, strict=True):
         if key is not None:
-            own.setdefault(key, job.id if column.primary_key else values.get(column.key))
+            own[key] = job.id if column.primary_key else values.get(column.key)
     set_committed_value(row, "job", job)
     _persist(session, row)
 

@@ -159,10 +159,19 @@ def values_of(session: Session, row: object, known: Plain) -> dict[str, object] 
             given.update(found)
         elif key != _STATE and key in inspect(type(row)).attrs:
             return None
-    if any(isinstance(value, ClauseElement) for value in given.values()) or not known.heard <= given.keys():
+    if any(isinstance(value, ClauseElement) for value in given.values()):
         return None
-    columns = zip(known.attributes, known.table.columns, strict=True)
-    return {**known.constants, **{column.key: given[key] for key, column in columns if key in given}}
+    written = {
+        key: (column.key, given[key])
+        for key, column in zip(known.attributes, known.table.columns, strict=True)
+        if key in given and is_written(column, given[key])
+    }
+    return {**known.constants, **dict(written.values())} if known.heard <= written.keys() else None
+
+
+def is_written(column: Column[object], value: object) -> bool:
+    """Return whether a value goes into the row: None asks for the column's default, unless the type stores it."""
+    return value is not None or column.type.should_evaluate_none
 
 
 def _keys_of(session: Session, other: object, link: tuple[tuple[str, int], ...]) -> dict[str, object] | None:

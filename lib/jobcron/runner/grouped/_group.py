@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.connecting.engine import leave
 from jobcron.database.connecting.sharing import Shared
-from jobcron.database.sessions import ACTIONS, ATTEMPT, OwnedSession, use_session
+from jobcron.database.sessions import ATTEMPT, OwnedSession, use_session
 from jobcron.database.trouble import is_lost
 from jobcron.errors import LeavesGroup
 from jobcron.jobs.lease import Claim
@@ -28,6 +28,7 @@ from jobcron.runner._executor import RAISED_ANYWHERE
 from jobcron.runner.attempt import COPY_STATUS, Attempt
 from jobcron.runner.grouped import _pace
 from jobcron.runner.grouped._attempt import GroupedAttempt
+from jobcron.runner.grouped._checks import check_job, check_transaction
 from jobcron.runner.grouped._claims import Locked, Taken, complete_group, is_committed, take_group
 from jobcron.runner.grouped._objects import GroupObjects
 from jobcron.runner.grouped._sessions import GroupSessions, Members, is_untouched
@@ -150,6 +151,7 @@ class Group:
         shared.begin_sharing()
         self._run_jobs(connection, shared, locked)
         self._close_session()
+        check_transaction(shared)
         shared.end_sharing()
         if self._work.surroundings.has_changed():
             raise LeavesGroup("left something behind in the process")
@@ -212,7 +214,7 @@ class Group:
         job.attach(attempt)
         with working_on(_current_job(taken, job)):
             in_own_context(_called, partial(self._run_code, taken, job, session, objects))
-        _check(attempt, session, shared)
+        check_job(attempt, session, shared)
         seconds = time.monotonic() - began
         if job.time_limit is not None and seconds > job.time_limit:
             raise LeavesGroup("took longer than its time limit")
@@ -279,20 +281,3 @@ def _current_job(taken: Taken, job: RunnableView) -> CurrentJob:
         "attempt_count": taken.attempts,
     }
     return CurrentJob(name, facts, lambda: job.oops_variables() or [])
-
-
-def _check(attempt: GroupedAttempt, session: OwnedSession, shared: Shared) -> None:
-    """Check that a job has left nothing that others of its group would notice.
-
-    Raises:
-        LeavesGroup: it has.
-    """
-    breach = attempt.breach or shared.breach
-    if not breach and session.get_nested_transaction() is not None:
-        breach = "left a savepoint open"
-    if not breach and ACTIONS in session.info:
-        breach = "wants something done after its commit"
-    if not breach and shared.is_marked:
-        breach = "left something behind on its connection"
-    if breach:
-        raise LeavesGroup(breach)

@@ -16,6 +16,7 @@ from jobcron.queue.feed import Feed
 from jobcron.queue.type_feed import TypeFeed
 from jobcron.reports.logs import NO_OOPS
 from jobcron.runner.grouped import _pace
+from jobcron.runner.grouped._checks import hears_ends
 from jobcron.runner.grouped._group import EndedJob as EndedJob
 from jobcron.runner.grouped._group import Group, Result
 from jobcron.runner.grouped._group import GroupWork as GroupWork
@@ -70,7 +71,12 @@ class Groups(NoGroups):
 
     def run(self) -> bool:
         """Run a group; return False if none ran, and jobs run one by one now."""
-        if self._is_off or self._feed.has_channels or self._pace.is_alone(self._count()) or not self._may_begin():
+        if self._is_off:
+            return False
+        if self._feed.has_channels or self._pace.is_alone(self._count()) or self._is_heard():
+            self._end_row()  # a job may take longer than its lease
+            return False
+        if not self._may_begin():
             return False
         self._work.guard.before_claim(self._work.must_stop)
         assert self._type_id is not None
@@ -89,9 +95,17 @@ class Groups(NoGroups):
     def end(self) -> None:
         """End the run's row."""
         self._sessions.close()
+        self._end_row()
+
+    def _end_row(self) -> None:
         if self._row is not None:
             with suppress(DBAPIError, DatabaseUnavailable):  # its lease ends
                 self._row.end()
+
+    def _is_heard(self) -> bool:
+        """Return whether the application listens to the ends of transactions; it may begin to at any time."""
+        shared = self._work.context.sessions.shared
+        return hears_commits(shared) or hears_ends(shared)
 
     def _may_begin(self) -> bool:
         """Commit that this run lives, if that is due; after the death of another one be careful for a while."""
@@ -151,6 +165,6 @@ def groups_for(
     largest = GROUP_JOBS if batch_size >= LARGE_BATCH else batch_size
     if not isinstance(feed, TypeFeed) or context.database.is_ambient or largest == 1:
         return NoGroups()
-    if not context.source.commits_in_groups or hears_commits(context.sessions.shared):
+    if not context.source.commits_in_groups:
         return NoGroups()
     return Groups(work, feed, largest, count, ended)

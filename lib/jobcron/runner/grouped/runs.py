@@ -105,7 +105,7 @@ class GroupRun:
         return dead > 0
 
     def end(self) -> None:
-        """Delete the row.
+        """Delete the row, until it is signed again.
 
         Raises:
             DBAPIError, DatabaseUnavailable: it could not be; the next run is careful for a while.
@@ -113,6 +113,7 @@ class GroupRun:
         if self._renew_at:
             with self._database.begin() as connection:
                 connection.execute(delete(GroupRunRow).where(GroupRunRow.id == self._id))
+            self._renew_at = 0.0
 
     def _is_dead(self) -> ColumnElement[bool]:
         is_over = or_(GroupRunRow.lease_expires <= database_now(), GroupRunRow.claimed_by.in_(self._gone))

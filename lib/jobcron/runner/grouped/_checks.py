@@ -1,0 +1,66 @@
+"""What a job of a group may not leave behind, since others of its group would notice it, or lose their work."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session, SessionEvents
+
+from jobcron.database.connecting.sharing import Shared
+from jobcron.database.sessions import ACTIONS, OwnedSession
+from jobcron.errors import LeavesGroup
+from jobcron.runner.grouped._attempt import GroupedAttempt
+
+_EVENTS = tuple(name for name in vars(SessionEvents) if not name.startswith("_") and name != "dispatch")
+
+_ENDS = (
+    "before_commit",
+    "after_commit",
+    "after_rollback",
+    "after_soft_rollback",
+    "after_transaction_create",
+    "after_transaction_end",
+)
+"""The events of which a session that shares its transaction tells nothing, or at another time."""
+
+
+def hears_ends(session: Session) -> bool:
+    """Return whether code that is not ours listens to the ends of a session's transactions."""
+    return any(_is_foreign(listener) for name in _ENDS for listener in getattr(session.dispatch, name))
+
+
+def has_listeners(session: Session) -> bool:
+    """Return whether code that is not ours listens to this one session, and not to all of its class."""
+    return any(_is_foreign(listener) for name in _EVENTS for listener in getattr(session.dispatch, name).listeners)
+
+
+def _is_foreign(listener: object) -> bool:
+    return not str(getattr(listener, "__module__", "")).startswith("jobcron.")
+
+
+def check_job(attempt: GroupedAttempt, session: OwnedSession, shared: Shared) -> None:
+    """Check that a job has left nothing that others of its group would notice.
+
+    Raises:
+        LeavesGroup: it has.
+    """
+    breach = attempt.breach or shared.breach
+    if not breach and session.get_nested_transaction() is not None:
+        breach = "left a savepoint open"
+    if not breach and ACTIONS in session.info:
+        breach = "wants something done after its commit"
+    if not breach and (has_listeners(session) or hears_ends(session)):
+        breach = "listens to its session"
+    if not breach and shared.is_marked:
+        breach = "left something behind on its connection"
+    if breach:
+        raise LeavesGroup(breach)
+    check_transaction(shared)
+
+
+def check_transaction(shared: Shared) -> None:
+    """Check that the transaction is still the group's: a statement may end it, and its error be swallowed.
+
+    Raises:
+        LeavesGroup: it was ended, or nothing but its end is possible.
+    """
+    if not shared.is_in_transaction:
+        raise LeavesGroup("ended the transaction")

@@ -1,0 +1,165 @@
+"""What a job of a group does to its transaction, its session or its row: no other job of the group pays for it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from fooapp import ActJob
+from instances import Instance
+from jobcron import JobStatus, chain
+
+COUNT = 8
+
+
+def make(instance: Instance, monkeypatch: pytest.MonkeyPatch, run: Any) -> list[int]:
+    """Make jobs that do `run`."""
+    monkeypatch.setattr(ActJob, "run", run)
+    return [instance.act() for _ in range(COUNT)]
+
+
+def errors(groups: list[Any]) -> list[str]:
+    """Return why groups were rolled back."""
+    return [str(group.error) for group in groups if group.error is not None]
+
+
+def test_a_job_that_acquires_one_for_its_own_target_gets_another_one(
+    grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acquired = []
+
+    def run(job: Any) -> None:
+        if job.job.id <= COUNT:
+            acquired.append((job.job.id, ActJob.acquire(job.context.foo, session=job.session).job.id))
+
+    make(grouped, monkeypatch, run)
+    grouped.run("act")
+    assert errors(groups) == []
+    assert all(found > COUNT for _, found in acquired)
+    assert [row.status for row in grouped.rows()] == [JobStatus.COMPLETED] * (2 * COUNT)
+
+
+@pytest.mark.parametrize("then", ["nothing", "write", "many"])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_one_that_swallows_that_a_statement_ended_the_transaction_takes_no_work_of_others_along(
+    grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    def run(job: Any) -> None:
+        number = job.job.id
+        job.act_write("done")
+        if number == 6:
+            driver = job.session.connection().connection.driver_connection
+            with suppress(Exception):
+                driver.execute("INSERT OR ROLLBACK INTO ledger SELECT * FROM ledger")
+            insert = "INSERT INTO ledger (job, attempt, note) VALUES (?, 1, 'after')"
+            if then == "write":
+                driver.cursor().execute(insert, (6,))
+            elif then == "many":
+                driver.cursor().executemany(insert, [(6,)])
+
+    jobs = make(grouped, monkeypatch, run)
+    grouped.run("act")
+    assert len(errors(groups)) == 1
+    assert {row.id for row in grouped.rows() if row.status is JobStatus.COMPLETED} >= set(jobs) - {6}
+    assert [job for job, _, note in grouped.ledger() if job != 6] == [job for job in jobs if job != 6]
+    assert len([note for job, _, note in grouped.ledger() if note == "after"]) <= 1
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_one_that_swallows_that_its_transaction_is_aborted_is_told_from_the_others(
+    grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(job: Any) -> None:
+        job.act_write("done")
+        if job.job.id == 6:
+            with suppress(DBAPIError):
+                job.session.execute(text("SELECT 1 / 0"))
+
+    jobs = make(grouped, monkeypatch, run)
+    grouped.run("act")
+    assert errors(groups) == ["ended the transaction"]
+    assert {row.id for row in grouped.rows() if row.status is JobStatus.COMPLETED} >= set(jobs) - {6}
+
+
+@pytest.mark.parametrize(
+    "name", ["before_commit", "after_commit", "after_rollback", "after_transaction_end", "do_orm_execute"]
+)
+def test_a_job_that_listens_to_its_session_has_one_that_no_other_job_gets(
+    grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    heard = []
+
+    def run(job: Any) -> None:
+        job.act_write("done")
+        if job.job.id == 6:
+            event.listen(job.session, name, lambda *arguments: heard.append(name))
+
+    make(grouped, monkeypatch, run)
+    grouped.run("act")
+    assert errors(groups) == ["listens to its session"]
+    assert len(grouped.ledger()) == COUNT
+    if name in ("before_commit", "after_commit", "after_transaction_end"):
+        assert heard
+
+
+def test_jobs_run_one_by_one_from_when_the_application_listens_to_the_ends_of_all_transactions(
+    grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[Session] = []
+
+    def run(job: Any) -> None:
+        job.act_write("done")
+        if job.job.id == 6 and not event.contains(Session, "after_transaction_end", note):
+            event.listen(Session, "after_transaction_end", note)
+
+    def note(session: Session, transaction: object) -> None:
+        heard.append(session)
+
+    make(grouped, monkeypatch, run)
+    try:
+        grouped.run("act")
+    finally:
+        event.remove(Session, "after_transaction_end", note)
+    assert errors(groups) == ["listens to its session"]
+    assert len(groups) == 3
+    assert len(grouped.ledger()) == COUNT
+
+
+def test_jobs_for_which_others_wait_run_by_themselves(
+    grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(grouped, monkeypatch, lambda job: None)
+    with grouped.session() as session:
+        before, after = ActJob.planned(grouped.foo(session)), ActJob.planned(grouped.foo(session))
+        made = chain(before, after).create(session=session)
+        first = ActJob.get(made[before], session=session).job.id
+    for _ in range(4):
+        grouped.act()
+    grouped.run("act")
+    assert errors(groups) == []
+    shared = [ended.claim.id for group in groups for ended in group.ended]
+    assert first not in shared
+    assert len(shared) >= COUNT
+    assert {row.status for row in grouped.rows()} == {JobStatus.COMPLETED}
+
+
+def test_a_run_whose_jobs_run_one_by_one_does_not_look_dead(
+    grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def run(job: Any) -> None:
+        number, token = job.job.id, job.job.lease_expires
+        seen.append((token is None, job.session.scalar(text("SELECT count(*) FROM jobcron_group_run"))))
+        if number == 6:
+            job.checkpoint()
+
+    make(grouped, monkeypatch, run)
+    grouped.run("act")
+    assert len(errors(groups)) == 1
+    assert set(seen) == {(True, 1), (False, 0)}  # a group under its row, or a lease of the job's own
