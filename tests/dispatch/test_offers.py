@@ -44,6 +44,15 @@ def test_an_offer_is_noted_again_and_forgotten(offering: Instance) -> None:
     assert offers(offering) == []
 
 
+def test_the_offers_of_jobs_that_have_ended_go_when_a_run_looks_around(offering: Instance) -> None:
+    numbers = [offering.act(), offering.act()]
+    with offering.session() as session:
+        ActJob.get(numbers[0], session=session).cancel()
+        ActJob.get(numbers[1], session=session).suspend()
+    offering.run("do_foo")
+    assert [row[0] for row in offering.query("SELECT job FROM jobcron_offer")] == numbers[1:]
+
+
 def test_an_offer_goes_with_its_job(offering: Instance) -> None:
     number = offering.act()
     offering.query("DELETE FROM foo_job WHERE job = :id", id=number)

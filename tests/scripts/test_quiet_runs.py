@@ -13,12 +13,14 @@ import pytest
 
 from health_checks import move
 from instances import Instance
+from jobcron.database.version import REVISION, VERSION_TABLE
 from jobcron.scripts._telling.quiet_runs import NAME, RETRY_SECONDS, QuietRuns
 from jobcron.scripts.code_stamp import COARSE_SECONDS
 from jobcron.scripts.worker._lookout import Lookout
 from jobcron.settings.instance import load_settings
 from metrics_files import values_in
 from ping_service import service
+from script_runs import do_foo
 from ticks import imports_of, let_it_look, set_job, shifted, took_the_full_path
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -145,6 +147,8 @@ def test_a_turn_that_is_not_taken_goes_to_another_run_a_minute_later(quiet: Inst
     assert [may_note() for _ in range(2)] == [False, True]
     os.utime(file, (time.time() + 3600,) * 2)  # by a clock that was ahead
     assert [may_note() for _ in range(2)] == [False, True]
+    os.utime(file, (time.time() - RETRY_SECONDS - 1, file.stat().st_mtime))
+    assert [may_note() for _ in range(2)] == [False, True], "nobody has looked since"
     os.utime(file, (time.time() - 61, time.time() - 700))  # runs have had the turn for a whole interval, in vain
     assert [may_note() for _ in range(2)] == [False, False]
 
@@ -162,6 +166,35 @@ def test_a_section_whose_full_run_fails_has_no_row(quiet: Instance, is_known: bo
         quiet.database.close()
         quiet.command("run", "do_foo", expect=1)
     assert rows(quiet) == before
+
+
+@pytest.mark.parametrize("command", [("run", "do_foo"), ("process-job-sources", "G")])
+def test_after_a_full_run_that_failed_there_is_no_row_until_one_has_ended_well(
+    quiet: Instance, command: tuple[str, ...]
+) -> None:
+    quiet.configure(sections="[do_foo]\nsource_interface: fooapp.DoFooJob\ncrontab_group: G\n")
+    age(quiet)
+    quiet.command("run", "do_foo")
+    age(quiet)
+    assert not took_the_full_path(quiet, "do_foo")
+    job = do_foo(quiet)
+    oldest = quiet.query(f"SELECT oldest_code FROM {VERSION_TABLE}")[0][0]
+    quiet.query(f"UPDATE {VERSION_TABLE} SET version_num = '9999', oldest_code = '9999'")
+    quiet.database.close()
+    quiet.command(*command, expect=1)
+    set_job(quiet, job, scheduled_start=shifted(quiet, 3600))
+    age(quiet)
+    before = rows(quiet)
+    for _ in range(2):
+        quiet.database.close()
+        quiet.command(*command, expect=1)
+    assert rows(quiet) == before
+    quiet.query(f"UPDATE {VERSION_TABLE} SET version_num = '{REVISION}', oldest_code = '{oldest}'")
+    quiet.database.close()
+    quiet.command(*command)
+    assert rows(quiet) == {**before, "do_foo": before["do_foo"] + 1}
+    age(quiet)
+    assert not took_the_full_path(quiet, "do_foo")
 
 
 @pytest.mark.parametrize(

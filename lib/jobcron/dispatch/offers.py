@@ -1,7 +1,8 @@
 """The offers that nobody has received yet: a row for each, for people who ask why a job waits.
 
 Nothing but what is told depends on them. A row is written in the transaction that creates the job. It goes when
-the number arrives or, on PostgreSQL, could not be handed over; at the latest with the job.
+the number arrives or, on PostgreSQL, could not be handed over; at the latest when a run looks around
+after the job has ended.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from sqlalchemy import Connection, ForeignKey, Text, column, delete, func, selec
 from sqlalchemy.orm import Mapped, mapped_column
 
 from jobcron.database.clock import UtcDateTime, age_in_seconds, database_now
+from jobcron.database.database import TransactionSource
 from jobcron.database.statements import insert_into
 from jobcron.database.tables import Base, BigId
+from jobcron.interfaces import JobStatus
 
 AT_ONCE = 10_000
 """How many rows one statement writes: PostgreSQL takes 65,535 parameters."""
@@ -39,6 +42,10 @@ class OfferRow(Base):
 
 _JOB = table("jobcron_job", column("id"), column("status"))
 """What offers need of the shared row, whose class lies above this room."""
+
+_ENDED = [
+    int(status) for status in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED)
+]
 
 
 class Offer(NamedTuple):
@@ -88,6 +95,16 @@ def forget_offers(connection: Connection, job_ids: Sequence[int]) -> None:
     """Remove the rows of offers that have arrived, or have not left."""
     for start in range(0, len(job_ids), AT_ONCE):
         connection.execute(delete(OfferRow).where(OfferRow.job_id.in_(job_ids[start : start + AT_ONCE])))
+
+
+def forget_ended(database: TransactionSource) -> None:
+    """Remove the rows of offers of jobs that have ended: cron runs some before their numbers arrive."""
+    ended = select(OfferRow.job_id).join(_JOB, _JOB.c.id == OfferRow.job_id).where(_JOB.c.status.in_(_ENDED))
+    with database.begin(writing=False) as connection:
+        job_ids = connection.scalars(ended.limit(AT_ONCE)).all()
+    if job_ids:
+        with database.begin() as connection:
+            forget_offers(connection, job_ids)
 
 
 def offer_of(connection: Connection, job_id: int) -> Offer | None:

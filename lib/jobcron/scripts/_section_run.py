@@ -28,7 +28,7 @@ from jobcron.runner.cancelled import call_hooks
 from jobcron.runner.source_runner import SourceRunner
 from jobcron.scripts._telling.before_jobs import prepare
 from jobcron.scripts._telling.unsent_mail import send_again
-from jobcron.scripts.code_stamp import note_section
+from jobcron.scripts.code_stamp import note_begin, note_section
 from jobcron.scripts.order import (
     Order,
     RunnerClass,
@@ -97,6 +97,8 @@ def run_section(order: Order, application: Application, crew: Crew | None = None
     Raises:
         UserMistake: the configuration, the database or its schema is wrong.
     """
+    if order.session is None:
+        note_begin(order.settings, order.section.name)
     source = _source(order)
     runner_class = order.runner_class or runner_class_of(order.settings, order.section)
     with _opened_database(order) as database:

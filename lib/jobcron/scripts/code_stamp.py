@@ -6,7 +6,7 @@ If anything has changed, the next run imports the application and writes both an
 answer: two releases may work on it at once.
 
 With it are the names of the sections of which a full run has ended well since the code or the configuration
-changed: so nothing is wrong with either.
+changed: so nothing is wrong with either. A section whose last full run failed, or goes on, is not among them.
 """
 
 # why: decisions 2026-11-29, the tick asks what its own code says
@@ -69,7 +69,8 @@ def types_by_source(settings: Settings) -> dict[str, str]:
 def sections_seen(settings: Settings) -> list[str]:
     """Return the sections of which a full run has ended well since the code or the configuration changed."""
     stamp = _valid_stamp(settings)
-    return stamp.seen if stamp.configured == _configured(settings) else []
+    seen = stamp.seen if stamp.configured == _configured(settings) else []
+    return [name for name in seen if not os.path.lexists(_begun(settings, name))]
 
 
 def _valid_stamp(settings: Settings) -> Stamp:
@@ -116,6 +117,18 @@ def note_types(settings: Settings, types: dict[str, str], started: float) -> Non
         _write(settings, stamp)
 
 
+def note_begin(settings: Settings, section: str) -> None:
+    """Note that a full run of a section begins: until one has ended well, no row may say that nothing is wrong.
+
+    Args:
+        settings: the instance's, of this process.
+        section: its name.
+    """
+    # A file for each section: runs that begin at once must not overwrite what others note.
+    with suppress(OSError):
+        write_whole(_begun(settings, section), b"", is_synced=False)
+
+
 def note_section(settings: Settings, section: str) -> None:
     """Note that a full run of a section has ended well, if the code is still what the stamp says.
 
@@ -123,6 +136,8 @@ def note_section(settings: Settings, section: str) -> None:
         settings: the instance's, of this process.
         section: its name.
     """
+    with suppress(OSError):
+        os.unlink(_begun(settings, section))
     known = _valid_stamp(settings)
     if known.configured == _configured(settings) and section not in known.seen:
         _write(settings, known._replace(seen=sorted({*known.seen, section})))
@@ -132,6 +147,10 @@ def _write(settings: Settings, stamp: Stamp) -> None:
     content = {"place": _place(settings), **stamp._asdict()}
     with suppress(OSError, ValueError):
         write_whole(os.path.join(settings.state_dir, NAME), json.dumps(content).encode(), is_synced=False)
+
+
+def _begun(settings: Settings, section: str) -> str:
+    return os.path.join(settings.state_dir, f"{section}.begun")
 
 
 def _place(settings: Settings) -> list[object]:

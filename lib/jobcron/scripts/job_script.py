@@ -144,6 +144,7 @@ class JobCronScript(CronScript):
                 from jobcron.database.sessions import ambient_session
                 from jobcron.scripts import _endings  # now: the package may be replaced while jobs run
                 from jobcron.scripts._section_run import import_application, run_section
+                from jobcron.scripts.code_stamp import note_begin
                 from jobcron.scripts.order import Order
 
                 order = Order(
@@ -158,6 +159,8 @@ class JobCronScript(CronScript):
                     session=ambient_session() if self.in_test else None,
                     tenure=self._tenure(),
                 )
+                if not self.in_test:
+                    note_begin(order.settings, order.section.name)  # the import may fail, or hang
                 application = import_application(order.settings, order.section)
                 crew = self._crew()
             result = run_section(order, application, crew)

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import JSON, ForeignKey, event, inspect, text
-from sqlalchemy.exc import IntegrityError, InvalidRequestError
+from sqlalchemy.exc import IntegrityError, InvalidRequestError, PendingRollbackError
 from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, validates
 from sqlalchemy.orm.exc import ObjectDeletedError
 
 from instances import Instance
-from jobcron import BaseRunnableJob, FamilyRow, JobType, job_type_column
+from jobcron import BaseRunnableJob, DuplicateJob, FamilyRow, JobType, after_commit, job_type_column
 from query_cost import noted_statements
 
 
@@ -313,6 +313,54 @@ def test_no_job_is_left_without_its_familys_row(instance: Instance) -> None:
         session.commit()
     assert len(instance.rows()) == 1
     assert instance.query("SELECT count(*) FROM one_plain") == [(1,)]
+
+
+@pytest.mark.feature("LP-08")
+@pytest.mark.parametrize("way", ["create", "acquire"])
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_after_an_error_no_action_is_done_for_what_is_not_committed(
+    instance: Instance, way: str, is_nested: bool
+) -> None:
+    Base.metadata.create_all(instance.database.engine)
+    is_postgresql = instance.database.dialect == "postgresql"
+    done: list[str] = []
+    with instance.database.session() as session:
+        shelf = Shelf(label="A")
+        session.add(shelf)
+        session.commit()
+        Plain.create(shelf)
+        after_commit(session, lambda: done.append("mail"))
+        savepoint = session.begin_nested() if is_nested else None
+        wrong = {"shelf_id": 4711 if is_postgresql else None, "session": session, "unique_key": "k"}
+        with pytest.raises(IntegrityError):
+            getattr(Plain, way)(**wrong)
+        if is_postgresql:
+            with pytest.raises(PendingRollbackError, match="IntegrityError|ForeignKeyViolation"):
+                session.commit()
+            assert done == []
+            if savepoint is None:
+                session.rollback()
+            else:
+                savepoint.rollback()
+        session.commit()
+    assert done == (["mail"] if savepoint is not None or not is_postgresql else [])
+    assert len(instance.rows()) == len(done)
+
+
+@pytest.mark.feature("LP-08")
+def test_after_a_duplicate_the_transaction_goes_on(instance: Instance) -> None:
+    Base.metadata.create_all(instance.database.engine)
+    done: list[str] = []
+    with instance.database.session() as session:
+        shelf = Shelf(label="A")
+        session.add(shelf)
+        Plain.create(shelf=shelf, session=session, unique_key="k")
+        after_commit(session, lambda: done.append("mail"))
+        with pytest.raises(DuplicateJob):
+            Plain.create(shelf, unique_key="k")
+        Plain.create(shelf, unique_key="other")
+        session.commit()
+    assert (done, len(instance.rows())) == (["mail"], 2)
 
 
 Listen = Callable[[Session, list[object]], Any]

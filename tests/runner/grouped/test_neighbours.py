@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from fooapp import ActJob
 from instances import Instance
 from jobcron import JobStatus, chain
+from jobcron.database.connecting import sharing
 
 COUNT = 8
 
@@ -70,6 +72,22 @@ def test_one_that_swallows_that_a_statement_ended_the_transaction_takes_no_work_
     assert len([note for job, _, note in grouped.ledger() if note == "after"]) <= 1
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_block_of_the_driver_commits_no_work_of_others(
+    grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(job: Any) -> None:
+        job.act_write("done")
+        if job.job.id == 6:
+            with job.session.connection().connection.driver_connection:
+                pass
+
+    make(grouped, monkeypatch, run)
+    grouped.run("act")
+    assert errors(groups) == ["committed"]
+    assert [job for job, _, _ in grouped.ledger()] == list(range(1, COUNT + 1))
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_one_that_swallows_that_its_transaction_is_aborted_is_told_from_the_others(
     grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch
@@ -84,6 +102,28 @@ def test_one_that_swallows_that_its_transaction_is_aborted_is_told_from_the_othe
     grouped.run("act")
     assert errors(groups) == ["ended the transaction"]
     assert {row.id for row in grouped.rows() if row.status is JobStatus.COMPLETED} >= set(jobs) - {6}
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_rows_of_a_group_whose_process_stopped_are_free_again_soon(
+    grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "IDLE_SECONDS", 0.3)
+    seen: list[object] = []
+
+    def run(job: Any) -> None:
+        if len(groups) == 2:  # the third, whose jobs are 5 to 8
+            if job.job.id == 7:
+                time.sleep(0.8)
+            seen.append(job.session.scalar(text("SELECT current_setting('idle_in_transaction_session_timeout')")))
+        job.act_write("done")
+
+    make(grouped, monkeypatch, run)
+    grouped.run("act")
+    assert seen == ["300ms"] * 2
+    assert len(errors(groups)) == 1
+    assert "idle-in-transaction timeout" in errors(groups)[0] or "closed" in errors(groups)[0]
+    assert len(grouped.ledger()) == COUNT
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
-from typing import Self
+from typing import Literal, Self
 
 from jobcron.database.connecting.boundary import Boundary
 from jobcron.database.connecting.sharing import Shared
@@ -65,6 +65,18 @@ class WatchedConnection(Shared, sqlite3.Connection):
         """Roll back."""
         self.note_rollback()
         super().rollback()
+
+    def __exit__(self, kind: object, error: object, trace: object) -> Literal[False]:
+        """Commit or roll back at the end of ``with connection:``; the module's own calls neither method."""
+        if kind is not None:
+            self.rollback()
+            return False
+        try:
+            self.commit()
+        except sqlite3.Error:
+            self.rollback()
+            raise
+        return False
 
     def cursor(  # type: ignore[override]
         self, factory: Callable[[sqlite3.Connection], sqlite3.Cursor] | None = None

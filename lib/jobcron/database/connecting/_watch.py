@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, cast
 
 from jobcron.database.connecting._session_state import LOCKS, Clearing
 from jobcron.database.connecting.boundary import Boundary
-from jobcron.database.connecting.sharing import Shared
+from jobcron.database.connecting.sharing import Shared, limit_idleness
 
 _HARMLESS = re.compile(r"\s*(SHOW|SELECT pg_catalog\.version\(\))", re.IGNORECASE)
 """The beginning of what SQLAlchemy asks a new connection."""
@@ -119,7 +119,7 @@ class Watched(Shared):
         if self._clearing is None:
             return ""
         if self._is_neighbours:
-            return self._clearing.entering
+            return self._clearing.entering + limit_idleness()  # which was reset as well
         if self._passed != self._boundary.passed and self.is_between_transactions():
             if self._is_used:
                 return self._clearing.entering + self.new_transaction()

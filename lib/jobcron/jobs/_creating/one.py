@@ -8,15 +8,18 @@ somebody could see that the unit of work is left out (`plain`), it inserts the f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import NamedTuple, TypeVar, cast
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, inspect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ClauseElement, Null
 
 from jobcron.database.tables import jobs_connection
+from jobcron.errors import SchemaMismatch
 from jobcron.jobs._creating import held
 from jobcron.jobs._creating.loaded import EXPIRES_AT, NUMBER, UUID, as_job, persist_family
 from jobcron.jobs._creating.plain import Plain, is_unheard, plain, values_of
@@ -48,7 +51,8 @@ def create_one(owner: type[Owner], session: Session, made: Draft) -> Owner:
     new = _quick(owner, session, made, row)
     if new is None:
         return _by_unit_of_work(owner, session, insert_job(session, owner.type_name, made.job), made, row)
-    rows = insert_new(new.connection, owner.type_name, new.job, new.insert)
+    with _commits_nothing_after_errors(session, new.connection):
+        rows = insert_new(new.connection, owner.type_name, new.job, new.insert)
     return _as_objects(owner, session, new, rows, row)
 
 
@@ -67,14 +71,37 @@ def find_or_create_one(owner: type[Owner], session: Session, made: Draft) -> Own
     if new is None:
         job, is_new = find_or_insert_job(session, owner.type_name, made.job)
         return _by_unit_of_work(owner, session, job, made, row) if is_new else job.id
-    rows = insert_known(new.connection, owner.type_name, new.insert)
-    assert rows is not None
-    if not new.is_mine(rows[0]) and end_if_over(new.connection, owner.type_name, new.job, rows[0][EXPIRES_AT]):
+    with _commits_nothing_after_errors(session, new.connection):
         rows = insert_known(new.connection, owner.type_name, new.insert)
         assert rows is not None
+        if not new.is_mine(rows[0]) and end_if_over(new.connection, owner.type_name, new.job, rows[0][EXPIRES_AT]):
+            rows = insert_known(new.connection, owner.type_name, new.insert)
+            assert rows is not None
     if new.is_mine(rows[0]):
         return _as_objects(owner, session, new, rows, row)
     return cast("int", rows[0][NUMBER])
+
+
+@contextmanager
+def _commits_nothing_after_errors(session: Session, connection: Connection) -> Iterator[None]:
+    """Let a session refuse to commit after an error of the database, until it is rolled back, as after a flush.
+
+    PostgreSQL has given the transaction up by then, or what there is of it since the savepoint. It rolls back when
+    it is told to commit, and says so to nobody: actions after the commit would be done for what does not exist.
+    """
+    try:
+        yield
+    except (DBAPIError, SchemaMismatch) as error:
+        if connection.dialect.name == "postgresql":
+            # It inserts nothing, and fails with this very error, which the session then knows as the cause.
+            with suppress(Exception):
+                session.bulk_insert_mappings(inspect(Job), _rows_that_fail(error))
+        raise
+
+
+def _rows_that_fail(error: Exception) -> Iterator[dict[str, object]]:
+    raise error
+    yield {}
 
 
 def _family_row(owner: type[JobClass], made: Draft) -> object | None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.connecting.engine import leave
-from jobcron.database.connecting.sharing import Shared
+from jobcron.database.connecting.sharing import Shared, limit_idleness
 from jobcron.database.sessions import ATTEMPT, OwnedSession, use_session
 from jobcron.database.trouble import is_lost
 from jobcron.errors import LeavesGroup
@@ -142,6 +142,8 @@ class Group:
 
     def _run(self, connection: Connection) -> None:
         transaction = connection.begin()
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(limit_idleness())
         locked = take_group(connection, self._type_id, self._size, self._work.claimant)
         if not locked.jobs:
             transaction.rollback()

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from jobcron.database.database import TransactionSource
 from jobcron.database.runs import is_due
 from jobcron.database.version import check_schema
+from jobcron.dispatch.offers import forget_ended
 from jobcron.errors import ConfigurationError, InvalidDuration
 from jobcron.jobs import known_types
 from jobcron.jobs.graphs.sweeping import sweep
@@ -58,8 +59,7 @@ def prepare(database: TransactionSource, order: Order, source: object) -> bool:
             if known:
                 has_told |= _warn_of_unserved(connection, order)
     if looks_around:
-        tell_silences(database, order.settings, order.section, order.logger)
-        sweep(database, order.logger)
+        _look_after_jobs(database, order)
     if order.settings.channels and not database.is_ambient:
         store_channels(database, order.settings, order.logger)
     if not known:
@@ -76,6 +76,13 @@ def prepare(database: TransactionSource, order: Order, source: object) -> bool:
     if looks_for_all:
         note_look(order.settings)
     return has_told
+
+
+def _look_after_jobs(database: TransactionSource, order: Order) -> None:
+    """Tell of silent sections, and do what moves of jobs have left undone."""
+    tell_silences(database, order.settings, order.section, order.logger)
+    sweep(database, order.logger)
+    forget_ended(database)
 
 
 def _tell_pauses(connection: Connection, order: Order, source: object) -> bool:
