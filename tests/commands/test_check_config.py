@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from instances import Instance
+from instances import Instance, run_jobcron
 from jobcron.commands.main import main
 from jobcron.database.version import REVISION
 
@@ -423,3 +423,11 @@ def test_an_env_py_that_would_drop_the_tables_with_an_older_alembic_is_told(
     assert "env.py" not in told()
     (instance.path.parent / "alembic.ini").write_text("nonsense")
     assert "env.py" not in told()
+
+
+def test_the_job_types_of_an_application_are_counted_without_those_of_the_package(tmp_path: Path) -> None:
+    instance = str(tmp_path / "instance")
+    run_jobcron("init", instance)
+    run_jobcron("--config", instance, "upgrade")
+    out, _ = run_jobcron("--config", instance, "check-config")
+    assert "ok       application first_job: 1 job type\n" in out

@@ -135,7 +135,8 @@ def _application(settings: Settings) -> Iterator[Finding]:
     session_class_of(settings)
     named = " ".join(filter(None, [settings.application, *(settings.job_packages or ())]))
     if named:
-        yield Finding(f"application {named}: {counted(len(registry.registered()), 'job type')}")
+        own = sum(not found.__module__.startswith("jobcron.") for found in registry.registered().values())
+        yield Finding(f"application {named}: {counted(own, 'job type')}")
     else:
         yield Finding("application: none is named; the sources of sections have to be importable", is_warning=True)
 
