@@ -180,7 +180,11 @@ def _named(host: str) -> str:
 
 
 def _log() -> None:
-    """Let what is done, and what fails, go to standard error."""
+    """Let what is done, and what fails, go to standard error.
+
+    waitress warns of each request that waits for a thread, which a page with its style and script makes three of.
+    """
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     handler = StandardError()
     handler.setFormatter(Formatter(FORMAT))
     for name, level in (("jobcron", logging.INFO), ("waitress", logging.WARNING)):
