@@ -151,14 +151,14 @@ def run(name: str, rows: int, tell: Callable[[str], None]) -> bool:
                 print(f"| `jobcron {found.command}` | {found.seconds * 1000:.0f} |", flush=True)
                 if found.seconds > BAR_SECONDS:
                     is_kept = False
-                    tell(_explained(database, found))
+                    tell(explained(database, found.command, found.seconds, found.slowest))
             database.close()
     return is_kept
 
 
-def _explained(database: Database, found: Measured) -> str:
-    """Return the slowest statement of a command, with its plan."""
-    seconds, statement, parameters = found.slowest
+def explained(database: Database, what: str, took: float, slowest: tuple[float, str, Any]) -> str:
+    """Return the slowest statement of what took so many seconds, with its plan."""
+    seconds, statement, parameters = slowest
     explain = "EXPLAIN QUERY PLAN " if database.dialect == "sqlite" else "EXPLAIN "
     with database.engine.connect() as connection:
         cursor = connection.connection.cursor()
@@ -167,9 +167,7 @@ def _explained(database: Database, found: Measured) -> str:
             plan = "\n".join(f"    {row[-1]}" for row in cursor.fetchall())
         except Exception as error:
             plan = f"    no plan: {error}"
-    return (
-        f"{found.command}: {found.seconds * 1000:.0f} ms, of these {seconds * 1000:.0f} ms in\n{statement}\n{plan}"
-    )
+    return f"{what}: {took * 1000:.0f} ms, of these {seconds * 1000:.0f} ms in\n{statement}\n{plan}"
 
 
 def main() -> int:

@@ -74,10 +74,10 @@ def test_the_interval_is_that_of_the_configuration(quiet: Instance) -> None:
     assert not took_the_full_path(quiet, "act")
 
 
-NOTHING = EndedRun("shop", 1.0, completed=0, incomplete=0, oopses=0)
+NOTHING = EndedRun("shop", 1.0, completed=0, incomplete=0, oopses=0, waited=0.0, ran=0.0)
 
 
-BUSY = EndedRun("shop", 6.0, completed=2, incomplete=1, oopses=1)
+BUSY = EndedRun("shop", 6.0, completed=2, incomplete=1, oopses=1, waited=9.0, ran=5.0)
 
 
 def counts(instance: Instance) -> list[tuple[int, int, int]]:
@@ -103,3 +103,23 @@ def test_how_long_a_job_takes_is_told_by_the_runs_that_had_some(instance: Instan
         assert typical_seconds(connection, "shop") is None
         record_run(connection, BUSY, 0.0)
         assert typical_seconds(connection, "shop") == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_run_says_how_long_its_jobs_waited_and_took(instance: Instance) -> None:
+    for job in (instance.act(("write", "x")), instance.act(("raise", "value")), instance.act()):
+        instance.query(
+            f"UPDATE jobcron_job SET date_created = {shifted(instance, -200)}, "
+            f"scheduled_start = {shifted(instance, -100)} WHERE id = {job}"
+        )
+    instance.run("act")
+    ((waited, ran),) = instance.query("SELECT waited, ran FROM jobcron_run")
+    assert 300 <= waited < 600, "they were due for 100 seconds, three of them"
+    assert 0 < ran < 100
+
+
+def test_a_run_that_found_nothing_and_a_script_without_jobs_say_so(quiet: Instance) -> None:
+    quiet.query("DELETE FROM jobcron_run")
+    quiet.command("prune")
+    assert quiet.query("SELECT name, waited, ran FROM jobcron_run") == [("prune-jobs", None, None)]
+    quiet.run("act")
+    assert quiet.query("SELECT waited, ran FROM jobcron_run WHERE name = 'act'") == [(0.0, 0.0)]

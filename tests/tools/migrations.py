@@ -43,6 +43,10 @@ def make_upgraded(query: Callable[[str], object]) -> None:
 
 # The moves and privileges that a version allows stay.
 _MADE_BY = {
+    "0019": (
+        "ALTER TABLE jobcron_run DROP COLUMN waited, DROP COLUMN ran",
+        "ALTER TABLE jobcron_schedule DROP COLUMN paused_because",
+    ),
     "0018": ("DROP TABLE jobcron_group_run",),
     "0017": ("DROP TABLE jobcron_offer",),
     "0016": ("DROP INDEX jobcron_job_key, jobcron_job_aside", _OF_CODE_BEFORE["jobcron_job_unique"]),

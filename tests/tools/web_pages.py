@@ -111,10 +111,13 @@ class Page(HTMLParser):
             name, value, text = self.forms[-1].buttons[-1]
             self.forms[-1].buttons[-1] = (name, value, text + data)
 
-    def form(self, ending: str) -> Form:
-        """Return the form that is sent to an address with this ending."""
-        (found,) = [form for form in self.forms if urlsplit(form.action).path.endswith(ending)]
-        return found
+    def form(self, ending: str, button: str = "") -> Form:
+        """Return the form that is sent to an address with this ending, and has a button of this value if given."""
+        found = [form for form in self.forms if urlsplit(form.action).path.endswith(ending)]
+        if button:
+            found = [form for form in found if button in [value for _, value, _ in form.buttons]]
+        assert len(found) == 1, f"{len(found)} forms are sent to {ending} and have the button {button!r}"
+        return found[0]
 
 
 class Visitor:
@@ -163,7 +166,7 @@ class Visitor:
             button: the value of the button that is pressed.
             values: the changed values; a list: several of this name.
         """
-        form = page.form(ending)
+        form = page.form(ending, button)
         kept = [(name, value) for name, value in form.fields if name not in values]
         new = [
             (name, one)
@@ -171,7 +174,6 @@ class Visitor:
             for one in (value if isinstance(value, list) else [value])
         ]
         pressed = [(name, value) for name, value, _ in form.buttons if button and value == button]
-        assert len(pressed) == bool(button), f"no button {button} among {form.buttons}"
         sent = [(name, str(value)) for name, value in [*kept, *new, *pressed]]
         if form.method == "post":
             return self.post(form.action, sent, expect)

@@ -29,9 +29,10 @@ def run_rows(instance: Instance, *runs: tuple[str, int, int, int]) -> None:
         if instance.database.dialect == "sqlite":
             start, stop = start[:26], stop[:26]
         instance.query(
-            "INSERT INTO jobcron_run (name, hostname, date_started, date_completed, completed, incomplete, oopses)"
-            " VALUES (:name, 'far', :start, :stop, :completed, :incomplete, :incomplete)",
+            "INSERT INTO jobcron_run (name, hostname, date_started, date_completed, completed, incomplete, oopses,"
+            " waited, ran) VALUES (:name, 'far', :start, :stop, :completed, :incomplete, :incomplete, :waited, 8)",
             name=name, start=start, stop=stop, completed=completed, incomplete=incomplete,
+            waited=3 * (completed + incomplete),
         )  # fmt: skip
 
 
@@ -59,9 +60,10 @@ def test_charts_are_made_of_runs_and_have_their_numbers_in_a_table(ada: Visitor,
     run_rows(instance, ("act", 5, 6, 2), ("act", 50, 4, 0), ("do_foo", 60 * 20, 30, 0), ("act", 60 * 100, 100, 0))
     day = ada.get("/")
     assert "Jobs 42 in all" in day.words
-    assert "0.57 s on average" in day.words  # 24 seconds for 42 jobs
-    assert "Reports 2 in all" in day.words
-    assert len([tag for tag, found in day.tags if tag == "rect" and found.get("class") == "part1"]) == 1
+    assert "Seconds until a job began 3.00 s on average" in day.words
+    assert "Seconds a job took 0.57 s on average" in day.words  # 24 seconds for 42 jobs
+    assert "Failed attempts 0 in all, 2 reports" in day.words
+    assert len([tag for tag, found in day.tags if tag == "rect" and found.get("class") == "bad"]) == 1
     assert "Jobs 12 in all" in ada.get("/?window=hour").words
     assert "Jobs 142 in all" in ada.get("/?window=week").words
     assert "Jobs 12 in all" in ada.get("/sections/act").words
@@ -73,11 +75,44 @@ def test_charts_of_very_many_runs_leave_the_oldest_out_and_say_so(
     ada: Visitor, instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_rows(instance, *(("act", minutes, 1, 0) for minutes in range(1, 31)))
-    monkeypatch.setattr("jobcron.web._charts.CHUNK", 7)
     assert "Jobs 30 in all" in ada.get("/").words
-    monkeypatch.setattr("jobcron.web._charts.MOST", 20)
+    monkeypatch.setattr("jobcron.operations.processes.trends.RUNS", 20)
     page = ada.get("/")
-    assert "From the newest 21 runs; older ones of this time are left out." in page.words
+    assert "Jobs 20 in all" in page.words
+    assert "From the newest runs and events only: older ones of this time are left out." in page.words
+
+
+def test_a_section_has_its_crontab_line_and_how_long_its_jobs_wait_and_take(
+    ada: Visitor, instance: Instance
+) -> None:
+    assert "none runs it" not in ada.get("/sections/act").words
+    jobs = [instance.act() for _ in range(20)]
+    instance.run("act")
+    day = "2026-01-01 00:00:{:02}.000000" + ("" if instance.database.dialect == "sqlite" else "+00:00")
+    for number, job in enumerate(jobs, 1):
+        instance.query(
+            "UPDATE jobcron_job SET date_created = :zero, scheduled_start = :zero, date_started = :started,"
+            " date_finished = :finished WHERE id = :job",
+            job=job, zero=day.format(0), started=day.format(number), finished=day.format(2 * number),
+        )  # fmt: skip
+    page = ada.get("/sections/act").words
+    assert " run act -q -q --log-file=INFO:" in page
+    told = "foo_job.ACT 0 10 s 19 s 10 s 19 s 20 act"
+    assert told in page
+    assert told in ada.get("/sections").words
+    assert "foo_job.ACT" not in ada.get("/sections/telling").words
+
+
+def test_the_waiting_jobs_of_a_section_are_made_due_now(ada: Visitor, instance: Instance) -> None:
+    later = instance.act(scheduled_start=datetime.now(UTC) + timedelta(days=1))
+    instance.run("act")  # by which the database knows whose jobs they are
+    asked = ada.send(ada.get("/sections/act"), "/act", button="run-now")
+    assert "Run now: 1 job?" in asked.words
+    done = ada.send(asked, "/act")
+    assert "1 job was moved, 0 refused." in done.words
+    assert instance.row(later).scheduled_start <= datetime.now(UTC) + timedelta(seconds=60)
+    instance.run("act")
+    assert instance.row(later).status is JobStatus.COMPLETED
 
 
 def test_a_section_is_paused_until_a_time_and_the_pause_ended(ada: Visitor, instance: Instance) -> None:
@@ -204,10 +239,14 @@ def test_a_schedule_is_shown_paused_resumed_and_run(instance: Instance, caplog: 
     assert "nightly Active" in ada.get("/schedules").words
     page = ada.get("/schedules/nightly")
     assert "0 3 * * *" in page.words
-    paused = ada.send(page, "/schedules/act", button="pause")
+    paused = ada.send(page, "/schedules/act", button="pause", reason="the carrier is down")
     assert "Paused" in paused.words
-    assert scheduled.row("paused_by") == ("web:ada",)
+    assert re.search(r"web:ada paused it at [-\d: ]+UTC: the carrier is down", paused.words)
+    assert scheduled.row("paused_by", "paused_because") == ("web:ada", "the carrier is down")
+    assert "schedule nightly paused" in ada.get("/audit").words
+    assert "the carrier is down" in ada.get("/audit").words
     assert "Active" in ada.send(paused, "/schedules/act", button="resume").words
+    assert scheduled.row("paused_by", "paused_because") == (None, None)
     job = ada.send(page, "/schedules/act", button="run")
     assert "Job 1 Waiting" in job.words
     assert instance.row(1).status is JobStatus.WAITING
@@ -225,6 +264,8 @@ def test_a_schedule_is_shown_paused_resumed_and_run(instance: Instance, caplog: 
     assert re.search(r"Next slots By its clocks Due (\d{4}-\d\d-\d\d 03:00:00 in .*?){5}What became", with_slots)
     assert re.search(r"Decided \d{4}-\d\d-\d\d 0\d:.* (Created|Overlapped) ", with_slots)
     assert "expected the name of a schedule" in ada.get("/schedules/nope", expect=400).words
+    too_long = ada.send(page, "/schedules/act", 400, button="pause", reason="x" * 1001)
+    assert "expected at most 1,000 characters" in too_long.words
     token = dict(page.form("/look").fields)["jobcron_csrf"]
     sent = {"jobcron_csrf": token, "name": "nightly", "act": "explode"}
     assert "expected pause, resume or run, got: 'explode'" in ada.post("/schedules/act", sent, expect=400).words

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from cronsim import CronSim
 
-from jobcron.commands._crontab import command_path, runs_of
 from jobcron.commands._output import say
 from jobcron.errors import ConfigurationError
+from jobcron.operations.processes.crontab import command_path, runs_of
 from jobcron.schedules.timetable import is_time_zone
 from jobcron.settings.cron import FIELDS, REBOOT, fields_of
 from jobcron.settings.database_url import sqlite_path

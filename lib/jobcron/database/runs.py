@@ -32,6 +32,9 @@ class EndedRun(NamedTuple):
         completed: how many jobs completed.
         incomplete: how many jobs ran but did not complete.
         oopses: how many reports it made.
+        waited: for how many seconds its jobs had been ready when they were claimed, all of them together; None:
+            what it did were no jobs.
+        ran: how many seconds its jobs took, all of them together; None: likewise.
     """
 
     name: str
@@ -39,6 +42,8 @@ class EndedRun(NamedTuple):
     completed: int
     incomplete: int
     oopses: int
+    waited: float | None
+    ran: float | None
 
 
 def record_run(connection: Connection, run: EndedRun, activity_interval: float) -> None:
@@ -58,6 +63,8 @@ def record_run(connection: Connection, run: EndedRun, activity_interval: float) 
         "completed": run.completed,
         "incomplete": run.incomplete,
         "oopses": run.oopses,
+        "waited": run.waited,
+        "ran": run.ran,
         "always": int(run.completed + run.incomplete > 0),
         "minus_activity_interval": -activity_interval,
     }

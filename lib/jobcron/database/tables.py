@@ -104,6 +104,8 @@ class Run(Base):
     completed: Mapped[int]
     incomplete: Mapped[int]
     oopses: Mapped[int]
+    waited: Mapped[float | None] = mapped_column(Double)  # both: as of `EndedRun`; older releases write none
+    ran: Mapped[float | None] = mapped_column(Double)
 
 
 class PauseRow(Base):
@@ -157,17 +159,14 @@ class Mail(Base):
 
 
 class SilenceRow(Base):
-    """A section of which somebody is told that it is silent, or that its silence is over; the row then goes.
-
-    `due` is when the mail is tried again; None: it was sent.
-    """
+    """A section of which somebody is told that it is silent, or that its silence is over; the row then goes."""
 
     __tablename__ = "jobcron_silence"
 
     section: Mapped[str] = mapped_column(Text, primary_key=True)
     last_run: Mapped[datetime] = mapped_column(UtcDateTime)
     is_over: Mapped[bool]
-    due: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    due: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the mail is tried again; None: it was sent
 
 
 class WorkerRow(Base):
@@ -251,6 +250,7 @@ class ScheduleRow(Base):
     kept_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     paused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     paused_by: Mapped[str | None] = mapped_column(Text)
+    paused_because: Mapped[str | None] = mapped_column(Text)
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     look_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     others_look_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -66,10 +66,7 @@ def pause(
             would be over already, or the reason is too long.
     """
     _check(connection, settings, scope, name)
-    if reason is not None and len(reason) > REASON_LENGTH:
-        raise ConfigurationError(
-            f"expected a reason of at most {REASON_LENGTH:,} characters, got: {len(reason):,}"
-        )
+    check_reason(reason)
     now = connection.scalar(select(database_now()))
     assert now is not None
     end = now + until if isinstance(until, timedelta) else until
@@ -102,6 +99,18 @@ def unpause(connection: Connection, scope: Scope, name: str, actor: str | None =
         return found
     others = ", ".join(f"{other.scope} {other.name}" for other in current_pauses(connection))
     raise ConfigurationError(f"expected a {scope} that is paused, got: {name}; paused: {others or 'nothing'}")
+
+
+def check_reason(reason: str | None) -> None:
+    """Refuse a reason that is too long to be told.
+
+    Raises:
+        ConfigurationError: it is.
+    """
+    if reason is not None and len(reason) > REASON_LENGTH:
+        raise ConfigurationError(
+            f"expected a reason of at most {REASON_LENGTH:,} characters, got: {len(reason):,}"
+        )
 
 
 def _check(connection: Connection, settings: Settings, scope: Scope, name: str) -> None:

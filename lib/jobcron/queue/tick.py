@@ -255,8 +255,8 @@ class Tick:
         name = str(question["run_name"])
         if self.may_note is None or not self.may_note(name):
             return False
-        nothing = {"completed": 0, "incomplete": 0, "oopses": 0, "always": 0, "minus_seconds": 0.0}
-        row = {**question, **nothing, "name": name, "hostname": os.uname().nodename}
+        none = dict.fromkeys(("completed", "incomplete", "oopses", "waited", "ran", "always", "minus_seconds"), 0)
+        row = {**question, **none, "name": name, "hostname": os.uname().nodename}
         ask("record_run", row)
         self.noted.append(name)
         return True

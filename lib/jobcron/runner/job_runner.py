@@ -123,7 +123,7 @@ class JobRunner(SourceRunner):
         claim, name, waited, seconds = ended
         self.observer.job_started(name, claim.id, waited)
         self._guard.job_begins()
-        self.count(name, is_completed=True)
+        self.count(name, is_completed=True, waited=waited, seconds=seconds)
         self.runtime.took(seconds)
         self.observer.job_ended(name, claim.id, Completed.kind, seconds)
         self.show_progress()
@@ -197,9 +197,10 @@ class JobRunner(SourceRunner):
         self.observer.job_started(facts.class_name, facts.claim.id, facts.waited)
         self._guard.job_begins()
         outcome = self._executor.execute(attempt)
-        if not isinstance(outcome, NotStarted | WaitsForCode):  # it was not started
-            self.count(facts.class_name, is_completed=isinstance(outcome, Completed))
         seconds = attempt.clock.elapsed
+        if not isinstance(outcome, NotStarted | WaitsForCode):  # it was not started
+            is_completed = isinstance(outcome, Completed)
+            self.count(facts.class_name, is_completed=is_completed, waited=facts.waited, seconds=seconds)
         self.feed.took(seconds)
         self.runtime.took(seconds)
         self.observer.job_ended(facts.class_name, facts.claim.id, outcome.kind, seconds)

@@ -122,6 +122,8 @@ class SourceRunner(ABC):
         runtime: the run's remaining time.
         progress: shows the progress of the run.
         was_stopped: whether a signal asked the run to stop.
+        waited: for how many seconds its jobs had been ready when they were claimed, all of them together.
+        ran: how many seconds its jobs took, all of them together.
     """
 
     was_stopped = False
@@ -149,6 +151,7 @@ class SourceRunner(ABC):
         self.observer = current_observer()
         self.completed: Counter[str] = Counter()
         self.incomplete: Counter[str] = Counter()
+        self.waited = self.ran = 0.0
         self.lease_seconds = self.source_view.lease_seconds
         self.feed = feed or feed_for(self._feed_order())
         self.runtime = Runtime(self.limits.max_runtime, self.limits.typical_seconds)
@@ -207,9 +210,18 @@ class SourceRunner(ABC):
         failure = "no more jobs could be claimed"
         return retry_in_session(session, failure, lambda: self.feed.take(session, must_stop))
 
-    def count(self, class_name: str, *, is_completed: bool) -> None:
-        """Count a job that has ended."""
+    def count(self, class_name: str, *, is_completed: bool, waited: float | None, seconds: float) -> None:
+        """Count a job that has ended.
+
+        Args:
+            class_name: the name of its class.
+            is_completed: whether it completed.
+            waited: how many seconds it was ready before it was claimed; None: unknown.
+            seconds: how long it took.
+        """
         (self.completed if is_completed else self.incomplete)[class_name] += 1
+        self.waited += waited or 0.0
+        self.ran += seconds
 
     def show_progress(self) -> None:
         """Show the number of ended jobs to a person at a terminal."""

@@ -82,7 +82,7 @@ def _record(script: RecordedScript) -> None:
     from jobcron.database.trouble import first_line
 
     settings = script.settings
-    ended = EndedRun(script.lock_name, time.monotonic() - script.started, max(0, script.done), 0, 0)
+    ended = EndedRun(script.lock_name, time.monotonic() - script.started, max(0, script.done), 0, 0, None, None)
     database = Database(settings.database_url, origin=settings.database_origin)
     try:
         with database.begin() as connection:

@@ -64,6 +64,8 @@ class RunResult(NamedTuple):
         incomplete: how many did not, by class name.
         oopses: how many reports were made.
         was_stopped: whether a signal stopped it.
+        waited: see `EndedRun`.
+        ran: see `EndedRun`.
         status: the exit status of the worst of its processes; of one alone 0, since its errors are raised.
     """
 
@@ -71,12 +73,15 @@ class RunResult(NamedTuple):
     incomplete: Counter[str]
     oopses: int
     was_stopped: bool
+    waited: float
+    ran: float
     status: int = 0
 
 
 def result_of(runner: SourceRunner) -> RunResult:
     """Return what a runner has done."""
-    return RunResult(runner.completed, runner.incomplete, len(runner.oops_ids), runner.was_stopped)
+    oopses, was_stopped = len(runner.oops_ids), runner.was_stopped
+    return RunResult(runner.completed, runner.incomplete, oopses, was_stopped, runner.waited, runner.ran)
 
 
 Part = Callable[[Order, Callable[[RunResult], None]], None]
@@ -221,6 +226,8 @@ def _record(database: TransactionSource, order: Order, result: RunResult, interv
         completed=result.completed.total(),
         incomplete=result.incomplete.total(),
         oopses=result.oopses,
+        waited=result.waited,
+        ran=result.ran,
     )
     try:
         with database.begin() as connection:

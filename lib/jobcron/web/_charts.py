@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 
-from sqlalchemy import Connection
-
-from jobcron.operations.sections import RunState, recent_runs
-
-CHUNK = 2_000
-"""How many runs are read at once."""
-
-MOST = 20_000
-"""The most runs that a chart is made of; older ones are left out, and that is said."""
+from jobcron.operations.processes.trends import Part, Trends
+from jobcron.operations.sections import RunState
 
 WIDTH, HEIGHT = 320.0, 96.0
 """The inner size of a chart; it is stretched to the room that it has."""
@@ -85,6 +78,7 @@ class Chart:
         top: the greatest value, as text.
         total: the sum or the mean, in words.
         is_empty: whether there is nothing to show.
+        tones: the colours of the series, by their names in the style sheet.
     """
 
     title: str
@@ -93,88 +87,62 @@ class Chart:
     top: str
     total: str
     is_empty: bool
+    tones: tuple[str, ...]
 
     width: float = WIDTH
     height: float = HEIGHT
 
 
-@dataclass(frozen=True)
-class Trends:
-    """What became of jobs in a window of time.
-
-    Attributes:
-        window: the window.
-        charts: jobs, seconds a job, and reports.
-        runs: how many runs they are made of.
-        is_complete: whether these are all runs of the window.
-    """
-
-    window: Window
-    charts: tuple[Chart, ...]
-    runs: int
-    is_complete: bool
-
-
-def trends(connection: Connection, window: Window, now: datetime, section: str | None = None) -> Trends:
-    """Return the charts of the runs in a window, of all sections or of one."""
-    first = now - window.length
-    found, is_complete = _runs_since(connection, first, section)
-    parts: list[list[RunState]] = [[] for _ in range(window.count)]
-    for run in found:
-        place = int((run.date_completed - first) / window.step)
-        parts[min(max(place, 0), window.count - 1)].append(run)
-    labels = [f"{(first + window.step * place).astimezone(UTC):{window.label}}" for place in range(window.count)]
-    charts = (
-        _chart("Jobs", ("completed", "not completed"), labels, [_jobs(part) for part in parts], _sum),
-        _chart("Seconds a job", ("seconds",), labels, [_seconds(part) for part in parts], _mean(found)),
-        _chart("Reports", ("reports",), labels, [(float(sum(r.oopses for r in part)),) for part in parts], _sum),
+def charts(window: Window, found: Trends) -> tuple[Chart, ...]:
+    """Return the charts of what became of jobs in a window: jobs, waiting time, run time, failures."""
+    parts = found.parts
+    labels = [f"{part.start.astimezone(UTC):{window.label}}" for part in parts]
+    jobs = [(float(part.completed), float(part.incomplete)) for part in parts]
+    waited = [(_mean([part], "waited") or 0.0,) for part in parts]
+    ran = [(_mean([part], "ran") or 0.0,) for part in parts]
+    failures = [tuple(map(float, part.failures)) for part in parts]
+    return (
+        _chart("Jobs", {"completed": "good", "not completed": "bad"}, labels, jobs, _sum(jobs)),
+        _chart("Seconds until a job began", {"seconds": "waiting"}, labels, waited, _average(parts, "waited")),
+        _chart("Seconds a job took", {"seconds": "busy"}, labels, ran, _average(parts, "ran")),
+        _chart(
+            "Failed attempts",
+            {"failed": "bad", "users' errors": "aside", "retried": "waiting"},
+            labels,
+            failures,
+            f"{_sum(failures)}, {sum(part.oopses for part in parts):,} reports",
+        ),
     )
-    return Trends(window, charts, len(found), is_complete)
 
 
-def _runs_since(connection: Connection, first: datetime, section: str | None) -> tuple[list[RunState], bool]:
-    """Return the runs that ended since then, `MOST` at most, and whether these are all."""
-    found: list[RunState] = []
-    below: int | None = None
-    while len(found) < MOST:
-        chunk = recent_runs(connection, section, below=below, limit=CHUNK)
-        recent = [run for run in chunk if run.date_completed >= first]
-        found += recent
-        if len(chunk) < CHUNK or not recent:
-            return found, True
-        below = min(run.id for run in chunk)
-    return found, False
+def _mean(parts: Sequence[Part], name: str) -> float | None:
+    """Return the mean of a time over the jobs of some parts; None: it is known of none."""
+    jobs = sum(part.timed for part in parts)
+    total: float = sum(getattr(part, name) for part in parts)
+    return total / jobs if jobs else None
 
 
-def _jobs(runs: Iterable[RunState]) -> tuple[float, ...]:
-    done = [(run.completed, run.incomplete) for run in runs]
-    return float(sum(one for one, _ in done)), float(sum(other for _, other in done))
-
-
-def _seconds(runs: Sequence[RunState]) -> tuple[float, ...]:
-    jobs = sum(run.completed + run.incomplete for run in runs)
-    took = sum((run.date_completed - run.date_started).total_seconds() for run in runs if _ran(run))
-    return (took / jobs if jobs else 0.0,)
-
-
-def _ran(run: RunState) -> bool:
-    return run.completed + run.incomplete > 0
-
-
-Total = Callable[[Sequence[Sequence[float]]], str]
+def _average(parts: Sequence[Part], name: str) -> str:
+    mean = _mean(parts, name)
+    return "none" if mean is None else f"{mean:,.2f} s on average"
 
 
 def _sum(values: Sequence[Sequence[float]]) -> str:
     return f"{sum(map(sum, values)):,.0f} in all"
 
 
-def _mean(runs: Sequence[RunState]) -> Total:
-    return lambda values: f"{_seconds(runs)[0]:.2f} s on average"
-
-
 def _chart(
-    title: str, series: tuple[str, ...], labels: Sequence[str], values: Sequence[Sequence[float]], total: Total
+    title: str, series: dict[str, str], labels: Sequence[str], values: Sequence[Sequence[float]], total: str
 ) -> Chart:
+    """Return a chart.
+
+    Args:
+        title: what it shows.
+        series: the names of what is stacked, with their colours.
+        labels: the times of the parts.
+        values: the numbers of each part, one for each series.
+        total: the sum or the mean, in words.
+    """
     top = max((sum(part) for part in values), default=0.0)
     step = WIDTH / max(len(values), 1)
     bars = []
@@ -187,7 +155,7 @@ def _chart(
                 stacked.append((round(y, 2), round(height, 2), number))
         told = tuple(_told(value) for value in part)
         bars.append(Bar(round(place * step, 2), round(step - GAP, 2), tuple(stacked), label, told))
-    return Chart(title, series, tuple(bars), _told(top), total(values), not top)
+    return Chart(title, tuple(series), tuple(bars), _told(top), total, not top, tuple(series.values()))
 
 
 def _told(value: float) -> str:

@@ -55,6 +55,9 @@ def test_until_empty_runs_the_jobs_of_all_sections_and_leaves(shop: Instance) ->
     _, log = shop.command("worker", "--until-empty", "--poll", "0.1")
     assert is_completed(shop, job)()
     assert "Ran 1 ActJob jobs." in log
+    ((waited, ran),) = shop.query("SELECT waited, ran FROM jobcron_run WHERE name = 'act'")
+    assert waited >= 0
+    assert ran > 0
 
 
 def test_until_empty_leaves_at_once_where_there_is_nothing_to_do(shop: Instance) -> None:

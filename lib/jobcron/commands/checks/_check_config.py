@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import DBAPIError
 
-from jobcron.commands._crontab import group_schedule
 from jobcron.commands._output import Finding, say
 from jobcron.commands._printing import say_json
 from jobcron.commands.checks._alembic import alembic_findings
@@ -32,6 +31,7 @@ from jobcron.errors import (
 from jobcron.functions.calls import FunctionJob
 from jobcron.functions.registered import function_named
 from jobcron.jobs import registry
+from jobcron.operations.processes.crontab import group_schedule
 from jobcron.queue.sources import find_source
 from jobcron.queue.views import SourceView
 from jobcron.reports.metrics import find_hook

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "action", nargs="?", choices=actions, default="list", metavar="ACTION", help=f"one of {', '.join(actions)}"
     )
     add("name", nargs="?", metavar="NAME", help="the schedule")
+    add("--reason", metavar="TEXT", help="of pause: why, for whoever wonders")
     add("--json", action="store_true", help="as JSON")
     of_add = parser.add_argument_group("of add and change", "As in docs/reference/configuration.md.").add_argument
     of_add("--job", metavar="NAME", help="a job type, a job class or a function of the application")
@@ -52,6 +53,8 @@ def perform(options: Options) -> int:
     if (options.name is None) != (options.action == "list"):
         expected = "no name" if options.action == "list" else "the name of a schedule"
         raise ConfigurationError(f"schedules {options.action}: expected {expected}")
+    if options.reason is not None and options.action != "pause":
+        raise ConfigurationError(f"schedules {options.action}: expected --reason with pause only")
     if options.action == "list":
         return _list(options)
     with opened_database(options.config, needs_application=options.action in NEEDING) as (_, database):
@@ -82,7 +85,7 @@ def _list(options: Options) -> int:
 
 def _pause(options: Options, database: Database) -> str:
     with database.begin() as connection:
-        schedules.pause(connection, options.name)
+        schedules.pause(connection, options.name, reason=options.reason)
     return f"{options.name} is paused"
 
 

@@ -17,6 +17,7 @@ from jobcron.errors import ConfigurationError
 from jobcron.functions.creating import check_arguments, create_job
 from jobcron.jobs.hand_moves import operator_name
 from jobcron.jobs.moves.undoing import write_act
+from jobcron.operations.pauses import check_reason
 from jobcron.schedules.creating import is_waiting
 from jobcron.schedules.definitions import HAND, Definition, schedule_of
 from jobcron.schedules.storing import add, change, due_at, due_values, read_rows
@@ -84,22 +85,26 @@ def find_schedule(connection: Connection, name: str) -> ScheduleRow:
     return rows[name]
 
 
-def pause(connection: Connection, name: str, actor: str | None = None) -> None:
+def pause(connection: Connection, name: str, actor: str | None = None, reason: str | None = None) -> None:
     """Let a schedule create nothing until it is resumed; a new release does not resume it.
 
     Args:
         connection: in a short transaction.
         name: its name.
         actor: who does it; by default the user of this process.
+        reason: why, for whoever wonders.
 
     Raises:
-        ConfigurationError: there is none of this name.
+        ConfigurationError: there is none of this name, or the reason is too long.
     """
     row = find_schedule(connection, name)
+    check_reason(reason)
     who = actor or operator_name()
-    values = {"paused_at": database_now(), "paused_by": held(connection, who), **due_at(None)}
+    because = None if reason is None else held(connection, reason)
+    told = {"paused_by": held(connection, who), "paused_because": because}
+    values = {"paused_at": database_now(), **told, **due_at(None)}
     connection.execute(update(ScheduleRow).where(ScheduleRow.id == row.id).values(values))
-    _note(connection, name, "paused", who)
+    _note(connection, name, "paused", who, reason)
 
 
 def resume(connection: Connection, name: str, actor: str | None = None) -> datetime | None:
@@ -113,7 +118,7 @@ def resume(connection: Connection, name: str, actor: str | None = None) -> datet
         values = due_at(row.due_at)
     else:
         values = due_values(row, _now(connection), is_active=row.enabled and row.retired_at is None)
-    values |= {"paused_at": None, "paused_by": None, "error": None}
+    values |= {"paused_at": None, "paused_by": None, "paused_because": None, "error": None}
     connection.execute(update(ScheduleRow).where(ScheduleRow.id == row.id).values(values))
     _note(connection, name, "resumed", actor)
     due = values["due_at"]
@@ -206,9 +211,9 @@ def delete_by_hand(connection: Connection, name: str, actor: str | None = None) 
     _note(connection, name, "deleted", actor)
 
 
-def _note(connection: Connection, name: str, what: str, actor: str | None) -> None:
+def _note(connection: Connection, name: str, what: str, actor: str | None, reason: str | None = None) -> None:
     """Write into the acts what somebody did to a schedule."""
-    write_act(connection, f"schedule {name} {what}", actor or operator_name(), None)
+    write_act(connection, f"schedule {name} {what}", actor or operator_name(), reason)
 
 
 def _told(texts: Mapping[str, str | None]) -> str:

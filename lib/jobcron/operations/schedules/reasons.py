@@ -26,7 +26,8 @@ def schedule_reasons(
     elif not row.enabled:
         yield Reason(Cause.DISABLED, f"{row.origin} says enabled: false", "say enabled: true there")
     if row.paused_at is not None:
-        told = f"{row.paused_by} paused it at {moment(row.paused_at)}"
+        because = "" if row.paused_because is None else f": {row.paused_because}"
+        told = f"{row.paused_by} paused it at {moment(row.paused_at)}{because}"
         yield Reason(Cause.PAUSED, told, f"`jobcron schedules resume {row.name}`")
     if row.error is not None:
         remedy = f"mend it, then `jobcron schedules resume {row.name}` looks at once"

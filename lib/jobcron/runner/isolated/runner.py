@@ -167,7 +167,7 @@ class ProcessJobRunner(SourceRunner):
         self.observer.job_started(name, number, attempt.facts.waited)
         with self._ending_the_run():
             self.observer.job_ended(name, number, self._deaths.stop_poison(attempt), attempt.clock.elapsed)
-        self.count(name, is_completed=False)
+        self.count(name, is_completed=False, waited=attempt.facts.waited, seconds=0.0)
 
     def _attend(self, slot: Slot) -> None:
         """Read a child's messages, check that it is alive, and enforce its limits."""
@@ -245,11 +245,11 @@ class ProcessJobRunner(SourceRunner):
             raise BadMessage("expected the end of its job, which runs")
         self._job_ended(slot)
         forget_renewal(self._companion, attempt)
+        facts, seconds = attempt.facts, message["seconds"] or 0.0
         if message["outcome"] is not None:
-            seconds = message["seconds"] or 0.0
-            self.observer.job_ended(attempt.facts.class_name, attempt.claim.id, message["outcome"], seconds)
+            self.observer.job_ended(facts.class_name, attempt.claim.id, message["outcome"], seconds)
         if message["outcome"] not in (NotStarted.kind, WaitsForCode.kind):  # it was not started
-            self.count(attempt.facts.class_name, is_completed=is_completed)
+            self.count(facts.class_name, is_completed=is_completed, waited=facts.waited, seconds=seconds)
         self.reporter.oops_ids.extend(map(str, message["oops_ids"]))
         slot.is_done(failed=not is_completed)
 
@@ -282,7 +282,7 @@ class ProcessJobRunner(SourceRunner):
         """Write, count and report the outcome of a job that lost its process."""
         facts, seconds = attempt.facts, attempt.clock.elapsed
         kind = self._deaths.conclude(attempt, error)
-        self.count(facts.class_name, is_completed=kind == Completed.kind)
+        self.count(facts.class_name, is_completed=kind == Completed.kind, waited=facts.waited, seconds=seconds)
         self.observer.job_ended(facts.class_name, facts.claim.id, kind, seconds)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

@@ -39,7 +39,7 @@ class Stint:
         self._order, self._database, self._source = order, database, source
         self.ends = time.monotonic() + STINT_SECONDS
         self._observer = observer_of(order.settings, order.section.name, order.logger)
-        self._sum = EndedRun(order.section.name, 0.0, 0, 0, 0)
+        self._sum = EndedRun(order.section.name, 0.0, 0, 0, 0, 0.0, 0.0)
 
     def observing(self) -> AbstractContextManager[None]:
         """Report what happens inside the block to the instance's listeners."""
@@ -56,6 +56,8 @@ class Stint:
             completed=before.completed + completed,
             incomplete=before.incomplete + incomplete,
             oopses=before.oopses + len(runner.oops_ids),
+            waited=(before.waited or 0.0) + runner.waited,
+            ran=(before.ran or 0.0) + runner.ran,
         )
 
     def end(self) -> None:

@@ -105,20 +105,20 @@ class _Results:
 
     def add(self, result: RunResult) -> None:
         """Add what a process has done; called in it, once."""
-        line = json.dumps([result.completed, result.incomplete, result.oopses])
+        line = json.dumps([result.completed, result.incomplete, result.oopses, result.waited, result.ran])
         self._file.write(line.encode() + b"\n")  # one write to the end of the file: lines do not mix
 
     def added_up(self, *, was_stopped: bool, status: int) -> RunResult:
         """Return what all of them have done."""
-        completed, incomplete, oopses = Counter[str](), Counter[str](), 0
+        completed, incomplete, oopses, waited, ran = Counter[str](), Counter[str](), 0, 0.0, 0.0
         self._file.seek(0)
         for line in self._file.read().splitlines():
-            of_one, not_of_one, reports = json.loads(line)
+            of_one, not_of_one, reports, waited_of_one, ran_of_one = json.loads(line)
             completed.update(of_one)
             incomplete.update(not_of_one)
-            oopses += reports
+            oopses, waited, ran = oopses + reports, waited + waited_of_one, ran + ran_of_one
         self._file.close()
-        return RunResult(completed, incomplete, oopses, was_stopped, status)
+        return RunResult(completed, incomplete, oopses, was_stopped, waited, ran, status)
 
 
 def crew_for(lock: RunLock, program: str) -> Callable[[Order, Part, int], RunResult | None]:

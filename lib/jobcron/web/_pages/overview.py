@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from flask import Response, request
 
@@ -10,11 +10,12 @@ from jobcron.interfaces import JobStatus
 from jobcron.operations.listing import count_by_status, list_jobs
 from jobcron.operations.pauses import Scope, current_pauses
 from jobcron.operations.processes.runners import runner_states
+from jobcron.operations.processes.trends import trends
 from jobcron.operations.processes.workers import worker_states
 from jobcron.operations.sections import section_states
 from jobcron.operations.selection import Selection
 from jobcron.queue.health import Health
-from jobcron.web._charts import WINDOWS, trends
+from jobcron.web._charts import WINDOWS, charts
 from jobcron.web._routing import THEME_COOKIE, THEMES, Here, act, go_to, is_own, page
 
 FAILED = 5
@@ -32,6 +33,7 @@ def overview(here: Here) -> Response:
     with here.reading() as connection:
         states = section_states(connection, settings)
         pauses = current_pauses(connection)
+        became = trends(connection, window.length, window.count, settings.sections)
         return here.render(
             "overview.html",
             states=states,
@@ -42,7 +44,9 @@ def overview(here: Here) -> Response:
             dead=[runner for runner in runner_states(connection, settings) if runner.death is not None],
             counts=count_by_status(connection, Selection()),
             failed=list_jobs(connection, failures, limit=FAILED),
-            trends=trends(connection, window, datetime.now(UTC)),
+            charts=charts(window, became),
+            is_complete=became.is_complete,
+            window=window,
             windows=WINDOWS.values(),
         )
 

@@ -11,6 +11,7 @@ from jobcron.errors import ConfigurationError, DuplicateJob, InvalidJobData, Unk
 from jobcron.operations.schedules import acts
 from jobcron.operations.schedules.slots import next_slots, past_slots
 from jobcron.operations.why import explain_schedule
+from jobcron.web._acts import reason_of
 from jobcron.web._routing import Here, act, go_to, page
 
 COMING = 5
@@ -49,7 +50,7 @@ def act_on_schedule(here: Here) -> Response:
     match what:
         case "pause":
             with here.writing() as connection:
-                acts.pause(connection, name, here.visitor.actor)
+                acts.pause(connection, name, here.visitor.actor, reason_of(request.form))
         case "resume":
             with here.writing() as connection:
                 acts.resume(connection, name, here.visitor.actor)

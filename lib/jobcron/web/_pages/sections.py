@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from flask import Response, request
 from sqlalchemy import Connection
@@ -12,9 +12,13 @@ from jobcron.errors import ConfigurationError
 from jobcron.operations.asking import age_of, moment_of
 from jobcron.operations.forecast.plan import plan_section
 from jobcron.operations.pauses import Scope, current_pauses, pause, unpause
+from jobcron.operations.processes.crontab import line_of
+from jobcron.operations.processes.durations import JOBS, durations
+from jobcron.operations.processes.trends import trends
 from jobcron.operations.sections import RunState, recent_runs, section_state, section_states, type_states
+from jobcron.operations.selection import sources_of
 from jobcron.operations.why import explain_section
-from jobcron.web._charts import WINDOWS, spark, trends
+from jobcron.web._charts import WINDOWS, charts, spark
 from jobcron.web._routing import Here, act, go_to, number_in, page
 
 SPARKED = 1_000
@@ -37,6 +41,8 @@ def sections(here: Here) -> Response:
             states=section_states(connection, settings),
             sparks=_sparks(connection),
             types=type_states(connection, settings),
+            durations=durations(connection),
+            looked=JOBS,
             pauses=current_pauses(connection),
         )
 
@@ -62,6 +68,7 @@ def section(here: Here, name: str) -> Response:
         except ConfigurationError:  # without the application nobody knows its source
             plan = None
         runs = recent_runs(connection, name, below=below, limit=50)
+        became = trends(connection, window.length, window.count, [name], sources_of(settings, wanted))
         return here.render(
             "section.html",
             section=wanted,
@@ -71,8 +78,14 @@ def section(here: Here, name: str) -> Response:
             runs=runs,
             more=runs[-1].id if len(runs) == 50 else None,
             below=below,
+            types=[one for one in type_states(connection, settings) if name in one.sections],
+            durations=durations(connection),
+            looked=JOBS,
+            line=line_of(settings, wanted),
             pause=next((p for p in current_pauses(connection, Scope.SECTION) if p.name == name), None),
-            trends=trends(connection, window, datetime.now(UTC), name),
+            charts=charts(window, became),
+            is_complete=became.is_complete,
+            window=window,
             windows=WINDOWS.values(),
         )
 
