@@ -7,10 +7,12 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from commands import jobcron
+from configurations import GOOD, JOBS
 from instances import Instance
 from jobcron.commands.main import COMMANDS, DJANGO_COMMANDS, SCRIPTS, main, module_of
 from paths import JOBCRON
@@ -58,18 +60,48 @@ def test_no_subcommand_is_status_2_and_the_help(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err.startswith("usage: jobcron ")
 
 
-@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("run", "--help")])
-def test_what_needs_no_database_imports_none(arguments: tuple[str, ...]) -> None:
+def status_and_heavy_modules(*arguments: str) -> list[str]:
+    """Run a subcommand in a process of its own; return its status, and the names in HEAVY that it imported."""
     code = (
         "import sys\n"
         "from jobcron.commands.main import main\n"
         "try:\n"
-        f"    main({list(arguments)})\n"
+        f"    status = main({list(arguments)})\n"
         "except SystemExit as error:\n"
-        f"    print(error.code, *(name for name in {HEAVY} if name in sys.modules))\n"
+        "    status = error.code\n"
+        f"print(status, *(name for name in {HEAVY} if name in sys.modules))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr, done.stdout.splitlines()[-1]) == (0, "", "0")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1].split()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("--version",), "0"),
+        (("--help",), "0"),
+        (("run", "--help"), "0"),
+        (("frobnicate",), "2"),
+        (("run", "x", "--log-file="), "2"),
+        (("crontab", "--config", "/nowhere"), "2"),
+    ],
+)
+def test_what_needs_no_database_imports_none(arguments: tuple[str, ...], status: str) -> None:
+    assert status_and_heavy_modules(*arguments) == [status]
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///data/app.db", "postgresql://me:pw@db.example:5433/app", "postgres:///app"]
+)
+def test_crontab_imports_no_orm_also_when_it_reads_the_configuration_for_the_first_time(
+    tmp_path: Path, url: str
+) -> None:
+    (tmp_path / "state").mkdir()  # where the settings are kept once they are read
+    path = tmp_path / "jobcron.conf"
+    path.write_text(GOOD.replace("sqlite:///foo.db", url) + JOBS)
+    first, again = (status_and_heavy_modules("crontab", "--config", str(path)) for _ in range(2))
+    assert (first[0], "sqlalchemy" in first) == ("0", False)
+    assert again == ["0"]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,18 @@ MANY = 10_000
 
 CLAIMANT = Claimant("me", 300.0)
 
+ASKED: dict[str, Any] = {
+    "lease_seconds": 300.0,
+    "claimed_by": "me",
+    "crash_limit": 3,
+    "section": "do_foo",
+    "run_name": "do_foo",
+    "minus_activity_interval": -600.0,
+    "gone": "",
+    "batch": 100,
+}
+"""The parameters of a claim or a tick, without the type's, which is a number or a name."""
+
 
 def number_of(instance: Instance, name: str = DoFooJob.type_name) -> int:
     """Return the number of a type."""
@@ -89,20 +101,10 @@ def test_while_a_transaction_is_open_elsewhere_only_a_look_from_the_head_reads_w
 @on_postgresql
 def test_a_claim_and_a_tick_read_what_was_run_once(bloated: Instance) -> None:
     bloated.query(f"UPDATE jobcron_job SET scheduled_start = {shifted(bloated, 3600)} WHERE status = 0")
-    parameters: dict[str, Any] = {
-        "lease_seconds": 300.0,
-        "claimed_by": "me",
-        "crash_limit": 3,
-        "section": "do_foo",
-        "run_name": "do_foo",
-        "minus_activity_interval": -600.0,
-        "gone": "",
-        "batch": 100,
-    }
     once = cost_of(bloated, "SELECT min(priority) FROM jobcron_job WHERE status = 0 AND channel IS NULL", {})
     costs = [
-        statement_cost(bloated, "claim", type=number_of(bloated), **parameters),
-        statement_cost(bloated, "tick", type=DoFooJob.type_name, **parameters),
+        statement_cost(bloated, "claim", type=number_of(bloated), **ASKED),
+        statement_cost(bloated, "tick", type=DoFooJob.type_name, **ASKED),
     ]
     assert once > MANY / 2
     assert max(costs) < 1.6 * once, (costs, once)
@@ -156,6 +158,17 @@ def test_a_job_that_was_put_back_is_claimed_again_before_the_line_is_over(quiet:
     assert found[-1] == []
 
 
+def test_in_an_analyzed_table_no_claim_and_no_tick_reads_jobs_that_are_over(quiet: Instance) -> None:
+    job = do_foo(quiet)
+    quiet.multiply(job, MANY, status="2", date_finished=shifted(quiet, 0))
+    quiet.query("ANALYZE")
+    quiet.database.close()  # SQLite reads the statistics when it connects
+    number = number_of(quiet)
+    for name, kind in (("claim", number), ("take_group", number), ("tick", DoFooJob.type_name)):
+        cost = statement_cost(quiet, name, type=kind, **ASKED)
+        assert cost < MANY / 2, (name, cost)
+
+
 @pytest.fixture
 def varied(quiet: Instance) -> Instance:
     """Return an instance with jobs of many priorities that are not due."""
@@ -181,19 +194,9 @@ def test_jobs_behind_many_priorities_run_in_their_order(varied: Instance) -> Non
 
 
 def test_many_priorities_are_not_looked_up_one_by_one(varied: Instance) -> None:
-    parameters: dict[str, Any] = {
-        "lease_seconds": 300.0,
-        "claimed_by": "me",
-        "crash_limit": 3,
-        "section": "do_foo",
-        "run_name": "do_foo",
-        "minus_activity_interval": -600.0,
-        "gone": "",
-        "batch": 100,
-    }
     number = number_of(varied)
     # Each look-up reads some pages, which count as a hundred rows each.
     most = 4 * MANY if varied.database.dialect == "sqlite" else MOST_STEPS * 100 * 25
     for name, kind in (("claim", number), ("tick", DoFooJob.type_name)):
-        cost = statement_cost(varied, name, type=kind, **parameters)
+        cost = statement_cost(varied, name, type=kind, **ASKED)
         assert cost < most, (name, cost)

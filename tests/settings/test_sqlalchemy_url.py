@@ -6,9 +6,12 @@ import pytest
 
 from configurations import GOOD, Write, refusal
 from jobcron.errors import ConfigurationError
-from jobcron.settings.database_url import driver_of
+from jobcron.settings.database_url import BACKENDS, as_plain, driver_of
 from jobcron.settings.instance import load_settings
 from jobcron.settings.sqlalchemy_url import parse_url
+
+USUAL = ("///app", "//h/app", "//h:5432/app", "//u@h/app", "//u.v-w:p_1@h.x/a-b")
+"""What follows the scheme of URLs as most people have them."""
 
 
 @pytest.mark.feature("LP-29")
@@ -24,6 +27,27 @@ def test_a_driver_that_we_do_not_use_is_refused(write: Write) -> None:
 def test_the_short_names_of_postgresql_mean_psycopg2(write: Write, scheme: str) -> None:
     path = write(GOOD.replace("sqlite:///foo.db", f"{scheme}://me:pw@db:5433/app?sslmode=disable"))
     assert load_settings(str(path)).database_url == "postgresql+psycopg2://me:pw@db:5433/app?sslmode=disable"
+
+
+@pytest.mark.feature("LP-29")
+@pytest.mark.parametrize("scheme", BACKENDS)
+@pytest.mark.parametrize(
+    "rest",
+    [
+        *USUAL,
+        *("///dir/app.db", "////srv/x_y-z.db", "//u:p@/app", "//:5433/app", "//h:0543/app", "//h:99999/app"),
+        *("//u:p%40@h/app", "//u:p/q@h/app", "//h:/app", "///a%20b.db", "///a b.db", "//U:P@H/App"),
+        *("///app?sslmode=disable", "//h", "//h/", "//h1,h2/app", "//[::1]/app", "//u:a:b@h/app", "//u:p@q@h/app"),
+        *("//u~v@h/app", "//u:@h/app", "//@h/app", "///ä.db", "//h/a/b"),
+    ],
+)
+def test_a_plain_url_is_what_sqlalchemy_makes_of_it(scheme: str, rest: str) -> None:
+    url = f"{scheme}:{rest}"
+    plain = as_plain(url, lambda path: path)
+    if rest in USUAL:
+        assert plain is not None or (scheme.startswith("sqlite") and not rest.startswith("///"))
+    if plain is not None:
+        assert plain == parse_url(url).render_as_string(hide_password=False)
 
 
 @pytest.mark.feature("LP-29")

@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 import re
 
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 PSYCOPG2, PSYCOPG = "psycopg2", "psycopg"
@@ -27,6 +32,13 @@ _SEVERAL_HOSTS = re.compile(
     re.S,
 )
 _HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*)(?::(?P<port>\d*))?")
+
+# Nothing in these is written in another way than it is meant, or can be read in two ways.
+_PLAIN_SQLITE = re.compile(r"(?P<scheme>sqlite(?:\+pysqlite)?):///(?P<path>[A-Za-z0-9_./-]+)")
+_PLAIN_POSTGRESQL = re.compile(
+    r"(?P<scheme>postgres|postgresql(?:\+psycopg2?)?)"
+    r"(?P<rest>://(?:[A-Za-z0-9_.-]+(?::[A-Za-z0-9_.-]+)?@)?[A-Za-z0-9.-]*(?::[1-9][0-9]{0,4})?/[A-Za-z0-9_.-]+)"
+)
 
 _PASSWORDS = (
     r"^[^/]*://[^:/@\[]*:([^@]*)@",  # as SQLAlchemy reads it
@@ -57,6 +69,22 @@ def with_driver(url: str) -> str:
     """Return the URL with the name of its driver, and several hosts as `with_hosts_as_parameters` has them."""
     scheme, colon, rest = with_hosts_as_parameters(url).partition(":")
     return f"{PLAIN_SCHEMES.get(scheme, scheme)}{colon}{rest}"
+
+
+def as_plain(url: str, absolute: Callable[[str], str]) -> str | None:
+    """Return a URL with its driver and an absolute path, as SQLAlchemy would write it; None: only that can tell.
+
+    Most URLs are so plain that nothing has to be parsed, which saves commands that need no database its import.
+
+    Args:
+        url: the URL.
+        absolute: returns the absolute path of SQLite's file.
+    """
+    if found := _PLAIN_POSTGRESQL.fullmatch(url):
+        return PLAIN_SCHEMES.get(found["scheme"], found["scheme"]) + found["rest"]
+    if found := _PLAIN_SQLITE.fullmatch(url):
+        return f"{found['scheme']}:///{absolute(found['path'])}"
+    return None
 
 
 def with_hosts_as_parameters(url: str) -> str:

@@ -17,7 +17,7 @@ from jobcron.settings._schedule_types import MISSED as MISSED
 from jobcron.settings._schedule_types import OVERLAP as OVERLAP
 from jobcron.settings._schedule_types import throttle_from as throttle_from
 from jobcron.settings.cron import check_expression, check_schedule
-from jobcron.settings.database_url import names_object
+from jobcron.settings.database_url import as_plain, names_object
 from jobcron.settings.secrets import Redactor
 from jobcron.settings.settings import LEVELS, SECTION_NAME
 
@@ -81,6 +81,8 @@ def _directories(text: str, place: Place) -> list[str]:
 def _url(text: str, place: Place) -> str:
     if names_object(text):
         return text  # `load_settings` asks the application
+    if plain := as_plain(text, lambda path: _directory(path, place)):
+        return plain
     from jobcron.settings.sqlalchemy_url import parse_url
 
     try:

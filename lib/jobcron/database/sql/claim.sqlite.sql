@@ -3,6 +3,7 @@
 -- SQLite has no row locks and needs none: the transaction holds the database's write lock.
 -- CROSS JOIN makes SQLite keep "step" as the outer loop, and the index (type, priority, scheduled_start, id)
 -- gives the inner rows in order: an ORDER BY would read and sort every due job for each claim.
+-- LIMIT tells SQLite that "step" is short: else it may read all jobs, once they are analyzed, to build a filter for the join.
 WITH RECURSIVE step (number, priority) AS (
     SELECT 1, (SELECT min(priority) FROM jobcron_job WHERE status = 0 AND type = :type AND channel IS NULL)
     WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types
@@ -10,6 +11,7 @@ WITH RECURSIVE step (number, priority) AS (
     SELECT step.number + 1, (SELECT min(priority) FROM jobcron_job
             WHERE status = 0 AND type = :type AND channel IS NULL AND priority > step.priority)
     FROM step WHERE step.priority IS NOT NULL AND step.number < @most_steps
+    LIMIT @most_steps
 ),
 ready AS MATERIALIZED (
     SELECT job.id, job.priority, job.scheduled_start, job.crash_count
@@ -18,9 +20,9 @@ ready AS MATERIALIZED (
       AND @can_start(job)
   UNION ALL
     SELECT job.id, job.priority, job.scheduled_start, job.crash_count
-    FROM step CROSS JOIN jobcron_job AS job
-    WHERE step.number = @most_steps
-      AND job.status = 0 AND job.type = :type AND job.channel IS NULL AND job.priority > step.priority
+    FROM jobcron_job AS job
+    WHERE job.status = 0 AND job.type = :type AND job.channel IS NULL
+      AND job.priority > (SELECT priority FROM step WHERE number = @most_steps)
       AND @can_start(job)
     LIMIT :batch
 ),

@@ -9,6 +9,7 @@
 --   paused  something is paused that may have jobs of this section: its runs tell of that
 -- Jobs of what is paused are not ready; the run that is due all the same tells of the pause.
 -- The priorities are walked as in claim.postgresql.sql: "first" is the first job of each.
+-- "going" is asked, not joined: for a join, SQLite reads all jobs to build an index or a filter once the table is analyzed.
 WITH RECURSIVE source (type) AS (
     SELECT id FROM jobcron_type WHERE name = :type
 ),
@@ -54,25 +55,31 @@ SELECT
                  AND job.queue NOT IN @paused_queues
         ORDER BY job.priority, job.scheduled_start, job.id
         LIMIT 1) = 1 AS waiting,
-    EXISTS (SELECT 1 FROM going JOIN jobcron_job AS job
-               ON job.status = 1 AND job.type = going.type AND job.lease_expires <= @now
-               WHERE job.channel IS NULL AND job.queue NOT IN @paused_queues AND NOT EXISTS (SELECT 1 FROM jobcron_renewal AS renewal
-                                 WHERE renewal.job = job.id AND renewal.lease_token = job.lease_token
-                                   AND renewal.lease_expires > @now))
-    OR :gone <> '' AND EXISTS (SELECT 1 FROM going JOIN jobcron_job AS job
-                               ON job.status = 1 AND job.type = going.type
-                               WHERE job.channel IS NULL AND job.queue NOT IN @paused_queues AND @is_gone)
-    OR EXISTS (SELECT 1 FROM going JOIN jobcron_job AS job
-               ON job.status = 0 AND job.type = going.type
-               AND job.expires_at IS NOT NULL AND job.expires_at <= @now AND job.begun_token = 0)
-    OR EXISTS (SELECT 1 FROM going JOIN jobcron_job AS job
-               ON job.status = 5 AND job.has_committed AND job.type = going.type
-               WHERE job.queue NOT IN @paused_queues
+    (SELECT 1 FROM jobcron_job AS job
+     WHERE job.status = 1 AND job.type = (SELECT type FROM going) AND job.lease_expires <= @now
+       AND job.channel IS NULL AND job.queue NOT IN @paused_queues
+       AND NOT EXISTS (SELECT 1 FROM jobcron_renewal AS renewal
+                       WHERE renewal.job = job.id AND renewal.lease_token = job.lease_token
+                         AND renewal.lease_expires > @now)
+     ORDER BY job.lease_expires LIMIT 1) = 1
+    OR :gone <> '' AND (SELECT 1 FROM jobcron_job AS job
+                        WHERE job.status = 1 AND job.type = (SELECT type FROM going) AND job.channel IS NULL
+                          AND job.queue NOT IN @paused_queues AND @is_gone
+                        ORDER BY job.lease_expires LIMIT 1) = 1
+    OR (SELECT 1 FROM jobcron_job AS job
+        WHERE job.status = 0 AND job.type = (SELECT type FROM going)
+          AND job.expires_at IS NOT NULL AND job.expires_at <= @now AND job.begun_token = 0
+        ORDER BY job.expires_at LIMIT 1) = 1
+    OR EXISTS (SELECT 1 FROM jobcron_job AS job
+               WHERE job.status = 5 AND job.has_committed AND job.type = (SELECT type FROM going)
+                 AND job.queue NOT IN @paused_queues
                  AND (job.lease_expires IS NULL OR job.lease_expires <= @now)) AS left_over,
-    EXISTS (SELECT 1 FROM going JOIN jobcron_job AS job
-            ON job.status = 0 AND job.type = going.type AND job.channel IS NOT NULL)
-    OR EXISTS (SELECT 1 FROM going JOIN jobcron_job AS job
-               ON job.status = 1 AND job.type = going.type AND job.channel IS NOT NULL) AS limited,
+    (SELECT 1 FROM jobcron_job AS job
+     WHERE job.status = 0 AND job.type = (SELECT type FROM going) AND job.channel IS NOT NULL
+     ORDER BY job.priority, job.scheduled_start, job.id LIMIT 1) = 1
+    OR (SELECT 1 FROM jobcron_job AS job
+        WHERE job.status = 1 AND job.type = (SELECT type FROM going) AND job.channel IS NOT NULL
+        ORDER BY job.channel LIMIT 1) = 1 AS limited,
     EXISTS (SELECT 1 FROM jobcron_schedule AS schedule
             WHERE schedule.look_at <= @now
               AND (schedule.type_name = :type OR schedule.others_look_at <= @now)
