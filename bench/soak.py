@@ -112,7 +112,7 @@ def watch(program: Program, fresh: Fresh, seconds: float) -> list[Look]:
             for _ in range(LOOKS):
                 time.sleep(seconds / LOOKS)
                 if process.poll() is not None:
-                    raise SystemExit(f"{program.name} has ended:\n{(config / 'log').read_text()}")
+                    raise RuntimeError(f"{program.name} has ended:\n{(config / 'log').read_text()}")
                 looks.append(look(process.pid, database))
             return looks
         finally:
@@ -126,14 +126,18 @@ def main() -> None:
     """Watch all programs at once, and print what was seen."""
     parser = argparse.ArgumentParser(prog="bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0, help="how long")
-    seconds = parser.parse_args().minutes * 60
+    parser.add_argument("--only", nargs="+", metavar="TEXT", default=[""], help='of those named so: "run, SQLite"')
+    options = parser.parse_args()
+    seconds = options.minutes * 60
     found: dict[str, list[Look]] = {}
     with _places() as places, ExitStack() as stack:
         threads = []
         for place in places:
             for program in PROGRAMS:
-                fresh = stack.enter_context(place.fresh(EMPTY))
                 name = f"{program.name}, {place.name}"
+                if not any(text in name for text in options.only):
+                    continue
+                fresh = stack.enter_context(place.fresh(EMPTY))
 
                 def follow(name: str = name, program: Program = program, fresh: Fresh = fresh) -> None:
                     found[name] = watch(program, fresh, seconds)

@@ -59,7 +59,7 @@ def write(actor: Actor) -> None:
 
 def _parameters(actor: Actor) -> dict[str, object]:
     number, token, *_ = actor.known["claim"]
-    return {"id": number, "token": token, "progress": None, "steps": None}
+    return {"id": number, "token": token, "progress": None, "steps": None, "next": None, "next_token": None}
 
 
 @if_taken
@@ -71,7 +71,7 @@ def read(actor: Actor) -> None:
 @if_taken
 def complete(actor: Actor) -> None:
     """Finish the job, as the last statement of its transaction."""
-    if execute(actor.connection, "complete", _parameters(actor)).rowcount != 1:
+    if execute(actor.connection, "complete", _parameters(actor)).first() is None:
         give_up(actor)
 
 

@@ -115,9 +115,9 @@ def test_no_client_of_a_pooler_gets_what_a_job_set_and_all_keep_what_they_prepar
             assert before is not None
             assert before[-1] == 1
             with jobs.session() as session:
-                values = {"id": 0, "token": 1, "progress": None, "steps": None}
+                values = {"id": 0, "token": 1, "progress": None, "steps": None, "next": None, "next_token": None}
                 for _ in range(3):
-                    assert jobs.execute_alone(session, "complete", values) == 0
+                    assert jobs.execute_alone(session, "complete", values) == []
             cursor.execute(asked)
             assert cursor.fetchone() == before
             with jobs.begin() as connection:

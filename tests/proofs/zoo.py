@@ -108,7 +108,8 @@ BUGS = (
         "            return self._failure.ended(complete(self._database, attempt))\n",
         "            from jobcron.database.statements import execute\n"
         "            with self._database.begin() as early:\n"
-        '                execute(early, "complete", attempt.parameters)\n'
+        '                nothing = dict.fromkeys(("steps", "next", "next_token"))\n'
+        '                execute(early, "complete", {**attempt.parameters, **nothing})\n'
         "            self._run(attempt)\n"
         "            attempt.commit_begins()\n"
         "            attempt.session.commit()\n"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event, text
 
 from fooapp import ActJob, DoFooJob
 from instances import Instance
@@ -127,12 +129,20 @@ def test_a_runner_without_anything_to_do_has_run_nothing(instance: Instance) -> 
     assert (runner.completed.total(), runner.incomplete.total(), runner.oops_ids) == (0, 0, [])
 
 
+END_OF_THE_FIRST = {
+    "without a transaction": lambda job: job.session.rollback(),
+    "in its transaction": lambda job: job.session.execute(text("SELECT 1")),
+    "by an error": lambda job: 1 / 0,
+}
+
+
 @pytest.mark.feature("LP-03", "LP-23")
 @pytest.mark.parametrize("move", ["cancel", "suspend"])
+@pytest.mark.parametrize("end", END_OF_THE_FIRST)
 def test_a_job_that_is_moved_while_it_waits_behind_another_does_not_begin(
-    instance: Instance, monkeypatch: pytest.MonkeyPatch, move: str
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, move: str, end: str
 ) -> None:
-    monkeypatch.setattr(job_runner, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(job_runner, "LOOK_SECONDS", 3600.0)  # no look because time has passed
     jobs = [instance.act() for _ in range(5)]
     begun: list[int] = []
 
@@ -143,14 +153,66 @@ def test_a_job_that_is_moved_while_it_waits_behind_another_does_not_begin(
             assert instance.row(jobs[2]).status is JobStatus.RUNNING
             with instance.session() as session:
                 getattr(session.get_one(Job, jobs[2]), move)()
+            END_OF_THE_FIRST[end](job)
 
     monkeypatch.setattr(ActJob, "run", run)
     logger = BufferLogger()
     runner = JobRunner.runFromSource(ActJob, instance.database, logger)
     assert begun == [job for job in jobs if job != jobs[2]]
-    assert runner.completed == {"ActJob": 4}
+    assert runner.completed.total() + runner.incomplete.total() == 4
     assert f"ActJob (ID {jobs[2]}) was moved by somebody else before it began" in logger.getLogBuffer()
     assert instance.events(jobs[2]) == [{"cancel": "cancelled", "suspend": "suspended"}[move]]
+
+
+@pytest.mark.feature("LP-03", "LP-23")
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+@pytest.mark.parametrize("database_url", ["postgresql", "psycopg"], indirect=True)
+def test_a_job_that_is_moved_just_before_the_one_before_it_is_completed_does_not_begin(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, isolation: str
+) -> None:
+    monkeypatch.setattr(job_runner, "LOOK_SECONDS", 3600.0)
+    jobs = [instance.act() for _ in range(4)]
+    begun: list[int] = []
+
+    def run(job: Any) -> None:
+        begun.append(job.id)
+        job.session.execute(text(f"SET TRANSACTION ISOLATION LEVEL {isolation}"))
+        job.session.execute(text("SELECT count(*) FROM jobcron_job"))  # all that it sees from here on, in some
+        if job.id == jobs[1]:
+            event.listen(job.session.connection(), "before_cursor_execute", cancel_next)
+
+    def cancel_next(connection: object, cursor: object, statement: str, *more: object) -> None:
+        if "SET status = 2" in statement:
+            cancel = "UPDATE jobcron_job SET status = 5, date_finished = date_created WHERE id = :id"
+            instance.query(cancel, id=jobs[2])
+
+    monkeypatch.setattr(ActJob, "run", run)
+    runner = JobRunner.runFromSource(ActJob, instance.database, BufferLogger())
+    assert instance.row(jobs[2]).status is JobStatus.CANCELLED
+    assert begun == [jobs[0], jobs[1], jobs[3]]
+    assert runner.completed == {"ActJob": 3}
+
+
+@pytest.mark.feature("LP-03", "LP-23")
+def test_what_was_known_of_a_job_when_the_one_before_it_was_completed_is_no_use_for_long(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dawdler(Guard):
+        """Takes its time between two jobs; meanwhile somebody cancels the second."""
+
+        def job_ended(self, end: JobEnd) -> None:
+            """Wait."""
+            if end.claim.id == jobs[1]:
+                with instance.session() as session:
+                    session.get_one(Job, jobs[2]).cancel()
+                time.sleep(2 * job_runner.LOOK_SECONDS)
+
+    begun: list[int] = []
+    monkeypatch.setattr(ActJob, "run", lambda job: begun.append(job.id))
+    jobs = [instance.act() for _ in range(4)]
+    runner_of(instance, Dawdler()).runAll()
+    assert begun == [jobs[0], jobs[1], jobs[3]]
+    assert instance.row(jobs[2]).status is JobStatus.CANCELLED
 
 
 @pytest.mark.feature("LP-03", "LP-23")

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from jobcron.database.connecting.alone import LoneStatements
+from jobcron.database.connecting.alone import LoneStatements, Rows
 from jobcron.database.connecting.boundary import Boundary
 from jobcron.database.connecting.engine import leave, make_engine
 from jobcron.database.connecting.sqlite_file import DatabaseFile, file_of
@@ -71,7 +71,7 @@ class TransactionSource(Protocol):
     def leave(self, session: Session) -> None:
         """Put back what a job left on its session's connection, together with the next statement, its last."""
 
-    def execute_alone(self, session: Session, name: str, values: Mapping[str, int | None]) -> int | None:
+    def execute_alone(self, session: Session, name: str, values: Mapping[str, int | None]) -> Rows | None:
         """Execute a statement of ours that commits itself, in place of a transaction of an untouched session.
 
         Args:
@@ -79,7 +79,7 @@ class TransactionSource(Protocol):
             name, values: see `jobcron.database.connecting.alone`.
 
         Returns:
-            How many rows it changed. None: it was not executed, and has to be in a transaction.
+            The rows that it returns. None: it was not executed, and has to be in a transaction.
 
         Raises:
             DBAPIError: it is unknown whether it was committed.
@@ -205,7 +205,7 @@ class Database:
         if not may_write_at_commit(session):  # that is still the job's, under its settings
             leave(session.connection())
 
-    def execute_alone(self, session: Session, name: str, values: Mapping[str, int | None]) -> int | None:
+    def execute_alone(self, session: Session, name: str, values: Mapping[str, int | None]) -> Rows | None:
         """See `TransactionSource`."""
         return self._alone.execute(name, values) if is_untouched(session) else None
 

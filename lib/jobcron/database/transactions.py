@@ -124,8 +124,8 @@ def _has_begun(cursor: sqlite3.Cursor, is_last: bool) -> bool:
 
 def try_at_once(
     connection: PoolProxiedConnection, statement: str, parameters: Mapping[str, int | None]
-) -> int | None:
-    """Execute a statement that commits itself, and return how many rows it changed; None: the lock is taken.
+) -> list[tuple[object, ...]] | None:
+    """Execute a statement that commits itself, and return the rows that it returns; None: the lock is taken.
 
     Args:
         connection: of a prepared engine, with no transaction open.
@@ -134,7 +134,8 @@ def try_at_once(
     cursor = connection.driver_connection.cursor(sqlite3.Cursor)  # type: ignore[union-attr]
     cursor.execute("PRAGMA busy_timeout = 0")  # whoever has to wait does so as `_take_lock` does
     try:
-        return int(cursor.execute(statement, parameters).rowcount)
+        rows: list[tuple[object, ...]] = cursor.execute(statement, parameters).fetchall()
+        return rows  # reading the last one has ended the statement
     except sqlite3.OperationalError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 
@@ -22,6 +23,7 @@ class Backlog:
         self._going_back = allocate_lock()
         self._has_returned = False
         self._waiting: deque[Claimed] = deque()
+        self._seen: tuple[Claim, float] | None = None
 
     def extend(self, entries: Iterable[Claimed]) -> None:
         """Append claimed jobs."""
@@ -38,6 +40,15 @@ class Backlog:
         """The job that is next, or None."""
         with self._lock:
             return self._waiting[0] if self._waiting else None
+
+    def saw(self, claim: Claim) -> None:
+        """Note that a job was seen to be ours just now."""
+        self._seen = claim, time.monotonic()
+
+    def has_seen(self, entry: Claimed, seconds: float) -> bool:
+        """Return whether a job was seen to be ours within the last seconds."""
+        seen, at = self._seen or (None, 0.0)
+        return seen == entry.claim and time.monotonic() < at + seconds
 
     def look(self, still: Callable[[Sequence[Claim]], Collection[Claim]]) -> list[Claimed]:
         """Remove and return the jobs that are no longer ours.

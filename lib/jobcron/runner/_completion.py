@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -37,16 +39,17 @@ def _completed_alone(database: TransactionSource, attempt: Attempt) -> Outcome |
     """
     if not attempt.ends_plainly:
         return None
+    completing = _Completing(attempt)
     attempt.commit_begins()
     try:
-        count = database.execute_alone(attempt.session, "complete", {**attempt.parameters, "steps": None})
+        rows = database.execute_alone(attempt.session, "complete", {**completing.parameters, "steps": None})
     except DBAPIError as error:
         if not is_lost(error):
             raise
         return _settled(database, attempt, error, is_deleted=False)
     finally:
         attempt.commit_returned()
-    if count == 1:
+    if rows and completing.is_done(rows[0]):
         return Completed()
     attempt.nothing_was_committed()
     return None
@@ -80,8 +83,26 @@ def _written(connection: Connection, attempt: Attempt) -> bool:
     if attempt.own_move is not None:
         check_fence(connection, attempt)  # which writes what is still to be written
         return attempt.own_move.write(connection, attempt.claim, attempt.progress)
-    parameters = {**attempt.parameters, "steps": attempt.steps(connection, is_end=True)}
-    return execute(connection, "complete", parameters).rowcount == 1
+    completing = _Completing(attempt)
+    parameters = {**completing.parameters, "steps": attempt.steps(connection, is_end=True)}
+    return completing.is_done(execute(connection, "complete", parameters).first())
+
+
+class _Completing:
+    """The statement that completes a job, and tells whether the next one is still ours."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._backlog = attempt.backlog
+        first = self._backlog.first
+        self._next = None if first is None else first.claim
+        following = {"next": first and first.claim.id, "next_token": first and first.claim.token}
+        self.parameters = {**attempt.parameters, **following}
+
+    def is_done(self, row: Sequence[object] | None) -> bool:
+        """Return whether the statement changed a row; note what it tells of the next job."""
+        if self._next is not None and row is not None and row[0]:
+            self._backlog.saw(self._next)
+        return row is not None
 
 
 def _settled(database: TransactionSource, attempt: Attempt, error: DBAPIError, is_deleted: bool) -> Outcome:

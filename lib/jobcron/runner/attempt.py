@@ -25,6 +25,7 @@ from jobcron.queue.error_rules import Counts
 from jobcron.queue.finish import state_of
 from jobcron.queue.loading import Claimed
 from jobcron.queue.views import RunnableView
+from jobcron.runner._backlog import Backlog
 from jobcron.runner._clock import Clock, Facts, waited_of
 from jobcron.runner._fence import Commit
 
@@ -40,14 +41,12 @@ class Attempt:
         session: the session in which the job works.
         lease_seconds: how long each renewal lasts.
         time_limit: how many seconds the job may run, or None.
-        must_stop: returns whether the run was asked to stop.
+        must_stop: returns whether the run was asked to stop, for a job that can stop at intervals.
+        backlog: the jobs that the run starts after this one.
 
     Attributes:
-        facts, clock, commit: see the classes.
-        job: the job to run.
-        session: the session in which the job works.
+        facts, clock, commit, job, session, must_stop: see the arguments and the classes.
         counts: the counts of attempts when this one began.
-        must_stop: returns whether the run was asked to stop, for a job that can stop at intervals.
         trouble: the error with which the database first interrupted the open transaction, or None.
         statements: the statements that the job sent before it failed.
         has_renewal: whether the keeper may have written a renewal.
@@ -64,6 +63,7 @@ class Attempt:
         lease_seconds: float,
         time_limit: float | None = None,
         must_stop: Callable[[], bool] = lambda: False,
+        backlog: Backlog | None = None,
     ) -> None:
         claim, self.job = claimed.claim, claimed.job
         row = self.job.row
@@ -75,6 +75,7 @@ class Attempt:
         self.commit = Commit.NOT_TRIED
         self.session = session
         self.must_stop = must_stop
+        self.backlog = Backlog() if backlog is None else backlog
         self.trouble: BaseException | None = None
         self.statements: list[tuple[int, int, str, str]] = []
         self.has_renewal = False

@@ -30,9 +30,9 @@ from jobcron.runner.grouped.groups import EndedJob, GroupWork, NoGroups, groups_
 from jobcron.runner.source_runner import Guard, JobEnd, SourceRunner
 from jobcron.runner.surroundings.boundary import Surroundings
 
-LOOK_SECONDS = 0.25
-"""How long the jobs of a batch wait, since their claim or the last look, before it is looked if they are ours."""
-# why: decisions 2026-11-29, a job that was cancelled before it began does not begin
+LOOK_SECONDS = 0.01
+"""How old the knowledge may be that the next job of a batch is ours; if it is older, it is looked again."""
+# why: decisions 2026-11-30, who completes a job is told of the next
 
 
 class JobRunner(SourceRunner):
@@ -59,7 +59,6 @@ class JobRunner(SourceRunner):
     _executor: Executor
     _groups: NoGroups = NoGroups()
     _is_over = False
-    _looked_at = 0.0
 
     def __init__(
         self, source: object, database: TransactionSource, *, guard: Guard | None = None, **options: Any
@@ -156,13 +155,13 @@ class JobRunner(SourceRunner):
                     raise DatabaseUnavailable("claimed jobs could not be given back; they wait for their leases")
 
     def _look(self) -> None:
-        """Drop the jobs that somebody moved while they waited for the ones before them."""
-        first, now = self._backlog.first, time.monotonic()
-        if first is None or self.database.is_ambient:
+        """Drop the jobs that somebody moved while they waited for the ones before them.
+
+        Mostly it is known of the first that it is ours, by the statement that completed the one before it.
+        """
+        first = self._backlog.first
+        if first is None or self.database.is_ambient or self._backlog.has_seen(first, LOOK_SECONDS):
             return
-        if now < max(first.claim.taken, self._looked_at) + LOOK_SECONDS:
-            return
-        self._looked_at = now
         for gone in self._backlog.look(lambda claims: held_of(self.database, claims)):
             text = "%s (ID %s) was moved by somebody else before it began: it does not begin."
             self.logger.info(text, gone.job.class_name, gone.claim.id)
@@ -192,7 +191,7 @@ class JobRunner(SourceRunner):
 
     def _attempt(self, claimed: Claimed, session: Session) -> None:
         known = len(self.oops_ids)
-        attempt = Attempt(claimed, session, self.lease_seconds, must_stop=self._must_stop)
+        attempt = Attempt(claimed, session, self.lease_seconds, must_stop=self._must_stop, backlog=self._backlog)
         facts = attempt.facts
         self.observer.job_started(facts.class_name, facts.claim.id, facts.waited)
         self._guard.job_begins()

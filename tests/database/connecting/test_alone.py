@@ -34,12 +34,17 @@ def taken(instance: Instance) -> Claim:
     return claim
 
 
+def completing(claim: Claim) -> dict[str, int | None]:
+    """Return the parameters of the statement that completes a job."""
+    return {"id": claim.id, "token": claim.token, **dict.fromkeys(("progress", "steps", "next", "next_token"))}
+
+
 def complete(database: Database, claim: Claim) -> int | None:
-    """Complete a claimed job as the end of a job that has begun no transaction."""
-    values = {"id": claim.id, "token": claim.token, "progress": None, "steps": None}
+    """Complete a claimed job as the end of a job that has begun no transaction; return how many that were."""
     with closing(database.session()) as session:
         try:
-            return database.execute_alone(session, "complete", values)
+            rows = database.execute_alone(session, "complete", completing(claim))
+            return None if rows is None else len(rows)
         finally:
             database.job_ended()
 
@@ -66,10 +71,9 @@ def test_a_statement_that_commits_itself_is_the_fence_and_the_commit(
 
 def test_a_session_that_has_begun_a_transaction_completes_in_it(instance: Instance, database: Database) -> None:
     claim = taken(instance)
-    values = {"id": claim.id, "token": claim.token, "progress": None, "steps": None}
     with closing(database.session()) as session:
         session.begin()
-        assert database.execute_alone(session, "complete", values) is None
+        assert database.execute_alone(session, "complete", completing(claim)) is None
     assert instance.row(claim.id).status is JobStatus.RUNNING
 
 
@@ -157,9 +161,8 @@ def test_what_the_server_refuses_is_left_to_a_transaction_which_raises_the_reaso
             "CREATE TRIGGER refusing BEFORE UPDATE ON jobcron_job FOR EACH ROW EXECUTE FUNCTION refuse()"
         )
     assert complete(database, claim) is None
-    parameters = {"id": claim.id, "token": claim.token, "progress": None, "steps": None}
     with pytest.raises(DBAPIError, match="not today"), database.begin() as connection:
-        execute(connection, "complete", parameters)
+        execute(connection, "complete", completing(claim))
     assert instance.row(claim.id).status is JobStatus.RUNNING
 
 
@@ -188,7 +191,6 @@ def test_a_transaction_that_a_job_left_on_the_server_does_not_undo_a_completion(
 
 def test_a_listener_of_no_module_is_somebody_who_listens(instance: Instance, database: Database) -> None:
     claim, heard = taken(instance), list[Any]()
-    values = {"id": claim.id, "token": claim.token, "progress": None, "steps": None}
     with closing(database.session()) as session:
         event.listen(session, "after_commit", heard.append)
-        assert database.execute_alone(session, "complete", values) is None
+        assert database.execute_alone(session, "complete", completing(claim)) is None

@@ -157,8 +157,8 @@ class Watched(Shared):
 
     # What the end of a job calls that has begun no transaction.
 
-    def send_alone(self, statement: Forms) -> int:
-        """Send a statement of ours that commits itself, and return how many rows it changed.
+    def send_alone(self, statement: Forms) -> list[tuple[object, ...]]:
+        """Send a statement of ours that commits itself, and return the rows that it returns.
 
         What a job has left is cleared by the same message, before it; locks of the session by a later one. It is
         prepared, since planning takes longer than executing, unless that is cleared too, or a pooler is between.
@@ -171,24 +171,24 @@ class Watched(Shared):
         kept = self._kept_forms if self._clearing.is_direct and not self._is_used else None
         with self.without_transaction():
             if kept is None:
-                count = self.send(before + statement.plain)
+                rows = self.ask(before + statement.plain)
             else:
-                count = self._send_prepared(before, statement, kept)
+                rows = self._send_prepared(before, statement, kept)
         if self._is_used and self._kept_forms:
             self._kept_forms.clear()
         self._may_hold_locks, self._is_used = self._is_used, False
         self._passed = self._boundary.passed
-        return count
+        return rows
 
-    def _send_prepared(self, before: str, statement: Forms, kept: set[str]) -> int:
+    def _send_prepared(self, before: str, statement: Forms, kept: set[str]) -> list[tuple[object, ...]]:
         is_known = statement.prepare in kept
         try:
-            count = self.send(before + ("" if is_known else statement.prepare) + statement.execute)
+            rows = self.ask(before + ("" if is_known else statement.prepare) + statement.execute)
         except self.errors:
             self._kept_forms = None  # whatever was wrong, it is not tried again
             raise
         kept.add(statement.prepare)
-        return count
+        return rows
 
     # What jobs that share a transaction need.
 
@@ -251,10 +251,6 @@ class Watched(Shared):
     @abstractmethod
     def ask(self, statement: str, parameters: tuple[object, ...] | None = None) -> list[tuple[object, ...]]:
         """Return the rows of the last of some statements, sent by a cursor that is not watched."""
-
-    @abstractmethod
-    def send(self, statements: str) -> int:
-        """Send some statements as `ask` does, and return how many rows the last one changed."""
 
     @abstractmethod
     def reported(self, name: str) -> str | None:

@@ -83,12 +83,6 @@ class WatchedConnection(Watched, extensions.connection):
             cursor.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
 
-    def send(self, statements: str) -> int:
-        """Send some statements as `ask` does, and return how many rows the last one changed."""
-        with extensions.connection.cursor(self, cursor_factory=extensions.cursor) as cursor:
-            cursor.execute(statements)
-            return cursor.rowcount
-
     def reported(self, name: str) -> str | None:
         """Return a setting that the server reports unasked; None: it does not."""
         return self.get_parameter_status(name)

@@ -114,13 +114,6 @@ class WatchedConnection(Watched, psycopg.Connection[TupleRow]):
             to_last_result(cursor)
             return cursor.fetchall() if cursor.description else []
 
-    def send(self, statements: str) -> int:
-        """Send some statements as `ask` does, and return how many rows the last one changed."""
-        with psycopg.ClientCursor(self) as cursor:
-            cursor.execute(statements.encode())
-            to_last_result(cursor)
-            return cursor.rowcount
-
     def reported(self, name: str) -> str | None:
         """Return a setting that the server reports unasked; None: it does not."""
         return self.info.parameter_status(name)

@@ -25,6 +25,8 @@ _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
 
 Values = Mapping[str, int | None]
 
+Rows = list[tuple[object, ...]]
+
 
 class LoneStatements:
     """Executes statements of `jobcron.database.sql` that commit themselves.
@@ -39,7 +41,7 @@ class LoneStatements:
         self._file = file
         self._known: dict[tuple[str, str], tuple[str, str, str, tuple[str, ...]]] = {}
 
-    def execute(self, name: str, values: Values) -> int | None:
+    def execute(self, name: str, values: Values) -> Rows | None:
         """Execute a statement, and commit it.
 
         Args:
@@ -47,7 +49,7 @@ class LoneStatements:
             values: its parameters.
 
         Returns:
-            How many rows it changed. None: it was certainly not executed, because there is no connection, SQLite's
+            The rows that it returns. None: it was certainly not executed, because there is no connection, SQLite's
             lock is taken, or the server refuses; in a transaction it may succeed, or raise the reason.
 
         Raises:
@@ -67,18 +69,18 @@ class LoneStatements:
         finally:
             connection.close()
 
-    def _in_sqlite(self, connection: PoolProxiedConnection, name: str, values: Values) -> int | None:
+    def _in_sqlite(self, connection: PoolProxiedConnection, name: str, values: Values) -> Rows | None:
         try:
             if self._file is not None:
                 self._file.check_before_commit(connection)
-            count = try_at_once(connection, text_of(name, "sqlite", ""), values)
+            rows = try_at_once(connection, text_of(name, "sqlite", ""), values)
             if self._file is not None:
                 self._file.check()
         except sqlite3.Error as error:
             raise of_driver(error, name, self._engine.dialect) from error
-        return count
+        return rows
 
-    def _in_postgresql(self, connection: PoolProxiedConnection, name: str, values: Values) -> int | None:
+    def _in_postgresql(self, connection: PoolProxiedConnection, name: str, values: Values) -> Rows | None:
         driver, dialect = connection.driver_connection, self._engine.dialect
         if not isinstance(driver, Watched) or not driver.is_idle():
             return None  # a job may have left a BEGIN of its own, which the driver does not know

@@ -23,6 +23,7 @@ of the table or alias ``job``, ``@is_ready(job)`` for those without the pauses. 
 ``@paused_sections`` and ``@paused_types`` are what is paused now, the types by their numbers. ``@is_gone`` tells
 whether the row of ``job`` was claimed by one of the names in the parameter ``:gone``, see `lines`; ``@is_dead``
 whether nobody runs it any more. ``@claimed``, and ``@claimed_job`` for the alias ``job``, is what a claim writes.
+``@is_current`` tells whether a statement sees all that is committed, not only what was when its transaction began.
 ``@locked`` locks the rows of ``job`` in PostgreSQL, but for those that others
 have locked; on SQLite the transaction has the only lock.
 
@@ -88,6 +89,11 @@ CLAIMED = """status = 1,
 
 LOCKED = {"postgresql": "FOR NO KEY UPDATE OF job SKIP LOCKED", "sqlite": ""}
 
+IS_CURRENT = {
+    "postgresql": "current_setting('transaction_isolation') IN ('read committed', 'read uncommitted')",
+    "sqlite": "TRUE",  # the transaction has the only lock
+}
+
 MOST_STEPS = 100
 """So many priorities are looked up one by one: more of them take longer than reading the index from there on."""
 
@@ -145,7 +151,8 @@ def statement(name: str, dialect: str) -> str:
     text = _AFTER.sub(lambda found: after(found[1], dialect), text)
     text = _JSON.sub(JSON[dialect], text)
     text = text.replace("@is_dead", IS_DEAD).replace("@is_gone", IS_GONE[dialect])
-    return _complete(text.replace("@locked", LOCKED[dialect]), dialect).strip()
+    text = text.replace("@locked", LOCKED[dialect]).replace("@is_current", IS_CURRENT[dialect])
+    return _complete(text, dialect).strip()
 
 
 def start_conditions(row: str, dialect: str) -> dict[str, str]:
