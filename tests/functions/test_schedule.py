@@ -17,7 +17,17 @@ from function_jobs import found, notes
 from instances import FUNCTIONS, Instance
 from jobcron import JobStatus, functions
 from jobcron.functions import FunctionJob
-from jobcron.operations.acts import Act, act_on_selection, postpone, postpone_until, run_now
+from jobcron.operations.acts import (
+    Act,
+    act_on_selection,
+    cancel,
+    postpone,
+    postpone_until,
+    resume,
+    retry,
+    run_now,
+    suspend,
+)
 from jobcron.operations.selection import Selection
 from jobcron.operations.undo import undo_act
 from jobcron.queue.claim import Claimant, claim_one
@@ -153,6 +163,36 @@ def test_an_operator_who_moves_the_start_does_not_change_the_expiry_that_is_copi
         assert [len(undone.moved) for undone in undo_act(calling.database, number)] == [1]
     row = calling.row(job)
     assert (row.scheduled_start, row.asked_start) == (asked, None)
+
+
+AGAIN: dict[str, tuple[Callable[[], Act], Callable[[timedelta], Act]]] = {
+    "retry": (cancel, retry),
+    "resume": (suspend, resume),
+}
+
+
+@pytest.mark.feature("DJF-05")
+@pytest.mark.parametrize("name", AGAIN)
+def test_a_job_that_waits_again_at_another_time_keeps_the_start_that_was_asked_for_and_no_expiry(
+    calling: Instance, name: str
+) -> None:
+    stop, again = AGAIN[name]
+    with calling.session() as session:
+        job = schedule_job("20m", "functionapp.again", expires="1h", session=session).id
+    asked = calling.row(job).scheduled_start
+    numbers = []
+    for _ in range(2):
+        (stopped,) = act_on_selection(calling.database, stop(), Selection(ids=(job,)))
+        assert stopped.moved == (job,)
+        (done,) = act_on_selection(calling.database, again(timedelta(hours=20)), Selection(ids=(job,)))
+        assert done.act is not None
+        numbers.append(done.act)
+        row = calling.row(job)
+        assert (row.scheduled_start != asked, row.asked_start, row.expires_at) == (True, asked, None)
+    with calling.session() as session:
+        assert FunctionJob.get(job, session=session).reschedule("1d").job.expires_at is None
+    assert [len(undone.moved) for undone in undo_act(calling.database, numbers[-1])] == [1]
+    assert calling.row(job).asked_start == asked
 
 
 @pytest.mark.feature("DJF-05")

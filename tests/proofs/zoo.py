@@ -277,14 +277,14 @@ BUGS = (
     ),
     Bug(
         "acquire finds without a lock", "jobs/_creating/acquire.py",
-        '    number = session.scalar(\n'
+        '    row = session.execute(\n'
         '        update(Job)\n'
         '        .where(Job.id == first.with_only_columns(Job.id).scalar_subquery(), *will_run)\n'
         '        .values(unique_key=Job.unique_key)  # changes nothing, and locks the row\n'
-        '        .returning(Job.id),\n'
+        '        .returning(Job.id, Job._status),\n'
         '        execution_options={"synchronize_session": False},\n'
-        '    )\n',
-        "    number = session.scalar(first.with_only_columns(Job.id))\n",
+        '    ).first()\n',
+        "    row = session.execute(first.with_only_columns(Job.id, Job._status)).first()\n",
         ("tests/jobs/creating/test_acquire.py", "does_not_start_before_its_caller"),
     ),
     Bug(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -129,7 +130,7 @@ def test_a_runner_without_anything_to_do_has_run_nothing(instance: Instance) -> 
     assert (runner.completed.total(), runner.incomplete.total(), runner.oops_ids) == (0, 0, [])
 
 
-END_OF_THE_FIRST = {
+END_OF_THE_FIRST: dict[str, Callable[[Any], object]] = {
     "without a transaction": lambda job: job.session.rollback(),
     "in its transaction": lambda job: job.session.execute(text("SELECT 1")),
     "by an error": lambda job: 1 / 0,

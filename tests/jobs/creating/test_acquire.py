@@ -38,17 +38,20 @@ def test_sixteen_processes_that_acquire_for_one_target_leave_one_job(instance: I
 
 
 @pytest.mark.feature("LP-09")
+@pytest.mark.parametrize("between", [0, 1, 3])
 @pytest.mark.parametrize(
     ("end", "same"),
     [("nothing", True), ("suspend", True), ("fail", False), ("cancel", False), ("delete", False)],
 )
 def test_a_job_that_waits_for_one_that_has_ended_otherwise_is_not_acquired(
-    instance: Instance, end: str, same: bool
+    instance: Instance, end: str, same: bool, between: int
 ) -> None:
     with instance.session() as session:
-        foo = instance.foo(session)
+        foo, other = instance.foo(session), Foo(name="between")
+        session.add(other)
+        session.flush()
         before, after = ActJob.planned(foo, unique_key="first"), ActJob.planned(foo)
-        made = chain(before, after).create(session=session)
+        made = chain(before, *(ActJob.planned(other) for _ in range(between)), after).create(session=session)
         first, second = ActJob.get(made[before], session=session), ActJob.get(made[after], session=session)
         if end == "fail":
             first.job.start()
@@ -59,6 +62,22 @@ def test_a_job_that_waits_for_one_that_has_ended_otherwise_is_not_acquired(
         found = ActJob.acquire(foo, session=session)
         assert (found.job.id == second.job.id) == same
         assert found.job.status is (JobStatus.BLOCKED if same else JobStatus.WAITING)
+
+
+@pytest.mark.feature("LP-09")
+def test_of_two_jobs_that_wait_the_one_is_acquired_whose_predecessors_run(instance: Instance) -> None:
+    with instance.session() as session:
+        foo, other = instance.foo(session), Foo(name="between")
+        session.add(other)
+        session.flush()
+        chains = []
+        for key in ("stopped", "running"):
+            plans = (ActJob.planned(foo, unique_key=key), ActJob.planned(other), ActJob.planned(foo))
+            made = chain(*plans).create(session=session)
+            chains.append([ActJob.get(made[plan], session=session) for plan in plans])
+        (stopped, *_), (*_, waiting) = chains
+        stopped.job.cancel()
+        assert ActJob.acquire(foo, session=session).job.id == waiting.job.id
 
 
 @pytest.mark.feature("LP-09")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, not_, or_, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from jobcron.database.clock import database_after
@@ -22,7 +22,7 @@ from jobcron.jobs._job_class import JobClass
 from jobcron.jobs.draft import Draft, key_for
 from jobcron.jobs.family import target_name
 from jobcron.jobs.job import Job, can_start, has_status
-from jobcron.jobs.moves.edges import waits_for_ended
+from jobcron.jobs.moves.edges import waits_in_vain
 from jobcron.jobs.status import NOT_STARTED, Movable
 from jobcron.settings.durations import seconds_of
 
@@ -112,27 +112,40 @@ def _found_or_created(owner: type[Owner], session: Session, target: object, made
 
 
 def _waiting_without_key(owner: type[Owner], session: Session, about: object) -> Owner | None:
-    """Return a job that `create` made for the target, locked; None if there is none."""
-    not_stuck = or_(not_(has_status(JobStatus.BLOCKED)), not_(waits_for_ended()))
+    """Return a job that `create` made for the target, locked; None if there is none that will run."""
+    in_vain: list[int] = []
+    while (found := _locked_without_key(owner, session, about, in_vain)) is not None:
+        number, status = found
+        if status is not JobStatus.BLOCKED or not waits_in_vain(session.connection(), number):
+            return _as_it_is(owner, session, number)
+        in_vain.append(number)
+    return None
+
+
+def _locked_without_key(
+    owner: type[Owner], session: Session, about: object, but: list[int]
+) -> tuple[int, JobStatus] | None:
+    """Lock a job without a key that has not started; return its number and status."""
     will_run: tuple[ColumnElement[bool], ...] = (
         Job.unique_key.is_(None),
         has_status(*NOT_STARTED),
         Job.begun_token == 0,
         can_start(),
-        not_stuck,
     )
     attempt: Movable | None = session.info.get(ATTEMPT)
     if attempt is not None:  # in a group of jobs its row does not say yet that it has started
         will_run += (Job.id != attempt.claim.id,)
+    if but:
+        will_run += (Job.id.not_in(but),)
     first = owner._select().where(owner._is_about(about), *will_run).order_by(Job.id).limit(1)
-    number = session.scalar(
+    row = session.execute(
         update(Job)
         .where(Job.id == first.with_only_columns(Job.id).scalar_subquery(), *will_run)
         .values(unique_key=Job.unique_key)  # changes nothing, and locks the row
-        .returning(Job.id),
+        .returning(Job.id, Job._status),
         execution_options={"synchronize_session": False},
-    )
-    return None if number is None else _as_it_is(owner, session, number)
+    ).first()
+    return None if row is None else (row[0], row[1])
 
 
 def _as_it_is(owner: type[Owner], session: Session, number: int) -> Owner:

@@ -70,12 +70,17 @@ def waits_for_nothing() -> ColumnElement[bool]:
     return any_edge.correlate_except(EdgeRow) & not_(unmet.correlate_except(EdgeRow))
 
 
-def waits_for_ended() -> ColumnElement[bool]:
-    """Return the condition that a job waits for one that has ended, but not as it should, or that is gone."""
+def waits_in_vain(connection: Connection, job_id: int) -> bool:
+    """Return whether a job waits for one that has ended, but not as it should, or is gone; also through others."""
+    waiting = select(Job.id.label("id")).where(Job.id == job_id).cte("waiting", recursive=True)
+    before = select(EdgeRow.predecessor_id).join(waiting, EdgeRow.successor_id == waiting.c.id)
+    before = before.join(Job, Job.id == EdgeRow.predecessor_id)
+    waiting = waiting.union(before.where(not_(EdgeRow.is_met), has_status(JobStatus.BLOCKED)))
     predecessor = aliased(Job)
     is_pending = exists().where(predecessor.id == EdgeRow.predecessor_id, predecessor._status.in_(PENDING))
-    mine = (EdgeRow.successor_id == Job.id, not_(EdgeRow.is_met), not_(is_pending.correlate(EdgeRow)))
-    return exists().where(*mine).correlate_except(EdgeRow)
+    edges = select(EdgeRow.successor_id).join(waiting, EdgeRow.successor_id == waiting.c.id)
+    in_vain = edges.where(not_(EdgeRow.is_met), not_(is_pending.correlate(EdgeRow))).limit(1)
+    return connection.scalar(in_vain) is not None
 
 
 def release_free(connection: Connection, job_ids: Sequence[int], *conditions: ColumnElement[bool]) -> int:
