@@ -82,6 +82,7 @@ DATATYPES = {
     "channel": "the name of a channel such as `root.export`",
     "capacity": "a whole number, at least 0",
     "throttle": "a number of starts and a period, such as `10/1m`",
+    "sequential": "`channel` or `target`",
     "two_durations": "two durations, for warning and critical, such as `30m 2h`",
     "two_counts": "two numbers, for warning and critical, such as `10 100`",
     "silence": "`auto`, or two durations, for warning and critical",

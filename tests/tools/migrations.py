@@ -43,6 +43,11 @@ def make_upgraded(query: Callable[[str], object]) -> None:
 
 # The moves and privileges that a version allows stay.
 _MADE_BY = {
+    "0020": (
+        "DROP INDEX jobcron_job_turn",
+        "ALTER TABLE jobcron_channel DROP COLUMN sequential",
+        "ALTER TABLE jobcron_channel DROP COLUMN passed_at",
+    ),
     "0019": (
         "ALTER TABLE jobcron_run DROP COLUMN waited, DROP COLUMN ran",
         "ALTER TABLE jobcron_schedule DROP COLUMN paused_because",

@@ -368,6 +368,19 @@ def test_channels_are_shown_with_their_jobs_and_changed_at_once(ada: Visitor, in
     assert instance.query("SELECT capacity FROM jobcron_channel WHERE capacity IS NOT NULL") == []
 
 
+def test_a_channel_that_keeps_its_order_is_told_to_go_on(ada: Visitor, instance: Instance) -> None:
+    page = ada.get("/channels")
+    ada.send(page, "/channels/limits", button="set", name="root.export", sequential="channel")
+    failing, waiting = instance.act(("raise", "value"), channel="root.export"), instance.act(channel="root.export")
+    instance.run("act")
+    page = ada.get("/channels")
+    assert f"Full in order turn of {failing}" in page.words
+    page = ada.send(page, "/channels/skip")
+    assert "Open in order" in page.words
+    instance.run("act")
+    assert instance.row(waiting).status is JobStatus.COMPLETED
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [
@@ -375,6 +388,7 @@ def test_channels_are_shown_with_their_jobs_and_changed_at_once(ada: Visitor, in
         ({"per_key": "0"}, "Per key: expected a whole number, at least 1"),
         ({"throttle": "many"}, "Throttle: "),
         ({"name": "export"}, "export"),
+        ({"sequential": "yes"}, "Order: expected channel, target or nothing; got: 'yes'"),
         ({"act": "swap"}, "expected set or reset, got: 'swap'"),
     ],
 )

@@ -62,8 +62,7 @@ class JobSourceRow(Base):
 class Renewal(Base):
     """The lease and the progress of a job that runs long, as its keeper writes them.
 
-    It counts only if its token is that of the job's row, which is RUNNING, and if it ends later than the lease on
-    that row: a checkpoint renews there.
+    It counts only with the token of the job's row, which is RUNNING, and if it ends later than that row's lease.
     """
 
     __tablename__ = "jobcron_renewal"
@@ -193,8 +192,7 @@ class WorkerRow(Base):
 class ChannelRow(Base):
     """A limit for the jobs of a channel, and of those below it.
 
-    `configured` is what the configuration `origin` said last, as JSON: what somebody has set since stays until
-    that changes.
+    `configured` is what the configuration `origin` said last, as JSON; until that changes, what was set stays.
     """
 
     __tablename__ = "jobcron_channel"
@@ -204,6 +202,8 @@ class ChannelRow(Base):
     per_key: Mapped[int | None]
     throttle: Mapped[int | None]
     period: Mapped[float | None] = mapped_column(Double)
+    sequential: Mapped[str | None] = mapped_column(Text)
+    passed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     origin: Mapped[str] = mapped_column(Text)
     configured: Mapped[str | None] = mapped_column(Text)
     changed_by: Mapped[str | None] = mapped_column(Text)

@@ -99,4 +99,5 @@ OF_CHANNELS: dict[str, Callable[[str, Place], object]] = {
     "channel": _channel,
     "capacity": _capacity,
     "throttle": _throttle,
+    "sequential": _one_of("channel", "target"),
 }

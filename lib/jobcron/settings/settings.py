@@ -90,6 +90,7 @@ class Channel(NamedTuple):
     capacity: int | None = None
     per_key: int | None = None
     throttle: list[float] | None = None
+    sequential: str | None = None
 
 
 class Schedule(NamedTuple):

@@ -36,6 +36,26 @@ def test_channels_are_listed_set_and_reset(operator: Operator) -> None:
     assert (row["capacity"], row["state"]) == ("-", "open")
 
 
+def test_a_channel_that_keeps_its_order_says_whose_turn_it_is_and_goes_on_when_told_to(operator: Operator) -> None:
+    (row,) = operator.table("channels", "set", "root.export", "--sequential", "channel")
+    assert row["state"].startswith("in order, changed by ")
+    failing = operator.instance.act(("raise", "value"), channel="root.export")
+    waiting = operator.instance.act(channel="root.export")
+    operator.instance.run("act")
+    (row,) = operator.table("channels")
+    assert row["state"].startswith(f"full, in order, turn of {failing}, changed by ")
+    told = operator("why", waiting, expect=1)
+    assert f"channel root.export keeps its order: it is the turn of job {failing}, which is Failed" in told
+    assert f"jobcron retry {failing}, jobcron set-done {failing}, or jobcron channels skip root.export" in told
+    (state,) = operator.json("channels", "skip", "root.export")["channels"]
+    assert (state["sequential"], state["turns"]) == ("channel", [])
+    assert take_all(operator.instance) == [waiting]
+    (state,) = operator.json("channels", "set", "root.export", "--sequential", "none")["channels"]
+    assert state["sequential"] is None
+    operator("channels", "skip", "root.export", expect=2)
+    assert "expected a channel that is sequential, got: root.export" in operator.err
+
+
 def test_a_channel_is_paused_and_its_state_says_so(operator: Operator) -> None:
     job = operator.instance.act(channel="root.export")
     assert operator("pause", "--channel", "root.export").startswith("channel root.export is paused by ")
@@ -49,10 +69,12 @@ def test_a_channel_is_paused_and_its_state_says_so(operator: Operator) -> None:
     ("arguments", "told"),
     [
         (["set"], "channels set: expected the name of a channel"),
-        (["set", "root"], "channels set: expected --capacity, --per-key or --throttle"),
+        (["set", "root"], "channels set: expected --capacity, --per-key, --throttle or --sequential"),
         (["set", "export", "--capacity", "1"], "expected the name of a channel such as root.export, got: export"),
         (["set", "root", "--capacity", "-1"], "expected a whole number, at least 0, or none; got -1"),
         (["set", "root", "--throttle", "10"], "expected a number of starts and a period, such as 10/1m, got: 10"),
+        (["set", "root", "--sequential", "yes"], "argument --sequential: invalid choice: 'yes' (choose from "),
+        (["skip", "root"], "expected a channel with limits, got: root"),
         (["reset", "root"], "expected a channel with limits, got: root"),
         (["list", "--capacity", "1"], "channels list: expected none of its options"),
     ],

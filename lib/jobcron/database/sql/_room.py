@@ -3,6 +3,9 @@
 A channel has room if fewer jobs run in it and below it than its capacity allows. What runs is counted each time,
 from the rows that are RUNNING under a lease that lasts: a number that is kept could be wrong after a death. Where
 the starts in a period are limited, each start has a row until the period is past.
+
+In a sequential channel, a job that has begun keeps its turn until it has ended well, or somebody passes over it.
+Until then no other job begins there; nor one with the same key, where the order is kept for each key.
 """
 
 # why: decisions 2026-11-30, the places of a channel are counted, never kept
@@ -19,13 +22,26 @@ MOST_LANES = 10_000
 
 _WITHIN = re.compile(r"@within\(([\w.:]+), ([\w.:]+)\)")
 _HAS_ROOM = re.compile(r"@has_room\(([\w.:]+), ([\w.:]+)\)")
-_HAS_ROOM_OF = re.compile(r"@has_room\((\w+)\)")
+_HAS_TURN = re.compile(r"@has_turn\(([\w.:]+), ([\w.:]+)\)")
+_OF_ROW = re.compile(r"@has_(room|turn)\((\w+)\)")
 
 # Names are compared with a dot behind them: root.export is not within root.ex.
 WITHIN = r"substr(\1 || '.', 1, length(\2) + 1) = \2 || '.'"
 
 HAS_ROOM = r"""(NOT EXISTS (SELECT 1 FROM shut WHERE @within(\1, shut.name))
     AND NOT EXISTS (SELECT 1 FROM shut_key WHERE shut_key.channel_key = \2 AND @within(\1, shut_key.name)))"""
+
+HAS_TURN = r"""NOT EXISTS (SELECT 1 FROM turn WHERE @within(\1, turn.name)
+    AND (turn.channel_key IS NULL OR turn.channel_key = \2))"""
+
+KEEPS_TURN = """{job}.channel IS NOT NULL
+    AND ({job}.status = 3 OR ({job}.begun_token > 0 AND {job}.status IN (0, 4)))"""
+"""What a job has that has begun and neither runs nor has ended well; the index of turns has these words too."""
+
+_KEY_IN_ORDER = "CASE channel.sequential WHEN 'target' THEN job.channel_key END"
+
+_IS_IN_ORDER = """coalesce(job.date_finished, job.date_started, job.date_created) > channel.passed_at
+      AND (channel.sequential = 'channel' OR (channel.sequential = 'target' AND job.channel_key <> ''))"""
 
 ROOM = """occupied (channel, channel_key, jobs) AS MATERIALIZED (
     SELECT job.channel, job.channel_key, count(*)
@@ -36,8 +52,10 @@ ROOM = """occupied (channel, channel_key, jobs) AS MATERIALIZED (
 shut (name) AS MATERIALIZED (
     SELECT channel.name FROM jobcron_channel AS channel
     WHERE NOT @is_held
-       OR channel.capacity <= (SELECT coalesce(sum(occupied.jobs), 0) FROM occupied
-                               WHERE @within(occupied.channel, channel.name))
+       OR CASE WHEN channel.sequential = 'channel' AND coalesce(channel.capacity, 1) > 0 THEN 1
+               ELSE channel.capacity END
+          <= (SELECT coalesce(sum(occupied.jobs), 0) FROM occupied
+              WHERE @within(occupied.channel, channel.name))
        OR channel.throttle <= (SELECT count(*) FROM jobcron_start AS start
                                WHERE start.at > @after(-channel.period) AND @within(start.channel, channel.name))
   UNION
@@ -46,11 +64,31 @@ shut (name) AS MATERIALIZED (
 shut_key (name, channel_key) AS MATERIALIZED (
     SELECT channel.name, occupied.channel_key
     FROM jobcron_channel AS channel JOIN occupied ON @within(occupied.channel, channel.name)
-    WHERE channel.per_key IS NOT NULL AND occupied.channel_key <> ''
-    GROUP BY channel.name, channel.per_key, occupied.channel_key
-    HAVING sum(occupied.jobs) >= channel.per_key
+    WHERE (channel.per_key IS NOT NULL OR channel.sequential = 'target') AND occupied.channel_key <> ''
+    GROUP BY channel.name, channel.per_key, channel.sequential, occupied.channel_key
+    HAVING sum(occupied.jobs) >= CASE WHEN channel.sequential = 'target' THEN 1 ELSE channel.per_key END
+),
+kept (channel) AS (
+    SELECT (SELECT min(job.channel) FROM jobcron_job AS job WHERE @keeps_turn)
+    WHERE EXISTS (SELECT 1 FROM jobcron_channel AS channel WHERE channel.sequential IS NOT NULL)
+  UNION ALL
+    SELECT (SELECT min(job.channel) FROM jobcron_job AS job WHERE @keeps_turn AND job.channel > kept.channel)
+    FROM kept WHERE kept.channel IS NOT NULL
+),
+busy AS MATERIALIZED (
+    SELECT id, channel, channel_key, date_finished, date_started, date_created FROM jobcron_job
+    WHERE status = 1 AND channel IS NOT NULL
+),
+turn (id, name, channel_key) AS MATERIALIZED (
+    SELECT job.id, channel.name, @key_in_order
+    FROM jobcron_channel AS channel CROSS JOIN kept CROSS JOIN jobcron_job AS job
+    WHERE @within(kept.channel, channel.name) AND job.channel = kept.channel AND @keeps_turn AND @is_in_order
+  UNION ALL
+    SELECT job.id, channel.name, @key_in_order
+    FROM jobcron_channel AS channel CROSS JOIN busy AS job
+    WHERE @within(job.channel, channel.name) AND @is_in_order
 )"""
-"""Three tables: how many jobs run in each channel, which channels have no room, and which keys have none."""
+"""Tables: how many jobs run in each channel, which channels and keys have no room, which jobs keep their turn."""
 
 _OF_TYPE = "{job}.status = 0 AND {job}.type = :type AND {job}.channel IS NOT NULL"
 
@@ -76,10 +114,10 @@ _FIRST_OF_LANE = f"""FROM jobcron_job AS job
 _FAR = {
     "postgresql": f"""SELECT first.* FROM lane CROSS JOIN LATERAL (
         SELECT job.id, job.priority, job.scheduled_start {_FIRST_OF_LANE}
-    ) AS first WHERE @has_room(lane)""",
+    ) AS first WHERE @has_room(lane) AND @has_turn(lane)""",
     "sqlite": f"""SELECT first.id, first.priority, first.scheduled_start
     FROM lane CROSS JOIN jobcron_job AS first ON first.id = (SELECT job.id {_FIRST_OF_LANE})
-    WHERE @has_room(lane)""",
+    WHERE @has_room(lane) AND @has_turn(lane)""",
 }
 
 _CANDIDATES = f"""line (priority) AS (
@@ -94,7 +132,7 @@ near AS MATERIALIZED (
     {{near}}
 ),
 fitting AS MATERIALIZED (
-    SELECT id, priority, scheduled_start FROM near WHERE @has_room(near)
+    SELECT id, priority, scheduled_start FROM near WHERE @has_room(near) AND @has_turn(near)
 ),
 lane (number, channel, channel_key) AS (
     SELECT 1, job.channel, job.channel_key FROM jobcron_job AS job
@@ -118,11 +156,16 @@ candidate AS MATERIALIZED (
     SELECT id, priority, scheduled_start FROM fitting
   UNION ALL
     {{far}}
+  UNION ALL
+    SELECT job.id, job.priority, job.scheduled_start
+    FROM (SELECT DISTINCT id FROM turn) AS own CROSS JOIN jobcron_job AS job
+    WHERE job.id = own.id AND {_OF_TYPE.format(job="job")} AND @can_start(job) AND @has_room(job)
 )"""
 """The jobs of a type that may start in their channels.
 
 "near" are the first ones in line. If none of them has room, as behind a thousand jobs of one full channel, "lane"
 walks the channels and keys that jobs wait for, one index probe each, and takes the first job of each with room.
+Whoever keeps its turn is looked at besides, wherever it is in line.
 """
 
 IS_HELD = {
@@ -143,6 +186,8 @@ def with_room(text: str, dialect: str) -> str:
     text = text.replace("@candidates", _CANDIDATES.format(near=_NEAR[dialect], far=_FAR[dialect]))
     text = text.replace("@held_room", ROOM.replace("@is_held", IS_HELD[dialect]))
     text = text.replace("@room", ROOM.replace("@is_held", "1 = 1"))
-    text = _HAS_ROOM_OF.sub(r"@has_room(\1.channel, \1.channel_key)", text)
-    text = _HAS_ROOM.sub(HAS_ROOM, text)
+    text = text.replace("@key_in_order", _KEY_IN_ORDER).replace("@is_in_order", _IS_IN_ORDER)
+    text = text.replace("@keeps_turn", KEEPS_TURN.format(job="job"))
+    text = _OF_ROW.sub(r"@has_\1(\2.channel, \2.channel_key)", text)
+    text = _HAS_TURN.sub(HAS_TURN, _HAS_ROOM.sub(HAS_ROOM, text))
     return _WITHIN.sub(WITHIN, text)

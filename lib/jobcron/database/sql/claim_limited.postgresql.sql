@@ -33,6 +33,7 @@ plain AS MATERIALIZED (
           AND @can_start(job)
           AND NOT EXISTS (SELECT 1 FROM shut_key
                           WHERE shut_key.channel_key = job.channel_key AND @within(:channel, shut_key.name))
+          AND @has_turn(:channel, job.channel_key)
         ORDER BY job.scheduled_start, job.id
         LIMIT :batch
         FOR NO KEY UPDATE OF job SKIP LOCKED

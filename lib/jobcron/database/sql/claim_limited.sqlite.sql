@@ -19,6 +19,7 @@ plain AS MATERIALIZED (
       AND @can_start(job)
       AND NOT EXISTS (SELECT 1 FROM shut_key
                       WHERE shut_key.channel_key = job.channel_key AND @within(:channel, shut_key.name))
+      AND @has_turn(:channel, job.channel_key)
     LIMIT :batch
 ),
 limited AS MATERIALIZED (

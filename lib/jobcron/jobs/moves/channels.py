@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from jobcron.database.clock import database_now
 from jobcron.database.database import TransactionSource
-from jobcron.database.statements import insert_into
+from jobcron.database.statements import execute, insert_into
 from jobcron.database.stored_text import held
 from jobcron.database.tables import ChannelRow
 from jobcron.errors import ConfigurationError
@@ -25,8 +26,14 @@ HAND = "the command line"
 
 NO_LIMIT = "no limit"
 
-LIMITS = ("capacity", "per_key", "throttle", "period")
+LIMITS = ("capacity", "per_key", "throttle", "period", "sequential")
 """The columns that limit a channel."""
+
+IN_ORDER = {
+    "channel": "one after the other",
+    "target": "one after the other for each key",
+}
+"""What a channel may keep the order of, in words."""
 
 
 def read_channels(connection: Connection) -> list[ChannelRow]:
@@ -59,10 +66,8 @@ def store_channels(database: TransactionSource, settings: Settings, logger: logg
                 connection.execute(delete(ChannelRow).where(ChannelRow.name == name))
                 logger.info("The channel %s has no limit any more in %s.", name, origin)
                 continue
-            values = {**_limits(channel), "origin": origin, "configured": _text(channel)}
-            values |= {"changed_by": None, "changed_at": database_now()}
-            statement = insert_into(ChannelRow, connection).values(name=name, **values)
-            connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+            configured = _text(channel)
+            _store(connection, name, _limits(channel), origin, configured=configured, changed_by=None)
             logger.info("The channel %s: %s.", name, described(channel))
 
 
@@ -85,11 +90,27 @@ def _changes(rows: list[ChannelRow], channels: Mapping[str, Channel], origin: st
 
 def _limits(channel: Channel) -> dict[str, object]:
     throttle, period = (None, None) if channel.throttle is None else channel.throttle
-    return dict(zip(LIMITS, (channel.capacity, channel.per_key, throttle, period), strict=True))
+    values = (channel.capacity, channel.per_key, throttle, period, channel.sequential)
+    return dict(zip(LIMITS, values, strict=True))
 
 
 def _text(channel: Channel) -> str:
-    return json.dumps(_limits(channel), sort_keys=True)
+    limits = _limits(channel)
+    if limits["sequential"] is None:
+        del limits["sequential"]  # rows that were made before there was this key say nothing of it
+    return json.dumps(limits, sort_keys=True)
+
+
+def _store(connection: Connection, name: str, limits: Mapping[str, object], origin: str, **values: object) -> None:
+    """Write the row of a channel; one that begins to keep its order passes over what has failed before."""
+    made = {**limits, **values, "origin": origin, "changed_at": database_now()}
+    changed = {**made, "origin": ChannelRow.origin if origin == HAND else origin}
+    if "sequential" in limits:
+        keeps_order = limits["sequential"] is not None
+        made["passed_at"] = database_now() if keeps_order else None
+        changed["passed_at"] = func.coalesce(ChannelRow.passed_at, database_now()) if keeps_order else None
+    statement = insert_into(ChannelRow, connection).values(name=name, **made)
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=changed))
 
 
 def described(channel: Channel | ChannelRow) -> str:
@@ -102,6 +123,8 @@ def described(channel: Channel | ChannelRow) -> str:
         parts.append(f"{limits['per_key']} at once for each key")
     if limits["throttle"] is not None:
         parts.append(f"{limits['throttle']} starts in {limits['period']:g} s")
+    if limits["sequential"] is not None:
+        parts.append(IN_ORDER[str(limits["sequential"])])
     return ", ".join(parts) or NO_LIMIT
 
 
@@ -131,10 +154,8 @@ def set_limits(connection: Connection, name: str, actor: str, limits: Mapping[st
         ConfigurationError: no channel can have this name.
     """
     check_channel(name)
-    values = {**limits, "changed_by": held(connection, actor), "changed_at": database_now()}
-    made = insert_into(ChannelRow, connection).values(name=name, origin=HAND, **values)
-    connection.execute(made.on_conflict_do_update(index_elements=["name"], set_=values))
-    return next(row for row in read_channels(connection) if row.name == name)
+    _store(connection, name, limits, HAND, changed_by=held(connection, actor))
+    return _row(connection, name)
 
 
 def forget_changes(connection: Connection, name: str) -> ChannelRow | None:
@@ -143,13 +164,52 @@ def forget_changes(connection: Connection, name: str) -> ChannelRow | None:
     Raises:
         ConfigurationError: it has no limits.
     """
-    row = next((row for row in read_channels(connection) if row.name == name), None)
-    if row is None:
-        raise ConfigurationError(f"expected a channel with limits, got: {name}")
-    mine = ChannelRow.name == name
+    row = _row(connection, name)
     if row.configured is None:
-        connection.execute(delete(ChannelRow).where(mine))
+        connection.execute(delete(ChannelRow).where(ChannelRow.name == name))
         return None
-    values = {**dict.fromkeys(LIMITS), **json.loads(row.configured), "changed_by": None}
-    connection.execute(update(ChannelRow).where(mine).values({**values, "changed_at": database_now()}))
-    return next(row for row in read_channels(connection) if row.name == name)
+    limits = {**dict.fromkeys(LIMITS), **json.loads(row.configured)}
+    _store(connection, name, limits, row.origin, changed_by=None)
+    return _row(connection, name)
+
+
+def _row(connection: Connection, name: str) -> ChannelRow:
+    found = next((row for row in read_channels(connection) if row.name == name), None)
+    if found is None:
+        raise ConfigurationError(f"expected a channel with limits, got: {name}")
+    return found
+
+
+class Turn(NamedTuple):
+    """A job that keeps its turn in a sequential channel: no other job begins there.
+
+    Attributes:
+        job: its number.
+        channel: the channel that keeps its order; the job is in it or below it.
+        key: the key for which the order is kept; None: for the whole channel.
+    """
+
+    job: int
+    channel: str
+    key: str | None
+
+
+def turns(connection: Connection) -> list[Turn]:
+    """Return the jobs that keep their turn, as claims see them, those that run included; only reads."""
+    return [Turn(row.id, row.name, row.channel_key) for row in execute(connection, "turns", {"gone": ""})]
+
+
+def pass_over(connection: Connection, name: str, actor: str) -> list[int]:
+    """Let a channel go on with other jobs than those that keep their turn; return the numbers of these.
+
+    A job that runs, or begins again later, keeps its turn again once it fails.
+
+    Raises:
+        ConfigurationError: it does not keep an order.
+    """
+    if _row(connection, name).sequential is None:
+        raise ConfigurationError(f"expected a channel that is sequential, got: {name}")
+    kept = [turn.job for turn in turns(connection) if turn.channel == name]
+    passed = {"passed_at": database_now(), "changed_by": held(connection, actor), "changed_at": database_now()}
+    connection.execute(update(ChannelRow).where(ChannelRow.name == name).values(passed))
+    return kept

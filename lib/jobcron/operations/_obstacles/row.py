@@ -18,7 +18,8 @@ from jobcron.jobs.job import Job, has_status, lease_end, twin_of
 from jobcron.jobs.moves.pauses import Pause
 from jobcron.operations._obstacles.lock import Locker, locker_of
 from jobcron.operations.details import JobEvent, newest_event
-from jobcron.operations.processes.channels import Full, full_for, pauses_for
+from jobcron.operations.processes.channels import Full, pauses_for
+from jobcron.operations.processes.turns import in_the_way
 
 TOLD_JOBS = 5
 """How many of the jobs that a BLOCKED one waits for are told."""
@@ -118,7 +119,7 @@ def read_row(connection: Connection, job_id: int) -> Row:
         ()
         if found["is_not_paused"] and values.channel is None
         else pauses_for(connection, values.type, values.queue, values.channel),
-        full_for(connection, values.channel if is_pending else None, values.channel_key),
+        in_the_way(connection, values.channel if is_pending else None, values.channel_key, values.id),
         tuple(predecessors_of(connection, values.id, limit=TOLD_JOBS, only_unmet=True)),
     )
 

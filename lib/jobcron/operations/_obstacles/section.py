@@ -21,7 +21,8 @@ from jobcron.jobs.registry import registered, source_names
 from jobcron.operations._obstacles.row import Row
 from jobcron.operations._obstacles.states import paused
 from jobcron.operations.listing import COUNTED, Count
-from jobcron.operations.processes.channels import full_for, is_within, no_room
+from jobcron.operations.processes.channels import is_within, no_room
+from jobcron.operations.processes.turns import in_the_way
 from jobcron.operations.reasons import Cause, Reason, moment, span
 from jobcron.operations.selection import sources_of
 from jobcron.queue.health import Health, check_silence
@@ -96,7 +97,7 @@ def section_reasons(connection: Connection, settings: Settings, section: Section
 def _channel_reasons(connection: Connection, channel: str, key: str) -> list[Reason]:
     """Return what keeps jobs from starting in the channel of their section."""
     pauses = [found for found in current_pauses(connection, Scope.CHANNEL) if is_within(channel, found.name)]
-    return [*map(paused, pauses), *map(no_room, full_for(connection, channel, key))]
+    return [*map(paused, pauses), *map(no_room, in_the_way(connection, channel, key))]
 
 
 def _paused_types(

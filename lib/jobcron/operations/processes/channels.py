@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -16,12 +16,23 @@ from jobcron.interfaces import JobStatus
 from jobcron.jobs.hand_moves import operator_name
 from jobcron.jobs.job import Job, has_status, lease_end
 from jobcron.jobs.moves import channels as rows
-from jobcron.jobs.moves.channels import LIMITS, NO_LIMIT, check_channel, described, read_channels
+from jobcron.jobs.moves.channels import IN_ORDER, LIMITS, NO_LIMIT, check_channel, described, read_channels, turns
 from jobcron.jobs.moves.pauses import Pause, Scope, current_pauses
 from jobcron.jobs.moves.undoing import write_act
 from jobcron.operations.reasons import Cause, Reason
 
-__all__ = ["LIMITS", "ChannelState", "Full", "Place", "channel_states", "full_for", "is_within", "reset_limits"]
+__all__ = [
+    "IN_ORDER",
+    "LIMITS",
+    "ChannelState",
+    "Full",
+    "Place",
+    "channel_states",
+    "full_for",
+    "is_within",
+    "pass_over",
+    "reset_limits",
+]
 
 COUNTED = 10_000
 """How many of the waiting jobs are looked at, over all channels."""
@@ -59,6 +70,8 @@ class ChannelState:
         per_key: how many of one key run at once at most; None: no limit.
         throttle: how many start in a period at most; None: no limit.
         period: that period, in seconds.
+        sequential: "channel" or "target", if the order of its jobs is kept; None: it is not.
+        turns: the jobs that keep their turn in it: they have begun, do not run, and have not ended well.
         started: how many have started in that period until now.
         used: how many run.
         waiting: how many wait, those that are not due yet included.
@@ -74,6 +87,8 @@ class ChannelState:
     per_key: int | None
     throttle: int | None
     period: float | None
+    sequential: str | None
+    turns: tuple[int, ...]
     started: int
     used: int
     waiting: int
@@ -87,7 +102,8 @@ class ChannelState:
     def is_full(self) -> bool:
         """Whether no job can start in it."""
         is_throttled = self.throttle is not None and self.started >= self.throttle
-        return is_throttled or (self.capacity is not None and self.used >= self.capacity)
+        waits_for_turn = self.sequential == "channel" and bool(self.used or self.turns)
+        return is_throttled or waits_for_turn or (self.capacity is not None and self.used >= self.capacity)
 
 
 def is_within(channel: str, name: str) -> bool:
@@ -113,8 +129,13 @@ def channel_states(connection: Connection) -> list[ChannelState]:
     counted = select(seen.c.channel, func.count()).group_by(seen.c.channel)
     waiting: Counter[str] = Counter({name or "": count for name, count in connection.execute(counted)})
     names = {*limits, *pauses, *waiting, *(place.channel for place in running)}
+    kept, busy = turns(connection), {place.job for place in running}
     return [
-        _state(name, limits.get(name), running, waiting, pauses.get(name), _starts(connection, limits.get(name)))
+        replace(
+            _state(name, limits.get(name), running, waiting, pauses.get(name)),
+            started=len(_starts(connection, limits.get(name))),
+            turns=tuple(turn.job for turn in kept if turn.channel == name and turn.job not in busy),
+        )
         for name in sorted(names)
     ]
 
@@ -134,7 +155,6 @@ def _state(
     running: list[Place],
     waiting: Counter[str],
     pause: Pause | None,
-    starts: list[datetime],
 ) -> ChannelState:
     inside = tuple(place for place in running if is_within(place.channel, name))
     return ChannelState(
@@ -143,7 +163,9 @@ def _state(
         per_key=None if row is None else row.per_key,
         throttle=None if row is None else row.throttle,
         period=None if row is None else row.period,
-        started=len(starts),
+        sequential=None if row is None else row.sequential,
+        turns=(),
+        started=0,
         used=len(inside),
         waiting=sum(count for channel, count in waiting.items() if is_within(channel, name)),
         is_counted=waiting.total() < COUNTED,
@@ -233,6 +255,19 @@ def set_limits(
     row = rows.set_limits(connection, name, who, limits)
     write_act(connection, f"channel {name}: {described(row)}", who, None)
     return next(state for state in channel_states(connection) if state.name == name)
+
+
+def pass_over(connection: Connection, name: str, actor: str | None = None) -> tuple[int, ...]:
+    """Let a sequential channel go on without the jobs that keep their turn in it; return their numbers.
+
+    Raises:
+        ConfigurationError: it keeps no order, or nothing is known of it.
+    """
+    who = actor or operator_name()
+    passed = tuple(rows.pass_over(connection, name, who))
+    jobs = ", ".join(map(str, passed[:SHOWN])) + (" …" if len(passed) > SHOWN else "")
+    write_act(connection, f"channel {name}: passed over jobs {jobs or 'none'}", who, None)
+    return passed
 
 
 def reset_limits(connection: Connection, name: str, actor: str | None = None) -> ChannelState | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from jobcron.errors import ConfigurationError
-from jobcron.operations.processes.channels import channel_states, reset_limits, set_limits
+from jobcron.operations.processes.channels import IN_ORDER, channel_states, pass_over, reset_limits, set_limits
 from jobcron.settings.datatypes import throttle_from
 from jobcron.web._routing import Here, act, go_to, page
 
@@ -36,6 +36,7 @@ def change_limits(here: Here) -> Response:
                 "per_key": _limit("Per key", form.get("per_key", ""), 1),
                 "throttle": count,
                 "period": period,
+                "sequential": _order(form.get("sequential", "")),
             }
             with here.writing() as connection:
                 set_limits(connection, name, limits, here.visitor.actor)
@@ -48,6 +49,16 @@ def change_limits(here: Here) -> Response:
     return go_to("channels")
 
 
+@act("/channels/skip")
+def skip_turns(here: Here) -> Response:
+    """Let a channel go on without the jobs that keep their turn in it."""
+    name = request.form.get("name", "").strip()
+    with here.writing() as connection:
+        passed = pass_over(connection, name, here.visitor.actor)
+    here.tell("let the channel %r go on without %s jobs", name, len(passed))
+    return go_to("channels")
+
+
 def _limit(label: str, text: str, least: int) -> int | None:
     """Return a limit of a form; None: it was left empty, which is no limit."""
     text = text.strip()
@@ -56,6 +67,13 @@ def _limit(label: str, text: str, least: int) -> int | None:
     if not (text.isascii() and text.isdigit() and least <= int(text[:12]) <= MOST):
         raise ConfigurationError(f"{label}: expected a whole number, at least {least}, or nothing; got: {text!r}")
     return int(text)
+
+
+def _order(text: str) -> str | None:
+    """Return what a form says of the order that is kept; None: none is."""
+    if text not in ("", *IN_ORDER):
+        raise ConfigurationError(f"Order: expected channel, target or nothing; got: {text!r}")
+    return text or None
 
 
 def _throttle(text: str) -> tuple[float | None, float | None]:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import argparse
 
+from sqlalchemy import Connection
+
 from jobcron.commands._database import opened_database, opened_for_reading
 from jobcron.commands._output import say
 from jobcron.commands._printing import say_json, say_table
 from jobcron.errors import ConfigurationError
-from jobcron.operations.processes.channels import ChannelState, channel_states, reset_limits, set_limits
+from jobcron.operations.processes.channels import (
+    SHOWN,
+    ChannelState,
+    channel_states,
+    pass_over,
+    reset_limits,
+    set_limits,
+)
 from jobcron.settings.datatypes import throttle_from
 
 HEADS = ("channel", "running", "capacity", "per key", "throttle", "waiting", "jobs", "by", "state")
@@ -42,7 +51,7 @@ def throttle_of(text: str) -> tuple[float | None, float | None]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
-    actions = ("list", "set", "reset")
+    actions = ("list", "set", "reset", "skip")
     parser.add_argument(
         "action", nargs="?", choices=actions, default="list", metavar="ACTION", help=f"one of {', '.join(actions)}"
     )
@@ -71,6 +80,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="how many starts in a period, such as 10/1m, or none",
     )
+    of_set(
+        "--sequential",
+        choices=("channel", "target", "none"),
+        default=argparse.SUPPRESS,
+        help="keep the order of its jobs, or of those of each key, or none",
+    )
 
 
 def perform(options: Options) -> int:
@@ -82,11 +97,10 @@ def perform(options: Options) -> int:
     if (options.name is None) != (options.action == "list"):
         expected = "no name" if options.action == "list" else "the name of a channel"
         raise ConfigurationError(f"channels {options.action}: expected {expected}")
-    given = {name: value for name, value in vars(options).items() if name in ("capacity", "per_key")}
-    if "throttle" in vars(options):
-        given["throttle"], given["period"] = options.throttle
+    given = _given(options)
     if bool(given) != (options.action == "set"):
-        expected = "--capacity, --per-key or --throttle" if options.action == "set" else "none of its options"
+        of_set = "--capacity, --per-key, --throttle or --sequential"
+        expected = of_set if options.action == "set" else "none of its options"
         raise ConfigurationError(f"channels {options.action}: expected {expected}")
     if options.action == "list":
         with opened_for_reading(options.config) as (_, connection):
@@ -96,11 +110,7 @@ def perform(options: Options) -> int:
             opened_database(options.config, needs_application=False) as (_, database),
             database.begin() as connection,
         ):
-            if options.action == "set":
-                states = [set_limits(connection, options.name, given)]
-            else:
-                state = reset_limits(connection, options.name)
-                states = [] if state is None else [state]
+            states = _change(connection, options, given)
     if options.json:
         say_json({"channels": states})
     elif states or options.action == "list":
@@ -110,8 +120,35 @@ def perform(options: Options) -> int:
     return 0
 
 
+def _given(options: Options) -> dict[str, object]:
+    """Return the limits that were given, by their names."""
+    given = {name: value for name, value in vars(options).items() if name in ("capacity", "per_key")}
+    if "throttle" in vars(options):
+        given["throttle"], given["period"] = options.throttle
+    if "sequential" in vars(options):
+        given["sequential"] = None if options.sequential == "none" else options.sequential
+    return given
+
+
+def _change(connection: Connection, options: Options, limits: dict[str, object]) -> list[ChannelState]:
+    """Perform an action; return the channel as it is then, or nothing if it has no limit."""
+    match options.action:
+        case "set":
+            return [set_limits(connection, options.name, limits)]
+        case "skip":
+            pass_over(connection, options.name)
+            return [state for state in channel_states(connection) if state.name == options.name]
+        case _:
+            state = reset_limits(connection, options.name)
+            return [] if state is None else [state]
+
+
 def _row(state: ChannelState) -> tuple[object, ...]:
     words = ["full"] if state.is_full else []
+    if state.sequential is not None:
+        words.append("in order" if state.sequential == "channel" else "in order for each key")
+    if state.turns:
+        words.append(f"turn of {' '.join(map(str, state.turns[:SHOWN]))}{' …' if state.turns[SHOWN:] else ''}")
     if state.pause is not None:
         words.append("paused")
     if state.changed_by is not None and state.origin is not None:

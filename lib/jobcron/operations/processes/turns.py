@@ -1,0 +1,57 @@
+"""What keeps a job in a channel from starting: its limits, and other jobs whose turn it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, select
+
+from jobcron.database.statements import among
+from jobcron.interfaces import JobStatus
+from jobcron.jobs.job import Job
+from jobcron.jobs.moves.channels import Turn, turns
+from jobcron.operations.processes.channels import SHOWN, Full, full_for, is_within, places
+
+
+def in_the_way(connection: Connection, channel: str | None, key: str, job: int = 0) -> tuple[Full, ...]:
+    """Return what keeps a job in a channel from starting now: limits, and turns of other jobs; only reads.
+
+    Args:
+        connection: a connection.
+        channel: the job's channel, or that of its section; None: it is in none.
+        key: its key; empty: it has none.
+        job: its number; 0: no job in particular.
+    """
+    if channel is None:
+        return ()
+    return (*_turns(connection, channel, key, job), *full_for(connection, channel, key))
+
+
+def _turns(connection: Connection, channel: str, key: str, job: int) -> Iterator[Full]:
+    kept = [
+        turn
+        for turn in turns(connection)
+        if is_within(channel, turn.channel) and (turn.key is None or turn.key == key)
+    ]
+    if any(turn.job == job for turn in kept):  # it has begun: it waits only for those that run
+        running = {place.job for place in places(connection)}
+        kept = [turn for turn in kept if turn.job in running]
+    by_channel: dict[str, list[Turn]] = {}
+    for turn in kept:
+        if turn.job != job:
+            by_channel.setdefault(turn.channel, []).append(turn)
+    for name, its in by_channel.items():
+        yield _kept(connection, name, its)
+
+
+def _kept(connection: Connection, name: str, kept: list[Turn]) -> Full:
+    shown = [turn.job for turn in kept[:SHOWN]]
+    rows = connection.execute(select(Job.id, Job._status).where(among(Job.id, shown)).order_by(Job.id)).all()
+    told = " and ".join(f"job {number}, which is {status.title}" for number, status in rows)
+    more = f" and {len(kept) - SHOWN} more" if len(kept) > SHOWN else ""
+    halted = [number for number, status in rows if status is not JobStatus.RUNNING]
+    remedy = f"jobcron why {rows[0][0]}" if rows else ""
+    if halted:
+        remedy = f"jobcron retry {halted[0]}, jobcron set-done {halted[0]}, or jobcron channels skip {name}"
+    key = "" if kept[0].key is None else f" for the key {kept[0].key!r}"
+    return Full(f"channel {name} keeps its order{key}: it is the turn of {told}{more}", remedy)

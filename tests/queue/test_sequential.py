@@ -1,0 +1,220 @@
+"""Sequential channels: jobs begin in turn, and one that has begun keeps its turn until it has ended well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from channel_jobs import SOMEBODY, limit, take, take_all
+from fooapp import ActJob, OwnReadyJob
+from instances import SECTIONS, Instance
+from jobcron import JobStatus
+from jobcron.queue import tick
+from query_cost import statement_cost
+from races import make_queue, race
+from runner_processes import numbers
+from ticks import took_the_full_path
+
+WRITE = ("write", "effect")
+FAIL = ("raise", "value")
+RETRY = ("raise", "retry")
+
+
+def export(instance: Instance, *arguments: Any, **options: Any) -> int:
+    """Commit a job in the channel root.export."""
+    return instance.act(*arguments, **{"channel": "root.export", **options})
+
+
+def in_order(instance: Instance, **limits: Any) -> None:
+    """Let the channel root.export keep its order."""
+    limit(instance, "root.export", **{"sequential": "channel", **limits})
+
+
+def moved(instance: Instance, job: int, move: str) -> None:
+    """Move a job by hand."""
+    with instance.session() as session:
+        getattr(ActJob.get(job, session=session), move)()
+
+
+def has_work(instance: Instance, channel: str | None = None) -> bool:
+    """Return what a tick says of the section act; a run was recorded before."""
+    return bool(tick.with_work(instance.url, None, {"act": ActJob.type_name}, 600.0, {}, {"act": channel}))
+
+
+@pytest.mark.feature("OCQ-10")
+def test_the_jobs_of_a_sequential_channel_run_one_after_the_other_in_their_order(instance: Instance) -> None:
+    make_queue(instance, 60)
+    instance.query(
+        "UPDATE jobcron_job SET channel = CASE WHEN id % 2 = 0 THEN 'root.export.eu' ELSE 'root.export' END"
+    )
+    in_order(instance)
+    race(instance, "drain", 4)
+    rows = sorted(instance.rows(), key=lambda row: row.id)
+    assert {row.status for row in rows} == {JobStatus.COMPLETED}
+    times = [(row.date_started, row.date_finished) for row in rows]
+    assert all(before[1] <= after[0] for before, after in zip(times, times[1:], strict=False))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("capacity", [None, 5])
+def test_one_job_runs_at_a_time_whatever_the_capacity_is(instance: Instance, capacity: int | None) -> None:
+    jobs = [export(instance) for _ in range(3)]
+    in_order(instance, capacity=capacity)
+    assert take_all(instance) == jobs[:1]
+    in_order(instance, capacity=0)
+    instance.query("UPDATE jobcron_job SET status = 2, date_finished = date_created WHERE id = :id", id=jobs[0])
+    assert take_all(instance) == []
+
+
+def test_a_job_that_has_failed_holds_up_the_others_until_it_has_ended_well(instance: Instance) -> None:
+    in_order(instance)
+    first, second, other = export(instance, FAIL), export(instance, WRITE), export(instance, channel="root.mail")
+    instance.run("act")
+    assert instance.row(first).status is JobStatus.FAILED
+    assert (instance.row(second).status, instance.row(other).status) == (JobStatus.WAITING, JobStatus.COMPLETED)
+    assert not has_work(instance)
+    moved(instance, first, "complete")
+    assert has_work(instance)
+    instance.run("act")
+    assert [job for job, *_ in instance.ledger()] == [second]
+
+
+def test_a_job_that_waits_for_its_retry_keeps_its_turn_and_is_not_held_up_itself(instance: Instance) -> None:
+    in_order(instance)
+    first, second = export(instance, ("raise", "retryable"), WRITE), export(instance, WRITE, priority=1)
+    instance.query("UPDATE jobcron_job SET priority = 0 WHERE id = :id", id=first)
+    instance.run("act")
+    assert instance.row(first).attempt_count == 1
+    instance.query("UPDATE jobcron_job SET priority = 99 WHERE id = :id", id=first)
+    assert take_all(instance) == []
+    assert not has_work(instance)
+    instance.make_due()
+    assert has_work(instance)
+    assert take_all(instance) == [first]
+    moved(instance, first, "cancel")
+    assert take_all(instance) == [second]
+
+
+def test_a_job_far_behind_in_line_is_found_when_it_is_its_turn(instance: Instance) -> None:
+    in_order(instance)
+    first = export(instance, ("raise", "retryable"))
+    instance.run("act")
+    instance.query("UPDATE jobcron_job SET priority = 50 WHERE id = :id", id=first)
+    instance.make_due()
+    instance.multiply(first, 300, channel="'root.export'", priority="1")
+    assert take_all(instance) == [first]
+
+
+@pytest.mark.parametrize("move", ["suspend", "fail"])
+def test_a_job_that_was_set_aside_after_its_beginning_keeps_its_turn(instance: Instance, move: str) -> None:
+    in_order(instance)
+    first, second = export(instance), export(instance)
+    assert take_all(instance) == [first]
+    moved(instance, first, move)
+    if move == "suspend":  # by hand it says nothing of a beginning; what a runner suspends does
+        instance.query("UPDATE jobcron_job SET begun_token = lease_token WHERE id = :id", id=first)
+    assert take_all(instance) == []
+    moved(instance, first, "queue")
+    assert take_all(instance) == [first]
+    moved(instance, first, "complete")
+    assert take_all(instance) == [second]
+
+
+def test_a_dead_job_keeps_its_turn_until_it_is_taken_over(instance: Instance) -> None:
+    in_order(instance)
+    dead = export(instance)
+    with instance.session() as session:
+        other = OwnReadyJob.create(instance.foo(session), session=session, channel="root.export").job.id
+    assert take_all(instance) == [dead]
+    instance.end_lease(dead)
+    assert take_all(instance, job_class=OwnReadyJob) == []
+    assert take(instance) == [dead]
+    moved(instance, dead, "complete")
+    assert take_all(instance, job_class=OwnReadyJob) == [other]
+
+
+def test_a_job_that_is_retried_by_hand_goes_first(instance: Instance) -> None:
+    in_order(instance)
+    first, second = export(instance, FAIL), export(instance, priority=1, scheduled_start=None)
+    instance.query("UPDATE jobcron_job SET priority = 20 WHERE id = :id", id=second)
+    instance.run("act")
+    instance.query("UPDATE jobcron_job SET priority = 1 WHERE id = :id", id=second)
+    moved(instance, first, "queue")
+    assert take_all(instance) == [first]
+
+
+def test_the_order_is_kept_for_each_target(instance: Instance) -> None:
+    limit(instance, "root.export", sequential="target")
+    failing = export(instance, FAIL, channel_key="a")
+    same, other = export(instance, WRITE, channel_key="a"), export(instance, WRITE, channel_key="b")
+    none = [export(instance, WRITE) for _ in range(2)]
+    instance.run("act")
+    assert numbers(instance, JobStatus.WAITING) == [same]
+    assert numbers(instance, JobStatus.COMPLETED) == [other, *none]
+    moved(instance, failing, "complete")
+    export(instance, channel_key="a")
+    assert take_all(instance) == [same]
+
+
+def test_a_channel_that_begins_to_keep_its_order_passes_over_what_has_failed_before(instance: Instance) -> None:
+    export(instance, FAIL)
+    instance.run("act")
+    in_order(instance)
+    job = export(instance)
+    assert take_all(instance) == [job]
+
+
+def test_the_jobs_of_a_section_keep_the_order_of_its_channel(instance: Instance) -> None:
+    instance.configure(sections=SECTIONS.replace("[act]\n", "[act]\nchannel: root.export\n"))
+    in_order(instance)
+    first, second = instance.act(FAIL), instance.act(WRITE)
+    elsewhere = SOMEBODY._replace(channel="root.export")
+    instance.command("run", "act", expect=0)
+    assert instance.row(first).status is JobStatus.FAILED
+    assert take_all(instance, elsewhere) == []
+    assert not has_work(instance, "root.export")
+    assert not took_the_full_path(instance, "act")
+    moved(instance, first, "complete")
+    assert has_work(instance, "root.export")
+    assert take_all(instance, elsewhere) == [second]
+
+
+def test_a_source_that_finds_its_jobs_itself_keeps_the_order(instance: Instance) -> None:
+    in_order(instance)
+    failing = export(instance, FAIL)
+    with instance.session() as session:
+        job = OwnReadyJob.create(instance.foo(session), session=session, channel="root.export").job.id
+    instance.run("act")
+    instance.run("own_ready")
+    assert numbers(instance, JobStatus.WAITING) == [job]
+    moved(instance, failing, "complete")
+    instance.run("own_ready")
+    assert numbers(instance, JobStatus.WAITING) == []
+
+
+def test_old_failures_elsewhere_cost_a_claim_nothing(instance: Instance) -> None:
+    in_order(instance)
+    first = export(instance, FAIL)
+    instance.run("act")
+    parameters = {
+        "type": instance.query("SELECT type FROM jobcron_job LIMIT 1")[0][0],
+        "batch": 10,
+        "section": "act",
+        "channel": "",
+        "gone": "",
+        "held": "\nroot.export\n",
+        "lease_seconds": 60,
+        "claimed_by": "me",
+        "crash_limit": 3,
+    }
+
+    def costs() -> dict[str, float]:
+        if instance.database.dialect == "postgresql":
+            instance.query("ANALYZE")
+        return {name: statement_cost(instance, name, **parameters) for name in ("claim_limited", "tick_limited")}
+
+    instance.multiply(first, 100, channel="'root.mail'", status="3", date_finished="CURRENT_TIMESTAMP")
+    few = costs()
+    instance.multiply(first, 5000, channel="'root.mail'", status="3", date_finished="CURRENT_TIMESTAMP")
+    many = costs()
+    assert all(many[name] < 2 * few[name] + 300 for name in few), (few, many)
