@@ -6,11 +6,16 @@ import fcntl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from health_checks import move
+from hosts import hold_elsewhere
 from instances import Instance
 from jobcron import load_settings
 from jobcron.operations.listing import Count
+from jobcron.operations.reasons import Cause
 from jobcron.operations.sections import SectionState, recent_runs, section_state, section_states, type_states
+from jobcron.operations.why import explain_section
 from jobcron.queue.health import Health
 from jobcron.scripts.locks.holders import lock_file
 
@@ -68,6 +73,26 @@ def test_a_section_says_when_it_is_due_and_by_how_much_it_is_late(instance: Inst
     instance.query("UPDATE jobcron_run SET date_completed = :then", then="2020-01-01 00:00:00.000000")
     instance.configure("activity_interval: 10m", sections=act.format("@reboot"))
     assert (state().next_run, state().late) == (None, None)
+
+
+@pytest.mark.feature("LP-32")
+def test_a_run_on_another_host_that_is_alone_everywhere_is_told_of(instance: Instance) -> None:
+    instance.configure(sections="[act]\nsource_interface: fooapp.IActJobSource\nlock: cluster\n")
+    instance.run("act")
+    move(instance, "jobcron_run", "date_completed", 3)
+    settings = load_settings(str(instance.path))
+    with instance.database.begin(writing=False) as connection:
+        assert section_state(connection, settings, settings.section("act")).late is not None
+    hold_elsewhere(instance)
+    with instance.database.begin(writing=False) as connection:
+        found = section_state(connection, settings, settings.section("act"))
+        why = explain_section(connection, settings, settings.section("act"))
+    assert (found.late, found.lock_holder) == (None, None)
+    assert (found.cluster_holder or "").startswith("process 4711 on far since ")
+    (reason,) = [reason for reason in why.reasons if reason.cause is Cause.LOCK_HELD]
+    assert reason.text.startswith("the lock of section act in the database is held by process 4711 on far since ")
+    assert "process 4711 on far" in instance.command("sections")[0]
+    assert "its lock is held by process 4711 on far" in instance.command("check-runs", "act", expect=2)[0]
 
 
 def test_runs_are_listed_the_newest_first(instance: Instance) -> None:

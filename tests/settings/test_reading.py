@@ -296,3 +296,18 @@ def test_an_absolute_path_to_extend_is_refused(write: Write) -> None:
     base = write(name="base.conf")
     path = write(f"[meta]\nextends: {base}\n")
     assert f"section [meta], key extends: expected a path from this file's folder, got: {base}" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "key", ["lock: everywhere", "lock: none", "lock_lease: 1s", "lock_lease: 2h", "lock_lease: x"]
+)
+def test_a_lock_that_does_not_exist_is_refused(write: Write, key: str) -> None:
+    message = refusal(path := write(f"{GOOD}\n[do_foo]\n{key}\n"))
+    name, _, value = key.partition(": ")
+    assert f"{path}: section [do_foo], key {name}: expected" in message
+    assert message.endswith(f"got: {value}")
+
+
+def test_a_section_that_is_alone_on_all_hosts_has_no_dispatcher(write: Write) -> None:
+    path = write(f"{GOOD}\n[do_foo]\nlock: cluster\ndispatch: celery\n")
+    assert f"{path}: section [do_foo], key lock: expected host beside dispatch" in refusal(path)

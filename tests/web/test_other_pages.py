@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 from flask import Flask
 
+from hosts import hold_elsewhere
 from instances import Instance
 from jobcron import JobStatus
 from jobcron.web import application
@@ -53,6 +54,16 @@ def test_an_instance_in_which_nothing_is_wrong_is_well(instance: Instance) -> No
     page = Visitor(app).get("/")
     assert "All is well." in page.words
     assert "Needs attention" not in page.words
+    close(app)
+
+
+def test_the_pages_say_who_runs_a_section_alone_on_all_hosts(ada: Visitor, instance: Instance) -> None:
+    instance.configure(sections="[act]\nsource_interface: fooapp.IActJobSource\nlock: cluster\n")
+    hold_elsewhere(instance)
+    app = application(str(instance.path), authorize=lambda environ: "reader")
+    for path in ("/", "/sections"):
+        assert "alone on all hosts: process 4711 on far since " in Visitor(app).get(path).words
+    assert "held by process 4711 on far since " in Visitor(app).get("/sections/act").words
     close(app)
 
 

@@ -18,8 +18,9 @@ REDIS_OPTIONS = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANS
 
 
 def celery_sections(settings: Settings) -> list[Section]:
-    """Return the sections whose jobs may go to Celery."""
-    sections = [section for section in settings.sections.values() if section.source_interface is not None]
+    """Return the sections whose jobs may go to Celery: those whose jobs run one after the other may not."""
+    known = [section for section in settings.sections.values() if section.source_interface is not None]
+    sections = [section for section in known if not section.is_alone_everywhere]
     return [section for section in sections if section.dispatch in (None, CELERY)]
 
 

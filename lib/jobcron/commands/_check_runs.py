@@ -7,6 +7,7 @@ import logging
 import sys
 from contextlib import redirect_stdout, suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
@@ -32,9 +33,15 @@ from jobcron.reports.logs import visible
 from jobcron.reports.plurals import counted
 from jobcron.runner.application import load_application
 from jobcron.schedules.health import check_schedules
+from jobcron.scripts.locks.lock_holder import cluster_holder
 from jobcron.settings.instance import load_settings, presented
 from jobcron.settings.secrets import Redactor
 from jobcron.settings.settings import Section, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
 
 QUEUES = "queues"
 """What the line about queues that are paused begins with."""
@@ -100,7 +107,8 @@ def _look(settings: Settings, names: list[str]) -> list[tuple[str, list[Check]]]
             for name in names or [*settings.sections, *watched]:
                 if name in settings.sections or not (name in watched or has_run(connection, name)):
                     section, limit = settings.section(name), partial(_time_limit, settings)
-                    found.append((name, check_section(connection, settings, section, limit)))
+                    checks = check_section(connection, settings, section, limit)
+                    found.append((name, [*checks, *_holder(connection, section)]))
                 else:
                     found.append((name, check_script(connection, settings, name)))
             if not names:
@@ -114,6 +122,13 @@ def _look(settings: Settings, names: list[str]) -> list[tuple[str, list[Check]]]
             return [(name, checks) for name, checks in found if checks]
     finally:
         database.close()
+
+
+def _holder(connection: Connection, section: Section) -> Iterator[Check]:
+    """Yield who holds the section's lock in the database, if it has one there."""
+    holder = cluster_holder(connection, section.name) if section.is_alone_everywhere else None
+    if holder is not None:
+        yield Check(Health.OK, f"its lock is held by {holder}")
 
 
 def _is_loaded(settings: Settings) -> bool:

@@ -161,7 +161,7 @@ class Dispatchers:
         self._of_sections = {
             section.name: SectionDispatcher(settings, section, name, of_broker if name == CELERY else Rest())
             for section in settings.sections.values()
-            if section.source_interface is not None
+            if section.source_interface is not None and not section.is_alone_everywhere
             for name in [section.dispatch or (CELERY if settings.celery_broker_url is not None else None)]
             if name is not None
         }

@@ -1,17 +1,125 @@
-"""Claims on jobs: a job's number and the token of its lease."""
+"""Leases: claims on jobs, each with a token; and the lease of a section, which one run holds on all hosts."""
 
 from __future__ import annotations
 
 import os
 import re
 import socket
+import sys
+import time
 from contextlib import suppress
+from datetime import datetime
 from typing import NamedTuple
 
+from sqlalchemy import BigInteger, Connection, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from jobcron.database.clock import UtcDateTime
+from jobcron.database.statements import execute
+from jobcron.database.tables import Base
 from jobcron.errors import ConfigurationError, LeaseLost
 from jobcron.interfaces import MAX_LEASE_SECONDS
 
+TRUSTED = 5 / 6
+"""The part of a section's lease in which its run relies on it: in the rest it ends what it does."""
+
+CLOCK = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
+"""A clock that goes on while the machine sleeps, where there is one."""
+
 _CLAIMANT = re.compile(r"(?P<host>.+):(?P<pid>\d+)(?:/[0-9a-f]+)?")
+
+
+class LockRow(Base):
+    """The lock of a section with ``lock: cluster``; `place` is the lock file of its last holder, for fair turns.
+
+    `token` grows each time it is taken. Without `lease_expires` it was released.
+    """
+
+    __tablename__ = "jobcron_lock"
+
+    section: Mapped[str] = mapped_column(Text, primary_key=True)
+    token: Mapped[int] = mapped_column(BigInteger)
+    holder: Mapped[str] = mapped_column(Text)
+    place: Mapped[str] = mapped_column(Text)
+    taken: Mapped[datetime] = mapped_column(UtcDateTime)
+    lease_expires: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class LockWishRow(Base):
+    """That the runs of a place found a section's lock taken, and since when they have wished for it."""
+
+    __tablename__ = "jobcron_lock_wish"
+
+    section: Mapped[str] = mapped_column(Text, primary_key=True)
+    place: Mapped[str] = mapped_column(Text, primary_key=True)
+    wished: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SectionLease:
+    """The lease of a section's lock in the database, as one of its run's processes knows it.
+
+    Args:
+        section: the section's name.
+        token: the token under which the lock was taken.
+        seconds: how long the lease lasts without a renewal.
+        sent: when the lock was asked for, by `SectionLease.clock`: no later than the lease began.
+        is_remote: whether others may reach the database when this process cannot. On SQLite they cannot: while a
+            job keeps this process from renewing the lease, nobody else can write either.
+
+    Attributes: section, token and seconds.
+    """
+
+    clock = staticmethod(lambda: time.clock_gettime(CLOCK))
+
+    def __init__(self, section: str, token: int, seconds: float, sent: float, *, is_remote: bool = True) -> None:
+        self.section = section
+        self.token = token
+        self.seconds = seconds
+        self._is_taken = False
+        self._is_remote = is_remote
+        self._trusted_until = sent + seconds * TRUSTED
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another run may have the section now, or soon: this one must end what it does."""
+        return self._is_taken or (self._is_remote and self.clock() >= self._trusted_until)
+
+    @property
+    def renew_in(self) -> float:
+        """In how many seconds it is to be renewed: when a third of it has passed."""
+        return self._trusted_until - self.seconds * (TRUSTED - 1 / 3) - self.clock()
+
+    def renewed(self, sent: float) -> None:
+        """Note that it was renewed by a statement that was sent at this time."""
+        self._trusted_until = max(self._trusted_until, sent + self.seconds * TRUSTED)
+
+    def hold(self, connection: Connection) -> bool:
+        """Return whether the section is still this run's, as it will be until the transaction ends.
+
+        Args:
+            connection: in a short transaction, which takes jobs.
+        """
+        if self.clock() >= self._trusted_until and not self._is_taken:
+            return self.renew(connection)  # nobody else may have taken it
+        self._is_taken |= execute(connection, "lock_hold", self._parameters).first() is None
+        return not self._is_taken
+
+    def renew(self, connection: Connection) -> bool:
+        """Renew it; return False if another run has taken it.
+
+        Args:
+            connection: in a short transaction.
+        """
+        sent = self.clock()
+        if execute(connection, "lock_renew", {**self._parameters, "lease_seconds": self.seconds}).rowcount:
+            self.renewed(sent)
+        else:
+            self._is_taken = True
+        return not self._is_taken
+
+    @property
+    def _parameters(self) -> dict[str, object]:
+        return {"section": self.section, "token": self.token}
 
 
 class Tenure(NamedTuple):
@@ -21,11 +129,29 @@ class Tenure(NamedTuple):
         name: the name under which it claims.
         gone: the names of runs that are over, since they held the same lock before: their jobs are taken over.
         lock: the descriptor of the lock, for processes that work for this run; None: there is none.
+        lease: that of the section's lock in the database; None: it has none, or it could not be taken.
+        trouble: why it could not be; empty: there was no trouble.
     """
 
     name: str
     gone: tuple[str, ...] = ()
     lock: int | None = None
+    lease: SectionLease | None = None
+    trouble: str = ""
+
+
+def tenure_under(
+    name: str | None, gone: tuple[str, ...], lock: int | None, lease: SectionLease | None, trouble: str
+) -> Tenure | None:
+    """Return the tenure of a run; None: nothing is known of it, and its jobs' leases decide.
+
+    Args:
+        name: the name that is noted in the lock's file; None: none could be.
+        gone, lock, lease, trouble: see `Tenure`.
+    """
+    if name is not None:
+        return Tenure(name, gone, lock, lease, trouble)
+    return Tenure(worker_name(), (), lock, lease, trouble) if lease is not None or trouble else None
 
 
 def close_in_forks(descriptor: int) -> None:

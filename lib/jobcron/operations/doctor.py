@@ -19,6 +19,7 @@ from jobcron.jobs.moves.pauses import Scope
 from jobcron.operations.faults.dispatch import dispatch_findings
 from jobcron.operations.faults.families import family_findings
 from jobcron.operations.faults.guards import guard_findings
+from jobcron.operations.faults.locks import lock_findings
 from jobcron.operations.faults.plans import plan_findings
 from jobcron.operations.faults.postgresql import notify_findings, postgresql_findings
 from jobcron.operations.faults.roles import role_findings
@@ -65,6 +66,7 @@ def examine(connection: Connection, settings: Settings) -> list[Finding]:
         *_pauses(connection),
         *_workers(connection),
         *dispatch_findings(connection, settings),
+        *lock_findings(connection, settings),
         *_pruning(connection, settings),
         *_old_reports(settings),
         *_disks(connection, settings),

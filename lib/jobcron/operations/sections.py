@@ -18,7 +18,7 @@ from jobcron.operations.selection import Selection, sources_of
 from jobcron.queue.health import FAILURES_AGE, Health, check_section
 from jobcron.queue.outcome import Failed, UserError
 from jobcron.queue.ready_count import count_ready
-from jobcron.scripts.locks.lock_holder import lock_holder
+from jobcron.scripts.locks.lock_holder import cluster_holder, lock_holder
 from jobcron.settings.cron import next_start
 from jobcron.settings.settings import Section, Settings
 
@@ -46,6 +46,7 @@ class SectionState:
         next_run: when cron on this host starts its next run, by the schedule; None: that is not known.
         late: how long ago a run should have left a row after the last one; None: none should have, or one goes on.
         lock_holder: the process on this host that holds its lock: a run goes on.
+        cluster_holder: the process that holds its lock in the database, and where; None: nobody, or it has none.
         ready: how many of its jobs are ready, about.
         oldest_ready: how long the oldest of them has been ready; None: there is none.
         running: how many of its jobs are running.
@@ -61,6 +62,7 @@ class SectionState:
     next_run: datetime | None
     late: timedelta | None
     lock_holder: str | None
+    cluster_holder: str | None
     ready: int
     oldest_ready: timedelta | None
     running: Count
@@ -133,7 +135,8 @@ def _section_state(
     last, now = last_end(connection, section.name), connection.scalar(select(database_now()))
     assert now is not None
     holder = lock_holder(settings.lock_dir, section.name)
-    goes_on = holder is not None or running.number > 0
+    everywhere = cluster_holder(connection, section.name) if section.is_alone_everywhere else None
+    goes_on = holder is not None or running.number > 0 or (everywhere is not None and everywhere.seconds_left > 0)
     return SectionState(
         name=section.name,
         schedule=section.schedule,
@@ -141,6 +144,7 @@ def _section_state(
         next_run=next_start(section.schedule, now),
         late=None if last is None or goes_on else _late(settings, section, last, now),
         lock_holder=None if holder is None else str(holder),
+        cluster_holder=None if everywhere is None else str(everywhere),
         ready=ready.count,
         oldest_ready=timedelta(seconds=round(ready.oldest_seconds)) if ready.count else None,
         running=running,

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from jobcron.database.sql import lines
 from jobcron.database.statements import execute
 from jobcron.interfaces import DEFAULT_CRASH_LIMIT
-from jobcron.jobs.lease import Claim
+from jobcron.jobs.lease import Claim, SectionLease
 from jobcron.queue.finish import write_end
 from jobcron.queue.outcome import NotStarted
 
@@ -31,6 +31,7 @@ class Claimant(NamedTuple):
         gone: the names of claimants that are known to be over.
         section: the section that it works for; while that is paused, nothing is claimed.
         channel: the channel of that section's jobs that have none themselves; empty: they are in none.
+        lease: the section's; once it is lost nothing is taken. None: the section needs none.
     """
 
     name: str
@@ -39,6 +40,11 @@ class Claimant(NamedTuple):
     gone: tuple[str, ...] = ()
     section: str = ""
     channel: str = ""
+    lease: SectionLease | None = None
+
+    def may_take(self, connection: Connection) -> bool:
+        """Return whether jobs may be taken in this transaction: the section's lease is not lost."""
+        return self.lease is None or self.lease.hold(connection)
 
 
 class Held(NamedTuple):
@@ -163,6 +169,8 @@ def look_back(connection: Connection, type_id: int, claimant: Claimant) -> Dead:
 
 
 def _look_back(connection: Connection, type_id: int, claimant: Claimant) -> Dead:
+    if not claimant.may_take(connection):
+        return Dead([], None)
     parameters = {"type": type_id, "gone": lines(claimant.gone), "section": claimant.section}
     claims, has_channels = _of_the_dead(connection, "dead", parameters, claimant)
     if claims or not (has_channels or claimant.channel):
@@ -228,6 +236,8 @@ def _taken(
     **parameters: object,
 ) -> list[Claim]:
     """Take jobs by a statement; add their places to a list, if there is one and the statement returns them."""
+    if not claimant.may_take(connection):
+        return []
     taken = time.monotonic()
     parameters["lease_seconds"] = claimant.lease_seconds
     parameters["claimed_by"] = claimant.name
@@ -275,7 +285,7 @@ def take_half_done(connection: Connection, source: str, claimant: Claimant) -> H
         "lease_seconds": claimant.lease_seconds,
         "claimed_by": claimant.name,
     }
-    row = execute(connection, "take_half_done", parameters).first()
+    row = execute(connection, "take_half_done", parameters).first() if claimant.may_take(connection) else None
     return None if row is None else HalfDone(Claim(row.id, row.lease_token, time.monotonic()), row.crash_count)
 
 

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
     from jobcron.database.connecting.plain import Plain
 
+    Row = tuple[object, ...]
     Connect = Callable[[str, str | None], Plain]
     MayNote = Callable[[str], bool]
+    Ask = Callable[[str, "Question"], Sequence[object]]
 
 ANSWER_SECONDS = 10
 """Seconds to wait for a lock, such as a migration's; as long as for a connection."""
@@ -47,12 +49,13 @@ Question = dict[str, object]
 Gone = tuple[str, ...]
 """Names of runs of one section that are over: what they left is work."""
 
-if TYPE_CHECKING:
-    Ask = Callable[[str, Question], Sequence[object]]
-
 NO_CHANNELS: dict[str, str | None] = {}
 
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
+
+
+class Unanswered(Exception):
+    """The database has not answered, or has refused a statement."""
 
 
 def with_work(
@@ -150,31 +153,46 @@ class Tick:
     def tell(self, name: str, parameters: dict[str, object]) -> str | None:
         """Execute a short statement that writes; return what was wrong, None if nothing was.
 
-        Args:
-            name: that of the statement, in `jobcron.database.sql`.
-            parameters: its parameters.
+        Args: see `fetch`.
         """
-        if path := sqlite_path(self._url):
-            return _tell_sqlite(path, statement(name, "sqlite"), parameters)
-        from jobcron.database.connecting.plain import Plain, errors_of
-
         if self._connection is None and time.monotonic() < self._tell_again_at:
             return "the database is away"
         try:
+            # On SQLite a job may have the lock for long.
+            self.fetch(name, parameters, 0.05 if sqlite_path(self._url) else TELL_SECONDS)
+        except Unanswered as error:
+            return str(error)
+        return None
+
+    def fetch(self, name: str, parameters: dict[str, object], seconds: float = ANSWER_SECONDS) -> Row | None:
+        """Execute a statement, and return its first row, if it has one.
+
+        Args:
+            name: that of the statement, in `jobcron.database.sql`.
+            parameters: its parameters.
+            seconds: how long it may take.
+
+        Raises:
+            Unanswered: it could not be executed, or it is unknown whether it was.
+        """
+        if path := sqlite_path(self._url):
+            return _fetch_sqlite(path, statement(name, "sqlite"), parameters, seconds)
+        from jobcron.database.connecting.plain import Plain, errors_of
+
+        try:
             errors = errors_of(self._url)
         except ConfigurationError as error:
-            return str(error)
+            raise Unanswered(str(error)) from error
         try:
             if self._connection is None:
                 self._connection = (self._connect or Plain)(self._url, self._user)
             text = _PARAMETER.sub(r"%(\1)s", statement(name, "postgresql"))
-            text = f"SET LOCAL statement_timeout = '{TELL_SECONDS}s'; {text}"
-            self._connection.ask(text, parameters, TELL_SECONDS + SLACK_SECONDS)
+            text = f"SET LOCAL statement_timeout = '{seconds}s'; {text}"
+            return self._connection.ask(text, parameters, seconds + SLACK_SECONDS)
         except errors as error:
             if self._connection is None or self._connection.is_closed:
                 self._lose()
-            return str(error)
-        return None
+            raise Unanswered(str(error)) from error
 
     def descriptor(self) -> int | None:
         """Return the descriptor of the open connection; None if there is none."""
@@ -266,17 +284,17 @@ class Tick:
         self._tell_again_at = time.monotonic() + AGAIN_SECONDS
 
 
-def _tell_sqlite(path: str, text: str, parameters: dict[str, object]) -> str | None:
+def _fetch_sqlite(path: str, text: str, parameters: dict[str, object], seconds: float) -> Row | None:
     import sqlite3
 
     if not os.path.exists(path):
-        return "the database is away"
+        raise Unanswered("the database is away")
     try:
-        opened = sqlite3.connect(path, timeout=0.05, isolation_level=None)  # a job may have the lock for long
+        opened = sqlite3.connect(path, timeout=seconds, isolation_level=None)
         try:
-            opened.execute(text, parameters)
+            rows: list[Row] = opened.execute(text, parameters).fetchall()  # all: it ends with the last one
         finally:
             opened.close()
     except sqlite3.Error as error:
-        return str(error)
-    return None
+        raise Unanswered(str(error)) from error
+    return rows[0] if rows else None

@@ -107,6 +107,7 @@ def run_context(
     *,
     backlog: Backlog,
     grace_seconds: float,
+    has_lost_section: Callable[[], bool],
     on_failed_action: Callable[[BaseException], None],
 ) -> Iterator[RunContext]:
     """Open the session, the timeline and the keeper of a run.
@@ -115,6 +116,7 @@ def run_context(
         database, source, around_job, logger: see `RunContext`.
         backlog: claimed jobs that have not started.
         grace_seconds: how long a job may go on after SIGTERM.
+        has_lost_section: returns whether the run has lost its section to another one.
         on_failed_action: called with errors of actions after a commit.
     """
     sessions = JobSessions(database, on_failed_action)
@@ -126,7 +128,7 @@ def run_context(
     ):
         keeper: Keeper | NoKeeper = NoKeeper()
         if not database.is_ambient:
-            keeper = Keeper(database.companion, backlog, grace_seconds, logger)
+            keeper = Keeper(database.companion, backlog, grace_seconds, has_lost_section, logger)
         with keeper.at_work():
             yield RunContext(database, source, around_job, logger, sessions, statements, keeper)
 

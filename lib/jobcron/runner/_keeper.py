@@ -79,6 +79,7 @@ class Keeper:
         open_database: opens the keeper's own connection when it is first needed.
         backlog: claimed jobs that have not started.
         grace_seconds: how long a job may go on after SIGTERM.
+        has_lost_section: returns whether the run has lost its section to another one.
         logger: logs renewals that failed.
     """
 
@@ -87,8 +88,10 @@ class Keeper:
         open_database: Callable[[], TransactionSource],
         backlog: Backlog,
         grace_seconds: float,
+        has_lost_section: Callable[[], bool],
         logger: logging.Logger,
     ) -> None:
+        self._has_lost_section = has_lost_section
         self._open_database = open_database
         self._database: TransactionSource | None = None
         self._backlog = backlog
@@ -208,6 +211,8 @@ class Keeper:
     def _keep_limits(self, attempt: Attempt, now: float) -> None:
         if self._stop_at is not None and now >= self._stop_at:
             self._interrupt(attempt, Interrupted("the run was stopped"))
+        if self._has_lost_section():
+            self._interrupt(attempt, Interrupted("the run has lost the lock of its section"))
         if attempt.clock.is_overdue(now):
             seconds = attempt.clock.time_limit
             self._interrupt(attempt, TimeLimitExceeded(f"the job ran longer than {seconds:g} seconds"))

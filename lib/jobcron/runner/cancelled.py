@@ -59,6 +59,7 @@ def call_hooks(runner: SourceRunner) -> bool:
         runner.logger,
         backlog=Backlog(),
         grace_seconds=runner.limits.grace_seconds,
+        has_lost_section=runner.has_lost_section,
         on_failed_action=runner.reporter.tell_failed_action,
     ) as context:
         with (
@@ -85,7 +86,7 @@ class _Hooks:
 
     def call_all(self) -> None:
         claimant = self._runner.claimant
-        while not self._context.keeper.is_stopping:
+        while not (self._context.keeper.is_stopping or self._runner.has_lost_section()):
             with self._database.begin() as connection:
                 taken = take_half_done(connection, self._source.name, claimant)
             if taken is None:

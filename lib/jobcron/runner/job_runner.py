@@ -81,6 +81,7 @@ class JobRunner(SourceRunner):
             self.logger,
             backlog=self._backlog,
             grace_seconds=self.limits.grace_seconds,
+            has_lost_section=self.has_lost_section,
             on_failed_action=self.reporter.tell_failed_action,
         ) as self._context:
             try:
@@ -252,4 +253,4 @@ class JobRunner(SourceRunner):
             return False
 
     def _must_stop(self) -> bool:
-        return self._context.keeper.is_stopping
+        return self._context.keeper.is_stopping or self.has_lost_section()

@@ -233,7 +233,12 @@ class SourceRunner(ABC):
         tenure = self.limits.tenure or Tenure(worker_name())
         limits = self.limits
         gone, section, channel = tenure.gone, limits.section, limits.channel
-        return Claimant(tenure.name, self.lease_seconds, limits.crash_limit, gone, section, channel)
+        return Claimant(tenure.name, self.lease_seconds, limits.crash_limit, gone, section, channel, tenure.lease)
+
+    def has_lost_section(self) -> bool:
+        """Return whether the run had the section's lease, and another run may have it now, or soon."""
+        lease = None if self.limits.tenure is None else self.limits.tenure.lease
+        return lease is not None and lease.is_lost
 
     def _feed_order(self) -> FeedOrder:
         batch_size, crash_limit = self.limits.batch_size, self.limits.crash_limit

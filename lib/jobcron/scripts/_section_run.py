@@ -29,6 +29,7 @@ from jobcron.runner.source_runner import SourceRunner
 from jobcron.scripts._telling.before_jobs import prepare
 from jobcron.scripts._telling.unsent_mail import send_again
 from jobcron.scripts.code_stamp import note_begin, note_section
+from jobcron.scripts.locks.renewal import renewed
 from jobcron.scripts.order import (
     Order,
     RunnerClass,
@@ -109,6 +110,7 @@ def run_section(order: Order, application: Application, crew: Crew | None = None
     with _opened_database(order) as database:
         _address_mail(database, order.settings, order.section.name)
         has_told = prepare(database, order, source)
+        _check_lease(order)
         # The row of a run that told something marks that it was told: it is always written.
         # why: decisions 2026-11-25, types without a class are told by the first run
         interval = 0.0 if has_told else order.settings.activity_interval
@@ -167,9 +169,24 @@ def _run_observed(
         limits = _with_history(limits_of(order.settings, section), database, section)
         limits = limits._replace(tenure=order.tenure)
         runner = runner_class.for_source(source, database, order.logger, application=application, limits=limits)
-        _run(runner, conclude)
+        with renewed(database, None if order.tenure is None else order.tenure.lease, order.logger):
+            _run(runner, conclude)
         _count_ready(database, order, source, observer)
     return result_of(runner)
+
+
+def _check_lease(order: Order) -> None:
+    """Check that a run which must be alone on all hosts is.
+
+    Raises:
+        DatabaseUnavailable: it could not be asked for the section's lock; it answers now.
+    """
+    tenure, section = order.tenure, order.section
+    if section.is_alone_everywhere and tenure is not None and tenure.lease is None:
+        raise DatabaseUnavailable(
+            f"{_origin(order)}: expected to take the lock of section {section.name} in the database, "
+            f"got: {tenure.trouble}"
+        )
 
 
 @contextmanager

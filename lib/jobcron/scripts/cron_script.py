@@ -172,9 +172,7 @@ class CronScript:
 
     def _run_alone(self, settings: Settings) -> int:
         """Take the lock, and do the work under it."""
-        from jobcron.scripts.locks.lock import RunLock
-
-        lock = RunLock(settings.lock_dir, self.lock_name, f"{settings.place('lock_dir')}: the lock directory")
+        lock = self._new_lock(settings, f"{settings.place('lock_dir')}: the lock directory")
         lock.acquire()
         self._lock = lock
         try:
@@ -182,6 +180,11 @@ class CronScript:
         finally:
             self._lock = None
             lock.release()
+
+    def _new_lock(self, settings: Settings, what: str) -> RunLock:
+        from jobcron.scripts.locks.lock import RunLock
+
+        return RunLock(settings.lock_dir, self.lock_name, what)
 
     def _run(self, settings: Settings) -> int:
         """Do the work, unless the script is switched off."""

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from jobcron.jobs.lease import Tenure
     from jobcron.reports.ping import Ping
     from jobcron.scripts._section_run import Crew
+    from jobcron.scripts.locks.lock import RunLock
     from jobcron.scripts.order import RunnerClass
-    from jobcron.settings.settings import Section
+    from jobcron.settings.settings import Section, Settings
 
 
 class JobCronScript(CronScript):
@@ -132,6 +133,7 @@ class JobCronScript(CronScript):
         """Run the ready jobs of the section; return the exit status."""
         if not self._may_have_work():
             return 0
+        self._take_lease()
         from jobcron.runner.signals import restore_signals
         from jobcron.runner.surroundings.garbage import ImportsForGood
 
@@ -228,14 +230,34 @@ class JobCronScript(CronScript):
         with observed(self.settings, self.section.name, self.started, self.logger) as observer:
             observer.ready_counted(0, 0.0)
 
+    def _new_lock(self, settings: Settings, what: str) -> RunLock:
+        """Return the lock of the section; that of all hosts asks the database over a connection of its own."""
+        if not self.section.is_alone_everywhere:
+            return super()._new_lock(settings, what)
+        from jobcron.scripts.locks.cluster import SectionLock, fetcher
+
+        return SectionLock(settings, self.section, what, fetcher(settings, self.dbuser))
+
+    def _take_lease(self) -> None:
+        """Take the section's lock in the database, if it has one.
+
+        Raises:
+            LockHeld: another run has it.
+        """
+        if self._lock is not None and self.section.is_alone_everywhere:
+            from jobcron.scripts.locks.cluster import SectionLock
+
+            assert isinstance(self._lock, SectionLock)
+            self._lock.take_lease()
+
     def _tenure(self) -> Tenure | None:
         """Take a name to claim under, by which the next holder of the lock knows what this run leaves."""
-        from jobcron.jobs.lease import Tenure
+        from jobcron.jobs.lease import tenure_under
 
-        if self._lock is None:
+        lock = self._lock
+        if lock is None:
             return None
-        name = self._lock.claims()
-        return None if name is None else Tenure(name, self._lock.gone, self._lock.descriptor)
+        return tenure_under(lock.claims(), lock.gone, lock.descriptor, lock.lease, lock.trouble)
 
     def _crew(self) -> Crew | None:
         """Return what runs the section in several processes; None: it is not asked for, or not possible here."""

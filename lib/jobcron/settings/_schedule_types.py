@@ -1,4 +1,4 @@
-"""Convert the texts of the keys of schedules and channels into values."""
+"""Convert the texts of the keys of schedules, channels and locks into values."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from lazr.config import as_timedelta
 
 from jobcron.errors import ConfigurationError
 from jobcron.settings._place import Place
-from jobcron.settings.settings import CHANNEL_NAME
+from jobcron.settings.settings import CHANNEL_NAME, CLUSTER
 
 # why: decisions 2026-11-29, bounds of times and texts
 MAX_SECONDS = 36500 * 86400
 """The longest time, a hundred years: databases can subtract it from now, and processes can wait that long."""
+
+LOCK_LEASES = (3.0, 3600.0)
+"""The shortest and the longest lease of a lock, in seconds."""
 
 MISSED = ("once", "skip", "all")
 OVERLAP = ("skip", "wait", "allow")
@@ -72,6 +75,15 @@ def _throttle(text: str, place: Place) -> list[float]:
         raise ConfigurationError(f"{place}: {error}") from error
 
 
+def _lock_lease(text: str, place: Place) -> float:
+    seconds = -1.0
+    with suppress(ValueError, OverflowError):
+        seconds = float(as_timedelta(text).total_seconds())
+    if not LOCK_LEASES[0] <= seconds <= LOCK_LEASES[1]:
+        raise place.refuse("a time of 3s to 1h, such as 1m", text)
+    return seconds
+
+
 def throttle_from(text: str) -> list[float]:
     """Return a number of starts and a period in seconds, which are written as ``10/1m``.
 
@@ -100,4 +112,9 @@ OF_CHANNELS: dict[str, Callable[[str, Place], object]] = {
     "capacity": _capacity,
     "throttle": _throttle,
     "sequential": _one_of("channel", "target"),
+}
+
+OF_LOCKS: dict[str, Callable[[str, Place], object]] = {
+    "lock": _one_of("host", CLUSTER),
+    "lock_lease": _lock_lease,
 }

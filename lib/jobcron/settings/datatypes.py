@@ -12,7 +12,7 @@ from lazr.config import as_boolean, as_timedelta
 
 from jobcron.errors import ConfigurationError
 from jobcron.settings._place import Place as Place
-from jobcron.settings._schedule_types import MAX_SECONDS, OF_CHANNELS, OF_SCHEDULES
+from jobcron.settings._schedule_types import MAX_SECONDS, OF_CHANNELS, OF_LOCKS, OF_SCHEDULES
 from jobcron.settings._schedule_types import MISSED as MISSED
 from jobcron.settings._schedule_types import OVERLAP as OVERLAP
 from jobcron.settings._schedule_types import throttle_from as throttle_from
@@ -277,6 +277,7 @@ CONVERTERS: dict[str, Callable[[str, Place], object]] = {
     "every": _every,
     **OF_SCHEDULES,
     **OF_CHANNELS,
+    **OF_LOCKS,
     "publishers": _publishers,
     "two_durations": _two_durations,
     "two_counts": _two_counts,

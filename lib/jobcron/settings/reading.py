@@ -175,6 +175,7 @@ def _settings(path: str, schema: Schema, given: dict[tuple[str, str], Given]) ->
     sections = {name: Section(name, **values(name, schema[TEMPLATE])) for name in names}
     for name, section in sections.items():
         places = {key: place(name, key) for key in schema[TEMPLATE]}
+        check_lock(section, places)
         source = steps_source(section, places)
         sections[name] = section._replace(source_interface=functions_source(section, places, source))
     schedules = {}
@@ -188,6 +189,19 @@ def _settings(path: str, schema: Schema, given: dict[tuple[str, str], Given]) ->
     origin = str(place(INSTANCE, "database_url"))
     instance |= {"sections": sections, "schedules": schedules, "channels": {limit.name: limit for limit in limits}}
     return Settings(path=path, database_origin=origin, **instance)
+
+
+def check_lock(section: Section, places: dict[str, Place]) -> None:
+    """Check that a section's lock goes with its other keys.
+
+    Raises:
+        ConfigurationError: it does not.
+    """
+    for key in ("lock", "lock_lease"):
+        if getattr(section, key) is None:
+            raise places[key].refuse("host or cluster" if key == "lock" else "a time of 3s to 1h", "none")
+    if section.is_alone_everywhere and section.dispatch is not None:
+        raise places["lock"].refuse("host beside dispatch, whose receivers run many jobs at once", section.lock)
 
 
 def steps_source(section: Section, places: dict[str, Place]) -> str | None:

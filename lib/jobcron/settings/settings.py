@@ -33,6 +33,9 @@ LEAST_NAME = 3
 GROUPS_CONTROL = "process-job-sources"
 """The name in the control file of the script that runs groups of sections."""
 
+CLUSTER = "cluster"
+"""The key ``lock`` of a section of which one run goes on at a time, on whatever host."""
+
 LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 """The log's levels: those of logging, whose import would take a good part of a tick."""
 
@@ -76,6 +79,13 @@ class Section(NamedTuple):
     channel: str | None
     dispatch: str | None
     dispatch_queue: str | None
+    lock: str
+    lock_lease: float
+
+    @property
+    def is_alone_everywhere(self) -> bool:
+        """Whether one run of the section goes on at a time on all hosts, not on each of them."""
+        return self.lock == CLUSTER
 
     @property
     def offers_in(self) -> str:

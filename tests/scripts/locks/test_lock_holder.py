@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
+import time
 from pathlib import Path
 
 import pytest
 
+from hosts import hold_elsewhere
+from instances import Instance
 from jobcron.scripts.locks import lock_holder as module
 from jobcron.scripts.locks.lock import RunLock
-from jobcron.scripts.locks.lock_holder import gone_claimants, lock_holder
+from jobcron.scripts.locks.lock_holder import cluster_holder, gone_claimants, lock_holder
 
 
 def test_the_holder_of_a_lock_is_named_and_the_lock_stays_as_it_is(tmp_path: Path) -> None:
@@ -59,3 +63,26 @@ def test_claimants_of_a_lock_whose_processes_are_gone_are_named(tmp_path: Path) 
     (found,) = gone_claimants(directory, "act")
     assert found == str(name).replace(f":{os.getpid()}/", ":4194999/")
     lock.release()
+
+
+def test_the_holder_of_a_lock_in_the_database_is_told_with_its_lease(instance: Instance) -> None:
+    with instance.database.begin() as connection:
+        assert cluster_holder(connection, "act") is None
+    hold_elsewhere(instance)
+    with instance.database.begin() as connection:
+        holder = cluster_holder(connection, "act")
+    assert holder is not None
+    assert abs(holder.since - time.time()) < 60
+    told = (
+        r"the lock of section act in the database is held by process 4711 on far since \S+Z; its lease lasts \d+ s"
+    )
+    assert re.match(told, holder.describe())
+
+
+def test_a_lock_whose_lease_has_ended_is_there_for_the_next_run(instance: Instance) -> None:
+    hold_elsewhere(instance, ago=100)
+    with instance.database.begin() as connection:
+        holder = cluster_holder(connection, "act")
+    assert holder is not None
+    assert holder.seconds_left < 0
+    assert re.search(r"its lease ended \d+ s ago, so the next run takes it$", holder.describe())

@@ -116,6 +116,17 @@ def test_a_job_runs_in_the_section_of_its_type_whatever_queue_its_number_came_by
     assert told.tell(number, "do_foo") is JobStatus.COMPLETED
 
 
+@pytest.mark.parametrize(
+    "told",
+    [("", "[act]\nsource_interface: fooapp.IActJobSource\nlock: cluster\n")],
+    indirect=True,
+)
+def test_a_job_of_a_section_that_is_alone_on_all_hosts_is_left_to_its_runs(told: Told) -> None:
+    number = told.instance.act(("write", "done"))
+    assert told.tell(number) is JobStatus.WAITING
+    assert told.instance.ledger(number) == []
+
+
 def test_a_pause_and_a_full_channel_hold_for_numbers_too(told: Told) -> None:
     limit(told.instance, "root.narrow", capacity=1)
     blocker = told.instance.act(channel="root.narrow")

@@ -43,7 +43,7 @@ def perform(options: argparse.Namespace) -> int:
         rows = [
             (
                 *(s.name, s.health, s.last_run, s.next_run, s.late, s.ready, s.oldest_ready, s.running),
-                *(s.failed, s.lock_holder, "; ".join(s.findings)),
+                *(s.failed, s.cluster_holder or s.lock_holder, "; ".join(s.findings)),
             )
             for s in states
         ]

@@ -25,7 +25,8 @@ whether the row of ``job`` was claimed by one of the names in the parameter ``:g
 whether nobody runs it any more. ``@claimed``, and ``@claimed_job`` for the alias ``job``, is what a claim writes.
 ``@is_current`` tells whether a statement sees all that is committed, not only what was when its transaction began.
 ``@locked`` locks the rows of ``job`` in PostgreSQL, but for those that others
-have locked; on SQLite the transaction has the only lock.
+have locked; on SQLite the transaction has the only lock. ``@held_by_gone`` is ``@is_gone`` for the holder of the
+lock ``held`` of a section.
 
 PostgreSQL's clock is `statement_timestamp()`: `now()` is the start of the transaction, which may be long ago,
 and `clock_timestamp()` is volatile, so that no index helps a comparison with it.
@@ -69,6 +70,8 @@ IS_GONE = {
     "postgresql": "strpos(:gone, chr(10) || job.claimed_by || chr(10)) > 0",
     "sqlite": "instr(:gone, char(10) || job.claimed_by || char(10)) > 0",
 }
+
+HELD_BY_GONE = {dialect: text.replace("job.claimed_by", "held.holder") for dialect, text in IS_GONE.items()}
 
 IS_DEAD = """(job.lease_expires <= @now
     AND NOT EXISTS (SELECT 1 FROM jobcron_renewal AS renewal
@@ -151,6 +154,7 @@ def statement(name: str, dialect: str) -> str:
     text = _AFTER.sub(lambda found: after(found[1], dialect), text)
     text = _JSON.sub(JSON[dialect], text)
     text = text.replace("@is_dead", IS_DEAD).replace("@is_gone", IS_GONE[dialect])
+    text = text.replace("@held_by_gone", HELD_BY_GONE[dialect])
     text = text.replace("@locked", LOCKED[dialect]).replace("@is_current", IS_CURRENT[dialect])
     return _complete(text, dialect).strip()
 

@@ -29,7 +29,7 @@ from jobcron.queue.health import Health, check_silence
 from jobcron.queue.ready_count import count_ready
 from jobcron.scripts.control import Control
 from jobcron.scripts.groups import ProcessJobSources
-from jobcron.scripts.locks.lock_holder import lock_holder
+from jobcron.scripts.locks.lock_holder import cluster_holder, lock_holder
 from jobcron.scripts.outage import reason_of
 from jobcron.settings.settings import Section, Settings
 
@@ -136,7 +136,11 @@ def _state_reasons(connection: Connection, settings: Settings, section: Section)
     if holder is not None:
         told = f"a run of section {section.name} is in progress on this host: its lock is held by {holder}"
         yield Reason(Cause.LOCK_HELD, told, "if it does nothing: stop that process", is_blocking=False)
-    else:
+    everywhere = cluster_holder(connection, section.name) if section.is_alone_everywhere else None
+    if everywhere is not None:
+        remedy = "if it does nothing: stop that process" if everywhere.seconds_left > 0 else None
+        yield Reason(Cause.LOCK_HELD, everywhere.describe(), remedy, is_blocking=False)
+    if holder is None and everywhere is None:
         yield from _silent(connection, settings, section)
 
 

@@ -62,6 +62,8 @@ class Locked(NamedTuple):
 
 def take_group(connection: Connection, type_id: int, size: int, claimant: Claimant) -> Locked:
     """Lock up to `size` ready jobs of a type, for as long as the transaction lasts."""
+    if not claimant.may_take(connection):
+        return Locked([], None)
     parameters = {"type": type_id, "batch": size, "section": claimant.section}
     rows = execute(connection, "take_group", parameters).all()
     jobs = []

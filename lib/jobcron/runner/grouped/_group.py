@@ -161,6 +161,8 @@ class Group:
             transaction.rollback()
             return
         leave(connection)
+        if not self._work.claimant.may_take(connection):
+            raise LeavesGroup("belongs to a run that has lost the lock of its section")
         numbers = [ended.claim.id for ended in self._ended]
         if not complete_group(connection, numbers, locked.started, self._work.claimant.name, self._progress):
             raise LeavesGroup("moved or deleted a job of the group")

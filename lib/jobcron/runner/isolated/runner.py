@@ -97,7 +97,7 @@ class ProcessJobRunner(SourceRunner):
                     for slot in self._slots:
                         self._attend(slot)
             finally:
-                self.was_stopped = self._must_stop()
+                self.was_stopped = self._stop_at is not None
                 self.progress.close()
                 self._slots.end_all()
                 self._companion.close()
@@ -150,7 +150,7 @@ class ProcessJobRunner(SourceRunner):
         return None
 
     def _must_stop(self) -> bool:
-        return self._stop_at is not None
+        return self._stop_at is not None or self.has_lost_section()
 
     def _slot_for(self, attempt: Attempt) -> Slot | None:
         """Return a free child; None: none can be started, the job was released, and the run ends."""
@@ -199,7 +199,7 @@ class ProcessJobRunner(SourceRunner):
     def _reason_to_end(self, slot: Slot) -> BaseException | None:
         """Return the reason to end a child, or None; renew the lease of its job if it is due."""
         now = time.monotonic()
-        if self._stop_at is not None and now >= self._stop_at:
+        if self.has_lost_section() or (self._stop_at is not None and now >= self._stop_at):
             return Interrupted("the run was stopped")
         attempt = None if slot.is_winding_up else slot.attempt
         reason = slot.exceeded(now)

@@ -56,7 +56,7 @@ def family_of(name: str) -> str | None:
 def read_names(descriptor: int) -> tuple[str, ...]:
     """Return the names of the runs that claimed under this lock; none if it is in doubt that it is this lock."""
     _, *lines = os.pread(descriptor, MOST_BYTES, 0).decode("utf-8", "replace").split("\n")[:-1] or [""]
-    place = _place(descriptor)
+    place = read_place(descriptor)
     return tuple(lines[1:]) if place is not None and lines[:1] == [place] else ()
 
 
@@ -66,7 +66,7 @@ def write_names(descriptor: int, holder: str, names: tuple[str, ...]) -> None:
     Raises:
         OSError: the disk is full, for example.
     """
-    place = _place(descriptor)
+    place = read_place(descriptor)
     lines = [holder] if place is None else [holder, place, *names[-MOST_NAMES:]]
     text = "".join(f"{line}\n" for line in lines).encode()
     os.pwrite(descriptor, text, 0)  # before it is cut: a process that is killed in between leaves the names
@@ -92,7 +92,7 @@ def _process(name: str) -> str:
     return name.rpartition("/")[0].rpartition(":")[2]
 
 
-def _place(descriptor: int) -> str | None:
+def read_place(descriptor: int) -> str | None:
     """Return which kernel and which file the lock is; None: this system does not say."""
     try:
         with open(BOOT_ID, encoding="ascii") as file:

@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from jobcron.jobs.lease import SectionLease
+
 
 class RunLock:
     """The lock of one section.
@@ -37,7 +39,11 @@ class RunLock:
     Attributes:
         gone: the names of earlier runs, which are over. `acquire` sets them, and `died` adds to them.
         descriptor: the open file, or None.
+        lease, trouble: see `SectionLock`; this lock is the host's alone.
     """
+
+    lease: SectionLease | None = None
+    trouble = ""
 
     def __init__(self, directory: str, name: str, what: str = "the lock directory") -> None:
         if not SECTION_NAME.fullmatch(name):

@@ -1,11 +1,19 @@
-"""Who holds a section's lock, without a touch of it: to take it, even for a moment, could stop a run."""
+"""Who holds a section's lock, on this host and in the database, without a touch of it.
+
+To take it, even for a moment, could stop a run.
+"""
 
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from typing import NamedTuple
 
+from sqlalchemy import Connection
+
+from jobcron.database.statements import execute
+from jobcron.jobs.lease import process_of
 from jobcron.scripts.locks.holders import lock_file, names_of_the_dead
 
 LOCKS = "/proc/locks"
@@ -24,6 +32,45 @@ class Holder(NamedTuple):
 
     def __str__(self) -> str:
         return self.said or f"process {self.pid}"
+
+
+class ClusterHolder(NamedTuple):
+    """Who holds the lock of a section in the database: see `jobcron.scripts.locks.cluster`.
+
+    Attributes:
+        section: the section.
+        name: the name of the run.
+        since: when it took the lock, in seconds since 1970, by the database's clock.
+        seconds_left: for how long it holds the lock without a renewal; negative: the lease has ended.
+    """
+
+    section: str
+    name: str
+    since: float
+    seconds_left: float
+
+    def __str__(self) -> str:
+        process = process_of(self.name)
+        who = self.name if process is None else f"process {process.pid} on {process.host}"
+        return f"{who} since {time.strftime('%FT%TZ', time.gmtime(self.since))}"
+
+    def describe(self) -> str:
+        """Say it in words, and how long the lease lasts."""
+        left = f"its lease lasts {max(0.0, self.seconds_left):.0f} s, or longer if it is renewed"
+        if self.seconds_left <= 0:
+            left = f"its lease ended {-self.seconds_left:.0f} s ago, so the next run takes it"
+        return f"the lock of section {self.section} in the database is held by {self}; {left}"
+
+
+def cluster_holder(connection: Connection, section: str) -> ClusterHolder | None:
+    """Return who holds the lock of a section in the database; None: nobody does.
+
+    Args:
+        connection: only read.
+        section: its name.
+    """
+    row = execute(connection, "lock_state", {"section": section}).first()
+    return None if row is None else ClusterHolder(section, row.holder, row.since, row.seconds_left)
 
 
 def lock_holder(directory: str, name: str) -> Holder | None:

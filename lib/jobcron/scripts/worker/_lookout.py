@@ -72,6 +72,10 @@ class Lookout:
         tick = next(iter(self._ticks.values()), None) or self._tick(None)
         return tick.tell(name, parameters)
 
+    def fetch(self, role: str | None, name: str, parameters: dict[str, object]) -> tuple[object, ...] | None:
+        """Execute a statement as a role, and return its first row; see `Tick.fetch`."""
+        return self._tick(role).fetch(name, parameters)
+
     def descriptors(self) -> list[int]:
         """Return the descriptors of the open connections."""
         return [number for tick in self._ticks.values() if (number := tick.descriptor()) is not None]

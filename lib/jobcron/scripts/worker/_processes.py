@@ -13,7 +13,7 @@ from socket import socket
 from typing import NamedTuple
 
 from jobcron.errors import DirectoryError, LockHeld, UserMistake
-from jobcron.jobs.lease import Tenure, close_in_forks
+from jobcron.jobs.lease import Tenure, close_in_forks, tenure_under
 from jobcron.reports.logs import NO_OOPS
 from jobcron.runner.signals import STOP_SIGNALS
 from jobcron.scripts.locks.lock import RunLock
@@ -124,7 +124,7 @@ class _Names:
         ):  # it may be killed already
             pipe.write(f"{name or ''}\n")
 
-    def told(self, gone: tuple[str, ...], held: int | None) -> Tenure | None:
+    def told(self, lock: RunLock, held: int | None) -> Tenure | None:
         """Return, in the process, what it claims as; None: nothing was noted.
 
         Raises:
@@ -135,7 +135,7 @@ class _Names:
             line = pipe.readline()
         if not line:
             raise EOFError("the supervisor has ended")
-        return Tenure(line.rstrip("\n"), gone, held) if line != "\n" else None
+        return tenure_under(line.rstrip("\n") or None, lock.gone, held, lock.lease, lock.trouble)
 
 
 class Processes:
@@ -197,7 +197,7 @@ class Processes:
             self._logger.warning("%s: no process can be started now: %s", section, error, extra=NO_OOPS)
             pid = -1
         if pid == 0:
-            self._live(section, lambda: names.told(lock.gone, held), ours, its, mask)
+            self._live(section, lambda: names.told(lock, held), ours, its, mask)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         its.close()
         if pid == -1:

@@ -279,7 +279,8 @@ class Receiver:
         if job_class is None or SourceView(job_class).finds_ready_jobs_itself:
             return None
         names = names_of(job_class)
-        return next((section for section in sections if section.source_interface in names), None)
+        found = (section for section in sections if section.source_interface in names)
+        return next((section for section in found if not section.is_alone_everywhere), None)
 
     def _is_enabled(self, section: Section) -> bool:
         where = self._settings.cron_control

@@ -88,13 +88,14 @@ class Worker(InstancesScript):
         with ImportsForGood(is_ours=not self.in_test):
             application, types = self._imported(chosen)
         self._check(chosen)
-        terms = self._terms(chosen)
-        serve = partial(self._live, application, terms)
+        serve = partial(self._live, application, terms := self._terms(chosen))
         ear = Ear(notified_at(self.settings), self.logger)
         family = new_family()
-        processes = Processes(self._lock_of, serve, self.logger, family=family)
+        locks: dict[str, RunLock] = {}
+        processes = Processes(lambda name: locks[name], serve, self.logger, family=family)
         lookout = Lookout(self.settings, types, processes.gone)
-        names = [section.name for section in chosen]
+        locks |= {section.name: self._lock_of(section, lookout) for section in chosen}
+        names = list(locks)
         metrics = WorkerMetrics(self.settings, names, terms.processes, self.logger)
         presence = Presence(lookout, family, names, terms, metrics, self.logger)
         processes.abandons = lambda: [*lookout.descriptors(), *ear.descriptors()]
@@ -207,11 +208,16 @@ class Worker(InstancesScript):
                     f"--rate-limit, got: {section.runner_class}"
                 )
 
-    def _lock_of(self, section: str) -> RunLock:
+    def _lock_of(self, section: Section, lookout: Lookout) -> RunLock:
+        """Return a section's lock; that of all hosts asks the database over the connections of the looks."""
+        what = self._lock_directory()
+        if section.is_alone_everywhere:
+            from jobcron.scripts.locks.cluster import WorkersLock
+
+            return WorkersLock(self.settings, section, what, partial(lookout.fetch, section.dbuser))
         from jobcron.scripts.locks.lock import RunLock
 
-        settings = self.settings
-        return RunLock(settings.lock_dir, section, self._lock_directory())
+        return RunLock(self.settings.lock_dir, section.name, what)
 
     def _lock_directory(self) -> str:
         return f"{self.settings.place('lock_dir')}: the lock directory"
