@@ -76,6 +76,8 @@ def test_every_value_is_read_with_its_type(write: Write) -> None:
         "schedule": "0 2 * * *",
         "crontab_group": "MAIN",
         "max_runtime": 120.0,
+        "lock": "host",
+        "lock_lease": 60.0,
         "wait_for_code": 3 * 86400.0,
         "oops_prefix": "F",
         "error_dir": f"{here}/own",
