@@ -41,7 +41,13 @@ def main() -> int:
 
 
 def _measure(options: argparse.Namespace) -> None:
-    report = run_suite(options.only, options.rounds, options.jobs, lambda text: print(text, file=sys.stderr))
+    report = run_suite(
+        options.only,
+        options.rounds,
+        options.jobs,
+        lambda text: print(text, file=sys.stderr),
+        has_peers=options.peers == "all",
+    )
     paths = write(report, RESULTS)
     print(as_text(report))
     print("\nMedians of the rounds; the rest is in:", *paths, sep="\n  ")
@@ -55,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rounds", type=_count, default=5, metavar="N", help="how often each is measured (default: 5)")
     add("--jobs", type=_count, default=2000, metavar="N", help="how many are run or made at once (default: 2000)")
     add("--only", type=_bars, default=list(BARS), metavar="P1,P7", help=f"only these of {', '.join(BARS)}")
+    add("--peers", choices=("all", "none"), default="all", help="whether other queues take part (default: all)")
     add("--profile", choices=PROFILES, help="measure nothing: write where the time goes, by function")
     add("--write-docs", action="store_true", help="put the results into docs/performance.md")
     return parser

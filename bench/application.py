@@ -37,6 +37,7 @@ class FooJobType(JobType):
     NAP = 1, "Take a nap"
     WORK = 2, "Work for a millisecond"
     WRITE = 3, "Change a row"
+    GROUPED = 4, "Do nothing, together with others"
 
 
 class FooJob(FamilyRow, Base):
@@ -53,6 +54,17 @@ class NoOpJob(BaseRunnableJob[FooJob]):
     """A job that does nothing."""
 
     class_job_type = FooJobType.NO_OP
+
+    def run(self) -> None:
+        """Do nothing."""
+
+
+class GroupedJob(BaseRunnableJob[FooJob]):
+    """A job that does nothing, and shares a transaction with others."""
+
+    class_job_type = FooJobType.GROUPED
+    database_only = True
+    group_commit = True
 
     def run(self) -> None:
         """Do nothing."""
@@ -106,6 +118,13 @@ def fill(database: Database, jobs: int) -> None:
         foo = session.get_one(Foo, TARGET_ID)
         for _ in range(jobs):
             NoOpJob.create(foo)
+        session.commit()
+
+
+def fill_grouped(database: Database, jobs: int) -> None:
+    """Make so many ready jobs that share transactions, in one transaction."""
+    with database.session() as session:
+        GroupedJob.createMultiple([session.get_one(Foo, TARGET_ID)] * jobs)
         session.commit()
 
 

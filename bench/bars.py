@@ -17,7 +17,7 @@ class Verdict(StrEnum):
     MET = "met"
     MISSED = "missed"
     NO_BAR = "no bar"
-    NO_PEERS = "not measured yet: peers"
+    NO_PEERS = "not measured: peers"
 
 
 class Finding(NamedTuple):
@@ -75,6 +75,41 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Best:
+    """Ours is so many times the best of some peers that finished.
+
+    Attributes:
+        of: the peers' names.
+        least: how many times; None: it is shown, and nothing is asked.
+        figure: what is compared.
+    """
+
+    of: tuple[str, ...]
+    least: float | None
+    figure: str = "per_second"
+
+    def judge(self, result: Result) -> Finding:
+        """See `Bar`."""
+        wanted = "none" if self.least is None else f"at least {self.least:g} × the best of {len(self.of)} settings"
+        ours = _with_unit(result, result.ours, self.figure)
+        finished = [name for name in self.of if name in result.rounds]
+        if not finished:
+            return Finding(ours, f"none of {', '.join(self.of)} finished", "–", wanted, Verdict.NO_PEERS)
+        best = max(finished, key=lambda name: result.median(name, self.figure))
+        ratios = result.ratios(self.figure, best)
+        verdict = Verdict.NO_BAR
+        if self.least is not None:
+            verdict = Verdict.MET if median(ratios) >= self.least else Verdict.MISSED
+        return Finding(
+            ours=ours,
+            theirs=f"{best}: {_with_unit(result, best, self.figure)}",
+            ratio=f"{median(ratios):.2f} × ({min(ratios):.2f} to {max(ratios):.2f})",
+            bar=wanted,
+            verdict=verdict,
+        )
+
+
+@dataclass(frozen=True)
 class Excess:
     """Ours is above another contender's by so much at most.
 
@@ -127,7 +162,7 @@ class AtMost:
 
 @dataclass(frozen=True)
 class Peers:
-    """A bar against other queues, which are not measured yet.
+    """A bar against other queues that are not measured in this run.
 
     Attributes:
         bar: what is asked.

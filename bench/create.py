@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench.bars import Share
+from bench.bars import Bar, Best, Peers, Share
+from bench.peers.contenders import CREATORS, creates
 from bench.place import EMPTY, Fresh, Place
 from bench.profiling import PROFILE_FILE
 from bench.race import Contender, Figures, Race
@@ -34,19 +35,20 @@ def create_race(place: Place, jobs: int) -> Race:
     )
 
 
-def bulk_race(place: Place, jobs: int) -> Race:
-    """Return the race of making many jobs at once on one database."""
+def bulk_race(place: Place, jobs: int, *, has_peers: bool) -> Race:
+    """Return the race of making many jobs at once on one database; other queues take part on PostgreSQL."""
     floor, least = (
         ("COPY into both tables", 0.55) if place.name == "PostgreSQL" else ("executemany, both rows", None)
     )
     commands = {"jobcron createMultiple()": by_jobcron("at_once"), floor: by_copy}
-    return Race(
-        id="P5",
-        work="create in bulk",
-        database=place.name,
-        contenders=[_contender(name, command, place, jobs) for name, command in commands.items()],
-        bars=[Share(floor, least)],
-    )
+    contenders = [_contender(name, command, place, jobs) for name, command in commands.items()]
+    bars: list[Bar] = [Share(floor, least)]
+    if place.name == "PostgreSQL" and has_peers:
+        contenders += [creates(peer, place, jobs) for peer in CREATORS]
+        bars.append(Best(tuple(peer.name for peer in CREATORS), 1.0))
+    elif place.name == "PostgreSQL":
+        bars.append(Peers("ahead of every peer"))
+    return Race(id="P5", work="create in bulk", database=place.name, contenders=contenders, bars=bars)
 
 
 def _contender(name: str, command: Command, place: Place, jobs: int) -> Contender:

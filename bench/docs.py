@@ -7,26 +7,27 @@ from pathlib import Path
 from bench import TOP
 
 PAGE = TOP / "docs/performance.md"
-BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
 class PageHasNoPlace(RuntimeError):
     """The page lacks the marks between which the results belong."""
 
 
-def write_docs(results: str, page: Path = PAGE) -> None:
+def write_docs(results: str, page: Path = PAGE, mark: str = "results") -> None:
     """Replace the results of the page.
 
     Args:
         results: as Markdown.
         page: the page's path.
+        mark: the word of the comments that they stand between.
 
     Raises:
         PageHasNoPlace: it has no such marks.
     """
     text = page.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    opening, closing = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    before, begin, rest = text.partition(opening)
+    _, end, after = rest.partition(closing)
     if not begin or not end:
-        raise PageHasNoPlace(f"expected {page.name} to have the lines {BEGIN} and {END}, one of them is missing")
-    page.write_text(f"{before}{BEGIN}\n\n{results}\n{END}{after}")
+        raise PageHasNoPlace(f"expected {page.name} to have the lines {opening} and {closing}, one is missing")
+    page.write_text(f"{before}{opening}\n\n{results}\n{closing}{after}")

@@ -20,6 +20,12 @@ FULL = "full"
 WRITING = "writing"
 """The template that has as many ready jobs that change a row, each one of its own."""
 
+GROUPED = "grouped"
+"""The template that has many more ready jobs that do nothing, which share transactions; on PostgreSQL."""
+
+MANY = 10
+"""So many times more jobs are created at once, or run in groups, than one by one."""
+
 
 @dataclass(frozen=True)
 class Fresh:

@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg2
 
-from bench.application import fill, fill_writing, make_tables
-from bench.place import EMPTY, FULL, WRITING, Fresh
+from bench.application import fill, fill_grouped, fill_writing, make_tables
+from bench.place import EMPTY, FULL, GROUPED, MANY, WRITING, Fresh
 from bench.processes import cpu_seconds_of_tree
 from bench.race import Figures
 from jobcron import Database
@@ -132,7 +132,7 @@ class PostgreSQL:
                 raise NotDurable(f"expected the server's {setting} to be {wanted}, found {found}")
 
     def _make_templates(self, jobs: int) -> None:
-        for name in (EMPTY, FULL, WRITING):
+        for name in (EMPTY, FULL, WRITING, GROUPED):
             self._server.create_database(name)
             database = Database(self._server.tcp_url(name))
             make_tables(database)
@@ -140,6 +140,8 @@ class PostgreSQL:
                 fill(database, jobs)
             elif name == WRITING:
                 fill_writing(database, jobs)
+            elif name == GROUPED:
+                fill_grouped(database, MANY * jobs)
             database.close()
             self._do(name, "VACUUM (ANALYZE)")
 

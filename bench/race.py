@@ -14,6 +14,10 @@ Figures = dict[str, float]
 """What one measurement found, by the names in `bench.figures`."""
 
 
+class WorkerFailed(RuntimeError):
+    """A measured process failed, or did not do its work; the message ends with what it printed."""
+
+
 def nothing() -> Figures:
     """Find nothing."""
     return {}
@@ -27,11 +31,13 @@ class Contender:
         name: in the tables.
         measure: does all of the work once, in a process of its own, on a fresh database.
         inspect: finds, once, what does not change from round to round: round trips, for instance.
+        is_peer: whether it is another queue: one that fails is named, and the others go on.
     """
 
     name: str
     measure: Callable[[], Figures]
     inspect: Callable[[], Figures] = nothing
+    is_peer: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,12 @@ class Result:
     Attributes:
         race: the race.
         rounds: by contender and figure, the values of all rounds.
+        failures: by peer, why it did not finish; the others have figures of all rounds.
     """
 
     race: Race
     rounds: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
 
     @property
     def ours(self) -> str:
@@ -105,7 +113,20 @@ def run_race(race: Race, rounds: int, tell: Callable[[str], None]) -> Result:
     for number in range(rounds):
         first = number % len(race.contenders)
         for contender in (*race.contenders[first:], *race.contenders[:first]):
-            tell(f"{race.id}, {race.database}, round {number + 1} of {rounds}: {contender.name}")
-            for name, value in contender.measure().items():
-                result.rounds[contender.name].setdefault(name, []).append(value)
+            if contender.name not in result.failures:
+                tell(f"{race.id}, {race.database}, round {number + 1} of {rounds}: {contender.name}")
+                _measure(contender, result)
     return result
+
+
+def _measure(contender: Contender, result: Result) -> None:
+    try:
+        found = contender.measure()
+    except WorkerFailed as error:
+        if not contender.is_peer:
+            raise
+        result.failures[contender.name] = str(error)
+        del result.rounds[contender.name]
+        return
+    for name, value in found.items():
+        result.rounds[contender.name].setdefault(name, []).append(value)

@@ -53,6 +53,15 @@ def figure_tables(report: Report) -> list[tuple[str, list[str], list[list[str]]]
     return tables
 
 
+def failures(report: Report) -> list[str]:
+    """Return for each peer that did not finish a race which one, and the first line of why."""
+    return [
+        f"{result.race.id}, {result.race.database}: {name}: {why.splitlines()[0]}"
+        for result in report.results
+        for name, why in result.failures.items()
+    ]
+
+
 def as_text(report: Report) -> str:
     """Return the table of ratios for a terminal."""
     rows = [RATIO_HEADINGS, *ratio_rows(report)]
@@ -60,7 +69,7 @@ def as_text(report: Report) -> str:
     padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
     lines = ["  ".join(row).rstrip() for row in padded]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"did not finish: {line}" for line in failures(report))])
 
 
 def as_markdown(report: Report) -> str:
@@ -74,6 +83,8 @@ def as_markdown(report: Report) -> str:
     ]
     for title, headings, rows in figure_tables(report):
         parts += [f"**{title}**", _markdown_table(headings, rows)]
+    if unfinished := failures(report):
+        parts += ["**Did not finish**", "\n".join(f"- {line}" for line in unfinished)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -86,6 +97,7 @@ def write(report: Report, folder: Path) -> list[Path]:
             "work": result.race.work,
             "database": result.race.database,
             "contenders": result.rounds,
+            "failures": result.failures,
             "bars": [bar.judge(result)._asdict() for bar in result.race.bars],
         }
         for result in report.results

@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from bench import TOP
 from bench.create import bulk_race, create_race, profile_create
-from bench.drain import NO_OP, WRITE, drain_race, profile_drain
+from bench.drain import NO_OP, WRITE, Kind, drain_race, grouped_race, profile_drain
 from bench.machine import describe
-from bench.place import Place
+from bench.place import MANY, Place
 from bench.postgresql import PostgreSQL
 from bench.race import Race, Result, run_race
 from bench.report import Report
@@ -22,17 +23,14 @@ from bench.waking import waking_races
 
 RESULTS = TOP / "build/bench"
 
-BARS = ("P1", "P4", "P5", "P6", "P7", "P12")
+BARS = ("P1", "P3", "P4", "P5", "P6", "P7", "P12")
 """What can be measured."""
-
-BULK = 10
-"""So many times more jobs are made at once than one by one."""
 
 PROFILES = ("P1", "P4", "P6")
 """What can be profiled."""
 
 
-def run_suite(bars: list[str], rounds: int, jobs: int, tell: Callable[[str], None]) -> Report:
+def run_suite(bars: list[str], rounds: int, jobs: int, tell: Callable[[str], None], *, has_peers: bool) -> Report:
     """Measure, and return what was found. Nothing is left behind but what was compiled.
 
     Args:
@@ -40,6 +38,7 @@ def run_suite(bars: list[str], rounds: int, jobs: int, tell: Callable[[str], Non
         rounds: how often.
         jobs: how many are drained or made at once.
         tell: told what is being done.
+        has_peers: whether other queues take part.
 
     Raises:
         ServerNotFound: no PostgreSQL programs on this machine.
@@ -51,7 +50,7 @@ def run_suite(bars: list[str], rounds: int, jobs: int, tell: Callable[[str], Non
         postgresql = stack.enter_context(closing(PostgreSQL(jobs, folder)))
         sqlite = SQLite(jobs, folder)
         machine = describe(folder, postgresql.version)
-        for make in _makers(bars, postgresql, sqlite, jobs):
+        for make in _makers(bars, postgresql, sqlite, jobs, has_peers):
             with ExitStack() as held:
                 results.append(run_race(make(held), rounds, tell))
     return Report(machine, {"rounds": rounds, "jobs": jobs}, results)
@@ -70,14 +69,18 @@ def run_profile(bar: str, jobs: int) -> Path:
     return path
 
 
-def _makers(bars: list[str], postgresql: Place, sqlite: Place, jobs: int) -> Iterator[Callable[[ExitStack], Race]]:
+def _makers(
+    bars: list[str], postgresql: Place, sqlite: Place, jobs: int, has_peers: bool
+) -> Iterator[Callable[[ExitStack], Race]]:
     """Return what makes each race; made when its turn comes, so that no more databases are open than needed."""
     for bar, place in (("P1", postgresql), ("P4", sqlite)):
         for kind in (NO_OP, WRITE) if bar in bars else ():
-            yield lambda held, place=place, kind=kind: drain_race(place, jobs, kind)  # type: ignore[misc]
+            yield partial(_drained, place, jobs, kind, has_peers)
+    if "P3" in bars:
+        yield lambda held: grouped_race(postgresql, MANY * jobs, has_peers=has_peers)
     for place in (postgresql, sqlite):
         if "P5" in bars:
-            yield lambda held, place=place: bulk_race(place, BULK * jobs)  # type: ignore[misc]
+            yield lambda held, place=place: bulk_race(place, MANY * jobs, has_peers=has_peers)  # type: ignore[misc]
     for place in (postgresql, sqlite):
         if "P6" in bars:
             yield lambda held, place=place: create_race(place, jobs)  # type: ignore[misc]
@@ -88,6 +91,10 @@ def _makers(bars: list[str], postgresql: Place, sqlite: Place, jobs: int) -> Ite
         if "P12" in bars:
             for make in [*waking_races(place), *steady_races(place)]:
                 yield lambda held, make=make: make()  # type: ignore[misc]
+
+
+def _drained(place: Place, jobs: int, kind: Kind, has_peers: bool, held: ExitStack) -> Race:
+    return drain_race(place, jobs, kind, has_peers=has_peers)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench import TOP
 from bench.race import Figures
+from bench.race import WorkerFailed as WorkerFailed
 from bench.stopwatch import FIGURES_FILE
 
 JOBCRON = str(Path(sys.executable).with_name("jobcron"))
@@ -18,10 +19,6 @@ TIMEOUT_SECONDS = 600
 LAST_LINES = 15
 
 _FOREIGN = ("PYTHON", "JOBCRON_", "PG")
-
-
-class WorkerFailed(RuntimeError):
-    """A measured process failed, or did not do its work; the message ends with what it printed."""
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -47,13 +47,13 @@ def drain(bare: Bare, name: str) -> int:
         bare.begin()
         claimed = bare.execute(claim, taking).fetchall()
         if claimed:
-            numbers = ", ".join(str(number) for number, _, _ in claimed)
+            numbers = ", ".join(str(row[0]) for row in claimed)
             loaded = bare.execute(LOAD.format(numbers=numbers, name=name), ()).fetchall()
         bare.commit()
         if not claimed:
             return done
         foos = {row[0]: row[-2] for row in loaded}
-        for number, token, _ in claimed:
+        for number, token, *_ in claimed:
             bare.begin()
             if name == "WRITE":
                 bare.execute(write, {"name": "written", "foo": foos[number]})

@@ -1,0 +1,130 @@
+"""The benchmarks: who is compared with whom, and that what jobcron is compared with does the same work."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from bench import TOP
+from bench.bars import Best, Share, Verdict
+from bench.docs import PageHasNoPlace, write_docs
+from bench.race import Contender, Figures, Race, Result, WorkerFailed, run_race
+from bench.report import Report, as_markdown, as_text
+from bench.stopwatch import FIGURES_FILE
+
+from jobcron.testing.server import PrivatePostgreSQL
+
+JOBS = 3
+
+PREPARE = """
+import sys
+from bench.application import fill, fill_writing, make_tables
+from jobcron import Database
+
+database = Database(sys.argv[1])
+make_tables(database)
+{"NO_OP": fill, "WRITE": fill_writing}[sys.argv[2]](database, int(sys.argv[3]))
+"""
+
+COUNT = """
+import sys
+from sqlalchemy import text
+from jobcron import Database
+
+with Database(sys.argv[1]).begin() as connection:
+    print(connection.scalar(text("SELECT count(*) FROM jobcron_job WHERE status = 2")))
+"""
+
+
+def always(rate: float) -> Callable[[], Figures]:
+    """Return what measures this rate each time."""
+    return lambda: {"per_second": rate}
+
+
+def failing() -> Figures:
+    """Fail as a measured process does."""
+    raise WorkerFailed("left with status 1:\nno such module")
+
+
+def raced(*contenders: Contender, least: float = 2.0) -> Result:
+    """Race two rounds, with a bar against all peers."""
+    peers = tuple(contender.name for contender in contenders if contender.is_peer)
+    return run_race(Race("P1", "work", "a database", contenders, [Best(peers, least)]), 2, lambda text: None)
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [(59.0, Verdict.MISSED), (60.0, Verdict.MET)])
+def test_a_bar_against_several_is_judged_by_the_best_of_them(rate: float, verdict: Verdict) -> None:
+    slow, fast = (Contender(name, always(r), is_peer=True) for name, r in (("slow", 10.0), ("fast", 30.0)))
+    result = raced(Contender("jobcron run", always(rate)), slow, fast)
+    found = result.race.bars[0].judge(result)
+    assert (found.verdict, found.theirs) == (verdict, "fast: 30 jobs/s")
+    assert found.ratio.startswith(f"{rate / 30:.2f} × ")
+
+
+def test_a_peer_that_fails_is_named_and_the_others_go_on() -> None:
+    good, bad = Contender("good", always(10.0), is_peer=True), Contender("bad", failing, is_peer=True)
+    result = raced(Contender("jobcron run", always(30.0)), bad, good)
+    assert [len(found["per_second"]) for found in result.rounds.values()] == [2, 2]
+    assert result.race.bars[0].judge(result).theirs == "good: 10 jobs/s"
+    report = Report({"date": "today"}, {"rounds": 2}, [result])
+    for text in (as_text(report), as_markdown(report)):
+        assert "P1, a database: bad: left with status 1:" in text
+
+
+def test_a_bar_is_not_met_where_no_peer_finished() -> None:
+    result = raced(Contender("jobcron run", always(30.0)), Contender("bad", failing, is_peer=True))
+    found = result.race.bars[0].judge(result)
+    assert (found.verdict, found.theirs) == (Verdict.NO_PEERS, "none of bad finished")
+
+
+def test_a_failure_of_jobcron_or_of_a_floor_ends_the_benchmark() -> None:
+    race = Race("P1", "work", "a database", [Contender("floor", failing)], [Share("floor", 1.0)])
+    with pytest.raises(WorkerFailed, match="left with status 1"):
+        run_race(race, 1, lambda text: None)
+
+
+def test_each_table_of_the_page_has_its_own_place(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- results -->\nold\n<!-- /results -->\nkept\n<!-- scale -->\nold\n<!-- /scale -->\n")
+    write_docs("new\n", page, mark="scale")
+    found = page.read_text().replace("\n", " ").split("kept")
+    assert [" ".join(part.split()) for part in found] == [
+        "<!-- results --> old <!-- /results -->",
+        "<!-- scale --> new <!-- /scale -->",
+    ]
+    with pytest.raises(PageHasNoPlace, match="<!-- others -->"):
+        write_docs("new\n", page, mark="others")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return the URL of an empty database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/bench.db"
+        return
+    server: PrivatePostgreSQL = request.getfixturevalue("server")
+    server.create_database("bench_floor")
+    try:
+        yield server.url("bench_floor")
+    finally:
+        server.drop_database("bench_floor")
+
+
+@pytest.mark.parametrize("kind", ["NO_OP", "WRITE"])
+def test_the_floor_completes_all_jobs(url: str, kind: str, tmp_path: Path) -> None:
+    def python(*arguments: str) -> str:
+        env = {**os.environ, FIGURES_FILE: str(tmp_path / "figures")}
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, cwd=TOP, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    python("-c", PREPARE, url, kind, str(JOBS))
+    python("-m", "bench.floors.drain", url, "transactions", kind)
+    assert json.loads((tmp_path / "figures").read_text())["jobs"] == JOBS
+    assert python("-c", COUNT, url).split() == [str(JOBS)]
