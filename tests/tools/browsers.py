@@ -6,19 +6,33 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from flask import Flask
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from werkzeug.serving import make_server
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--hide-scrollbars",
     "--disable-dev-shm-usage",
 )  # fmt: skip
+
+AXE = files("axe_playwright_python") / "axe.min.js"
+"""axe-core, which this package carries."""
+
+FIND = """
+const nodes = (found) => found.nodes.slice(0, 3).map((node) => node.html.slice(0, 200));
+const told = (found) => [found.id, found.impact, ...nodes(found)];
+axe.run(document, {resultTypes: ["violations"]}).then((found) => arguments[arguments.length - 1](
+  {passes: found.passes.length, violations: found.violations.map((one) => told(one).join(": "))}));
+"""
 
 DESKTOP = (1360, 900)
 PHONE = (390, 844)
@@ -58,8 +72,17 @@ def complaints(browser: Chrome) -> list[str]:
     return [str(entry["message"]) for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
 
 
+def faults(browser: Chrome) -> list[str]:
+    """Return what axe-core finds on the page, with everything open that can be opened."""
+    browser.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    browser.execute_script(AXE.read_text())
+    found = browser.execute_async_script(FIND)
+    assert found["passes"] > 0, "axe-core has looked at nothing"
+    return [str(one) for one in found["violations"]]
+
+
 @contextmanager
-def served(app: Flask) -> Iterator[str]:
+def served(app: WSGIApplication) -> Iterator[str]:
     """Serve an application in this process, and yield its address."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
+from selenium.webdriver import Chrome
 
 import fooapp
+from browsers import chromium
 from instances import Instance
 from jobcron.web import application
 from jobcron.web.mounting import close
@@ -41,3 +43,10 @@ def ada(app: Flask) -> Visitor:
 def ben(app: Flask) -> Visitor:
     """Return a reader."""
     return Visitor(app, READER)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """Return a browser, one for all tests of a process."""
+    with chromium(tmp_path_factory.mktemp("profile")) as found:
+        yield found

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import django
 import pytest
-from django.conf import settings as django_settings
-from django.core.wsgi import get_wsgi_application
-from flask import Flask, session
-from flask_wtf import CSRFProtect
+from flask import Flask
 from pyramid.config import Configurator
 from pyramid.wsgi import wsgiapp2
 from werkzeug.test import Client
 
-import fooapp
 from instances import Instance
 from jobcron import ConfigurationError, Database, JobStatus
 from jobcron.web import Visitor as Somebody
 from jobcron.web import application, blueprint
 from jobcron.web.mounting import MAX_REQUEST, close
+from web_hosts import django_host, flask_host
 from web_pages import Visitor
 
 PAGES = ("/", "/jobs", "/sections", "/schedules", "/runners", "/reports", "/doctor", "/audit", "/new", "/jobs/1")
@@ -310,22 +304,8 @@ def test_the_configuration_is_checked_at_once(tmp_path: Path) -> None:
 @pytest.fixture
 def host(instance: Instance) -> Iterator[Flask]:
     """Return an application of Flask that shows the dashboard at a path, and protects all its forms."""
-    fooapp.register()
-    # docs/how-to/dashboard.md shows these lines.
-    app = Flask("shop")
-    app.config["SECRET_KEY"] = "k" * 32
-    CSRFProtect(app)
-    app.register_blueprint(
-        blueprint(str(instance.path), authorize=lambda environ: session.get("role")), url_prefix="/office/jobs"
-    )
-
-    @app.get("/login/<role>")
-    def login(role: str) -> str:
-        session["role"] = role
-        return "in"
-
-    yield app
-    close(app)
+    with flask_host(instance) as made:
+        yield made
 
 
 def test_it_works_in_flask_beside_the_hosts_own_protection_of_forms(
@@ -355,53 +335,11 @@ def test_it_works_under_the_prefix_of_a_proxy(app: Flask, job: int) -> None:
     assert page.form("/act").action == "/below/act"
 
 
-URLS = """
-import io
-from django.http import HttpResponse
-from django.urls import re_path
-from django.views.decorators.csrf import csrf_exempt
-
-from jobcron.web import application
-
-dashboard = application({instance!r}, authorize=lambda environ: environ["myapp.role"])
-
-
-@csrf_exempt  # the dashboard protects its own forms
-def jobs(request, path):
-    role = {{"ada": "operator", "ben": "reader"}}.get(request.headers.get("X-User"))  # request.user in a real one
-    environ = {{
-        **request.environ, "SCRIPT_NAME": request.environ["SCRIPT_NAME"] + "/jobs", "PATH_INFO": "/" + path,
-        "wsgi.input": io.BytesIO(request.body), "myapp.role": role,
-    }}
-    said = {{}}
-    body = b"".join(dashboard(environ, lambda status, headers: said.update(status=status, headers=headers)))
-    answer = HttpResponse(body, status=int(said["status"][:3]))
-    for name, value in said["headers"]:
-        if name == "Set-Cookie":
-            answer.cookies.load(value)
-        else:
-            answer[name] = value
-    return answer
-
-
-urlpatterns = [re_path("^jobs/(.*)$", jobs)]
-"""
-
-
 def test_it_works_in_django_beside_its_middleware(
     instance: Instance, job: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = f"urls_of_{os.urandom(4).hex()}"
-    (tmp_path / f"{name}.py").write_text(URLS.format(instance=str(instance.path)))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    if not django_settings.configured:
-        django_settings.configure(
-            SECRET_KEY="k" * 32, ALLOWED_HOSTS=["*"], ROOT_URLCONF=name, DEBUG=False, USE_TZ=True,
-            MIDDLEWARE=["django.middleware.csrf.CsrfViewMiddleware"],
-        )  # fmt: skip
-        django.setup(set_prefix=False)
-    monkeypatch.setattr(django_settings, "ROOT_URLCONF", name)
-    client = Client(get_wsgi_application())
+    made, dashboard = django_host(instance, tmp_path, monkeypatch)
+    client = Client(made)
     assert client.get("/jobs/").status_code == 403
     page = client.get(f"/jobs/jobs/{job}", headers={"X-User": "ada"})
     assert page.status_code == 200
@@ -414,7 +352,7 @@ def test_it_works_in_django_beside_its_middleware(
     assert answer.status_code == 303
     assert answer.headers["Location"].startswith(f"/jobs/jobs/{job}?act=")
     assert instance.row(job).status is JobStatus.WAITING
-    close(sys.modules[name].dashboard)
+    close(dashboard)
 
 
 def test_it_works_in_pyramid(instance: Instance, job: int) -> None:

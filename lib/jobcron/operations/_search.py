@@ -58,10 +58,12 @@ class Search:
         where: the conditions.
         next: the search that goes on is that of the jobs below this number; None: no other row can belong to the
             selection.
+        is_by_number: whether it looks at the newest rows, and not into an index that leads to few.
     """
 
     where: list[ColumnElement[bool]]
     next: int | None
+    is_by_number: bool = False
 
 
 def search(connection: Connection, selection: Selection, below: int | None = None) -> Search:
@@ -85,8 +87,8 @@ def search(connection: Connection, selection: Selection, below: int | None = Non
         return Search([among(Job.id, few), *where], None)
     first_unseen = connection.scalar(_first_unseen(below))
     if first_unseen is None:
-        return Search(where, None)
-    return Search([Job.id > first_unseen, *where], first_unseen + 1)
+        return Search(where, None, is_by_number=True)
+    return Search([Job.id > first_unseen, *where], first_unseen + 1, is_by_number=True)
 
 
 def _first_unseen(below: int | None) -> Select[int]:

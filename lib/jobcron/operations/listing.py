@@ -192,7 +192,10 @@ def count_jobs(connection: Connection, selection: Selection) -> Count:
 def count_by_status(connection: Connection, selection: Selection) -> dict[JobStatus, Count]:
     """Count the jobs of a selection for each status, whatever statuses it names; see `count_jobs`."""
     counts: dict[JobStatus, Count] = {}
-    for group in (STATUS_GROUPS["pending"], STATUS_GROUPS["ended"]):
+    pending, ended = STATUS_GROUPS["pending"], STATUS_GROUPS["ended"]
+    looked = search(connection, selection.with_statuses(*pending))
+    groups = [(*pending, *ended)] if looked.is_by_number else [pending, ended]  # the same rows are looked at once
+    for group in groups:
         looked = search(connection, selection.with_statuses(*group))
         counted = select(Job._status, func.count()).where(*looked.where).group_by(Job._status)
         found = {row[0]: row[1] for row in connection.execute(counted)}

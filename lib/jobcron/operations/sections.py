@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, select
 
 from jobcron.database.clock import database_now
-from jobcron.database.runs import last_end
+from jobcron.database.runs import first_since, last_end
 from jobcron.database.statements import execute
 from jobcron.database.tables import Event, JobSourceRow, JobTypeRow, Run
 from jobcron.interfaces import JobStatus
@@ -168,15 +168,19 @@ def _late(settings: Settings, section: Section, last: datetime, now: datetime) -
 
 def _failures(connection: Connection) -> dict[str, int]:
     """Return how many attempts failed in the last hour, by source, among the newest events."""
-    newest = select(Event.job_id, Event.kind, Event.at).order_by(Event.id.desc()).limit(MAX_EVENTS).subquery()
     now = connection.scalar(select(database_now()))
     assert now is not None
+    since = now - FAILURES_AGE
     counted = (
         select(JobSourceRow.name, func.count().label("failed"))
-        .select_from(newest)
-        .join(Job, Job.id == newest.c.job_id)
+        .select_from(Event)
+        .join(Job, Job.id == Event.job_id)
         .join(JobSourceRow, JobSourceRow.type_id == Job.type_id)
-        .where(newest.c.at > now - FAILURES_AGE, newest.c.kind.in_((Failed.kind, UserError.kind)))
+        .where(
+            Event.id >= first_since(connection, Event, Event.at, since, MAX_EVENTS),
+            Event.at > since,
+            Event.kind.in_((Failed.kind, UserError.kind)),
+        )
         .group_by(JobSourceRow.name)
     )
     return {row.name: row.failed for row in connection.execute(counted)}

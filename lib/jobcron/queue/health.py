@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from jobcron.database.clock import database_after, database_now
-from jobcron.database.runs import last_end
+from jobcron.database.runs import first_since, last_end
 from jobcron.database.statements import execute
 from jobcron.database.tables import Event, JobSourceRow, Run
 from jobcron.interfaces import MAX_LEASE_SECONDS, JobStatus
@@ -193,14 +193,15 @@ def _waiting(connection: Connection, section: Section, now: datetime, due: datet
 
 def _failures(connection: Connection, section: Section, now: datetime) -> Check:
     """Count failures by the jobs' histories: a long run writes its own row only at its end."""
-    newest = select(Event.job_id, Event.kind, Event.at).order_by(Event.id.desc()).limit(MAX_EVENTS).subquery()
+    since = now - FAILURES_AGE
     failures = (
         select(func.count())
-        .select_from(newest)
-        .join(Job, Job.id == newest.c.job_id)
+        .select_from(Event)
+        .join(Job, Job.id == Event.job_id)
         .where(
-            newest.c.at > now - FAILURES_AGE,
-            newest.c.kind.in_((Failed.kind, UserError.kind)),
+            Event.id >= first_since(connection, Event, Event.at, since, MAX_EVENTS),
+            Event.at > since,
+            Event.kind.in_((Failed.kind, UserError.kind)),
             _is_of(section),
         )
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 
 from cronsim import CronSim, CronSimError
@@ -146,8 +147,12 @@ def next_start(schedule: str, after: datetime) -> datetime | None:
     return found and found.astimezone(UTC)
 
 
+@lru_cache(maxsize=1000)
 def longest_pause(schedule: str) -> timedelta | None:
-    """Return the longest time between two starts of a checked schedule in four years; None if it has no period."""
+    """Return the longest time between two starts of a checked schedule in four years; None if it has no period.
+
+    It takes a tenth of a second, and whoever looks at sections asks again and again: what was found is kept.
+    """
     if schedule == REBOOT:
         return None
     minute, hour, *days = fields_of(schedule)

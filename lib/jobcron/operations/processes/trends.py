@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -23,13 +23,13 @@ from sqlalchemy import (
 )
 
 from jobcron.database.clock import database_now
+from jobcron.database.runs import first_since
 from jobcron.database.tables import Event, Run
 from jobcron.jobs.history import EventKind
 from jobcron.jobs.job import Job
-from jobcron.operations.processes._numbers import first_since
 from jobcron.operations.selection import Selection, chosen_types
 
-RUNS = 50_000
+RUNS = 30_000
 """The most runs that are added up."""
 
 EVENTS = 50_000
@@ -115,7 +115,7 @@ def _runs(connection: Connection, span: _Span, sections: Collection[str]) -> tup
     sums = [func.coalesce(func.sum(value), 0) for value in (*counts, Run.waited, Run.ran)]
     query = select(place, *sums).where(Run.id >= first, Run.date_completed >= span.start, Run.name.in_(sections))
     parts = [Part(span.start + span.step * number) for number in range(span.parts)]
-    for number, completed, incomplete, oopses, timed, waited, ran in connection.execute(query.group_by(place)):
+    for number, completed, incomplete, oopses, timed, waited, ran in connection.execute(query.group_by("place")):
         start = parts[number].start
         parts[number] = Part(start, completed, incomplete, oopses, timed, waited, ran)
     return parts, not _is_cut(connection, Run, Run.date_completed, first, span)
@@ -132,20 +132,21 @@ def _failures(connection: Connection, span: _Span, sources: tuple[str, ...]) -> 
     if sources:
         types = chosen_types(connection, Selection(sources=sources)).ids or ()
         query = query.join(Job, Job.id == Event.job_id).where(Job.type_id.in_(types))
-    found = {(row[0], row[1]): row[2] for row in connection.execute(query.group_by(place, Event.kind))}
+    found = {(row[0], row[1]): row[2] for row in connection.execute(query.group_by("place", Event.kind))}
     counts = [tuple(found.get((number, kind.value), 0) for kind in FAILURES) for number in range(span.parts)]
     return counts, not _is_cut(connection, Event, Event.at, first, span)
 
 
 def _place(moment: SQLColumnExpression[datetime], span: _Span, dialect: str) -> ColumnElement[int]:
-    """Return in which part a time is that is not before the span, as an SQL expression."""
-    seconds: ColumnElement[float]
+    """Return in which part a time is that is not before the span, as an SQL expression called ``place``."""
+    last, step = span.parts - 1, span.step.total_seconds()
     if dialect == "postgresql":
-        seconds = func.floor(extract("epoch", moment - span.start) / span.step.total_seconds())
-    else:
-        start = func.julianday(f"{span.start:%Y-%m-%d %H:%M:%S.%f}")
-        seconds = (func.julianday(moment) - start) * (86400.0 / span.step.total_seconds())
-    return case((seconds >= span.parts - 1, span.parts - 1), else_=cast(seconds, Integer)).label("place")
+        place = func.least(cast(func.floor(extract("epoch", moment - span.start) / step), Integer), last)
+    else:  # a number of days, as of julianday: it would be calculated again for each row
+        midnight = datetime(span.start.year, span.start.month, span.start.day, tzinfo=UTC)
+        start = span.start.toordinal() + 1721424.5 + (span.start - midnight) / timedelta(days=1)
+        place = func.min(cast((func.julianday(moment) - start) * (86400.0 / step), Integer), last)
+    return place.label("place")
 
 
 def _is_cut(

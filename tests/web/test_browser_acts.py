@@ -1,0 +1,235 @@
+"""Every form of the dashboard in a real browser, and the dashboard among the pages of a host's application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
+
+import fooapp
+from browsers import DESKTOP, PHONE, complaints, look_like, served
+from instances import Instance, wait_until
+from jobcron import JobStatus
+from jobcron.web import Visitor, application
+from jobcron.web.mounting import close
+from schedules import Scheduled
+from web_hosts import django_host, flask_host
+
+EITHER = pytest.mark.parametrize(
+    ("database_url", "has_script"), [("postgresql", True), ("sqlite", False)], indirect=["database_url"]
+)
+
+
+class Hand:
+    """Somebody's hand on a browser.
+
+    Args:
+        browser: the browser.
+        address: where the dashboard is served.
+    """
+
+    def __init__(self, browser: Chrome, address: str) -> None:
+        self.browser, self.address = browser, address
+
+    def go(self, path: str) -> None:
+        """Go to a page."""
+        self.browser.get(self.address + path)
+
+    def open(self, summary: str) -> None:
+        """Open what has this summary."""
+        self.browser.find_element(By.XPATH, f"//summary[normalize-space()='{summary}']").click()
+
+    def fill(self, form: str, **texts: str) -> None:
+        """Fill in the fields of a form, given the end of its address."""
+        for name, text in texts.items():
+            selector = f"form[action$='{form}'] [name='{name}']:not([type=hidden])"
+            field = self.browser.find_element(By.CSS_SELECTOR, selector)
+            if field.tag_name == "select":
+                Select(field).select_by_value(text)
+            else:
+                field.clear()
+                field.send_keys(text)
+
+    def press(self, button: str, told: str) -> None:
+        """Press a button, by its words, and wait for what the next page says."""
+        before = self.browser.find_element(By.TAG_NAME, "html")
+        self.browser.find_element(By.XPATH, f"//button[normalize-space()='{button}']").click()
+
+        def is_there() -> bool:
+            with suppress(WebDriverException):  # while one page follows the other, there may be none
+                return self.browser.find_element(By.TAG_NAME, "html") != before and told in self.words
+            return False
+
+        wait_until(is_there, f"{told!r} after {button}", seconds=60)
+
+    @property
+    def words(self) -> str:
+        """What the page says."""
+        return " ".join(self.browser.find_element(By.TAG_NAME, "body").text.split())
+
+
+@pytest.fixture
+def plainly(browser: Chrome) -> Iterator[Callable[[bool], None]]:
+    """Return what switches scripts on and off; they are on again afterwards."""
+
+    def switch(has_script: bool) -> None:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not has_script})
+
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.execute_cdp_cmd("Network.clearBrowserCookies", {})  # cookies do not know ports
+    yield switch
+    browser.get("about:blank")
+    switch(True)
+    browser.execute_cdp_cmd("Network.setExtraHTTPHeaders", {"headers": {}})
+    browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    complaints(browser)
+
+
+@EITHER
+def test_every_form_does_what_it_says(
+    instance: Instance, browser: Chrome, plainly: Callable[[bool], None], has_script: bool
+) -> None:
+    scheduled = Scheduled(instance)
+    scheduled.define(more="[act]\nsource_interface: fooapp.IActJobSource\n")
+    scheduled.run()
+    fooapp.register()
+    later = instance.act(scheduled_start=datetime.now(UTC) + timedelta(days=1))
+    with instance.session() as session:
+        instance.foo(session, "target")
+    app = application(str(instance.path), authorize=lambda environ: Visitor("operator", "ada"))
+    with served(app) as address:
+        plainly(has_script)
+        look_like(browser, DESKTOP if has_script else PHONE, is_dark=has_script)
+        hand = Hand(browser, address)
+        hand.go("/audit")
+        if has_script:  # nothing is to be replaced between a look and a click
+            browser.execute_script("sessionStorage.setItem('jobcron-live', 'off')")
+        pauses(hand, instance)
+        schedules(hand, scheduled)
+        channels(hand, instance)
+        jobs(hand, instance, later)
+        browser.get("about:blank")
+    close(app)
+
+
+def pauses(hand: Hand, instance: Instance) -> None:
+    """Pause a section and a queue, and end it."""
+    hand.go("/sections/act")
+    hand.open("Pause this section")
+    hand.fill("/pauses", until="2h", reason="the carrier is down")
+    hand.press("Pause", "End the pause")
+    assert instance.query("SELECT scope, name, reason FROM jobcron_pause") == [
+        ("section", "act", "the carrier is down")
+    ]
+    hand.press("End the pause", "Pause this section")
+    hand.go("/sections")
+    hand.open("Pause a type or a queue")
+    hand.fill("/pauses", scope="queue", name="letters")
+    hand.press("Pause", "queue letters")
+    hand.press("End it", "Nothing is paused.")
+    assert instance.query("SELECT name FROM jobcron_pause") == []
+
+
+def schedules(hand: Hand, scheduled: Scheduled) -> None:
+    """Pause a schedule, resume it, and create a job of it."""
+    hand.go("/schedules/nightly")
+    hand.open("Pause this schedule")
+    hand.fill("/schedules/act", reason="the books are closed")
+    hand.press("Pause", "paused it at")
+    assert "the books are closed" in hand.words
+    hand.press("Resume", "Pause this schedule")
+    assert scheduled.row("paused_because") == (None,)
+    hand.press("Create a job now", "UUID")
+
+
+def channels(hand: Hand, instance: Instance) -> None:
+    """Set the limits of a channel, pause it, and end that."""
+    hand.go("/channels")
+    hand.open("Change the limits of a channel")
+    hand.fill("/channels/limits", name="root.export", capacity="3", throttle="10/1m")
+    hand.press("Set all three", "0 of 3")
+    assert instance.query("SELECT name, capacity FROM jobcron_channel") == [("root.export", 3)]
+    hand.open("Pause a channel")
+    hand.fill("/pauses", name="root.export")
+    hand.press("Pause", "End the pause of root.export")
+    hand.press("End the pause of root.export", "Open")
+
+
+def jobs(hand: Hand, instance: Instance, later: int) -> None:
+    """Filter, search, move and create jobs."""
+    hand.go("/jobs")
+    hand.open("Filters")
+    hand.fill("/jobs", status="waiting", type="foo_job.ACT")
+    hand.press("Filter", "Type: foo_job.ACT")
+    hand.go(f"/jobs/{later}")
+    moves = (("Suspend", "suspended"), ("Resume", "waiting"), ("Run now", "waiting"), ("Cancel", "cancelled"))
+    for button, status in moves:
+        hand.press(f"{button}…", f"{button}: 1 job?")
+        hand.fill("/act", reason="by hand")
+        hand.press(button, "Done: ")
+        assert instance.row(later).status.name.lower() == status
+    hand.press("Delete…", "Delete: 1 job?")
+    hand.press("Delete", "1 job was moved, 0 refused.")
+    hand.go("/new")
+    hand.fill("/new", name="foo_job.DO_FOO")
+    hand.press("Take this one", "Create the job")
+    hand.fill("/new/job", target="1", description="by hand")
+    hand.press("Create the job", "by hand")
+    newest = instance.rows()[-1]
+    assert (newest.description, newest.requester, newest.status) == ("by hand", "web:ada", JobStatus.WAITING)
+
+
+@pytest.fixture(params=["flask", "django"])
+def host(
+    request: pytest.FixtureRequest, instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Any, str]]:
+    """Return a host's application with the dashboard, and where that is."""
+    if request.param == "flask":
+        with flask_host(instance) as app:
+            yield app, "/office/jobs"
+    else:
+        made, dashboard = django_host(instance, tmp_path, monkeypatch)
+        yield made, "/jobs"
+        close(dashboard)
+
+
+@EITHER
+def test_it_works_among_the_pages_of_a_host(
+    instance: Instance, browser: Chrome, plainly: Callable[[bool], None], host: tuple[Any, str], has_script: bool
+) -> None:
+    job = instance.act(("raise", "value"))
+    instance.run("act")
+    app, path = host
+    with served(app) as address:
+        plainly(has_script)
+        look_like(browser, DESKTOP, is_dark=False)
+        hand = Hand(browser, address)
+        hand.go(f"{path}/")
+        assert "You have no access to this dashboard." in hand.words
+        browser.execute_cdp_cmd("Network.setExtraHTTPHeaders", {"headers": {"X-User": "ada"}})
+        hand.go("/login/operator")  # of the one in Flask
+        if has_script:  # nothing is to be replaced between a look and a click
+            browser.execute_script("sessionStorage.setItem('jobcron-live', 'off')")
+        complaints(browser)
+        hand.go(f"{path}/")
+        assert "Needs attention" in hand.words
+        side = browser.find_element(By.CSS_SELECTOR, ".side")
+        assert side.value_of_css_property("position") == "sticky", "its style sheet is found"
+        hand.go(f"{path}/jobs/{job}")
+        hand.press("Retry…", "Retry: 1 job?")
+        hand.press("Retry", "Done: retry")
+        assert instance.row(job).status is JobStatus.WAITING
+        hand.press("Dark", f"Job {job}")
+        wait_until(lambda: 'data-theme="dark"' in browser.page_source, "the dark theme", seconds=60)
+        if has_script:
+            assert browser.execute_script("return htmx.version")
+        assert complaints(browser) == []
+        browser.get("about:blank")
