@@ -55,7 +55,7 @@ def test_a_job_is_found_by_its_uuid(instance: Instance, monkeypatch: pytest.Monk
     number = instance.act()
     instance.run("act")
     waiting = [instance.act() for _ in range(3)]
-    monkeypatch.setattr("jobcron.operations._search.SEARCHED", 2)
+    monkeypatch.setattr("jobcron.operations._rows.search.SEARCHED", 2)
     with instance.database.begin(writing=False) as connection:
         for found in (number, *waiting):
             assert find_job(connection, instance.row(found).uuid) == found
@@ -71,7 +71,7 @@ def test_a_search_for_a_uuid_ends_and_says_where(instance: Instance, monkeypatch
     instance.run("act")
     for _ in range(3):
         instance.act()
-    monkeypatch.setattr("jobcron.operations._search.SEARCHED", 2)
+    monkeypatch.setattr("jobcron.operations._rows.search.SEARCHED", 2)
     monkeypatch.setattr("jobcron.operations.details.UUID_PAGES", 1)
     uuid = instance.row(number).uuid
     with instance.database.begin(writing=False) as connection, pytest.raises(NoSuchJob, match="those from 3 on"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -11,9 +12,18 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from instances import Instance
-from jobcron import JobStatus
+from jobcron import ConfigurationError, JobStatus
 from jobcron.database.tables import jobs_connection
-from jobcron.operations.listing import Count, batches, count_by_status, count_jobs, exception_line, list_jobs
+from jobcron.operations._rows.error_lines import exception_line
+from jobcron.operations.listing import (
+    Count,
+    StartKey,
+    batches,
+    count_by_status,
+    count_jobs,
+    list_in_start_order,
+    list_jobs,
+)
 from jobcron.operations.selection import Selection
 from jobcron.testing import JobFactory
 from query_cost import cost_of, noted_statements
@@ -43,10 +53,63 @@ def test_pages_have_each_job_once_the_newest_first(session: Session, ended: list
     assert found == ended[::-1]
 
 
+@pytest.mark.parametrize("searched", [2, 100])
+@pytest.mark.parametrize("limit", [1, 3, 4, 50])
+def test_pages_have_each_job_once_the_oldest_first(
+    session: Session, ended: list[int], monkeypatch: pytest.MonkeyPatch, limit: int, searched: int
+) -> None:
+    monkeypatch.setattr("jobcron.operations._rows.search.SEARCHED", searched)
+    connection, above, found = jobs_connection(session), None, []
+    while True:
+        page = list_jobs(connection, Selection(), above=above, is_oldest_first=True, limit=limit)
+        found += [job.id for job in page.jobs]
+        if page.next is None:
+            break
+        above = page.next
+    assert found == ended
+
+
+@pytest.mark.parametrize("looked_at", [1, 2000])
+@pytest.mark.parametrize("limit", [1, 2, 7, 50])
+def test_waiting_jobs_are_listed_as_they_start(
+    session: Session, monkeypatch: pytest.MonkeyPatch, limit: int, looked_at: int
+) -> None:
+    monkeypatch.setattr("jobcron.operations._rows.start_order.LOOKED_AT", looked_at)
+    factory, moment = JobFactory(session), datetime(2026, 3, 1, tzinfo=UTC)
+    made = [
+        factory.makeJob(
+            W,
+            priority=-(number * 7 % 3),
+            scheduled_start=moment + timedelta(microseconds=number * 5 % 4),
+            channel="root.a" if number % 2 else None,
+            queue_name="cats" if number % 5 else "dogs",
+        )
+        for number in range(20)
+    ]
+    factory.makeJob(C)
+    session.flush()
+    in_order = sorted(made, key=lambda job: (job.priority, job.scheduled_start, job.id))
+    connection = jobs_connection(session)
+    for queue in (None, "dogs", "nothing"):
+        after: StartKey | None = None
+        found: list[int] = []
+        while True:
+            page = list_in_start_order(connection, Selection(queue=queue), after=after, limit=limit)
+            found += [job.id for job in page.jobs]
+            assert len(page.jobs) == limit or not page.is_full
+            if page.next is None:
+                break
+            after = page.next
+        assert found == [job.id for job in in_order if queue in (None, job.queue_name)]
+    monkeypatch.setattr("jobcron.operations._rows.start_order.MANY_TYPES", 0)
+    with pytest.raises(ConfigurationError, match=r"at most 0 types to list jobs as they start, got: \d+ types"):
+        list_in_start_order(connection, Selection())
+
+
 def test_a_search_that_ends_early_says_where_the_next_goes_on(
     session: Session, ended: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobcron.operations._search.SEARCHED", 5)
+    monkeypatch.setattr("jobcron.operations._rows.search.SEARCHED", 5)
     connection, below, pages = jobs_connection(session), None, []
     while True:
         page = list_jobs(connection, Selection(statuses=(F,)), below=below)
@@ -85,7 +148,7 @@ def test_counts_by_status_are_those_of_each_status(
     monkeypatch.setattr("jobcron.operations.listing.COUNTED", 3)
     assert count_by_status(connection, Selection())[C] == Count(3, is_exact=False)
     assert count_by_status(connection, Selection())[W] == Count(2, is_exact=True)
-    monkeypatch.setattr("jobcron.operations._search.SEARCHED", 5)
+    monkeypatch.setattr("jobcron.operations._rows.search.SEARCHED", 5)
     assert not count_by_status(connection, Selection())[E].is_exact
 
 
@@ -94,7 +157,7 @@ def test_counts_by_status_are_those_of_each_status(
 def test_batches_have_all_numbers_of_a_selection_once(
     session: Session, ended: list[int], monkeypatch: pytest.MonkeyPatch, size: int, searched: int
 ) -> None:
-    monkeypatch.setattr("jobcron.operations._search.SEARCHED", searched)
+    monkeypatch.setattr("jobcron.operations._rows.search.SEARCHED", searched)
     connection = jobs_connection(session)
     found = list(batches(lambda: nullcontext(connection), Selection(statuses=(F,)), size))
     assert sum(found, []) == [ended[9], ended[6], ended[3], ended[0]]

@@ -139,7 +139,7 @@ def small_searches(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def limit(**limits: int) -> None:
         for name, value in limits.items():
-            monkeypatch.setattr(f"jobcron.operations._search.{name.upper()}", value)
+            monkeypatch.setattr(f"jobcron.operations._rows.search.{name.upper()}", value)
 
     return limit
 

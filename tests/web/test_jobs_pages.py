@@ -108,7 +108,36 @@ def test_jobs_are_grouped_and_each_group_is_a_link_to_its_list(
     assert "1 ValueError: no such foo" in ada.get("/jobs?group=error").words
     assert listed(ada.get("/jobs?error=ValueError: no such foo")) == [jobs[0]]
     assert "4 none" in ada.get("/jobs?group=requester").words
-    assert "expected one of type, queue" in ada.get("/jobs?group=moon", expect=400).words
+    assert "4 act" in ada.get("/jobs?group=section").words
+    assert "4 none" in ada.get("/jobs?group=channel").words
+    assert "expected one of type, section, queue" in ada.get("/jobs?group=moon", expect=400).words
+
+
+def test_jobs_are_listed_in_the_orders_that_an_index_serves(ada: Visitor, instance: Instance) -> None:
+    first = instance.act()
+    instance.multiply(first, 120, priority="10 - n % 3")
+    rows = sorted(instance.rows(), key=lambda row: (row.priority, row.scheduled_start, row.id))
+    orders = {
+        "?order=oldest&type=foo_job.ACT": sorted(row.id for row in rows),
+        "?order=start&status=waiting": [row.id for row in rows],
+    }
+    for query, expected in orders.items():
+        page, found = ada.get(f"/jobs{query}"), []
+        while True:
+            found += listed(page)
+            following = [found for tag, found in page.tags if tag == "a" and found.get("rel") == "next"]
+            if not following:
+                break
+            page = ada.get(str(following[0]["href"]))
+        assert found == expected, query
+        assert "data-live" not in page.html, "only the first page follows what happens"
+    assert "As they start" in ada.get("/jobs?status=waiting").words
+    assert "As they start" not in ada.get("/jobs?status=failed").words
+    refused = ada.get("/jobs?order=start", expect=400)
+    assert "As they start: expected the status waiting" in refused.words
+    for wrong in ("x", "1_2", "1_2_3_4", "9999999999_1_1", "1_99999999999999999_1", "٣_1_1", "1_1_-1", "<script>"):
+        assert ada.get(f"/jobs?order=start&status=waiting&after={wrong}").status == 200
+    assert listed(ada.get("/jobs?order=moon")) == listed(ada.get("/jobs"))
 
 
 def test_pages_go_on_by_number(ada: Visitor, instance: Instance) -> None:

@@ -23,7 +23,8 @@ from jobcron.jobs.job import Job, has_status
 from jobcron.jobs.registry import registered
 from jobcron.jobs.runnable import BaseRunnableJob
 from jobcron.jobs.status import NOT_STARTED
-from jobcron.operations.listing import JobSummary, exception_line, list_jobs, summaries
+from jobcron.operations._rows.error_lines import exception_line
+from jobcron.operations.listing import JobSummary, list_jobs, summaries
 from jobcron.operations.selection import Selection
 from jobcron.queue.sources import find_source
 from jobcron.settings.named import dotted_name

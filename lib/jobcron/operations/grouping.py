@@ -10,11 +10,12 @@ from sqlalchemy import ColumnElement, Connection, Select, Text, func, select, ty
 from jobcron.database.tables import JobTypeRow
 from jobcron.errors import ConfigurationError
 from jobcron.jobs.job import Job
-from jobcron.operations._search import Search, search
-from jobcron.operations.listing import end_of_error, exception_line
-from jobcron.operations.selection import Selection
+from jobcron.operations._rows.error_lines import end_of_error, exception_line
+from jobcron.operations._rows.search import Search, search
+from jobcron.operations.selection import Selection, chosen_types
+from jobcron.settings.settings import Settings
 
-GROUPED_BY = ("type", "queue", "requester", "day", "error")
+GROUPED_BY = ("type", "section", "queue", "channel", "requester", "day", "error")
 """What jobs are grouped by."""
 
 GROUPS = 100
@@ -50,13 +51,17 @@ class Grouping:
     is_complete: bool
 
 
-def group_jobs(connection: Connection, selection: Selection, by: str) -> Grouping:
+def group_jobs(
+    connection: Connection, selection: Selection, by: str, settings: Settings | None = None
+) -> Grouping:
     """Count the jobs of a selection by a value of theirs, among a limited number of rows.
 
     Args:
         connection: a connection; it is only read.
         selection: which jobs.
         by: one of `GROUPED_BY`. A day is that of the creation in UTC, an error the line that names the exception.
+            Jobs that several sections run count for each of these.
+        settings: the instance's, which name the sections; needed for these only.
 
     Raises:
         ConfigurationError: there is no such value.
@@ -66,7 +71,14 @@ def group_jobs(connection: Connection, selection: Selection, by: str) -> Groupin
     looked = search(connection, selection)
     if by == "error":
         return _by_error(connection, looked)
-    columns = {"type": JobTypeRow.name, "queue": Job.queue_name, "requester": Job.requester}
+    if by == "section":
+        return _by_section(connection, looked, settings)
+    columns = {
+        "type": JobTypeRow.name,
+        "queue": Job.queue_name,
+        "channel": Job.channel,
+        "requester": Job.requester,
+    }
     key: ColumnElement[str | None] = columns[by].expression if by in columns else _day(connection.dialect.name)
     counted: Select[str | None, int] = (
         select(key.label("value"), func.count().label("number")).select_from(Job).where(*looked.where)
@@ -83,6 +95,24 @@ def _day(dialect: str) -> ColumnElement[str | None]:
     if dialect == "postgresql":
         return func.to_char(func.timezone("UTC", Job.date_created), "YYYY-MM-DD", type_=Text)
     return func.substr(type_coerce(Job.date_created, Text), 1, 10, type_=Text)
+
+
+def _by_section(connection: Connection, looked: Search, settings: Settings | None) -> Grouping:
+    """Count by type, and add that up by the sections that run the type."""
+    assert settings is not None
+    counted = select(Job.type_id, func.count()).where(*looked.where).group_by(Job.type_id)
+    numbers = {row[0]: row[1] for row in connection.execute(counted)}
+    found = Counter[str | None]()
+    unserved = dict(numbers)
+    for name in settings.sections:
+        for number in chosen_types(connection, Selection.of_section(settings, name)).ids or ():
+            if number in numbers:
+                found[name] += numbers[number]
+                unserved.pop(number, None)
+    if unserved:
+        found[None] = sum(unserved.values())
+    groups = tuple(Group(value, number) for value, number in found.most_common(GROUPS))
+    return Grouping(groups, is_complete=looked.next is None and len(found) <= GROUPS)
 
 
 def _by_error(connection: Connection, looked: Search) -> Grouping:

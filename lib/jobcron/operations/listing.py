@@ -8,27 +8,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Text, case, func, select
+from sqlalchemy import Connection, RowMapping, Select, func, select
 
 from jobcron.database.statements import among
 from jobcron.database.tables import JobTypeRow
 from jobcron.interfaces import JobStatus
-from jobcron.jobs.job import Job, lease_end
-from jobcron.operations._search import search
+from jobcron.jobs.job import START_ORDER, Job, lease_end
+from jobcron.operations._rows.error_lines import end_of_error, exception_line
+from jobcron.operations._rows.search import search
+from jobcron.operations._rows.start_order import StartKey, line
 from jobcron.operations.asking import STATUS_GROUPS
-from jobcron.operations.selection import Selection
+from jobcron.operations.selection import Selection, chosen_types, conditions
+
+__all__ = ["Count", "JobSummary", "Page", "StartKey", "StartPage", "batches", "count_by_status", "count_jobs"]
+__all__ += ["limited", "list_in_start_order", "list_jobs", "logs_of", "newest_number", "summaries"]
 
 PAGE = 50
 """How many jobs a page has, if nothing else is asked for."""
 
 COUNTED = 10_000
 """The most jobs that are counted."""
-
-ERROR_LENGTH = 2000
-"""How many characters of the end of an error are read for a list: the message of a refused statement is long."""
-
-_FRAME = '  File "'
-"""The beginning of a frame of a traceback."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +96,21 @@ class Page:
 
 
 @dataclass(frozen=True)
+class StartPage:
+    """A page of waiting jobs, in the order in which they start.
+
+    Attributes:
+        jobs: the jobs.
+        next: where the next page begins: `list_in_start_order` with `after=next` returns it; None: it has none.
+        is_full: as of `Page`.
+    """
+
+    jobs: tuple[JobSummary, ...]
+    next: StartKey | None
+    is_full: bool
+
+
+@dataclass(frozen=True)
 class Count:
     """A number of jobs.
 
@@ -113,7 +127,13 @@ class Count:
 
 
 def list_jobs(
-    connection: Connection, selection: Selection, *, below: int | None = None, limit: int = PAGE
+    connection: Connection,
+    selection: Selection,
+    *,
+    below: int | None = None,
+    above: int | None = None,
+    is_oldest_first: bool = False,
+    limit: int = PAGE,
 ) -> Page:
     """Return a page of the jobs of a selection; it looks at a limited number of rows.
 
@@ -121,15 +141,44 @@ def list_jobs(
         connection: a connection; it is only read.
         selection: which jobs.
         below: only jobs with smaller numbers.
+        above: only jobs with greater numbers, if the oldest come first.
+        is_oldest_first: whether the oldest come first.
         limit: the most jobs on the page.
     """
-    looked = search(connection, selection, below)
-    query = summaries().where(*looked.where).order_by(Job.id.desc()).limit(limit + 1)
+    looked = search(connection, selection, above if is_oldest_first else below, is_oldest_first=is_oldest_first)
+    order = Job.id if is_oldest_first else Job.id.desc()
+    query = summaries().where(*looked.where).order_by(order).limit(limit + 1)
     rows = connection.execute(query).mappings().all()
     jobs = tuple(_summary(row) for row in rows[:limit])
     if len(rows) > limit:
         return Page(jobs, jobs[-1].id, is_full=True)
     return Page(jobs, looked.next, is_full=False)
+
+
+def list_in_start_order(
+    connection: Connection, selection: Selection, *, after: StartKey | None = None, limit: int = PAGE
+) -> StartPage:
+    """Return a page of the waiting jobs of a selection in the order in which they start; see `list_jobs`.
+
+    Args:
+        connection: a connection; it is only read.
+        selection: which jobs; of its statuses only waiting counts.
+        after: only jobs that start after the one with this place.
+        limit: the most jobs on the page.
+
+    Raises:
+        ConfigurationError: they are of too many types.
+    """
+    types = chosen_types(connection, selection)
+    keys, end = line(connection, types.ids, after, limit)
+    where = conditions(selection.with_statuses(JobStatus.WAITING), types, connection.dialect.name)
+    query = summaries().where(among(Job.id, [key.id for key in keys]), *where)
+    rows = connection.execute(query.order_by(*START_ORDER).limit(limit + 1)).mappings().all()
+    jobs = tuple(_summary(row) for row in rows[:limit])
+    if len(rows) > limit:
+        last = jobs[-1]
+        return StartPage(jobs, StartKey(last.priority, last.scheduled_start, last.id), is_full=True)
+    return StartPage(jobs, end, is_full=False)
 
 
 def logs_of(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
@@ -206,12 +255,6 @@ def count_by_status(connection: Connection, selection: Selection) -> dict[JobSta
     return {status: counts[status] for status in JobStatus}
 
 
-def end_of_error() -> ColumnElement[str]:
-    """Return the end of a job's error, as an SQL expression."""
-    start = case((func.length(Job.log) > ERROR_LENGTH, func.length(Job.log) - ERROR_LENGTH + 1), else_=1)
-    return func.substr(Job.log, start, type_=Text)
-
-
 def summaries() -> Select[int]:
     """Return the query for the values of a `JobSummary`, of all jobs."""
     query = select(Job.id).join(JobTypeRow, JobTypeRow.id == Job.type_id)
@@ -241,16 +284,3 @@ def summaries() -> Select[int]:
 def _summary(row: RowMapping) -> JobSummary:
     values = {str(name): value for name, value in row.items()}
     return JobSummary(**{**values, "error": exception_line(values["error"])})
-
-
-def exception_line(text: str | None) -> str | None:
-    """Return the line of an error that names the exception, if it is a traceback; else the last one.
-
-    What follows it are more lines of its message, such as the statement that the database refused, or its notes.
-    """
-    lines = [line for line in (text or "").splitlines() if line.strip()]
-    frames = [number for number, line in enumerate(lines) if line.startswith(_FRAME)]
-    for line in lines[frames[-1] :] if frames else ():
-        if not line[0].isspace():
-            return line.strip()
-    return lines[-1].strip() if lines else None

@@ -11,7 +11,7 @@ from jobcron.jobs.lease import process_of
 from jobcron.jobs.moves.pauses import Pause
 from jobcron.operations._obstacles.lock import locked
 from jobcron.operations._obstacles.row import Row
-from jobcron.operations.listing import exception_line
+from jobcron.operations._rows.error_lines import exception_line
 from jobcron.operations.processes.channels import no_room
 from jobcron.operations.reasons import Cause, Reason, blocked_reasons, moment, since, span
 from jobcron.reports.plurals import counted

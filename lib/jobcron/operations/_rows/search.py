@@ -56,8 +56,8 @@ class Search:
 
     Attributes:
         where: the conditions.
-        next: the search that goes on is that of the jobs below this number; None: no other row can belong to the
-            selection.
+        next: the search that goes on is that of the jobs below this number, or above it if the oldest come first;
+            None: no other row can belong to the selection.
         is_by_number: whether it looks at the newest rows, and not into an index that leads to few.
     """
 
@@ -66,18 +66,21 @@ class Search:
     is_by_number: bool = False
 
 
-def search(connection: Connection, selection: Selection, below: int | None = None) -> Search:
+def search(
+    connection: Connection, selection: Selection, beyond: int | None = None, *, is_oldest_first: bool = False
+) -> Search:
     """Return where to look for the jobs of a selection.
 
     Args:
         connection: a connection; it is only read.
         selection: which jobs.
-        below: only jobs with smaller numbers.
+        beyond: only jobs with smaller numbers, or with greater ones if the oldest come first.
+        is_oldest_first: whether the oldest come first.
     """
     types = chosen_types(connection, selection)
     where = conditions(selection, types, connection.dialect.name)
-    if below is not None:
-        where.append(Job.id < below)
+    if beyond is not None:
+        where.append(Job.id > beyond if is_oldest_first else Job.id < beyond)
     has_uuids = connection.dialect.name == "sqlite"  # PostgreSQL's index has only jobs that have not started
     has_few = selection.ids or selection.graph is not None or selection.target is not None
     if has_few or (selection.uuid is not None and has_uuids):
@@ -85,16 +88,19 @@ def search(connection: Connection, selection: Selection, below: int | None = Non
     few = _few_pending(connection, selection.statuses, types)
     if few is not None:
         return Search([among(Job.id, few), *where], None)
-    first_unseen = connection.scalar(_first_unseen(below))
+    first_unseen = connection.scalar(_first_unseen(beyond, is_oldest_first))
     if first_unseen is None:
         return Search(where, None, is_by_number=True)
-    return Search([Job.id > first_unseen, *where], first_unseen + 1, is_by_number=True)
+    is_seen, step = (Job.id < first_unseen, -1) if is_oldest_first else (Job.id > first_unseen, 1)
+    return Search([is_seen, *where], first_unseen + step, is_by_number=True)
 
 
-def _first_unseen(below: int | None) -> Select[int]:
-    """Return the query for the greatest number that a search by number leaves out; only an index is read."""
-    newest = select(Job.id).order_by(Job.id.desc()).offset(SEARCHED).limit(1)
-    return newest if below is None else newest.where(Job.id < below)
+def _first_unseen(beyond: int | None, is_oldest_first: bool) -> Select[int]:
+    """Return the query for the first number that a search by number leaves out; only an index is read."""
+    found = select(Job.id).order_by(Job.id if is_oldest_first else Job.id.desc()).offset(SEARCHED).limit(1)
+    if beyond is None:
+        return found
+    return found.where(Job.id > beyond if is_oldest_first else Job.id < beyond)
 
 
 def _few_pending(connection: Connection, statuses: Sequence[JobStatus], types: TypeChoice) -> list[int] | None:
