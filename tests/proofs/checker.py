@@ -1,4 +1,4 @@
-"""One judge for all proofs: the invariants I1 to I12, from what is left in tables, files and journals.
+"""One judge for all proofs: the invariants I1 to I14, from what is left in tables, files and journals.
 
 `judge` returns every violation, in words; an empty list is the verdict of a proof. What is judged was written by
 `proofs.proofapp`'s jobs, by the audit triggers made here, and by jobcron itself. The rules are written down here a
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,14 +40,14 @@ TASKS = ["task 1", "task 2", "task 3"]
 AUDIT = {
     "sqlite": (
         "CREATE TABLE audit (id INTEGER PRIMARY KEY, job INTEGER, old INTEGER, new INTEGER, old_token INTEGER, "
-        "new_token INTEGER)",
+        "new_token INTEGER, at REAL DEFAULT ((julianday('now') - 2440587.5) * 86400))",
         "CREATE TRIGGER audit_update AFTER UPDATE OF status, lease_token ON jobcron_job BEGIN "
         "INSERT INTO audit (job, old, new, old_token, new_token) "
         "VALUES (NEW.id, OLD.status, NEW.status, OLD.lease_token, NEW.lease_token); END",
     ),
     "postgresql": (
         "CREATE TABLE audit (id bigserial PRIMARY KEY, job bigint, old int, new int, old_token bigint, "
-        "new_token bigint)",
+        "new_token bigint, at double precision DEFAULT extract(epoch FROM clock_timestamp()))",
         "CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         "INSERT INTO audit (job, old, new, old_token, new_token) "
         "VALUES (NEW.id, OLD.status, NEW.status, OLD.lease_token, NEW.lease_token); RETURN NULL; END $$",
@@ -80,6 +80,14 @@ class Mark(NamedTuple):
     at: int
 
 
+class Limit(NamedTuple):
+    """A limit of a channel: so many jobs run in it at once, or so many with the same key."""
+
+    channel: str
+    count: int
+    is_per_key: bool = False
+
+
 class Evidence(NamedTuple):
     """What is left of a proof.
 
@@ -99,6 +107,10 @@ class Evidence(NamedTuple):
         crash_limit: the instance's.
         money_before: what the accounts held at first.
         is_calm: whether nothing died, so that the counts have to be exact.
+        moments: when each of the moves was made, in seconds.
+        edges: (successor, predecessor) of graphs; each asks for success.
+        limits: how many jobs of a channel, or of a channel and a key, may run at once.
+        lease_seconds: so long a claim lasts at least; 0: leases are ended by the proof, and limits are not judged.
     """
 
     jobs: dict[int, Any]
@@ -116,10 +128,22 @@ class Evidence(NamedTuple):
     crash_limit: int
     money_before: int
     is_calm: bool
+    moments: Sequence[float] = ()
+    edges: Sequence[tuple[int, int]] = ()
+    limits: Sequence[Limit] = ()
+    lease_seconds: float = 0.0
 
 
 def gather(
-    engine: Engine, state: Path, *, since: int = 0, crash_limit: int = 3, money: int = 8000, is_calm: bool = False
+    engine: Engine,
+    state: Path,
+    *,
+    since: int = 0,
+    crash_limit: int = 3,
+    money: int = 8000,
+    is_calm: bool = False,
+    limits: Sequence[Limit] = (),
+    lease_seconds: float = 0.0,
 ) -> Evidence:
     """Read what is left.
 
@@ -129,7 +153,7 @@ def gather(
         since: judge only jobs with this number or a greater one.
         crash_limit: the instance's.
         money: what the accounts held at first.
-        is_calm: see `Evidence`.
+        is_calm, limits, lease_seconds: see `Evidence`.
     """
     with engine.connect() as connection:
 
@@ -170,6 +194,12 @@ def gather(
             crash_limit=crash_limit,
             money_before=money,
             is_calm=is_calm,
+            moments=[row.at for row in rows("SELECT at FROM audit WHERE job >= :since ORDER BY id")],
+            edges=[
+                tuple(r) for r in rows("SELECT successor, predecessor FROM jobcron_edge WHERE successor >= :since")
+            ],
+            limits=limits,
+            lease_seconds=lease_seconds,
         )
 
 
@@ -241,6 +271,8 @@ def i3_ends_as_it_has_to(e: Evidence) -> Iterator[str]:
                 yield f"job {job} ({kind}) expired, and had begun"
         elif kind in UNIQUE and row.status == CANCELLED and e.events[job]["superseded"]:
             continue  # it was interrupted, and met another one that had not started
+        elif row.status == BLOCKED:
+            continue  # see i14
         elif kind in SUCCEEDS and row.status != COMPLETED and not _is_poisoned(e, row):
             yield f"job {job} ({kind}) ended in status {row.status}: {row.log}"
         elif kind not in SUCCEEDS and row.status != FAILED:
@@ -306,6 +338,8 @@ def i6_order(e: Evidence) -> Iterator[str]:
     first = list(
         dict.fromkeys(mark.job for mark in e.journal if mark.event in ("begin", "share") and mark.token == 1)
     )
+    follow = {successor for successor, _ in e.edges}
+    first = [job for job in first if job not in follow]
     in_order = sorted(first, key=lambda job: (e.jobs[job].priority, _due(e, job), job))
     if first != in_order:
         yield f"jobs began in the order {first}, expected {in_order}"
@@ -397,6 +431,55 @@ def i12_poison_is_contained(e: Evidence) -> Iterator[str]:
             yield f"job {job} (poison) died {row.crash_count} times, expected {e.crash_limit}"
 
 
+def i13_limits_hold(e: Evidence) -> Iterator[str]:
+    """No job starts in a channel in which as many run as may, each of them under its first lease still.
+
+    A job whose lease is over takes up no place, though its process may go on; whether it was renewed is not known.
+    """
+    if not e.lease_seconds:
+        return
+    for limit in e.limits:
+        running: dict[int, float] = {}
+        for (job, _, new, old_token, new_token), at in zip(e.moves, e.moments, strict=True):
+            row = e.jobs.get(job)
+            if row is None or not f"{row.channel}.".startswith(f"{limit.channel}."):
+                continue
+            if new == RUNNING and new_token > old_token:
+                others = [
+                    other
+                    for other, since in running.items()
+                    if other != job
+                    and at < since + e.lease_seconds
+                    and (not limit.is_per_key or e.jobs[other].channel_key == row.channel_key != "")
+                ]
+                if len(others) >= limit.count:
+                    yield f"channel {limit.channel}: job {job} started while {others} ran, {limit.count} may"
+                running[job] = at
+            elif new != RUNNING:
+                running.pop(job, None)
+
+
+def i14_order_of_graphs(e: Evidence) -> Iterator[str]:
+    """No job starts before its predecessors are COMPLETED; and none is left BLOCKED when they all are."""
+    started: dict[int, int] = {}
+    completed: dict[int, int] = {}
+    for number, (job, _, new, old_token, new_token) in enumerate(e.moves):
+        if new_token > old_token and new in (RUNNING, COMPLETED):
+            started.setdefault(job, number)
+        if new == COMPLETED:
+            completed.setdefault(job, number)
+    for successor, predecessor in e.edges:
+        start, end = started.get(successor), completed.get(predecessor)
+        if start is not None and (end is None or end > start):
+            yield f"job {successor} started before its predecessor {predecessor} had completed"
+    for job, row in e.jobs.items():
+        before = [predecessor for successor, predecessor in e.edges if successor == job]
+        if row.status == BLOCKED and all(
+            e.jobs[number].status == COMPLETED for number in before if number in e.jobs
+        ):
+            yield f"job {job} is BLOCKED, and all that it waited for are done: {before}"
+
+
 INVARIANTS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     i1_none_lost,
     i2_no_effect_twice,
@@ -409,6 +492,8 @@ INVARIANTS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     i9_one_per_key,
     i10_truthful_counts,
     i12_poison_is_contained,
+    i13_limits_hold,
+    i14_order_of_graphs,
 )
 """All but I11 (descriptors, memory and connections are bounded), which only a process can tell: the storm's."""
 

@@ -7,6 +7,7 @@ ledger inside it, which has no constraint that would hide a second one.
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from datetime import timedelta
@@ -17,7 +18,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from jobcron import BaseRunnableJob, Job, JobType, RetryableJobError, load_settings
+from jobcron import BaseRunnableJob, Job, JobType, RetryableJobError, chain, group, load_settings
 from jobcron.functions import FunctionJob, job, job_as_parameter
 from jobcron.runner.grouped._attempt import GroupedAttempt
 from jobcron.steps import StepsJob
@@ -191,6 +192,18 @@ class GroupedProofJob(ProofJob):
 GROUPED = "grouped_"
 """The beginning of the kinds of jobs that share transactions; they are noted without it."""
 
+CHAINED = "chained_"
+"""The beginning of the kinds that are three jobs, one of which waits for the others."""
+
+CHANNELS = {"limited_": "root.proof.some", "ordered_": "root.proof.order"}
+"""The channels of kinds with these beginnings."""
+
+LIMITS = {
+    "root.proof": {"capacity": 2},
+    "root.proof.some": {"per_key": 1},
+    "root.proof.order": {"sequential": "channel"},
+}
+
 FunctionJob.lease_duration = ProofJob.lease_duration
 
 
@@ -286,14 +299,30 @@ def make_tables(connection: Any) -> None:
             session.commit()
 
 
+def make_chain(session: Session, kind: str) -> int:
+    """Make two jobs of a kind, and a third that waits for both, in a channel; return the number of the first."""
+    before = [ProofJob.planned(kind=kind) for _ in range(2)]
+    after = ProofJob.planned(kind=kind, channel=CHANNELS["limited_"])
+    numbers = chain(group(*before), after).create(session=session)
+    session.add_all(Made(job=numbers[planned], kind=kind) for planned in (*before, after))
+    session.flush()
+    return min(numbers[job] for job in before)
+
+
 def make_job(session: Session, kind: str, **values: Any) -> int:
     """Make a job of a kind, and note it in the same transaction; return its number."""
     if kind.startswith("function"):
         return make_function(session, kind)
     if kind == "steps":
         return make_steps(session, fail=False)
+    if kind.startswith(CHAINED):
+        return make_chain(session, kind.removeprefix(CHAINED))
     job_class = GroupedProofJob if kind.startswith(GROUPED) else ProofJob
     kind = kind.removeprefix(GROUPED)
+    for prefix, channel in CHANNELS.items():
+        if kind.startswith(prefix):
+            kind = kind.removeprefix(prefix)
+            values = {"channel": channel, "channel_key": random.choice("abc"), **values}
     if kind == "unique":
         job = job_class.acquire(kind=kind, session=session, **{"unique_key": "the one", **values})
         if session.get(Made, job.id) is not None:

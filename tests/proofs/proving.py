@@ -16,6 +16,7 @@ from sqlalchemy import text
 import checker
 import proofapp
 from jobcron import Database
+from jobcron.operations.processes.channels import pass_over, set_limits
 
 HERE = Path(__file__).parent
 
@@ -37,6 +38,16 @@ GROUPED = (
     ),
 )
 """Jobs that share transactions: with each failure the groups begin at one again, and double."""
+
+LIMITED = ("limited_ledger", "ledger", "chained_ledger", "ordered_ledger", "limited_retried", "ordered_bank")
+"""Jobs in channels with limits, and jobs that wait for others."""
+
+LIMITS = (
+    checker.Limit("root.proof", 2),
+    checker.Limit("root.proof.some", 1, is_per_key=True),
+    checker.Limit("root.proof.order", 1),
+)
+"""Those of `proofapp.LIMITS`, for the judge."""
 
 SAMPLE = int(os.environ.get("PROOF_SAMPLE", 35))
 """Deaths for each database; with those of jobs of three tasks 100 in all in ``make test``."""
@@ -61,6 +72,8 @@ class Proof:
             connection.exec_driver_sql("DROP TABLE IF EXISTS ledger")  # the template's, of another application
             proofapp.make_tables(connection)
             checker.make_audit(connection)
+            for name, limits in proofapp.LIMITS.items():
+                set_limits(connection, name, limits, "a proof")
         self.instance("instance")
 
     def instance(self, name: str, url: str | None = None) -> Path:
@@ -113,6 +126,11 @@ class Proof:
             self.make_due()
             self._due_at = time.monotonic() + DUE_SECONDS
 
+    def pass_over(self) -> None:
+        """Let the channel that keeps its order go on without what has failed there, as an operator does."""
+        with self.database.begin() as connection:
+            pass_over(connection, "root.proof.order", "a proof")
+
     def is_drained(self) -> bool:
         """Tell whether no job waits or runs."""
         return self.count_left() == 0
@@ -140,7 +158,8 @@ class Proof:
 
     def verdict(self, **more: Any) -> list[str]:
         """Return every violation of an invariant, in words."""
-        return checker.judge(checker.gather(self.database.engine, self.state, money=self.money, **more))
+        more = {"money": self.money, "limits": LIMITS, **more}
+        return checker.judge(checker.gather(self.database.engine, self.state, **more))
 
 
 LOCK_HELD = 3

@@ -8,7 +8,20 @@ from typing import Any
 
 import pytest
 
-from checker import CANCELLED, COMPLETED, EXPIRED, FAILED, RUNNING, SUSPENDED, WAITING, Evidence, Mark, judge
+from checker import (
+    BLOCKED,
+    CANCELLED,
+    COMPLETED,
+    EXPIRED,
+    FAILED,
+    RUNNING,
+    SUSPENDED,
+    WAITING,
+    Evidence,
+    Limit,
+    Mark,
+    judge,
+)
 
 REPORT = "OOPS-P1-1-00000000"
 
@@ -195,3 +208,43 @@ def test_jobs_that_began_out_of_order_are_found() -> None:
     journal = [Mark("begin", 2, 1, 9, 10), Mark("begin", 1, 1, 9, 20)]
     found = judge(evidence(jobs=jobs, journal=journal, is_calm=True))
     assert any(violation.startswith("i6") for violation in found)
+
+
+def two_jobs(moves: list[tuple[int, int, int, int, int]], statuses: tuple[int, int], **changed: Any) -> list[str]:
+    """Return what is said of two jobs of a channel that made these moves, one a second, by the new rules only."""
+    row = {"channel": "root.a.b", "channel_key": "7"}
+    rows = {n: SimpleNamespace(**{**vars(evidence().jobs[1]), **row, "status": statuses[n - 1]}) for n in (1, 2)}
+    base = {"jobs": rows, "moves": moves, "moments": range(len(moves)), "lease_seconds": 10.0}
+    return [said for said in judge(evidence(**{**base, **changed})) if said.startswith(("i13", "i14"))]
+
+
+BOTH_RUN = [(1, WAITING, RUNNING, 0, 1), (2, WAITING, RUNNING, 0, 1)]
+
+IN_TURN = [BOTH_RUN[0], (1, RUNNING, COMPLETED, 1, 1), BOTH_RUN[1]]
+
+
+@pytest.mark.parametrize(
+    ("moves", "limit", "lease", "is_found"),
+    [
+        (BOTH_RUN, Limit("root.a", 1), 10.0, True),
+        (BOTH_RUN, Limit("root.a.b", 1, is_per_key=True), 10.0, True),
+        (BOTH_RUN, Limit("root.a", 2), 10.0, False),
+        (BOTH_RUN, Limit("root.x", 1), 10.0, False),
+        (BOTH_RUN, Limit("root.a", 1), 0.5, False),  # the lease was over
+        (IN_TURN, Limit("root.a", 1), 10.0, False),
+    ],
+)
+def test_a_limit_that_was_exceeded_is_found(
+    moves: list[tuple[int, int, int, int, int]], limit: Limit, lease: float, is_found: bool
+) -> None:
+    found = two_jobs(moves, (COMPLETED, COMPLETED), limits=[limit], lease_seconds=lease)
+    assert [said[:3] for said in found] == ["i13"] * is_found
+
+
+def test_a_successor_that_started_too_early_or_was_left_is_found() -> None:
+    early = two_jobs([*BOTH_RUN, (1, RUNNING, COMPLETED, 1, 1)], (COMPLETED, COMPLETED), edges=[(2, 1)])
+    assert early == ["i14_order_of_graphs: job 2 started before its predecessor 1 had completed"]
+    assert two_jobs(IN_TURN, (COMPLETED, COMPLETED), edges=[(2, 1)]) == []
+    left = two_jobs(IN_TURN[:2], (COMPLETED, BLOCKED), edges=[(2, 1)])
+    assert left == ["i14_order_of_graphs: job 2 is BLOCKED, and all that it waited for are done: [1]"]
+    assert two_jobs([], (FAILED, BLOCKED), edges=[(2, 1)]) == []

@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 
 from faulty_proxy import Cut, FaultyProxy
 from jobcron.testing.server import PrivatePostgreSQL
-from proving import GROUPED, IS_CHAOS, JOBS, Proof, Runs, drain
+from proving import GROUPED, IS_CHAOS, JOBS, LIMITED, Proof, Runs, drain
 
 SAMPLE = int(os.environ.get("PROOF_SAMPLE", 10))
 """Cuts of each kind; in ``make test`` 40 in all."""
@@ -25,6 +25,7 @@ SAMPLE = int(os.environ.get("PROOF_SAMPLE", 10))
     [
         pytest.param("work", JOBS, SAMPLE, id="work"),
         pytest.param("grouped", GROUPED, min(6, SAMPLE), id="grouped"),
+        pytest.param("work", LIMITED, min(4, SAMPLE), id="limited"),
     ],
 )
 @pytest.mark.timeout(20_000 if IS_CHAOS else 300)

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from proving import GROUPED, IS_CHAOS, JOBS, SAMPLE, Proof, Runs, drain
+from proving import GROUPED, IS_CHAOS, JOBS, LIMITED, SAMPLE, Proof, Runs, drain
 
 FUNCTIONS = ("function", "function_failing", "function_retried", "function_unique", "function")
 
@@ -33,6 +33,7 @@ def lines_of_a_run(proof: Proof, runs: Runs, jobs: tuple[str, ...], section: str
     [
         pytest.param("work", JOBS, SAMPLE, id="work"),
         pytest.param("grouped", GROUPED, min(20, SAMPLE), id="grouped"),
+        pytest.param("work", LIMITED, min(10, SAMPLE), id="limited"),
         pytest.param("functions", FUNCTIONS, min(10, SAMPLE), id="functions", marks=pytest.mark.feature("DJF-06")),
     ],
 )
