@@ -84,7 +84,7 @@ class Limit(NamedTuple):
     """A limit of a channel: so many jobs run in it at once, or so many with the same key."""
 
     channel: str
-    count: int
+    most: int
     is_per_key: bool = False
 
 
@@ -452,8 +452,8 @@ def i13_limits_hold(e: Evidence) -> Iterator[str]:
                     and at < since + e.lease_seconds
                     and (not limit.is_per_key or e.jobs[other].channel_key == row.channel_key != "")
                 ]
-                if len(others) >= limit.count:
-                    yield f"channel {limit.channel}: job {job} started while {others} ran, {limit.count} may"
+                if len(others) >= limit.most:
+                    yield f"channel {limit.channel}: job {job} started while {others} ran, {limit.most} may"
                 running[job] = at
             elif new != RUNNING:
                 running.pop(job, None)

@@ -198,7 +198,7 @@ CHAINED = "chained_"
 CHANNELS = {"limited_": "root.proof.some", "ordered_": "root.proof.order"}
 """The channels of kinds with these beginnings."""
 
-LIMITS = {
+LIMITS: dict[str, dict[str, object]] = {
     "root.proof": {"capacity": 2},
     "root.proof.some": {"per_key": 1},
     "root.proof.order": {"sequential": "channel"},
