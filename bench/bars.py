@@ -137,6 +137,32 @@ class Excess:
 
 
 @dataclass(frozen=True)
+class Multiple:
+    """Ours is so many times another contender's at most.
+
+    Attributes:
+        of: the other contender's name.
+        most: how many times.
+        figure: what is compared.
+    """
+
+    of: str
+    most: float
+    figure: str = "wall_ms"
+
+    def judge(self, result: Result) -> Finding:
+        """See `Bar`."""
+        ratios = result.ratios(self.figure, self.of)
+        return Finding(
+            ours=_with_unit(result, result.ours, self.figure),
+            theirs=f"{self.of}: {_with_unit(result, self.of, self.figure)}",
+            ratio=f"{median(ratios):.2f} × ({min(ratios):.2f} to {max(ratios):.2f})",
+            bar=f"at most {self.most:g} ×",
+            verdict=Verdict.MET if median(ratios) <= self.most else Verdict.MISSED,
+        )
+
+
+@dataclass(frozen=True)
 class AtMost:
     """A figure of ours is so much at most, whoever runs beside.
 

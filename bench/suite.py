@@ -18,12 +18,12 @@ from bench.race import Race, Result, run_race
 from bench.report import Report
 from bench.sqlite import SQLite
 from bench.steady import steady_races
-from bench.tick import tick_race
+from bench.tick import command_races, tick_race
 from bench.waking import waking_races
 
 RESULTS = TOP / "build/bench"
 
-BARS = ("P1", "P3", "P4", "P5", "P6", "P7", "P12")
+BARS = ("P1", "P3", "P4", "P5", "P6", "P7", "P12", "P14")
 """What can be measured."""
 
 PROFILES = ("P1", "P4", "P6")
@@ -91,6 +91,14 @@ def _makers(
         if "P12" in bars:
             for make in [*waking_races(place), *steady_races(place)]:
                 yield lambda held, make=make: make()  # type: ignore[misc]
+    if "P14" in bars:
+        with ExitStack() as kept:
+            for race in command_races(sqlite, kept):
+                yield partial(_made, race)
+
+
+def _made(race: Race, held: ExitStack) -> Race:
+    return race
 
 
 def _drained(place: Place, jobs: int, kind: Kind, has_peers: bool, held: ExitStack) -> Race:

@@ -1,15 +1,15 @@
-"""P7: a tick with nothing to do, the whole process."""
+"""P7 and P14: a tick with nothing to do, and commands that need no database; the whole process."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from bench.bars import AtMost, Bar, Excess, Peers
+from bench.bars import AtMost, Bar, Excess, Multiple, Peers
 from bench.instance import SECTION, write_instance
 from bench.place import EMPTY, Place
 from bench.race import Contender, Figures, Race
@@ -19,6 +19,10 @@ TIMES = 10
 """How often each command runs in a round; a round's figure is the median."""
 
 MOST_ABOVE_MS = 35.0
+
+MOST_TIMES = 3.0
+
+NOTHING = "python -c pass"
 
 LAUNCH = str(Path(__file__).with_name("launch.py"))
 
@@ -67,10 +71,31 @@ def tick_race(place: Place, stack: ExitStack) -> Race:
         contenders=[
             Contender("jobcron run", tick.measure, inspect),
             Contender(f"bare {module}", bare.measure),
-            Contender("python -c pass", Tick([sys.executable, "-c", "pass"]).measure),
+            Contender(NOTHING, Tick([sys.executable, "-c", "pass"]).measure),
         ],
         bars=[Excess(f"bare {module}", MOST_ABOVE_MS), *quiet, Peers("below half of every peer")],
     )
+
+
+def command_races(place: Place, stack: ExitStack) -> Iterator[Race]:
+    """Yield the races P14: commands that need no database, each a whole process.
+
+    Args:
+        place: where the instance's database is; nothing reads it.
+        stack: keeps the instance until the race is over.
+    """
+    fresh = stack.enter_context(place.fresh(EMPTY))
+    more = {"JOBCRON_CONFIG": str(write_instance(fresh.folder, fresh.url))}
+    Tick([JOBCRON, "run", SECTION], more).cost(1)  # makes the directory in which the settings are kept once read
+    for arguments, status in (("--help", 0), ("frobnicate", 2), ("crontab", 0)):
+        command = Tick([JOBCRON, arguments], more, status)
+        command.cost(2)  # what Python and jobcron keep compiled
+        name = f"jobcron {arguments}"
+        contenders = [
+            Contender(name, command.measure),
+            Contender(NOTHING, Tick([sys.executable, "-c", "pass"]).measure),
+        ]
+        yield Race("P14", name, "–", contenders, [Multiple(NOTHING, MOST_TIMES)])
 
 
 class Tick:
@@ -79,16 +104,18 @@ class Tick:
     Args:
         command: its program, by its path, and arguments.
         more: set in its environment.
+        status: the exit status that it should leave with.
     """
 
-    def __init__(self, command: list[str], more: Mapping[str, str] | None = None) -> None:
+    def __init__(self, command: list[str], more: Mapping[str, str] | None = None, status: int = 0) -> None:
         self._command = command
         self._more = more
+        self._status = status
 
     def cost(self, times: int) -> list[tuple[float, float, float]]:
         """Run it so many times; return wall seconds, CPU seconds and KiB of memory of each."""
         # -I -S: the launcher loads nothing of the environment, to stay small.
-        launcher = [sys.executable, "-I", "-S", LAUNCH, str(times)]
+        launcher = [sys.executable, "-I", "-S", LAUNCH, str(times), str(self._status)]
         return [tuple(cost) for cost in json.loads(run([*launcher, *self._command], self._more))]
 
     def measure(self) -> Figures:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from bench import TOP
-from bench.bars import Best, Share, Verdict
+from bench.bars import Best, Multiple, Share, Verdict
 from bench.docs import PageHasNoPlace, write_docs
 from bench.race import Contender, Figures, Race, Result, WorkerFailed, run_race
 from bench.report import Report, as_markdown, as_text
@@ -64,6 +64,27 @@ def test_a_bar_against_several_is_judged_by_the_best_of_them(rate: float, verdic
     found = result.race.bars[0].judge(result)
     assert (found.verdict, found.theirs) == (verdict, "fast: 30 jobs/s")
     assert found.ratio.startswith(f"{rate / 30:.2f} × ")
+
+
+@pytest.mark.parametrize(("ours", "verdict"), [(30.0, Verdict.MET), (31.0, Verdict.MISSED)])
+def test_a_command_may_take_so_many_times_what_nothing_takes(ours: float, verdict: Verdict) -> None:
+    contenders = [Contender("ours", lambda: {"wall_ms": ours}), Contender("none", lambda: {"wall_ms": 10.0})]
+    race = Race("P14", "work", "–", contenders, [Multiple("none", 3.0)])
+    assert race.bars[0].judge(run_race(race, 1, lambda text: None)).verdict is verdict
+
+
+def test_a_process_is_launched_so_often_and_its_status_is_checked() -> None:
+    def launched(*arguments: str) -> subprocess.CompletedProcess[str]:
+        launch = [sys.executable, str(TOP / "bench/launch.py"), *arguments]
+        return subprocess.run(launch, capture_output=True, text=True, check=False)
+
+    for status in (0, 2):
+        speaking = f"import sys; print('said'); sys.exit({status})"
+        done = launched("3", str(status), sys.executable, "-c", speaking)
+        costs = json.loads(done.stdout)
+        assert len(costs) == 3
+        assert all(wall > 0 and memory > 0 for wall, _, memory in costs)
+        assert "it left with" in launched("1", str(status + 1), sys.executable, "-c", speaking).stderr
 
 
 def test_a_peer_that_fails_is_named_and_the_others_go_on() -> None:

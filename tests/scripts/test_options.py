@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import re
+import subprocess
+import sys
 
 import pytest
 
 from instances import Instance
 from jobcron import JobStatus
+from jobcron.scripts.options import CommandLine
 from script_runs import TIME, do_foo
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -62,3 +66,22 @@ def test_help_is_on_standard_output(instance: Instance) -> None:
     assert err == ""
     for part in ("SECTION", "--config", "--verbose", "--quiet", "--fail-on-job-failure"):
         assert part in out
+
+
+@pytest.mark.parametrize("columns", ["40", "133", "0", "-7", "many", ""])
+def test_helps_are_as_wide_as_argparse_makes_them(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    texts = []
+    for parser in (CommandLine(prog="x"), argparse.ArgumentParser(prog="x")):
+        parser.add_argument("--long-option", help="word " * 60)
+        texts.append(parser.format_help())
+    assert texts[0] == texts[1]
+
+
+def test_a_command_line_is_read_without_what_only_measures_terminals() -> None:
+    code = (
+        "import sys; from jobcron.scripts.options import CommandLine; parser = CommandLine()\n"
+        "parser.add_argument('--x'); parser.parse_args(['--x', '1']); print('shutil' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -8,7 +8,7 @@ import os
 from jobcron.commands._output import say
 from jobcron.errors import ConfigurationError
 from jobcron.operations.processes.crontab import line, runs_of
-from jobcron.reports.logs import complain
+from jobcron.reports.complaints import complain
 from jobcron.settings.instance import DATABASE_VARIABLE, FILE_NAME, load_settings
 from jobcron.settings.settings import Settings
 

@@ -7,7 +7,7 @@ import sys
 from typing import NamedTuple
 
 from jobcron.errors import DirectoryError
-from jobcron.reports.logs import visible
+from jobcron.reports.complaints import visible
 
 
 class Finding(NamedTuple):

@@ -128,13 +128,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.perform(options)
         return status
     except UserMistake as error:
-        from jobcron.reports.logs import complain
+        from jobcron.reports.complaints import complain
 
         complain(f"jobcron: {error}")
         return error.exit_status
     except Exception as error:
         from jobcron.database.trouble import refused_right
-        from jobcron.reports.logs import complain
+        from jobcron.reports.complaints import complain
 
         refused = refused_right(error)
         if refused is None:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import copy
 import errno
-import io
 import logging
 import os
 import sys
 import time
 from contextlib import nullcontext
 
+from jobcron.reports.complaints import Discarded as Discarded
+from jobcron.reports.complaints import complain as complain
+from jobcron.reports.complaints import give_up_standard_error
+from jobcron.reports.complaints import visible as visible
 from jobcron.settings.directories import append_to, open_log
 from jobcron.settings.secrets import redactor
 
@@ -22,28 +25,6 @@ TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 NO_OOPS = {"oops_id": None}
 """The ``extra`` of a record that must not become an OOPS report: none is needed, or there is one already."""
-
-_HIDDEN = (
-    *range(0x20),  # control characters: a terminal obeys them
-    *range(0x7F, 0xA0),
-    0x00AD,  # marks, separators and the like: invisible, but they change how the text looks
-    0x061C,
-    *range(0x200B, 0x2010),
-    *range(0x2028, 0x202F),
-    *range(0x2060, 0x2070),
-    0xFEFF,
-    *range(0xE0000, 0xE0080),
-)
-_ESCAPES = {
-    c: f"\\x{c:02x}" if c < 0x100 else f"\\u{c:04x}" if c < 0x10000 else f"\\U{c:08x}"
-    for c in _HIDDEN
-    if chr(c) not in "\n\t"
-}
-
-
-def visible(text: str) -> str:
-    """Return `text` with invisible characters, and those that control a terminal, as escapes."""
-    return text.translate(_ESCAPES)
 
 
 class Formatter(logging.Formatter):
@@ -70,28 +51,9 @@ def _in_one_line(record: logging.LogRecord) -> logging.LogRecord:
     return flat
 
 
-def complain(text: str) -> None:
-    """Write a text to standard error, without secrets, if standard error still accepts it."""
-    if sys.stderr is None:  # closed by the parent process: print() would use standard output instead
-        return
-    try:
-        print(visible(redactor().text(text)), file=sys.stderr, flush=True)
-    except (OSError, ValueError):  # ValueError: it was closed
-        _give_up_standard_error()
-
-
 def somebody_looks() -> bool:
     """Return whether standard error is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
-
-
-def _give_up_standard_error() -> None:
-    """Discard all further output: unwritten output would change the exit status."""
-    sys.stderr = Discarded(open(os.devnull, "wb"), encoding="utf-8")  # noqa: SIM115
-
-
-class Discarded(io.TextIOWrapper):
-    """What takes the place of a standard error that accepts nothing more, for the rest of the process."""
 
 
 class StandardError(logging.StreamHandler):  # type: ignore[type-arg]
@@ -126,14 +88,14 @@ class StandardError(logging.StreamHandler):  # type: ignore[type-arg]
             self.stream.write(f"\x1b[K{visible(text)[: width - 1]}\r")
             self.stream.flush()
         except OSError:
-            _give_up_standard_error()
+            give_up_standard_error()
             self.stream = sys.stderr
             self._status = ""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Stop using standard error if it cannot be written."""
         if isinstance(sys.exc_info()[1], OSError):
-            _give_up_standard_error()
+            give_up_standard_error()
             self.stream = sys.stderr
         else:
             super().handleError(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from jobcron.settings.settings import LEVELS
@@ -10,12 +11,16 @@ from jobcron.settings.settings import LEVELS
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
     from jobcron.scripts._profiling import ProfileFile
 
 MAX_JOBS = 1000
 MAX_SPLAY_SECONDS = 86400.0
+
+COLUMNS = 80
+"""The width of what is no terminal."""
 
 LONG_USAGE = 2
 """How many lines a usage may have to be printed together with an error."""
@@ -78,12 +83,49 @@ def profile_file(path: str) -> ProfileFile:
         ) from error
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """A formatter that finds the width by itself: argparse, which makes one for each option, imports `shutil`."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    """Return the width of the terminal, as `shutil.get_terminal_size` does."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdigit() and int(columns) > 0:
+        return int(columns)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or COLUMNS  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):  # no standard output, or no terminal
+        return COLUMNS
+
+
 class CommandLine(argparse.ArgumentParser):
     """A parser whose error messages do not change the status if standard error cannot be written."""
 
+    def __init__(
+        self,
+        prog: str | None = None,
+        usage: str | None = None,
+        description: str | None = None,
+        *,
+        formatter_class: Callable[..., argparse.HelpFormatter] = HelpFormatter,
+        add_help: bool = True,
+        allow_abbrev: bool = True,
+    ) -> None:
+        super().__init__(
+            prog,
+            usage,
+            description,
+            formatter_class=formatter_class,
+            add_help=add_help,
+            allow_abbrev=allow_abbrev,
+        )
+
     def error(self, message: str) -> NoReturn:
         """Print the error, and exit with status 2."""
-        from jobcron.reports.logs import complain
+        from jobcron.reports.complaints import complain
 
         usage = self.format_usage()
         if usage.count("\n") > LONG_USAGE:  # else the error is lost in it

@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from jobcron.errors import ConfigurationError
 from jobcron.scripts.groups import groups_of
@@ -77,7 +76,7 @@ def _quoted(word: str) -> str:
 
 def command_path() -> list[str]:
     """Return the command that starts this environment's ``jobcron``, which is not on cron's PATH."""
-    for found in (Path(sys.argv[0]), Path(sys.executable).with_name("jobcron")):
-        if found.name == "jobcron" and found.is_file():
-            return [str(found.absolute())]
+    for found in (sys.argv[0], os.path.join(os.path.dirname(sys.executable), "jobcron")):
+        if os.path.basename(found) == "jobcron" and os.path.isfile(found):
+            return [os.path.join(os.getcwd(), found)]
     return [sys.executable, "-m", "jobcron.commands"]
