@@ -4,8 +4,8 @@
 #   tools/environment.sh run      .venv with jobcron
 #   tools/environment.sh web      .venv with jobcron and its dashboard
 #   tools/environment.sh test     .venv with jobcron and what tests and checks need
-#   tools/environment.sh server   a PostgreSQL server, a pooler, brokers and a browser that the tests can start (needs
-#                                 "test" first)
+#   tools/environment.sh server   a PostgreSQL server, a pooler, brokers, a browser and networks that the tests can start
+#                                 (needs "test" first)
 #
 # PYTHON names the Python to use. Without it an existing .venv is kept, else python3 is taken.
 # All settings of pip's own (PIP_…) count. Where nothing is to be done, this takes a few hundredths
@@ -176,6 +176,13 @@ check_systemd() {
     say "the tests of systemd's units will fail: install systemd-analyze (on Debian and Ubuntu: apt-get install systemd)"
 }
 
+# The tests with many hosts give each a network of its own.
+check_network() {
+    if have ip; then return; fi
+    if may_install_packages && debian_install iproute2; then return; fi
+    say "the tests with hosts in networks will fail: install ip (on Debian and Ubuntu: apt-get install iproute2)"
+}
+
 # The tests of the dashboard look at it in a real browser.
 check_browser() {
     if have chromium && have chromedriver; then return; fi
@@ -194,6 +201,7 @@ case ${1:-} in
         check_pooler
         check_brokers
         check_systemd
+        check_network
         check_browser
         ;;
     *) fail "usage: tools/environment.sh run | web | test | server" ;;
