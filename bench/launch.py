@@ -1,7 +1,7 @@
 """Starts a command some times, one after the other, and prints what each cost, as JSON.
 
-``launch.py TIMES STATUS COMMAND …``, with the status that the command should leave with, is a process of its own, and
-as small as Python can be: the kernel counts the memory of whoever starts a process into the most that the new one
+``launch.py TIMES STATUS COMMAND …``, with the status that the command should have, is a process of its own, and as
+small as Python can be: the kernel counts the memory of whoever starts a process into the most that the new one
 used.
 """
 
