@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import random
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 import pytest
 
 from instances import Instance
+from jobcron import JobStatus
+from jobcron.operations.grouping import GROUPED_BY
 from web_pages import Page, Visitor
 
 MARK = "zq9"
@@ -42,7 +45,7 @@ INVISIBLE = "\u202e\u2066\u200b\x1b\x07\x00\x7f"
 TAGS = """
 html head meta title link script body a header img span strong small nav div p form input button label main
 section h1 h2 ul ol li table thead tbody tr th td dl dt dd pre code svg rect line circle path g details summary
-figure figcaption time textarea select option datalist fieldset legend progress
+figure figcaption time textarea select option datalist fieldset legend progress meter
 """
 """The tags that pages have."""
 
@@ -50,7 +53,7 @@ ATTRIBUTES = """
 lang data-theme charset name content rel href type src defer class id role aria-label aria-labelledby aria-current
 aria-pressed aria-describedby aria-hidden for placeholder autocomplete required action method value hidden tabindex
 data-live hx-get hx-trigger hx-select hx-swap width height alt title datetime scope viewbox x y x1 y1 x2 y2 cx cy
-r d preserveaspectratio open checked selected list rows max
+r d preserveaspectratio open checked selected list rows min max
 """
 """The attributes that they have."""
 
@@ -139,12 +142,72 @@ def test_texts_of_jobs_are_texts_on_every_page(ada: Visitor, instance: Instance,
         "/audit",
         "/new?name=foo_job.DO_FOO",
     ]
+    paths += ["/jobs?order=oldest", *(f"/jobs?group={by}" for by in GROUPED_BY)]
     shown = 0
     for path in paths:
         page = ada.get(path)
         check(page, path)
         shown += MARK in page.html
     assert shown >= 6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_texts_are_texts_on_the_pages_of_acts(ada: Visitor, instance: Instance, seed: int) -> None:
+    chosen = random.Random(seed)
+    job = instance.act(("raise", "value"))
+    instance.run("act")
+    store(instance, job, [chosen.choice(HOSTILE) for _ in range(6)])
+    reason = plain(chosen.choice(HOSTILE))[:900]
+    filters = {"queue": instance.row(job).queue_name, "status": "failed"}
+    pages = [ada.get(f"/jobs/{job}"), ada.get(f"/jobs?{urlencode(filters)}")]
+    pages.append(ada.send(pages[0], "/act", button="retry"))
+    pages.append(ada.send(pages[1], "/act", button="retry", all="yes"))
+    pages.append(ada.send(pages[-1], "/act", reason=reason))
+    assert instance.row(job).status is JobStatus.WAITING
+    pages.append(ada.send(pages[2], "/act", reason=reason))
+    assert "0 jobs were moved, 1 refused." in pages[-1].words
+    pages.append(ada.get("/audit"))
+    pages.append(ada.send(pages[-1], "/audit/1/undo"))
+    pages.append(ada.send(pages[-1], "/audit/1/undo", reason=reason))
+    assert instance.row(job).status is JobStatus.FAILED
+    pages += [ada.get("/audit"), ada.get(f"/jobs/{job}")]
+    for number, page in enumerate(pages):
+        check(page, f"page {number}")
+
+
+def test_texts_of_schedules_slots_and_channels_are_texts(ada: Visitor, instance: Instance) -> None:
+    at = None
+    for number, text in enumerate(HOSTILE):
+        job, told = instance.act(), plain(text)
+        at = at or instance.query("SELECT date_created FROM jobcron_job")[0][0]
+        instance.query(
+            "INSERT INTO jobcron_schedule (name, origin, job, arguments, cron, time_zone, missed, missed_bound,"
+            " overlap, enabled, paused_at, paused_by, paused_because, error) VALUES (:name, :text, :text, '{}',"
+            " '0 3 * * *', 'UTC', 'run_once', 1, 'skip', :yes, :at, :text, :text, :text)",
+            name=f"{number} {told}"[:200], text=f"{told[:3000]} token=hunter2222", yes=True, at=at,
+        )  # fmt: skip
+        instance.query(
+            "INSERT INTO jobcron_slot (schedule, local_time, fold, due_at, at, outcome, missed, job)"
+            " SELECT max(id), :text, 0, :at, :at, :text, 0, :job FROM jobcron_schedule",
+            text=told[:100], at=at, job=job,
+        )  # fmt: skip
+        instance.query(
+            "INSERT INTO jobcron_channel (name, capacity, origin, changed_by) VALUES (:text, 1, :text, :text)",
+            text=told[:200],
+        )  # fmt: skip
+        instance.query(
+            "UPDATE jobcron_job SET status = 1, lease_token = 1, lease_expires = :at, channel = :text,"
+            " channel_key = :text, claimed_by = :text WHERE id = :job",
+            at=at, text=told[:200], job=job,
+        )  # fmt: skip
+    paths = ("/", "/schedules", "/channels", "/runners", "/jobs?group=channel", f"/jobs/{job}")
+    pages = {path: ada.get(path) for path in paths}
+    named = [link for link in pages["/schedules"].links if link.startswith("/schedules/")]
+    assert len(named) == len(HOSTILE)
+    pages |= {link: ada.get(link) for link in named}
+    for path, page in pages.items():
+        check(page, path)
+        assert MARK in page.html or path == "/", path
 
 
 SECRET_URL = "postgresql://me:s3cr3tpw@host/db"

@@ -245,6 +245,12 @@ def test_the_choice_of_colours_leads_to_no_other_site(ada: Visitor, back: str) -
     assert (answer.status_code, answer.headers["Location"]) == (303, "/")
 
 
+def test_the_choice_of_colours_leads_back_to_any_page(ada: Visitor) -> None:
+    again = ada.send(ada.get("/jobs?error=no%20caf%C3%A9&status=failed"), "/look", button="dark")
+    assert "Error has the text: no café" in again.words
+    assert dict(again.tags)["html"]["data-theme"] == "dark"
+
+
 def test_a_large_request_is_refused(ada: Visitor) -> None:
     token = dict(ada.get("/").form("/look").fields)["jobcron_csrf"]
     data = {"jobcron_csrf": token, "name": "x" * MAX_REQUEST}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from flask import Request, Response, current_app, redirect, request, url_for
 from markupsafe import Markup
@@ -88,7 +88,7 @@ class Here:
                 version=__version__,
                 page=(request.endpoint or "").rpartition(".")[2],
                 root=request.script_root,
-                address=request.full_path.rstrip("?") if request.method == "GET" else "",
+                address=_address() if request.method == "GET" else "",
                 **values,
             )
         )
@@ -102,6 +102,12 @@ class Here:
             fields[str(current_app.config.get("WTF_CSRF_FIELD_NAME", "csrf_token"))] = str(make())
         one = Markup('<input type="hidden" name="{}" value="{}">')
         return Markup("").join(one.format(name, value) for name, value in fields.items())
+
+
+def _address() -> str:
+    """Return the path and the query of the request as they stand in an address: no text of a row as it is."""
+    query = quote(request.query_string, safe="%=&+;/?:@!$'()*,~")
+    return quote(request.path, safe="/:@!$&'()*+,;=~") + (f"?{query}" if query else "")
 
 
 def link(page: str, **values: object) -> Markup:
