@@ -53,13 +53,14 @@ def drain(bare: Bare, name: str) -> int:
         if not claimed:
             return done
         foos = {row[0]: row[-2] for row in loaded}
-        for number, token, *_ in claimed:
+        following = [*((row[0], row[1]) for row in claimed[1:]), (None, None)]
+        for (number, token, *_), (after, after_token) in zip(claimed, following, strict=True):
             bare.begin()
             if name == "WRITE":
                 bare.execute(write, {"name": "written", "foo": foos[number]})
-            done += bare.execute(
-                complete, {"id": number, "token": token, "progress": None, "steps": None}
-            ).rowcount
+            ended = {"id": number, "token": token, "progress": None, "steps": None}
+            ended |= {"next": after, "next_token": after_token}
+            done += len(bare.execute(complete, ended).fetchall())
             bare.commit()
 
 
