@@ -12,6 +12,7 @@ from pathlib import Path
 
 from drawing import Picture, Point
 from generate_moves import by_hand, by_itself
+from generate_scale import scale
 from generate_text import same
 
 from jobcron.interfaces import DEFAULT_LEASE_SECONDS, JobStatus
@@ -276,6 +277,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "by-hand": moves_by_hand,
     "lease": lease,
     "rooms": rooms,
+    "scale": scale,
 }
 """What is in the folder ``pictures``, by the names of the files without their ending."""
 
