@@ -20,7 +20,7 @@ from jobcron.jobs.lease import Claim
 from jobcron.queue.claim import Claimant, claim, expire, reclaim
 from jobcron.queue.finish import set_aside
 from jobcron.queue.loading import Claimed
-from jobcron.queue.outcome import Failed, NotStarted, Outcome, Retry, Stopped, Suspended
+from jobcron.queue.outcome import Failed, NotStarted, Outcome, Retry, Stopped, Suspended, WaitsForCode
 from jobcron.queue.views import RunnableView
 from jobcron.runner._completion import complete
 from jobcron.runner.attempt import Attempt, renew
@@ -46,9 +46,16 @@ OUTCOMES: dict[str, Outcome] = {
     "suspended": Suspended(ERROR),
     "interrupted": Stopped(ERROR),
     "given back": NotStarted(),
+    "waits for code": WaitsForCode(ERROR, delay=3600.0),
 }
 
+NOT_BEGUN = ("given back", "waits for code")
+"""The ends of attempts that did not begin."""
+
 CRASH_LIMIT = 3
+
+STALE = st.sampled_from([False, False, False, True])
+"""Whether somebody acts under a token that is no longer the job's."""
 
 BY_HAND = {
     "suspend": (S, {W, R}),
@@ -226,10 +233,10 @@ class Machine(RuleBasedStateMachine):
                 return head
 
     @precondition(lambda self: self.model)
-    @rule(data=st.data(), is_stale=st.booleans(), progress=st.sampled_from([None, 10, 60]))
+    @rule(data=st.data(), is_stale=STALE, progress=st.sampled_from([None, 10, 60]))
     def renew(self, data: st.DataObject, is_stale: bool, progress: int | None) -> None:
         """Renew a lease and report progress, in time or late; whoever lost the job learns it."""
-        model = data.draw(st.sampled_from(sorted(self.model.values(), key=lambda m: m.number)))
+        model = self._drawn(data)
         attempt = self._attempt(model, model.token - is_stale)
         attempt.note_progress(progress)
         is_ours = model.status is R and not is_stale
@@ -237,6 +244,30 @@ class Machine(RuleBasedStateMachine):
         attempt.session.close()
         if is_ours:
             self._change(model, lease_over=False, progress=model.progress if progress is None else progress)
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), is_stale=STALE, is_task=st.booleans())
+    def commit_on_the_way(self, data: st.DataObject, is_stale: bool, is_task: bool) -> None:
+        """Commit at a checkpoint or at the end of a task, under a token or one that is not the job's any more."""
+        # Of a batch only the first job that runs still can have begun.
+        running = [m for m in self._sorted(self.model.values()) if m.status is R]
+        heads = {m.batch: m.number for m in reversed(running)}
+        known = sorted(self.model.values(), key=lambda m: m.number)
+        able = [m for m in known if m.status is not R or heads[m.batch] == m.number]
+        model = data.draw(st.sampled_from([m for m in able if m.status is R] * 3 + able))
+        attempt = self._attempt(model, model.token - is_stale)
+        attempt.note_progress(model.progress)
+        is_ours = model.status is R and not is_stale
+        try:
+            (attempt.end_task if is_task else attempt.checkpoint)()
+            assert is_ours, "committed without a lease"
+            counts = {"attempts": 1, "crashes": 0} if is_task else {}
+            self._change(model, begun=model.token, lease_over=False, **counts)
+        except LeaseLost:
+            assert not is_ours, "refused, with a lease"
+            attempt.session.rollback()
+        finally:
+            attempt.session.close()
 
     @precondition(lambda self: self.model)
     @rule()
@@ -250,10 +281,10 @@ class Machine(RuleBasedStateMachine):
             self._change(model, status=E)
 
     @precondition(lambda self: self.model)
-    @rule(data=st.data(), is_stale=st.booleans())
+    @rule(data=st.data(), is_stale=STALE)
     def finish(self, data: st.DataObject, is_stale: bool) -> None:
         """Complete a job under its token, or one that is not its token any more."""
-        model = data.draw(st.sampled_from(sorted(self.model.values(), key=lambda m: m.number)))
+        model = self._drawn(data)
         token = model.token - is_stale
         attempt = self._attempt(model, token)
         attempt.note_progress(model.progress)
@@ -270,10 +301,10 @@ class Machine(RuleBasedStateMachine):
             session.close()
 
     @precondition(lambda self: self.model)
-    @rule(data=st.data(), is_stale=st.booleans(), kind=st.sampled_from(sorted(OUTCOMES)))
+    @rule(data=st.data(), is_stale=STALE, kind=st.sampled_from(sorted(OUTCOMES)))
     def end(self, data: st.DataObject, is_stale: bool, kind: str) -> None:
         """End an attempt in any other way."""
-        model = data.draw(st.sampled_from(sorted(self.model.values(), key=lambda m: m.number)))
+        model = self._drawn(data)
         outcome = OUTCOMES[kind]
         twin = self._superseding(model, outcome.delay)
         written = set_aside(self.proof.database, Claim(model.number, model.token - is_stale, 0.0), outcome)
@@ -282,7 +313,7 @@ class Machine(RuleBasedStateMachine):
             assert written is None or (not is_stale and written.status is model.status)
             return
         attempts = model.attempts - (not outcome.counted)
-        if kind != "given back" or (outcome.status in (W, S) and self._twin(model)):
+        if kind not in NOT_BEGUN or (outcome.status in (W, S) and self._twin(model)):
             self._change(model, begun=model.token)
         if twin and outcome.status in (W, S):
             assert written is not None
@@ -290,7 +321,7 @@ class Machine(RuleBasedStateMachine):
             self._change(model, status=X, attempts=attempts)
             return
         assert written is outcome
-        is_due = kind != "retry later" if kind.startswith("retry") else model.is_due
+        is_due = model.is_due if outcome.delay is None else not outcome.delay
         self._change(model, status=outcome.status, attempts=attempts, is_due=is_due, lease_over=False)
 
     # What people do.
@@ -387,6 +418,12 @@ class Machine(RuleBasedStateMachine):
                 f"UPDATE jobcron_job SET status = 1, date_finished = NULL, lease_expires = date_created, "
                 f"lease_token = lease_token + 1 WHERE id = {ended[0].number}"
             )
+
+    def _drawn(self, data: st.DataObject) -> Model:
+        """Draw a job, most often one that runs: of the others little is to be learned."""
+        known = sorted(self.model.values(), key=lambda m: m.number)
+        running = [m for m in known if m.status is R]
+        return data.draw(st.sampled_from(running * 3 + known))
 
     def _change(self, model: Model, **values: Any) -> None:
         self.model[model.number] = replace(self.model[model.number], **values)

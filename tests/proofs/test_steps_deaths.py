@@ -71,7 +71,8 @@ def test_a_death_at_any_line_of_a_job_of_three_tasks_loses_and_doubles_none_of_t
         for place in places:
             first = make(proof)
             deaths += runs.run(die_at=place, section="steps")["status"] == -signal.SIGKILL
-            drain(proof, runs, section="steps")
+            # Leases decide, or the next run takes over at once: it knows that whoever held its lock is gone.
+            drain(proof, runs, section="steps", at_once=place % 2 == 1)
             found = verdict(proof, first)
             assert found == [], f"killed before line {place} of the run: {found}"
         assert deaths >= len(places) * 0.9  # else nothing was proven

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import pytest
 
 from fooapp import ActJob
 from instances import Instance
 from jobcron import JobStatus
+from jobcron.errors import MissingCode
+from jobcron.queue.claim import Claimant, claim_one
+from jobcron.queue.finish import current_status, set_aside, settled
+from jobcron.queue.outcome import Failed, WaitsForCode
 from runner_processes import Gate, started
 
 WRITE = ("write", "effect")
@@ -130,3 +135,32 @@ def test_a_job_that_sets_its_own_count_back_can_be_stopped_all_the_same(instance
     job = instance.act(("sql", sql), ("checkpoint", ""), ("raise", "deadlock"))
     instance.run("act")
     assert (instance.row(job).status, instance.row(job).attempt_count) == (JobStatus.WAITING, 0)
+
+
+@pytest.mark.feature("LP-19")
+def test_the_history_says_once_of_each_job_that_it_waits_for_code_however_often_it_is_tried(
+    instance: Instance,
+) -> None:
+    jobs = [instance.act() for _ in range(2)]
+    why = WaitsForCode(MissingCode("a function", "this code lacks a function"), delay=0.0)
+    for _ in range(2):
+        for job in reversed(jobs):  # the last event of all is that of another job
+            with instance.database.begin() as connection:
+                (claim,) = claim_one(connection, job, Claimant("me", 300.0))
+            assert set_aside(instance.database, claim, why) is why
+    assert [instance.events(job) for job in jobs] == [["waits for code"]] * 2
+    assert [(row.status, row.attempt_count) for row in instance.rows()] == [(JobStatus.WAITING, 0)] * 2
+
+
+@pytest.mark.feature("LP-23")
+@pytest.mark.parametrize("ask", [settled, current_status])
+def test_what_has_settled_is_the_status_under_our_token_and_nothing_under_another(
+    instance: Instance, ask: Any
+) -> None:
+    job = instance.act()
+    with instance.database.begin() as connection:
+        (claim,) = claim_one(connection, job, Claimant("me", 300.0))
+    assert ask(instance.database, claim) is JobStatus.RUNNING
+    assert set_aside(instance.database, claim, Failed(ValueError("broken"))) is not None
+    assert ask(instance.database, claim) is JobStatus.FAILED
+    assert ask(instance.database, claim._replace(token=claim.token + 1)) is None
