@@ -87,6 +87,9 @@ INSERT INTO jobcron_undo (act, job, before, after)
 SELECT 1 + id % {acts}, id, '{{"status": 3}}', '{{"status": 0}}' FROM jobcron_job WHERE status = 3
 """
 
+CACHE_KIB = 4 << 20
+"""How much memory SQLite may use to make rows: an index of random values changes its pages again and again."""
+
 ACT_COUNT = 1000
 RUNNING_COUNT = 200
 MONTH = 30 * 86400
@@ -95,6 +98,8 @@ MONTH = 30 * 86400
 def make(database: Database, rows: int) -> None:
     """Make the tables in an empty database, with so many jobs and what belongs to them."""
     with database.begin() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql(f"PRAGMA cache_size = -{CACHE_KIB}")
         upgrade_schema(connection, database.describe())
         sync(connection, registered_sources())
         _fill(connection, rows)

@@ -350,7 +350,7 @@ PLANTED: dict[Cause, tuple[Callable[[Scene], Any], str]] = {
     Cause.TYPE_UNKNOWN: (of_unknown_type, "no class of this application has the type gone.FOR_GOOD"),
     Cause.NO_SECTION: (without_section, "runs jobs of the type foo_job.ACT"),
     Cause.SWITCHED_OFF: (switched_off, "act is switched off: Disabled by section [act] of "),
-    Cause.OUTAGE: (outage, "did not find the database: connection refused"),
+    Cause.OUTAGE: (outage, "the last run of section act on this host did not find the database, since "),
     Cause.NEVER_RUN: (never_run, "section act has never run"),
     Cause.SILENT: (silent, "section act is silent: last run "),
     Cause.AHEAD: (with_others_first, "jobs of its type that go first: 3; the section ran 0 in the last hour"),

@@ -144,11 +144,11 @@ def test_jobs_are_chosen_retried_and_put_back(
     browser.find_element(By.CSS_SELECTOR, f"input[name=id][value='{job}']").click()
     press("button[value=retry]", "Retry: 1 job?")
     browser.find_element(By.NAME, "reason").send_keys("mended")
-    press("button.main", "1 job was moved, 0 refused.")
+    press("button.main", "1 job was requeued, 0 refused.")
     assert instance.row(job).status is JobStatus.WAITING
     press("nav a[href='/audit']", "web:ada")
     press("button[aria-label='Undo act 1']", "Undo act 1: 1 job?")
-    press("button.main", "1 job was moved, 0 refused.")
+    press("button.main", "1 job was put back, 0 refused.")
     assert instance.row(job).status is JobStatus.FAILED
     press("button[value=dark]", 'data-theme="dark"')
     press("button[value=auto]", 'data-theme="auto"')

@@ -232,7 +232,7 @@ def test_a_job_is_moved_from_its_page_and_moved_back(
     assert f"Act {act} by web:ada" in asked.words
     assert instance.row(job).status is status, "it is asked first"
     undone = ada.send(asked, "/undo")
-    assert "1 job was moved, 0 refused" in undone.words
+    assert "1 job was put back, 0 refused" in undone.words
     assert instance.row(job).status is before
 
 
@@ -269,7 +269,7 @@ def test_a_job_is_deleted(ada: Visitor, jobs: list[int]) -> None:
     asked = ada.send(ada.get(f"/jobs/{jobs[1]}"), "/act", button="delete")
     assert "This cannot be undone." in asked.words
     done = ada.send(asked, "/act").words
-    assert "1 job was moved, 0 refused." in done
+    assert "1 job was deleted, 0 refused." in done
     assert "Act 1" in done
     assert "can be undone" not in done
     ada.get(f"/jobs/{jobs[1]}", expect=404)
@@ -289,7 +289,7 @@ def test_of_a_choice_the_refused_are_told_with_the_reason(
     asked = ada.send(ada.get("/jobs"), "/act", button="retry", id=jobs)
     assert "Retry: 4 jobs?" in asked.words
     done = ada.send(asked, "/act", reason="mended")
-    assert "3 jobs were moved, 1 refused." in done.words
+    assert "3 jobs were requeued, 1 refused." in done.words
     assert "it is WAITING" in done.words
     assert {row.status for row in instance.rows()} == {JobStatus.WAITING}
 
@@ -304,7 +304,7 @@ def test_all_that_match_are_moved_after_their_number_is_confirmed(
     assert "Retry: 121 jobs?" in asked.words
     assert "Queue default" in asked.words
     done = ada.send(asked, "/act")
-    assert "121 jobs were moved, 0 refused." in done.words
+    assert "121 jobs were requeued, 0 refused." in done.words
     assert {row.status for row in instance.rows()} == {
         JobStatus.WAITING, JobStatus.COMPLETED, JobStatus.SUSPENDED
     }  # fmt: skip
@@ -315,7 +315,7 @@ def test_what_is_moved_are_the_jobs_that_were_counted(ada: Visitor, instance: In
     assert "Suspend: 1 job?" in asked.words
     later = instance.act(("write", "z"))
     done = ada.send(asked, "/act")
-    assert "1 job was moved, 0 refused." in done.words
+    assert "1 job was suspended, 0 refused." in done.words
     assert instance.row(later).status is JobStatus.WAITING, "it was not there when the number was told"
 
     asked = ada.send(ada.get("/jobs?status=waiting"), "/act", button="cancel", all="yes")
@@ -324,7 +324,7 @@ def test_what_is_moved_are_the_jobs_that_were_counted(ada: Visitor, instance: In
     again = ada.send(asked, "/act")
     assert "Cancel: 2 jobs? More jobs match now." in again.words
     assert instance.row(later).status is JobStatus.WAITING
-    assert "2 jobs were moved" in ada.send(again, "/act").words
+    assert "2 jobs were cancelled" in ada.send(again, "/act").words
 
     token = dict(ada.get("/").form("/look").fields)["jobcron_csrf"]
     sent = {"jobcron_csrf": token, "act": "retry", "confirmed": "yes", "status": "failed", "all": "yes"}
@@ -341,12 +341,12 @@ def test_so_many_are_moved_at_once_and_the_rest_is_told(
     asked = ada.send(ada.get("/jobs?status=failed"), "/act", button="retry", all="yes")
     assert "10 are done at once" in asked.words
     done = ada.send(asked, "/act")
-    assert "10 jobs were moved, 0 refused." in done.words
+    assert "10 jobs were requeued, 0 refused." in done.words
     assert "There may be more." in done.words
     again = ada.send(asked, "/act")
-    assert "10 jobs were moved, 0 refused." in again.words
+    assert "10 jobs were requeued, 0 refused." in again.words
     rest = ada.send(asked, "/act")
-    assert "1 job was moved, 0 refused." in rest.words
+    assert "1 job was requeued, 0 refused." in rest.words
     assert "There may be more." not in rest.words
 
 
@@ -432,16 +432,17 @@ def test_the_log_tells_what_was_done_when_it_is_done(
         return found
 
     ada.send(ada.send(ada.get("/jobs"), "/act", button="delete", id=jobs[1:3]), "/act")
-    assert told() == [f"delete of jobs {jobs[1]}, {jobs[2]}: 1 moved, 1 refused, act 1; by web:ada from 127.0.0.1"]
+    which = f"{jobs[1]}, {jobs[2]}"
+    assert told() == [f"delete of jobs {which}: 1 deleted, 1 refused, act 1; by web:ada from 127.0.0.1"]
     asked = ada.send(ada.get("/jobs?status=waiting&queue=default"), "/act", button="suspend", all="yes")
     assert told() == [], "nothing has been done yet"
     ada.send(asked, "/act")
     filters = "{'status': 'waiting', 'queue': 'default'}"
     assert told() == [
-        f"suspend of jobs up to {jobs[3]} with {filters}: 1 moved, 0 refused, act 2; by web:ada from 127.0.0.1"
+        f"suspend of jobs up to {jobs[3]} with {filters}: 1 suspended, 0 refused, act 2; by web:ada from 127.0.0.1"
     ]
     ada.send(ada.send(ada.get("/audit"), "/undo"), "/undo")
-    assert told() == ["undo of act 2: 1 moved, 0 refused, act 2; by web:ada from 127.0.0.1"]
+    assert told() == ["undo of act 2: 1 put back, 0 refused, act 2; by web:ada from 127.0.0.1"]
     sent = {**dict(ada.get("/").form("/look").fields), "scope": "queue", "name": "default", "reason": "cats"}
     ada.post("/pauses", sent)
     (pause,) = told()

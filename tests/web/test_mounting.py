@@ -156,7 +156,7 @@ def test_what_is_done_is_recorded_with_the_user(
         ("web:ada", "retry", "the carrier is back")
     ]
     assert ("web:ada",) in instance.query("SELECT actor FROM jobcron_event")
-    assert f"retry of jobs {job}: 1 moved, 0 refused, act 1; by web:ada from 127.0.0.1" in caplog.text
+    assert f"retry of jobs {job}: 1 requeued, 0 refused, act 1; by web:ada from 127.0.0.1" in caplog.text
 
 
 def test_the_name_of_a_visitor_comes_before_that_of_the_server(instance: Instance) -> None:

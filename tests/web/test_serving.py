@@ -263,7 +263,7 @@ def test_what_is_done_goes_to_standard_error_with_the_user(instance: Instance) -
         wait_until(lambda: instance.events(job) == ["cancelled"], "the event")
         assert server.process.stderr is not None
         told = server.process.stderr.readline()
-        assert f"cancel of jobs {job}: 1 moved, 0 refused, act 1; by web:ada from 127.0.0.1" in told
+        assert f"cancel of jobs {job}: 1 cancelled, 0 refused, act 1; by web:ada from 127.0.0.1" in told
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.commands._output import say
+from jobcron.commands._printing import say_json
 from jobcron.database.database import Database
+from jobcron.database.statements import spare_compilation
 from jobcron.database.trouble import first_line
 from jobcron.database.version import check_file, check_schema
 from jobcron.errors import UserMistake
@@ -66,34 +68,37 @@ WHOLE = (QUEUES, CHANNELS, OTHER_TYPES, SCHEDULES, WORKERS)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     parser.add_argument("sections", nargs="*", metavar="NAME", help="a section or a cron script; by default all")
+    parser.add_argument("--json", action="store_true", help="as JSON")
 
 
 def perform(options: argparse.Namespace) -> int:
     """Run the subcommand, and return its exit status."""
-    return check_runs(options.config, options.sections)
+    return check_runs(options.config, options.sections, as_json=options.json)
 
 
-def check_runs(config: str | None, names: list[str]) -> int:
+def check_runs(config: str | None, names: list[str], *, as_json: bool = False) -> int:
     """Print a summary and a line for each section, and return the status: 0 ok, 1 warning, 2 critical, 3 unknown.
 
     Args:
         config: the value of ``--config``.
         names: the names of sections and cron scripts; empty: all.
+        as_json: whether to print it as JSON, as docs/reference/commands.md describes.
     """
+    say_all = _say_json if as_json else _say
     try:
         settings = load_settings(config)
         found = _look(settings, names)
     except UserMistake as error:
         # Whoever is woken at night must see that the state of the jobs is unknown.
-        return _say(Health.UNKNOWN, [visible(str(error))], [])
+        return say_all(Health.UNKNOWN, [visible(str(error))], [])
     except ValueError as error:  # a time that somebody wrote wrongly by hand
-        return _say(Health.UNKNOWN, [f"a row cannot be read: {visible(str(error))}"], [])
+        return say_all(Health.UNKNOWN, [f"a row cannot be read: {visible(str(error))}"], [])
     except DBAPIError as error:
-        return _say(Health.UNKNOWN, [Redactor(settings.secrets()).text(first_line(error.orig))], [])
+        return say_all(Health.UNKNOWN, [Redactor(settings.secrets()).text(first_line(error.orig))], [])
     worst = max((check.health for _, checks in found for check in checks), default=Health.OK)
     bad = [f"{name}: {c.text}" for name, checks in found for c in checks if c.health is worst]
     summary = [counted(sum(name not in WHOLE for name, _ in found), "section")] if worst is Health.OK else bad
-    return _say(worst, summary, [_line(name, checks) for name, checks in found])
+    return say_all(worst, summary, found)
 
 
 def _look(settings: Settings, names: list[str]) -> list[tuple[str, list[Check]]]:
@@ -102,6 +107,7 @@ def _look(settings: Settings, names: list[str]) -> list[tuple[str, list[Check]]]
     try:
         check_file(settings.database_url, database.where)
         with database.begin(writing=False) as connection:
+            spare_compilation(connection)
             check_schema(connection, database.where, logging.getLogger("jobcron"))
             found = []
             for name in names or [*settings.sections, *watched]:
@@ -152,6 +158,20 @@ def _line(name: str, checks: list[Check]) -> str:
     return f"{worst.name:<8} {name}: {'; '.join(check.text for check in checks)}"
 
 
-def _say(health: Health, summary: list[str], lines: list[str]) -> int:
+def _say(health: Health, summary: list[str], found: list[tuple[str, list[Check]]]) -> int:
+    lines = [_line(name, checks) for name, checks in found]
     say("\n".join([f"JOBCRON {health.name} - {'; '.join(summary)}", *lines]))
+    return int(health)
+
+
+def _say_json(health: Health, summary: list[str], found: list[tuple[str, list[Check]]]) -> int:
+    looked_at = [
+        {
+            "name": name,
+            "health": max(check.health for check in checks),
+            "checks": [{"health": check.health, "text": check.text} for check in checks],
+        }
+        for name, checks in found
+    ]
+    say_json({"health": health, "summary": summary, "found": looked_at})
     return int(health)

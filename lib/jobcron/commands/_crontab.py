@@ -7,9 +7,9 @@ import os
 
 from jobcron.commands._output import say
 from jobcron.errors import ConfigurationError
-from jobcron.operations.processes.crontab import line, runs_of
+from jobcron.operations.processes.crontab import instance_line, line, runs_of
 from jobcron.reports.complaints import complain
-from jobcron.settings.instance import DATABASE_VARIABLE, FILE_NAME, load_settings
+from jobcron.settings.instance import DATABASE_VARIABLE, load_settings
 from jobcron.settings.settings import Settings
 
 
@@ -54,8 +54,6 @@ def crontab(config: str | None, mail_to: str | None) -> int:
 
 def lines(settings: Settings, mail_to: str | None) -> list[str]:
     """Return the lines: variables for cron, and one line for each group or section."""
-    folder, name = os.path.split(settings.path)
-    instance = folder if name == FILE_NAME else settings.path
     if mail_to is None and settings.failure_recipients:
         mail_to = ",".join(settings.failure_recipients)
     mail = "# MAILTO=you@example.com" if mail_to is None else "MAILTO=" + (mail_to or '""')
@@ -63,11 +61,6 @@ def lines(settings: Settings, mail_to: str | None) -> list[str]:
         f"# The jobs of {settings.path}: put these lines into your crontab (crontab -e).",
         "# Each run appends to a log of its own; cron mails what goes to standard error, which is errors only.",
         mail,
-        f"JOBCRON_CONFIG={_variable(instance)}",
+        instance_line(settings),
         *(line(settings, schedule, words) for schedule, words in runs_of(settings)),
     ]
-
-
-def _variable(value: str) -> str:
-    """Return a value in the form that cron reads in an assignment, where quotes keep blanks at the ends."""
-    return value if value == value.strip() and not value.startswith(("'", '"')) else f'"{value}"'

@@ -85,6 +85,19 @@ class EventKind(StrEnum):
     LEASE_LOST = "lease lost", "The job belongs to another runner, which writes its history. Leaves no event."
 
 
+RUNNER = "runner"
+"""Who causes the events that nobody causes by hand."""
+
+MOVES_BY_HAND = (
+    EventKind.CANCELLED,
+    EventKind.COMPLETED,
+    EventKind.FAILED,
+    EventKind.SUSPENDED,
+    EventKind.REQUEUED,
+    EventKind.LEASE_ENDED,
+)
+"""What somebody can do to a job while it runs, so that its attempt commits nothing more."""
+
 NOT_WRITTEN = frozenset({EventKind.GIVEN_BACK, EventKind.LEASE_LOST})
 """Kinds of outcomes that leave no event: only metrics and messages name them."""
 
@@ -96,13 +109,33 @@ def last_events(claim: Claim, kind: EventKind) -> list[ColumnElement[bool]]:
     return [mine, Event.kind == kind, Event.id > others.scalar_subquery()]
 
 
+def moved_by_hand(connection: Connection, claim: Claim) -> str | None:
+    """Return what somebody did by hand to a job under a claim, who, and why; None: nothing.
+
+    Args:
+        connection: only read.
+        claim: of an attempt that has found the job moved.
+    """
+    newest = select(Event.kind, Event.actor, Event.detail).where(
+        Event.job_id == claim.id,
+        Event.lease_token == claim.token,
+        Event.kind.in_(MOVES_BY_HAND),
+        Event.actor != RUNNER,
+    )
+    found = connection.execute(newest.order_by(Event.id.desc()).limit(1)).first()
+    if found is None:
+        return None
+    _, _, reason = (found.detail or "").partition("; ")  # behind what the job was
+    return f"{found.kind} by {found.actor}{f' ({reason})' if reason else ''}"
+
+
 def record(
     connection: Connection,
     claim: Claim,
     kind: EventKind,
     detail: str | None,
     oops_id: str | None = None,
-    actor: str = "runner",
+    actor: str = RUNNER,
     wording: Wording = held,
 ) -> None:
     """Write an event to a job's history.
@@ -120,7 +153,7 @@ def record_all(
     kind: EventKind,
     detail: str | None,
     oops_id: str | None = None,
-    actor: str = "runner",
+    actor: str = RUNNER,
     wording: Wording = held,
 ) -> None:
     """Write the same event to the histories of several jobs; see `record`."""
@@ -132,7 +165,7 @@ def record_each(
     told: list[tuple[Claim, str | None]],
     kind: EventKind,
     oops_id: str | None = None,
-    actor: str = "runner",
+    actor: str = RUNNER,
     wording: Wording = held,
 ) -> None:
     """Write an event of the same kind, each with its detail, to the histories of several jobs; see `record`."""

@@ -1,4 +1,7 @@
-"""What people write to say which jobs they mean, read: statuses, durations, times, arguments, targets."""
+"""What people write to say which jobs they mean, read: statuses, durations, times, arguments, targets.
+
+And the words in which they are told what has become of the jobs.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,21 @@ STATUS_GROUPS = {status.name.lower(): (status,) for status in JobStatus} | {
     "ended": (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED),
 }
 """The names of statuses, and of groups of them, that people write."""
+
+DONE = {
+    "retry": "requeued",
+    "cancel": "cancelled",
+    "suspend": "suspended",
+    "resume": "resumed",
+    "set-done": "set done",
+    "postpone": "postponed",
+    "run-now": "made due",
+    "priority": "changed",
+    "move": "moved",
+    "delete": "deleted",
+    "undo": "put back",
+}
+"""What has become of jobs, by the name of the act. For programs it is always `moved`."""
 
 LONGEST = timedelta(days=36500)
 """The longest duration that people may write."""

@@ -13,7 +13,7 @@ from jobcron.database.statements import execute
 from jobcron.database.tables import Event, JobSourceRow, JobTypeRow, Run
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import Job
-from jobcron.operations.listing import Count, count_jobs
+from jobcron.operations.listing import COUNTED, Count, count_jobs
 from jobcron.operations.selection import Selection, sources_of
 from jobcron.queue.health import FAILURES_AGE, Health, check_section
 from jobcron.queue.outcome import Failed, UserError
@@ -47,7 +47,7 @@ class SectionState:
         late: how long ago a run should have left a row after the last one; None: none should have, or one goes on.
         lock_holder: the process on this host that holds its lock: a run goes on.
         cluster_holder: the process that holds its lock in the database, and where; None: nobody, or it has none.
-        ready: how many of its jobs are ready, about.
+        ready: how many of its jobs are ready.
         oldest_ready: how long the oldest of them has been ready; None: there is none.
         running: how many of its jobs are running.
         failed: how many attempts at its jobs failed in the last hour.
@@ -63,7 +63,7 @@ class SectionState:
     late: timedelta | None
     lock_holder: str | None
     cluster_holder: str | None
-    ready: int
+    ready: Count
     oldest_ready: timedelta | None
     running: Count
     failed: int
@@ -129,7 +129,7 @@ def _section_state(
     connection: Connection, settings: Settings, section: Section, failed: dict[str, int]
 ) -> SectionState:
     sources = sources_of(settings, section)
-    ready = max((count_ready(connection, source) for source in sources), key=lambda found: found.count)
+    ready, oldest = ready_jobs(connection, sources)
     checks = check_section(connection, settings, section)
     running = count_jobs(connection, Selection(sources=sources, statuses=(JobStatus.RUNNING,)))
     last, now = last_end(connection, section.name), connection.scalar(select(database_now()))
@@ -145,14 +145,27 @@ def _section_state(
         late=None if last is None or goes_on else _late(settings, section, last, now),
         lock_holder=None if holder is None else str(holder),
         cluster_holder=None if everywhere is None else str(everywhere),
-        ready=ready.count,
-        oldest_ready=timedelta(seconds=round(ready.oldest_seconds)) if ready.count else None,
+        ready=ready,
+        oldest_ready=oldest,
         running=running,
         failed=max(failed.get(source, 0) for source in sources),
         health=max((check.health for check in checks), default=Health.OK),
         findings=tuple(check.text for check in checks),
         faults=tuple(check.text for check in checks if check.health is not Health.OK),
     )
+
+
+def ready_jobs(connection: Connection, sources: tuple[str, ...]) -> tuple[Count, timedelta | None]:
+    """Return how many jobs of a section are ready, `COUNTED` at most, and how long the oldest has been.
+
+    Args:
+        connection: in a transaction.
+        sources: the names by which the database may know the section's source.
+    """
+    counted = (count_ready(connection, source, COUNTED + 1) for source in sources)
+    found = max(counted, key=lambda ready: ready.count)
+    count = Count(min(found.count, COUNTED), is_exact=found.count <= COUNTED)
+    return count, timedelta(seconds=round(found.oldest_seconds)) if found.count else None
 
 
 def _late(settings: Settings, section: Section, last: datetime, now: datetime) -> timedelta | None:

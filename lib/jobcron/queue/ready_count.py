@@ -18,7 +18,7 @@ class ReadyJobs:
     """The ready jobs of a source, counted.
 
     Attributes:
-        count: their number, capped at about `READY_LIMIT`.
+        count: their number, capped at the limit for each priority.
         oldest_seconds: how long the oldest of them has been ready.
     """
 
@@ -26,10 +26,16 @@ class ReadyJobs:
     oldest_seconds: float
 
 
-def count_ready(connection: Connection, source: str) -> ReadyJobs:
-    """Count the ready jobs of a source, given by its dotted name; only reads."""
+def count_ready(connection: Connection, source: str, limit: int = READY_LIMIT) -> ReadyJobs:
+    """Count the ready jobs of a source; only reads.
+
+    Args:
+        connection: in a transaction.
+        source: the source's dotted name.
+        limit: the most jobs of one priority to count.
+    """
     spare_compilation(connection)
-    row = execute(connection, "ready", {"source": source, "limit": READY_LIMIT}).one()
+    row = execute(connection, "ready", {"source": source, "limit": limit}).one()
     oldest = 0.0
     if row.since is not None:  # a datetime from PostgreSQL, a text from SQLite
         since, now = (datetime.fromisoformat(str(moment)) for moment in (row.since, row.now))

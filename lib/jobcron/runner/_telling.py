@@ -31,10 +31,17 @@ from jobcron.settings.secrets import storable
 
 
 class Ended(NamedTuple):
-    """How an attempt ended, with the text of its error, if any."""
+    """How an attempt ended.
+
+    Attributes:
+        outcome: what it means.
+        text: of its error, if any.
+        moved: what somebody did to the job by hand meanwhile, who, and why; None: nothing is known.
+    """
 
     outcome: Outcome
     text: ErrorText | None = None
+    moved: str | None = None
 
     @property
     def reason(self) -> str:
@@ -145,14 +152,20 @@ class Reporter:
             case WaitsForCode():
                 self._tell_missing_code(job, outcome, text)
             case Lost():
-                extra = {"oops_id": oops_id or ""}
-                self.logger.warning("%s lost its lease; nothing was committed.", job, extra=extra)
+                self._tell_lost(job, ended.moved, {"oops_id": oops_id or ""})
             case NotStarted():
                 self.logger.info("%s was not started: the run was stopped.", job)
             case Stopped():
                 self.logger.info("%s was interrupted: %s.", job, ended.reason)
             case _:
                 self.logger.info("%s: %s: %s.", job, outcome.kind, outcome.detail)
+
+    def _tell_lost(self, job: str, moved: str | None, extra: dict[str, str]) -> None:
+        """Log that an attempt has lost its job: what somebody meant to do is no warning."""
+        if moved is None:
+            self.logger.warning("%s lost its lease; nothing was committed.", job, extra=extra)
+        else:
+            self.logger.info("%s was %s while it ran; nothing was committed.", job, moved, extra=extra)
 
     def _tell_missing_code(self, job: str, outcome: Outcome, text: str) -> None:
         """Warn of what this code lacks, once in an interval for each function, task and argument."""

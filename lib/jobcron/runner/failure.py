@@ -23,7 +23,7 @@ from jobcron.database.tables import Mail
 from jobcron.database.trouble import interruption_of
 from jobcron.errors import DatabaseUnavailable, LeaseLost
 from jobcron.interfaces import JobStatus
-from jobcron.jobs.history import EventKind, record
+from jobcron.jobs.history import EventKind, moved_by_hand, record
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import lost
 from jobcron.jobs.moves.lanes import into_lane, lane_of, usual_channel
@@ -149,6 +149,7 @@ class FailureHandler:
         written = self._write(attempt, ended, report)
         if isinstance(written.outcome, Lost):
             self.let_go(attempt)
+            written = written._replace(moved=self._moved_by_hand(attempt))
         self._tell(attempt, written, report)
         return written.outcome
 
@@ -161,6 +162,12 @@ class FailureHandler:
         end = partial(end_half_done, claim=attempt.claim, is_again=True)
         retry_in_transaction(self._database, str(attempt.claim), end)
 
+    def _moved_by_hand(self, attempt: Attempt) -> str | None:
+        """Return who moved a job while it ran; None: nobody, it was taken over, or its history cannot be read."""
+        with suppress(DBAPIError, DatabaseUnavailable), self._database.begin(writing=False) as connection:
+            return moved_by_hand(connection, attempt.claim)
+        return None
+
     def _report(self, attempt: Attempt, ended: Ended) -> Report | None:
         """Publish the report of an unhandled error."""
         if ended.outcome.error is None or not ended.outcome.reported:
@@ -169,7 +176,7 @@ class FailureHandler:
 
     def _write(self, attempt: Attempt, ended: Ended, report: Report | None) -> Ended:
         """Write the outcome, unless it is already written; return the written one, or Lost."""
-        outcome, text = ended
+        outcome, text = ended.outcome, ended.text
         if isinstance(outcome, Lost) or attempt.commit is Commit.WRITTEN:
             return ended
         detail = report.unpublished if report is not None else None

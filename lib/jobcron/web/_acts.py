@@ -11,7 +11,7 @@ from jobcron.errors import ConfigurationError, InvalidJobData, UserMistake
 from jobcron.interfaces import JobStatus
 from jobcron.operations import acts
 from jobcron.operations.acts import Act, Outcome
-from jobcron.operations.asking import age_of, moment_of
+from jobcron.operations.asking import DONE, age_of, moment_of
 from jobcron.operations.pauses import REASON_LENGTH
 
 MOST = 5_000
@@ -154,6 +154,7 @@ class Result:
 
     Attributes:
         name: what was done.
+        done: what has become of the jobs that were moved, such as "cancelled".
         moved: the numbers of the jobs that were moved.
         refused: how many were left as they were, by the reason; the commonest first.
         examples: a job for each of these reasons.
@@ -163,6 +164,7 @@ class Result:
     """
 
     name: str
+    done: str
     moved: tuple[int, ...]
     refused: tuple[tuple[str, int], ...]
     examples: dict[str, int]
@@ -175,11 +177,17 @@ class Result:
         """What became of how many jobs, for the log."""
         act = "" if self.act is None else f", act {self.act}"
         error = "" if self.error is None else f"; it ended early: {self.error}"
-        return f"{len(self.moved)} moved, {sum(number for _, number in self.refused)} refused{act}{error}"
+        return f"{len(self.moved)} {self.done}, {sum(number for _, number in self.refused)} refused{act}{error}"
 
 
-def gathered(name: str, outcomes: Iterator[Outcome]) -> Result:
-    """Do it, and return what became of the jobs, also if it ends early: what is done stays done."""
+def gathered(act: str, name: str, outcomes: Iterator[Outcome]) -> Result:
+    """Do it, and return what became of the jobs, also if it ends early: what is done stays done.
+
+    Args:
+        act: the name of the act.
+        name: what is done, for people.
+        outcomes: do it, when they are asked for.
+    """
     moved: list[int] = []
     refused: Counter[str] = Counter()
     examples: dict[str, int] = {}
@@ -197,4 +205,5 @@ def gathered(name: str, outcomes: Iterator[Outcome]) -> Result:
             raise
         error = str(mistake)
     is_full = len(moved) + refused.total() >= MOST
-    return Result(name, tuple(moved), tuple(refused.most_common(REASONS)), examples, number, error, is_full)
+    reasons = tuple(refused.most_common(REASONS))
+    return Result(name, DONE[act], tuple(moved), reasons, examples, number, error, is_full)

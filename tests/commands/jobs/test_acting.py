@@ -26,22 +26,28 @@ def make(operator: Operator, *statuses: JobStatus) -> list[int]:
 
 @pytest.mark.feature("OCQ-05")
 @pytest.mark.parametrize(
-    ("arguments", "before", "after"),
+    ("arguments", "before", "after", "done"),
     [
-        (["retry"], F, W),
-        (["requeue"], X, W),
-        (["cancel"], W, X),
-        (["suspend"], W, S),
-        (["resume"], S, W),
-        (["set-done"], F, C),
+        (["retry"], F, W, "requeued"),
+        (["requeue"], X, W, "requeued"),
+        (["cancel"], W, X, "cancelled"),
+        (["suspend"], W, S, "suspended"),
+        (["resume"], S, W, "resumed"),
+        (["set-done"], F, C, "set done"),
+        (["postpone", "--by", "2h"], W, W, "postponed"),
+        (["run-now"], W, W, "made due"),
+        (["priority", "--to", "3"], W, W, "changed"),
+        (["move", "--to", "mail"], W, W, "moved"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else value.name,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else getattr(value, "name", value),
 )
-def test_one_job_is_moved(operator: Operator, arguments: list[str], before: JobStatus, after: JobStatus) -> None:
+def test_one_job_is_moved_and_told_in_the_acts_own_word(
+    operator: Operator, arguments: list[str], before: JobStatus, after: JobStatus, done: str
+) -> None:
     (number,) = make(operator, before)
     name = arguments[0].replace("requeue", "retry")
     out = operator(*arguments, number, "--reason", "as told")
-    assert out == f"{name}: 1 moved, 0 refused; jobcron undo 1 takes it back\n"
+    assert out == f"{name}: 1 {done}, 0 refused; jobcron undo 1 takes it back\n"
     assert operator.instance.row(number).status is after
     ((actor, detail),) = operator.instance.query("SELECT actor, detail FROM jobcron_event")
     assert "@" in actor
@@ -54,11 +60,11 @@ def test_a_selection_is_counted_first_and_moved_with_yes(operator: Operator) -> 
     operator("retry", "--type", "testing.JOB", expect=2)
     assert "jobs that fit: 2; give --yes to retry them, or --dry-run to see what would be done" in operator.err
     assert operator("retry", "--type", "testing.JOB", "--dry-run") == (
-        "retry: 2 would be moved, 0 refused\n  jobs: 1 2\n"
+        "retry: 2 would be requeued, 0 refused\n  jobs: 1 2\n"
     )
     assert [row.status for row in operator.instance.rows()] == [F, F, C, W]
     assert operator("retry", "--type", "testing.JOB", "--yes", "--limit", 1).startswith(
-        "retry: 1 moved, 0 refused; "
+        "retry: 1 requeued, 0 refused; "
     )
     assert [row.status for row in operator.instance.rows()] == [F, W, C, W]
 
@@ -68,7 +74,7 @@ def test_refused_jobs_are_named_and_status_1(operator: Operator, monkeypatch: py
     monkeypatch.setattr("jobcron.commands.jobs._acts.SHOWN", 2)
     out = operator("set-done", failed, *others, expect=1)
     assert out == (
-        "set-done: 1 moved, 3 refused; jobcron undo 1 takes it back\n"
+        "set-done: 1 set done, 3 refused; jobcron undo 1 takes it back\n"
         f"  job {others[0]}: it is COMPLETED\n  job {others[1]}: it is COMPLETED\n  1 more: it is COMPLETED\n"
     )
     found = operator.json("set-done", others[0], expect=1)
@@ -95,7 +101,7 @@ def test_due_time_priority_and_queue_are_changed(operator: Operator) -> None:
     row = operator.instance.row(number)
     assert (row.priority, row.queue_name) == (-3, "cats")
     operator("cancel", number)
-    assert operator("delete", number) == "delete: 1 moved, 0 refused; it is act 7\n"
+    assert operator("delete", number) == "delete: 1 deleted, 0 refused; it is act 7\n"
     assert operator.instance.rows() == []
 
 
@@ -179,7 +185,7 @@ def test_what_was_done_before_it_was_interrupted_is_told(
     monkeypatch.setattr("jobcron.commands.jobs._acts.act_on_selection", interrupted)
     with pytest.raises(KeyboardInterrupt):
         operator("retry", 7, 8, 9)
-    assert capsys.readouterr().out == "retry: 2 moved, 0 refused; jobcron undo 17 takes it back\n"
+    assert capsys.readouterr().out == "retry: 2 requeued, 0 refused; jobcron undo 17 takes it back\n"
 
 
 @pytest.mark.feature("OCQ-11")
@@ -194,10 +200,10 @@ def test_a_graph_is_shown_cancelled_and_retried_as_a_whole(operator: Operator) -
     before, after = shown.partition("\nWaits for\n")[2].split("\nIs waited for by\n")
     assert f"{jobs[0]}\tfoo_job.ACT\tWAITING\tany end\tfirst\n" in before
     assert f"{jobs[2]}\tfoo_job.ACT\tBLOCKED\tany end\tthird\n" in after
-    assert operator("cancel", "--graph", jobs[2], "--yes").startswith("cancel: 3 moved, 0 refused; ")
+    assert operator("cancel", "--graph", jobs[2], "--yes").startswith("cancel: 3 cancelled, 0 refused; ")
     assert [row.status for row in instance.rows()] == [X, X, X, W]
-    assert operator("retry", "--graph", jobs[1], "--yes").startswith("retry: 3 moved, 0 refused; ")
+    assert operator("retry", "--graph", jobs[1], "--yes").startswith("retry: 3 requeued, 0 refused; ")
     assert [row.status for row in instance.rows()] == [W, B, B, W]
-    assert operator("set-done", jobs[1]).startswith("set-done: 1 moved, 0 refused; ")
+    assert operator("set-done", jobs[1]).startswith("set-done: 1 set done, 0 refused; ")
     assert instance.row(jobs[2]).status is W
     assert alone

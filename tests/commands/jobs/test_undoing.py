@@ -17,18 +17,18 @@ def test_an_act_tells_its_number_and_is_undone_by_it(operator: Operator) -> None
         numbers = [JobFactory(session).makeJob(F).id for _ in range(2)]
     assert operator.table("undo") == []
     out = operator("retry", *numbers, "--reason", "try again")
-    assert out == "retry: 2 moved, 0 refused; jobcron undo 1 takes it back\n"
+    assert out == "retry: 2 requeued, 0 refused; jobcron undo 1 takes it back\n"
     (act,) = operator.table("undo")
     assert (act["act"], act["name"], act["jobs"], act["reason"]) == ("1", "retry", "2", "try again")
     operator("undo", 1, expect=2)
     assert "jobs: 2; give --yes to undo it, or --dry-run to see what would be done" in operator.err
-    assert operator("undo", 1, "--dry-run") == "undo 1: 2 would be moved, 0 refused\n  jobs: 1 2\n"
+    assert operator("undo", 1, "--dry-run") == "undo 1: 2 would be put back, 0 refused\n  jobs: 1 2\n"
     operator("cancel", numbers[0])
     out = operator("undo", 1, "--yes", expect=1)
-    assert out == f"undo 1: 1 moved, 1 refused\n  job {numbers[0]}: it has moved since: it is CANCELLED\n"
+    assert out == f"undo 1: 1 put back, 1 refused\n  job {numbers[0]}: it has moved since: it is CANCELLED\n"
     assert [row.status for row in operator.instance.rows()] == [X, F]
-    assert operator("undo", 2, "--yes") == "undo 2: 1 moved, 0 refused\n"
-    assert operator("undo", 2, "--yes") == "undo 2: 0 moved, 0 refused; nothing of it is left to undo\n"
+    assert operator("undo", 2, "--yes") == "undo 2: 1 put back, 0 refused\n"
+    assert operator("undo", 2, "--yes") == "undo 2: 0 put back, 0 refused; nothing of it is left to undo\n"
     found = operator.json("undo", 1, "--yes")
     assert found == {"act": "undo", "number": 1, "is_dry_run": False, "moved": [numbers[0]], "refused": []}
     assert [row.status for row in operator.instance.rows()] == [F, F]
@@ -40,7 +40,7 @@ def test_an_act_tells_its_number_and_is_undone_by_it(operator: Operator) -> None
 def test_what_cannot_be_undone_is_listed_and_says_why(operator: Operator) -> None:
     with operator.instance.session() as session:
         number = JobFactory(session).makeJob(C).id
-    assert operator("delete", number, "--reason", "old") == "delete: 1 moved, 0 refused; it is act 1\n"
+    assert operator("delete", number, "--reason", "old") == "delete: 1 deleted, 0 refused; it is act 1\n"
     operator("pause", "--queue", "cats")
     pause, deletion = operator.table("undo")
     assert (deletion["act"], deletion["name"], deletion["jobs"]) == ("1", f"delete jobs {number}", "-")

@@ -6,7 +6,9 @@ import pytest
 
 from instances import Instance
 from jobcron import load_settings
-from jobcron.operations.processes.crontab import command_path, line, line_of, runs_of
+from jobcron.operations.processes.crontab import command_path, instance_line, line, line_of, runs_of
+from jobcron.operations.reasons import Cause
+from jobcron.operations.why import explain_section
 
 SECTIONS = """
 [act]
@@ -32,3 +34,16 @@ def test_the_line_of_a_section_is_the_one_that_runs_it_or_its_group(instance: In
     command = " ".join(command_path())
     assert own.startswith(f"*/5 * * * *  {command} run act -q -q --log-file=INFO:")
     assert group.startswith(f"3 * * * *  {command} process-job-sources EVERY ")
+
+
+def test_a_section_that_does_not_tick_says_with_which_line_cron_would_run_it(instance: Instance) -> None:
+    instance.configure(sections=SECTIONS)
+    settings = load_settings(str(instance.path))
+    variable = next(line for line in instance.command("crontab")[0].splitlines() if line[0] != "#")
+    for name in ("act", "do_foo"):
+        section = settings.section(name)
+        with instance.database.begin(writing=False) as connection:
+            reason = explain_section(connection, settings, section).reasons[0]
+        assert reason.cause is Cause.NEVER_RUN
+        assert variable == instance_line(settings) == f"JOBCRON_CONFIG={instance.path}"
+        assert str(reason.remedy).endswith(f"; below {variable}: {line_of(settings, section)}")

@@ -17,6 +17,7 @@ from jobcron.errors import ConfigurationError, InvalidJobData
 from jobcron.jobs.moves.pauses import current_pauses
 from jobcron.operations import acts
 from jobcron.operations.acts import Act, Bulk, Refusal, act_on_selection, count_meant
+from jobcron.operations.asking import DONE
 from jobcron.operations.selection import Selection, check_type
 
 SHOWN = 20
@@ -146,14 +147,23 @@ def _moved(act: Act, selection: Selection, how: Bulk, database: Database, as_jso
             )
         else:
             told = f"jobcron undo {number} takes it back" if act.is_undoable else f"it is act {number}"
-            tell(act.name, how, moved, refused, "" if number is None else f"; {told}")
+            tell(act.name, DONE[act.name], how, moved, refused, "" if number is None else f"; {told}")
     return 1 if refused else 0
 
 
-def tell(name: str, how: Bulk, moved: list[int], refused: list[Refusal], more: str = "") -> None:
-    """Print what became of jobs."""
-    would = "would be moved" if how.is_dry else "moved"
-    say(f"{name}: {len(moved):,} {would}, {len(refused):,} refused{more}")
+def tell(name: str, done: str, how: Bulk, moved: list[int], refused: list[Refusal], more: str = "") -> None:
+    """Print what became of jobs.
+
+    Args:
+        name: of the act.
+        done: what it has done to those that it moved, as a participle.
+        how: how it was done.
+        moved: the jobs that were moved.
+        refused: the others.
+        more: the end of the first line.
+    """
+    would = "would be " if how.is_dry else ""
+    say(f"{name}: {len(moved):,} {would}{done}, {len(refused):,} refused{more}")
     if how.is_dry and moved:
         rest = f" and {len(moved) - NUMBERS:,} more" if len(moved) > NUMBERS else ""
         say(f"  jobs: {' '.join(map(str, moved[:NUMBERS]))}{rest}")

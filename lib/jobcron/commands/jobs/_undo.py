@@ -11,6 +11,7 @@ from jobcron.commands.jobs._filters import number_of
 from jobcron.database.database import Database
 from jobcron.errors import ConfigurationError
 from jobcron.operations.acts import Bulk, Refusal
+from jobcron.operations.asking import DONE
 from jobcron.operations.undo import find_undoable, recent_acts, undo_act
 
 HEADS = ("act", "at (UTC)", "by", "name", "jobs", "reason")
@@ -81,5 +82,5 @@ def _undone(database: Database, act: int, how: Bulk, as_json: bool) -> int:
             say_json(found)
         else:
             more = "" if moved or refused else "; nothing of it is left to undo"
-            tell(f"undo {act}", how, moved, refused, more)
+            tell(f"undo {act}", DONE["undo"], how, moved, refused, more)
     return 1 if refused else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import Boolean, Connection, and_, literal_column, select
+from sqlalchemy import Boolean, Connection, and_, exists, literal_column, select
 
 from jobcron.database.clock import database_now
 from jobcron.database.statements import conditions_of
@@ -14,7 +14,7 @@ from jobcron.errors import NoSuchJob
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.graphs.reading import Neighbour, predecessors_of
 from jobcron.jobs.history import EventKind
-from jobcron.jobs.job import Job, has_status, lease_end, twin_of
+from jobcron.jobs.job import Job, has_status, is_renewed, lease_end, twin_of
 from jobcron.jobs.moves.pauses import Pause
 from jobcron.operations._obstacles.lock import Locker, locker_of
 from jobcron.operations.details import JobEvent, newest_event
@@ -30,7 +30,7 @@ _IS_ABANDONED = and_(has_status(JobStatus.RUNNING), lease_end() <= database_now(
 
 @dataclass(frozen=True)
 class Values:
-    """The columns of a job that its reasons name, and the database's present time."""
+    """The columns of a job that its reasons name, whether its keeper renewed its lease, and the present time."""
 
     id: int
     type_id: int
@@ -43,6 +43,7 @@ class Values:
     date_finished: datetime | None
     claimed_by: str | None
     lease_expires: datetime | None
+    is_renewed: bool
     lease_token: int
     crash_count: int
     attempt_count: int
@@ -100,6 +101,7 @@ def read_row(connection: Connection, job_id: int) -> Row:
     conditions = conditions_of(connection, "jobcron_job")
     query = (
         select(*_COLUMNS, lease_end().label("lease_expires"), _IS_ABANDONED.label("is_abandoned"))
+        .add_columns(exists().where(is_renewed()).correlate(Job).label("is_renewed"))
         .add_columns(*(literal_column(f"({sql})", Boolean).label(name) for name, sql in conditions.items()))
         .join(JobTypeRow, JobTypeRow.id == Job.type_id)
         .where(Job.id == job_id)

@@ -22,15 +22,16 @@ from jobcron.operations._obstacles.row import Row
 from jobcron.operations._obstacles.states import paused
 from jobcron.operations.listing import COUNTED, Count
 from jobcron.operations.processes.channels import is_within, no_room
+from jobcron.operations.processes.crontab import instance_line, line_of
 from jobcron.operations.processes.turns import in_the_way
 from jobcron.operations.reasons import Cause, Reason, moment, span
+from jobcron.operations.sections import ready_jobs
 from jobcron.operations.selection import sources_of
 from jobcron.queue.health import Health, check_silence
-from jobcron.queue.ready_count import count_ready
 from jobcron.scripts.control import Control
 from jobcron.scripts.groups import ProcessJobSources
 from jobcron.scripts.locks.lock_holder import cluster_holder, lock_holder
-from jobcron.scripts.outage import reason_of
+from jobcron.scripts.outage import outage_of
 from jobcron.settings.settings import Section, Settings
 
 RATE_AGE = timedelta(hours=1)
@@ -84,9 +85,9 @@ def section_reasons(connection: Connection, settings: Settings, section: Section
     if section.channel is not None:
         for reason in _channel_reasons(connection, section.channel, ""):
             yield replace(reason, is_blocking=False)  # some of its jobs may have another one
-    ready = max((count_ready(connection, name) for name in names), key=lambda found: found.count)
-    if ready.count:
-        told = f"ready jobs: {ready.count}, the oldest for {span(timedelta(seconds=ready.oldest_seconds))}"
+    ready, oldest = ready_jobs(connection, names)
+    if oldest is not None:
+        told = f"ready jobs: {ready}, the oldest for {span(oldest)}"
         yield Reason(Cause.READY, told, is_blocking=False)
         return
     due = _next_due(connection, types)
@@ -128,9 +129,13 @@ def _state_reasons(connection: Connection, settings: Settings, section: Section)
     if section.dbuser is not None and connection.dialect.name == "postgresql":
         for missing in missing_rights(connection, roles_of(settings), section.dbuser):
             yield Reason(Cause.NO_RIGHTS, f"section {section.name}: {missing}", "jobcron grant")
-    outage = reason_of(settings.outage_file(section.name))
+    outage = outage_of(settings.outage_file(section.name))
     if outage is not None:
-        told = f"the last runs of section {section.name} on this host did not find the database: {outage}"
+        runs = "last run" if outage.runs == 1 else f"last {outage.runs} runs"
+        told = (
+            f"the {runs} of section {section.name} on this host did not find the database, since "
+            f"{moment(outage.since)}: {outage.reason}"
+        )
         yield Reason(Cause.OUTAGE, told, "see its log: it answers now", is_blocking=False)
     holder = lock_holder(settings.lock_dir, section.name)
     if holder is not None:
@@ -160,7 +165,10 @@ def _silent(connection: Connection, settings: Settings, section: Section) -> Ite
     now = connection.scalar(select(database_now()))
     assert now is not None
     check = check_silence(connection, settings, section, now)
-    remedy = f"is its line in a crontab, and does cron run it? `jobcron crontab` prints it ({section.schedule})"
+    remedy = (
+        "is its line in a crontab, and does cron run it? `jobcron crontab` prints it; "
+        f"below {instance_line(settings)}: {line_of(settings, section)}"
+    )
     if check.health is Health.UNKNOWN:
         yield Reason(Cause.NEVER_RUN, f"section {section.name} {check.text}", remedy)
     elif check.health is not Health.OK:

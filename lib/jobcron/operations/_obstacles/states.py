@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import EventKind
 from jobcron.jobs.lease import process_of
 from jobcron.jobs.moves.pauses import Pause
+from jobcron.jobs.registry import registered
 from jobcron.operations._obstacles.lock import locked
-from jobcron.operations._obstacles.row import Row
+from jobcron.operations._obstacles.row import Row, Values
 from jobcron.operations._rows.error_lines import exception_line
 from jobcron.operations.processes.channels import no_room
 from jobcron.operations.reasons import Cause, Reason, blocked_reasons, moment, since, span
+from jobcron.queue.views import SourceView
 from jobcron.reports.plurals import counted
+
+CLAIM_SLACK = timedelta(seconds=1)
+"""A lease that was given so much later than its job began was renewed."""
 
 
 def row_reasons(row: Row, crash_limit: int) -> Iterator[Reason]:
@@ -83,8 +89,20 @@ def _running(row: Row, crash_limit: int) -> Iterator[Reason]:
         yield Reason(Cause.ABANDONED, text, remedy, until=lease, is_blocking=False)
         yield from (*map(paused, row.pauses), *map(no_room, row.full))
     else:
-        text = f"it is running, held by {held}; lease until {moment(lease)}, which its process renews"
+        text = f"it is running, held by {held}; lease until {moment(lease)}, {_renewal(values)}"
         yield Reason(Cause.RUNNING, text, until=lease, is_blocking=False)
+
+
+def _renewal(values: Values) -> str:
+    """Return when a running job's lease was renewed, or given if it was not renewed yet."""
+    source = registered().get(values.type)
+    if source is None or values.lease_expires is None:
+        return "which its process renews"
+    given = values.lease_expires - timedelta(seconds=SourceView(source).lease_seconds)
+    begun = values.date_started
+    # A checkpoint renews it on the job's own row.
+    is_renewed = values.is_renewed or (begun is not None and given > begun + CLAIM_SLACK)
+    return f"{'renewed' if is_renewed else 'given'} {span(values.now - given)} ago"
 
 
 def _waiting(row: Row, crash_limit: int) -> Iterator[Reason]:

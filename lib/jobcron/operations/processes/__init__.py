@@ -1,1 +1,1 @@
-"""The processes that run jobs, as they are now: those that hold claims, and the workers."""
+"""The processes that run jobs: those that hold claims, the workers, and the lines with which cron starts runs."""

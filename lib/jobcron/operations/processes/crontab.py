@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from jobcron.errors import ConfigurationError
 from jobcron.scripts.groups import groups_of
+from jobcron.settings.instance import FILE_NAME
 from jobcron.settings.settings import Section, Settings
 
 PRUNE_SCHEDULE = "17 3 * * *"
@@ -45,6 +46,12 @@ def group_schedule(settings: Settings, group: str, sections: list[Section]) -> s
     return first.schedule
 
 
+def instance_line(settings: Settings) -> str:
+    """Return the line that names the instance for all lines below it."""
+    folder, name = os.path.split(settings.path)
+    return f"JOBCRON_CONFIG={_variable(folder if name == FILE_NAME else settings.path)}"
+
+
 def line(settings: Settings, schedule: str, words: Sequence[str]) -> str:
     """Return a line, given the words of its command, as of `runs_of`."""
     return f"{schedule}  {_command(settings, *words)}"
@@ -55,6 +62,11 @@ def line_of(settings: Settings, section: Section) -> str:
     if section.crontab_group is None:
         return line(settings, section.schedule, ["run", section.name])
     return line(settings, section.schedule, ["process-job-sources", section.crontab_group])
+
+
+def _variable(value: str) -> str:
+    """Return a value in the form that cron reads in an assignment, where quotes keep blanks at the ends."""
+    return value if value == value.strip() and not value.startswith(("'", '"')) else f'"{value}"'
 
 
 def _command(settings: Settings, subcommand: str, *names: str) -> str:

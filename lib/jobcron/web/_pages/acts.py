@@ -41,7 +41,7 @@ def act_on_jobs(here: Here) -> Response:
         if count.number > (int_of(form, "count") or 0):
             return _asked(here, selection, ids, filters, has_grown=True)
     how = Bulk(actor=here.visitor.actor, reason=reason_of(form), limit=MOST)
-    result = gathered(offer.title, act_on_selection(here.dashboard.database, what, selection, how))
+    result = gathered(offer.name, offer.title, act_on_selection(here.dashboard.database, what, selection, how))
     which = f"jobs {', '.join(map(str, ids[:TOLD]))}" if ids else f"jobs up to {newest} with {filters.texts}"
     here.tell("%s of %s: %s", offer.name, which, result.told)
     if form.get("from") == "job" and len(ids) == 1 and result.moved and offer.name != "delete":

@@ -29,6 +29,6 @@ def undo(here: Here, number: int) -> Response:
         with here.reading() as connection:
             return here.render("confirm_undo.html", act=find_undoable(connection, number))
     how = Bulk(actor=here.visitor.actor, reason=reason_of(request.form), limit=MOST)
-    result: Result = gathered(f"undo {number}", undo_act(here.dashboard.database, number, how))
+    result: Result = gathered("undo", f"undo {number}", undo_act(here.dashboard.database, number, how))
     here.tell("undo of act %d: %s", number, result.told)
     return here.render("result.html", result=result, filters={}, is_undoable=False)
