@@ -16,10 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 from bench import TOP
-from bench.driver_time import DriverTime
+from bench.driver_time import DriverTime, Timed, best_of
 from bench.large_rows import make
 from jobcron import Database
 from jobcron.commands.main import main as jobcron
@@ -27,7 +26,7 @@ from jobcron.testing.programs import ServerNotFound
 from jobcron.testing.server import PrivatePostgreSQL, ServerFailed
 
 BAR_SECONDS = 0.3
-ROUNDS = 3
+ROUNDS = 5
 BYTES_PER_ROW = 1500
 """How much room a job takes at most, with its indexes, its events and the log of the database that writes it."""
 
@@ -93,31 +92,29 @@ COMMANDS = (
 
 
 class Measured:
-    """The best of some rounds of a command."""
+    """A command, with its statements, each as in the best of some rounds."""
 
-    def __init__(self, command: str, seconds: float, slowest: tuple[float, str, Any]) -> None:
+    def __init__(self, command: str, statements: list[Timed]) -> None:
         self.command = command
-        self.seconds = seconds
-        self.slowest = slowest
+        self.seconds = sum(one.seconds for one in statements)
+        self.slowest = max(statements, key=lambda one: one.seconds, default=Timed(0.0, "", None))
 
 
 def measure(folder: Path, rows: int) -> Iterator[Measured]:
-    """Perform each command some times, and yield the best of its times in the database."""
+    """Perform each command some times, and yield the best times of its statements in the database."""
     for command in COMMANDS:
         words = command.format(middle=rows // 2, last=rows).split()
-        best: Measured | None = None
+        rounds: list[list[Timed]] = []
         for _ in range(ROUNDS):
             with DriverTime() as times, redirect_stdout(StringIO()), redirect_stderr(StringIO()) as err:
                 try:
                     jobcron(["--config", str(folder), *words])
                 except SystemExit as left:
                     raise SystemExit(f"bench: jobcron {command}: {err.getvalue()}") from left
-            if best is None or times.seconds < best.seconds:
-                best = Measured(command, times.seconds, times.slowest)
+            rounds.append(times.statements)
             if times.seconds > 20 * BAR_SECONDS:
                 break  # it is bad enough
-        assert best is not None
-        yield best
+        yield Measured(command, best_of(rounds))
 
 
 @contextmanager
@@ -156,7 +153,7 @@ def run(name: str, rows: int, tell: Callable[[str], None]) -> bool:
     return is_kept
 
 
-def explained(database: Database, what: str, took: float, slowest: tuple[float, str, Any]) -> str:
+def explained(database: Database, what: str, took: float, slowest: Timed) -> str:
     """Return the slowest statement of what took so many seconds, with its plan."""
     seconds, statement, parameters = slowest
     explain = "EXPLAIN QUERY PLAN " if database.dialect == "sqlite" else "EXPLAIN "

@@ -67,7 +67,7 @@ FROM {numbers}
 RUNNING = """
 INSERT INTO jobcron_job (uuid, type, status, scheduled_start, date_started, lease_expires, lease_token,
                          attempt_count, begun_token, claimed_by)
-SELECT {uuid}, :common, 1, {now}, {now}, {lease}, 1, 1, 1, 'host' || n % 9 || ':' || (1000 + n) FROM {numbers}
+SELECT {uuid}, :common, 1, {now}, {now}, {lease}, 1, 1, 1, 'host' || (n % 9) || ':' || (1000 + n) FROM {numbers}
 """
 
 EVENTS = """

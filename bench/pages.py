@@ -14,12 +14,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flask.testing import FlaskClient
 
 from bench import TOP
-from bench.driver_time import DriverTime
+from bench.driver_time import DriverTime, Timed
 from bench.large import CONFIGURATION, explained, postgresql, sqlite
 from bench.large_rows import make
 from jobcron import Database
@@ -101,7 +101,7 @@ class Measured(NamedTuple):
     seconds: float
     processor: float
     in_database: float
-    slowest: tuple[float, str, Any]
+    slowest: Timed
 
 
 def measure(client: FlaskClient, rows: int) -> Iterator[Measured]:

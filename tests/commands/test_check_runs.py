@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,12 @@ import pytest
 from force import write_by_force
 from health_checks import SECTIONS, check
 from instances import Instance, run_jobcron
+
+DIGITS = re.compile("[0-9]")
+
+HEALTH = ["OK", "WARNING", "CRITICAL", "UNKNOWN"]
+
+LONG_AGO = "2020-01-01 00:00:00.000000"
 
 
 @pytest.mark.feature("LP-27")
@@ -49,3 +57,24 @@ def test_limits_that_make_no_sense_are_refused(instance: Instance, value: str) -
     instance.configure(sections=SECTIONS.format(act=f"alert_waiting: {value}"))
     out = check(instance, 3)
     assert "section [act], key alert_waiting: expected" in out
+
+
+@pytest.mark.feature("LP-27")
+def test_for_programs_it_says_the_same_as_json(watched: Instance) -> None:
+    watched.act(("write", "x"))
+    job = watched.act(("write", "y"))
+    watched.query("UPDATE jobcron_job SET scheduled_start = :then WHERE id = :id", id=job, then=LONG_AGO)
+    for expect, names in ((2, ("act",)), (0, ("do_foo",)), (2, ()), (3, ("nonsense",))):
+        first, *lines = check(watched, expect, *names).splitlines()
+        found = json.loads(check(watched, expect, *names, "--json"))
+        assert list(found) == ["health", "summary", "found"]
+        assert found["health"] == HEALTH[expect]
+        assert all(list(one) == ["name", "health", "checks"] for one in found["found"])
+        assert [one["name"] for one in found["found"]] == [line[9:].split(": ")[0] for line in lines]
+        for one, line in zip(found["found"], lines, strict=True):
+            assert one["health"] == line[:8].strip()
+            assert one["health"] == max((check["health"] for check in one["checks"]), key=HEALTH.index)
+            texts = "; ".join(check["text"] for check in one["checks"])
+            assert DIGITS.sub("", line).endswith(DIGITS.sub("", texts))  # a second may have passed
+        summary = "; ".join(found["summary"])
+        assert DIGITS.sub("", first) == DIGITS.sub("", f"JOBCRON {HEALTH[expect]} - {summary}")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 import jobcron
 from instances import Instance
 from jobcron import JobStatus
-from jobcron.database.tables import Event
-from jobcron.jobs.history import NOT_WRITTEN, EventKind, record
+from jobcron.database.tables import Event, jobs_connection
+from jobcron.jobs.history import NOT_WRITTEN, EventKind, is_recent, moved_by_hand, record
 from jobcron.jobs.lease import Claim
 from jobcron.testing import JobFactory
 
@@ -59,3 +61,32 @@ def test_what_people_do_is_in_the_jobs_history(session: Session) -> None:
         ("completed", "was Waiting", True),
         ("failed", "was Running", True),
     ]
+
+
+def test_who_moved_a_job_while_it_ran_is_known_by_the_attempts_token(instance: Instance) -> None:
+    job, other = instance.act(), instance.act()
+    ours, later = Claim(job, 4), Claim(job, 5)
+    with instance.database.begin() as connection:
+        record(connection, ours, EventKind.TAKEN_OVER, "in words")
+        record(connection, ours, EventKind.CHANGED, "priority 10", actor="ada@home")
+        record(connection, Claim(other, 4), EventKind.CANCELLED, "was Running", actor="eve@home")
+        assert moved_by_hand(connection, ours) is None
+        record(connection, ours, EventKind.CANCELLED, "was Running; too slow; twice", actor="ada@home")
+        record(connection, later, EventKind.FAILED, "by itself")
+        assert moved_by_hand(connection, ours) == "cancelled by ada@home (too slow; twice)"
+        assert moved_by_hand(connection, later) is None
+        record(connection, later, EventKind.COMPLETED, "was Running", actor="bob@home")
+        assert moved_by_hand(connection, later) == "completed by bob@home"
+
+
+@pytest.mark.parametrize(("recent", "found"), [(0, 0), (7, 7), (999, 999), (1500, 1500), (2600, 2000)])
+def test_recent_events_are_found_behind_few_that_are_older(session: Session, recent: int, found: int) -> None:
+    job = JobFactory(session).makeJob()
+    session.flush()
+    now = datetime.now(UTC)
+    times = [now - timedelta(hours=2)] * (3000 - recent) + [now] * recent
+    events = [{"job_id": job.id, "actor": "x", "kind": "failed", "lease_token": 0, "at": at} for at in times]
+    session.execute(insert(Event), events)
+    connection = jobs_connection(session)
+    counted = select(func.count()).select_from(Event).where(is_recent(connection, now - timedelta(hours=1), 2000))
+    assert connection.scalar(counted) == found

@@ -276,4 +276,8 @@ def _cause(attempt: Attempt, raised: BaseException) -> BaseException:
     """
     if attempt.interrupted is None and attempt.trouble is not None and follows_trouble(raised):
         return attempt.trouble
+    if attempt.interrupted is not None and attempt.interrupted.__traceback__ is None:
+        return attempt.interrupted.with_traceback(
+            raised.__traceback__
+        )  # it was not raised: where the other one was
     return attempt.interrupted or raised

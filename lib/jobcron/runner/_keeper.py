@@ -17,7 +17,14 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
-from jobcron.database.connecting.own_wait import backend_of, blocked_by, cancel, driver_in_use, place_of
+from jobcron.database.connecting.own_wait import (
+    backend_of,
+    blocked_by,
+    cancel,
+    driver_in_use,
+    place_of,
+    waits_in_python,
+)
 from jobcron.database.database import TransactionSource
 from jobcron.errors import DatabaseUnavailable, Interrupted, SelfDeadlock, TimeLimitExceeded
 from jobcron.jobs.history import EventKind, record
@@ -249,7 +256,13 @@ class Keeper:
             error = blocked_by(connection, number, holder)
         if error is not None:
             self._deadlock = attempt, error
-            self._interrupt(attempt, error)  # first: whoever sees the end of the statement finds the cause
+            if waits_in_python(waiting):
+                # A signal would break into the driver's wait: its connection, still in the statement, would then be
+                # useless. The end of the statement ends the job; if the job swallows it, the signal comes later.
+                attempt.clock.interrupt(error)
+                self._interrupt_at = time.monotonic() + INTERRUPT_AGAIN_SECONDS
+            else:
+                self._interrupt(attempt, error)  # first: whoever sees the end of the statement finds the cause
             cancel(waiting)
 
     def _tell_stopping(self, attempt: Attempt) -> None:

@@ -27,6 +27,7 @@ def busy(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
     return instance
 
 
+@pytest.mark.both_drivers
 @pytest.mark.parametrize("how", ["sql_by_database", "sql_by_engine", "sql_by_driver"])
 def test_a_job_that_wants_what_its_own_transaction_holds_fails_and_says_so(busy: Instance, how: str) -> None:
     job = make(busy, BusyJob, ("sql", MINE), (how, THEIRS))

@@ -49,6 +49,15 @@ def cancel(driver: object) -> None:
         other.cancel()
 
 
+def waits_in_python(driver: object) -> bool:
+    """Return whether a driver waits for PostgreSQL in Python, as psycopg 3 does: a signal breaks into that."""
+    if "psycopg" not in sys.modules:
+        return False
+    import psycopg
+
+    return isinstance(driver, psycopg.Connection)
+
+
 def backend_of(driver: object) -> int | None:
     """Return the number of the PostgreSQL backend behind a driver's connection; None if it has none."""
     found = _of_postgresql(driver)
