@@ -51,11 +51,10 @@ def test_the_newest_events_of_a_long_history_are_shown(
         assert [event.kind for event in job_history(connection, number)] == ["resumed", "cancelled"]
 
 
-def test_a_job_is_found_by_its_uuid(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_is_found_by_its_uuid(instance: Instance) -> None:
     number = instance.act()
     instance.run("act")
     waiting = [instance.act() for _ in range(3)]
-    monkeypatch.setattr("jobcron.operations._rows.search.SEARCHED", 2)
     with instance.database.begin(writing=False) as connection:
         for found in (number, *waiting):
             assert find_job(connection, instance.row(found).uuid) == found
@@ -71,11 +70,12 @@ def test_a_search_for_a_uuid_ends_and_says_where(instance: Instance, monkeypatch
     instance.run("act")
     for _ in range(3):
         instance.act()
-    monkeypatch.setattr("jobcron.operations._rows.search.SEARCHED", 2)
-    monkeypatch.setattr("jobcron.operations.details.UUID_PAGES", 1)
-    uuid = instance.row(number).uuid
-    with instance.database.begin(writing=False) as connection, pytest.raises(NoSuchJob, match="those from 3 on"):
-        find_job(connection, uuid)
+    monkeypatch.setattr("jobcron.operations.details.UUID_JOBS", 3)
+    with instance.database.begin(writing=False) as connection:
+        with pytest.raises(NoSuchJob, match="among those from 1 on"):
+            find_job(connection, instance.row(number).uuid)
+        monkeypatch.setattr("jobcron.operations.details.UUID_JOBS", 4)
+        assert find_job(connection, instance.row(number).uuid) == number
 
 
 def test_the_class_of_a_job_says_what_it_is_about(calling: Instance) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy import inspect as object_state
 from sqlalchemy.orm import Session, object_mapper
 
@@ -24,8 +24,7 @@ from jobcron.jobs.registry import registered
 from jobcron.jobs.runnable import BaseRunnableJob
 from jobcron.jobs.status import NOT_STARTED
 from jobcron.operations._rows.error_lines import exception_line
-from jobcron.operations.listing import JobSummary, list_jobs, summaries
-from jobcron.operations.selection import Selection
+from jobcron.operations.listing import JobSummary, summaries
 from jobcron.queue.sources import find_source
 from jobcron.settings.named import dotted_name
 from jobcron.settings.settings import Settings
@@ -36,8 +35,8 @@ EVENTS = 200
 NEIGHBOURS = 50
 """The most predecessors, and successors, that are shown of a job."""
 
-UUID_PAGES = 10
-"""How many searches look for a UUID that no index has."""
+UUID_JOBS = 1_000_000
+"""Among how many of the newest jobs a UUID is looked for that no index has."""
 
 
 @dataclass(frozen=True)
@@ -177,16 +176,18 @@ def find_job(connection: Connection, uuid: UUID) -> int:
     waiting = connection.scalar(select(Job.id).where(Job.uuid == uuid, has_status(*NOT_STARTED)))
     if waiting is not None:
         return waiting
-    below: int | None = None
-    for _ in range(UUID_PAGES):
-        page = list_jobs(connection, Selection(uuid=uuid), below=below, limit=1)
-        if page.jobs:
-            return page.jobs[0].id
-        if page.next is None:
-            raise NoSuchJob(f"expected a job with the UUID {uuid}, found none")
-        below = page.next
+    newest = connection.scalar(select(func.max(Job.id))) or 0
+    first = newest - UUID_JOBS
+    query = select(Job.id).where(Job.uuid == uuid)
+    if connection.dialect.name == "postgresql":
+        query = query.where(Job.id > first)
+    found = connection.scalar(query.order_by(Job.id.desc()).limit(1))
+    if found is not None:
+        return found
+    if first <= 0 or connection.dialect.name != "postgresql":
+        raise NoSuchJob(f"expected a job with the UUID {uuid}, found none")
     raise NoSuchJob(
-        f"expected a job with the UUID {uuid} among those from {below} on, found none; give its number"
+        f"expected a job with the UUID {uuid} among those from {first} on, found none; give its number"
     )
 
 

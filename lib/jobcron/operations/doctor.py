@@ -16,6 +16,7 @@ from jobcron.database.version import REVISION, newer_version
 from jobcron.jobs import known_types
 from jobcron.jobs.job import Job
 from jobcron.jobs.moves.pauses import Scope
+from jobcron.operations._obstacles.section import section_reasons
 from jobcron.operations.faults.dispatch import dispatch_findings
 from jobcron.operations.faults.families import family_findings
 from jobcron.operations.faults.guards import guard_findings
@@ -25,8 +26,7 @@ from jobcron.operations.faults.postgresql import notify_findings, postgresql_fin
 from jobcron.operations.faults.roles import role_findings
 from jobcron.operations.faults.sqlite import sqlite_findings
 from jobcron.operations.processes.workers import check_workers
-from jobcron.operations.reasons import Cause, Finding, moment, span
-from jobcron.operations.why import explain_section
+from jobcron.operations.reasons import Cause, Finding, explanation, moment, span
 from jobcron.queue.health import Health, check_pauses, check_section
 from jobcron.reports.old_reports import prune_reports
 from jobcron.reports.plurals import counted
@@ -120,8 +120,7 @@ PAUSE_REMEDY = "jobcron unpause, or jobcron pause --until so that it ends by its
 
 def _sections(connection: Connection, settings: Settings) -> Iterator[Finding]:
     for section in settings.sections.values():
-        reasons = explain_section(connection, settings, section).reasons
-        for reason in reasons:
+        for reason in explanation(list(section_reasons(connection, settings, section, counts=False))).reasons:
             if reason.is_blocking and reason.cause is not Cause.PAUSED:  # a check tells that
                 yield Finding("sections", Health.CRITICAL, reason.text, reason.remedy or "jobcron why --section")
         checks = check_section(connection, settings, section)[1:]  # the silence is among the reasons

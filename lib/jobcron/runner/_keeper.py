@@ -257,8 +257,8 @@ class Keeper:
         if error is not None:
             self._deadlock = attempt, error
             if waits_in_python(waiting):
-                # A signal would break into the driver's wait: its connection, still in the statement, would then be
-                # useless. The end of the statement ends the job; if the job swallows it, the signal comes later.
+                # A signal would break into the driver's wait, and its connection, still in the statement, would be
+                # useless. The end of the statement ends the job; if the job swallows that, a signal comes later.
                 attempt.clock.interrupt(error)
                 self._interrupt_at = time.monotonic() + INTERRUPT_AGAIN_SECONDS
             else:

@@ -9,9 +9,13 @@ import sys
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from instances import Instance
 from jobcron import JobStatus
+from jobcron.database.clock import database_after, database_now
+from jobcron.database.tables import JobTypeRow
+from jobcron.runner.grouped.runs import GroupRunRow
 from jobcron.testing import JobFactory
 from operating import Operator
 
@@ -212,3 +216,22 @@ def test_a_wrong_option_is_told_without_a_page_of_usage(operator: Operator) -> N
     assert operator("jobs", "--created-on", "2020-02-29", "--count") == "0\n"
     operator("jobs", "--created-on", "2021-02-29", expect=2)
     assert "expected a day such as 2026-11-30, got: '2021-02-29'" in operator.err
+
+
+@pytest.mark.parametrize(
+    ("is_of_type", "seconds", "is_told"), [(True, 30, True), (True, -1, False), (False, 30, False)]
+)
+def test_a_list_says_which_of_its_jobs_may_be_running_in_a_group(
+    operator: Operator, is_of_type: bool, seconds: int, is_told: bool
+) -> None:
+    operator.instance.act()
+    with operator.instance.session() as session:
+        JobFactory(session).makeJob(type_name="other.TYPE")
+        name = "foo_job.ACT" if is_of_type else "other.TYPE"
+        number = session.scalar(select(JobTypeRow.id).where(JobTypeRow.name == name))
+        now, end = database_now(), database_after(seconds)
+        session.add(GroupRunRow(id="x", type_id=number, claimed_by="there:7/ab", started=now, lease_expires=end))
+    last = operator("jobs", "--type", "foo_job.ACT").splitlines()[-1]
+    told = "# foo_job.ACT: there:7/ab runs jobs of it in groups: those of its group are RUNNING, "
+    assert last.startswith(told) is is_told, last
+    assert "# " not in operator("jobs", "--status", "running")

@@ -7,11 +7,13 @@ import argparse
 from sqlalchemy import Connection
 
 from jobcron.commands._output import say
-from jobcron.commands._printing import say_json, say_table
+from jobcron.commands._printing import cell, say_json, say_table
 from jobcron.commands.jobs._filters import add_filters, job_id, positive, selection_of
 from jobcron.commands.jobs._watch import add_watch, look
+from jobcron.interfaces import JobStatus
 from jobcron.operations.listing import Count, JobSummary, Page, count_jobs, list_jobs
 from jobcron.operations.selection import check_type
+from jobcron.runner.grouped.runs import LiveRun, group_runs
 from jobcron.settings.settings import Settings
 
 HEADS = ("id", "status", "type", "queue", "due (UTC)", "created (UTC)", "attempts", "by", "description", "error")
@@ -36,27 +38,33 @@ def perform(options: argparse.Namespace) -> int:
         UserMistake: the configuration or the database is wrong.
     """
 
-    def read(settings: Settings, connection: Connection) -> Count | Page:
+    def read(settings: Settings, connection: Connection) -> Count | tuple[Page, list[LiveRun]]:
         selection = selection_of(options, settings)
         for name in selection.types:
             check_type(connection, name)
         if options.count:
             return count_jobs(connection, selection)
-        return list_jobs(connection, selection, below=options.before, limit=options.limit)
+        return list_jobs(connection, selection, below=options.before, limit=options.limit), group_runs(connection)
 
-    def tell(found: Count | Page) -> None:
+    def tell(found: Count | tuple[Page, list[LiveRun]]) -> None:
         if isinstance(found, Count):
             say_json({"count": found}) if options.json else say(str(found))
         elif options.json:
-            say_json(found)
+            say_json(found[0])
         else:
-            _tell_page(found)
+            _tell_page(*found)
 
     return look(options, read, tell)
 
 
-def _tell_page(page: Page) -> None:
+def _tell_page(page: Page, groups: list[LiveRun]) -> None:
+    """Print a page, and which of its jobs may be running although their rows are WAITING."""
     say_table(HEADS, map(_row, page.jobs))
+    waiting = {job.type for job in page.jobs if job.status is JobStatus.WAITING}
+    for run in groups:
+        if run.type in waiting and not run.is_over:
+            told = "runs jobs of it in groups: those of its group are RUNNING, and WAITING here until it commits"
+            say(f"# {cell(run.type)}: {cell(run.name)} {told}")
     if page.next is not None:
         reason = "more" if page.is_full else "older jobs have not been looked at"
         say(f"# {reason}: --before {page.next}")

@@ -72,8 +72,17 @@ def _offers(connection: Connection, row: Row) -> Iterator[Reason]:
         yield Reason(Cause.OFFERED, told, remedy, is_blocking=False)
 
 
-def section_reasons(connection: Connection, settings: Settings, section: Section) -> Iterator[Reason]:
-    """Yield why a section runs its jobs, or does not."""
+def section_reasons(
+    connection: Connection, settings: Settings, section: Section, *, counts: bool = True
+) -> Iterator[Reason]:
+    """Yield why a section runs its jobs, or does not.
+
+    Args:
+        connection: only read.
+        settings: the instance's.
+        section: the section.
+        counts: whether it also says how many jobs are ready, which takes longer than the rest.
+    """
     yield from _state_reasons(connection, settings, section)
     names = sources_of(settings, section)
     types = connection.scalars(select(JobSourceRow.type_id).where(JobSourceRow.name.in_(names))).all()
@@ -85,6 +94,8 @@ def section_reasons(connection: Connection, settings: Settings, section: Section
     if section.channel is not None:
         for reason in _channel_reasons(connection, section.channel, ""):
             yield replace(reason, is_blocking=False)  # some of its jobs may have another one
+    if not counts:
+        return
     ready, oldest = ready_jobs(connection, names)
     if oldest is not None:
         told = f"ready jobs: {ready}, the oldest for {span(oldest)}"
