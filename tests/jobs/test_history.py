@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import jobcron
 from instances import Instance
 from jobcron import JobStatus
-from jobcron.database.tables import Event, jobs_connection
-from jobcron.jobs.history import NOT_WRITTEN, EventKind, is_recent, moved_by_hand, record
+from jobcron.database.tables import Event
+from jobcron.jobs.history import NOT_WRITTEN, EventKind, moved_by_hand, record
 from jobcron.jobs.lease import Claim
 from jobcron.testing import JobFactory
 
@@ -77,16 +75,3 @@ def test_who_moved_a_job_while_it_ran_is_known_by_the_attempts_token(instance: I
         assert moved_by_hand(connection, later) is None
         record(connection, later, EventKind.COMPLETED, "was Running", actor="bob@home")
         assert moved_by_hand(connection, later) == "completed by bob@home"
-
-
-@pytest.mark.parametrize(("recent", "found"), [(0, 0), (7, 7), (999, 999), (1500, 1500), (2600, 2000)])
-def test_recent_events_are_found_behind_few_that_are_older(session: Session, recent: int, found: int) -> None:
-    job = JobFactory(session).makeJob()
-    session.flush()
-    now = datetime.now(UTC)
-    times = [now - timedelta(hours=2)] * (3000 - recent) + [now] * recent
-    events = [{"job_id": job.id, "actor": "x", "kind": "failed", "lease_token": 0, "at": at} for at in times]
-    session.execute(insert(Event), events)
-    connection = jobs_connection(session)
-    counted = select(func.count()).select_from(Event).where(is_recent(connection, now - timedelta(hours=1), 2000))
-    assert connection.scalar(counted) == found
