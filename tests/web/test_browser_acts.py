@@ -177,7 +177,7 @@ def jobs(hand: Hand, instance: Instance, later: int) -> None:
         hand.press(button, "Done: ")
         assert instance.row(later).status.name.lower() == status
     hand.press("Delete…", "Delete: 1 job?")
-    hand.press("Delete", "1 job was moved, 0 refused.")
+    hand.press("Delete", "1 job was deleted, 0 refused.")
     hand.go("/new")
     hand.fill("/new", name="foo_job.DO_FOO")
     hand.press("Take this one", "Create the job")

@@ -165,7 +165,7 @@ def test_texts_are_texts_on_the_pages_of_acts(ada: Visitor, instance: Instance, 
     pages.append(ada.send(pages[-1], "/act", reason=reason))
     assert instance.row(job).status is JobStatus.WAITING
     pages.append(ada.send(pages[2], "/act", reason=reason))
-    assert "0 jobs were moved, 1 refused." in pages[-1].words
+    assert "0 jobs were requeued, 1 refused." in pages[-1].words
     pages.append(ada.get("/audit"))
     pages.append(ada.send(pages[-1], "/audit/1/undo"))
     pages.append(ada.send(pages[-1], "/audit/1/undo", reason=reason))

@@ -120,7 +120,7 @@ def test_the_waiting_jobs_of_a_section_are_made_due_now(ada: Visitor, instance: 
     asked = ada.send(ada.get("/sections/act"), "/act", button="run-now")
     assert "Run now: 1 job?" in asked.words
     done = ada.send(asked, "/act")
-    assert "1 job was moved, 0 refused." in done.words
+    assert "1 job was made due, 0 refused." in done.words
     assert instance.row(later).scheduled_start <= datetime.now(UTC) + timedelta(seconds=60)
     instance.run("act")
     assert instance.row(later).status is JobStatus.COMPLETED
