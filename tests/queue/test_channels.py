@@ -186,6 +186,26 @@ def test_a_claim_beside_a_full_channel_does_not_read_all_of_its_jobs(instance: I
     assert all(many[name] < 2 * few[name] + 300 for name in few), (few, many)
 
 
+def test_in_an_analyzed_table_no_claim_in_channels_reads_jobs_that_are_over(instance: Instance) -> None:
+    limit(instance, "root.export", capacity=2)
+    job = instance.act(channel="root.export")
+    instance.multiply(job, 20, channel="'root.export'")
+    asked = {"section": "act", "channel": "root.export", "gone": "", "held": "\nroot.export\n", "batch": 10}
+    asked |= {"lease_seconds": 60, "claimed_by": "me", "crash_limit": 3, "id": job}
+    kind = instance.query("SELECT type FROM jobcron_job LIMIT 1")[0][0]
+
+    def costs_beside(more: int) -> dict[str, float]:
+        ended = {"status": "2", "date_finished": "CURRENT_TIMESTAMP"}
+        instance.multiply(job, more, channel="'root.export'", **ended)
+        instance.query("ANALYZE")
+        instance.database.close()  # SQLite reads the statistics when it connects
+        names = ("claim_limited", "claim_one_limited", "tick_limited", "dead_limited", "turns")
+        return {name: statement_cost(instance, name, type=kind, **asked) for name in names}
+
+    few, many = costs_beside(1_000), costs_beside(11_000)
+    assert all(many[name] < 2 * few[name] + 300 for name in few), (few, many)
+
+
 def test_a_dead_job_leaves_its_place_when_its_lease_is_over(instance: Instance) -> None:
     limit(instance, "root.export", capacity=1)
     dead, waiting = instance.act(channel="root.export"), instance.act(channel="root.export")

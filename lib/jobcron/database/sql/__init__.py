@@ -141,7 +141,7 @@ def statement(name: str, dialect: str) -> str:
     if "@claim_on" in text:
         with open(os.path.join(folder, f"claim.{dialect}.sql"), encoding="utf-8") as file:
             text = _COMMENT.sub("", file.read()).replace("@beyond", BEYOND).replace("@far", "")
-    text = text.replace("@beyond", "").replace("@far", FAR).replace("@most_steps", str(MOST_STEPS))
+    text = text.replace("@beyond", "").replace("@far", FAR)
     if "@room" in text or "@held_room" in text or "@within" in text:  # a tick spares the import
         from jobcron.database.sql._room import with_room
 
@@ -170,6 +170,7 @@ def start_conditions(row: str, dialect: str) -> dict[str, str]:
 
 
 def _complete(text: str, dialect: str) -> str:
+    text = text.replace("@most_steps", str(MOST_STEPS))
     text = text.replace("@moment", "(SELECT clock_timestamp())" if dialect == "postgresql" else "@now")
     for word, paused in PAUSED.items():
         text = text.replace(word, paused)

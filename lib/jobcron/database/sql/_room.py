@@ -82,7 +82,8 @@ busy AS MATERIALIZED (
 turn (id, name, channel_key) AS MATERIALIZED (
     SELECT job.id, channel.name, @key_in_order
     FROM jobcron_channel AS channel CROSS JOIN kept CROSS JOIN jobcron_job AS job
-    WHERE @within(kept.channel, channel.name) AND job.channel = kept.channel AND @keeps_turn AND @is_in_order
+    WHERE @within(kept.channel, channel.name) AND job.channel BETWEEN kept.channel AND kept.channel
+      AND @keeps_turn AND @is_in_order
   UNION ALL
     SELECT job.id, channel.name, @key_in_order
     FROM jobcron_channel AS channel CROSS JOIN busy AS job
@@ -103,6 +104,11 @@ _NEAR = {
     "sqlite": f"""SELECT job.id, job.priority, job.scheduled_start, job.channel, job.channel_key
     FROM line CROSS JOIN jobcron_job AS job
     WHERE {_OF_TYPE.format(job="job")} AND job.priority = line.priority AND @can_start(job)
+  UNION ALL
+    SELECT job.id, job.priority, job.scheduled_start, job.channel, job.channel_key
+    FROM jobcron_job AS job
+    WHERE {_OF_TYPE.format(job="job")} AND @can_start(job)
+      AND job.priority > (SELECT line.priority FROM line WHERE line.number = @most_steps)
     LIMIT {NEAR}""",
 }
 
@@ -120,13 +126,13 @@ _FAR = {
     WHERE @has_room(lane) AND @has_turn(lane)""",
 }
 
-_CANDIDATES = f"""line (priority) AS (
-    SELECT (SELECT min(job.priority) FROM jobcron_job AS job WHERE {_OF_TYPE.format(job="job")})
+_CANDIDATES = f"""line (number, priority) AS (
+    SELECT 1, (SELECT min(job.priority) FROM jobcron_job AS job WHERE {_OF_TYPE.format(job="job")})
     WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types
   UNION ALL
-    SELECT (SELECT min(job.priority) FROM jobcron_job AS job
-            WHERE {_OF_TYPE.format(job="job")} AND job.priority > line.priority)
-    FROM line WHERE line.priority IS NOT NULL
+    SELECT line.number + 1, (SELECT min(job.priority) FROM jobcron_job AS job
+                             WHERE {_OF_TYPE.format(job="job")} AND job.priority > line.priority)
+    FROM line WHERE line.priority IS NOT NULL @steps
 ),
 near AS MATERIALIZED (
     {{near}}
@@ -151,6 +157,7 @@ lane (number, channel, channel_key) AS (
          WHERE after.status = 0 AND after.type = :type AND after.channel > lane.channel
          ORDER BY after.channel, after.channel_key LIMIT 1))
     WHERE lane.number < {MOST_LANES}
+    @few
 ),
 candidate AS MATERIALIZED (
     SELECT id, priority, scheduled_start FROM fitting
@@ -158,7 +165,7 @@ candidate AS MATERIALIZED (
     {{far}}
   UNION ALL
     SELECT job.id, job.priority, job.scheduled_start
-    FROM (SELECT DISTINCT id FROM turn) AS own CROSS JOIN jobcron_job AS job
+    FROM (SELECT DISTINCT id FROM turn LIMIT {MOST_LANES}) AS own CROSS JOIN jobcron_job AS job
     WHERE job.id = own.id AND {_OF_TYPE.format(job="job")} AND @can_start(job) AND @has_room(job)
 )"""
 """The jobs of a type that may start in their channels.
@@ -167,6 +174,10 @@ candidate AS MATERIALIZED (
 walks the channels and keys that jobs wait for, one index probe each, and takes the first job of each with room.
 Whoever keeps its turn is looked at besides, wherever it is in line.
 """
+
+FEW = {"postgresql": "", "sqlite": f"LIMIT {MOST_LANES}"}
+STEPS = {"postgresql": "", "sqlite": "AND line.number < @most_steps LIMIT @most_steps"}
+"""Tell SQLite that tables it makes are short: else it may read all jobs to build a filter for a join with them."""
 
 IS_HELD = {
     "postgresql": "strpos(:held, chr(10) || channel.name || chr(10)) > 0",
@@ -186,6 +197,7 @@ def with_room(text: str, dialect: str) -> str:
     text = text.replace("@candidates", _CANDIDATES.format(near=_NEAR[dialect], far=_FAR[dialect]))
     text = text.replace("@held_room", ROOM.replace("@is_held", IS_HELD[dialect]))
     text = text.replace("@room", ROOM.replace("@is_held", "1 = 1"))
+    text = text.replace("@few", FEW[dialect]).replace("@steps", STEPS[dialect])
     text = text.replace("@key_in_order", _KEY_IN_ORDER).replace("@is_in_order", _IS_IN_ORDER)
     text = text.replace("@keeps_turn", KEEPS_TURN.format(job="job"))
     text = _OF_ROW.sub(r"@has_\1(\2.channel, \2.channel_key)", text)

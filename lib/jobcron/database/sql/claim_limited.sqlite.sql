@@ -1,14 +1,15 @@
 -- Take up to :batch ready jobs of one type, in channels or in none: see claim_limited.postgresql.sql, and claim.sqlite.sql.
 WITH RECURSIVE @held_room,
 @candidates,
-step (priority) AS (
-    SELECT (SELECT min(priority) FROM jobcron_job WHERE status = 0 AND type = :type AND channel IS NULL)
+step (number, priority) AS (
+    SELECT 1, (SELECT min(priority) FROM jobcron_job WHERE status = 0 AND type = :type AND channel IS NULL)
     WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types
       AND NOT EXISTS (SELECT 1 FROM shut WHERE @within(:channel, shut.name))
   UNION ALL
-    SELECT (SELECT min(priority) FROM jobcron_job
+    SELECT step.number + 1, (SELECT min(priority) FROM jobcron_job
             WHERE status = 0 AND type = :type AND channel IS NULL AND priority > step.priority)
-    FROM step WHERE step.priority IS NOT NULL
+    FROM step WHERE step.priority IS NOT NULL AND step.number < @most_steps
+    LIMIT @most_steps
 ),
 plain AS MATERIALIZED (
     SELECT job.id, job.priority, job.scheduled_start,
@@ -16,6 +17,17 @@ plain AS MATERIALIZED (
            OR EXISTS (SELECT 1 FROM jobcron_channel AS channel WHERE @within(:channel, channel.name)) AS is_alone
     FROM step CROSS JOIN jobcron_job AS job
     WHERE job.status = 0 AND job.type = :type AND job.channel IS NULL AND job.priority = step.priority
+      AND @can_start(job)
+      AND NOT EXISTS (SELECT 1 FROM shut_key
+                      WHERE shut_key.channel_key = job.channel_key AND @within(:channel, shut_key.name))
+      AND @has_turn(:channel, job.channel_key)
+  UNION ALL
+    SELECT job.id, job.priority, job.scheduled_start,
+           job.crash_count > 0
+           OR EXISTS (SELECT 1 FROM jobcron_channel AS channel WHERE @within(:channel, channel.name)) AS is_alone
+    FROM jobcron_job AS job
+    WHERE job.status = 0 AND job.type = :type AND job.channel IS NULL
+      AND job.priority > (SELECT priority FROM step WHERE number = @most_steps)
       AND @can_start(job)
       AND NOT EXISTS (SELECT 1 FROM shut_key
                       WHERE shut_key.channel_key = job.channel_key AND @within(:channel, shut_key.name))
