@@ -110,7 +110,7 @@ def charts(window: Window, found: Trends) -> tuple[Chart, ...]:
             {"failed": "bad", "users' errors": "aside", "retried": "waiting"},
             labels,
             failures,
-            f"{_sum(failures)}, {sum(part.oopses for part in parts):,} reports",
+            f"{_sum(failures)}, {_reports(parts)}",
         ),
     )
 
@@ -125,6 +125,11 @@ def _mean(parts: Sequence[Part], name: str) -> float | None:
 def _average(parts: Sequence[Part], name: str) -> str:
     mean = _mean(parts, name)
     return "none" if mean is None else f"{mean:,.2f} s on average"
+
+
+def _reports(parts: Sequence[Part]) -> str:
+    count = sum(part.oopses for part in parts)
+    return f"{count:,} report{'s' if count != 1 else ''}"
 
 
 def _sum(values: Sequence[Sequence[float]]) -> str:
