@@ -138,6 +138,20 @@ def test_a_job_whose_process_is_missing_here_is_not_said_to_run(session: Session
 
 
 @on_postgresql
+def test_whoever_looks_where_nothing_may_be_locked_as_at_a_standby_is_answered(instance: Instance) -> None:
+    job = instance.act()
+    with instance.database.begin() as locking:
+        locking.execute(text("SELECT 1 FROM jobcron_job WHERE id = :id FOR UPDATE"), {"id": job})
+        with instance.database.engine.connect() as connection:
+            connection.execute(text("SET TRANSACTION READ ONLY"))
+            found = explain_job(connection, job)
+        assert [reason.cause for reason in found.reasons if reason.is_blocking] == [Cause.LOCKED]
+    with instance.database.engine.connect() as connection:
+        connection.execute(text("SET TRANSACTION READ ONLY"))
+        assert explain_job(connection, job).is_runnable
+
+
+@on_postgresql
 def test_a_locked_row_is_passed_over_and_whoever_locks_it_is_named(instance: Instance) -> None:
     number = instance.act()
     with instance.database.engine.begin() as other:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.statements import among, execute
+from jobcron.database.trouble import INSUFFICIENT_PRIVILEGE, Interruption, sqlstate_of, trouble_of
 from jobcron.jobs.job import Job
 from jobcron.operations.reasons import Cause, Reason, moment
 from jobcron.runner.grouped.runs import group_runs_of
@@ -57,19 +58,31 @@ class Locker:
         return ", ".join(parts)
 
 
+@contextmanager
+def _trying(connection: Connection) -> Iterator[None]:
+    """Undo the block, and pass over that the role, or a standby, may not lock."""
+    try:
+        with connection.begin_nested() as savepoint:
+            yield
+            savepoint.rollback()
+    except DBAPIError as error:
+        may_not = sqlstate_of(error.orig) == INSUFFICIENT_PRIVILEGE
+        if not may_not and trouble_of(error) is not Interruption.READ_ONLY:
+            raise
+
+
 def locker_of(connection: Connection, job_id: int) -> Locker | None:
     """Return who holds the row of a job locked, or None; SQLite has no locks of rows.
 
     It tries the lock that a claim takes, and gives it back at once. A role that may not lock is told of any lock
-    of the row.
+    of the row, and so is whoever looks at a standby, which takes no locks.
     """
     if connection.dialect.name != "postgresql":
         return None
     is_free: bool | None = None
-    with suppress(ProgrammingError), connection.begin_nested() as savepoint:  # a role that only reads may not lock
+    with _trying(connection):
         free = select(Job.id).where(Job.id == job_id).with_for_update(key_share=True, skip_locked=True)
         is_free = connection.execute(free).first() is not None
-        savepoint.rollback()
     if is_free:
         return None
     row = execute(connection, "locker", {"id": job_id}).first()
@@ -84,10 +97,9 @@ def lockers_of(connection: Connection, job_ids: Sequence[int]) -> dict[int, Lock
     if connection.dialect.name != "postgresql" or not job_ids:
         return {}
     free: set[int] = set()
-    with suppress(ProgrammingError), connection.begin_nested() as savepoint:
+    with _trying(connection):
         wanted = select(Job.id).where(among(Job.id, job_ids)).with_for_update(key_share=True, skip_locked=True)
         free.update(connection.scalars(wanted))
-        savepoint.rollback()
     found = ((number, locker_of(connection, number)) for number in job_ids if number not in free)
     return {number: locker for number, locker in found if locker is not None}
 
