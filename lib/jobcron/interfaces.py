@@ -189,7 +189,10 @@ class IDispatcher(Interface):
         """Return in one line, for people, how it is: who receives, and how many numbers wait."""
 
     def withdraw(job_ids: Sequence[int]) -> None:
-        """Take numbers back, as far as that is possible; one that arrives all the same is harmless."""
+        """Take back numbers of jobs that have ended without them, as far as that is possible.
+
+        A run calls it when it looks around. A number that arrives all the same is harmless; exceptions are logged.
+        """
 
 
 class RunningAttempt(Protocol):

@@ -22,8 +22,11 @@ source_interface: fooapp.IDoFooJobSource
 offered: list[tuple[str, list[int]]] = []
 """What was offered: each time the name of the section and the numbers of the jobs."""
 
+withdrawn: list[tuple[str, list[int]]] = []
+"""What was taken back, in the same way."""
+
 errors: list[Exception] = []
-"""What the next offers raise."""
+"""What the next offers raise, or the next attempts to take some back."""
 
 seconds = 0.0
 """How long an offer takes."""
@@ -41,7 +44,7 @@ RUNNERS = Runners()
 
 @implementer(IDispatcher)
 class Noting:
-    """Notes offers, or raises an error."""
+    """Notes what it is asked, or raises an error."""
 
     def __init__(self, settings: Settings, section: Section) -> None:
         self.section = section.name
@@ -58,5 +61,7 @@ class Noting:
         return f"noted: {len(offered)}"
 
     def withdraw(self, job_ids: Sequence[int]) -> None:
-        """Forget them."""
-        offered.clear()
+        """Note numbers."""
+        if errors:
+            raise errors.pop()
+        withdrawn.append((self.section, list(job_ids)))

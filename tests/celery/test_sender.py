@@ -74,6 +74,22 @@ def test_a_job_that_is_committed_runs_at_once_in_a_worker_of_celerys(offering: I
 
 @ON_POSTGRESQL
 @pytest.mark.feature("LP-32")
+def test_variables_of_celerys_own_lead_no_job_to_another_broker(
+    offering: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "BROKER_URL"):
+        monkeypatch.setenv(name, "redis://:theirs@127.0.0.1:9/0")
+    monkeypatch.setenv("CELERY_RESULT_BACKEND", "nosuch://127.0.0.1:9/0")
+    with celery_worker(offering, "--concurrency", "1") as worker:  # it inherits them
+        number = offering.act(DONE)
+        assert dispatcher().made().status().endswith("workers: 1")
+        completed(offering, number)
+        assert worker.stop() == 0
+    each_once(offering, number)
+
+
+@ON_POSTGRESQL
+@pytest.mark.feature("LP-32")
 def test_nothing_is_sent_for_a_transaction_that_is_rolled_back_or_a_job_that_is_not_due(
     offering: Instance,
 ) -> None:

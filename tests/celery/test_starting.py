@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,16 +17,19 @@ BROKER = "amqp://guest:s3cr3tpw@127.0.0.1:9//"
 """Nobody asks it."""
 
 
-def start(config: object, *options: str) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], config: object) -> subprocess.CompletedProcess[str]:
     """Start a worker that has to end by itself."""
     environment = {**os.environ, "JOBCRON_CONFIG": str(config), "C_FORCE_ROOT": "1"}
-    command = [*COMMAND, "worker", "-l", "INFO", *options]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
 
 
 def refused(config: object, *options: str) -> str:
     """Start a worker that has to end with status 2, and return what it said."""
-    done = start(config, *options)
+    return refusal(run([*COMMAND, "worker", "-l", "INFO", *options], config))
+
+
+def refusal(done: subprocess.CompletedProcess[str]) -> str:
+    """Check that a worker ended with status 2 and one message, and return that."""
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     assert "s3cr3tpw" not in done.stderr + done.stdout
@@ -52,11 +56,39 @@ def test_an_instance_without_a_broker_or_without_a_configuration_is_told(
         (("--concurrency", "2"), "expected --concurrency 1 for an SQLite database"),
         (("--beat",), "expected no --beat"),
         (("--pool", "threads"), "expected --pool to be one of prefork, solo, processes"),
+        (("-Q", "nosuch"), r"expected --queues to be of \w+\.act, \w+\.do_foo, .*, got: nosuch\n"),
+        (("-X", "nosuch,other"), r"expected --exclude-queues to be of .*, got: nosuch, other\n"),
     ],
 )
-def test_a_pool_that_cannot_run_jobs_is_told(instance: Instance, options: tuple[str, ...], expected: str) -> None:
+def test_an_option_that_cannot_be_served_is_told(
+    instance: Instance, options: tuple[str, ...], expected: str
+) -> None:
     configure(instance, BROKER)
-    assert expected in refused(instance.path, *options)
+    assert re.search(expected, refused(instance.path, *options))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("-b", "expected no --broker: .*key celery_broker_url, or the variable JOBCRON_CELERY_BROKER_URL, names"),
+        ("--result-backend", "expected no --result-backend: jobs have their results in the database"),
+    ],
+)
+def test_another_broker_or_a_place_for_results_is_refused(instance: Instance, option: str, expected: str) -> None:
+    configure(instance, BROKER)
+    done = run([*COMMAND, option, "redis://:s3cr3tpw@127.0.0.1:9/5", "worker"], instance.path)
+    assert re.search(expected, refusal(done))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_broker_of_the_environment_is_checked_as_the_key_is(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(instance, BROKER)
+    for wrong in ("rabbit", "amqp://guest:s3cr3tpw@127.0.0.1:port//"):
+        monkeypatch.setenv("JOBCRON_CELERY_BROKER_URL", wrong)
+        assert "expected JOBCRON_CELERY_BROKER_URL to be a broker's URL such as amqp://" in refused(instance.path)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -17,4 +17,5 @@ def offering(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Iterator[In
     monkeypatch.setenv("JOBCRON_CONFIG", str(instance.path))
     yield instance
     dispatchapp.offered.clear()
+    dispatchapp.withdrawn.clear()
     dispatchapp.errors.clear()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 import dispatchapp
-from fooapp import ActJob
+from fooapp import ActJob, DoFooJob
 from instances import Instance
+from jobcron import JobStatus
 from jobcron.dispatch.offers import forget_offers, note_offers, offer_of, untaken
 from jobcron.operations.reasons import Cause
 from jobcron.operations.why import explain_job
@@ -44,13 +45,34 @@ def test_an_offer_is_noted_again_and_forgotten(offering: Instance) -> None:
     assert offers(offering) == []
 
 
-def test_the_offers_of_jobs_that_have_ended_go_when_a_run_looks_around(offering: Instance) -> None:
-    numbers = [offering.act(), offering.act()]
+def test_the_offers_of_jobs_that_have_ended_are_withdrawn_when_a_run_looks_around(offering: Instance) -> None:
+    numbers = [offering.act() for _ in range(4)]
     with offering.session() as session:
         ActJob.get(numbers[0], session=session).cancel()
         ActJob.get(numbers[1], session=session).suspend()
+        ActJob.get(numbers[2], session=session).cancel()
+        ActJob.get(numbers[3], session=session).cancel()
+    with offering.database.begin() as connection:
+        note_offers(connection, numbers[3:], "act", "another:Dispatcher")
     offering.run("do_foo")
-    assert [row[0] for row in offering.query("SELECT job FROM jobcron_offer")] == numbers[1:]
+    assert [row[0] for row in offering.query("SELECT job FROM jobcron_offer")] == numbers[1:2]
+    ((section, withdrawn),) = dispatchapp.withdrawn
+    assert (section, sorted(withdrawn)) == ("act", [numbers[0], numbers[2]])
+
+
+def test_a_dispatcher_that_cannot_take_a_number_back_is_told_and_the_run_goes_on(
+    offering: Instance, caplog: pytest.LogCaptureFixture
+) -> None:
+    number = offering.act()
+    with offering.session() as session:
+        ActJob.get(number, session=session).cancel()
+        other = DoFooJob.create(offering.foo(session), session=session).id
+    dispatchapp.errors.append(OSError("away"))
+    offering.run("do_foo")
+    assert "Jobs of section act could not be withdrawn from dispatchapp:Noting" in caplog.text
+    assert "OSError: away" in caplog.text
+    assert offering.row(other).status is JobStatus.COMPLETED
+    assert offers(offering) == []
 
 
 def test_an_offer_goes_with_its_job(offering: Instance) -> None:

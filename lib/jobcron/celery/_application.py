@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from celery import Celery
+from kombu.connection import Connection
 from kombu.entity import Queue
 
 from jobcron.dispatch.dispatchers import CELERY
@@ -15,6 +16,33 @@ ANSWER_SECONDS = 2.0
 """How long a sender waits for the broker, for each of: a connection, an answer."""
 
 REDIS_OPTIONS = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
+
+
+# why: decisions 2026-11-30, Celery's own variables do not choose the broker
+class InstanceCelery(Celery):  # type: ignore[misc]  # it has no types
+    """An application that asks the instance's broker, whatever Celery's own variables say, and has no results.
+
+    Celery prefers CELERY_BROKER_URL and CELERY_RESULT_BACKEND of the environment to what its code is told: another
+    program's variables would send the numbers of jobs to another program's broker.
+
+    Attributes:
+        broker: the URL of the instance's broker; an application without one sends nothing.
+    """
+
+    backend_cls = "disabled"
+    broker: str | None = None
+
+    def connection(self, hostname: str | None = None, **options: object) -> Connection:
+        """Return a connection to the broker."""
+        return self.connection_for_write(hostname, **options)
+
+    def connection_for_read(self, url: str | None = None, **options: object) -> Connection:
+        """Return a connection by which messages are received."""
+        return super().connection_for_read(url or self.broker, **options)
+
+    def connection_for_write(self, url: str | None = None, **options: object) -> Connection:
+        """Return a connection by which messages are sent."""
+        return super().connection_for_write(url or self.broker, **options)
 
 
 def celery_sections(settings: Settings) -> list[Section]:
@@ -35,7 +63,8 @@ def application_of(settings: Settings) -> Celery:
     Messages are acknowledged when they arrive, since the job's row is what must not get lost; there are no
     results, no times to wait for, and no beat.
     """
-    app = Celery("jobcron", broker=settings.celery_broker_url, backend=None, set_as_current=False)
+    app = InstanceCelery("jobcron", set_as_current=False)
+    app.broker = settings.celery_broker_url
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",

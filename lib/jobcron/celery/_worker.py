@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import NoReturn, Protocol
 
 import click
 from celery import Celery
 from celery.signals import celeryd_init, setup_logging, worker_process_shutdown, worker_shutdown
+from click.core import ParameterSource
 
 from jobcron.celery._application import TASK, application_of, celery_sections
 from jobcron.celery._receiving import Receiving
@@ -17,7 +19,7 @@ from jobcron.errors import ConfigurationError, DatabaseUnavailable, UserMistake
 from jobcron.reports.logs import add_log_file, complain, set_up_log
 from jobcron.settings.database_url import SQLITE, backend_of
 from jobcron.settings.directories import private_directory
-from jobcron.settings.instance import load_settings
+from jobcron.settings.instance import BROKER_VARIABLE, load_settings
 from jobcron.settings.secrets import hide
 from jobcron.settings.settings import Settings
 
@@ -125,6 +127,8 @@ def _check(settings: Settings, conf: Conf, options: dict[str, object]) -> None:
         raise ConfigurationError(
             "expected no --beat: [schedule:NAME] creates jobs, once for each slot on all hosts"
         )
+    _check_broker(settings)
+    _check_queues(settings, options)
     if backend_of(settings.database_url) == SQLITE:
         if options.get("concurrency") not in (None, 0, 1):
             raise ConfigurationError(
@@ -142,6 +146,42 @@ def _check(settings: Settings, conf: Conf, options: dict[str, object]) -> None:
         complain(f"jobcron: {error}; it is asked again for each job")
     finally:
         database.close()  # nothing stays open: processes are forked
+
+
+def _check_broker(settings: Settings) -> None:
+    """Refuse options of Celery's that name another broker: it would get messages from nobody.
+
+    Raises:
+        ConfigurationError: there is one.
+    """
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return
+    named = settings.place("celery_broker_url")
+    for name, instead in (
+        ("broker", f"{named}, or the variable {BROKER_VARIABLE}, names the broker"),
+        ("result_backend", "jobs have their results in the database"),
+    ):
+        if context.find_root().get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise ConfigurationError(f"expected no --{name.replace('_', '-')}: {instead}")
+
+
+def _check_queues(settings: Settings, options: dict[str, object]) -> None:
+    """Check that the worker receives from queues that there are.
+
+    Raises:
+        ConfigurationError: it is to receive from others, or from none.
+    """
+    known = sorted({section.offers_in for section in celery_sections(settings)})
+    chosen = {option: options.get(option) or () for option in ("queues", "exclude_queues")}
+    for option, names in chosen.items():
+        names = names.split(",") if isinstance(names, str) else names
+        found = [str(name) for name in names if name not in known] if isinstance(names, Iterable) else []
+        if found:
+            raise ConfigurationError(
+                f"expected --{option.replace('_', '-')} to be of {', '.join(known)}, the queues in "
+                f"{settings.path}, got: {', '.join(found)}"
+            )
 
 
 def _leave(error: UserMistake) -> NoReturn:

@@ -30,11 +30,18 @@ class CeleryDispatcher:
     Args:
         settings: the instance's.
         section: the section.
+
+    Raises:
+        ConfigurationError: the instance has no broker.
     """
 
     def __init__(self, settings: Settings, section: Section) -> None:
+        if settings.celery_broker_url is None:
+            needed = settings.place("celery_broker_url")
+            place = f"{settings.path}: section [{section.name}], key dispatch"
+            raise ConfigurationError(f"{place}: expected {needed} to be set with celery, it is not")
         self._app = application_of(settings)
-        scheme = (settings.celery_broker_url or "").partition(":")[0]
+        scheme = settings.celery_broker_url.partition(":")[0]
         # Without a confirmation, what is written to a connection that has just broken seems to have been sent.
         is_amqp = scheme in ("amqp", "amqps", "pyamqp")
         self._app.conf.broker_transport_options = {"confirm_publish": True} if is_amqp else REDIS_OPTIONS

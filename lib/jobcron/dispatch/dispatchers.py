@@ -6,12 +6,13 @@ import logging
 import math
 import os
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple, Protocol, cast
 
-from jobcron.errors import ConfigurationError, JobcronError
+from jobcron.errors import JobcronError
 from jobcron.reports.logs import NO_OOPS
 from jobcron.settings import instance
 from jobcron.settings.named import find_named
@@ -109,13 +110,10 @@ class SectionDispatcher:
         """Return the dispatcher.
 
         Raises:
-            ConfigurationError: there is none of that name, or a package that it needs is not installed.
+            ConfigurationError: there is none of that name, or something that it needs is missing.
         """
         if self._made is None:
             place = f"{self._settings.path}: section [{self.section.name}], key dispatch"
-            if self.name == CELERY and self._settings.celery_broker_url is None:
-                needed = self._settings.place("celery_broker_url")
-                raise ConfigurationError(f"{place}: expected {needed} to be set with celery, it is not")
             factory = find_named(SHORT_NAMES.get(self.name, self.name), place)
             self._made = cast("Dispatcher", factory(self._settings, self.section))
         return self._made
@@ -132,20 +130,34 @@ class SectionDispatcher:
                 )
             dispatcher.offer(job_ids)
         except Exception as error:
-            from jobcron.reports.error_text import ErrorText  # slow to import
-
-            self._rest.begin()
-            told = ErrorText.of(error, Redactor(self._settings.secrets()))
-            logger.warning(
-                "Jobs of section %s could not be offered to %s, nor are any for %d seconds; cron runs them: %s",
-                self.section.name,
-                self.name,
-                REST_SECONDS,
-                told.line if isinstance(error, JobcronError) else told,
-                extra=NO_OOPS,
-            )
+            self._tell(error, "offered to", f"nor are any for {REST_SECONDS:.0f} seconds; cron runs them")
             return False
         return True
+
+    def withdraw(self, job_ids: Sequence[int]) -> None:
+        """Take numbers of jobs back; log an error: a number that arrives all the same is dropped."""
+        if self.is_resting:
+            return
+        try:
+            self.made().withdraw(job_ids)
+        except Exception as error:
+            self._tell(error, "withdrawn from", "their numbers will be dropped")
+
+    def _tell(self, error: Exception, what: str, outcome: str) -> None:
+        """Log what could not be done, and rest."""
+        from jobcron.reports.error_text import ErrorText  # slow to import
+
+        self._rest.begin()
+        told = ErrorText.of(error, Redactor(self._settings.secrets()))
+        logger.warning(
+            "Jobs of section %s could not be %s %s, %s: %s",
+            self.section.name,
+            what,
+            self.name,
+            outcome,
+            told.line if isinstance(error, JobcronError) else told,
+            extra=NO_OOPS,
+        )
 
 
 class Dispatchers:
@@ -157,9 +169,9 @@ class Dispatchers:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        of_broker = Rest()  # an instance has one broker: if it is silent, one section has waited for all
+        rests: defaultdict[str, Rest] = defaultdict(Rest)  # if it is silent, one section has waited for all
         self._of_sections = {
-            section.name: SectionDispatcher(settings, section, name, of_broker if name == CELERY else Rest())
+            section.name: SectionDispatcher(settings, section, name, rests[name])
             for section in settings.sections.values()
             if section.source_interface is not None and not section.is_alone_everywhere
             for name in [section.dispatch or (CELERY if settings.celery_broker_url is not None else None)]

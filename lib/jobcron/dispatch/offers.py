@@ -2,11 +2,12 @@
 
 Nothing but what is told depends on them. A row is written in the transaction that creates the job. It goes when
 the number arrives or, on PostgreSQL, could not be handed over; at the latest when a run looks around
-after the job has ended.
+after the job has ended, which withdraws the offer too.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from jobcron.database.clock import UtcDateTime, age_in_seconds, database_now
 from jobcron.database.database import TransactionSource
 from jobcron.database.statements import insert_into
 from jobcron.database.tables import Base, BigId
+from jobcron.dispatch.dispatchers import Dispatchers
 from jobcron.interfaces import JobStatus
 
 AT_ONCE = 10_000
@@ -97,14 +99,28 @@ def forget_offers(connection: Connection, job_ids: Sequence[int]) -> None:
         connection.execute(delete(OfferRow).where(OfferRow.job_id.in_(job_ids[start : start + AT_ONCE])))
 
 
-def forget_ended(database: TransactionSource) -> None:
-    """Remove the rows of offers of jobs that have ended: cron runs some before their numbers arrive."""
-    ended = select(OfferRow.job_id).join(_JOB, _JOB.c.id == OfferRow.job_id).where(_JOB.c.status.in_(_ENDED))
+def forget_ended(database: TransactionSource, dispatchers: Dispatchers) -> None:
+    """Withdraw the offers of jobs that have ended, and remove their rows: cron runs some before they arrive.
+
+    Args:
+        database: the database.
+        dispatchers: the instance's; numbers that another dispatcher got, under an older configuration, stay there.
+    """
+    columns = (OfferRow.job_id, OfferRow.section, OfferRow.dispatcher)
+    ended = select(*columns).join(_JOB, _JOB.c.id == OfferRow.job_id).where(_JOB.c.status.in_(_ENDED))
     with database.begin(writing=False) as connection:
-        job_ids = connection.scalars(ended.limit(AT_ONCE)).all()
-    if job_ids:
-        with database.begin() as connection:
-            forget_offers(connection, job_ids)
+        found = connection.execute(ended.limit(AT_ONCE)).all()
+    if not found:
+        return
+    with database.begin() as connection:
+        forget_offers(connection, [job_id for job_id, _, _ in found])
+    by_dispatcher: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for job_id, section, name in found:
+        by_dispatcher[section, name].append(job_id)
+    for (section, name), job_ids in by_dispatcher.items():
+        dispatcher = dispatchers.of_section(section)
+        if dispatcher is not None and dispatcher.name == name:
+            dispatcher.withdraw(job_ids)
 
 
 def offer_of(connection: Connection, job_id: int) -> Offer | None:

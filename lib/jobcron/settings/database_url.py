@@ -25,6 +25,9 @@ BACKENDS = {
 }
 """The database that each scheme stands for."""
 
+BROKER_EXPECTED = "a broker's URL such as amqp://user@host/vhost or redis://host/0"
+"""What `is_broker` asks for."""
+
 _OBJECT = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 
 _SEVERAL_HOSTS = re.compile(
@@ -126,6 +129,20 @@ def missing_folder(url: str) -> str:
 def libpq_url(url: str) -> str:
     """Return the URL of a PostgreSQL database in the form that libpq and the drivers accept."""
     return f"{POSTGRESQL}:{url.partition(':')[2]}"
+
+
+def is_broker(text: str) -> bool:
+    """Return whether a text is the URL of a message broker, or several: ``a;b``."""
+    from urllib.parse import urlsplit
+
+    try:
+        for one in text.split(";"):  # several: the next one is asked if one does not answer
+            url = urlsplit(one)
+            if not url.scheme or not one.isprintable() or (url.port is not None and url.port < 1):
+                return False
+    except ValueError:  # a port that is no number
+        return False
+    return True
 
 
 def passwords_in(url: str) -> list[str]:

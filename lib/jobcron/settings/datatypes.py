@@ -17,7 +17,7 @@ from jobcron.settings._schedule_types import MISSED as MISSED
 from jobcron.settings._schedule_types import OVERLAP as OVERLAP
 from jobcron.settings._schedule_types import throttle_from as throttle_from
 from jobcron.settings.cron import check_expression, check_schedule
-from jobcron.settings.database_url import as_plain, names_object
+from jobcron.settings.database_url import BROKER_EXPECTED, as_plain, is_broker, names_object
 from jobcron.settings.secrets import Redactor
 from jobcron.settings.settings import LEVELS, SECTION_NAME
 
@@ -108,14 +108,9 @@ def _mail(text: str, place: Place) -> str:
 
 
 def _broker(text: str, place: Place) -> str:
-    with suppress(ValueError):  # a port that is no number
-        for one in text.split(";"):  # several: the next one is asked if one does not answer
-            url = urlsplit(one)
-            if not url.scheme or not one.isprintable() or (url.port is not None and url.port < 1):
-                break
-        else:
-            return text
-    raise place.refuse("a broker's URL such as amqp://user@host/vhost or redis://host/0", Redactor().text(text))
+    if not is_broker(text):
+        raise place.refuse(BROKER_EXPECTED, Redactor().text(text))
+    return text
 
 
 def _dispatcher(text: str, place: Place) -> str:

@@ -8,7 +8,14 @@ from contextvars import ContextVar
 
 from jobcron.errors import ConfigurationError, UserMistake
 from jobcron.settings._compiled import check_alone, read_compiled, write_compiled
-from jobcron.settings.database_url import SQLITE, backend_of, names_object, with_driver
+from jobcron.settings.database_url import (
+    BROKER_EXPECTED,
+    SQLITE,
+    backend_of,
+    is_broker,
+    names_object,
+    with_driver,
+)
 from jobcron.settings.settings import CONFIGS, Settings
 
 CONFIG_VARIABLE = "JOBCRON_CONFIG"
@@ -65,13 +72,24 @@ def load_settings(config: str | None = None, *, asks_application: bool = True) -
         check_alone(settings)
         write_compiled(settings, texts)
     if broker := os.environ.get(BROKER_VARIABLE):
-        settings = settings._replace(celery_broker_url=broker)
+        settings = settings._replace(celery_broker_url=_broker_in(broker))
     url = os.environ.get(DATABASE_VARIABLE)
     if url:
         return settings._replace(database_url=with_driver(url), database_origin=DATABASE_VARIABLE)
     if asks_application and names_object(settings.database_url):
         return _with_url_of_application(settings)
     return settings
+
+
+def _broker_in(text: str) -> str:
+    """Return the broker's URL that the environment has, checked as the key ``celery_broker_url`` is."""
+    if not is_broker(text):
+        from jobcron.settings.secrets import Redactor
+
+        raise ConfigurationError(
+            f"expected {BROKER_VARIABLE} to be {BROKER_EXPECTED}, got: {Redactor().text(text)}"
+        )
+    return text
 
 
 def _with_url_of_application(settings: Settings) -> Settings:

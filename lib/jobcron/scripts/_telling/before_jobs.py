@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from jobcron.database.database import TransactionSource
 from jobcron.database.runs import is_due
 from jobcron.database.version import check_schema
+from jobcron.dispatch.dispatchers import Dispatchers
 from jobcron.dispatch.offers import forget_ended
 from jobcron.errors import ConfigurationError, InvalidDuration
 from jobcron.jobs import known_types
@@ -82,7 +83,7 @@ def _look_after_jobs(database: TransactionSource, order: Order) -> None:
     """Tell of silent sections, and do what moves of jobs have left undone."""
     tell_silences(database, order.settings, order.section, order.logger)
     sweep(database, order.logger)
-    forget_ended(database)
+    forget_ended(database, Dispatchers(order.settings))
 
 
 def _tell_pauses(connection: Connection, order: Order, source: object) -> bool:
