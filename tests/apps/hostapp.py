@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 
-from fooapp import Ledger, register
+from fooapp import ActJob, Ledger, register
 from jobcron import BaseRunnableJob, JobType
+from jobcron.runner.grouped import _pace
 
 __all__ = ["register"]
 
@@ -18,10 +20,17 @@ class HostJobType(JobType):
     """The types of these jobs."""
 
     BEAT = 1
+    BRIEF_LEASE = 2
+
+
+class GroupedJobType(JobType):
+    """The type of jobs of the family of foos, with a number that no other has."""
+
+    GROUPED = 40
 
 
 class BeatJob(BaseRunnableJob):
-    """A job that writes the time again and again, until it has written often enough or a file is there."""
+    """A job that writes the time again and again, until it has written often enough or the file ``enough`` is there."""
 
     class_job_type = HostJobType.BEAT
 
@@ -35,4 +44,38 @@ class BeatJob(BaseRunnableJob):
             with path.open("a", encoding="ascii") as file:
                 file.write(f"{time.clock_gettime(time.CLOCK_REALTIME)}\n")
             time.sleep(BEAT_SECONDS)
+            if path.with_name("enough").exists():
+                break
         self.session.add(Ledger(job=self.job.id, attempt=self.job.attempt_count, note=str(os.getpid())))
+
+
+class BriefLeaseJob(BaseRunnableJob):
+    """A job with a short lease that waits for a file of its attempt."""
+
+    class_job_type = HostJobType.BRIEF_LEASE
+    lease_duration = timedelta(seconds=6)
+
+    folder: str
+
+    def run(self) -> None:
+        """Say that the attempt has begun, and wait until it may go on."""
+        attempt = self.job.attempt_count
+        self.session.add(Ledger(job=self.job.id, attempt=attempt, note=f"attempt {attempt}"))
+        Path(self.folder, f"begun-{attempt}").touch()
+        while not Path(self.folder, f"go-{attempt}").exists():
+            time.sleep(BEAT_SECONDS)
+        Path(self.folder, f"ended-{attempt}").touch()
+
+
+class GroupedJob(ActJob):
+    """Does what its data says, in a transaction that it shares."""
+
+    class_job_type = GroupedJobType.GROUPED
+    database_only = True
+    group_commit = True
+
+
+def register_with_long_groups() -> None:
+    """Let groups last, whatever else the machine does."""
+    _pace.GROUP_SECONDS = 5.0
+    register()

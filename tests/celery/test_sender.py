@@ -10,6 +10,7 @@ import pytest
 from brokers import Broker, RabbitMQ, Redis
 from celery_workers import celery_worker, completed, configure, purge, waiting
 from fooapp import ActJob, DoFooJob
+from hosts import CLUSTER
 from instances import Instance, wait_until
 from jobcron import JobStatus
 from jobcron.dispatch import dispatchers
@@ -254,3 +255,24 @@ def test_a_slow_broker_does_not_hold_up_a_commit_for_each_of_its_jobs(
     assert f"it has got {len(sent)} of 20 jobs in time" in caplog.text
     instance.act()
     assert len(sent) <= 3, "it is not asked again at once"
+
+
+@pytest.mark.feature("LP-32")
+def test_a_job_of_a_section_that_runs_on_one_host_at_a_time_is_left_to_cron(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[object] = []
+    monkeypatch.setattr(celery.Celery, "send_task", lambda app, name, args, **options: sent.append(args))
+    other = "[do_foo]\nsource_interface: fooapp.IDoFooJobSource\n"
+    configure(instance, "memory://", CLUSTER.format(lease="1m", more="") + other)
+    monkeypatch.setenv("JOBCRON_CONFIG", str(instance.path))
+    with instance.session() as session:
+        alone = ActJob.create(instance.foo(session), metadata={"do": [DONE]}, session=session)
+        alone.celeryRunOnCommit()
+        beside = DoFooJob.create(instance.foo(session), session=session)
+        beside.celeryRunOnCommit()
+        numbers = alone.job.id, beside.job.id
+    assert sent == [(numbers[1],)]
+    assert instance.query("SELECT job FROM jobcron_offer") == [(numbers[1],)]
+    tick(instance)
+    each_once(instance, numbers[0])
