@@ -30,7 +30,7 @@ class GroupedJobType(JobType):
 
 
 class BeatJob(BaseRunnableJob):
-    """A job that writes the time again and again, until it has written often enough or the file ``enough`` is there."""
+    """A job that writes the time again and again: so often, or until the file ``enough`` is there."""
 
     class_job_type = HostJobType.BEAT
 

@@ -164,7 +164,7 @@ def test_hosts_share_the_jobs_of_a_section_about_evenly(
         assert [run.process.wait(180) for run in runs] == [0, 0]
     ran = Counter(note for job, _, note in instance.ledger() if job in set(jobs))
     assert sorted(job for job, _, _ in instance.ledger()) == sorted([*held_by, *jobs])  # each once
-    # Half each, give or take a batch, on a machine that does nothing else. A host that gets no processor claims nothing:
-    # a quarter leaves room for one that stands still for half of the time.
+    # Half each, give or take a batch, on a machine that does nothing else. A host that gets no processor claims
+    # nothing: a quarter leaves room for one that stands still for half of the time.
     assert len(ran) == 2
     assert min(ran.values()) >= 150, ran
