@@ -2,8 +2,8 @@
 
 Each runner claims a batch, and runs its jobs one after the other: a statement that completes it, and a commit. The
 server has so many cores, which statements take in turns, and one log, whose writes commits share: who comes while
-it is being written waits for the next write. A claim steps over the rows that others lock at the same moment. The
-times are those that `bench.scale_times` has measured; the work of a job, on the runner's side, is a parameter.
+it is being written waits for the next write. A claim steps over the rows that others have locked when it begins.
+The times are those that `bench.scale_times` has measured; the work of a job, on the runner's side, is a parameter.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ WORKS = (0.0, 10.0, 100.0, 1000.0)
 CORES = 16
 SYNC_MS = 0.1
 """That of a server's own disk; what was measured here is in the file of times, and is a shared disk's."""
+
+TOGETHER = "first_claims_ms"
+"""The key of the times after which all runners have their first batch, if they start at the same moment."""
 
 MODEL_MS = 10_000.0
 WARM_UP = 0.25
@@ -53,6 +56,10 @@ class Server:
         heapq.heappush(self._free, begun + cpu)
         return begun + cpu
 
+    def begins(self, now: float) -> float:
+        """Return when a statement begins that comes now."""
+        return max(now, self._free[0])
+
     def commit(self, now: float) -> float:
         """Return when a commit is on disk: with the write that begins next, which others share."""
         while now >= self._written_at and self._is_next_wanted:
@@ -80,7 +87,7 @@ class Model:
         self._server = Server(cores, sync)
         self._client = 0.8  # Python's part of a job that does nothing: see docs/performance.md, P1
         self._batch = max(1, min(LARGEST_BATCH, int(BATCH_MS / (self._client + work))))
-        self._claiming = 0
+        self._claims: list[tuple[float, float]] = []
         self._random = Random(1)
 
     def per_second(self) -> float:
@@ -106,11 +113,26 @@ class Model:
                 yield (now := self._server.commit(now))
                 done.append(now)
             left = self._batch
-            locked = min(self._claiming, 2 * self._server.cores) * self._batch
-            self._claiming += 1
-            yield (now := self._server.work(now, self._claim_cpu() + locked * self._step_over()))
+            yield (now := self._claim(now))
             yield (now := self._server.commit(now))
-            self._claiming -= 1
+
+    def first_claims(self) -> float:
+        """Return after how many ms the last runner has its first batch, if all of them start at once."""
+        ends = sorted(self._claim(0.0) for _ in range(self._runners))
+        return max([self._server.commit(end) for end in ends])
+
+    def _claim(self, now: float) -> float:
+        """Return when a claim ends that comes now; it steps over what claims have locked that are not committed.
+
+        That needs no bound: a claim that waits for a core has locked nothing yet. Its rows stay locked until its
+        commit is written, by the write after the one that may be going on.
+        """
+        begins = self._server.begins(now)
+        self._claims = [claim for claim in self._claims if claim[1] > now]
+        locked = self._batch * sum(begun <= begins < released for begun, released in self._claims)
+        ended = self._server.work(now, self._claim_cpu() + locked * self._step_over())
+        self._claims.append((begins, ended + 2 * self._server.sync))
+        return ended
 
     def _claim_cpu(self) -> float:
         one, hundred = self._times["claim_of_1"], self._times["claim_of_100"]
@@ -125,11 +147,13 @@ class Model:
 
 
 def results(times: dict[str, float]) -> dict[str, dict[str, float]]:
-    """Return the jobs in a second, by the work of a job and the number of runners."""
-    return {
+    """Return the jobs in a second, by the work of a job and the number of runners; and `TOGETHER`."""
+    found = {
         f"{work:g}": {str(n): round(Model(times, n, work, CORES, SYNC_MS).per_second(), 1) for n in RUNNERS}
         for work in WORKS
     }
+    first = {str(n): round(Model(times, n, 0.0, CORES, SYNC_MS).first_claims(), 1) for n in RUNNERS}
+    return {**found, TOGETHER: first}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Measure what the model of many runners needs: ``python -m bench.scale_times`` writes ``bench/scale_times.json``.
 
 What a job costs the server in processor time and WAL, how long claims take at least, what it costs a claim to step
-over a row that another one has locked, and how long a write and sync of 8 KiB takes.
+over a row that another one has locked (by EXPLAIN), and how long a write and sync of 8 KiB takes.
 """
 
 from __future__ import annotations
@@ -14,18 +14,23 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from bench.application import NoOpJob
+from bench import TARGET_ID
+from bench.application import Foo, NoOpJob
 from bench.drain import NO_OP, by_jobcron
 from bench.machine import sync_microseconds
-from bench.place import FULL
+from bench.place import EMPTY, FULL
 from bench.postgresql import PostgreSQL
 from jobcron import Database
+from jobcron.database.statements import spare_compilation, text_of
+from jobcron.interfaces import DEFAULT_CRASH_LIMIT
 from jobcron.queue.claim import Claimant, claim
 
 FILE = Path(__file__).with_name("scale_times.json")
 JOBS = 2500
 TRIES = 30
-LOCKED = 1500
+LOCKED = 30_000
+"""So many that stepping over them stands out from the noise."""
+
 BATCH = 100
 
 
@@ -36,10 +41,8 @@ def measure() -> dict[str, float]:
             drained = place.watched(fresh, JOBS, lambda: by_jobcron(NO_OP)(fresh, JOBS))
         with place.fresh(FULL) as fresh, closing(Database(fresh.url)) as database:
             one, batch = _claim(database, 1), _claim(database, BATCH)
-            with database.begin() as connection:
-                for _ in range(LOCKED // BATCH):
-                    _claimed(connection, BATCH)
-                beside = _claim(database, BATCH)
+        with place.fresh(EMPTY) as fresh, closing(Database(fresh.url)) as database:
+            step_over = _step_over(database)
         return {
             "job_client": 1000 / drained["per_second"],
             "job_server_cpu": drained["server_cpu_ms"],
@@ -47,7 +50,7 @@ def measure() -> dict[str, float]:
             "job_commits": drained["commits"],
             "claim_of_1": one,
             "claim_of_100": batch,
-            "step_over_1000_locked": max(0.0, beside - batch) * 1000 / LOCKED,
+            "step_over_1000_locked": step_over * 1000,
             "sync": min(sync_microseconds(Path(folder)) for _ in range(3)) / 1000,
         }
 
@@ -64,10 +67,48 @@ def _claim(database: Database, size: int) -> float:
     return min(took)
 
 
-def _claimed(connection: Connection, size: int) -> None:
+def _step_over(database: Database) -> float:
+    """Return how many milliseconds it costs a claim in the server to step over a row that is locked."""
+    with database.session() as session:
+        NoOpJob.createMultiple([session.get_one(Foo, TARGET_ID)] * (LOCKED + BATCH), session=session)
+        session.commit()
+    with database.engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM (ANALYZE) jobcron_job"))
+    with database.engine.connect() as connection:
+        _claimed(connection, LOCKED)
+        beside = _explained(database)
+        connection.rollback()
+    with database.engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM (ANALYZE) jobcron_job"))
+    alone = _explained(database)
+    print(f"a claim of {BATCH}: {alone}; behind {LOCKED} locked rows: {beside}")
+    return (beside["Execution Time"] - alone["Execution Time"]) / LOCKED
+
+
+def _explained(database: Database) -> dict[str, float]:
+    """Return the shortest time of a claim inside the server, and the pages that it has looked at."""
+    clause = text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text_of('claim', 'postgresql', '')}")
+    claimant = {"section": "", "channel": "", "gone": "", "claimed_by": "bench:1"}
+    limits = {"batch": BATCH, "lease_seconds": 300.0, "crash_limit": DEFAULT_CRASH_LIMIT}
+    found = []
+    for _ in range(TRIES):
+        with database.engine.connect() as connection:
+            wanted = {"type": _type_of(connection), **limits, **claimant}
+            spare_compilation(connection)
+            plan = connection.execute(clause, wanted).scalar_one()[0]
+            pages = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+            found.append({"Execution Time": plan["Execution Time"], "pages": pages})
+            connection.rollback()
+    return min(found, key=lambda each: each["Execution Time"])
+
+
+def _type_of(connection: Connection) -> int:
     wanted = text("SELECT id FROM jobcron_type WHERE name = :name")
-    number = int(connection.execute(wanted, {"name": NoOpJob.type_name}).scalar_one())
-    found = claim(connection, number, size, Claimant("bench:1", 300.0))
+    return int(connection.execute(wanted, {"name": NoOpJob.type_name}).scalar_one())
+
+
+def _claimed(connection: Connection, size: int) -> None:
+    found = claim(connection, _type_of(connection), size, Claimant("bench:1", 300.0))
     if len(found) != size:
         raise SystemExit(f"expected to claim {size} jobs, got {len(found)}")
 

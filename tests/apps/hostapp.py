@@ -6,6 +6,7 @@ import os
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, ClassVar
 
 from fooapp import ActJob, Ledger, register
 from jobcron import BaseRunnableJob, JobType
@@ -70,7 +71,7 @@ class BriefLeaseJob(BaseRunnableJob):
 class GroupedJob(ActJob):
     """Does what its data says, in a transaction that it shares."""
 
-    class_job_type = GroupedJobType.GROUPED
+    class_job_type: ClassVar[Any] = GroupedJobType.GROUPED
     database_only = True
     group_commit = True
 

@@ -15,6 +15,7 @@ from bench.bars import Best, Multiple, Share, Verdict
 from bench.docs import PageHasNoPlace, write_docs
 from bench.race import Contender, Figures, Race, Result, WorkerFailed, run_race
 from bench.report import Report, as_markdown, as_text
+from bench.scale_model import Model
 from bench.stopwatch import FIGURES_FILE
 
 from jobcron.testing.server import PrivatePostgreSQL
@@ -149,3 +150,31 @@ def test_the_floor_completes_all_jobs(url: str, kind: str, tmp_path: Path) -> No
     python("-m", "bench.floors.drain", url, "transactions", kind)
     assert json.loads((tmp_path / "figures").read_text())["jobs"] == JOBS
     assert python("-c", COUNT, url).split() == [str(JOBS)]
+
+
+def modelled(runners: int, **times: float) -> Model:
+    """Return the model of runners whose jobs do nothing, on 16 cores: a job costs the server 1 ms in all."""
+    known = {"job_server_cpu": 1.0, "claim_of_1": 1.0, "claim_of_100": 10.0, "step_over_1000_locked": 0.0}
+    return Model({**known, **times}, runners, 0.0, 16, 0.1)
+
+
+def test_in_the_model_many_runners_get_what_the_cores_of_the_server_give_and_few_what_they_do_themselves() -> None:
+    assert modelled(1000).per_second() == pytest.approx(16 / 0.001, rel=0.02)
+    assert modelled(1000, job_server_cpu=2.0).per_second() == pytest.approx(16 / 0.002, rel=0.02)
+    few = [modelled(runners).per_second() for runners in (1, 4)]
+    assert few[1] == pytest.approx(4 * few[0], rel=0.05)
+
+
+def test_in_the_model_claims_that_step_over_more_bend_the_rate_earlier() -> None:
+    rates = [modelled(1000, step_over_1000_locked=cost).per_second() for cost in (0.0, 10.0, 100.0)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[2] < 0.8 * rates[0]
+    alone = [modelled(1, step_over_1000_locked=cost).per_second() for cost in (0.0, 100.0)]
+    assert alone[0] == alone[1]  # there is nothing to step over
+
+
+def test_in_the_model_runners_that_start_together_wait_for_the_claims_of_all() -> None:
+    assert modelled(16).first_claims() == pytest.approx(10.0, abs=0.3)
+    assert modelled(160).first_claims() == pytest.approx(100.0, abs=0.3)
+    dear = modelled(160, step_over_1000_locked=1.0).first_claims()
+    assert 100.0 * 1.1 < dear < 100.0 * 1.3  # each steps over the batches of 15 others

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 
@@ -158,7 +159,7 @@ def test_hosts_share_the_jobs_of_a_section_about_evenly(
             (held,) = create(instance, tmp_path, 1, 100_000)
             held_by.append(held)
             runs.append(stack.enter_context(started(host, "act")))
-            wait_until(lambda held=held: beats(tmp_path, held), "the host to begin", 60)
+            wait_until(partial(beats, tmp_path, held), "the host to begin", 60)
         jobs = create(instance, tmp_path, 600, 1)
         (tmp_path / "enough").touch()
         assert [run.process.wait(180) for run in runs] == [0, 0]
