@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from brokers import RabbitMQ, Redis
+from celery_workers import offers_to
+from instances import Instance
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +40,9 @@ def redis() -> Iterator[Redis]:
         yield broker
     finally:
         broker.close()
+
+
+@pytest.fixture
+def offering(instance: Instance, rabbitmq: RabbitMQ, monkeypatch: pytest.MonkeyPatch) -> Instance:
+    """Return an instance whose jobs go to RabbitMQ, also those that this process creates."""
+    return offers_to(instance, rabbitmq, monkeypatch)

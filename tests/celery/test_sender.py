@@ -7,14 +7,13 @@ import time
 import celery
 import pytest
 
-from brokers import Broker, RabbitMQ, Redis
-from celery_workers import celery_worker, completed, configure, purge, waiting
+from brokers import RabbitMQ, Redis
+from celery_workers import celery_worker, completed, configure, dispatcher, each_once, offers_to, purge, waiting
 from fooapp import ActJob, DoFooJob
 from hosts import CLUSTER
 from instances import Instance, wait_until
 from jobcron import JobStatus
 from jobcron.dispatch import dispatchers
-from jobcron.dispatch.dispatchers import SectionDispatcher, current_dispatchers
 from mute_server import MuteServer
 
 ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -23,39 +22,11 @@ ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect
 DONE = ("write", "done")
 
 
-@pytest.fixture
-def offering(instance: Instance, rabbitmq: RabbitMQ, monkeypatch: pytest.MonkeyPatch) -> Instance:
-    """Return an instance whose jobs go to RabbitMQ, also those that this process creates."""
-    return offers_to(instance, rabbitmq, monkeypatch)
-
-
-def offers_to(instance: Instance, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Instance:
-    """Let an instance's jobs go to a broker."""
-    configure(instance, broker.url)
-    monkeypatch.setenv("JOBCRON_CONFIG", str(instance.path))
-    monkeypatch.setattr(dispatchers, "REST_SECONDS", 0.0)
-    return instance
-
-
-def dispatcher(section: str = "act") -> SectionDispatcher:
-    """Return the dispatcher of a section's jobs."""
-    found = current_dispatchers()
-    of_section = found and found.of_section(section)
-    assert of_section
-    return of_section
-
-
 def tick(instance: Instance) -> float:
     """Run the section as cron does; return how long it took, in seconds."""
     started = time.monotonic()
     instance.command("run", "act")
     return time.monotonic() - started
-
-
-def each_once(instance: Instance, *numbers: int) -> None:
-    """Check that each job has completed, and has done its work once."""
-    assert [instance.row(number).status for number in numbers] == [JobStatus.COMPLETED] * len(numbers)
-    assert sorted(job for job, _, _ in instance.ledger()) == sorted(numbers)
 
 
 @pytest.mark.feature("LP-32")
@@ -71,22 +42,6 @@ def test_a_job_that_is_committed_runs_at_once_in_a_worker_of_celerys(offering: I
     each_once(offering, first, *numbers)
     ((counted,),) = offering.query("SELECT sum(completed) FROM jobcron_run WHERE name = 'act'")
     assert counted == 6
-
-
-@ON_POSTGRESQL
-@pytest.mark.feature("LP-32")
-def test_variables_of_celerys_own_lead_no_job_to_another_broker(
-    offering: Instance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "BROKER_URL"):
-        monkeypatch.setenv(name, "redis://:theirs@127.0.0.1:9/0")
-    monkeypatch.setenv("CELERY_RESULT_BACKEND", "nosuch://127.0.0.1:9/0")
-    with celery_worker(offering, "--concurrency", "1") as worker:  # it inherits them
-        number = offering.act(DONE)
-        assert dispatcher().made().status().endswith("workers: 1")
-        completed(offering, number)
-        assert worker.stop() == 0
-    each_once(offering, number)
 
 
 @ON_POSTGRESQL

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import dispatchapp
+from channel_jobs import limit
 from fooapp import ActJob, DoFooJob
 from instances import Instance
 from jobcron import JobStatus
@@ -33,6 +34,20 @@ def test_an_offer_is_noted_with_the_job_and_counted_while_the_job_waits(offering
     offering.run("act")
     with offering.database.begin(writing=False) as connection:
         assert untaken(connection) == []
+
+
+@pytest.mark.feature("LP-32")
+def test_a_metric_counts_the_offers_that_nobody_has_taken(offering: Instance) -> None:
+    offering.configure(f"metrics_dir: {offering.path}\n", dispatchapp.SECTIONS)
+    limit(offering, "root.closed", capacity=0)
+    numbers = [offering.act(channel="root.closed") for _ in range(2)]
+    counted = 'jobcron_offered_jobs{{section="act"}} {}\n'
+    offering.run("act")
+    assert counted.format(2) in (offering.path / "jobcron_act.prom").read_text()
+    limit(offering, "root.closed", capacity=2)
+    offering.run("act")
+    assert [offering.row(number).status for number in numbers] == [JobStatus.COMPLETED] * 2
+    assert counted.format(0) in (offering.path / "jobcron_act.prom").read_text()
 
 
 def test_an_offer_is_noted_again_and_forgotten(offering: Instance) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,13 +10,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 from uuid import uuid4
 
+import pytest
 from kombu.connection import Connection
 from kombu.entity import Queue
 
+from brokers import Broker
 from instances import Instance, wait_until
 from jobcron import JobStatus
+from jobcron.dispatch import dispatchers
+from jobcron.dispatch.dispatchers import SectionDispatcher, current_dispatchers
 from jobcron.settings.instance import load_settings
 from jobcron.settings.settings import Section
 
@@ -36,6 +42,24 @@ def celery_sections(dispatch: str = "dispatch: celery") -> str:
 def configure(instance: Instance, url: str, sections: str | None = None) -> None:
     """Let the jobs of an instance go to a broker."""
     instance.configure(f"celery_broker_url: {url}", celery_sections() if sections is None else sections)
+
+
+def offers_to(
+    instance: Instance, broker: Broker, monkeypatch: pytest.MonkeyPatch, sections: str | None = None
+) -> Instance:
+    """Let an instance's jobs go to a broker."""
+    configure(instance, broker.url, sections)
+    monkeypatch.setenv("JOBCRON_CONFIG", str(instance.path))
+    monkeypatch.setattr(dispatchers, "REST_SECONDS", 0.0)
+    return instance
+
+
+def dispatcher(section: str = "act") -> SectionDispatcher:
+    """Return the dispatcher of a section's jobs."""
+    found = current_dispatchers()
+    of_section = found and found.of_section(section)
+    assert of_section
+    return of_section
 
 
 class CeleryWorker:
@@ -98,6 +122,12 @@ def completed(instance: Instance, *numbers: int) -> None:
     wait_until(are_completed, f"jobs {numbers}", SOON)
 
 
+def each_once(instance: Instance, *numbers: int) -> None:
+    """Check that each job has completed, and has done its work once."""
+    assert [instance.row(number).status for number in numbers] == [JobStatus.COMPLETED] * len(numbers)
+    assert sorted(job for job, _, _ in instance.ledger()) == sorted(numbers)
+
+
 @contextmanager
 def _channel(section: Section) -> Iterator[Queue]:
     url = load_settings().celery_broker_url
@@ -108,7 +138,15 @@ def _channel(section: Section) -> Iterator[Queue]:
 def waiting(section: Section) -> int:
     """Return how many messages wait in a section's queue."""
     with _channel(section) as queue:
-        return int(queue.queue_declare(passive=True).message_count)
+        return int(queue.queue_declare().message_count)
+
+
+def taken(section: Section) -> tuple[dict[str, Any], list[Any]]:
+    """Take a message out of a section's queue; return its headers, and its body as it is sent."""
+    with _channel(section) as queue:
+        message = queue.get(no_ack=True)
+        assert message is not None
+        return {**message.headers, **message.properties}, json.loads(message.body)
 
 
 def purge(section: Section) -> int:

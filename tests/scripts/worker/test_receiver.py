@@ -81,6 +81,10 @@ def test_a_number_of_a_job_that_cannot_be_claimed_is_dropped_without_a_word(
     cancelled = told.instance.act()
     with told.instance.session() as session:
         ActJob.get(cancelled, session=session).cancel()
+    done, running = told.instance.act(), told.instance.act()
+    assert told.tell(done) is JobStatus.COMPLETED
+    with told.instance.session() as session:
+        ActJob.get(running, session=session).start()
     gone = told.instance.act()
     told.instance.query("DELETE FROM foo_job WHERE job = :id", id=gone)
     told.instance.query("DELETE FROM jobcron_job WHERE id = :id", id=gone)
@@ -89,6 +93,8 @@ def test_a_number_of_a_job_that_cannot_be_claimed_is_dropped_without_a_word(
     told.receiver.receive(gone, told.settings.section("act"))
     assert told.tell(later) is JobStatus.WAITING
     assert told.tell(cancelled) is JobStatus.CANCELLED
+    assert told.tell(done) is JobStatus.COMPLETED
+    assert told.tell(running) is JobStatus.RUNNING
     assert [record for record in caplog.records if record.levelno >= logging.INFO] == []
 
 
