@@ -43,6 +43,7 @@ def redis() -> Iterator[Redis]:
 
 
 @pytest.fixture
-def offering(instance: Instance, rabbitmq: RabbitMQ, monkeypatch: pytest.MonkeyPatch) -> Instance:
-    """Return an instance whose jobs go to RabbitMQ, also those that this process creates."""
-    return offers_to(instance, rabbitmq, monkeypatch)
+def offering(request: pytest.FixtureRequest, instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
+    """Return an instance whose jobs, also those of this process, go to a broker; the parameter names it."""
+    broker = request.getfixturevalue(getattr(request, "param", "rabbitmq"))
+    return offers_to(instance, broker, monkeypatch)

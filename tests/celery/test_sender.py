@@ -8,7 +8,17 @@ import celery
 import pytest
 
 from brokers import RabbitMQ, Redis
-from celery_workers import celery_worker, completed, configure, dispatcher, each_once, offers_to, purge, waiting
+from celery_workers import (
+    celery_worker,
+    completed,
+    configure,
+    dispatcher,
+    each_once,
+    hand_out_again,
+    offers_to,
+    purge,
+    waiting,
+)
 from fooapp import ActJob, DoFooJob
 from hosts import CLUSTER
 from instances import Instance, wait_until
@@ -18,6 +28,8 @@ from mute_server import MuteServer
 
 ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 """For what is between the broker and Celery: the databases have no part in it."""
+
+WITH_BOTH_BROKERS = pytest.mark.parametrize("offering", ["rabbitmq", "redis"], indirect=True)
 
 DONE = ("write", "done")
 
@@ -97,6 +109,7 @@ def test_a_job_whose_message_is_lost_runs_by_the_next_tick(offering: Instance) -
 
 
 @ON_POSTGRESQL
+@WITH_BOTH_BROKERS
 @pytest.mark.feature("LP-32")
 def test_a_message_that_comes_twice_or_for_a_job_that_cron_has_run_has_no_effect(offering: Instance) -> None:
     by_cron = offering.act(DONE)
@@ -112,6 +125,7 @@ def test_a_message_that_comes_twice_or_for_a_job_that_cron_has_run_has_no_effect
 
 
 @ON_POSTGRESQL
+@WITH_BOTH_BROKERS
 @pytest.mark.feature("LP-32")
 def test_a_worker_that_is_killed_while_it_runs_one_job_and_has_fetched_others_loses_none(
     offering: Instance,
@@ -131,7 +145,9 @@ def test_a_worker_that_is_killed_while_it_runs_one_job_and_has_fetched_others_lo
     tick(offering)
     each_once(offering, running, *fetched)
     assert offering.row(running).crash_count == 1
-    with celery_worker(offering, "--concurrency", "1"):  # the broker hands out again what was fetched
+    hand_out_again()
+    with celery_worker(offering, "--concurrency", "1"):
+        wait_until(lambda: not waiting(dispatcher().section), "the queue to be empty")
         last = offering.act(DONE)
         completed(offering, last)
     each_once(offering, running, *fetched, last)
@@ -155,6 +171,25 @@ def test_redis_does_as_well_and_what_it_forgets_cron_runs(
         last = instance.act(DONE)
         completed(instance, last)
     each_once(instance, number, forgotten, refused, last)
+
+
+@ON_POSTGRESQL
+@pytest.mark.feature("LP-32")
+def test_a_worker_goes_on_when_redis_is_back(
+    instance: Instance, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offers_to(instance, redis, monkeypatch)
+    with celery_worker(instance, "--concurrency", "1"):
+        before = instance.act(DONE)
+        completed(instance, before)
+        redis.kill()
+        refused = instance.act(DONE)
+        tick(instance)
+        each_once(instance, before, refused)
+        redis.start()
+        after = [instance.act(DONE) for _ in range(3)]
+        completed(instance, *after)
+    each_once(instance, before, refused, *after)
 
 
 @ON_POSTGRESQL

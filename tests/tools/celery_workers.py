@@ -141,6 +141,17 @@ def waiting(section: Section) -> int:
         return int(queue.queue_declare().message_count)
 
 
+def hand_out_again() -> None:
+    """Put back what dead workers had fetched: RabbitMQ does it at once, Redis after an hour, which is now over."""
+    url = load_settings().celery_broker_url
+    if url and url.startswith("redis:"):
+        with Connection(url, transport_options={"visibility_timeout": -1}) as connection:
+            fetched = connection.default_channel.client.zcard("unacked_index")
+            assert fetched > 0
+            connection.default_channel.qos.restore_visible(num=fetched)
+            assert connection.default_channel.client.zcard("unacked_index") == 0
+
+
 def taken(section: Section) -> tuple[dict[str, Any], list[Any]]:
     """Take a message out of a section's queue; return its headers, and its body as it is sent."""
     with _channel(section) as queue:
