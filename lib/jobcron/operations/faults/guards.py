@@ -28,6 +28,7 @@ INDEXES = frozenset(
         "jobcron_job_half_done",
         "jobcron_job_key",
         "jobcron_job_lane",
+        "jobcron_job_turn",
         "jobcron_job_leased",
         "jobcron_job_limited",
         "jobcron_job_placed",
