@@ -11,11 +11,29 @@ from sqlalchemy import Connection
 from jobcron.database.database import Database
 from jobcron.database.statements import spare_compilation
 from jobcron.database.version import check_file, check_schema
-from jobcron.errors import UserMistake
+from jobcron.errors import ConfigurationError, UserMistake
 from jobcron.reports.logs import complain
-from jobcron.runner.application import load_application
+from jobcron.runner.application import Application, load_application
 from jobcron.settings.instance import load_settings, presented
+from jobcron.settings.named import in_words
 from jobcron.settings.settings import Settings
+
+
+def imported(settings: Settings) -> Application:
+    """Import the application for a command: of whatever it raises, the message and the line are told.
+
+    A run makes a report of an error that nobody foresaw; at a terminal that would be a traceback.
+
+    Raises:
+        UserMistake: it cannot be imported.
+    """
+    try:
+        return load_application(settings)
+    except UserMistake:
+        raise
+    except Exception as error:
+        place = getattr(error, "__notes__", [f"{settings.path}: section [jobcron], key application"])[0]
+        raise ConfigurationError(f"{place}: {in_words(error)}") from error
 
 
 @contextmanager
@@ -33,7 +51,7 @@ def opened_database(config: str | None, *, needs_application: bool = True) -> It
     settings = load_settings(config)
     with presented(settings):  # also for hooks that read them
         try:
-            load_application(settings)
+            imported(settings)
         except UserMistake as mistake:
             if needs_application:
                 raise

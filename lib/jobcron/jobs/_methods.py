@@ -119,10 +119,11 @@ def check_error_types(owner: type[object]) -> None:
 
 
 def check_durations(owner: type[object]) -> None:
-    """Check the durations and factors that a class itself sets; those of properties are checked when used.
+    """Check the durations, factors and limits that a class itself sets; those of properties are checked when used.
 
     Raises:
-        InvalidDuration: one makes no sense; the message names it.
+        InvalidDuration: a duration or a factor makes no sense; the message names it.
+        IncompleteJobType: its limit of memory does not.
     """
     own = vars(owner)
     where = f"{owner.__module__}.{owner.__qualname__}"
@@ -134,6 +135,10 @@ def check_durations(owner: type[object]) -> None:
     for name in ("retry_backoff", "retry_jitter"):
         if name in own and not inspect.isdatadescriptor(own[name]):
             factor_of(f"{name} of {where}", own[name])
+    limit = own.get("memory_limit")
+    is_number = isinstance(limit, int) and not isinstance(limit, bool) and limit > 0
+    if not (limit is None or is_number or inspect.isdatadescriptor(limit)):
+        raise IncompleteJobType(f"expected memory_limit of {where} to be bytes, or None, got {limit!r}")
 
 
 def check_group(owner: type[object]) -> None:

@@ -12,13 +12,16 @@ from operator import attrgetter
 from types import ModuleType
 from typing import Any, NamedTuple, overload
 
-from jobcron.errors import ConfigurationError, DuplicateJobType, IncompleteJobType, UserMistake
+from jobcron.errors import ConfigurationError, DuplicateJobType, IncompleteJobType, InvalidDuration, UserMistake
 from jobcron.settings.settings import PACKAGE, Settings
 from jobcron.settings.suggestions import suggestion
 
 # why: decisions 2026-11-29, one look-up of dotted names
-_MISTAKES = (ImportError, SyntaxError, SystemExit, DuplicateJobType, IncompleteJobType)
+_MISTAKES = (ImportError, SyntaxError, SystemExit, DuplicateJobType, IncompleteJobType, InvalidDuration)
 """Errors of a user's module for which a message is enough. Other errors make a report."""
+
+MOST_TOLD = 500
+"""How many characters of an error are told in one line."""
 
 _LEFT_OUT = re.compile(r"__main__|conftest|tests?|test_.*|.*_test")
 """Modules that are no part of the running application: they need packages of tests, or do something at once."""
@@ -203,6 +206,14 @@ def _explained(module_name: str, place: str) -> Iterator[None]:
         if not hasattr(error, "__notes__"):  # the innermost place is where to look
             error.add_note(f"{place}: the module {module_name} raises this when it is imported")
         raise
+
+
+def in_words(error: Exception) -> str:
+    """Return why the application could not be imported, for whoever goes on without it."""
+    if isinstance(error, UserMistake):
+        return str(error)
+    text = " ".join(str(error).split())[:MOST_TOLD]
+    return f"{type(error).__name__}: {text}{line_of(error)}"
 
 
 def line_of(error: BaseException) -> str:

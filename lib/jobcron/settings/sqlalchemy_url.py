@@ -49,8 +49,13 @@ def _check_sqlite_options(url: URL) -> None:
     """Check the options of SQLite's driver that a URL has.
 
     Raises:
-        ConfigurationError: one is unknown, given twice, or has a value that it cannot have.
+        ConfigurationError: one is unknown, given twice, or has a value that it cannot have; or there is a host.
     """
+    if url.host or url.username or url.port:
+        raise ConfigurationError(
+            "expected database_url to have three slashes before a relative path and four before an absolute one, "
+            f"such as sqlite:////var/lib/app/app.db, got one with the host {url.host!r}"
+        )
     unknown = sorted(url.query.keys() - SQLITE_OPTIONS)
     if unknown and "uri" not in url.query:  # with it, the rest is SQLite's own
         raise ConfigurationError(

@@ -7,9 +7,9 @@ import threading
 
 from jobcron.database.database import Database
 from jobcron.database.version import check_file, check_schema
-from jobcron.errors import UserMistake
 from jobcron.runner.application import load_application
 from jobcron.settings.instance import load_settings, presented
+from jobcron.settings.named import in_words
 from jobcron.settings.secrets import Redactor
 from jobcron.web._access import Authorize
 
@@ -61,9 +61,9 @@ class Dashboard:
                 try:
                     load_application(self.settings)
                     self.broken = None
-                except UserMistake as mistake:
-                    self.broken = str(mistake)
-                    logger.warning("going on without the application: %s", mistake)
+                except Exception as error:  # whatever a broken release raises
+                    self.broken = in_words(error)
+                    logger.warning("going on without the application: %s", self.broken)
             check_file(self.settings.database_url, self.database.where)
             with self.database.begin(writing=False) as connection:
                 check_schema(connection, self.database.where, logger)

@@ -196,6 +196,35 @@ def test_jobs_are_seen_and_moved_while_the_application_cannot_be_imported(instan
     instance.command("create", "fooapp.ActJob", expect=2)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import os; os.environ['NOT_SET']", "KeyError: 'NOT_SET'"),
+        ("raise RuntimeError('two\\nlines')", "RuntimeError: two lines"),
+    ],
+)
+def test_whatever_a_broken_release_raises_is_told_in_a_line(instance: Instance, mistake: str, said: str) -> None:
+    job = instance.act()
+    broken = instance.path / "release.py"
+    broken.write_text(mistake + "\n")
+    path = instance.path / "jobcron.conf"
+    text = path.read_text().replace("fooapp:register", "release")
+    path.write_text(text.replace("python_path: ", f"python_path: {instance.path} "))
+    told = f"{said} (in {broken}, line 1)"
+    for command in (("jobs",), ("suspend", str(job)), ("pause", "--section", "act"), ("sections",)):
+        _, err = instance.command(*command)
+        assert f"warning: going on without the application: {path}: section [jobcron], key application" in err
+        assert told in err
+    for command in (("plan", "act"), ("create", "release.Job"), ("upgrade",)):
+        _, err = instance.command(*command, expect=2)
+        assert told in err
+        assert "Traceback" not in err
+    out, _ = instance.command("doctor", expect=3)
+    assert told in out
+
+
 def test_values_of_arguments_are_json_or_text(operator: Operator) -> None:
     first, second = make(operator.instance, {"json_data": {"n": 3}}, {"json_data": {"n": "three"}})
     assert [row["id"] for row in operator.table("jobs", "--argument", "n=3")] == [str(first)]

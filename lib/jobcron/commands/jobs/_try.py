@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
+from jobcron.commands._database import imported
 from jobcron.commands._output import say
 from jobcron.commands._printing import cell, say_json, say_text
 from jobcron.commands.jobs._filters import job_id
 from jobcron.operations.forecast.trial import RowChange, StatementCount, Trial, try_job
 from jobcron.queue.outcome import Completed
-from jobcron.runner.application import load_application
 from jobcron.settings.instance import load_settings, presented
 
 NOT_UNDONE = (
@@ -37,7 +37,7 @@ def perform(options: argparse.Namespace) -> int:
     """
     settings = load_settings(options.config)
     with presented(settings):
-        application = load_application(settings)
+        application = imported(settings)
         trial = try_job(settings, application, options.job, accepts_effects=options.yes)
     if options.json:
         say_json(trial)

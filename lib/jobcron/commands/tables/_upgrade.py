@@ -8,6 +8,7 @@ import time
 
 from sqlalchemy.exc import DBAPIError
 
+from jobcron.commands._database import imported
 from jobcron.commands._output import say
 from jobcron.database.database import Database
 from jobcron.database.trouble import refused_right
@@ -15,7 +16,6 @@ from jobcron.database.upgrade import upgrade_in_use
 from jobcron.database.version import REVISION
 from jobcron.errors import ConfigurationError
 from jobcron.jobs import known_types
-from jobcron.runner.application import load_application
 from jobcron.scripts.code_stamp import note_types
 from jobcron.settings.directories import private_directory
 from jobcron.settings.instance import load_settings, presented
@@ -44,7 +44,7 @@ def upgrade(config: str | None) -> int:
     application_is_there = settings.application is not None
     if application_is_there:
         with presented(settings):
-            load_application(settings)
+            imported(settings)
     database = Database(settings.database_url, origin=settings.database_origin)
     if database.dialect == "sqlite":
         _make_folder(database.engine.url.database or "", settings.database_origin)
