@@ -70,7 +70,7 @@ DATATYPES = {
     "interval": "a duration longer than 0, such as `30s` or `10m`",
     "count": "a whole number, at least 1",
     "lock": "`host` or `cluster`",
-    "lock_lease": "a duration from `3s` to `1h`",
+    "lock_lease": "a duration from `6s` to `1h`",
     "boolean": "`true` or `false`",
     "transactions": "`sqlalchemy` or `zope`",
     "cron_schedule": "five fields as in a crontab, or `@hourly`, `@daily` and the like",

@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("place", sa.Text, nullable=False),
         sa.Column("taken", MOMENT, nullable=False),
         sa.Column("lease_expires", MOMENT),
+        sa.UniqueConstraint("section", "token", name="jobcron_lock_token"),
     )
     op.create_table(
         "jobcron_lock_wish",

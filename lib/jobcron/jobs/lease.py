@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Text
+from sqlalchemy import BigInteger, Connection, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from jobcron.database.clock import UtcDateTime
@@ -20,8 +20,11 @@ from jobcron.database.tables import Base
 from jobcron.errors import ConfigurationError, LeaseLost
 from jobcron.interfaces import MAX_LEASE_SECONDS
 
-TRUSTED = 5 / 6
-"""The part of a section's lease in which its run relies on it: in the rest it ends what it does."""
+MARGIN_SECONDS = 2.0
+"""At least so long before a section's lease ends, or a sixth of the lease, its run ends what it does.
+
+The keeper looks once a second whether it is lost.
+"""
 
 CLOCK = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
 """A clock that goes on while the machine sleeps, where there is one."""
@@ -36,6 +39,8 @@ class LockRow(Base):
     """
 
     __tablename__ = "jobcron_lock"
+    # Whoever takes the lock changes a key, and waits for FOR KEY SHARE; whoever renews it does not.
+    __table_args__ = (UniqueConstraint("section", "token", name="jobcron_lock_token"),)
 
     section: Mapped[str] = mapped_column(Text, primary_key=True)
     token: Mapped[int] = mapped_column(BigInteger)
@@ -77,7 +82,8 @@ class SectionLease:
         self.seconds = seconds
         self._is_taken = False
         self._is_remote = is_remote
-        self._trusted_until = sent + seconds * TRUSTED
+        self._trusted = seconds - max(seconds / 6, MARGIN_SECONDS)
+        self._trusted_until = sent + self._trusted
 
     @property
     def is_lost(self) -> bool:
@@ -87,11 +93,11 @@ class SectionLease:
     @property
     def renew_in(self) -> float:
         """In how many seconds it is to be renewed: when a third of it has passed."""
-        return self._trusted_until - self.seconds * (TRUSTED - 1 / 3) - self.clock()
+        return self._trusted_until - self._trusted + self.seconds / 3 - self.clock()
 
     def renewed(self, sent: float) -> None:
-        """Note that it was renewed by a statement that was sent at this time."""
-        self._trusted_until = max(self._trusted_until, sent + self.seconds * TRUSTED)
+        """Note that it was renewed by a statement that was sent at this time, and is committed."""
+        self._trusted_until = max(self._trusted_until, sent + self._trusted)
 
     def hold(self, connection: Connection) -> bool:
         """Return whether the section is still this run's, as it will be until the transaction ends.
@@ -99,22 +105,19 @@ class SectionLease:
         Args:
             connection: in a short transaction, which takes jobs.
         """
-        if self.clock() >= self._trusted_until and not self._is_taken:
-            return self.renew(connection)  # nobody else may have taken it
+        if not self._is_remote and self.clock() >= self._trusted_until and not self._is_taken:
+            return self.renew(connection)  # a job of ours kept everybody from writing: nobody has taken it
         self._is_taken |= execute(connection, "lock_hold", self._parameters).first() is None
         return not self._is_taken
 
     def renew(self, connection: Connection) -> bool:
-        """Renew it; return False if another run has taken it.
+        """Renew it; return False if another run has taken it. It counts once it is committed: see `renewed`.
 
         Args:
             connection: in a short transaction.
         """
-        sent = self.clock()
-        if execute(connection, "lock_renew", {**self._parameters, "lease_seconds": self.seconds}).rowcount:
-            self.renewed(sent)
-        else:
-            self._is_taken = True
+        renewing = execute(connection, "lock_renew", {**self._parameters, "lease_seconds": self.seconds})
+        self._is_taken |= not renewing.rowcount
         return not self._is_taken
 
     @property

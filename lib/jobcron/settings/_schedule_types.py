@@ -18,7 +18,7 @@ from jobcron.settings.settings import CHANNEL_NAME, CLUSTER
 MAX_SECONDS = 36500 * 86400
 """The longest time, a hundred years: databases can subtract it from now, and processes can wait that long."""
 
-LOCK_LEASES = (3.0, 3600.0)
+LOCK_LEASES = (6.0, 3600.0)
 """The shortest and the longest lease of a lock, in seconds."""
 
 MISSED = ("once", "skip", "all")

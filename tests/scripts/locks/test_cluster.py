@@ -12,7 +12,9 @@ import pytest
 
 from hosts import end_lease, holding, hosts_of, row_of, wait_for_lease_end
 from instances import Instance, wait_until
-from jobcron import JobStatus
+from jobcron import JobStatus, load_settings
+from jobcron.queue.tick import Unanswered
+from jobcron.scripts.locks.cluster import SectionLock, WorkersLock, fetcher
 from runner_processes import Gate, started
 from worker_processes import eventually, is_completed, worker
 
@@ -69,6 +71,30 @@ def test_the_next_run_of_a_host_takes_over_at_once_from_one_that_was_killed(
         assert row_of(here).token == token + 1
 
 
+@pytest.mark.parametrize("lock_class", [SectionLock, WorkersLock])
+def test_a_lock_that_was_taken_without_an_answer_is_taken_over_by_the_host_s_next_run_at_once(
+    instance: Instance, lock_class: type[SectionLock]
+) -> None:
+    with hosts_of(instance, lease="1h") as (here, _):
+        settings = load_settings(str(here.path))
+        section, fetch = settings.section("act"), fetcher(settings, None)
+
+        def lossy(name: str, parameters: dict[str, object]) -> tuple[object, ...] | None:
+            row = fetch(name, parameters)
+            if name == "lock_take":
+                raise Unanswered("no answer")
+            return row
+
+        for answering, is_had in ((lossy, False), (fetch, True)):
+            lock = lock_class(settings, section, "the locks", answering)
+            lock.acquire()
+            if lock_class is SectionLock:
+                lock.take_lease()
+            assert (lock.lease is not None, lock.trouble == "") == (is_had, is_had)
+            lock.release()
+    assert row_of(instance).token == 2
+
+
 def test_another_host_takes_over_when_the_lease_has_ended(instance: Instance, gate: Gate) -> None:
     with hosts_of(instance) as (here, there):
         job = here.act(gate.touch, gate.wait)
@@ -90,7 +116,7 @@ def is_renewed_since(host: Instance) -> Callable[[], bool]:
 
 
 def test_the_lease_is_renewed_as_long_as_a_job_runs(instance: Instance, gate: Gate) -> None:
-    with hosts_of(instance, lease="3s") as (here, there):
+    with hosts_of(instance, lease="6s") as (here, there):
         here.act(gate.touch, gate.wait)
         with holding(here, gate) as run:
             for _ in range(4):
@@ -103,7 +129,7 @@ def test_the_lease_is_renewed_as_long_as_a_job_runs(instance: Instance, gate: Ga
 
 
 def test_a_run_that_was_stopped_past_its_lease_starts_no_more_jobs(instance: Instance, gate: Gate) -> None:
-    with hosts_of(instance, lease="3s") as (here, there):
+    with hosts_of(instance, lease="6s") as (here, there):
         first = here.act(gate.touch, gate.wait, ("write", "first"))
         second = here.act(("write", "second"))
         with holding(here, gate) as run:
@@ -130,7 +156,7 @@ def test_a_run_that_was_stopped_past_its_lease_starts_no_more_jobs(instance: Ins
 def test_other_processes_of_a_run_that_lost_its_lock_end_their_jobs(
     instance: Instance, gate: Gate, runner: str
 ) -> None:
-    with hosts_of(instance, lease="3s", more=runner) as (here, there):
+    with hosts_of(instance, lease="6s", more=runner) as (here, there):
         jobs = [here.act(gate.touch, gate.wait, ("write", "once")) for _ in range(3)]
         with holding(here, gate) as run:
             here.query("UPDATE jobcron_lock SET token = token + 1")  # as if another run had taken it
@@ -150,7 +176,7 @@ def test_other_processes_of_a_run_that_lost_its_lock_end_their_jobs(
 def test_a_job_that_holds_the_lock_of_sqlite_for_longer_than_the_lease_does_no_harm(
     instance: Instance, gate: Gate
 ) -> None:
-    with hosts_of(instance, lease="3s") as (here, _):
+    with hosts_of(instance, lease="6s") as (here, _):
         jobs = [here.act(("write", "x"), gate.touch, gate.wait), here.act(("write", "y"))]
         with holding(here, gate) as run:
             wait_for_lease_end(here)
@@ -197,7 +223,7 @@ def test_a_host_that_is_gone_holds_up_the_others_once(instance: Instance, gate: 
 
 
 def test_of_two_workers_on_two_hosts_one_runs_the_section_until_it_is_gone(instance: Instance, gate: Gate) -> None:
-    with hosts_of(instance, lease="3s") as (here, there), worker(here, "--processes", "1", "act") as one:
+    with hosts_of(instance, lease="6s") as (here, there), worker(here, "--processes", "1", "act") as one:
         jobs = [here.act(gate.touch, gate.wait), here.act(("write", "second"))]
         gate.reached()
         with worker(there, "act") as other:

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import cast
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from hosts import row_of
@@ -42,12 +42,15 @@ def test_a_lease_that_is_due_is_renewed_before_the_block_begins(instance: Instan
         assert row_of(instance).lease_expires > before
 
 
-def loses_it(instance: Instance, database: Database, lease: SectionLease, *, fails: bool = False) -> None:
-    """Be a run that loses its lease, and perhaps fails then."""
+def loses_it(
+    instance: Instance, database: Database, lease: SectionLease, *, fails: bool = False, seconds: float = 0.0
+) -> None:
+    """Be a run that loses its lease, goes on for a while, and perhaps fails then."""
     with renewed(database, lease, logger):
         if database is instance.database:
             take_away(instance)
         wait_until(lambda: lease.is_lost, "the lease to be lost", 60)
+        time.sleep(seconds)
         if fails:
             raise ValueError("of the job")
 
@@ -69,15 +72,50 @@ def test_a_database_that_cannot_be_reached_ends_the_lease_before_its_time(instan
     nowhere = Database("postgresql+psycopg2://nobody@127.0.0.1:1/none")
     with closing(nowhere), pytest.raises(LockHeld):
         loses_it(instance, nowhere, lease)
-    assert SectionLease.clock() - began >= 4.9  # five sixths of it
+    assert SectionLease.clock() - began >= 3.9  # two seconds before its end
 
 
-def test_a_lease_that_nobody_has_taken_is_renewed_even_late(instance: Instance) -> None:
-    lease = taken(instance, 3, ago=2.9)
+def test_after_a_long_job_on_sqlite_the_lease_is_renewed_and_elsewhere_it_is_over(instance: Instance) -> None:
+    is_remote = instance.database.dialect == "postgresql"
+    row = taken(instance, 3, ago=4)
+    lease = SectionLease("act", row.token, 3, SectionLease.clock() - 4, is_remote=is_remote)
     with instance.database.begin() as connection:
+        assert [lease.hold(connection), lease.hold(connection)] == [not is_remote] * 2
+    assert lease.is_lost is is_remote
+
+
+def test_a_renewal_that_is_not_committed_does_not_count(instance: Instance) -> None:
+    lease = taken(instance, 60, ago=55)
+    with instance.database.engine.connect() as connection:
+        assert lease.renew(connection)
         assert lease.hold(connection)
-        assert lease.hold(connection)
-    assert not lease.is_lost
+    assert lease.is_lost
+
+
+def test_after_the_lease_was_taken_it_is_renewed_no_more(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewals: list[bool] = []
+    renew = SectionLease.renew
+
+    def counted(lease: SectionLease, connection: Connection) -> bool:
+        renewals.append(renew(lease, connection))
+        return renewals[-1]
+
+    monkeypatch.setattr(SectionLease, "renew", counted)
+    lease = taken(instance, 3)
+    with pytest.raises(LockHeld):
+        loses_it(instance, instance.database, lease, seconds=1.5)
+    assert renewals == [False]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_claims_do_not_keep_the_lease_from_being_renewed(instance: Instance) -> None:
+    lease = taken(instance, 60)
+    with instance.database.begin() as claiming, instance.database.engine.begin() as renewing:
+        assert lease.hold(claiming)
+        renewing.execute(text("SET LOCAL lock_timeout = '200ms'"))
+        assert lease.renew(renewing)
 
 
 def test_a_lease_that_was_taken_away_is_lost_for_whoever_takes_jobs(instance: Instance) -> None:

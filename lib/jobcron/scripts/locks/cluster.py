@@ -107,6 +107,8 @@ class SectionLock(RunLock):
                 self._fetch("lock_release", wanted)
             except Unanswered:  # whoever gets this host's lock next takes the lease over
                 self.died(self._name)
+        elif self._name:  # it was asked for, and may have been taken though no answer came
+            self.died(self._name)
         self.lease, self._name = None, ""
         super().release()
 
@@ -158,6 +160,5 @@ class WorkersLock(SectionLock):
             if not self.try_lease():
                 raise LockHeld(f"others have wished longer for the lock of section {self._section.name}")
         except BaseException:
-            self._name = ""
-            super().release()
+            self.release()
             raise

@@ -68,19 +68,26 @@ class _Renewal:
         wait = self._lease.renew_in
         try:
             while not self._is_over.acquire(timeout=max(0.0, wait)):
-                wait = self._lease.renew_in if self._renew() else AGAIN_SECONDS
+                is_renewed = self._renew()
+                if is_renewed is None:
+                    return
+                wait = self._lease.renew_in if is_renewed else AGAIN_SECONDS
         finally:
             self._database.close()
 
-    def _renew(self) -> bool:
-        """Renew the lease; return False if it is to be tried again soon."""
+    def _renew(self) -> bool | None:
+        """Renew the lease; return False if it is to be tried again soon, None if another run has it."""
+        sent = self._lease.clock()
         try:
             with self._database.begin() as connection:
-                self._lease.renew(connection)
+                is_ours = self._lease.renew(connection)
         except Exception as error:
             expected = isinstance(error, DBAPIError | DatabaseUnavailable)
             text = "The lock of section %s in the database could not be renewed now: %s"
             level = logging.DEBUG if expected else logging.WARNING
             self._logger.log(level, text, self._lease.section, first_line(error))
             return False
+        if not is_ours:
+            return None
+        self._lease.renewed(sent)
         return True
