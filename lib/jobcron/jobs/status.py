@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     ColumnElement,
     Connection,
@@ -82,6 +83,13 @@ def moved_to(start: SQLColumnExpression[datetime]) -> Written:
     return {"scheduled_start": start, "asked_start": literal_column("coalesce(asked_start, scheduled_start)")}
 
 
+_BEGUN: ColumnElement[int] = literal_column(
+    f"CASE WHEN status = {RUNNING:d} AND date_started IS NOT NULL THEN lease_token ELSE begun_token END",
+    BigInteger,
+)
+"""The token under which a job has begun: the claim of its first attempt does not write that."""
+
+
 def back_to_waiting() -> Written:
     """Return the values of a job that waits again, afresh; that it has begun stays a fact.
 
@@ -89,6 +97,7 @@ def back_to_waiting() -> Written:
     """
     return {
         "has_committed": literal_column(f"has_committed AND status <> {COMPLETED:d}", Boolean),
+        "begun_token": _BEGUN,
         "date_finished": None,
         "lease_expires": None,
         "claimed_by": None,
@@ -135,12 +144,12 @@ def status_to_write(
 
 def ended() -> Written:
     """Return the values of a job that ends now."""
-    return {"date_finished": database_now(), "lease_expires": None}
+    return {"date_finished": database_now(), "lease_expires": None, "begun_token": _BEGUN}
 
 
 def suspended() -> Written:
     """Return the values of a job that is put aside."""
-    return {"lease_expires": None}
+    return {"lease_expires": None, "begun_token": _BEGUN}
 
 
 def cancelled(status: SQLColumnExpression[JobStatus], attempts: SQLColumnExpression[int]) -> Written:

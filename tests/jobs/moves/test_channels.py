@@ -71,6 +71,15 @@ def test_a_channel_that_the_configuration_has_no_more_has_no_limit(instance: Ins
     assert limits(instance) == {"root": "8 at once", "root.mail": "1 at once"}
 
 
+def test_a_limit_that_a_release_without_it_has_left_is_taken_away(instance: Instance) -> None:
+    store(instance, CHANNELS.replace("capacity: 8", "capacity: 8\nsequential: channel"))
+    assert limits(instance)["root"] == "8 at once, one after the other"
+    store(instance, CHANNELS)
+    instance.query("UPDATE jobcron_channel SET sequential = 'channel' WHERE name = 'root'")  # as older code has it
+    store(instance, CHANNELS)
+    assert limits(instance)["root"] == "8 at once"
+
+
 def test_two_configurations_that_differ_do_not_write_in_turns(instance: Instance) -> None:
     store(instance, CHANNELS)
     instance.query("UPDATE jobcron_channel SET origin = 'the configuration other'")

@@ -31,8 +31,9 @@ WITHIN = r"substr(\1 || '.', 1, length(\2) + 1) = \2 || '.'"
 HAS_ROOM = r"""(NOT EXISTS (SELECT 1 FROM shut WHERE @within(\1, shut.name))
     AND NOT EXISTS (SELECT 1 FROM shut_key WHERE shut_key.channel_key = \2 AND @within(\1, shut_key.name)))"""
 
-HAS_TURN = r"""NOT EXISTS (SELECT 1 FROM turn WHERE @within(\1, turn.name)
-    AND (turn.channel_key IS NULL OR turn.channel_key = \2))"""
+# Apart, so that the second is looked up by the key, and not in each of a thousand turns.
+HAS_TURN = r"""(NOT EXISTS (SELECT 1 FROM turn WHERE turn.channel_key IS NULL AND @within(\1, turn.name))
+    AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.channel_key = \2 AND @within(\1, turn.name)))"""
 
 KEEPS_TURN = """{job}.channel IS NOT NULL
     AND ({job}.status = 3 OR ({job}.begun_token > 0 AND {job}.status IN (0, 4)))"""

@@ -80,12 +80,25 @@ def _changes(rows: list[ChannelRow], channels: Mapping[str, Channel], origin: st
     known = {row.name: row for row in rows}
     for name, channel in channels.items():
         row = known.get(name)
-        if row is None or (row.origin in (origin, HAND) and row.configured != _text(channel)):
+        if row is None or (row.origin in (origin, HAND) and not _follows(row, channel)):
             found[name] = channel
     for row in rows:
         if row.origin == origin and row.name not in channels:
             found[row.name] = None
     return found
+
+
+def _follows(row: ChannelRow, channel: Channel) -> bool:
+    """Return whether a row is as a channel's configuration says, but for what somebody has set since.
+
+    A release that does not know a limit leaves its column as it was.
+    """
+    is_changed = row.changed_by is not None
+    return row.configured == _text(channel) and (is_changed or _limits_of(row) == _limits(channel))
+
+
+def _limits_of(row: ChannelRow) -> dict[str, object]:
+    return {name: vars(row)[name] for name in LIMITS}
 
 
 def _limits(channel: Channel) -> dict[str, object]:
@@ -115,7 +128,7 @@ def _store(connection: Connection, name: str, limits: Mapping[str, object], orig
 
 def described(channel: Channel | ChannelRow) -> str:
     """Return the limits of a channel in words."""
-    limits = _limits(channel) if isinstance(channel, Channel) else {name: vars(channel)[name] for name in LIMITS}
+    limits = _limits(channel) if isinstance(channel, Channel) else _limits_of(channel)
     parts = []
     if limits["capacity"] is not None:
         parts.append(f"{limits['capacity']} at once")

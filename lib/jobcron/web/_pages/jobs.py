@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -150,7 +151,7 @@ def _listed(connection: Connection, selection: Selection, place: Place) -> Page 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-_KEY = re.compile(r"(-?[0-9]{1,9})_(-?[0-9]{1,17})_([0-9]{1,18})")
+_KEY = re.compile(r"(-?[0-9]{1,10})_(-?[0-9]{1,18})_([0-9]{1,18})")
 
 
 def _written(key: StartKey) -> str:
@@ -159,14 +160,19 @@ def _written(key: StartKey) -> str:
 
 
 def _read_key() -> StartKey | None:
-    """Return the place that an address has; None: it has none."""
-    found = _KEY.fullmatch(request.args.get("after", ""))
-    if found is None:
-        return None
-    try:
-        return StartKey(int(found[1]), _EPOCH + timedelta(microseconds=int(found[2])), int(found[3]))
-    except OverflowError:
-        return None
+    """Return the place that an address has; None: it has none.
+
+    Raises:
+        ConfigurationError: it is no place of a job.
+    """
+    text = request.args.get("after", "")
+    found = _KEY.fullmatch(text)
+    with suppress(OverflowError):
+        if found is not None and abs(int(found[1])) < 1 << 31:
+            return StartKey(int(found[1]), _EPOCH + timedelta(microseconds=int(found[2])), int(found[3]))
+    if text:
+        raise ConfigurationError(f"after: expected the place of a job, as the links have it, got: {text!r}")
+    return None
 
 
 def _with_shown_error(here: Here, connection: Connection, selection: Selection, below: int | None) -> Page:
