@@ -32,7 +32,7 @@ HAS_ROOM = r"""(NOT EXISTS (SELECT 1 FROM shut WHERE @within(\1, shut.name))
     AND NOT EXISTS (SELECT 1 FROM shut_key WHERE shut_key.channel_key = \2 AND @within(\1, shut_key.name)))"""
 
 # Apart, so that the second is looked up by the key, and not in each of a thousand turns.
-HAS_TURN = r"""(NOT EXISTS (SELECT 1 FROM turn WHERE turn.channel_key IS NULL AND @within(\1, turn.name))
+HAS_TURN = r"""(NOT EXISTS (SELECT 1 FROM halted WHERE @within(\1, halted.name))
     AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.channel_key = \2 AND @within(\1, turn.name)))"""
 
 KEEPS_TURN = """{job}.channel IS NOT NULL
@@ -89,6 +89,9 @@ turn (id, name, channel_key) AS MATERIALIZED (
     SELECT job.id, channel.name, @key_in_order
     FROM jobcron_channel AS channel CROSS JOIN busy AS job
     WHERE @within(job.channel, channel.name) AND @is_in_order
+),
+halted (name) AS MATERIALIZED (
+    SELECT DISTINCT name FROM turn WHERE channel_key IS NULL
 )"""
 """Tables: how many jobs run in each channel, which channels and keys have no room, which jobs keep their turn."""
 

@@ -11,4 +11,4 @@ SELECT
                  AND :section NOT IN @paused_sections AND :type NOT IN @paused_types
                  AND job.queue NOT IN @paused_queues AND @is_dead AND @has_room(job)) AS limited,
     NOT EXISTS (SELECT 1 FROM shut WHERE @within(:channel, shut.name))
-    AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.channel_key IS NULL AND @within(:channel, turn.name)) AS own
+    AND NOT EXISTS (SELECT 1 FROM halted WHERE @within(:channel, halted.name)) AS own
