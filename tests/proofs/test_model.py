@@ -355,6 +355,8 @@ class Machine(RuleBasedStateMachine):
             afresh["progress"] = None
         if move == "cancel" and model.status is R:
             afresh = {"attempts": model.attempts - 1}
+        if model.status is R:
+            afresh["begun"] = model.token
         self._change(model, status=target, lease_over=False, **afresh)
 
     # What time does.
