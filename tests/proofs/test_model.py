@@ -84,6 +84,7 @@ class Model:
     lease_over: bool = False
     batch: int = 0
     begun: int = 0
+    has_committed: bool = False
     progress: int | None = None
     key: str | None = None
 
@@ -227,8 +228,10 @@ class Machine(RuleBasedStateMachine):
             head, *others = [m for m in running if m.batch == dead[0].batch]
             for model in others:
                 if model.lease_over:
-                    status = X if self._twin(model) else W
-                    self._change(model, status=status, attempts=model.attempts - 1, lease_over=False, batch=0)
+                    status = X if self._superseding(model, None) else W
+                    begun = model.token if self._twin(model) else model.begun
+                    self._change(model, status=status, begun=begun, attempts=model.attempts - 1)
+                    self._change(model, lease_over=False, batch=0)
             if head.lease_over:
                 return head
 
@@ -262,7 +265,7 @@ class Machine(RuleBasedStateMachine):
             (attempt.end_task if is_task else attempt.checkpoint)()
             assert is_ours, "committed without a lease"
             counts = {"attempts": 1, "crashes": 0} if is_task else {}
-            self._change(model, begun=model.token, lease_over=False, **counts)
+            self._change(model, begun=model.token, has_committed=True, lease_over=False, **counts)
         except LeaseLost:
             assert not is_ours, "refused, with a lease"
             attempt.session.rollback()
@@ -323,6 +326,8 @@ class Machine(RuleBasedStateMachine):
         assert written is outcome
         is_due = model.is_due if outcome.delay is None else not outcome.delay
         self._change(model, status=outcome.status, attempts=attempts, is_due=is_due, lease_over=False)
+        if outcome.status is F:  # the failure hook has dealt with it
+            self._change(model, has_committed=False)
 
     # What people do.
 
@@ -357,6 +362,8 @@ class Machine(RuleBasedStateMachine):
             afresh = {"attempts": model.attempts - 1}
         if model.status is R:
             afresh["begun"] = model.token
+        if target is W and model.status is C:
+            afresh["has_committed"] = False
         self._change(model, status=target, lease_over=False, **afresh)
 
     # What time does.
@@ -390,11 +397,11 @@ class Machine(RuleBasedStateMachine):
     def rows_are_as_the_oracle_says(self) -> None:
         """Compare every row."""
         rows = self.proof.query(
-            "SELECT id, status, lease_token, attempt_count, crash_count, begun_token, unique_key "
+            "SELECT id, status, lease_token, attempt_count, crash_count, begun_token, has_committed, unique_key "
             "FROM jobcron_job ORDER BY id"
         )
         known = [
-            (m.number, int(m.status), m.token, m.attempts, m.crashes, m.begun, m.key)
+            (m.number, int(m.status), m.token, m.attempts, m.crashes, m.begun, m.has_committed, m.key)
             for m in sorted(self.model.values(), key=lambda m: m.number)
         ]
         assert rows == known
@@ -438,7 +445,7 @@ class Machine(RuleBasedStateMachine):
 
     def _superseding(self, model: Model, delay: float | None) -> bool:
         """Whether a job with the same key will do the same work no later."""
-        if model.key is None or model.begun == model.token:
+        if model.key is None or model.begun == model.token or model.has_committed:
             return False
         starts = dict(self.proof.query("SELECT id, scheduled_start FROM jobcron_job"))
         late = self._now() + timedelta(seconds=delay or 0.0)
