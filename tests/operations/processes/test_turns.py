@@ -46,6 +46,21 @@ def test_why_names_the_key_for_which_the_order_is_kept(instance: Instance) -> No
     assert Cause.NO_ROOM not in [cause for cause, _ in blocking(instance, other)]
 
 
+def test_a_section_all_of_whose_jobs_are_held_up_by_channels_does_not_run(instance: Instance) -> None:
+    limit(instance, "root.a", sequential="channel")
+    limit(instance, "root.b", capacity=0)
+    failing, _, _ = (
+        instance.act(*do, channel=name) for do, name in (([FAIL], "root.a"), ([], "root.a"), ([], "root.b"))
+    )
+    instance.command("run", "act")
+    out, _ = instance.command("why", "--section", "act", expect=1)
+    assert f"channel root.a keeps its order: it is the turn of job {failing}, which is Failed" in out
+    assert "channel root.b is full: 0 of 0 jobs run" in out
+    instance.act()
+    out, _ = instance.command("why", "--section", "act")
+    assert "keeps its order" not in out
+
+
 def test_many_jobs_whose_turn_it_is_are_not_all_named(instance: Instance) -> None:
     jobs = [instance.act(FAIL, channel="root.a") for _ in range(8)]
     instance.run("act")

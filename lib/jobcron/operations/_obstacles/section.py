@@ -11,11 +11,12 @@ from sqlalchemy import ColumnElement, Connection, func, select, text
 from jobcron.database.clock import database_now
 from jobcron.database.roles import missing_rights, roles_of
 from jobcron.database.runs import typical_seconds
-from jobcron.database.statements import conditions_of
+from jobcron.database.statements import among, conditions_of
 from jobcron.database.tables import JobSourceRow, Run
 from jobcron.dispatch.offers import offer_of
 from jobcron.interfaces import JobStatus
-from jobcron.jobs.job import HALVES, Job, has_status
+from jobcron.jobs.job import HALVES, Job, has_status, is_ready
+from jobcron.jobs.moves.channels import turns
 from jobcron.jobs.moves.pauses import Scope, current_pauses, pauses_of
 from jobcron.jobs.registry import registered, source_names
 from jobcron.operations._obstacles.row import Row
@@ -35,6 +36,12 @@ from jobcron.scripts.outage import outage_of
 from jobcron.settings.settings import Section, Settings
 
 RATE_AGE = timedelta(hours=1)
+
+LOOKED = 1_000
+"""So many ready jobs are looked at, to see whether any can start in its channel."""
+
+MOST_LANES = 20
+"""With more channels and keys than these it is not looked."""
 
 
 def job_section_reasons(connection: Connection, settings: Settings, row: Row) -> tuple[str | None, list[Reason]]:
@@ -98,6 +105,7 @@ def section_reasons(
         return
     ready, oldest = ready_jobs(connection, names)
     if oldest is not None:
+        yield from _all_held_up(connection, section, types)
         told = f"ready jobs: {ready}, the oldest for {span(oldest)}"
         yield Reason(Cause.READY, told, is_blocking=False)
         return
@@ -110,6 +118,25 @@ def _channel_reasons(connection: Connection, channel: str, key: str) -> list[Rea
     """Return what keeps jobs from starting in the channel of their section."""
     pauses = [found for found in current_pauses(connection, Scope.CHANNEL) if is_within(channel, found.name)]
     return [*map(paused, pauses), *map(no_room, in_the_way(connection, channel, key))]
+
+
+def _all_held_up(connection: Connection, section: Section, types: Iterable[int]) -> Iterator[Reason]:
+    """Yield what keeps the section's ready jobs from starting in their channels, if that is so for all of them."""
+    ready = select(Job.id, Job.channel, Job.channel_key).where(is_ready(), among(Job.type_id, list(types)))
+    rows = connection.execute(ready.limit(LOOKED)).all()
+    lanes = {(row.channel or section.channel, row.channel_key) for row in rows}
+    whose_turn = {turn.job for turn in turns(connection)}
+    if len(lanes) > MOST_LANES or any(channel is None for channel, _ in lanes):
+        return
+    if any(row.id in whose_turn for row in rows):
+        return
+    found: dict[str, Reason] = {}
+    for channel, key in sorted(lanes):
+        reasons = _channel_reasons(connection, channel or "", key)
+        if not reasons:
+            return
+        found.setdefault(reasons[0].text, reasons[0])
+    yield from found.values()
 
 
 def _paused_types(
