@@ -22,6 +22,14 @@ def test_a_driver_that_we_do_not_use_is_refused(write: Write) -> None:
     assert "nodriver" in message
 
 
+@pytest.mark.parametrize("url", ["sqlite://var/x.db", "sqlite://rel.db", "sqlite://me@/x.db"])
+def test_a_url_of_sqlite_with_a_host_lacks_a_slash(url: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match="three slashes before a relative path and four before an absolute"
+    ):
+        parse_url(url)
+
+
 @pytest.mark.feature("LP-29")
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
 def test_the_short_names_of_postgresql_mean_psycopg2(write: Write, scheme: str) -> None:

@@ -33,6 +33,7 @@ INSTEAD = {
     "pause": "unpause it instead",
     "unpause": "pause it again instead",
     "channel": "set its limits again instead",
+    "skip": "retry what was passed over, or set it to done, instead",
     "schedule": "change it again instead",
 }
 """By the first word of the names of acts that cannot be undone: why, or what to do instead."""

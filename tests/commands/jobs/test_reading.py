@@ -225,6 +225,33 @@ def test_whatever_a_broken_release_raises_is_told_in_a_line(instance: Instance, 
     assert told in out
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("retry_delay = 'soon'", "expected retry_delay of release.Job to be "),
+        ("time_limit = -1", "expected time_limit of release.Job to be "),
+        ("memory_limit = '1G'", "expected memory_limit of release.Job to be bytes, or None, got '1G'"),
+    ],
+)
+def test_a_class_with_a_value_that_makes_no_sense_is_told_with_its_line(
+    instance: Instance, line: str, said: str
+) -> None:
+    broken = instance.path / "release.py"
+    broken.write_text(
+        "from jobcron import BaseRunnableJob, JobType\nclass Type(JobType):\n    A = 1\n"
+        f"class Job(BaseRunnableJob):\n    class_job_type = Type.A\n    run = print\n    {line}\n"
+    )
+    path = instance.path / "jobcron.conf"
+    text = path.read_text().replace("fooapp:register", "release")
+    path.write_text(text.replace("python_path: ", f"python_path: {instance.path} "))
+    for command in (("check-config",), ("upgrade",)):
+        out, err = instance.command(*command, expect=2)
+        assert said in out + err
+        assert f"(in {broken}, line 4)" in out + err
+        assert "Traceback" not in err
+
+
 def test_values_of_arguments_are_json_or_text(operator: Operator) -> None:
     first, second = make(operator.instance, {"json_data": {"n": 3}}, {"json_data": {"n": "three"}})
     assert [row["id"] for row in operator.table("jobs", "--argument", "n=3")] == [str(first)]

@@ -81,7 +81,8 @@ def test_what_a_channel_passes_over_is_an_act_and_the_job_can_run_later(instance
     with instance.database.begin() as connection:
         assert pass_over(connection, "root.a", "ada") == (failing,)
         (act,) = recent_acts(connection)
-    assert (act.name, act.actor) == (f"channel root.a: passed over jobs {failing}", "ada")
+    assert (act.name, act.actor) == (f"skip in channel root.a: job {failing}", "ada")
+    assert act.instead == "retry what was passed over, or set it to done, instead"
     assert take_all(instance) == [waiting]
     with instance.database.begin() as connection:
         assert pass_over(connection, "root.a", "ada") == (waiting,)

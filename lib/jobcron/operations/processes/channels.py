@@ -265,8 +265,9 @@ def pass_over(connection: Connection, name: str, actor: str | None = None) -> tu
     """
     who = actor or operator_name()
     passed = tuple(rows.pass_over(connection, name, who))
-    jobs = ", ".join(map(str, passed[:SHOWN])) + (" …" if len(passed) > SHOWN else "")
-    write_act(connection, f"channel {name}: passed over jobs {jobs or 'none'}", who, None)
+    told = f"job{'s' if len(passed) > 1 else ''} {', '.join(map(str, passed[:SHOWN]))}" if passed else "no job"
+    more = f" and {len(passed) - SHOWN} more" if len(passed) > SHOWN else ""
+    write_act(connection, f"skip in channel {name}: {told}{more}", who, None)
     return passed
 
 
