@@ -45,7 +45,7 @@ INVISIBLE = "\u202e\u2066\u200b\x1b\x07\x00\x7f"
 TAGS = """
 html head meta title link script body a header img span strong small nav div p form input button label main
 section h1 h2 ul ol li table thead tbody tr th td dl dt dd pre code svg rect line circle path g details summary
-figure figcaption time textarea select option datalist fieldset legend progress meter
+br figure figcaption time textarea select option datalist fieldset legend progress meter
 """
 """The tags that pages have."""
 
