@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from bench.scale_times import FILE as TIMES
+TIMES = Path(__file__).with_name("scale_times.json")
+
 
 FILE = Path(__file__).with_name("scale_results.json")
 RUNNERS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)

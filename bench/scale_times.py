@@ -20,12 +20,12 @@ from bench.drain import NO_OP, by_jobcron
 from bench.machine import sync_microseconds
 from bench.place import EMPTY, FULL
 from bench.postgresql import PostgreSQL
+from bench.scale_model import TIMES as FILE
 from jobcron import Database
 from jobcron.database.statements import spare_compilation, text_of
 from jobcron.interfaces import DEFAULT_CRASH_LIMIT
 from jobcron.queue.claim import Claimant, claim
 
-FILE = Path(__file__).with_name("scale_times.json")
 JOBS = 2500
 TRIES = 30
 LOCKED = 30_000
