@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -91,12 +90,12 @@ class Place(NamedTuple):
 
     Attributes:
         priority: that of the job that had the place.
-        start: when it was due.
+        start: when it was due, as the database writes it.
         last: its number.
     """
 
     priority: int
-    start: datetime
+    start: str
     last: int
 
 

@@ -63,4 +63,5 @@ SET @claimed_job,
     date_started = @now
 FROM batch
 WHERE job.id = batch.id AND (batch.place = 1 OR batch.crashes = 0)
-RETURNING job.id, job.lease_token, batch.place, job.priority, job.scheduled_start
+RETURNING job.id, job.lease_token, batch.place, job.priority,
+          CAST(job.scheduled_start AS text) AS scheduled_start  -- as text: Python has no year before the first
