@@ -12,9 +12,10 @@ import pytest
 
 from hosts import end_lease, holding, hosts_of, row_of, wait_for_lease_end
 from instances import Instance, wait_until
-from jobcron import JobStatus, load_settings
+from jobcron import JobStatus, LockHeld, load_settings
 from jobcron.queue.tick import Unanswered
 from jobcron.scripts.locks.cluster import SectionLock, WorkersLock, fetcher
+from jobcron.scripts.locks.lock import RunLock
 from runner_processes import Gate, started
 from worker_processes import eventually, is_completed, worker
 
@@ -93,6 +94,21 @@ def test_a_lock_that_was_taken_without_an_answer_is_taken_over_by_the_host_s_nex
             assert (lock.lease is not None, lock.trouble == "") == (is_had, is_had)
             lock.release()
     assert row_of(instance).token == 2
+
+
+def test_a_lock_for_which_others_go_first_leaves_no_name_among_the_dead(instance: Instance) -> None:
+    with hosts_of(instance, lease="1h") as (here, _):
+        settings = load_settings(str(here.path))
+        here.query("INSERT INTO jobcron_lock_wish (section, place, wished) VALUES ('act', 'elsewhere', :then)",
+                   then="2000-01-01 00:00:00.000000")  # fmt: skip
+        lock = WorkersLock(settings, settings.section("act"), "the locks", fetcher(settings, None))
+        for _ in range(3):
+            with pytest.raises(LockHeld, match="others have wished longer"):
+                lock.acquire()
+        host_lock = RunLock(settings.lock_dir, "act", "the locks")
+        host_lock.acquire()
+        assert host_lock.gone == ()
+        host_lock.release()
 
 
 def test_another_host_takes_over_when_the_lease_has_ended(instance: Instance, gate: Gate) -> None:

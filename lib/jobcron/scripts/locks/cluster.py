@@ -75,6 +75,7 @@ class SectionLock(RunLock):
         self._section = section
         self._fetch = fetch
         self._name = ""
+        self._is_unanswered = False
         self._gives_way_since: float | None = None
 
     def take_lease(self) -> None:
@@ -107,9 +108,9 @@ class SectionLock(RunLock):
                 self._fetch("lock_release", wanted)
             except Unanswered:  # whoever gets this host's lock next takes the lease over
                 self.died(self._name)
-        elif self._name:  # it was asked for, and may have been taken though no answer came
+        elif self._is_unanswered:  # it may have been taken
             self.died(self._name)
-        self.lease, self._name = None, ""
+        self.lease, self._name, self._is_unanswered = None, "", False
         super().release()
 
     def _try_lease(self) -> bool:
@@ -130,7 +131,9 @@ class SectionLock(RunLock):
         self._name = self._name or self.claims() or f"{os.uname().nodename}:{os.getpid()}"
         seconds, sent = self._section.lock_lease, SectionLease.clock()
         more = {"holder": self._name, "gone": lines(self.gone), "lease_seconds": seconds}
+        self._is_unanswered = True
         row = self._fetch("lock_take", {**wanted, **more})
+        self._is_unanswered = False
         if row is None:
             return False
         self.lease = SectionLease(self._section.name, int(str(row[0])), seconds, sent, is_remote=self._is_remote)
