@@ -80,13 +80,13 @@ busy AS MATERIALIZED (
     SELECT id, channel, channel_key, date_finished, date_started, date_created FROM jobcron_job
     WHERE status = 1 AND channel IS NOT NULL
 ),
-turn (id, name, channel_key) AS MATERIALIZED (
-    SELECT job.id, channel.name, @key_in_order
+turn (id, name, channel_key, waits) AS MATERIALIZED (
+    SELECT job.id, channel.name, @key_in_order, job.status = 0
     FROM jobcron_channel AS channel CROSS JOIN kept CROSS JOIN jobcron_job AS job
     WHERE @within(kept.channel, channel.name) AND job.channel BETWEEN kept.channel AND kept.channel
       AND @keeps_turn AND @is_in_order
   UNION ALL
-    SELECT job.id, channel.name, @key_in_order
+    SELECT job.id, channel.name, @key_in_order, FALSE
     FROM jobcron_channel AS channel CROSS JOIN busy AS job
     WHERE @within(job.channel, channel.name) AND @is_in_order
 ),
@@ -169,7 +169,7 @@ candidate AS MATERIALIZED (
     {{far}}
   UNION ALL
     SELECT job.id, job.priority, job.scheduled_start
-    FROM (SELECT DISTINCT id FROM turn LIMIT {MOST_LANES}) AS own CROSS JOIN jobcron_job AS job
+    FROM (SELECT DISTINCT id FROM turn WHERE waits LIMIT {MOST_LANES}) AS own CROSS JOIN jobcron_job AS job
     WHERE job.id = own.id AND {_OF_TYPE.format(job="job")} AND @can_start(job) AND @has_room(job)
 )"""
 """The jobs of a type that may start in their channels.

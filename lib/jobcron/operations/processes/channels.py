@@ -264,7 +264,7 @@ def pass_over(connection: Connection, name: str, actor: str | None = None) -> tu
         ConfigurationError: it keeps no order, or nothing is known of it.
     """
     who = actor or operator_name()
-    passed = tuple(rows.pass_over(connection, name, who))
+    passed = tuple(rows.pass_over(connection, name))
     told = f"job{'s' if len(passed) > 1 else ''} {', '.join(map(str, passed[:SHOWN]))}" if passed else "no job"
     more = f" and {len(passed) - SHOWN} more" if len(passed) > SHOWN else ""
     write_act(connection, f"skip in channel {name}: {told}{more}", who, None)
