@@ -38,7 +38,7 @@ from jobcron.settings.settings import Section, Settings
 RATE_AGE = timedelta(hours=1)
 
 LOOKED = 1_000
-"""So many ready jobs are looked at, to see whether any can start in its channel."""
+"""If fewer jobs than these are ready, it is looked whether any can start in its channel."""
 
 MOST_LANES = 20
 """With more channels and keys than these it is not looked."""
@@ -126,8 +126,8 @@ def _all_held_up(connection: Connection, section: Section, types: Iterable[int])
     rows = connection.execute(ready.limit(LOOKED)).all()
     lanes = {(row.channel or section.channel, row.channel_key) for row in rows}
     whose_turn = {turn.job for turn in turns(connection)}
-    if len(lanes) > MOST_LANES or any(channel is None for channel, _ in lanes):
-        return
+    if len(rows) == LOOKED or len(lanes) > MOST_LANES or any(channel is None for channel, _ in lanes):
+        return  # others may start
     if any(row.id in whose_turn for row in rows):
         return
     found: dict[str, Reason] = {}
