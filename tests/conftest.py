@@ -98,6 +98,16 @@ def instance(tmp_path: Path, database_url: str) -> Iterator[Instance]:
     instance.database.close()
 
 
+@pytest.fixture
+def stranger(instance: Instance) -> Iterator[str]:
+    """Return a role of PostgreSQL's that may log in, and has no rights."""
+    name = "stranger_to_all"
+    instance.query(f"CREATE ROLE {name} LOGIN")
+    yield name
+    instance.query(f"DROP OWNED BY {name}")
+    instance.query(f"DROP ROLE {name}")
+
+
 @pytest.fixture(params=["LATIN1", "SQL_ASCII", "EUC_JP"])
 def narrow(
     request: pytest.FixtureRequest, server: PrivatePostgreSQL, jobcron_tables: Any, tmp_path: Path

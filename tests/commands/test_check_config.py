@@ -146,7 +146,17 @@ def test_check_config_names_a_database_that_is_not_there(instance: Instance, url
 def test_check_config_tries_each_role(instance: Instance) -> None:
     instance.configure(sections="[act]\nsource_interface: fooapp.ActJob\ndbuser: nobody_here\n")
     out, _ = instance.command("check-config", expect=1)
-    assert "section [act], key dbuser: cannot connect to the database" in out
+    assert "section [act], key dbuser: the role nobody_here does not exist: a section [nobody_here] with" in out
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_check_config_names_a_role_that_no_file_gives_a_runners_rights(instance: Instance, stranger: str) -> None:
+    instance.configure(sections=f"[act]\nsource_interface: fooapp.ActJob\ndbuser: {stranger}\n")
+    out, _ = instance.command("check-config", expect=1)
+    assert f"key dbuser: the role {stranger}, which no security.cfg names, lacks " in out
+    assert "permission denied" not in out
+    instance.query(f"GRANT jobcron_runner TO {stranger}")
+    instance.command("check-config")
 
 
 def test_check_config_warns_of_what_does_not_stop_a_run(instance: Instance) -> None:

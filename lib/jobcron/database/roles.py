@@ -11,12 +11,16 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from jobcron.errors import ConfigurationError
+from jobcron.reports.plurals import counted
 from jobcron.settings.settings import PACKAGE, SECTION_NAME, Settings
 from jobcron.settings.trust import distrust
 
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 OWN_FILE = os.path.join(PACKAGE, "database", "schema", "security.cfg")
+
+RUNNER = "jobcron_runner"
+"""The group whose rights the role of every section needs."""
 
 _TABLE = re.compile(r"[A-Za-z_]\w{0,62}(\.[A-Za-z_]\w{0,62})?", re.ASCII)
 
@@ -55,6 +59,13 @@ class Role(NamedTuple):
     groups: tuple[str, ...]
     rights: tuple[Right, ...]
     place: str
+
+
+class Missing(NamedTuple):
+    """What a role lacks, in words, and what gives it that."""
+
+    text: str
+    remedy: str
 
 
 def roles_of(settings: Settings) -> dict[str, Role]:
@@ -147,22 +158,54 @@ def _check_circles(roles: dict[str, Role]) -> None:
         visit(name, ())
 
 
-def missing_rights(connection: Connection, roles: dict[str, Role], name: str) -> Iterator[str]:
-    """Yield what a role lacks of what the ``security.cfg`` files give it, in words.
+def missing_rights(connection: Connection, roles: dict[str, Role], name: str) -> Iterator[Missing]:
+    """Yield what the role of a section lacks: of what the files give it, and of what every runner needs.
+
+    A role that no file names may have its rights by other means, so the database is asked, not the files.
 
     Args:
         connection: a connection to PostgreSQL; it is only read.
         roles: all roles of the instance, by name.
         name: the role's name.
     """
+    is_runner = RUNNER in _groups_of(roles, name)
+    remedy = "jobcron grant" if is_runner else _how_to_name(roles, name)
     if connection.execute(_IS_ROLE, {"role": name}).first() is None:
-        yield f"the role {name} does not exist"
+        yield Missing(f"the role {name} does not exist", remedy)
         return
-    for right in _rights_of(roles, name):
+    for verb, table in _refused(connection, name, _rights_of(roles, name)):
+        yield Missing(f"the role {name} may not {verb} {table}", "jobcron grant")
+    if is_runner:
+        return
+    needed = list(_refused(connection, name, _rights_of(roles, RUNNER)))
+    if needed:
+        whose = f"the role {name}" if name in roles else f"the role {name}, which no security.cfg names,"
+        first = " ".join(needed[0])
+        rights = f"{counted(len(needed), 'right')} that running jobs needs (those of {RUNNER})"
+        yield Missing(f"{whose} lacks {rights}: {first}{' and more' if len(needed) > 1 else ''}", remedy)
+
+
+def _how_to_name(roles: dict[str, Role], name: str) -> str:
+    """Return what makes `jobcron grant` give a role the rights of a runner."""
+    if name in roles:
+        return f"groups = {RUNNER} in {roles[name].place}, then jobcron grant"
+    section = f"a section [{name}] with type = user and groups = {RUNNER}"
+    return f"{section} in the file that [jobcron] security_cfg names, then jobcron grant"
+
+
+def _groups_of(roles: dict[str, Role], name: str) -> Iterator[str]:
+    for group in roles[name].groups if name in roles else ():
+        yield group
+        yield from _groups_of(roles, group)
+
+
+def _refused(connection: Connection, name: str, rights: Iterator[Right]) -> Iterator[tuple[str, str]]:
+    """Yield those rights, as verb and table, that a role does not have in the database."""
+    for right in rights:
         for verb in sorted(right.verbs):
             parameters = {"role": name, "table": right.table, "verb": verb}
             if connection.execute(_MAY, parameters).scalar() is False:
-                yield f"the role {name} may not {verb} {right.table}"
+                yield verb, right.table
 
 
 def _rights_of(roles: dict[str, Role], name: str) -> Iterator[Right]:

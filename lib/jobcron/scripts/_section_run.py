@@ -204,7 +204,7 @@ def _opened_database(order: Order) -> Iterator[TransactionSource]:
             raise
         raise ConfigurationError(
             f"{_origin(order)}: expected a role that may use jobcron's tables, got: {first_line(error.orig)}; "
-            "`jobcron grant` gives it the rights"
+            "`jobcron grant` gives it the rights that a security.cfg names; `jobcron doctor` says which it lacks"
         ) from error
     finally:
         database.close()

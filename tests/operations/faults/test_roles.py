@@ -101,3 +101,27 @@ def test_rights_that_a_sections_role_lacks_are_found(running: Instance) -> None:
     finding = only(running)
     assert (finding.check, finding.health, finding.remedy) == ("sections", Health.CRITICAL, "jobcron grant")
     assert "the role foo_runner may not SELECT foo_job" in finding.text
+
+
+def test_a_role_that_no_file_names_is_measured_by_what_running_jobs_needs(
+    running: Instance, stranger: str
+) -> None:
+    running.configure(sections=SECTIONS.replace("foo_runner", stranger))
+    finding = only(running)
+    assert (finding.check, finding.health) == ("sections", Health.CRITICAL)
+    assert f"section act: the role {stranger}, which no security.cfg names, lacks " in finding.text
+    assert "rights that running jobs needs (those of jobcron_runner): " in finding.text
+    assert finding.remedy.startswith(f"a section [{stranger}] with type = user and groups = jobcron_runner in ")
+    running.query(f"GRANT jobcron_runner TO {stranger}")  # by hand, as somebody may who uses no such file
+    assert found(running) == []
+
+
+def test_a_role_outside_the_group_of_runners_is_told_the_group(running: Instance, stranger: str) -> None:
+    (running.path / "roles.cfg").write_text(f"[{stranger}]\ntype = user\ngroups = jobcron_reader\n")
+    running.query(f"GRANT jobcron_reader TO {stranger}")
+    running.configure(f"security_cfg: {running.path}/roles.cfg", sections=SECTIONS.replace("foo_runner", stranger))
+    finding = only(running)
+    assert f"section act: the role {stranger} lacks " in finding.text
+    assert finding.remedy == (
+        f"groups = jobcron_runner in {running.path}/roles.cfg: section [{stranger}], then jobcron grant"
+    )

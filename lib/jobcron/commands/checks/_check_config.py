@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import os
-import socket
-import stat
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from urllib.parse import urlsplit
-
-from sqlalchemy.exc import DBAPIError
 
 from jobcron.commands._output import Finding, say
 from jobcron.commands._printing import say_json
 from jobcron.commands.checks._alembic import alembic_findings
+from jobcron.commands.checks._around import directory_findings, mail_findings, password_findings
 from jobcron.commands.checks._channels import channel_findings
-from jobcron.commands.checks._database import check_database
+from jobcron.commands.checks._database import check_database, check_role
 from jobcron.commands.checks._dispatch import dispatch_findings
 from jobcron.commands.checks._explain import explain_database, explain_packages, explain_types
+from jobcron.commands.checks._guarded import guarded
 from jobcron.commands.checks._instances import check_instances
-from jobcron.database.trouble import first_line
 from jobcron.errors import (
     ConfigurationError,
-    DirectoryError,
     UnknownFunction,
-    UserMistake,
 )
 from jobcron.functions.calls import FunctionJob
 from jobcron.functions.registered import function_named
@@ -46,16 +38,11 @@ from jobcron.scripts.order import runner_class_of
 from jobcron.scripts.prune import PruneJobs
 from jobcron.scripts.worker.script import Worker, notified_at
 from jobcron.settings.database_url import SQLITE, backend_of
-from jobcron.settings.directories import check_shared_directory, private_directory
 from jobcron.settings.instance import load_settings, presented
 from jobcron.settings.named import dotted_name
-from jobcron.settings.reading import read
-from jobcron.settings.secrets import Redactor
 from jobcron.settings.settings import Schedule, Section, Settings
 from jobcron.settings.suggestions import suggestion
 from jobcron.steps import StepsJob
-
-SMTP_SECONDS = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,33 +85,24 @@ def _findings(config: str | None, explain: bool) -> Iterator[Finding]:
     yield Finding(f"configuration {settings.path}")
     with presented(settings):
         if explain:
-            yield from _guarded(settings, explain_database)
-        application = list(_guarded(settings, _application))
+            yield from guarded(settings, explain_database)
+        application = list(guarded(settings, _application))
         yield from application
         is_loaded = not any(finding.status for finding in application)
         explanations = (explain_packages, explain_types) if explain and is_loaded else ()
-        checks = (_passwords, _sections, _groups, _schedules, _control, check_instances, _directories, _mail)
+        checks = (
+            password_findings,
+            _sections,
+            _groups,
+            _schedules,
+            _control,
+            check_instances,
+            directory_findings,
+            mail_findings,
+        )
         more = (channel_findings, dispatch_findings, alembic_findings)
         for check in (*explanations, *checks, *more, partial(_databases, is_loaded=is_loaded)):
-            yield from _guarded(settings, check)
-
-
-def _guarded(settings: Settings, check: Callable[[Settings], Iterator[Finding]]) -> Iterator[Finding]:
-    """Yield a check's findings; the error that ends it is a finding too, without passwords."""
-    try:
-        yield from check(settings)
-    except UserMistake as error:
-        found = Finding(str(error), error.exit_status)
-    except DBAPIError as error:
-        found = Finding(f"database: {first_line(error.orig)}", 1)
-    except (Exception, SystemExit) as error:  # most likely raised by the application; it would end a run, too
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"(in {last.filename}, line {last.lineno})"
-        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
-        found = Finding(f"unexpected {type(error).__name__}: {error} {place}{notes}", 1)
-    else:
-        return
-    yield found._replace(text=Redactor(settings.secrets()).text(found.text))
+            yield from guarded(settings, check)
 
 
 def _application(settings: Settings) -> Iterator[Finding]:
@@ -145,7 +123,7 @@ def _sections(settings: Settings) -> Iterator[Finding]:
     if not settings.sections:
         yield Finding(f"{settings.path}: no section of jobs: nothing will be run", is_warning=True)
     for section in settings.sections.values():
-        yield from _guarded(settings, partial(_section, section=section))
+        yield from guarded(settings, partial(_section, section=section))
 
 
 def _section(settings: Settings, section: Section) -> Iterator[Finding]:
@@ -190,7 +168,7 @@ def _groups(settings: Settings) -> Iterator[Finding]:
 
 def _schedules(settings: Settings) -> Iterator[Finding]:
     for schedule, origin in definitions_of(settings):
-        yield from _guarded(settings, partial(_schedule, schedule=schedule, origin=origin))
+        yield from guarded(settings, partial(_schedule, schedule=schedule, origin=origin))
 
 
 def _schedule(settings: Settings, schedule: Schedule, origin: str) -> Iterator[Finding]:
@@ -226,74 +204,13 @@ def _control(settings: Settings) -> Iterator[Finding]:
         yield Finding(f"cron_control {control.where}: nothing is turned off")
 
 
-def _passwords(settings: Settings) -> Iterator[Finding]:
-    """Report the configuration's files that have a password but are readable by everybody."""
-    for path, content in read(settings.path)[1].items():
-        if os.stat(path).st_mode & stat.S_IROTH and any(secret in content for secret in settings.secrets()):
-            yield Finding(f"{path}: everybody may read the password in it: chmod o= {path}", is_warning=True)
-
-
-def _directories(settings: Settings) -> Iterator[Finding]:
-    wanted = {getattr(settings, key): settings.place(key) for key in ("state_dir", "lock_dir", "error_dir")}
-    for section in settings.sections.values():
-        if section.error_dir:
-            wanted.setdefault(section.error_dir, f"{settings.path}: section [{section.name}], key error_dir")
-    if settings.mail and settings.mail.startswith("file:"):
-        wanted.setdefault(settings.mail.removeprefix("file:"), settings.place("mail"))
-    for path, place in wanted.items():
-        yield from _guarded(settings, partial(_directory, path=path, place=place))
-    if settings.metrics_dir:
-        check_shared_directory(settings.metrics_dir, f"{settings.place('metrics_dir')}: the directory")
-        yield Finding(f"metrics_dir {settings.metrics_dir}")
-
-
-def _directory(settings: Settings, path: str, place: str) -> Iterator[Finding]:
-    key = place.rpartition(" ")[2]
-    if os.path.isdir(path):
-        private_directory(path, f"{place}: the directory")
-        if os.stat(path).st_mode & 0o077:
-            yield Finding(f"{place}: others may read what is in {path}: chmod go= {path}", is_warning=True)
-        yield Finding(f"{key} {path}")
-        return
-    parent = path
-    while not os.path.lexists(parent):
-        parent = os.path.dirname(parent)
-    if not os.path.isdir(parent) or not os.access(parent, os.W_OK | os.X_OK):
-        raise DirectoryError(
-            f"{place}: expected {path} to be a directory that can be made, {parent} cannot be written"
-        )
-    yield Finding(f"{key} {path}, which will be made")
-
-
-def _mail(settings: Settings) -> Iterator[Finding]:
-    if settings.mail is None:
-        yield Finding("mail: none is sent", is_warning=True)
-        return
-    if not settings.failure_recipients:  # a section that says "none" means it
-        names = [s.name for s in settings.sections.values() if not s.failure_recipients]
-        if names or not settings.sections:
-            yield Finding(
-                f"{settings.place('failure_recipients')}: expected addresses, got none: of failed jobs of "
-                f"{', '.join(names) or 'sections'} only those are told whom a job's class names",
-                is_warning=True,
-            )
-    if settings.mail.startswith("smtp:"):
-        url = urlsplit(settings.mail)
-        address = (url.hostname or "", url.port or 25)
-        try:
-            socket.create_connection(address, SMTP_SECONDS).close()
-        except (OSError, UnicodeError) as error:  # UnicodeError: not a possible name
-            reason = getattr(error, "strerror", None) or error  # any object: not only the system's errors
-            yield Finding(f"mail: {address[0]} port {address[1]} does not answer: {reason}", is_warning=True)
-        else:
-            yield Finding(f"mail: {address[0]} port {address[1]}")
-
-
 def _databases(settings: Settings, is_loaded: bool) -> Iterator[Finding]:
     notified_at(settings)
-    users: dict[str | None, str] = {None: settings.database_origin}
+    users: dict[str, str] = {}
     for section in settings.sections.values():
         if section.dbuser and backend_of(settings.database_url) != SQLITE:  # SQLite has no roles
             users.setdefault(section.dbuser, f"{settings.path}: section [{section.name}], key dbuser")
+    own = partial(check_database, user=None, origin=settings.database_origin, is_loaded=is_loaded)
+    yield from guarded(settings, own)
     for user, origin in users.items():
-        yield from _guarded(settings, partial(check_database, user=user, origin=origin, is_loaded=is_loaded))
+        yield from guarded(settings, partial(check_role, user=user, origin=origin, is_loaded=is_loaded))

@@ -15,6 +15,7 @@ from jobcron.commands.checks._types import families_without_table, types_without
 from jobcron.database.clock import database_now
 from jobcron.database.connecting.notifications import notifies
 from jobcron.database.database import Database
+from jobcron.database.roles import missing_rights, roles_of
 from jobcron.database.version import VERSION_TABLE, check_schema
 from jobcron.errors import DirectoryError
 from jobcron.jobs import known_types
@@ -56,6 +57,30 @@ def check_database(settings: Settings, user: str | None, origin: str, is_loaded:
                 yield from sections_without_line(connection, settings)
     finally:
         database.close()
+
+
+def check_role(settings: Settings, user: str, origin: str, is_loaded: bool) -> Iterator[Finding]:
+    """Check the role of a section: its rights, and if it has them, the database as it.
+
+    Args:
+        settings: the instance's settings.
+        user: the role.
+        origin: the key that names it.
+        is_loaded: see `check_database`.
+
+    Raises:
+        UserMistake: see `check_database`; or the files of roles are wrong.
+    """
+    database = Database(settings.database_url, origin=settings.database_origin)
+    try:
+        with database.begin(writing=False) as connection:
+            lacking = list(missing_rights(connection, roles_of(settings), user))
+    finally:
+        database.close()
+    for missing in lacking:
+        yield Finding(f"{origin}: {missing.text}: {missing.remedy}", 1)
+    if not lacking:
+        yield from check_database(settings, user, origin, is_loaded)
 
 
 def _notifications(connection: Connection, settings: Settings) -> Iterator[Finding]:

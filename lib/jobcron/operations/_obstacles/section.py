@@ -166,7 +166,7 @@ def _state_reasons(connection: Connection, settings: Settings, section: Section)
     yield from _switched_off(settings, section)
     if section.dbuser is not None and connection.dialect.name == "postgresql":
         for missing in missing_rights(connection, roles_of(settings), section.dbuser):
-            yield Reason(Cause.NO_RIGHTS, f"section {section.name}: {missing}", "jobcron grant")
+            yield Reason(Cause.NO_RIGHTS, f"section {section.name}: {missing.text}", missing.remedy)
     outage = outage_of(settings.outage_file(section.name))
     if outage is not None:
         runs = "last run" if outage.runs == 1 else f"last {outage.runs} runs"
