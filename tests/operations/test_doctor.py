@@ -8,12 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from examining import Usage, found, only
+from health_checks import move
 from instances import Instance
 from jobcron import JobStatus
 from jobcron.database.version import REVISION
 from jobcron.operations import doctor
 from jobcron.queue.health import Health
 from jobcron.testing import JobFactory
+
+SECTIONS = "[act]\nsource_interface: fooapp.IActJobSource\n"
 
 
 @pytest.mark.feature("N-08")
@@ -68,7 +71,7 @@ def old_report(instance: Instance) -> None:
         (of_unknown_type, "types", Health.WARNING),
         (far_lease, "sections", Health.WARNING),
         (future_job, "clock", Health.WARNING),
-        (silent, "sections", Health.CRITICAL),
+        (silent, "sections", Health.UNKNOWN),
         (failing, "sections", Health.WARNING),
         (never_pruned, "pruning", Health.WARNING),
         (old_report, "reports", Health.WARNING),
@@ -105,3 +108,67 @@ def test_the_worst_is_told_first(well: Instance) -> None:
     of_unknown_type(well)
     silent(well)
     assert [finding.check for finding in found(well)] == ["sections", "types"]
+
+
+def silent_for_half_an_hour(instance: Instance) -> None:
+    move(instance, "jobcron_run", "date_started", 0.5)
+    move(instance, "jobcron_run", "date_completed", 0.5)
+
+
+def silent_for_a_day(instance: Instance) -> None:
+    move(instance, "jobcron_run", "date_started", 24)
+    move(instance, "jobcron_run", "date_completed", 24)
+
+
+def nobodys_job(instance: Instance) -> None:
+    with instance.session() as session:
+        JobFactory(session).makeJob(type_name="foo_job.DO_FOO")
+    move(instance, "jobcron_job", "scheduled_start", 2)
+
+
+def paused_queue(instance: Instance) -> None:
+    instance.command("pause", "--queue", "night")
+
+
+def unstorable_schedule(instance: Instance) -> None:
+    instance.configure(sections=SECTIONS + "[schedule:typo]\njob: fooapp.Atc\nevery: 1h\n")
+
+
+def silent_script(instance: Instance) -> None:
+    instance.query("UPDATE jobcron_run SET name = 'tidy'")
+    silent_for_a_day(instance)
+    instance.configure("watch_scripts: tidy 1h", SECTIONS)
+    instance.run("act")
+
+
+@pytest.mark.feature("N-08", "LP-27")
+@pytest.mark.parametrize(
+    ("plant", "health"),
+    [
+        (silent, Health.UNKNOWN),
+        (silent_for_half_an_hour, Health.WARNING),
+        (silent_for_a_day, Health.CRITICAL),
+        (silent_script, Health.CRITICAL),
+        (failing, Health.WARNING),
+        (far_lease, Health.WARNING),
+        (nobodys_job, Health.WARNING),
+        (paused_queue, Health.WARNING),
+        (unstorable_schedule, Health.CRITICAL),
+    ],
+)
+def test_check_runs_judges_the_same_trouble_alike(
+    well: Instance, plant: Callable[[Instance], None], health: Health
+) -> None:
+    plant(well)
+    assert {finding.health for finding in found(well)} == {health}
+    out, _ = well.command("check-runs", expect=int(health))
+    assert out.startswith(f"JOBCRON {health.name} - ")
+
+
+def test_what_is_unknown_hides_nothing_critical(well: Instance) -> None:
+    silent(well)
+    unstorable_schedule(well)
+    assert [finding.health for finding in found(well)] == [Health.CRITICAL, Health.UNKNOWN]
+    out, _ = well.command("check-runs", expect=2)
+    assert out.startswith("JOBCRON CRITICAL - all schedules: typo: is not stored")
+    assert well.command("doctor", expect=2)[0].startswith("JOBCRON CRITICAL - 2 findings")

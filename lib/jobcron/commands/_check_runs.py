@@ -28,6 +28,7 @@ from jobcron.queue.health import (
     check_section,
     check_types,
     has_run,
+    worst_of,
 )
 from jobcron.queue.sources import find_source
 from jobcron.queue.views import RunnableView
@@ -95,7 +96,7 @@ def check_runs(config: str | None, names: list[str], *, as_json: bool = False) -
         return say_all(Health.UNKNOWN, [f"a row cannot be read: {visible(str(error))}"], [])
     except DBAPIError as error:
         return say_all(Health.UNKNOWN, [Redactor(settings.secrets()).text(first_line(error.orig))], [])
-    worst = max((check.health for _, checks in found for check in checks), default=Health.OK)
+    worst = worst_of(check.health for _, checks in found for check in checks)
     bad = [f"{name}: {c.text}" for name, checks in found for c in checks if c.health is worst]
     summary = [counted(sum(name not in WHOLE for name, _ in found), "section")] if worst is Health.OK else bad
     return say_all(worst, summary, found)
@@ -154,7 +155,7 @@ def _time_limit(settings: Settings, section: Section) -> float | None:
 
 
 def _line(name: str, checks: list[Check]) -> str:
-    worst = max(check.health for check in checks)
+    worst = worst_of(check.health for check in checks)
     return f"{worst.name:<8} {name}: {'; '.join(check.text for check in checks)}"
 
 
@@ -168,7 +169,7 @@ def _say_json(health: Health, summary: list[str], found: list[tuple[str, list[Ch
     looked_at = [
         {
             "name": name,
-            "health": max(check.health for check in checks),
+            "health": worst_of(check.health for check in checks),
             "checks": [{"health": check.health, "text": check.text} for check in checks],
         }
         for name, checks in found

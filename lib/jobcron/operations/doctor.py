@@ -27,9 +27,10 @@ from jobcron.operations.faults.roles import role_findings
 from jobcron.operations.faults.sqlite import sqlite_findings
 from jobcron.operations.processes.workers import check_workers
 from jobcron.operations.reasons import Cause, Finding, explanation, moment, span
-from jobcron.queue.health import Health, check_pauses, check_section
+from jobcron.queue.health import Health, check_pauses, check_script, check_section, check_types
 from jobcron.reports.old_reports import prune_reports
 from jobcron.reports.plurals import counted
+from jobcron.schedules.health import check_schedules
 from jobcron.settings.settings import Settings
 
 __all__ = ["Finding", "examine"]
@@ -61,8 +62,10 @@ def examine(connection: Connection, settings: Settings) -> list[Finding]:
         *family_findings(connection),
         *plan_findings(connection),
         *_clock(connection),
-        *_types(connection),
+        *_types(connection, settings),
         *_sections(connection, settings),
+        *_scripts(connection, settings),
+        *_schedules(connection, settings),
         *_pauses(connection),
         *_workers(connection),
         *dispatch_findings(connection, settings),
@@ -71,7 +74,7 @@ def examine(connection: Connection, settings: Settings) -> list[Finding]:
         *_old_reports(settings),
         *_disks(connection, settings),
     ]
-    return sorted(findings, key=lambda finding: -finding.health)
+    return sorted(findings, key=lambda finding: -finding.health.severity)
 
 
 def _roles(settings: Settings) -> list[str]:
@@ -99,7 +102,9 @@ def _clock(connection: Connection) -> Iterator[Finding]:
         yield Finding("clock", Health.WARNING, told, "jobs wait until then: jobcron run-now")
 
 
-def _types(connection: Connection) -> Iterator[Finding]:
+def _types(connection: Connection, settings: Settings) -> Iterator[Finding]:
+    for check in check_types(connection, settings):
+        yield Finding("types", check.health, check.text, "a section with its source_interface")
     for name, pending in known_types.unclaimed(connection):
         told = f"{pending} of the type {name}, which no class of this application has"
         yield Finding("types", Health.WARNING, told, "import the module that defines it, or jobcron cancel --type")
@@ -115,19 +120,38 @@ SECTION_REMEDIES = (
 )
 """For waiting, failures, what is left behind, leases, the longest run, and no progress: see `check_section`."""
 
+SILENCES = (Cause.NEVER_RUN, Cause.SILENT)
+
 PAUSE_REMEDY = "jobcron unpause, or jobcron pause --until so that it ends by itself"
 
 
 def _sections(connection: Connection, settings: Settings) -> Iterator[Finding]:
     for section in settings.sections.values():
+        silence, *checks = check_section(connection, settings, section)
         for reason in explanation(list(section_reasons(connection, settings, section, counts=False))).reasons:
             if reason.is_blocking and reason.cause is not Cause.PAUSED:  # a check tells that
-                yield Finding("sections", Health.CRITICAL, reason.text, reason.remedy or "jobcron why --section")
-        checks = check_section(connection, settings, section)[1:]  # the silence is among the reasons
+                health = Health.CRITICAL
+                if reason.cause in SILENCES:  # the same trouble is as bad as `jobcron check-runs` says
+                    health = silence.health or Health.WARNING
+                yield Finding("sections", health, reason.text, reason.remedy or "jobcron why --section")
         for check, remedy in zip(checks, chain(SECTION_REMEDIES, repeat(PAUSE_REMEDY)), strict=False):
             if check.health is not Health.OK:
                 told = f"section {section.name}: {check.text}"
                 yield Finding("sections", check.health, told, remedy.format(section.name))
+
+
+def _scripts(connection: Connection, settings: Settings) -> Iterator[Finding]:
+    for name in settings.watch_scripts or ():
+        for check in check_script(connection, settings, name):
+            if check.health is not Health.OK:
+                yield Finding("scripts", check.health, f"{name}: {check.text}", "is its line in a crontab?")
+
+
+def _schedules(connection: Connection, settings: Settings) -> Iterator[Finding]:
+    for check in check_schedules(connection, settings, lambda: True, is_loaded=True):
+        if check.health is not Health.OK:
+            name = check.text.partition(":")[0]
+            yield Finding("schedules", check.health, check.text, f"jobcron why --schedule {name}")
 
 
 def _pauses(connection: Connection) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import Job
 from jobcron.operations.listing import COUNTED, Count, count_jobs
 from jobcron.operations.selection import Selection, sources_of
-from jobcron.queue.health import FAILURES_AGE, Health, check_section
+from jobcron.queue.health import FAILURES_AGE, Health, check_section, worst_of
 from jobcron.queue.outcome import Failed, UserError
 from jobcron.queue.ready_count import count_ready
 from jobcron.scripts.locks.lock_holder import cluster_holder, lock_holder
@@ -149,7 +149,7 @@ def _section_state(
         oldest_ready=oldest,
         running=running,
         failed=max(failed.get(source, 0) for source in sources),
-        health=max((check.health for check in checks), default=Health.OK),
+        health=worst_of(check.health for check in checks),
         findings=tuple(check.text for check in checks),
         faults=tuple(check.text for check in checks if check.health is not Health.OK),
     )

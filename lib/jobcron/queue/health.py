@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import NamedTuple
@@ -47,6 +47,16 @@ class Health(IntEnum):
     WARNING = 1
     CRITICAL = 2
     UNKNOWN = 3
+
+    @property
+    def severity(self) -> int:
+        """Its place among the others: what is unknown hides nothing that is known to be critical."""
+        return (Health.OK, Health.WARNING, Health.UNKNOWN, Health.CRITICAL).index(self)
+
+
+def worst_of(healths: Iterable[Health]) -> Health:
+    """Return the worst; if there are none, all is well."""
+    return max(healths, key=lambda health: health.severity, default=Health.OK)
 
 
 class Check(NamedTuple):

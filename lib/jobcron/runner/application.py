@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -58,6 +59,11 @@ def load_application(settings: Settings) -> Application:
 
         register_configured(settings)
     return application
+
+
+def is_imported(settings: Settings) -> bool:
+    """Return whether the application's module is there: commands that only look go on without it."""
+    return settings.application is None or settings.application.partition(":")[0] in sys.modules
 
 
 def _loaded(settings: Settings) -> Application:

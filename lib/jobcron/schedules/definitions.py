@@ -34,6 +34,18 @@ class Definition(NamedTuple):
     origin: str
 
 
+class Problem(NamedTuple):
+    """Why a schedule could not create its jobs.
+
+    Attributes:
+        key: the key of the schedule that is wrong.
+        text: what is wrong with it.
+    """
+
+    key: str
+    text: str
+
+
 class Defined(NamedTuple):
     """What an instance defines.
 
@@ -151,12 +163,14 @@ def definitions_of(settings: Settings) -> list[Definition]:
     ]
 
 
-def problem_of(schedule: Schedule) -> str | None:
+def problem_of(schedule: Schedule) -> Problem | None:
     """Return why this application could not create a schedule's jobs, or None."""
     try:
         check_arguments(schedule.job, json.loads(schedule.arguments))
-    except (UnknownJobType, InvalidJobData) as error:
-        return first_line(error)
+    except UnknownJobType as error:
+        return Problem("job", first_line(error))
+    except InvalidJobData as error:
+        return Problem("arguments", first_line(error))
     return None
 
 

@@ -13,6 +13,7 @@ from jobcron.reports.plurals import counted
 from jobcron.schedules.creating import Outcome
 from jobcron.schedules.definitions import coded_names, former_origin, origins_of
 from jobcron.schedules.storing import corrected, is_back, read_rows_now
+from jobcron.schedules.unstorable import may_be_unstorable, unstorable
 from jobcron.settings.settings import Settings
 
 SLACK = timedelta(minutes=15)
@@ -22,20 +23,27 @@ MISSED_AGE = timedelta(days=1)
 """How long missed slots are told."""
 
 
-def check_schedules(connection: Connection, settings: Settings, load: Callable[[], bool]) -> list[Check]:
+def check_schedules(
+    connection: Connection, settings: Settings, load: Callable[[], bool], *, is_loaded: bool = False
+) -> list[Check]:
     """Return the findings about all schedules; if nothing is wrong, one that says so. None if there are none.
 
     Args:
         connection: a connection.
         settings: the instance's.
         load: imports the application, and returns whether it could; called only if it matters.
+        is_loaded: whether it has been imported, so that all definitions in its code are known.
     """
     rows, now = read_rows_now(connection)
+    found = []
+    if is_loaded or (may_be_unstorable(rows, now, settings) and load()):
+        wrong = unstorable(rows, now, settings)
+        found = [Check(Health.CRITICAL, f"{each.name}: {each.describe()}") for each in wrong]
     if now is None:
-        return []
+        return found
     missed = _missed(connection, now)
     is_here = _defined_here(rows, now, settings, load)
-    found = [check for row in rows for check in _of_schedule(row, now, missed.get(row.id, 0), is_here[row.id])]
+    found += [check for row in rows for check in _of_schedule(row, now, missed.get(row.id, 0), is_here[row.id])]
     return found or [Check(Health.OK, counted(len(rows), "schedule"))]
 
 

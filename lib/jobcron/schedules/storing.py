@@ -161,7 +161,7 @@ def store(connection: Connection, defined: Defined, logger: logging.Logger) -> N
         if (problem := problem_of(definition.schedule)) is not None:
             left = "It is not stored" if row is None else "It stays as it was"
             text = "%s: the schedule %s could not create its jobs: %s. %s until that is mended."
-            logger.error(text, definition.origin, definition.schedule.name, problem, left, extra=NO_OOPS)
+            logger.error(text, definition.origin, definition.schedule.name, problem.text, left, extra=NO_OOPS)
         elif row is None:
             _insert(connection, definition, now)
             logger.info("The schedule %s is new.", definition.schedule.name)

@@ -20,9 +20,9 @@ def enough_room(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("enough_room")
 def test_the_statuses_are_those_of_monitoring_plugins(operator: Operator) -> None:
     operator.instance.configure(sections="[act]\nsource_interface: fooapp.IActJobSource\n")
-    out = operator("doctor", expect=2)
+    out = operator("doctor", expect=3)
     assert out.startswith(
-        "JOBCRON CRITICAL - 1 finding\nCRITICAL sections: section act has never run\n         -> is "
+        "JOBCRON UNKNOWN - 1 finding\nUNKNOWN  sections: section act has never run\n         -> is "
     )
     operator.instance.run("act")
     assert operator("doctor") == "JOBCRON OK - nothing is wrong\n"

@@ -78,3 +78,26 @@ def test_why_says_that_no_section_runs_the_jobs(scheduled: Scheduled, operator: 
     path = scheduled.instance.path / "jobcron.conf"
     path.write_text(path.read_text().replace("jobcron.functions.FunctionJob", "fooapp.ActJob"))
     assert "no section: no section of " in operator("why", "--schedule", "nightly", expect=1)
+
+
+def test_why_says_what_keeps_a_schedule_from_being_stored(scheduled: Scheduled, operator: Operator) -> None:
+    scheduled.define(more="[schedule:typo]\njob: functionapp.exprot\nevery: 1h\n")
+    said = operator("why", "--schedule", "typo", expect=1)
+    assert "1. its job cannot be created: is not stored and creates no job; its job: expected a job type" in said
+    assert "-> mend section [schedule:typo] of " in said
+    scheduled.run()
+    path = scheduled.instance.path / "jobcron.conf"
+    path.write_text(path.read_text().replace('{"model": "nightly"}', '{"modle": "nightly"}'))
+    said = operator("why", "--schedule", "nightly", expect=1)
+    assert "1. not due: its next slot is " in said  # the row says what it does, and what it will not learn
+    assert "its job cannot be created: goes on as it was before its change; its arguments: " in said
+
+
+def test_why_does_not_judge_a_definition_without_its_application(scheduled: Scheduled, operator: Operator) -> None:
+    scheduled.define()
+    scheduled.run()
+    path = scheduled.instance.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("application: functionapp", "application: nowhere"))
+    said = scheduled.instance.command("why", "--schedule", "nightly", expect=1)[0]
+    assert "1. not due: its next slot is " in said
+    assert "cannot be created" not in said

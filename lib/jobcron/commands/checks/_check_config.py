@@ -172,11 +172,11 @@ def _schedules(settings: Settings) -> Iterator[Finding]:
 
 
 def _schedule(settings: Settings, schedule: Schedule, origin: str) -> Iterator[Finding]:
-    place = f"{origin}: schedule {schedule.name}"
-    if schedule.name in settings.schedules:
-        place = f"{settings.path}: section [schedule:{schedule.name}], key job"
     if (problem := problem_of(schedule)) is not None:
-        raise ConfigurationError(f"{place}: {problem}")
+        place = f"{origin}: schedule {schedule.name}, {problem.key}"
+        if schedule.name in settings.schedules:
+            place = f"{settings.path}: section [schedule:{schedule.name}], key {problem.key}"
+        raise ConfigurationError(f"{place}: {problem.text}")
     when = f"{schedule.cron} {schedule.time_zone}" if schedule.cron else f"every {schedule.every} s"
     yield Finding(f"schedule {schedule.name}: {schedule.job}, at {when}")
 

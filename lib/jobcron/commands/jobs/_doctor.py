@@ -9,7 +9,7 @@ from jobcron.commands._output import say
 from jobcron.commands._printing import cell, say_json
 from jobcron.errors import SchemaMismatch, UserMistake
 from jobcron.operations.doctor import Finding, examine
-from jobcron.queue.health import Health
+from jobcron.queue.health import Health, worst_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def perform(options: argparse.Namespace) -> int:
         findings = [Finding("schema", Health.CRITICAL, str(error), error.remedy)]
     except UserMistake as error:
         findings = [Finding("instance", Health.UNKNOWN, str(error), "jobcron check-config")]
-    worst = max((finding.health for finding in findings), default=Health.OK)
+    worst = worst_of(finding.health for finding in findings)
     if options.json:
         say_json({"health": worst, "findings": findings})
         return int(worst)

@@ -80,7 +80,7 @@ def find_schedule(connection: Connection, name: str) -> ScheduleRow:
         known = ", ".join(rows) or "none"
         raise ConfigurationError(
             f"expected the name of a schedule, got: {name}; the schedules are: {known} (the next run of a section "
-            "stores those of the configuration)"
+            "stores those of the configuration, `jobcron doctor` names those that it cannot store)"
         )
     return rows[name]
 
