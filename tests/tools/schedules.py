@@ -41,6 +41,11 @@ class Scheduled:
         """Run the section, as cron does; return its log."""
         return self.instance.command("run", "functions", expect=expect)[1]
 
+    def told(self, expect: int) -> str:
+        """Return what check-runs says about schedules."""
+        out, _ = self.instance.command("check-runs", expect=expect)
+        return next((text for text in out.splitlines()[1:] if "all schedules:" in text), "")
+
     def missed_since(self, seconds: int, name: str = "nightly") -> None:
         """Let nothing have run for some seconds: the database's clock cannot be moved, its rows can."""
         ago = AGO[self.instance.database.dialect].format(seconds)
