@@ -36,6 +36,7 @@ def memory(folder: Path, jobs: int) -> Iterator[Line]:
 
 def _measured(folder: Path, url: str, what: str, command: list[str], runner: str, jobs: int) -> Line:
     scene = Scene(url)
+    scene.make()
     scene.put(jobs, name=CountedJob.type_name)
     scene.database.close()
     config = write_instance(folder, url, runner, job="CountedJob", module="bench.scale_application")
