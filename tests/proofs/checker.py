@@ -1,4 +1,4 @@
-"""One judge for all proofs: the invariants I1 to I14, from what is left in tables, files and journals.
+"""One judge for all proofs: the invariants I1 to I15, from what is left in tables, files and journals.
 
 `judge` returns every violation, in words; an empty list is the verdict of a proof. What is judged was written by
 `proofs.proofapp`'s jobs, by the audit triggers made here, and by jobcron itself. The rules are written down here a
@@ -29,8 +29,13 @@ LEGAL = {
     BLOCKED: {BLOCKED, WAITING, COMPLETED, CANCELLED, EXPIRED},
 }
 
-SUCCEEDS = {"ledger", "idle", "bank", "transfer", "checkpoint", "retried", "slow", "unique", "steps"}
-SUCCEEDS |= {"function", "function_fresh", "function_retried", "function_unique"}
+FRESH = {"fresh", "function_fresh", "steps_fresh"}
+"""The kinds of jobs for which the old release lacks an argument, a function or a task."""
+
+STEPS = {"steps", "steps_fresh"}
+
+SUCCEEDS = {"ledger", "idle", "bank", "transfer", "checkpoint", "retried", "slow", "unique"} | STEPS | FRESH
+SUCCEEDS |= {"function", "function_retried", "function_unique"}
 REPORTED = {"failing", "poison", "function_failing"}
 UNIQUE = {"unique", "function_unique"}
 
@@ -245,10 +250,10 @@ def i2_no_effect_twice(e: Evidence) -> Iterator[str]:
             yield f"job {job}: attempt {token} committed, and the lease was that of {e.jobs[job].lease_token}"
     for job, row in e.jobs.items():
         done = notes[job].count("done")
-        if e.kinds.get(job) == "steps":
+        if e.kinds.get(job) in STEPS:
             done = notes[job].count(TASKS[-1])
             if notes[job] != TASKS[: len(notes[job])]:  # a job that died too often has done the first ones
-                yield f"job {job} (steps): its tasks had their effects as {notes[job]}"
+                yield f"job {job} ({e.kinds[job]}): its tasks had their effects as {notes[job]}"
         elif e.kinds.get(job) == "idle":
             done += row.status == COMPLETED and (job, row.lease_token) in ended
         if done != (1 if row.status == COMPLETED else 0):
@@ -480,6 +485,13 @@ def i14_order_of_graphs(e: Evidence) -> Iterator[str]:
             yield f"job {job} is BLOCKED, and all that it waited for are done: {before}"
 
 
+def i15_begun_by_code_that_has_it(e: Evidence) -> Iterator[str]:
+    """The old release begins no job of which it lacks an argument, a function or a task."""
+    for mark in e.journal:
+        if mark.event == "old" and e.kinds.get(mark.job) in FRESH:
+            yield f"job {mark.job} ({e.kinds[mark.job]}) was begun by a release that lacks its code"
+
+
 INVARIANTS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     i1_none_lost,
     i2_no_effect_twice,
@@ -494,6 +506,7 @@ INVARIANTS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     i12_poison_is_contained,
     i13_limits_hold,
     i14_order_of_graphs,
+    i15_begun_by_code_that_has_it,
 )
 """All but I11 (descriptors, memory and connections are bounded), which only a process can tell: the storm's."""
 

@@ -31,7 +31,7 @@ LEASE_VARIABLE = "PROOF_LEASE_SECONDS"
 RELEASE_VARIABLE = "PROOF_RELEASE"
 
 IS_OLD = os.environ.get(RELEASE_VARIABLE) == "old"
-"""Whether this is the release that lacks an argument and a function."""
+"""Whether this is the release that lacks an argument, a function and a task."""
 
 KINDS = (
     "ledger", "idle", "bank", "transfer", "checkpoint", "failing", "user", "retried", "slow", "unique", "poison",
@@ -254,6 +254,13 @@ def do_task(job: Any) -> None:
         raise ValueError("this task fails")
 
 
+if not IS_OLD:
+
+    def do_fresh_task(job: Any) -> None:
+        """Do as the other tasks."""
+        do_task(job)
+
+
 class ProofSteps(StepsJob):
     """A job of three tasks, whose effects are counted."""
 
@@ -266,17 +273,32 @@ class ProofSteps(StepsJob):
         self.workspace["cleaned"] = True
 
 
-def make_steps(session: Session, fail: bool) -> int:
+class FreshSteps(ProofSteps):
+    """A job whose last task the old release lacks."""
+
+    name = "fresh proof"
+    tasks = [do_task, do_task]
+
+    if not IS_OLD:
+        tasks = [do_task, do_task, do_fresh_task]
+
+
+def make_steps(session: Session, fail: bool, *, is_fresh: bool = False) -> int:
     """Make a job of three tasks, and note it in the same transaction; return its number."""
-    job = ProofSteps.create(workspace={"fail": fail}, session=session)
-    session.add(Made(job=job.id, kind="failing" if fail else "steps"))
+    job_class = FreshSteps if is_fresh else ProofSteps
+    job = job_class.create(workspace={"fail": fail}, session=session)
+    session.add(Made(job=job.id, kind="failing" if fail else "steps_fresh" if is_fresh else "steps"))
     session.flush()
     return job.id
 
 
 def write_journal(event: str, job: int, token: int) -> None:
-    """Append a line to the journal, at once and durably: ``event job token process nanoseconds``."""
-    line = f"{event} {job} {token} {os.getpid()} {time.time_ns()}\n".encode()
+    """Append a line to the journal, at once and durably: ``event job token process nanoseconds``.
+
+    The old release notes what it begins in a second line.
+    """
+    events = ("old", event) if IS_OLD and event in ("begin", "share", "task") else (event,)
+    line = "".join(f"{one} {job} {token} {os.getpid()} {time.time_ns()}\n" for one in events).encode()
     descriptor = os.open(journal_path(), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(descriptor, line)
@@ -313,8 +335,8 @@ def make_job(session: Session, kind: str, **values: Any) -> int:
     """Make a job of a kind, and note it in the same transaction; return its number."""
     if kind.startswith("function"):
         return make_function(session, kind)
-    if kind == "steps":
-        return make_steps(session, fail=False)
+    if kind in ("steps", "steps_fresh"):
+        return make_steps(session, fail=False, is_fresh=kind == "steps_fresh")
     if kind.startswith(CHAINED):
         return make_chain(session, kind.removeprefix(CHAINED))
     job_class = GroupedProofJob if kind.startswith(GROUPED) else ProofJob
@@ -328,7 +350,8 @@ def make_job(session: Session, kind: str, **values: Any) -> int:
         if session.get(Made, job.id) is not None:
             return job.id
     else:
-        job = job_class.create(kind=kind, session=session, **values)
+        more = {"kind": "ledger", "is_fresh": True} if kind == "fresh" else {"kind": kind}
+        job = job_class.create(session=session, **more, **values)
     session.add(Made(job=job.id, kind=kind))
     session.flush()
     return job.id

@@ -85,6 +85,7 @@ class Proof:
             f"[jobcron]\ndatabase_url: {url or self.url}\napplication: proofapp\npython_path: {HERE}\n"
             f"state_dir: state\nerror_dir: {self.state / 'oops'}\noops_prefix: P\n\n"
             "[steps]\nsource_interface: proofapp.ProofSteps\n\n"
+            "[fresh_steps]\nsource_interface: proofapp.FreshSteps\n\n"
             "[functions]\nsource_interface: jobcron.functions.FunctionJob\n\n"
             "[grouped]\nsource_interface: proofapp.GroupedProofJob\n\n"
             "[work]\nsource_interface: proofapp.ProofJob\n"

@@ -138,6 +138,8 @@ def resumed_after_deaths(**changed: Any) -> Evidence:
         stopped_before_it_began(),
         resumed(),
         resumed_after_deaths(),
+        evidence("fresh"),
+        evidence(journal=[Mark("old", 1, 1, 9, 9), *evidence().journal]),
     ],
 )
 def test_nothing_is_said_of_what_is_right(found: Evidence) -> None:
@@ -190,6 +192,8 @@ def test_nothing_is_said_of_what_is_right(found: Evidence) -> None:
             "i12",
         ),
         (failed("failing", crashes=4), "i12"),
+        (evidence("fresh", journal=[Mark("old", 1, 1, 9, 9), *evidence().journal]), "i15"),
+        (evidence("fresh", row={"status": WAITING}), "i1"),
     ],
 )
 def test_each_rule_finds_what_it_is_there_for(found: Evidence, rule: str) -> None:

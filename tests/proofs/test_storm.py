@@ -2,7 +2,8 @@
 
 There is a crew as well: `jobcron worker` with two processes. One of these is killed, or the supervisor.
 Runs are asked to stop, by SIGTERM and SIGHUP. An operator suspends jobs and resumes them. Some jobs are due a
-little later, or expire. Some are in channels with limits, or wait for others.
+little later, or expire. Some are in channels with limits, or wait for others. One of the workers is of an old
+release of the application, which lacks an argument, a function and a task that some of the jobs name.
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ from jobcron import DatabaseUnavailable
 from jobcron.operations.acts import act_on_jobs, resume, suspend
 from jobcron.testing.server import PrivatePostgreSQL
 from paths import JOBCRON
-from proofapp import LEASE_VARIABLE
+from proofapp import LEASE_VARIABLE, RELEASE_VARIABLE
 from proving import HERE, IS_CHAOS, Proof
 
 LEASE_SECONDS = 2.0
 
-WORKERS = 2
+RELEASES = ("new", "old")
+"""Of the workers."""
 
 OFTEN = ("ledger",) * 12 + ("bank",) * 4 + ("transfer",) * 2
 
@@ -53,7 +55,9 @@ IN_CHANNELS = (
     "chained_ledger", "chained_bank",
 )  # fmt: skip
 
-KINDS = CLASSES + OTHERS + IN_CHANNELS
+OF_NEW_RELEASE = ("fresh",) * 3 + ("function_fresh", "steps_fresh")
+
+KINDS = CLASSES + OTHERS + IN_CHANNELS + OF_NEW_RELEASE
 
 DUE_LATER = ("ledger", "checkpoint")
 
@@ -91,19 +95,20 @@ class Storm:
         self.chance = random.Random(seed)
         self.stop = proof.path / "stop"
         self.resources = proof.path / "resources"
-        self.instances = [proof.instance(f"host-{number}") for number in range(WORKERS)]
+        self.instances = [proof.instance(f"host-{release}") for release in RELEASES]
         self.log = (proof.path / "workers.log").open("a")
         self.journal = proof.state / "journal"
         self.journal.touch(mode=0o600)
-        self.workers = [self.start(instance) for instance in self.instances]
+        self.workers = [self.start(number) for number in range(len(RELEASES))]
         self.crew_instance = proof.instance("host-of-crew")
         self.crew = self.start_crew()
-        self.read_from = [0] * WORKERS
+        self.read_from = [0] * len(RELEASES)
         self.happened: Counter[str] = Counter()
 
-    def start(self, instance: Path) -> Forked:
+    def start(self, number: int) -> Forked:
         """Start a worker."""
-        return self.forked(HERE / "worker.py", str(instance), str(self.stop), str(self.resources))
+        arguments = (str(self.instances[number]), str(self.stop), str(self.resources))
+        return self.forked(HERE / "worker.py", *arguments, **{RELEASE_VARIABLE: RELEASES[number]})
 
     def start_crew(self) -> Forked:
         """Start a supervisor with two processes."""
@@ -118,7 +123,7 @@ class Storm:
 
     def kill(self) -> None:
         """Kill a worker that has begun a job since it was started, and start it again."""
-        number = self.chance.randrange(WORKERS)
+        number = self.chance.randrange(len(RELEASES))
         deadline = time.monotonic() + WORK_SECONDS
         while time.monotonic() < deadline and not self.has_worked(number):
             time.sleep(0.02)
@@ -127,7 +132,7 @@ class Storm:
         self.read_from[number] = self.journal.stat().st_size
         self.workers[number].kill()
         self.workers[number].wait()
-        self.workers[number] = self.start(self.instances[number])
+        self.workers[number] = self.start(number)
 
     def kill_of_crew(self) -> None:
         """Kill one of the crew's processes, or its supervisor; that is started again while its processes leave."""
@@ -184,7 +189,7 @@ class Storm:
         for number, worker in enumerate(self.workers):
             if worker.poll() is not None:
                 self.happened[f"ended by {worker.returncode}"] += 1
-                self.workers[number] = self.start(self.instances[number])
+                self.workers[number] = self.start(number)
         if self.crew.poll() is not None:
             self.happened[f"the crew ended by {self.crew.returncode}"] += 1
             self.crew = self.start_crew()
@@ -314,6 +319,9 @@ def test_a_storm_loses_nothing_and_doubles_nothing(proof: Proof, request: pytest
     found = proof.verdict(lease_seconds=LEASE_SECONDS) + resources_are_bounded(storm.resources)
     tell_stories(proof, found)
     assert found == [], "\n".join(found[:20])
+    assert "\nold " in storm.journal.read_text(), "the old release has begun nothing"
+    waited = proof.query("SELECT count(*) FROM jobcron_event WHERE kind = 'waits for code'")
+    assert waited > [(0,)], "the old release never met a job of the new one"
 
 
 def tell_stories(proof: Proof, found: list[str]) -> None:

@@ -108,7 +108,8 @@ def test_two_releases_of_an_application_share_one_queue(proof: Proof) -> None:
     fresh = []
     for _ in range(JOBS // 30):
         proof.make(["ledger", "bank", "checkpoint", "function", "unique", "failing"])
-        fresh += [*proof.make(["ledger", "checkpoint"], is_fresh=True), *proof.make(["function_fresh"])]
+        fresh += proof.make(["fresh", "function_fresh", "steps_fresh"])
+        fresh += proof.make(["checkpoint"], is_fresh=True)
     deadline = time.monotonic() + (3600 if IS_CHAOS else 90)
     while time.monotonic() < deadline and not (proof.is_drained() and len(claimants(proof)) == 2):
         proof.hurry()

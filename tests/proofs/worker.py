@@ -17,7 +17,7 @@ from jobcron import JobCronScript
 
 PAUSE_SECONDS = 0.05
 
-SECTIONS = ("work", "grouped", "functions", "work", "grouped", "steps")
+SECTIONS = ("work", "grouped", "functions", "work", "grouped", "steps", "fresh_steps")
 
 
 def main(instance: str, stop: str, resources: str, *sections: str) -> None:

@@ -575,6 +575,12 @@ BUGS = (
         ".returning(SlotRow.fold)).first() is not None\n", ".returning(SlotRow.fold)).first() is not ...\n",
         ("tests/schedules/test_creating.py", "never_gets_a_second_one and sqlite"),
     ),
+    Bug(
+        "an old release ignores what it lacks", "jobs/_job_class.py",
+        "    missing = [name for name in _arguments_in(row) if not declares(owner, name)]\n",
+        "    missing: list[str] = []\n",
+        (STORM, "nothing and sqlite"),
+    ),
 )  # fmt: skip
 
 

@@ -255,7 +255,6 @@ class Keeper:
         with self._connected().begin(writing=False) as connection:
             error = blocked_by(connection, number, holder)
         if error is not None:
-            self._deadlock = attempt, error
             if waits_in_python(waiting):
                 # A signal would break into the driver's wait, and its connection, still in the statement, would be
                 # useless. The end of the statement ends the job; if the job swallows that, a signal comes later.
@@ -263,6 +262,7 @@ class Keeper:
                 self._interrupt_at = time.monotonic() + INTERRUPT_AGAIN_SECONDS
             else:
                 self._interrupt(attempt, error)  # first: whoever sees the end of the statement finds the cause
+            self._deadlock = attempt, error  # only now: the other thread raises it as soon as it may
             cancel(waiting)
 
     def _tell_stopping(self, attempt: Attempt) -> None:

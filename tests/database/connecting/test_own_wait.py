@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from instances import Instance, wait_until
 from jobcron import JobStatus
+from jobcron.runner import _keeper
+from jobcron.runner.signals import Interruptions
 from runner_processes import Gate, configure, make, started
-from shortleaseapp import BusyJob
+from shortleaseapp import POLL_SECONDS, BusyJob
 
 MINE = "UPDATE foo SET name = 'mine'"
 
@@ -73,3 +77,30 @@ def test_a_job_that_waits_for_itself_behind_somebody_else_is_found_out_too(busy:
         other.result(30)
     assert busy.row(job).status is JobStatus.FAILED
     assert busy.query("SELECT name FROM foo") == [("another",)]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql", "psycopg"], indirect=True)
+def test_a_job_that_waits_for_itself_is_interrupted_once_however_slow_its_keeper_is(
+    busy: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("POLL_SECONDS", "OWN_WAIT_SECONDS"):
+        monkeypatch.setattr(_keeper, name, POLL_SECONDS)
+    known, signals = _keeper.waits_in_python, []
+
+    def take_a_while(driver: object) -> bool:
+        time.sleep(10 * POLL_SECONDS)  # meanwhile the keeper's other thread has several turns
+        return known(driver)
+
+    def post(self: Interruptions, attempt: object, error: BaseException) -> bool:
+        signals.append(error)
+        return raising(self, attempt, error)
+
+    raising: Any = Interruptions.post
+    monkeypatch.setattr(_keeper, "waits_in_python", take_a_while)
+    monkeypatch.setattr(Interruptions, "post", post)
+    job = make(busy, BusyJob, ("sql", MINE), ("sql_by_engine", THEIRS))
+    busy.run("busy")
+    assert busy.row(job).status is JobStatus.FAILED
+    assert "the job waits for itself" in str(busy.row(job).log)
+    # psycopg 3 waits in Python, where a signal would leave the connection in the middle of a statement.
+    assert len(signals) == ("+psycopg2" in busy.url)
