@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 from sqlalchemy import ForeignKey, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
-from jobcron import BaseRunnableJob, FamilyRow, JobType, current_session, job_type_column
-from jobcron.functions import job
+from jobcron import BaseRunnableJob, FamilyRow, JobType, job_type_column
+from jobcron.functions import FunctionJob, job, job_as_parameter
 from jobcron.steps import StepsJob
 
 KINDS = ("family", "keyed", "about", "anything", "function", "steps")
 
 RUN_SECONDS = 0.05
+
+HELD = 1_000_000
+"""From this number on, things are those whose job is in the middle of its first attempt until a run is stopped."""
+
+HELD_SECONDS = 600.0
+
+HELD_VARIABLE = "ACQUIRE_HELD"
+"""The variable with the folder in which a file says that the job about a thing is held."""
 
 
 class Base(DeclarativeBase):
@@ -37,6 +49,17 @@ class Seen(Base):
 
     thing: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     version: Mapped[int] = mapped_column(default=0)
+
+
+class Changed(Base):
+    """A change that was committed, and the job that was got for it: written with it."""
+
+    __tablename__ = "acquired_change"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    thing: Mapped[int]
+    version: Mapped[int]
+    uuid: Mapped[UUID]
 
 
 class ThingJobType(JobType):
@@ -74,9 +97,23 @@ def note(session: Session, thing: int, version: int) -> None:
     session.execute(update(Seen).where(Seen.thing == thing, Seen.version < version).values(version=version))
 
 
-def see(session: Session, thing: int) -> None:
+def look_at(job: Any, thing: int) -> int:
+    """Return the version of a thing; in the first attempt about one that is held, stay until the run is stopped.
+
+    On SQLite that is before it looks: later nobody else could change anything.
+    """
+    is_here = Path(os.environ.get(HELD_VARIABLE, ""), str(thing))
+    is_held = thing >= HELD and not is_here.exists()
+    version = 0 if is_held and job.session.get_bind().dialect.name == "sqlite" else version_of(job.session, thing)
+    if is_held:
+        is_here.touch()
+        time.sleep(HELD_SECONDS)
+    return version
+
+
+def see(job: Any, thing: int) -> None:
     """See a thing."""
-    note(session, thing, version_of(session, thing))
+    note(job.session, thing, look_at(job, thing))
 
 
 class FamilyJob(BaseRunnableJob[ThingJob]):
@@ -86,7 +123,7 @@ class FamilyJob(BaseRunnableJob[ThingJob]):
 
     def run(self) -> None:
         """See it."""
-        see(self.session, self.context.thing_id)
+        see(self, self.context.thing_id)
 
 
 class KeyedJob(BaseRunnableJob):
@@ -94,10 +131,11 @@ class KeyedJob(BaseRunnableJob):
 
     class_job_type = SeeingJobType.KEYED
     thing: int
+    reason: str = ""
 
     def run(self) -> None:
         """See it."""
-        see(self.session, self.thing)
+        see(self, self.thing)
 
 
 class AboutJob(BaseRunnableJob):
@@ -105,10 +143,11 @@ class AboutJob(BaseRunnableJob):
 
     class_job_type = SeeingJobType.ABOUT
     target: Thing
+    reason: str = ""
 
     def run(self) -> None:
         """See it."""
-        see(self.session, self.target.id)
+        see(self, self.target.id)
 
 
 class AnythingJob(BaseRunnableJob):
@@ -120,13 +159,14 @@ class AnythingJob(BaseRunnableJob):
     def run(self) -> None:
         """See it."""
         assert isinstance(self.target, Thing)
-        see(self.session, self.target.id)
+        see(self, self.target.id)
 
 
 @job
-def see_thing(thing: int) -> None:
+@job_as_parameter
+def see_thing(call: FunctionJob, thing: int, reason: str = "") -> None:
     """See it."""
-    see(current_session(), thing)
+    see(call, thing)
 
 
 class SeeingSteps(StepsJob):
@@ -138,7 +178,7 @@ class SeeingSteps(StepsJob):
 
 def look(job: StepsJob) -> None:
     """See it."""
-    job.workspace["version"] = version_of(job.session, job.workspace["thing"])
+    job.workspace["version"] = look_at(job, job.workspace["thing"])
     time.sleep(RUN_SECONDS)
 
 
@@ -165,7 +205,7 @@ SECTIONS = "".join(
 
 
 def make_things(session: Session, count: int) -> None:
-    """Make things, and that nobody has seen them."""
-    for number in range(count):
-        session.add(Thing(id=number + 1, kind=KINDS[number % len(KINDS)]))
-        session.add(Seen(thing=number + 1))
+    """Make things, and two of each kind that are held, and that nobody has seen them."""
+    for number in (*range(1, count + 1), *range(HELD, HELD + 2 * len(KINDS))):
+        session.add(Thing(id=number, kind=KINDS[number % len(KINDS)]))
+        session.add(Seen(thing=number))

@@ -8,14 +8,16 @@ from __future__ import annotations
 import random
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from acquireapp import AboutJob, AnythingJob, FamilyJob, KeyedJob, SeeingSteps, Thing, see_thing
+from acquireapp import AboutJob, AnythingJob, Changed, FamilyJob, KeyedJob, SeeingSteps, Thing, see_thing
 from jobcron import Database
 from jobcron.database.trouble import Interruption, interruption_of
 
@@ -24,47 +26,64 @@ HOLD_SECONDS = (0.0, 0.4)
 that a run meets it. More changes would make good what is lost."""
 
 
-def acquire(session: Session, thing: Thing) -> Any:
-    """Acquire the job of a thing's kind."""
+def acquire(session: Session, thing: Thing, **values: Any) -> UUID:
+    """Acquire the job of a thing's kind, and return its uuid."""
     match thing.kind:
         case "family":
-            return FamilyJob.acquire(thing, session=session)
+            return FamilyJob.acquire(thing, session=session, **values).uuid
         case "keyed":
-            return KeyedJob.acquire(thing=thing.id, unique_key=str(thing.id), session=session)
+            return KeyedJob.acquire(thing=thing.id, unique_key=str(thing.id), session=session, **values).uuid
         case "about":
-            return AboutJob.acquire(thing, session=session)
+            return AboutJob.acquire(thing, session=session, **values).uuid
         case "anything":
-            return AnythingJob.acquire(thing, session=session)
+            return AnythingJob.acquire(thing, session=session, **values).uuid
         case "function":
-            return see_thing.options(identity_key=str(thing.id)).delay(session, thing.id)
-    return SeeingSteps.acquire(workspace={"thing": thing.id}, unique_key=str(thing.id), session=session)
+            reason = values.pop("reason", "")
+            call = see_thing.options(identity_key=str(thing.id), **values)
+            return UUID(call.delay(session, thing.id, reason=reason))
+    workspace = {"thing": thing.id}
+    made = SeeingSteps.acquire(workspace=workspace, unique_key=str(thing.id), session=session, **values)
+    return made.uuid
 
 
-def create(session: Session, thing: Thing) -> None:
+def create(session: Session, thing: Thing) -> UUID:
     """Where it is possible, create a job without a key, which the next caller's `acquire` finds by its target."""
     match thing.kind:
         case "family":
-            FamilyJob.create(thing, session=session)
+            return FamilyJob.create(thing, session=session).uuid
         case "about":
-            AboutJob.create(thing, session=session)
-        case _:
-            acquire(session, thing)
+            return AboutJob.create(thing, session=session).uuid
+    return acquire(session, thing)
+
+
+def acquire_otherwise(session: Session, thing: Thing) -> UUID:
+    """Acquire a job that is due later, expires soon, starts after the last of several calls, or is told more."""
+    soon = random.uniform(0.1, 1.5)
+    at = datetime.now(UTC) + timedelta(seconds=soon)
+    is_function = thing.kind == "function"
+    ways: list[dict[str, Any]] = [{"eta" if is_function else "scheduled_start": at}, {"priority": 1}]
+    ways.append({"debounce": soon, "at_most": 2.0})
+    if not is_function:
+        ways += [{"expires_at": at}] * 2
+    if thing.kind in ("keyed", "about", "function"):
+        ways += [{"reason": random.choice(("spring", "autumn"))}] * 2
+    return acquire(session, thing, **random.choice(ways))
 
 
 def change(session: Session, thing: Thing, seconds: float, *, is_acquired_first: bool) -> None:
     """Change a thing, and acquire its job; then take so long for what the caller's transaction does besides.
 
-    The one that takes no time may create a job instead, which sees its change as well.
+    The one that takes no time may create a job instead, which sees its change as well, or acquire one otherwise.
     """
-    get_job = random.choice((acquire, create)) if not seconds else acquire
-    if is_acquired_first:
-        get_job(session, thing)
-    session.execute(
-        update(Thing).where(Thing.id == thing.id).values(version=Thing.version + 1),
+    get_job = random.choice((acquire, create, acquire_otherwise)) if not seconds else acquire
+    uuid = get_job(session, thing) if is_acquired_first else None
+    version = session.scalar(
+        update(Thing).where(Thing.id == thing.id).values(version=Thing.version + 1).returning(Thing.version),
         execution_options={"synchronize_session": False},
     )
-    if not is_acquired_first:
-        get_job(session, thing)
+    uuid = uuid or get_job(session, thing)
+    session.add(Changed(thing=thing.id, version=version, uuid=uuid))
+    session.flush()
     time.sleep(seconds)
 
 

@@ -356,7 +356,7 @@ BUGS = (
         "a job that is stopped is over", "queue/outcome.py",
         'attempt, which does not count."""\n\n    status = JobStatus.WAITING\n',
         'attempt, which does not count."""\n\n    status = JobStatus.CANCELLED\n',
-        (ACQUIRE, "committed_change and sqlite"),
+        (ACQUIRE, "in_the_middle and sqlite"),
     ),
     Bug(
         "a commit without an answer has failed", "runner/_completion.py",

@@ -6,14 +6,15 @@ import json
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from instances import Instance, wait_until
 from jobcron import JobStatus
+from jobcron.database.connecting.own_wait import waits_in_python
 from jobcron.runner import _keeper
+from jobcron.runner.attempt import Attempt
 from jobcron.runner.signals import Interruptions
 from runner_processes import Gate, configure, make, started
 from shortleaseapp import POLL_SECONDS, BusyJob
@@ -85,19 +86,19 @@ def test_a_job_that_waits_for_itself_is_interrupted_once_however_slow_its_keeper
 ) -> None:
     for name in ("POLL_SECONDS", "OWN_WAIT_SECONDS"):
         monkeypatch.setattr(_keeper, name, POLL_SECONDS)
-    known, signals = _keeper.waits_in_python, []
+    signals = []
 
     def take_a_while(driver: object) -> bool:
         time.sleep(10 * POLL_SECONDS)  # meanwhile the keeper's other thread has several turns
-        return known(driver)
+        return waits_in_python(driver)
 
-    def post(self: Interruptions, attempt: object, error: BaseException) -> bool:
+    def note(self: Interruptions, attempt: Attempt, error: BaseException) -> bool:
         signals.append(error)
-        return raising(self, attempt, error)
+        return post(self, attempt, error)
 
-    raising: Any = Interruptions.post
+    post = Interruptions.post
     monkeypatch.setattr(_keeper, "waits_in_python", take_a_while)
-    monkeypatch.setattr(Interruptions, "post", post)
+    monkeypatch.setattr(Interruptions, "post", note)
     job = make(busy, BusyJob, ("sql", MINE), ("sql_by_engine", THEIRS))
     busy.run("busy")
     assert busy.row(job).status is JobStatus.FAILED
