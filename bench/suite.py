@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import TOP
 from bench.create import bulk_race, create_race, profile_create
-from bench.drain import NO_OP, WRITE, Kind, drain_race, grouped_race, profile_drain
+from bench.drain import GROUPED_NO_OP, NO_OP, WRITE, Kind, drain_race, grouped_race, profile_drain
 from bench.machine import describe
 from bench.place import MANY, Place
 from bench.postgresql import PostgreSQL
@@ -26,7 +26,7 @@ RESULTS = TOP / "build/bench"
 BARS = ("P1", "P3", "P4", "P5", "P6", "P7", "P12", "P14")
 """What can be measured."""
 
-PROFILES = ("P1", "P4", "P6")
+PROFILES = ("P1", "P3", "P4", "P6")
 """What can be profiled."""
 
 
@@ -65,7 +65,7 @@ def run_profile(bar: str, jobs: int) -> Path:
         if bar == "P6":
             profile_create(place, jobs, str(path))
         else:
-            profile_drain(place, str(path))
+            profile_drain(place, str(path), GROUPED_NO_OP if bar == "P3" else NO_OP)
     return path
 
 

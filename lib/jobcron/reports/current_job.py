@@ -58,7 +58,7 @@ class CurrentJob:
 
 
 _NONE: dict[str, object] = {JOB: ""} | dict.fromkeys(RECORDED.values())
-_attributes = _NONE
+_current: CurrentJob | None = None
 
 
 def carried_by(record: logging.LogRecord) -> dict[str, object]:
@@ -66,16 +66,28 @@ def carried_by(record: logging.LogRecord) -> dict[str, object]:
     return {name: vars(record).get(name, none) for name, none in _NONE.items()}
 
 
-@contextmanager
-def working_on(job: CurrentJob) -> Iterator[None]:
-    """Let reports and records of the log that are made inside the block carry the job."""
-    global _attributes
-    before, _attributes = _attributes, job.attributes()
-    try:
-        with globalErrorUtility.oopsMessage(job.variables):
-            yield
-    finally:
-        _attributes = before
+class working_on:
+    """Let reports and records of the log that are made inside the block carry the job.
+
+    It is no generator, since each job enters one.
+
+    Args:
+        job: the job.
+    """
+
+    def __init__(self, job: CurrentJob) -> None:
+        self._job = job
+        self._message = globalErrorUtility.oopsMessage(job.variables)
+
+    def __enter__(self) -> None:
+        global _current
+        self._before, _current = _current, self._job
+        self._message.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        global _current
+        _current = self._before
+        self._message.__exit__(None, None, None)  # whatever the error: it only ends
 
 
 class _RecordFactory:
@@ -91,7 +103,7 @@ class _RecordFactory:
     def __call__(self, *args: object, **kwargs: object) -> logging.LogRecord:
         """Make a record."""
         record = self._usual(*args, **kwargs)
-        vars(record).update(_attributes)
+        vars(record).update(_NONE if _current is None else _current.attributes())
         return record
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 import traceback
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from datetime import UTC, datetime
 from types import TracebackType
@@ -37,6 +37,19 @@ class Request(Protocol):
 
 Message = Mapping[str, object] | Callable[[], Iterable[tuple[str, object]]]
 """Variables for reports; or what returns them, and is called once for each report."""
+
+
+class _MessageBlock:
+    """The block of one message; no generator, since each job enters one."""
+
+    def __init__(self, messages: list[Message], message: Message) -> None:
+        self._messages, self._message = messages, message
+
+    def __enter__(self) -> None:
+        self._messages.append(self._message)
+
+    def __exit__(self, *error: object) -> None:
+        self._messages.pop()
 
 
 class ErrorUtility:
@@ -96,14 +109,9 @@ class ErrorUtility:
         if self._publishers is not None:
             self._publishers.check()
 
-    @contextmanager
-    def oopsMessage(self, message: Message) -> Iterator[None]:
+    def oopsMessage(self, message: Message) -> AbstractContextManager[None]:
         """Add `message` to the variables of every report that is created inside the block (LP-26)."""
-        self._messages.append(message)
-        try:
-            yield
-        finally:
-            self._messages.pop()
+        return _MessageBlock(self._messages, message)
 
     def surrounding_variables(self) -> list[tuple[str, object]]:
         """Return the variables of all messages whose blocks are open: see `oopsMessage`."""

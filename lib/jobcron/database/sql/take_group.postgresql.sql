@@ -29,7 +29,7 @@ ready AS MATERIALIZED (
     ) AS due
     LIMIT :batch
 )
-SELECT id, uuid, lease_token + 1 AS token, LEAST(attempt_count, 2147483646) + 1 AS attempts,
+SELECT id, CAST(uuid AS text) AS uuid, lease_token + 1 AS token, LEAST(attempt_count, 2147483646) + 1 AS attempts,
        crash_count > 0 OR unique_key IS NOT NULL
        OR EXISTS (SELECT 1 FROM jobcron_edge WHERE predecessor = ready.id) AS is_alone,
        CAST(EXTRACT(EPOCH FROM @now - GREATEST(date_created, scheduled_start)) AS double precision) AS waited,

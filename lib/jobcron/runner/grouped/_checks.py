@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from sqlalchemy.orm import Session, SessionEvents
 
 from jobcron.database.connecting.sharing import Shared
@@ -21,15 +23,17 @@ _ENDS = (
 )
 """The events of which a session that shares its transaction tells nothing, or at another time."""
 
+_ends_of, _events_of = attrgetter(*_ENDS), attrgetter(*_EVENTS)
+
 
 def hears_ends(session: Session) -> bool:
     """Return whether code that is not ours listens to the ends of a session's transactions."""
-    return any(_is_foreign(listener) for name in _ENDS for listener in getattr(session.dispatch, name))
+    return any(_is_foreign(listener) for heard in _ends_of(session.dispatch) for listener in heard)
 
 
 def has_listeners(session: Session) -> bool:
     """Return whether code that is not ours listens to this one session, and not to all of its class."""
-    return any(_is_foreign(listener) for name in _EVENTS for listener in getattr(session.dispatch, name).listeners)
+    return any(_is_foreign(listener) for heard in _events_of(session.dispatch) for listener in heard.listeners)
 
 
 def _is_foreign(listener: object) -> bool:

@@ -70,8 +70,8 @@ def take_group(connection: Connection, type_id: int, size: int, claimant: Claima
     for row in rows:
         if row.is_alone:
             break
-        claim, uuid = Claim(row.id, row.token), str(UUID(str(row.uuid)))
-        jobs.append(Taken(claim, uuid, row.attempts, row.waited, bool(row.is_bare)))
+        uuid = row.uuid if "-" in row.uuid else str(UUID(row.uuid))  # SQLite has it without hyphens
+        jobs.append(Taken(Claim(row.id, row.token), uuid, row.attempts, row.waited, bool(row.is_bare)))
     return Locked(jobs, rows[0].started if rows else None)
 
 
