@@ -7,7 +7,9 @@ second would make each test last seconds.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, ClassVar, Self
@@ -86,6 +88,15 @@ class BusyJob(ActJob):
         driver = create_engine(_url()).raw_connection().driver_connection
         assert driver is not None
         driver.cursor().execute(statement.replace(":id", str(self.job.id)))
+
+    def act_sql_by_thread(self, statement: str) -> None:
+        """Execute and commit a statement by an engine of the application's in a thread, and wait for that."""
+        with ThreadPoolExecutor() as pool:
+            pool.submit(self.act_sql_by_engine, statement).result()
+
+    def act_sql_in_background(self, statement: str) -> None:
+        """Do that in a thread for which nobody waits."""
+        threading.Thread(target=self.act_sql_by_engine, args=(statement,), daemon=True).start()
 
     def _execute_elsewhere(self, statement: str) -> int:
         database = Database(os.environ["TEST_DATABASE_URL"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from typing import Any
 
@@ -15,6 +16,7 @@ from instances import Instance, wait_until
 from jobcron import JobStatus
 from jobcron.database.clock import database_now
 from jobcron.queue import type_feed
+from jobcron.runner.surroundings import real
 from runner_processes import Gate, before_it_waits, configure, first_lease, make, started, wait_past
 from shortleaseapp import BriefJob
 
@@ -186,3 +188,44 @@ def test_a_short_job_has_no_renewal_and_no_statement_of_its_life_looks_for_one(i
     # Before that a run looks for dead jobs.
     assert not any(touching[completing[0] :])
     assert sum(touching) <= 2
+
+
+@pytest.mark.feature("LP-23")
+def test_a_keeper_that_is_woken_when_no_job_runs_looks_after_the_next_one(
+    quick_keeper: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_woken, is_between, waits_again = (threading.Event() for _ in range(3))
+    wait = real.Bell.wait
+
+    def wait_until_no_job_runs(self: real.Bell) -> None:
+        if is_woken.is_set():
+            waits_again.set()
+        wait(self)
+        if not is_woken.is_set():
+            is_woken.set()
+            is_between.wait(ENDLESS_SECONDS)
+
+    def be_between(claim: Any) -> Any:
+        def call(*args: Any) -> Any:
+            if is_woken.is_set() and not is_between.is_set():
+                is_between.set()
+                waits_again.wait(ENDLESS_SECONDS)
+            return claim(*args)
+
+        return call
+
+    def run(self: BriefJob) -> None:
+        if self.job.id == first:
+            is_woken.wait(ENDLESS_SECONDS)
+        else:
+            lease = quick_keeper.lease_end(self.job.id)
+            wait_until(lambda: quick_keeper.lease_end(self.job.id) != lease, "a renewal", ENDLESS_SECONDS)
+
+    first, second = (make(quick_keeper, BriefJob) for _ in range(2))
+    monkeypatch.setattr(real.Bell, "wait", wait_until_no_job_runs)
+    for name in ("claim", "claim_in_line"):
+        monkeypatch.setattr(type_feed, name, be_between(getattr(type_feed, name)))
+    monkeypatch.setattr(BriefJob, "run", run)
+    quick_keeper.run("brief")
+    assert waits_again.is_set()
+    assert [quick_keeper.row(job).status for job in (first, second)] == [JobStatus.COMPLETED] * 2

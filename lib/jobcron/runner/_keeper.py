@@ -12,19 +12,14 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from jobcron.database.connecting.own_wait import (
-    backend_of,
-    blocked_by,
-    cancel,
-    driver_in_use,
-    place_of,
-    waits_in_python,
-)
+from jobcron.database.connecting import own_wait
+from jobcron.database.connecting.own_wait import backend_of, cancel, place_of, waits_in_python
 from jobcron.database.database import TransactionSource
 from jobcron.errors import DatabaseUnavailable, Interrupted, SelfDeadlock, TimeLimitExceeded
 from jobcron.jobs.history import EventKind, record
@@ -114,6 +109,7 @@ class Keeper:
         self._interruptions = Interruptions(self._letters)
         self._lost: Attempt | None = None
         self._thread, self._place, self._there_since = 0, (0, 0), 0.0
+        self._older_threads: Collection[int] = ()
         self._deadlock: tuple[Attempt, SelfDeadlock] | None = None
         self._turn = real.Bell()
         self._is_over = False
@@ -145,7 +141,7 @@ class Keeper:
     @contextmanager
     def watching(self, attempt: Attempt) -> Iterator[None]:
         """Look after an attempt inside the block, and interrupt it when necessary."""
-        self._thread = real.get_ident()
+        self._thread, self._older_threads = real.get_ident(), own_wait.threads_now()
         self._attempt = attempt
         try:
             with self._interruptions.running(attempt):
@@ -248,13 +244,9 @@ class Keeper:
         # variables of a thread that goes on would keep them alive.
         if holder is None or time.monotonic() - self._there_since < OWN_WAIT_SECONDS:
             return
-        waiting = driver_in_use(self._thread)
-        number = backend_of(waiting)
-        if number is None or number == holder:
-            return
-        with self._connected().begin(writing=False) as connection:
-            error = blocked_by(connection, number, holder)
-        if error is not None:
+        found = own_wait.find(self._thread, self._older_threads, holder, self._reading)
+        if found is not None:
+            waiting, error = found
             if waits_in_python(waiting):
                 # A signal would break into the driver's wait, and its connection, still in the statement, would be
                 # useless. The end of the statement ends the job; if the job swallows that, a signal comes later.
@@ -293,6 +285,9 @@ class Keeper:
                 cancel(attempt.driver)  # a signal reaches Python code only when the driver returns
             except Exception as failure:
                 self._logger.debug("The statement of job %s could not be stopped: %s", attempt.claim.id, failure)
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return self._connected().begin(writing=False)
 
     def _connected(self) -> TransactionSource:
         if self._database is None:

@@ -33,7 +33,7 @@ def busy(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
 
 
 @pytest.mark.both_drivers
-@pytest.mark.parametrize("how", ["sql_by_database", "sql_by_engine", "sql_by_driver"])
+@pytest.mark.parametrize("how", ["sql_by_database", "sql_by_engine", "sql_by_driver", "sql_by_thread"])
 def test_a_job_that_wants_what_its_own_transaction_holds_fails_and_says_so(busy: Instance, how: str) -> None:
     job = make(busy, BusyJob, ("sql", MINE), (how, THEIRS))
     with started(busy, "busy") as run:
@@ -44,7 +44,7 @@ def test_a_job_that_wants_what_its_own_transaction_holds_fails_and_says_so(busy:
     assert report["type"] == "SelfDeadlock", report["tb_text"]
     assert report["value"].startswith("the job waits for itself: ")
     assert MINE in report["value"]
-    is_told = busy.database.dialect == "postgresql" or how == "sql_by_engine"
+    is_told = busy.database.dialect == "postgresql" or how in ("sql_by_engine", "sql_by_thread")
     assert ("SET name = 'theirs'" in report["value"]) == is_told
     assert f"act_{how}" in "".join(report["tb_text"])  # the place says the rest
     assert busy.query("SELECT name FROM foo") == [("foo",)]
@@ -63,6 +63,22 @@ def test_a_job_that_waits_for_somebody_else_is_left_to_wait(busy: Instance, gate
             run.end()
     assert busy.row(job).status is JobStatus.COMPLETED
     assert busy.events(job) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_thread_that_waits_for_a_job_which_waits_for_something_else_is_left_to_wait(
+    busy: Instance, gate: Gate
+) -> None:
+    job = make(busy, BusyJob, ("sql", MINE), ("sql_in_background", THEIRS), gate.touch, gate.wait)
+    with started(busy, "busy") as run:
+        gate.reached()
+        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%theirs%'"
+        wait_until(lambda: bool(busy.query(waits)), "the thread to wait for the job")
+        with pytest.raises(subprocess.TimeoutExpired):
+            run.process.wait(2)
+        gate.open()
+        run.end()
+    assert busy.row(job).status is JobStatus.COMPLETED
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

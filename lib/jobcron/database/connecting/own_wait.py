@@ -1,8 +1,8 @@
 """A job that waits for itself: its transaction holds what another connection, which it uses as well, wants.
 
 The database sees two sessions, of which one does nothing, and no deadlock. Only this process knows that the one
-cannot go on before the other one does: the thread of the job is in a call of the second connection. Which one
-that is, its frames say; so it does not matter who opened it.
+cannot go on before the other one does: the thread of the job is in a call of the second connection, or waits for a
+thread that is. Which one that is, their frames say; so it does not matter who opened it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, suppress
 from types import FrameType
 from typing import Protocol, cast
 
@@ -86,20 +87,57 @@ def _classes() -> tuple[tuple[type[object], ...], tuple[type[object], ...]]:
     return tuple(connections), tuple(cursors)
 
 
+def threads_now() -> frozenset[int]:
+    """Return the numbers of all threads that there are."""
+    return frozenset(sys._current_frames())
+
+
 def place_of(thread: int) -> tuple[int, int]:
     """Return where a thread is: one that waits for a statement is in the same place later."""
     frame = sys._current_frames().get(thread)
     return (0, 0) if frame is None else (id(frame), frame.f_lasti)
 
 
-def driver_in_use(thread: int) -> Driver | None:
-    """Return the connection to PostgreSQL that a thread is using right now, or None.
+def find(
+    thread: int, older: Collection[int], holder: int, reading: Callable[[], AbstractContextManager[Connection]]
+) -> tuple[Driver, SelfDeadlock] | None:
+    """Return the connection over which a job waits for its own transaction, and the error for it; None: no such.
 
     Args:
-        thread: the thread's number, as the operating system's threads are counted.
+        thread: the number of the job's thread, as the operating system's threads are counted.
+        older: the numbers of the threads that there were when the job began.
+        holder: the number of the backend of the job's own transaction.
+        reading: begins a transaction on a connection that the job does not use.
     """
+    for driver in _awaited(thread, older):
+        number = backend_of(driver)
+        if number is None or number == holder:
+            continue
+        with reading() as connection:
+            error = _blocked_by(connection, number, holder)
+        if error is not None:
+            return driver, error
+    return None
+
+
+def _awaited(thread: int, older: Collection[int]) -> Iterator[Driver]:
+    """Yield the connection that a thread uses now; if it waits for threads, those of all that are younger."""
+    frames = sys._current_frames()
+    mine = frames.pop(thread, None)
+    if mine is None:
+        return
+    driver = _driver_in_use(mine)
+    if driver is not None:
+        yield driver
+    elif mine.f_code.co_filename == threading.__file__:  # where all waiting for threads is done
+        for number, frame in frames.items():
+            if number not in older and (other := _driver_in_use(frame)) is not None:
+                yield other
+
+
+def _driver_in_use(frame: FrameType | None) -> Driver | None:
+    """Return the connection to PostgreSQL that a thread with this innermost frame is using, or None."""
     connections, cursors = _classes()
-    frame = sys._current_frames().get(thread)
     # psycopg2's call has no frame; SQLAlchemy's, or the job's, has the cursor. psycopg's frame has the connection.
     for _ in range(2):
         if frame is None:
@@ -113,7 +151,7 @@ def driver_in_use(thread: int) -> Driver | None:
     return None
 
 
-def blocked_by(connection: Connection, waiting: int, holder: int) -> SelfDeadlock | None:
+def _blocked_by(connection: Connection, waiting: int, holder: int) -> SelfDeadlock | None:
     """Return the error for a job of which one connection waits for another; None: it does not.
 
     Args:
