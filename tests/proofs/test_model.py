@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from jobcron import DuplicateJob, InvalidTransition, Job, JobStatus, RetryableJobError
 from jobcron.errors import LeaseLost
 from jobcron.jobs.lease import Claim
-from jobcron.queue.claim import Claimant, claim, expire, reclaim
-from jobcron.queue.finish import set_aside
+from jobcron.queue.claim import Claimant, claim, reclaim
+from jobcron.queue.finish import expire, set_aside
 from jobcron.queue.loading import Claimed
 from jobcron.queue.outcome import Failed, NotStarted, Outcome, Retry, Stopped, Suspended, WaitsForCode
 from jobcron.queue.views import RunnableView

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from fooapp import DoFooJob, FooJob, OwnReadyJob
 from instances import Instance
 from jobcron import Job, JobStatus
-from jobcron.queue import claim, loading
+from jobcron.queue import finish, loading
 from jobcron.testing import JobFactory
 
 
@@ -68,7 +68,7 @@ def test_a_run_that_is_told_to_stop_leaves_the_rest_of_many_expired_jobs_to_the_
     instance: Instance, monkeypatch: pytest.MonkeyPatch, job_class: Any, runner_class: str
 ) -> None:
     monkeypatch.setattr(loading, "EXPIRE_BATCH", 1)
-    expire = claim.expire
+    expire = finish.expire
 
     def stop_and_expire(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)

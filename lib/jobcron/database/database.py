@@ -54,8 +54,12 @@ class TransactionSource(Protocol):
     session_class: type[OwnedSession]
     """The class of jobs' sessions."""
 
-    def session(self) -> OwnedSession:
-        """Return a new session in which jobs run."""
+    def session(self, *, writing: bool = True) -> OwnedSession:
+        """Return a new session in which jobs run; or one that only reads, and takes no lock on SQLite."""
+
+    @property
+    def connections_taken(self) -> int:
+        """How often a connection was taken from the pool; inside another session's transaction never."""
 
     @property
     def where(self) -> str:
@@ -185,6 +189,11 @@ class Database:
         """
         return self.session_class(self.engine if writing else self.reading, expire_on_commit=False)
 
+    @property
+    def connections_taken(self) -> int:
+        """How often a connection was taken from the pool."""
+        return self._boundary.taken
+
     def companion(self) -> Database:
         """Return the same database over its own connections, with short waits for locks."""
         companion = Database(self.url, self.user, busy_seconds=COMPANION_SECONDS, file=self._file)
@@ -251,7 +260,9 @@ class AmbientDatabase:
         with self._connection.begin_nested():
             yield self._connection
 
-    def session(self) -> OwnedSession:
+    connections_taken = 0
+
+    def session(self, *, writing: bool = True) -> OwnedSession:
         """Return a separate session on the same connection; its commits release savepoints."""
         # why: decisions 2026-11-22, a test's runner has a session of its own
         return self.session_class(

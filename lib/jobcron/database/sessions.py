@@ -129,6 +129,12 @@ class OwnedSession(Session):
         """
         self.info[OWNER] = (get_ident(), what)
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether this thread may use the session."""
+        owner = self.info.get(OWNER)
+        return owner is None or owner[0] == get_ident()
+
     def give_up(self) -> None:
         """Close the session for good: any later use raises an error."""
         _, what = self.info.get(OWNER, (0, ""))

@@ -240,14 +240,16 @@ class Awaited:
     """
 
     def __get__(self, job: object, owner: type[object]) -> object:
-        """Load the context, and keep it; on the class, return this descriptor."""
+        """Load the context; on the class, return this descriptor."""
         if job is None:
             return self
-        load: Callable[[], object] | None = vars(job).pop(_LOAD, None)
+        load: Callable[[], object] | None = vars(job).get(_LOAD)
         if load is None:
             raise AttributeError(f"{owner.__name__} has no context: its __init__ calls no super().__init__")
-        load()  # which sets it
-        return vars(job)["context"]
+        context = load()
+        if "context" in vars(job):
+            vars(job).pop(_LOAD, None)
+        return context
 
 
 def awaiting(job_class: type[J], load: Callable[[J], object]) -> J:
@@ -255,7 +257,7 @@ def awaiting(job_class: type[J], load: Callable[[J], object]) -> J:
 
     Args:
         job_class: the job's class, with no ``__init__`` of its own.
-        load: calls the job's ``__init__``.
+        load: returns the context of a job, and sets it, so that it is kept, with the other objects.
     """
     job = object.__new__(job_class)
     values = vars(job)

@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from sqlalchemy import BigInteger, Connection, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -193,6 +194,39 @@ class Claim(NamedTuple):
 
     def __str__(self) -> str:
         return f"job {self.id}"
+
+
+class RowFacts(NamedTuple):
+    """What an attempt needs of the row of a job that never killed a process.
+
+    Attributes:
+        uuid: the job's UUID.
+        attempts: the number of the attempt.
+        max_retries: the row's own limit, or None.
+        waited: how many seconds the job was ready before it was claimed.
+        is_bare: whether the row names nothing that code may lack.
+    """
+
+    uuid: UUID
+    attempts: int
+    max_retries: int | None
+    waited: float
+    is_bare: bool
+
+
+Known = dict[Claim, RowFacts]
+"""What is known of claimed jobs."""
+
+
+def facts_of(
+    uuid: object, attempts: object, crashes: object, max_retries: object, waited: object, is_bare: object
+) -> RowFacts | None:
+    """Return what is known of a job by its row; None: it has died before, or a value is none that we write."""
+    if isinstance(attempts, int) and isinstance(max_retries, int | None) and isinstance(waited, float):
+        with suppress(ValueError):
+            known = RowFacts(UUID(str(uuid)), attempts, max_retries, max(0.0, waited), bool(is_bare))
+            return known if crashes == 0 else None
+    return None
 
 
 def lost(claim: Claim) -> LeaseLost:

@@ -1,4 +1,4 @@
-"""Statements that take jobs: claim, take over, expire, and take cancelled ones for their failure hooks.
+"""Statements that take jobs: claim, take over, and take cancelled ones for their failure hooks.
 
 Only these, `keeper` and `finish` write leases, and `Job` when somebody moves a job by hand.
 """
@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from jobcron.database.sql import lines
 from jobcron.database.statements import execute
 from jobcron.interfaces import DEFAULT_CRASH_LIMIT
-from jobcron.jobs.lease import Claim, SectionLease
+from jobcron.jobs.lease import Claim, Known, SectionLease, facts_of
 from jobcron.queue.finish import write_end
 from jobcron.queue.outcome import NotStarted
 
@@ -68,21 +68,24 @@ def hold_channels(connection: Connection, type_id: int, claimant: Claimant) -> H
 
 
 def claim(
-    connection: Connection, type_id: int, batch: int, claimant: Claimant, held: Held | None = None
+    connection: Connection,
+    type_id: int,
+    batch: int,
+    claimant: Claimant,
+    held: Held | None = None,
+    known: Known | None = None,
 ) -> list[Claim]:
     """Claim up to `batch` ready jobs of a type, in the order in which they should start.
 
     Args:
         connection: in a short transaction.
-        type_id: the type of the jobs.
-        batch: the most jobs.
-        claimant: who claims.
+        type_id, batch, claimant: the type of the jobs; the most jobs; who claims.
         held: what `hold_channels` has locked; None: jobs in channels are left alone.
+        known: gets what is known of jobs that are in no channel.
     """
     if held is None:
-        return _taken(connection, "claim", claimant, type=type_id, batch=batch)
-    more = {"type": type_id, "batch": batch, "held": held.names}
-    return _taken(connection, "claim_limited", claimant, None, **more)
+        return _taken(connection, "claim", claimant, known, type=type_id, batch=batch)
+    return _taken(connection, "claim_limited", claimant, type=type_id, batch=batch, held=held.names)
 
 
 class Place(NamedTuple):
@@ -100,20 +103,23 @@ class Place(NamedTuple):
 
 
 def claim_in_line(
-    connection: Connection, type_id: int, batch: int, claimant: Claimant, place: Place | None
+    connection: Connection,
+    type_id: int,
+    batch: int,
+    claimant: Claimant,
+    place: Place | None,
+    known: Known | None = None,
 ) -> tuple[list[Claim], Place | None]:
     """Claim as `claim` does, behind a place; return also the place of the last job claimed.
 
     Args:
         connection: to PostgreSQL, in a short transaction.
-        type_id: the type of the jobs.
-        batch: the most jobs.
-        claimant: who claims.
+        type_id, batch, claimant, known: as for `claim`.
         place: the jobs are behind it; None: from the head of the line.
     """
     statement, more = ("claim", {}) if place is None else ("claim_on", place._asdict())
     places: list[Place] = []
-    claims = _taken(connection, statement, claimant, places, type=type_id, batch=batch, **more)
+    claims = _taken(connection, statement, claimant, known, places, type=type_id, batch=batch, **more)
     return claims, places[-1] if places else None
 
 
@@ -221,32 +227,31 @@ def _put_back(connection: Connection, claim: Claim) -> bool:
     return False
 
 
-def expire(connection: Connection, type_id: int, batch: int) -> list[Claim]:
-    """Move up to `batch` waiting jobs of a type whose expiry has passed to EXPIRED."""
-    rows = execute(connection, "expire", {"type": type_id, "batch": batch})
-    return [Claim(row.id, row.lease_token) for row in rows]
-
-
 def _taken(
     connection: Connection,
     statement: str,
     claimant: Claimant,
+    known: Known | None = None,
     places: list[Place] | None = None,
     **parameters: object,
 ) -> list[Claim]:
-    """Take jobs by a statement; add their places to a list, if there is one and the statement returns them."""
+    """Take jobs by a statement; note what is known of them and their places, where the statement returns that."""
     if not claimant.may_take(connection):
         return []
     taken = time.monotonic()
-    parameters["lease_seconds"] = claimant.lease_seconds
-    parameters["claimed_by"] = claimant.name
-    parameters["crash_limit"] = claimant.crash_limit
+    parameters |= {"lease_seconds": claimant.lease_seconds, "claimed_by": claimant.name}
     parameters |= {"section": claimant.section, "channel": claimant.channel, "gone": lines(claimant.gone)}
+    parameters["crash_limit"] = claimant.crash_limit
     # UPDATE … RETURNING guarantees no order of its rows.
     rows = sorted(execute(connection, statement, parameters), key=lambda row: row.place)
     claims = [Claim(row.id, row.lease_token, taken) for row in rows]
     if "held" in parameters and any(row.is_throttled for row in rows):
         _note_starts(connection, claims)
+    if known is not None:
+        for claim, row in zip(claims, rows, strict=True):
+            numbers = row.attempt_count, row.crash_count, row.max_retries
+            if (facts := facts_of(row.uuid, *numbers, row.waited, row.is_bare)) is not None:
+                known[claim] = facts
     if places is not None:
         places += [Place(row.priority, row.scheduled_start, row.id) for row in rows]
     return claims

@@ -214,3 +214,9 @@ def current_status(database: TransactionSource, claim: Claim) -> JobStatus | Non
         state = state_of(connection, claim)
         return state[0] if state is not None and state[1] == claim.token else None
     return None
+
+
+def expire(connection: Connection, type_id: int, batch: int) -> list[Claim]:
+    """Move up to `batch` waiting jobs of a type whose expiry has passed to EXPIRED."""
+    rows = execute(connection, "expire", {"type": type_id, "batch": batch})
+    return [Claim(row.id, row.lease_token) for row in rows]

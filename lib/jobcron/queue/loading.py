@@ -5,21 +5,23 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from jobcron.database.database import TransactionSource
+from jobcron.database.sessions import OwnedSession
 from jobcron.errors import InvalidRow
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import EventKind, record, record_all
 from jobcron.jobs.job import Job
-from jobcron.jobs.lease import Claim, lost
+from jobcron.jobs.lease import Claim, RowFacts, lost
 from jobcron.queue._invalid_rows import is_no_text, mend
 from jobcron.queue._stand_ins import Unloadable
-from jobcron.queue.claim import Claimant, expire
+from jobcron.queue.claim import Claimant
+from jobcron.queue.finish import expire
 from jobcron.queue.views import RunnableView, SourceView
 from jobcron.reports.plurals import counted
 
@@ -37,20 +39,33 @@ class Objects(Enum):
     """They are still to be loaded, in the session of the attempt."""
     SHARED = auto()
     """They belong to the session in which the source found its jobs; the job works there."""
+    AWAITED = auto()
+    """They are loaded, for the whole batch, when the job touches them, and move to the session of its attempt."""
+
+
+class Batch(Protocol):
+    """The objects of a batch of jobs that are loaded when they are touched."""
+
+    def serve(self, claim: Claim, session: OwnedSession) -> None:
+        """Let the objects of a job, which begins now, move to this session when they are touched."""
 
 
 class Claimed(NamedTuple):
-    """A job that is claimed by this run, and loaded.
+    """A job that is claimed by this run, and loaded, or will be.
 
     Attributes:
         claim: our claim.
         job: the job to run.
         objects: who owns its objects.
+        facts: what is known of its row without its objects, if they are awaited.
+        batch: loads them.
     """
 
     claim: Claim
     job: RunnableView
     objects: Objects = Objects.OWN
+    facts: RowFacts | None = None
+    batch: Batch | None = None
 
 
 class FeedOrder(NamedTuple):
@@ -63,6 +78,7 @@ class FeedOrder(NamedTuple):
         batch_size: the most jobs to claim at once, if they are claimed by type.
         crash_limit: a job whose process died this often is handed out as poison: to fail it, not to run it.
         logger: logs jobs that expired or were taken over.
+        awaits: whether the objects of jobs may be loaded when the jobs touch them.
     """
 
     source: SourceView
@@ -71,6 +87,7 @@ class FeedOrder(NamedTuple):
     batch_size: int
     crash_limit: int
     logger: logging.Logger
+    awaits: bool = False
 
 
 def end_expired(connection: Connection, type_id: int, logger: logging.Logger) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from jobcron.database.tables import JobTypeRow
 from jobcron.errors import DatabaseUnavailable
 from jobcron.jobs.job import Job
-from jobcron.jobs.lease import Claim
+from jobcron.jobs.lease import Claim, Known
 from jobcron.queue._invalid_rows import breaks_a_statement, take_invalid
 from jobcron.queue._stand_ins import Bare
 from jobcron.queue.claim import (
@@ -35,6 +35,7 @@ from jobcron.queue.loading import (
     tell_taken_over,
     unloadable,
 )
+from jobcron.queue.objects.awaited import BatchObjects, awaited_class
 from jobcron.queue.outcome import NotStarted
 from jobcron.queue.views import RunnableView
 from jobcron.reports.metrics import current_observer
@@ -82,6 +83,7 @@ class TypeFeed:
         self._more_expired = False
         self._has_channels = bool(order.claimant.channel)
         self._observer = current_observer()
+        self._awaited = awaited_class(order.source) if order.awaits else None
 
     @property
     def has_channels(self) -> bool:
@@ -122,14 +124,15 @@ class TypeFeed:
     def _claim_and_load(self, session: Session) -> list[Claimed]:
         """Claim and load jobs; expire a limited number of jobs on the way."""
         claims: list[Claim] = []
+        known: Known = {}
         try:
-            claims = self._taken(session)
+            claims = self._taken(session, known)
             # why: decisions 2026-11-25, a claim is committed before its jobs are loaded
             session.commit()  # before loading: if loading kills the process, the death is counted
             if self._reclaimed is not None:
                 tell_taken_over(self._logger, self._reclaimed)
                 self._observer.job_taken_over(self._reclaimed.id)
-            entries = self._loaded(session, claims)
+            entries = self._unloaded(claims, known) or self._loaded(session, claims)
             if self._reclaimed is not None:
                 record_taken_over(session, entries[0].claim, entries[0].job)
             session.commit()
@@ -147,7 +150,7 @@ class TypeFeed:
         if self._seconds is not None:
             self._batch = max(1, min(self._batch * BATCH_GROWTH, self._largest, wanted))
 
-    def _taken(self, session: Session) -> list[Claim]:
+    def _taken(self, session: Session, known: Known) -> list[Claim]:
         connection = session.connection()
         if self._type_id is None:
             name = self._source.type_name
@@ -167,10 +170,16 @@ class TypeFeed:
         if not claims:
             if held is None and self._has_channels:
                 held = hold_channels(connection, self._type_id, self._claimant)
-            claims = self._line.claim(connection, self._batch, held)
+            claims = self._line.claim(connection, self._batch, held, known)
             if not claims:
                 self._look_back_at = 0.0  # whoever asks again, as a worker does, was told that there is something
         return claims
+
+    def _unloaded(self, claims: list[Claim], known: Known) -> list[Claimed]:
+        """Return jobs whose objects are loaded when they are touched; none, if they have to be loaded now."""
+        if self._awaited is None or known.keys() != {*claims}:
+            return []
+        return BatchObjects(self._source, self._database, known).entries(self._awaited)
 
     def _loaded(self, session: Session, claims: list[Claim]) -> list[Claimed]:
         if len(claims) == 1 and self._is_poison_to_load(session, claims[0]):
@@ -208,29 +217,33 @@ class Line:
         self._place: Place | None = None
         self._head_at = 0.0
 
-    def claim(self, connection: Connection, batch: int, held: Held | None = None) -> list[Claim]:
+    def claim(
+        self, connection: Connection, batch: int, held: Held | None = None, known: Known | None = None
+    ) -> list[Claim]:
         """Claim ready jobs; return an empty list only if none is ready anywhere in the line.
 
         Args:
             connection: in a short transaction.
             batch: the most jobs.
-            held: see `jobcron.queue.claim.claim`.
+            held, known: see `jobcron.queue.claim.claim`.
         """
         if held is not None or connection.dialect.name != "postgresql":
-            return claim(connection, self._type_id, batch, self._claimant, held)
+            return claim(connection, self._type_id, batch, self._claimant, held, known)
         began = time.monotonic()
         if self._place is not None and began < self._head_at:
-            claims = self._claim_from(connection, batch, self._place)
+            claims = self._claim_from(connection, batch, self._place, known)
             if claims:
                 return claims
             began = time.monotonic()
-        claims = self._claim_from(connection, batch, None)
+        claims = self._claim_from(connection, batch, None, known)
         now = time.monotonic()
         self._head_at = now + max(HEAD_SECONDS, min(HEAD_PAUSE, (now - began) / HEAD_SHARE))
         return claims
 
-    def _claim_from(self, connection: Connection, batch: int, place: Place | None) -> list[Claim]:
-        claims, last = claim_in_line(connection, self._type_id, batch, self._claimant, place)
+    def _claim_from(
+        self, connection: Connection, batch: int, place: Place | None, known: Known | None
+    ) -> list[Claim]:
+        claims, last = claim_in_line(connection, self._type_id, batch, self._claimant, place, known)
         self._place = last
         return claims
 

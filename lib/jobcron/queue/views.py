@@ -81,9 +81,11 @@ class RunnableView(View):
         row = self._get("job")
         return row if isinstance(row, Job) else None
 
-    def check_code(self) -> None:
-        """Let the job raise `MissingCode` if this code lacks what its row names."""
-        if callable(check := self._get("check_code")):
+    def check_code(self, *, is_bare: bool = False) -> None:
+        """Let the job raise `MissingCode` if this code lacks what its row names; a bare row names nothing."""
+        check = self._get("check_code")
+        is_usual = getattr(check, "__func__", None) is BaseRunnableJob.check_code
+        if callable(check) and not (is_bare and is_usual):
             check()
 
     @property

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim
+from jobcron.queue.error_rules import Counts
+from jobcron.queue.loading import Claimed
 from jobcron.queue.type_feed import smoothed
 
 RETRY_SECONDS = 5.0
@@ -19,6 +21,18 @@ def waited_of(row: Job) -> float | None:
     """Return how many seconds a job was ready before it was claimed, by the database's clock; None: unknown."""
     started, ready = row.date_started, max(row.date_created, row.scheduled_start)
     return None if started is None else max(0.0, (started - ready).total_seconds())
+
+
+def known_of(claimed: Claimed) -> tuple[Counts, UUID, float | None]:
+    """Return a job's counts, its UUID, and how long it waited; its row is not loaded for that."""
+    facts = claimed.facts
+    if facts is not None:
+        return Counts(facts.attempts, 0, facts.max_retries), facts.uuid, facts.waited
+    row = claimed.job.row
+    if row is None:
+        return Counts(), uuid4(), None
+    counts = Counts(row.attempt_count, row.crash_count, row.max_retries)
+    return counts, row.uuid, None if counts.crashes else waited_of(row)
 
 
 @dataclass(frozen=True)

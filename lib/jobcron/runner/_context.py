@@ -59,6 +59,8 @@ class JobSessions:
         session = self._current = self._open()
         session.own(f"{claimed.job.class_name} (ID {claimed.claim.id})")
         session.info[WRITTEN] = self.written
+        if claimed.batch is not None:
+            claimed.batch.serve(claimed.claim, session)
         rows = claimed.job.rows() if claimed.objects is Objects.OWN else []
         try:
             if rows:  # held to the end: the session itself holds them weakly

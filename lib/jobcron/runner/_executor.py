@@ -142,7 +142,7 @@ class Executor:
         keeper, guard = self._context.keeper, self._guard
         attempt.clock.limit_to(attempt.job.time_limit)
         with keeper.watching(attempt), guard.around(attempt.job), use_session(attempt.session):
-            attempt.job.check_code()
+            attempt.job.check_code(is_bare=attempt.is_bare)
             with self._context.around_job():
                 attempt.run()
             attempt.session.flush()  # unflushed changes are part of its work

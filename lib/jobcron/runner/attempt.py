@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from uuid import uuid4
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -26,7 +25,7 @@ from jobcron.queue.finish import state_of
 from jobcron.queue.loading import Claimed
 from jobcron.queue.views import RunnableView
 from jobcron.runner._backlog import Backlog
-from jobcron.runner._clock import Clock, Facts, waited_of
+from jobcron.runner._clock import Clock, Facts, known_of
 from jobcron.runner._fence import Commit
 
 COPY_STATUS = 70
@@ -47,6 +46,7 @@ class Attempt:
     Attributes:
         facts, clock, commit, job, session, must_stop: see the arguments and the classes.
         counts: the counts of attempts when this one began.
+        is_bare: whether the job's row is known to name nothing that code may lack.
         trouble: the error with which the database first interrupted the open transaction, or None.
         statements: the statements that the job sent before it failed.
         has_renewal: whether the keeper may have written a renewal.
@@ -66,11 +66,9 @@ class Attempt:
         backlog: Backlog | None = None,
     ) -> None:
         claim, self.job = claimed.claim, claimed.job
-        row = self.job.row
-        self.counts = Counts() if row is None else Counts(row.attempt_count, row.crash_count, row.max_retries)
-        waited = None if row is None or self.counts.crashes else waited_of(row)
-        uuid = uuid4() if row is None else row.uuid
+        self.counts, uuid, waited = known_of(claimed)
         self.facts = Facts(claim, uuid, self.job.class_name, waited, lease_seconds, os.getpid())
+        self.is_bare = bool(claimed.facts and claimed.facts.is_bare)
         self.clock = Clock(claim.taken, lease_seconds, time_limit)
         self.commit = Commit.NOT_TRIED
         self.session = session

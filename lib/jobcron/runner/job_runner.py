@@ -16,10 +16,10 @@ from jobcron.database.database import TransactionSource
 from jobcron.database.retry import retry_in_session
 from jobcron.database.trouble import first_line, is_unusable
 from jobcron.errors import DatabaseUnavailable, DatabaseUnusable
-from jobcron.queue.detaching import detached, refers_to
 from jobcron.queue.error_rules import members_of
 from jobcron.queue.finish import held_of
-from jobcron.queue.loading import Claimed, Objects, load_claimed
+from jobcron.queue.loading import Claimed, FeedOrder, Objects, load_claimed
+from jobcron.queue.objects.detaching import detached, refers_to
 from jobcron.queue.outcome import Completed, NotStarted, Outcome, WaitsForCode
 from jobcron.reports.logs import NO_OOPS
 from jobcron.runner._backlog import Backlog, give_back
@@ -65,6 +65,10 @@ class JobRunner(SourceRunner):
     ) -> None:
         super().__init__(source, database, **options)
         self._guard = guard or Guard()
+
+    def _feed_order(self) -> FeedOrder:
+        # A test's database has one connection, which no other thread may use.
+        return super()._feed_order()._replace(awaits=not self.database.is_ambient)
 
     def runAll(self) -> None:
         """Run ready jobs until none is left, or the run is stopped by a signal.

@@ -19,7 +19,7 @@ from jobcron import Database, Job, JobStatus, chain, group
 from jobcron.database.tables import EdgeRow
 from jobcron.jobs.graphs.sweeping import sweep_once
 from jobcron.operations.acts import act_on_jobs, cancel, set_done
-from jobcron.queue import claim
+from jobcron.queue import finish
 from jobcron.queue.claim import Claimant, claim_one
 from jobcron.queue.finish import set_aside
 from jobcron.queue.outcome import Stopped
@@ -253,7 +253,7 @@ def expire_type(connection: Connection, batch: int) -> None:
     """End the jobs of functions that have expired, as a run does."""
     type_id = connection.scalar(select(Job.type_id))
     assert type_id is not None
-    claim.expire(connection, type_id, batch)
+    finish.expire(connection, type_id, batch)
 
 
 @pytest.mark.feature("OCQ-11")

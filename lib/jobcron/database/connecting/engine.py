@@ -52,6 +52,7 @@ def make_engine(
         engine = _sqlite_engine(parsed, busy_seconds, boundary, file or file_of(parsed))
     else:
         engine = _postgresql_engine(parsed, boundary)
+    event.listen(engine, "checkout", boundary.connection_taken)
     event.listen(engine, "handle_error", mark_interruption)
     return engine
 

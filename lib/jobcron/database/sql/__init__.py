@@ -16,6 +16,9 @@ statements. Two words stand for the database's clock (leases and due times never
 ``@most_steps`` is how many priorities are looked up one by one; behind them the rest is scanned. ``@claim_on`` is
 the statement ``claim``, going on where the last one ended.
 
+``@is_bare(job)`` tells whether a row of ``job`` names nothing that code may lack, so that it need not be looked at
+before the job runs.
+
 ``@json(:document)`` is a parameter that is the text of a document.
 
 ``@can_start(job)`` stands for the conditions under which a waiting job is claimed (`start_conditions`), for rows
@@ -117,8 +120,12 @@ BEYOND = """AND (priority, scheduled_start, id)
               > (CAST(:priority AS integer), CAST(:start AS timestamptz), CAST(:last AS bigint))"""
 """Where a claim that goes on begins."""
 
+# SQLite 3.40 finds no column NULL in RETURNING that is asked by itself.
+IS_BARE = r"""(coalesce(\1.needs, \1.target_id, \1.target_mark, '') = '' AND \1.json_data = '{}')"""
+
 JSON = {"postgresql": r"CAST(\1 AS jsonb)", "sqlite": r"\1"}
 
+_IS_BARE = re.compile(r"@is_bare\((\w+)\)")
 _JSON = re.compile(r"@json\((:\w+)\)")
 _AFTER = re.compile(r"@after\((:\w+|-channel\.period)\)")
 _COMMENT = re.compile(r"--[^\n]*")
@@ -153,6 +160,7 @@ def statement(name: str, dialect: str) -> str:
     text = text.replace("@claimed_job", CLAIMED.format(row="job.")).replace("@claimed", CLAIMED.format(row=""))
     text = _AFTER.sub(lambda found: after(found[1], dialect), text)
     text = _JSON.sub(JSON[dialect], text)
+    text = _IS_BARE.sub(IS_BARE, text)
     text = text.replace("@is_dead", IS_DEAD).replace("@is_gone", IS_GONE[dialect])
     text = text.replace("@held_by_gone", HELD_BY_GONE[dialect])
     text = text.replace("@locked", LOCKED[dialect]).replace("@is_current", IS_CURRENT[dialect])

@@ -17,6 +17,8 @@
 --
 -- A job whose process died before (crash_count > 0) is claimed alone, so that it takes no neighbour along:
 -- the batch ends before it. It begins at once, so this notes that it has begun, but for one that will only be ended.
+--
+-- It returns what an attempt needs of the row: its objects are loaded when the job touches them.
 WITH RECURSIVE step (number, priority, scheduled_start, id) AS (
     SELECT 1, head.*
     FROM (SELECT priority, scheduled_start, id FROM jobcron_job
@@ -64,4 +66,8 @@ SET @claimed_job,
 FROM batch
 WHERE job.id = batch.id AND (batch.place = 1 OR batch.crashes = 0)
 RETURNING job.id, job.lease_token, batch.place, job.priority,
-          CAST(job.scheduled_start AS text) AS scheduled_start  -- as text: Python has no year before the first
+          CAST(job.scheduled_start AS text) AS scheduled_start,  -- as text: Python has no year before the first
+          job.uuid, job.attempt_count, job.crash_count, job.max_retries, @is_bare(job) AS is_bare,
+          CASE WHEN isfinite(GREATEST(job.date_created, job.scheduled_start))
+               THEN CAST(EXTRACT(EPOCH FROM job.date_started - GREATEST(job.date_created, job.scheduled_start))
+                         AS double precision) END AS waited

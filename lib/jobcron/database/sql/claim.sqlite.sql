@@ -38,4 +38,6 @@ SET @claimed,
     date_started = @now
 WHERE id IN (SELECT id FROM batch WHERE place = 1 OR crashes = 0)
 RETURNING id, lease_token,
-          (SELECT place FROM batch WHERE batch.id = jobcron_job.id) AS place
+          (SELECT place FROM batch WHERE batch.id = jobcron_job.id) AS place,
+          uuid, attempt_count, crash_count, max_retries, @is_bare(jobcron_job) AS is_bare,
+          (julianday(date_started) - julianday(max(date_created, scheduled_start))) * 86400.0 AS waited

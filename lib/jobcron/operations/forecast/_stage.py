@@ -46,7 +46,7 @@ class Stage(AmbientDatabase):
         self._changes = changes
         self.actions: list[Waiting] = []
 
-    def session(self) -> OwnedSession:
+    def session(self, *, writing: bool = True) -> OwnedSession:
         """Return a session whose changes are recorded."""
         session = super().session()
         self.actions.append(hold_actions(session))

@@ -179,7 +179,7 @@ class Group:
         members = Members(locked, self._work.claimant.name)
         self._open = partial(self._sessions.open, connection, members, self._written)
         claims = [taken.claim for taken in locked.jobs]
-        objects = GroupObjects(self._work.context.source, claims, self._open, self._written)
+        objects = GroupObjects(self._work.context.source, claims, self._open)
         watch = self._watch(connection)
         with self._work.context.keeper.watching(watch):
             for taken in locked.jobs:
@@ -217,7 +217,7 @@ class Group:
         session.info[ATTEMPT] = attempt
         job.attach(attempt)
         with working_on(_current_job(taken, job)):
-            in_own_context(_called, partial(self._run_code, taken, job, session, objects))
+            in_own_context(_called, partial(self._run_code, taken, job, session))
         check_job(attempt, session, shared)
         seconds = time.monotonic() - began
         if job.time_limit is not None and seconds > job.time_limit:
@@ -227,10 +227,10 @@ class Group:
         self._ended.append(EndedJob(taken.claim, job.class_name, taken.waited, seconds))
         return True
 
-    def _run_code(self, taken: Taken, job: RunnableView, session: OwnedSession, objects: GroupObjects) -> None:
+    def _run_code(self, taken: Taken, job: RunnableView, session: OwnedSession) -> None:
         self._work.context.statements.clear()
         with self._work.guard.around(job), use_session(session):
-            objects.check_code(job, is_bare=taken.is_bare)
+            job.check_code(is_bare=taken.is_bare)
             with self._work.context.around_job():
                 try:
                     job.run()

@@ -24,9 +24,9 @@ def detached(session: Session, entries: list[Claimed]) -> list[Claimed]:
 
     Args:
         session: between two transactions; nothing in it has changed.
-        entries: jobs that were loaded in it, or that belong to it.
+        entries: jobs that were loaded in it, or that belong to it, or that are not loaded yet.
     """
-    if any(entry.objects is Objects.SHARED for entry in entries):
+    if any(entry.objects in (Objects.SHARED, Objects.AWAITED) for entry in entries):
         return entries
     everything = {id(row) for row in session.identity_map.values()}
     parts = [dict(_reached(entry.job.rows())) for entry in entries]

@@ -1,0 +1,185 @@
+"""The objects of a batch of jobs: loaded for all at once, when the first of them is touched.
+
+A job that touches none of them costs nothing but its claim and its completion.
+"""
+
+# why: decisions 2026-11-30, a job's objects are loaded when it touches them
+
+from __future__ import annotations
+
+import os
+from _thread import RLock
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from jobcron.database.database import TransactionSource
+from jobcron.database.sessions import ATTEMPT, WRITTEN, OwnedSession
+from jobcron.jobs.arguments.document import follow_all
+from jobcron.jobs.lease import Claim, Known
+from jobcron.jobs.runnable import BaseRunnableJob, awaiting
+from jobcron.queue._stand_ins import Unloadable
+from jobcron.queue.loading import Claimed, Objects, load_all, load_claimed
+from jobcron.queue.objects.detaching import detached, refers_to
+from jobcron.queue.views import RunnableView, SourceView
+
+
+def awaited_class(source: SourceView) -> type[BaseRunnableJob] | None:
+    """Return the class of jobs that can be made before they are loaded; None: it makes or loads them itself."""
+    found = source.source
+    if not (isinstance(found, type) and issubclass(found, BaseRunnableJob)):
+        return None
+    is_usual = found.__init__ is BaseRunnableJob.__init__ and "load" not in {
+        name for base in found.__mro__ if not base.__module__.startswith("jobcron.jobs.") for name in vars(base)
+    }
+    return found if is_usual else None
+
+
+class AwaitedObjects(ABC):
+    """The objects of the jobs of one batch.
+
+    Args:
+        source: the source of the jobs.
+        claims: of the batch's jobs.
+    """
+
+    def __init__(self, source: SourceView, claims: list[Claim]) -> None:
+        self._source = source
+        self._claims = claims
+        self._loaded: dict[int, Claimed] | None = None
+
+    def owned(self, claim: Claim, session: OwnedSession) -> RunnableView:
+        """Return a job whose objects are in a session.
+
+        Nothing is trusted that was read before the job's own statements, or that a job before it has changed.
+        """
+        if session.in_transaction():
+            return load_claimed(self._source, session, claim).job
+        found = self._all().pop(claim.id, None) if self._may_read_all() else None
+        written: set[object] = session.info.get(WRITTEN) or set()
+        if found is None or found.objects is not Objects.OWN or (written and refers_to(found, written)):
+            return self._load(claim, session)
+        with _outside_attempt(session):
+            session.add_all(found.job.rows())
+            follow_all(session)
+            session.commit()  # sends nothing: the job is in no transaction afterwards either
+        return found.job
+
+    def _may_read_all(self) -> bool:
+        """Return whether the objects of the other jobs are read already, or may be read now."""
+        return True
+
+    def _load(self, claim: Claim, session: OwnedSession) -> RunnableView:
+        """Load a job alone in the session of its attempt, which is in no transaction."""
+        return load_claimed(self._source, session, claim).job
+
+    def _all(self) -> dict[int, Claimed]:
+        """Return the jobs whose objects are in no session of an attempt yet."""
+        if self._loaded is None:
+            self._loaded = {entry.claim.id: entry for entry in self._read(self._claims)}
+        return self._loaded
+
+    def _read(self, claims: list[Claim]) -> list[Claimed]:
+        """Return jobs with objects that are in no session."""
+        session = self._open()
+        try:
+            entries = detached(session, load_all(self._source, session, claims))
+            session.commit()
+        except BaseException:
+            session.invalidate()  # a signal may have come in the middle of anything
+            raise
+        finally:
+            session.close()
+        return entries
+
+    @abstractmethod
+    def _open(self) -> OwnedSession:
+        """Open a session to read jobs in."""
+
+
+@contextmanager
+def _outside_attempt(session: OwnedSession) -> Iterator[None]:
+    """Make what a session does in the block no work of its job."""
+    attempt = session.info.pop(ATTEMPT, None)
+    try:
+        yield
+    finally:
+        session.info[ATTEMPT] = attempt
+
+
+class BatchObjects(AwaitedObjects):
+    """The objects of jobs that have transactions of their own.
+
+    Args:
+        source: the source of the jobs.
+        database: the database of the jobs.
+        known: the jobs, and what is known of them.
+    """
+
+    def __init__(self, source: SourceView, database: TransactionSource, known: Known) -> None:
+        super().__init__(source, list(known))
+        self._database = database
+        self._known = known
+        self._served: tuple[Claim, OwnedSession] | None = None
+        self._taken_before = 0
+        self._lock = RLock()
+        self._process = os.getpid()
+
+    def entries(self, job_class: type[BaseRunnableJob]) -> list[Claimed]:
+        """Return the jobs, which are not loaded yet."""
+        found = []
+        for claim, facts in self._known.items():
+            job = awaiting(job_class, partial(self._fill, claim))
+            found.append(Claimed(claim, RunnableView(job), Objects.AWAITED, facts, self))
+        return found
+
+    def serve(self, claim: Claim, session: OwnedSession) -> None:
+        """See `Batch`."""
+        self._served, self._taken_before = (claim, session), self._database.connections_taken
+
+    def _fill(self, claim: Claim, job: BaseRunnableJob) -> object:
+        """Return the row of a job that is touched; keep it for the next time, if its own thread touches it.
+
+        Another thread, and a process that the job has forked, get objects in no session, to read what is loaded.
+        """
+        with self._lock:
+            session = self._session_of(claim)
+            found = self._seen(claim) if session is None else self.owned(claim, session).job
+            if isinstance(found, Unloadable):
+                raise found.error
+            assert isinstance(found, BaseRunnableJob)
+            if session is not None:
+                job.context, job.loaded = found.context, found.loaded
+            return found.context
+
+    def _session_of(self, claim: Claim) -> OwnedSession | None:
+        """Return the session of a job's attempt, if the present thread may use it."""
+        if self._served is None or self._served[0] != claim or os.getpid() != self._process:
+            return None
+        session = self._served[1]
+        return session if session.is_ours else None
+
+    def _seen(self, claim: Claim) -> object:
+        """Return a job with objects that are in no session."""
+        found = self._all().get(claim.id) if self._may_read_all() else None
+        return (found or self._read([claim])[0]).job.job
+
+    def _may_read_all(self) -> bool:
+        """See the base class: what the job may have left on a connection must not choose the rows of others."""
+        return self._loaded is not None or self._database.connections_taken == self._taken_before
+
+    def _load(self, claim: Claim, session: OwnedSession) -> RunnableView:
+        with _outside_attempt(session):
+            try:
+                found = super()._load(claim, session)
+                session.commit()  # the job begins its own transaction
+            except Exception:
+                session.rollback()
+                raise
+        return found
+
+    def _open(self) -> OwnedSession:
+        if os.getpid() != self._process and self._database.engine is not None:
+            self._database.engine.dispose(close=False)  # its connections are the other process's
+        return self._database.session(writing=False)
