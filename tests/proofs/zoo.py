@@ -61,7 +61,7 @@ BUGS = (
     ),
     Bug(
         "what code lacks is passed over", "runner/_executor.py",
-        "            attempt.job.check_code()\n", "",
+        "            attempt.job.check_code(is_bare=attempt.is_bare)\n", "",
         ("tests/runner/test_releases.py", "waits_for_code_that_has_it"),
     ),
     Bug(

@@ -243,10 +243,10 @@ class Awaited:
         """Load the context; on the class, return this descriptor."""
         if job is None:
             return self
-        load: Callable[[], object] | None = vars(job).get(_LOAD)
+        load: Callable[[object], object] | None = vars(job).get(_LOAD)
         if load is None:
             raise AttributeError(f"{owner.__name__} has no context: its __init__ calls no super().__init__")
-        context = load()
+        context = load(job)
         if "context" in vars(job):
             vars(job).pop(_LOAD, None)
         return context
@@ -261,5 +261,5 @@ def awaiting(job_class: type[J], load: Callable[[J], object]) -> J:
     """
     job = object.__new__(job_class)
     values = vars(job)
-    values["attempt"], values["loaded"], values[_LOAD] = None, [], lambda: load(job)
+    values["attempt"], values["loaded"], values[_LOAD] = None, [], load
     return job

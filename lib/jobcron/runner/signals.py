@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 Handlers = Mapping[signal.Signals, Callable[[int, FrameType | None], object]]
 """The function to call for each signal, as for `signal.signal`."""
+
+# `signal.signal` makes enums of what it is given and returns, which takes ten times as long.
+_set_handler: Callable[[int, object], object] = import_module("_signal").signal
 
 # The keeper's own signal: SIGURG is ignored by default, so a late one is harmless; and sharing
 # SIGTERM would lose a real one that arrives at the same moment.
@@ -78,7 +82,10 @@ class SignalHandlers:
     def install_again(self) -> None:
         """Reinstall the handlers, if they are installed: code in between may have replaced them."""
         if self._before:
-            self._install()
+            for number, handler in self._handlers.items():
+                _set_handler(number, handler)
+            if self._wakeup is not None:
+                signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
 
     def _install(self) -> tuple[dict[signal.Signals, Any], int]:
         """Install the handlers; return the earlier ones, and the earlier wakeup descriptor."""

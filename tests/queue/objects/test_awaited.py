@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from fooapp import ActJob, Foo
 from instances import Instance
 from jobcron import JobStatus, current_session
+from jobcron.queue import loading
 from jobcron.queue.objects import awaited
 from query_cost import noted_statements
 
@@ -75,7 +76,7 @@ def test_another_thread_may_be_the_first_to_read_and_the_job_itself_writes(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(instance)
-    names = []
+    names: list[str] = []
 
     def run(job: ActJob, place: int) -> None:
         with ThreadPoolExecutor(3) as pool:
@@ -158,7 +159,7 @@ def test_a_load_that_failed_is_tried_again_at_the_next_touch(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(instance)
-    real, failures = awaited.load_all, [OperationalError("SELECT", {}, Exception("no room"))]
+    real, failures = loading.load_all, [OperationalError("SELECT", {}, Exception("no room"))]
 
     def load_all(*arguments: Any) -> Any:
         if failures:

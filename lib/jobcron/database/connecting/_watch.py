@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from abc import abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from operator import attrgetter
 from typing import NamedTuple, Protocol, cast
@@ -41,12 +42,12 @@ class Forms(NamedTuple):
     """A statement that commits itself, in the forms in which it is sent.
 
     Attributes:
-        plain: with its values.
+        plain: returns it with its values.
         prepare: prepares it in the session, under a name of ours.
         execute: executes what is prepared, with its values.
     """
 
-    plain: str
+    plain: Callable[[], str]
     prepare: str
     execute: str
 
@@ -171,7 +172,7 @@ class Watched(Shared):
         kept = self._kept_forms if self._clearing.is_direct and not self._is_used else None
         with self.without_transaction():
             if kept is None:
-                rows = self.ask(before + statement.plain)
+                rows = self.ask(before + statement.plain())
             else:
                 rows = self._send_prepared(before, statement, kept)
         if self._is_used and self._kept_forms:

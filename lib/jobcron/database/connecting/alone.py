@@ -105,7 +105,7 @@ class LoneStatements:
         text, known_as, prepare, names = form
         literals = {key: _literal(values[key]) for key in names}
         execute = f"EXECUTE {known_as}({', '.join(literals.values())})"
-        return Forms(_PARAMETER.sub(lambda found: literals[found[1]], text), prepare, execute)
+        return Forms(lambda: _PARAMETER.sub(lambda found: literals[found[1]], text), prepare, execute)
 
 
 def _literal(value: int | None) -> str:
