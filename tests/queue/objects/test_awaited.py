@@ -155,6 +155,27 @@ def test_objects_that_are_touched_in_a_transaction_are_read_in_it(
     assert seen == ["changed"] * (COUNT - 2)
 
 
+def test_a_job_that_has_read_its_object_before_by_itself_has_that_one(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(instance)
+    foos = [number for (number,) in instance.query("SELECT id FROM foo ORDER BY id")]
+
+    def run(job: ActJob, place: int) -> None:
+        if place == 1:
+            assert job.context.foo.name == "foo"  # those of the whole batch are loaded now
+        if place > 1:
+            session = current_session()
+            foo = session.get_one(Foo, foos[place])
+            session.commit()
+            assert job.context.foo is foo
+        job.context.foo.name = "written"
+
+    log = run_as(instance, monkeypatch, run)
+    assert statuses(instance) == {JobStatus.COMPLETED}, log
+    assert instance.query("SELECT DISTINCT name FROM foo") == [("written",)]
+
+
 def test_a_load_that_failed_is_tried_again_at_the_next_touch(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,7 +56,7 @@ class AwaitedObjects(ABC):
         """
         if session.in_transaction():
             return load_claimed(self._source, session, claim).job
-        found = self._all().pop(claim.id, None) if self._may_read_all() else None
+        found = self._all().pop(claim.id, None) if self._may_share() else None
         written: set[object] = session.info.get(WRITTEN) or set()
         if found is None or found.objects is not Objects.OWN or (written and refers_to(found, written)):
             return self._load(claim, session)
@@ -66,8 +66,8 @@ class AwaitedObjects(ABC):
             session.commit()  # sends nothing: the job is in no transaction afterwards either
         return found.job
 
-    def _may_read_all(self) -> bool:
-        """Return whether the objects of the other jobs are read already, or may be read now."""
+    def _may_share(self) -> bool:
+        """Return whether the job may have what is read for all of them, and be the one who reads it."""
         return True
 
     def _load(self, claim: Claim, session: OwnedSession) -> RunnableView:
@@ -162,12 +162,15 @@ class BatchObjects(AwaitedObjects):
 
     def _seen(self, claim: Claim) -> object:
         """Return a job with objects that are in no session."""
-        found = self._all().get(claim.id) if self._may_read_all() else None
+        found = self._all().get(claim.id) if self._loaded is not None or self._may_share() else None
         return (found or self._read([claim])[0]).job.job
 
-    def _may_read_all(self) -> bool:
-        """See the base class: what the job may have left on a connection must not choose the rows of others."""
-        return self._loaded is not None or self._database.connections_taken == self._taken_before
+    def _may_share(self) -> bool:
+        """See the base class: not once the job has had a connection.
+
+        What it may have left there must not choose the rows of others; its session may have some of the objects.
+        """
+        return self._database.connections_taken == self._taken_before
 
     def _load(self, claim: Claim, session: OwnedSession) -> RunnableView:
         with _outside_attempt(session):
