@@ -8,6 +8,7 @@ from enum import Enum
 from types import new_class
 
 import pytest
+from sqlalchemy import text
 
 from fooapp import ActJob, DoFooJob, Ledger
 from instances import Instance
@@ -92,6 +93,34 @@ def test_the_number_of_a_type_that_was_never_committed_is_forgotten_with_the_ses
     session.close()
     instance.run("do_foo")
     assert instance.row(job).status is JobStatus.COMPLETED
+
+
+def test_a_job_has_its_own_type_though_the_numbers_have_changed_since_the_last_one(instance: Instance) -> None:
+    with instance.session() as session:
+        before = {
+            job_class: job_class.create(instance.foo(session)).job.type_id for job_class in (DoFooJob, ActJob)
+        }
+        session.execute(text("DELETE FROM foo_job"))
+        session.execute(text("DELETE FROM jobcron_job"))
+    # As after a restore, or where tests empty the tables: two types have exchanged their numbers.
+    for job_class, number in before.items():
+        instance.query(
+            "UPDATE jobcron_type SET name = :name WHERE id = :id", name=f"other {job_class.__name__}", id=number
+        )
+    for job_class, other in ((DoFooJob, ActJob), (ActJob, DoFooJob)):
+        name, number = job_class.type_name, before[other]
+        instance.query("UPDATE jobcron_type SET name = :name WHERE id = :id", name=name, id=number)
+    with instance.session() as session:
+        made = {job_class: job_class.create(instance.foo(session)) for job_class in before}
+        numbers = {job_class: job.id for job_class, job in made.items()}
+        assert made[DoFooJob].job.type_id == before[ActJob]
+        assert made[ActJob].job.type_id == before[DoFooJob]
+        assert DoFooJob.acquire(instance.foo(session)).job.type_id == before[ActJob]
+        DoFooJob.createMultiple([instance.foo(session)] * 2)
+    instance.run("do_foo")
+    assert instance.row(numbers[DoFooJob]).status is JobStatus.COMPLETED
+    assert instance.row(numbers[ActJob]).status is JobStatus.WAITING
+    assert sum(row.status is JobStatus.COMPLETED for row in instance.rows()) == 4
 
 
 def test_a_type_that_went_with_a_savepoint_is_made_again(instance: Instance) -> None:

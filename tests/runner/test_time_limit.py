@@ -84,6 +84,23 @@ def test_a_job_that_swallows_its_time_limit_fails_whatever_comes_after(
     assert "TimeLimitExceeded" in str(short_grace.row(job).log)
 
 
+@pytest.mark.feature("LP-24")
+def test_a_job_that_swallows_its_time_limit_and_goes_on_is_interrupted_again(
+    short_grace: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: LimitedJob) -> None:
+        with suppress(TimeoutError):
+            time.sleep(ENDLESS_SECONDS)
+        time.sleep(ENDLESS_SECONDS)
+
+    monkeypatch.setattr(_keeper, "INTERRUPT_AGAIN_SECONDS", 1.5)
+    monkeypatch.setattr(LimitedJob, "run", run)
+    job = make(short_grace, LimitedJob)
+    with soon():
+        short_grace.run("limited")
+    assert "TimeLimitExceeded" in str(short_grace.row(job).log)
+
+
 def test_a_time_limit_that_is_no_time_fails_its_job_and_ends_no_run(
     short_grace: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,8 +26,7 @@ def started_by(leader: int, mark: str) -> list[int]:
     """Return the ids of the live processes that a child has started.
 
     These are the processes of its group, those with its mark in their environment, and their descendants. A
-    process with a separate session whose parent has ended is known only by its mark: without it, the process
-    is not found. too, it is not found.
+    process with a separate session whose parent has ended is known only by its mark: without it, it is not found.
 
     Args:
         leader: the id of the child and of its group. The child may have ended, but nobody has waited for it
