@@ -251,9 +251,13 @@ def is_in_open_channel() -> ColumnElement[bool]:
     return ~exists().where(PauseRow.scope == "channel", lasts, is_within).correlate(Job)
 
 
-def can_start() -> ColumnElement[bool]:
-    """Return the condition that a job has begun, has no expiry, or has not reached it, by the database's clock."""
-    return or_(Job.expires_at.is_(None), Job.expires_at > database_now(), Job.begun_token > 0)
+def can_start(job: type[Job] = Job) -> ColumnElement[bool]:
+    """Return the condition that a job has begun, has no expiry, or has not reached it, by the database's clock.
+
+    Args:
+        job: the mapped class, or an alias of it.
+    """
+    return or_(job.expires_at.is_(None), job.expires_at > database_now(), job.begun_token > 0)
 
 
 def twin_of(connection: Connection, job_id: int) -> int | None:

@@ -65,6 +65,36 @@ def test_a_job_that_waits_for_one_that_has_ended_otherwise_is_not_acquired(
 
 
 @pytest.mark.feature("LP-09")
+@pytest.mark.parametrize("between", [0, 1])
+@pytest.mark.parametrize(
+    ("values", "waits_for", "same"),
+    [
+        ({"_status": JobStatus.WAITING}, "success", False),
+        ({"_status": JobStatus.WAITING}, "any end", True),
+        ({"_status": JobStatus.WAITING, "begun_token": 1, "lease_token": 1}, "success", True),
+        ({"_status": JobStatus.RUNNING, "lease_token": 1, "lease_expires": database_now()}, "success", True),
+        ({"_status": JobStatus.SUSPENDED}, "success", True),
+    ],
+    ids=["waits", "waits, and any end will do", "has begun", "runs", "is suspended"],
+)
+def test_a_job_that_waits_for_one_whose_expiry_is_past_is_acquired_only_if_that_one_will_run(
+    instance: Instance, values: dict[str, Any], waits_for: str, same: bool, between: int
+) -> None:
+    with instance.session() as session:
+        foo, other = instance.foo(session), Foo(name="between")
+        session.add(other)
+        session.flush()
+        before, after = ActJob.planned(foo, unique_key="first"), ActJob.planned(foo)
+        rest = chain(*(ActJob.planned(other) for _ in range(between)), after)
+        graph = before.on_end(rest) if waits_for == "any end" else chain(before, rest)
+        made = graph.create(session=session)
+        past = datetime.now(UTC) - timedelta(hours=1)
+        session.execute(update(Job).where(Job.id == made[before]).values(expires_at=past, **values))
+        found = ActJob.acquire(foo, session=session)
+        assert (found.job.id == made[after]) == same
+
+
+@pytest.mark.feature("LP-09")
 def test_of_two_jobs_that_wait_the_one_is_acquired_whose_predecessors_run(instance: Instance) -> None:
     with instance.session() as session:
         foo, other = instance.foo(session), Foo(name="between")

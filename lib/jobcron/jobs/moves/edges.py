@@ -20,7 +20,7 @@ from sqlalchemy.orm import aliased
 from jobcron.database.statements import among
 from jobcron.database.tables import EdgeRow
 from jobcron.interfaces import JobStatus
-from jobcron.jobs.job import Job, has_status
+from jobcron.jobs.job import Job, can_start, has_status
 from jobcron.jobs.lease import Claim
 from jobcron.jobs.status import PENDING, unmet_edges
 
@@ -71,13 +71,19 @@ def waits_for_nothing() -> ColumnElement[bool]:
 
 
 def waits_in_vain(connection: Connection, job_id: int) -> bool:
-    """Return whether a job waits for one that has ended, but not as it should, or is gone; also through others."""
+    """Return whether a job waits for one that has ended, but not as it should, or is gone; also through others.
+
+    One that has expired, and is not called so yet, counts as ended; but resuming a suspended job lifts its expiry.
+    """
     waiting = select(Job.id.label("id")).where(Job.id == job_id).cte("waiting", recursive=True)
     before = select(EdgeRow.predecessor_id).join(waiting, EdgeRow.successor_id == waiting.c.id)
     before = before.join(Job, Job.id == EdgeRow.predecessor_id)
     waiting = waiting.union(before.where(not_(EdgeRow.is_met), has_status(JobStatus.BLOCKED)))
     predecessor = aliased(Job)
-    is_pending = exists().where(predecessor.id == EdgeRow.predecessor_id, predecessor._status.in_(PENDING))
+    runs = predecessor._status.in_((JobStatus.RUNNING, JobStatus.SUSPENDED)) | can_start(predecessor)
+    is_pending = exists().where(
+        predecessor.id == EdgeRow.predecessor_id, predecessor._status.in_(PENDING), runs | EdgeRow.any_end
+    )
     edges = select(EdgeRow.successor_id).join(waiting, EdgeRow.successor_id == waiting.c.id)
     in_vain = edges.where(not_(EdgeRow.is_met), not_(is_pending.correlate(EdgeRow))).limit(1)
     return connection.scalar(in_vain) is not None
