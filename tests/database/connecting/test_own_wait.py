@@ -66,6 +66,20 @@ def test_a_job_that_waits_for_somebody_else_is_left_to_wait(busy: Instance, gate
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_job_that_ends_such_a_wait_itself_is_left_to_do_so(
+    busy: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(busy)
+    monkeypatch.setattr(_keeper, "POLL_SECONDS", POLL_SECONDS)
+    monkeypatch.setattr(_keeper, "OWN_WAIT_SECONDS", 60.0)
+    patient = f"SET LOCAL lock_timeout = '{20 * POLL_SECONDS:g}s'; {THEIRS}"
+    job = make(busy, BusyJob, ("sql", MINE), ("sql_by_engine", patient))
+    busy.run("busy")
+    assert busy.row(job).status is JobStatus.FAILED
+    assert "due to lock timeout" in str(busy.row(job).log)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_thread_that_waits_for_a_job_which_waits_for_something_else_is_left_to_wait(
     busy: Instance, gate: Gate
 ) -> None:
