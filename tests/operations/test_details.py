@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy.orm import Session
 
 import functionapp
 from fooapp import ActJob
@@ -18,6 +19,9 @@ from jobcron.database.tables import jobs_connection
 from jobcron.functions import FunctionJob
 from jobcron.operations.details import about_job, find_job, job_details, job_history
 from jobcron.testing import JobFactory
+from query_cost import cost_of, noted_statements
+
+FUTURE = datetime.now(UTC) + timedelta(hours=1)
 
 
 def test_a_job_is_shown_with_its_attempts_and_its_error(instance: Instance) -> None:
@@ -72,10 +76,43 @@ def test_a_search_for_a_uuid_ends_and_says_where(instance: Instance, monkeypatch
         instance.act()
     monkeypatch.setattr("jobcron.operations.details.UUID_JOBS", 3)
     with instance.database.begin(writing=False) as connection:
-        with pytest.raises(NoSuchJob, match="among those from 1 on"):
+        with pytest.raises(NoSuchJob, match="not completed and those from 2 on, found none; give its number"):
             find_job(connection, instance.row(number).uuid)
         monkeypatch.setattr("jobcron.operations.details.UUID_JOBS", 4)
         assert find_job(connection, instance.row(number).uuid) == number
+
+
+@pytest.mark.parametrize("status", set(JobStatus) - {JobStatus.COMPLETED}, ids=lambda status: status.name)
+def test_a_job_that_has_not_completed_is_found_by_its_uuid_however_old_it_is(
+    session: Session, status: JobStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory = JobFactory(session)
+    job = factory.makeJob(status, **({"lease_expires": FUTURE} if status is JobStatus.RUNNING else {}))
+    factory.makeJob()
+    session.flush()
+    monkeypatch.setattr("jobcron.operations.details.UUID_JOBS", 1)
+    assert find_job(jobs_connection(session), job.uuid) == job.id
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_uuid_of_a_job_that_ended_badly_has_an_index_and_no_other_job_has_an_entry(instance: Instance) -> None:
+    kind = instance.row(instance.act()).type_id
+    instance.query(
+        "INSERT INTO jobcron_job (uuid, type, status, lease_expires, date_finished) "
+        "SELECT gen_random_uuid(), :kind, n % 8, "
+        "       CASE WHEN n % 8 = 1 THEN now() END, CASE WHEN n % 8 IN (2, 3, 5, 6) THEN now() END "
+        "FROM generate_series(1, 8000) AS n",
+        kind=kind,
+    )
+    for statement in ("REINDEX INDEX jobcron_job_bad_end", "ANALYZE jobcron_job"):
+        instance.query(statement)
+    (tuples,) = instance.query("SELECT reltuples FROM pg_class WHERE relname = 'jobcron_job_bad_end'")[0]
+    assert tuples == 3000
+    (uuid,) = instance.query("SELECT uuid FROM jobcron_job WHERE status = 3 ORDER BY id LIMIT 1")[0]
+    with instance.database.begin(writing=False) as connection, noted_statements() as noted:
+        find_job(connection, UUID(str(uuid)))
+    statement, parameters = noted[0]
+    assert cost_of(instance, statement, parameters) < 3000, "it reads the 1000 that run, and no others"
 
 
 def test_the_class_of_a_job_says_what_it_is_about(calling: Instance) -> None:

@@ -174,8 +174,21 @@ def test_a_job_shows_its_row_and_the_exception_line_of_its_error(session: Sessio
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "line"), [(None, None), ("", None), ("one", "one"), ("a\n b \n\n", "b")])
-def test_the_last_line_of_an_error_is_the_exception(text: str | None, line: str | None) -> None:
+def test_of_a_long_error_without_a_traceback_the_beginning_is_told(session: Session) -> None:
+    words = (
+        "a.ProcessDied: killed by SIGSEGV\nThe last words of the process:\n"
+        + '  File "a.py", line 1 in run\n' * 200
+    )
+    JobFactory(session).makeJob(F, log=f"{words}\nExtension modules: {'many, ' * 1000}")
+    session.flush()
+    (job,) = list_jobs(jobs_connection(session), Selection()).jobs
+    assert job.error == "a.ProcessDied: killed by SIGSEGV"
+
+
+@pytest.mark.parametrize(("text", "line"), [(None, None), ("", None), ("one", "one"), ("\n a \n b \n\n", "a")])
+def test_the_first_line_of_an_error_without_a_traceback_is_the_exception(
+    text: str | None, line: str | None
+) -> None:
     assert exception_line(text) == line
 
 
@@ -203,6 +216,18 @@ def noted() -> str:
         return traceback.format_exc()
 
 
+def grouped() -> str:
+    """Return the traceback of a group of errors, of which one has a traceback."""
+    try:
+        raise KeyError("member")
+    except KeyError as error:
+        member = error
+    try:
+        raise ExceptionGroup("many", [member, ExceptionGroup("inner", [ValueError("one")])]) from KeyError("cause")
+    except ExceptionGroup:
+        return traceback.format_exc()
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [
@@ -211,6 +236,7 @@ def noted() -> str:
             "sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) no such table: nowhere",
         ),
         (noted(), "ValueError: first"),
+        (grouped(), "ExceptionGroup: many (2 sub-exceptions)"),
     ],
 )
 def test_of_an_error_of_several_lines_the_first_is_told(error: str, line: str) -> None:

@@ -43,6 +43,7 @@ def make_upgraded(query: Callable[[str], object]) -> None:
 
 # The moves and privileges that a version allows stay.
 _MADE_BY = {
+    "0022": ("DROP INDEX jobcron_job_bad_end",),
     "0021": ("DROP TABLE jobcron_lock, jobcron_lock_wish",),
     "0020": (
         "DROP INDEX jobcron_job_turn",

@@ -238,6 +238,8 @@ def _missing_indexes(connection: Connection, *, concurrently: bool = False) -> I
         # any object: a migration, which may have this name
         late: dict[str, dict[str, str]] = getattr(step.module, "LATE_INDEXES", {})
         for name, definitions in late.items():
+            if connection.dialect.name not in definitions:
+                continue
             if connection.dialect.name == "postgresql":
                 is_valid = connection.scalar(
                     text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"), {"name": name}

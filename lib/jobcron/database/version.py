@@ -11,7 +11,7 @@ from jobcron.errors import SchemaMismatch
 from jobcron.reports.logs import NO_OOPS
 from jobcron.settings.database_url import sqlite_path
 
-REVISION = "0021"
+REVISION = "0022"
 """The migration that this code needs: the newest in ``schema/versions``."""
 
 VERSION_TABLE = "jobcron_schema_version"

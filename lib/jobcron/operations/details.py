@@ -9,13 +9,14 @@ from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, union_all
 from sqlalchemy import inspect as object_state
 from sqlalchemy.orm import Session, object_mapper
 
 from jobcron.database.tables import Event, JobTypeRow, jobs_connection
 from jobcron.errors import ConfigurationError, NoSuchJob
 from jobcron.functions.calls import FunctionJob
+from jobcron.interfaces import JobStatus
 from jobcron.jobs.family import OF_EVERY_ROW
 from jobcron.jobs.graphs.reading import Neighbour, predecessors_of, successors_of
 from jobcron.jobs.history import EventKind
@@ -35,8 +36,11 @@ EVENTS = 200
 NEIGHBOURS = 50
 """The most predecessors, and successors, that are shown of a job."""
 
-UUID_JOBS = 1_000_000
+UUID_JOBS = 300_000
 """Among how many of the newest jobs a UUID is looked for that no index has."""
+
+_BAD_ENDS = (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED)
+"""The statuses in PostgreSQL's index of bad ends, word for word."""
 
 
 @dataclass(frozen=True)
@@ -167,28 +171,33 @@ def newest_event(connection: Connection, job_id: int, *kinds: EventKind) -> JobE
 def find_job(connection: Connection, uuid: UUID) -> int:
     """Return the number of the job with a UUID.
 
-    On PostgreSQL no index has the UUIDs of jobs that have started: they are looked for among a limited number of
-    jobs, the newest first.
+    On PostgreSQL no index has the UUIDs of jobs that have completed: they are looked for among a limited number
+    of jobs, the newest first.
 
     Raises:
         NoSuchJob: there is no such job among them.
     """
-    waiting = connection.scalar(select(Job.id).where(Job.uuid == uuid, has_status(*NOT_STARTED)))
-    if waiting is not None:
-        return waiting
-    newest = connection.scalar(select(func.max(Job.id))) or 0
-    first = newest - UUID_JOBS
-    query = select(Job.id).where(Job.uuid == uuid)
-    if connection.dialect.name == "postgresql":
-        query = query.where(Job.id > first)
-    found = connection.scalar(query.order_by(Job.id.desc()).limit(1))
-    if found is not None:
-        return found
-    if first <= 0 or connection.dialect.name != "postgresql":
+    mine = select(Job.id).where(Job.uuid == uuid)
+    if connection.dialect.name != "postgresql":
+        found, first = connection.scalar(mine), 1
+    else:
+        parts = (
+            mine.where(has_status(*NOT_STARTED)),
+            mine.where(has_status(JobStatus.RUNNING)),  # few: the index of leases has them
+            mine.where(has_status(*_BAD_ENDS), Job.uuid.is_not(None)),
+        )
+        found = connection.scalar(union_all(*parts).limit(1))
+        first = max(1, (connection.scalar(select(func.max(Job.id))) or 0) - UUID_JOBS + 1)
+        if found is None:
+            found = connection.scalar(mine.where(Job.id >= first).order_by(Job.id.desc()).limit(1))
+    if found is None and first > 1:
+        raise NoSuchJob(
+            f"expected a job with the UUID {uuid} among those that have not completed and those from {first} on, "
+            "found none; give its number"
+        )
+    if found is None:
         raise NoSuchJob(f"expected a job with the UUID {uuid}, found none")
-    raise NoSuchJob(
-        f"expected a job with the UUID {uuid} among those from {first} on, found none; give its number"
-    )
+    return found
 
 
 def about_job(session: Session, job_id: int, settings: Settings | None = None) -> AboutJob:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Text, func, select, ty
 from jobcron.database.tables import JobTypeRow
 from jobcron.errors import ConfigurationError
 from jobcron.jobs.job import Job
-from jobcron.operations._rows.error_lines import end_of_error, exception_line
+from jobcron.operations._rows.error_lines import ends_of_error, exception_line
 from jobcron.operations._rows.search import Search, search
 from jobcron.operations.selection import Selection, chosen_types
 from jobcron.settings.settings import Settings
@@ -116,7 +116,7 @@ def _by_section(connection: Connection, looked: Search, settings: Settings | Non
 
 
 def _by_error(connection: Connection, looked: Search) -> Grouping:
-    ends = select(end_of_error()).where(Job.log.is_not(None), *looked.where)
+    ends = select(ends_of_error()).where(Job.log.is_not(None), *looked.where)
     texts = list(connection.scalars(ends.order_by(Job.id.desc()).limit(ERRORS + 1)))
     found = Counter(exception_line(text) for text in texts[:ERRORS])
     groups = tuple(Group(value, number) for value, number in found.most_common(GROUPS))

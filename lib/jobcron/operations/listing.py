@@ -14,7 +14,7 @@ from jobcron.database.statements import among
 from jobcron.database.tables import JobTypeRow
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import START_ORDER, Job, lease_end
-from jobcron.operations._rows.error_lines import end_of_error, exception_line
+from jobcron.operations._rows.error_lines import ends_of_error, exception_line
 from jobcron.operations._rows.search import search
 from jobcron.operations._rows.start_order import StartKey, line
 from jobcron.operations.asking import STATUS_GROUPS
@@ -54,7 +54,7 @@ class JobSummary:
         claimed_by: host and process that took it last.
         lease_expires: until when it is held.
         oops_id: the report of its last failure.
-        error: the last line of its last error.
+        error: the line of its last error that names the exception.
     """
 
     id: int
@@ -276,7 +276,7 @@ def summaries() -> Select[int]:
         Job.claimed_by,
         lease_end().label("lease_expires"),
         Job.oops_id,
-        end_of_error().label("error"),
+        ends_of_error().label("error"),
         JobTypeRow.name.label("type"),
     )
 

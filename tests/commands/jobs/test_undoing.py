@@ -33,7 +33,7 @@ def test_an_act_tells_its_number_and_is_undone_by_it(operator: Operator) -> None
     assert found == {"act": "undo", "number": 1, "is_dry_run": False, "moved": [numbers[0]], "refused": []}
     assert [row.status for row in operator.instance.rows()] == [F, F]
     assert [one["jobs"]["number"] for one in operator.json("undo")["acts"]] == [0, 0]
-    operator("undo", 17, "--yes", expect=2)
+    assert operator("undo", 17, "--yes", expect=2) == ""
     assert "expected the number of an act, got: 17; the newest is 2" in operator.err
 
 
@@ -46,7 +46,7 @@ def test_what_cannot_be_undone_is_listed_and_says_why(operator: Operator) -> Non
     assert (deletion["act"], deletion["name"], deletion["jobs"]) == ("1", f"delete jobs {number}", "-")
     assert (pause["act"], pause["name"], pause["jobs"]) == ("2", "pause queue cats", "-")
     for arguments in ((), ("--dry-run",), ("--yes",)):
-        operator("undo", 1, *arguments, expect=2)
+        assert operator("undo", 1, *arguments, expect=2) == ""
         assert "cannot be undone: what was deleted does not come back" in operator.err
         operator("undo", 2, *arguments, expect=2)
         assert "cannot be undone: unpause it instead" in operator.err

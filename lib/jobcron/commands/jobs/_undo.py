@@ -58,9 +58,9 @@ def perform(options: argparse.Namespace) -> int:
                     [(a.id, a.at, a.actor, a.name, a.jobs if a.instead is None else None, a.reason) for a in acts],
                 )
             return 0
+        with database.begin(writing=False) as connection:
+            act = find_undoable(connection, options.act)
         if not options.yes and not options.dry_run:
-            with database.begin(writing=False) as connection:
-                act = find_undoable(connection, options.act)
             raise ConfigurationError(
                 f"act {act.id}, {act.name} by {act.actor}: jobs: {act.jobs}; give --yes to undo it, or --dry-run "
                 "to see what would be done"

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from jobcron.operations.reasons import Finding
 from jobcron.queue.health import Health
 
-INDEXES = frozenset(
+_INDEXES = frozenset(
     {
         "ix_jobcron_edge_predecessor",
         "ix_jobcron_event_job",
@@ -40,7 +40,12 @@ INDEXES = frozenset(
         "jobcron_slot_missed",
     }
 )
-"""The indexes of new tables besides those of primary keys and of unique columns, on both databases."""
+
+INDEXES: Mapping[str, frozenset[str]] = {
+    "postgresql": _INDEXES | {"jobcron_job_bad_end"},  # SQLite's jobcron_job_uuid has all jobs
+    "sqlite": _INDEXES,
+}
+"""By the kind of database: the indexes of new tables besides those of primary keys and of unique columns."""
 
 _REFUSES = "nothing refuses what no code may write"
 
@@ -80,7 +85,7 @@ def guard_findings(connection: Connection) -> Iterator[Finding]:
         {str(name): bool(in_use) for name, in_use in connection.execute(text(statement))}
         for statement in _FOUND[connection.dialect.name]
     )
-    for name in sorted(INDEXES - indexes.keys()):
+    for name in sorted(INDEXES[connection.dialect.name] - indexes.keys()):
         told = f"the index {name} is missing: statements that need it read the whole table"
         yield Finding("indexes", Health.CRITICAL, told, _MADE_ANEW)
     for name, is_valid in sorted(indexes.items()):
