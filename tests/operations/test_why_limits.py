@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 import fooapp
 from instances import SECTIONS, Instance
 from jobcron import Job, JobStatus, load_settings
-from jobcron.database.tables import EdgeRow, StartRow, jobs_connection
+from jobcron.database.tables import ChannelRow, EdgeRow, StartRow, jobs_connection
 from jobcron.jobs.moves.channels import set_limits
 from jobcron.jobs.moves.pauses import Pause, Scope, write_pause
 from jobcron.operations.reasons import Cause
@@ -149,3 +149,121 @@ def test_a_job_that_waits_for_others_is_called_runnable_exactly_when_a_claim_tak
     assert all(job.status is W for job in runnable)
     blocked = [said[job.id] for job in jobs if job.status is B]
     assert all(found.reasons[0].cause is Cause.BLOCKED and not found.is_runnable for found in blocked)
+
+
+def begun(session: Session, job: Job, status: JobStatus) -> None:
+    """Let a job have begun, and be in a status since."""
+    job.start()
+    if status is not R:
+        {W: job.queue, S: job.suspend, F: job.fail, C: job.complete, X: job.cancel}[status]()
+    session.flush()
+
+
+BEGUN = {None: (W, X), True: (W, R, S, F, C, X)}
+"""The statuses of a job in a channel that keeps its order, by whether it has begun."""
+
+
+@pytest.mark.feature("N-02", "OCQ-10")
+def test_a_job_in_a_channel_that_keeps_its_order_is_called_runnable_exactly_when_a_claim_takes_it(
+    session: Session,
+) -> None:
+    connection, factory = jobs_connection(session), JobFactory(session)
+    cases = [
+        (mode, status, has_begun, keys, is_dead, is_passed)
+        for mode, has_begun, keys, is_dead, is_passed in itertools.product(
+            ("channel", "target"), BEGUN, ("aa", "ab", "a "), (False, True), (False, True)
+        )
+        for status in BEGUN[has_begun]
+        if not is_dead or status is R
+    ]
+    jobs: list[Job] = []
+    for number, (mode, status, has_begun, keys, is_dead, is_passed) in enumerate(cases):
+        channel = f"root.c{number}"
+        set_limits(connection, channel, "ada", {"sequential": mode})
+        moment = FUTURE if is_passed else PAST - timedelta(days=1)
+        session.get_one(ChannelRow, channel).passed_at = moment
+        first, second = (
+            factory.makeJob(W, f"{name}.T{number}", channel=channel + end, channel_key=key.strip())
+            for name, end, key in zip(("first", "second"), ("", ".below" * (number % 2)), keys, strict=True)
+        )
+        session.flush()
+        if has_begun:
+            begun(session, first, status)
+        elif status is X:
+            first.cancel()
+        if status is R:
+            first.lease_expires = PAST if is_dead else FUTURE
+        session.flush()
+        jobs += [first, second]
+    said = {job.id: explain_job(connection, job.id) for job in jobs}
+    wrong = [
+        (cases[number // 2], number % 2, said[job.id].reasons)
+        for number, job in enumerate(jobs)
+        if said[job.id].is_claimable != is_taken(connection, job)
+    ]
+    assert wrong == []
+    told = [reason.text for found in said.values() for reason in found.reasons if reason.cause is Cause.NO_ROOM]
+    assert {text.split(" keeps its order")[1][:13] for text in told} == {": it is the t", " for the key "}
+    assert len({found.is_claimable for found in said.values()}) == 2
+
+
+def of_each_kind(instance: Instance) -> dict[str, int]:
+    """Return jobs of the section act in each state in which a pause matters, and some in which it does not."""
+    jobs = {"lacking": instance.act()}
+    instance.query("UPDATE jobcron_job SET needs = 'dry_run'")
+    instance.run("act")
+    instance.make_due()
+    jobs |= {name: instance.act(channel=channel) for name, channel in (("plain", None), ("limited", "root.free"))}
+    jobs |= {name: instance.act() for name in ("queued", "later", "dead", "held", "suspended")}
+    values = {
+        "queued": "queue = 'cats'",
+        "later": "scheduled_start = :future",
+        "dead": "status = 1, lease_token = 1, begun_token = 1, date_started = :past, lease_expires = :past",
+        "held": "lease_expires = :future",
+        "suspended": "status = 4",
+    }
+    times = {"past": f"{PAST:%Y-%m-%d %H:%M:%S.%f}", "future": f"{FUTURE:%Y-%m-%d %H:%M:%S.%f}"}
+    for name, change in values.items():
+        used = {key: value for key, value in times.items() if f":{key}" in change}
+        instance.query(f"UPDATE jobcron_job SET {change} WHERE id = :id", id=jobs[name], **used)
+    return jobs
+
+
+PAUSES = (
+    (Scope.SECTION, "act"),
+    (Scope.TYPE, "foo_job.ACT"),
+    (Scope.QUEUE, "default"),
+    (Scope.QUEUE, "cats"),
+    (Scope.CHANNEL, "root"),
+)
+
+
+@pytest.mark.feature("N-02")
+def test_while_anything_or_everything_is_paused_a_job_is_called_runnable_exactly_when_its_section_takes_it(
+    instance: Instance,
+) -> None:
+    fooapp.register()
+    instance.run("act")
+    settings, jobs, seen = load_settings(str(instance.path)), of_each_kind(instance), set()
+    me = ME._replace(section="act")
+    with instance.database.begin() as connection:
+        number = connection.scalar(select(Job.type_id).where(Job.id == jobs["plain"]))
+        assert number is not None
+        for chosen in itertools.product((False, True), repeat=len(PAUSES)):
+            with connection.begin_nested() as savepoint:
+                for (scope, name), is_paused in zip(PAUSES, chosen, strict=True):
+                    if is_paused:
+                        write_pause(connection, Pause(scope, name, "ada", None, NOW, None))
+                said = {name for name, job in jobs.items() if explain_job(connection, job, settings).is_runnable}
+                found: set[int] = set()
+                while claims := (
+                    reclaim(connection, number, me)
+                    or claim(connection, number, 100, me)
+                    or claim(connection, number, 100, me, hold_channels(connection, number, me))
+                ):
+                    found |= {one.id for one in claims}
+                savepoint.rollback()
+            assert said == {name for name, job in jobs.items() if job in found}, chosen
+            seen.add(frozenset(said))
+    assert frozenset() in seen
+    assert {"plain", "limited", "queued", "dead", "lacking"} in seen

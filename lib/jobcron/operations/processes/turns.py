@@ -9,8 +9,8 @@ from sqlalchemy import Connection, select
 from jobcron.database.statements import among
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import Job
-from jobcron.jobs.moves.channels import Turn, turns
-from jobcron.operations.processes.channels import SHOWN, Full, full_for, is_within, places
+from jobcron.jobs.moves.channels import Turn, read_channels, turns
+from jobcron.operations.processes.channels import SHOWN, Full, Place, full_for, is_within, places
 
 
 def in_the_way(connection: Connection, channel: str | None, key: str, job: int = 0) -> tuple[Full, ...]:
@@ -28,20 +28,30 @@ def in_the_way(connection: Connection, channel: str | None, key: str, job: int =
 
 
 def _turns(connection: Connection, channel: str, key: str, job: int) -> Iterator[Full]:
-    kept = [
+    running = places(connection)
+    kept = dict.fromkeys(
         turn
-        for turn in turns(connection)
+        for turn in [*turns(connection), *_running(connection, running)]
         if is_within(channel, turn.channel) and (turn.key is None or turn.key == key)
-    ]
+    )
     if any(turn.job == job for turn in kept):  # it has begun: it waits only for those that run
-        running = {place.job for place in places(connection)}
-        kept = [turn for turn in kept if turn.job in running]
+        busy = {place.job for place in running}
+        kept = {turn: None for turn in kept if turn.job in busy}
     by_channel: dict[str, list[Turn]] = {}
     for turn in kept:
         if turn.job != job:
             by_channel.setdefault(turn.channel, []).append(turn)
     for name, its in by_channel.items():
         yield _kept(connection, name, its)
+
+
+def _running(connection: Connection, running: list[Place]) -> Iterator[Turn]:
+    """Yield the turns of the jobs that run: they have one even if the channel has passed over them."""
+    for row in read_channels(connection):
+        for place in running:
+            of_one_key = row.sequential == "target"
+            if row.sequential and is_within(place.channel, row.name) and (place.key or not of_one_key):
+                yield Turn(place.job, row.name, place.key if of_one_key else None)
 
 
 def _kept(connection: Connection, name: str, kept: list[Turn]) -> Full:
