@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,7 @@ from jobcron.database.version import REVISION
 from jobcron.operations import doctor
 from jobcron.queue.health import Health
 from jobcron.testing import JobFactory
+from paths import ROOT
 
 SECTIONS = "[act]\nsource_interface: fooapp.IActJobSource\n"
 
@@ -102,6 +104,15 @@ def test_tables_that_are_newer_than_the_code_are_named(well: Instance) -> None:
 def test_a_wrong_clock_of_this_machine_is_found(well: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "CLOCK_SLACK", -doctor.CLOCK_SLACK)
     assert only(well).check == "clock"
+
+
+def test_the_page_has_each_check() -> None:
+    source = "".join(path.read_text() for path in (ROOT / "lib" / "jobcron").rglob("*.py"))
+    names = set(re.findall(r'Finding\(\s*"([a-z -]+)", Health', source))
+    page = (ROOT / "docs" / "how-to" / "operate.md").read_text()
+    told = {name for row in re.findall(r"^\| (`.*?) \|", page, re.M) for name in re.findall(r"`([a-z -]+)`", row)}
+    assert len(names) > 20
+    assert names - told == set()
 
 
 def test_the_worst_is_told_first(well: Instance) -> None:

@@ -64,11 +64,12 @@ def age_of(text: str) -> timedelta:
     Raises:
         ValueError: it is none; the message says what was expected.
     """
+    most = f", at most {LONGEST.days}d" if any(map(str.isdigit, text)) else ""
     with suppress(ValueError, OverflowError):
         found: timedelta = as_timedelta(text)
         if timedelta() <= found <= LONGEST:
             return found
-    raise ValueError(f"expected a duration such as 30s, 10m or 2d, got: {text!r}")
+    raise ValueError(f"expected a duration such as 30s, 10m or 2d{most}, got: {text!r}")
 
 
 def day_of(text: str) -> date:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,20 @@ def test_tables_that_do_not_fit_the_code_are_a_finding_of_their_own(
     (finding,) = operator.json("doctor", expect=2)["findings"]
     assert (finding["check"], finding["health"], finding["remedy"]) == ("schema", "CRITICAL", remedy)
     assert told in finding["text"]
+
+
+@pytest.mark.usefixtures("enough_room")
+def test_two_instances_with_one_state_directory_are_found(operator: Operator, tmp_path: Path) -> None:
+    operator.instance.state.mkdir(mode=0o700)
+    operator("sections")  # whoever uses the directory says so there
+    text = (operator.instance.path / "jobcron.conf").read_text()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "jobcron.conf").write_text(text.replace(operator.instance.url, f"sqlite:///{tmp_path}/other.db"))
+    (finding,) = operator.json("--config", other, "doctor", expect=3)["findings"]
+    assert (finding["check"], finding["health"]) == ("instance", "UNKNOWN")
+    assert "key state_dir: expected a directory of this instance's own, got " in finding["text"]
+    assert f"also that of {operator.instance.path / 'jobcron.conf'}, with another database" in finding["text"]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -9,7 +9,7 @@ from operating import Operator
 def test_a_trial_is_printed_row_by_row(operator: Operator) -> None:
     number = operator.instance.act(("write", "password=hunter2"))
     out = operator("try", number, "--yes")
-    assert out.startswith(f"job {number}, tried as in section act: completed after ")
+    assert out.startswith(f"job {number}, tried as in section act: completed (")
     assert "and would be COMPLETED\nall that it did in this database is rolled back\nnot undone, if " in out
     assert "\ninsert ledger 1\n" in out
     assert f"\n  job: {number}\n" in out
@@ -22,7 +22,7 @@ def test_a_trial_is_printed_row_by_row(operator: Operator) -> None:
 def test_a_job_that_does_not_complete_leaves_with_status_1_and_its_traceback(operator: Operator) -> None:
     number = operator.instance.act(("raise", "value"))
     out = operator("try", number, "--yes", expect=1)
-    assert ": failed after " in out
+    assert ": failed (" in out
     assert "\nError\nTraceback (most recent call last):\n" in out
     assert operator.instance.oopses() == []
 

@@ -9,11 +9,14 @@ import subprocess
 import time
 
 import pytest
+from sqlalchemy import make_url
 
 from instances import Instance
 from jobcron.queue.claim import Claimant, claim_one
+from jobcron.testing.server import PrivatePostgreSQL
 from operating import Operator
 from paths import JOBCRON
+from standby import execute
 
 
 def test_runners_are_printed_with_their_jobs(operator: Operator) -> None:
@@ -40,6 +43,38 @@ def test_what_is_watched_needs_a_terminal_and_is_no_json(operator: Operator, com
     assert "expected --watch or --json, got both" in operator.err
     operator(command, "--watch", "0.1s", expect=2)
     assert "expected --watch with at least 0.2s, got: 0.1s" in operator.err
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_watched_list_says_that_the_database_is_away_and_goes_on_when_it_is_back(
+    instance: Instance, server: PrivatePostgreSQL
+) -> None:
+    instance.act()
+    name = make_url(instance.url).database
+    reading, writing = pty.openpty()
+    command = [str(JOBCRON), "--config", str(instance.path), "jobs", "--watch", "0.3s"]
+    process = subprocess.Popen(command, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+
+    def reads(word: bytes) -> None:
+        seen, limit = b"", time.monotonic() + 60
+        while word not in seen:
+            assert time.monotonic() < limit, seen[-2000:]
+            seen += os.read(reading, 10_000)
+
+    try:
+        reads(b"WAITING")
+        execute(server, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        execute(server, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        reads(b"cannot connect to the database")
+        execute(server, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        reads(b"WAITING")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        os.close(reading)
+    assert (process.returncode, err) == (0, b"")
 
 
 def test_a_watched_list_refreshes_until_ctrl_c_and_ends_with_status_0(instance: Instance) -> None:

@@ -50,8 +50,8 @@ def perform(options: argparse.Namespace) -> int:
 
 
 def _lines(trial: Trial) -> Iterator[str]:
-    after = f"{trial.outcome} after {trial.seconds:g} s, and would be {trial.status.name}"
-    yield f"job {trial.job}, tried as in section {trial.section}: {after}"
+    end = f"{trial.outcome} ({trial.seconds:g} s), and would be {trial.status.name}"
+    yield f"job {trial.job}, tried as in section {trial.section}: {end}"
     undone = "all that it did in this database is rolled back"
     yield undone if trial.leak is None else f"NOT ALL IS ROLLED BACK: {cell(trial.leak)}"
     yield NOT_UNDONE
