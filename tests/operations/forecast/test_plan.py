@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 import random
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from sqlalchemy import text
 
 import fooapp
+from channel_jobs import limit
 from instances import SECTIONS, Instance
 from jobcron import Database, Job, JobStatus, load_settings
 from jobcron.operations.forecast.plan import Plan, Step, plan_section
@@ -127,6 +129,28 @@ def test_the_jobs_run_in_the_planned_order(instance: Instance, tmp_path: Path) -
     instance.run("act")
     ran = [int(line.split()[1]) for line in Path(path).read_text().splitlines()]
     assert ran == [job.id for job in plan.jobs] == [2, 6, 3, 4, 1, 5]
+
+
+def test_a_plan_of_jobs_in_channels_names_those_that_the_run_then_starts(instance: Instance) -> None:
+    limit(instance, "root.one", capacity=1)
+    limit(instance, "root.shut", capacity=0)
+    limit(instance, "root.slow", throttle=3, period=3600.0)
+    limit(instance, "root.slow.slower", throttle=1, period=3600.0)
+    limit(instance, "root.kept", sequential="channel")
+    channels = (None, "root.one", "root.shut", "root.slow", "root.slow.slower", "root.kept", "root.free")
+    jobs = [instance.act(channel=name) for _ in range(3) for name in channels]
+    names = dict(zip(jobs, channels * 3, strict=True))
+    plan = planned(instance)
+    taken = [job.id for job in plan.jobs if job.step is Step.RUN]
+    left = {job.id: job.why for job in plan.jobs if job.step is Step.PASS_OVER}
+    instance.run("act")
+    started = sorted(job for job in jobs if instance.row(job).attempt_count)
+    assert sorted(taken) == started
+    assert Counter(names[job] for job in taken) == {
+        None: 3, "root.one": 3, "root.slow": 2, "root.slow.slower": 1, "root.kept": 3, "root.free": 3,
+    }  # fmt: skip
+    assert {names[job] for job in left} == {"root.slow", "root.slow.slower"}
+    assert "channel root.slow.slower is full by then: 1 start within 3600 s" in left.values()
 
 
 def test_a_plan_is_bounded_and_says_so(instance: Instance) -> None:

@@ -12,6 +12,7 @@ from jobcron.database.tables import JobTypeRow
 from jobcron.jobs import known_types
 from jobcron.operations.forecast._queue import PlannedJob, Queue, Step
 from jobcron.operations.forecast._slots import DueSchedule, due_of_section
+from jobcron.operations.forecast._throttles import throttled
 from jobcron.operations.reasons import Cause, Reason
 from jobcron.operations.why import explain_section
 from jobcron.queue.sources import find_source
@@ -91,6 +92,7 @@ def plan_section(connection: Connection, settings: Settings, section: Section, *
     gone = gone_claimants(settings.lock_dir, section.name)
     queue = Queue(connection, section.name, types, gone, limits.crash_limit, limit + 1, limits.channel)
     jobs = _jobs(queue, source)
+    begun = throttled(connection, jobs[:limit], limits.channel)
     found = explain_section(connection, settings, section).reasons
     typical = typical_seconds(connection, section.name)
     return Plan(
@@ -107,7 +109,7 @@ def plan_section(connection: Connection, settings: Settings, section: Section, *
         lease_seconds=source.lease_seconds,
         obstacles=tuple(one for one in found if one.is_blocking or one.cause is Cause.LOCK_HELD),
         schedules=tuple(due_of_section(connection, settings, source.name)),
-        jobs=tuple(queue.passed_over(jobs[:limit])),
+        jobs=tuple(queue.passed_over(begun)),
         is_complete=len(jobs) <= limit,
     )
 

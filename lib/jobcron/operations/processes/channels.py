@@ -32,6 +32,7 @@ __all__ = [
     "is_within",
     "pass_over",
     "reset_limits",
+    "starts",
 ]
 
 COUNTED = 10_000
@@ -133,15 +134,15 @@ def channel_states(connection: Connection) -> list[ChannelState]:
     return [
         replace(
             _state(name, limits.get(name), running, waiting, pauses.get(name)),
-            started=len(_starts(connection, limits.get(name))),
+            started=len(starts(connection, limits.get(name))),
             turns=tuple(turn.job for turn in kept if turn.channel == name and turn.job not in busy),
         )
         for name in sorted(names)
     ]
 
 
-def _starts(connection: Connection, row: ChannelRow | None) -> list[datetime]:
-    """Return when jobs have started in a channel within its period until now, the oldest first."""
+def starts(connection: Connection, row: ChannelRow | None) -> list[datetime]:
+    """Return when jobs have started in a channel within its period until now, the oldest first; only reads."""
     if row is None or row.period is None:
         return []
     inside = or_(StartRow.channel == row.name, StartRow.channel.startswith(f"{row.name}.", autoescape=True))
@@ -212,10 +213,10 @@ def full_for(connection: Connection, channel: str | None, key: str) -> tuple[Ful
         if row.per_key is not None and len(same) >= row.per_key:
             told = f"{len(same)} of {row.per_key} jobs with the key {key!r} run"
             found.append(_full(row.name, told, same, "--per-key"))
-        starts = _starts(connection, row)
-        if row.throttle is not None and row.period is not None and len(starts) >= row.throttle:
-            told = f"{len(starts)} of {row.throttle} jobs have started within {row.period:g} s"
-            until = starts[-row.throttle] + timedelta(seconds=row.period)
+        recent = starts(connection, row)
+        if row.throttle is not None and row.period is not None and len(recent) >= row.throttle:
+            told = f"{len(recent)} of {row.throttle} jobs have started within {row.period:g} s"
+            until = recent[-row.throttle] + timedelta(seconds=row.period)
             found.append(_full(row.name, told, [], "--throttle")._replace(until=until))
     return tuple(found)
 
