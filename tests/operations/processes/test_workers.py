@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import timedelta
 
@@ -123,3 +124,13 @@ def test_prune_removes_the_rows_of_workers_that_fell_silent_a_day_ago(instance: 
     add_worker(instance, "b" * 12, host="gone", silence=-80_000)
     instance.command("prune")
     assert [worker.host for worker in workers(instance)] == ["gone"]
+
+
+def test_workers_as_json_have_a_stable_shape(instance: Instance) -> None:
+    add_worker(instance, new_family())
+    (found,) = json.loads(instance.command("workers", "--json")[0])["workers"]
+    assert list(found) == [
+        "host", "pid", "version", "sections", "jobs", "processes", "most_processes", "is_leaving", "since", "seen",
+        "death",
+    ]  # fmt: skip
+    assert (found["sections"], found["processes"], found["is_leaving"]) == (["act", "do_foo"], 2, False)
