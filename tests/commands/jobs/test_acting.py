@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +14,7 @@ from jobcron import JobStatus, chain
 from jobcron.operations.acts import Outcome
 from jobcron.testing import JobFactory
 from operating import Operator
+from paths import JOBCRON
 
 W, R, C, F, S, X, E, B = JobStatus
 
@@ -207,3 +210,28 @@ def test_a_graph_is_shown_cancelled_and_retried_as_a_whole(operator: Operator) -
     assert operator("set-done", jobs[1]).startswith("set-done: 1 set done, 0 refused; ")
     assert instance.row(jobs[2]).status is W
     assert alone
+
+
+@pytest.mark.feature("OCQ-05")
+def test_of_several_operators_at_once_each_job_is_moved_by_exactly_one(operator: Operator) -> None:
+    with operator.instance.session() as session:
+        numbers = {JobFactory(session).makeJob(F).id for _ in range(60)}
+    command = [
+        str(JOBCRON),
+        "--config",
+        str(operator.instance.path),
+        "retry",
+        "--status",
+        "failed",
+        "--yes",
+        "--json",
+    ]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    told = [json.loads(process.communicate(timeout=300)[0]) for process in started]
+    assert {process.returncode for process in started} <= {0, 1}
+    moved = [number for one in told for number in one["moved"]]
+    assert sorted(moved) == sorted(numbers)
+    for number in numbers:
+        assert operator.instance.events(number) == ["requeued"]
+    reasons = {refusal["reason"] for one in told for refusal in one["refused"]}
+    assert reasons <= {"its row is locked by another session", "it is WAITING"}
