@@ -56,7 +56,7 @@ def test_the_sections_and_their_check_tell_of_pauses(operator: Operator) -> None
     assert "OK       all channels: channel root.mail is paused by" in out
     operator("pause", "--section", "act", "--for", "1h")
     assert operator("check-runs", "act").startswith("JOBCRON OK - 1 section\n")
-    assert "pause --until" not in operator("doctor", expect=2)
+    assert "pause --until" not in operator("doctor", expect=3)
     operator("pause", "--queue", "cats")
     assert "queue cats is paused by" in operator("doctor", expect=2)
     operator("pause", "--channel", "root.mail")

@@ -150,7 +150,7 @@ def test_a_plan_of_jobs_in_channels_names_those_that_the_run_then_starts(instanc
         None: 3, "root.one": 3, "root.slow": 2, "root.slow.slower": 1, "root.kept": 3, "root.free": 3,
     }  # fmt: skip
     assert {names[job] for job in left} == {"root.slow", "root.slow.slower"}
-    assert "channel root.slow.slower is full by then: 1 start within 3600 s" in left.values()
+    assert set(left.values()) == {"channel root.slow is full by then: 3 start within 3600 s"}
 
 
 def test_a_plan_is_bounded_and_says_so(instance: Instance) -> None:
