@@ -1,7 +1,12 @@
-"""Make the rows of a large database, by a few statements of SQL."""
+"""Make the rows of a large database by a few statements: ``python -m bench.large_rows URL --rows 10000000``.
+
+Making them takes longer than measuring anything in them, so the database can be made once and measured often.
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
@@ -72,7 +77,8 @@ SELECT {uuid}, :common, 1, {now}, {now}, {lease}, 1, 1, 1, 'host' || (n % 9) || 
 
 EVENTS = """
 INSERT INTO jobcron_event (job, at, actor, kind, detail, oops_id, lease_token)
-SELECT id, date_finished, 'host1:1001', 'failed', log, oops_id, 1 FROM jobcron_job WHERE status = 3 ORDER BY id
+SELECT id, date_finished, 'host1:1001', 'failed', log, oops_id, 1 FROM jobcron_job
+WHERE status = 3 AND id > {above} ORDER BY id
 """
 
 RUNS = """
@@ -108,23 +114,68 @@ def make(database: Database, rows: int) -> None:
         connection.execute(text(DIALECTS[connection.dialect.name].analyze))
 
 
+def catch_up(database: Database) -> None:
+    """Add the jobs and the runs of the time since the newest ones, as many as there were before.
+
+    Pages that tell of the last hour have nothing to tell of a database that was made some hours ago.
+    """
+    with database.begin() as connection:
+        dialect = DIALECTS[connection.dialect.name]
+        epoch = {"postgresql": "extract(epoch FROM {})", "sqlite": "(julianday({}) - 2440587.5) * 86400"}
+        seconds = epoch[connection.dialect.name].format
+        now = seconds(dialect.ago.format(n="0"))
+        last, newest = connection.execute(
+            text(
+                f"SELECT {seconds('date_finished')}, id FROM jobcron_job WHERE status <> 7 "
+                "AND date_finished IS NOT NULL ORDER BY id DESC LIMIT 1"
+            )
+        ).one()
+        gone = float(connection.execute(text(f"SELECT {now}")).scalar_one()) - float(last)
+        finished = int(newest / MONTH * gone)
+        if finished > 0:
+            above = connection.execute(text("SELECT max(id) FROM jobcron_job")).scalar_one()
+            insert = Inserter(connection)
+            insert(FINISHED, finished, created=f"{gone} * (1 - 1.0 * n / {finished})")
+            insert(EVENTS, 1, above=above)
+            insert(RUNS, max(2, finished // 5), ago=f"{gone} * (1 - 1.0 * n / {max(2, finished // 5)})")
+
+
+class Inserter:
+    """Sends statements that make rows.
+
+    Args:
+        connection: to the database.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._dialect = DIALECTS[connection.dialect.name]
+        types = connection.execute(text("SELECT name, id FROM jobcron_type")).all()
+        self._types = {
+            kind.name.lower(): number
+            for kind in LargeJobType
+            for name, number in types
+            if str(name).endswith(f".{kind.name}")
+        }
+
+    def __call__(self, statement: str, count: int, above: int = 0, **ages: str) -> None:
+        """Make `count` rows.
+
+        Args:
+            statement: with the names in braces of `Dialect`.
+            count: how many.
+            above: the greatest number of a job that it leaves out.
+            ages: for each other name in braces, how many seconds ago: an expression of `n`.
+        """
+        texts = {name: self._dialect.ago.format(n=seconds) for name, seconds in ages.items()}
+        table = self._dialect.numbers.format(n=count)
+        sql = statement.format(numbers=table, uuid=self._dialect.uuid, acts=ACT_COUNT, above=above, **texts)
+        used = {name: number for name, number in self._types.items() if f":{name}" in sql}
+        self._connection.execute(text(sql), used)
+
+
 def _fill(connection: Connection, rows: int) -> None:
-    dialect = DIALECTS[connection.dialect.name]
-    types = connection.execute(text("SELECT name, id FROM jobcron_type")).all()
-    numbers = {
-        kind.name.lower(): number
-        for kind in LargeJobType
-        for name, number in types
-        if str(name).endswith(f".{kind.name}")
-    }
-
-    def insert(statement: str, count: int, **expressions: str) -> None:
-        texts = {name: dialect.ago.format(n=seconds) for name, seconds in expressions.items()}
-        table = dialect.numbers.format(n=count)
-        sql = statement.format(numbers=table, uuid=dialect.uuid, acts=ACT_COUNT, **texts)
-        used = {name: number for name, number in numbers.items() if f":{name}" in sql}
-        connection.execute(text(sql), used)
-
+    insert = Inserter(connection)
     finished = max(1, rows * 9 // 10)
     waiting = max(1, rows - finished)
     insert(FINISHED, finished, created=f"{MONTH} - {MONTH - 60}.0 * n / {finished}")
@@ -134,3 +185,21 @@ def _fill(connection: Connection, rows: int) -> None:
     insert(RUNS, max(2, rows // 5), ago=f"{MONTH}.0 * (1 - 1.0 * n / {max(2, rows // 5)})")
     insert(ACTS, ACT_COUNT, ago=f"{ACT_COUNT} - n")
     insert(UNDOS, 1)
+
+
+def main() -> int:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(prog="bench.large_rows", description=__doc__)
+    parser.add_argument("url", help="the URL of an empty database")
+    parser.add_argument("--rows", type=int, default=1_000_000, metavar="N", help="jobs (default: 1000000)")
+    options = parser.parse_args()
+    if options.rows < 1000:
+        parser.error(f"expected at least 1000 rows, got: {options.rows}")
+    database = Database(options.url)
+    make(database, options.rows)
+    database.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,8 +1,9 @@
 """Measure the dashboard in a database with millions of jobs: ``python -m bench.pages --rows 1000000``.
 
-The rows are those of `bench.large`. Each page is asked for in this process, by an operator; the time is that of
-the server, from the request to the whole answer, the best of some rounds. A page over the bar is shown with the
-plan of its slowest statement.
+The rows are those of `bench.large`, with those of `bench.large_more`; ``--url`` names a database in which
+`bench.large_rows` has made them. Each page is asked for in this process, by an operator; the time is that of the
+server, from the request to the whole answer, the best of some rounds. A page over the bar is shown with the plan
+of its slowest statement.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,69 +23,17 @@ from flask.testing import FlaskClient
 from bench import TOP
 from bench.driver_time import DriverTime, Timed
 from bench.large import CONFIGURATION, explained, postgresql, sqlite
-from bench.large_rows import make
+from bench.large_more import ANY_REPORT, ANY_SCHEDULE, CHAIN, add_more, first_of_graph, uuid_of, write_reports
+from bench.large_rows import catch_up, make
+from bench.page_paths import paths
 from jobcron import Database
 from jobcron.testing.programs import ServerNotFound
 from jobcron.testing.server import ServerFailed
 from jobcron.web import application
-from jobcron.web.mounting import close
+from jobcron.web.mounting import close, routes
 
 BAR_SECONDS = 0.2
 ROUNDS = 5
-
-PAGES = (
-    "/",
-    "/?window=hour",
-    "/?window=week",
-    "/jobs",
-    "/jobs?status=waiting",
-    "/jobs?status=running",
-    "/jobs?status=failed",
-    "/jobs?status=ended",
-    "/jobs?status=pending",
-    "/jobs?section=common",
-    "/jobs?section=rare&status=failed",
-    "/jobs?type=bench.LargeJobType.RARE",
-    "/jobs?queue=mail",
-    "/jobs?queue=nothing",
-    "/jobs?channel=root",
-    "/jobs?requester=ann",
-    "/jobs?error=nothing-like-it",
-    "/jobs?oops=OOPS-NONE",
-    "/jobs?argument=n%3D2",
-    "/jobs?created_on=2000-01-01",
-    "/jobs?older_than=29d",
-    "/jobs?ended_within=1h",
-    "/jobs?due_within=0s",
-    "/jobs?due_after=23h",
-    "/jobs?unique_key=none",
-    "/jobs?below={middle}",
-    "/jobs?order=oldest",
-    "/jobs?order=oldest&queue=nothing",
-    "/jobs?order=start&status=waiting",
-    "/jobs?order=start&status=waiting&queue=nothing",
-    "/jobs?group=type",
-    "/jobs?group=section",
-    "/jobs?group=queue",
-    "/jobs?group=requester",
-    "/jobs?group=day",
-    "/jobs?group=error",
-    "/jobs/{middle}",
-    "/jobs/{last}",
-    "/search?q=ValueError",
-    "/sections",
-    "/sections/common",
-    "/sections/common?window=week",
-    "/sections/rare",
-    "/schedules",
-    "/channels",
-    "/runners",
-    "/reports",
-    "/doctor",
-    "/audit",
-    "/new",
-    "/new?name=bench.LargeJobType.COMMON",
-)
 
 
 class Measured(NamedTuple):
@@ -104,10 +54,13 @@ class Measured(NamedTuple):
     slowest: Timed
 
 
-def measure(client: FlaskClient, rows: int) -> Iterator[Measured]:
+def measure(client: FlaskClient, database: Database, rows: int) -> Iterator[Measured]:
     """Ask for each page some times, and yield the best; once more, to know what the database takes."""
-    for path in PAGES:
-        path = path.format(middle=rows // 2, last=rows)
+    graph, middle = first_of_graph(database), rows // 2
+    parts: dict[str, object] = {"middle": middle, "last": rows, "graph": graph, "chained": graph + CHAIN // 2}
+    parts["uuid"] = uuid_of(database, middle)
+    names = [route.name for route in routes() if route.method == "GET"]
+    for path in paths(names, schedule=ANY_SCHEDULE, report=ANY_REPORT, **parts):
         rounds = [_asked(client, path) for _ in range(ROUNDS)]
         seconds, processor = (min(one[place] for one in rounds) for place in (0, 1))
         with DriverTime() as times:
@@ -126,20 +79,35 @@ def _asked(client: FlaskClient, path: str) -> tuple[float, float]:
     return seconds, processor
 
 
-def run(name: str, rows: int, tell: Callable[[str], None]) -> bool:
+@contextmanager
+def _database(url: str | None, name: str, rows: int, folder: Path) -> Iterator[Database]:
+    """Yield a database with its rows: the one that is named, or a new one."""
+    if url is not None:
+        database = Database(url)
+        catch_up(database)
+        add_more(database)
+        yield database
+        database.close()
+        return
+    with sqlite(folder) if name == "SQLite" else postgresql(folder) as made:
+        database = Database(made)
+        make(database, rows)
+        add_more(database)
+        yield database
+        database.close()
+
+
+def run(url: str | None, name: str, rows: int, tell: Callable[[str], None]) -> bool:
     """Measure all pages on one database, print a table, and return whether each keeps the bar."""
     with tempfile.TemporaryDirectory(prefix="bench-pages-") as temporary:
         folder = Path(temporary)
-        with sqlite(folder) if name == "SQLite" else postgresql(folder) as url:
-            (folder / "jobcron.conf").write_text(CONFIGURATION.format(url=url, top=TOP, folder=folder))
-            database = Database(url)
-            make(database, rows)
+        with _database(url, name, rows, folder) as database:
+            where = database.engine.url.render_as_string(hide_password=False)
+            (folder / "jobcron.conf").write_text(CONFIGURATION.format(url=where, top=TOP, folder=folder))
+            write_reports(folder / "state" / "oops")
             print(f"\n{name}, {rows:,} jobs, load {os.getloadavg()[0]:.1f}\n")
             print("| page | ms | of processor | in the database |\n| --- | ---: | ---: | ---: |")
-            try:
-                return _table(str(folder), database, rows, tell)
-            finally:
-                database.close()
+            return _table(str(folder), database, rows, tell)
 
 
 def _table(config: str, database: Database, rows: int, tell: Callable[[str], None]) -> bool:
@@ -147,7 +115,7 @@ def _table(config: str, database: Database, rows: int, tell: Callable[[str], Non
     is_kept = True
     client = app.test_client()
     client.get("/")  # imports the application
-    for found in measure(client, rows):
+    for found in measure(client, database, rows):
         figures = (found.seconds, found.processor, found.in_database)
         print(f"| `{found.path}` |", " | ".join(f"{one * 1000:.0f}" for one in figures), "|", flush=True)
         if found.seconds > BAR_SECONDS:
@@ -157,17 +125,24 @@ def _table(config: str, database: Database, rows: int, tell: Callable[[str], Non
     return is_kept
 
 
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 def main() -> int:
     """Do what the command line says; the exit status is 1 if a page misses the bar."""
     parser = argparse.ArgumentParser(prog="bench.pages", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, metavar="N", help="jobs (default: 1000000)")
     parser.add_argument("--only", choices=("SQLite", "PostgreSQL"), help="one database")
+    parser.add_argument("--url", help="of a database that bench.large_rows has made, with so many rows")
     options = parser.parse_args()
     if options.rows < 1000:
         parser.error(f"expected at least 1000 rows, got: {options.rows}")
     names = [options.only] if options.only else ["SQLite", "PostgreSQL"]
+    if options.url:
+        names = ["SQLite" if options.url.startswith("sqlite") else "PostgreSQL"]
     try:
-        kept = [run(name, options.rows, lambda text: print(text, file=sys.stderr, flush=True)) for name in names]
+        kept = [run(options.url, name, options.rows, _tell) for name in names]
     except (ServerFailed, ServerNotFound) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

@@ -87,6 +87,11 @@ def blueprint(config: str | None = None, *, authorize: Authorize, name: str = "j
     return made
 
 
+def routes() -> tuple[Route, ...]:
+    """Return the pages, and what their forms are sent to: for whoever looks at, or measures, every one of them."""
+    return tuple(_pages.ROUTES)
+
+
 def close(app: Flask) -> None:
     """Close the connections of an application's dashboards that are not in use."""
     for dashboard in app.extensions.get(EXTENSION, ()):
