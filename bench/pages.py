@@ -58,7 +58,7 @@ def measure(client: FlaskClient, database: Database, rows: int) -> Iterator[Meas
     """Ask for each page some times, and yield the best; once more, to know what the database takes."""
     graph, middle = first_of_graph(database), rows // 2
     parts: dict[str, object] = {"middle": middle, "last": rows, "graph": graph, "chained": graph + CHAIN // 2}
-    parts["uuid"] = uuid_of(database, middle)
+    parts["uuid"] = uuid_of(database, graph + CHAIN // 2)
     names = [route.name for route in routes() if route.method == "GET"]
     for path in paths(names, schedule=ANY_SCHEDULE, report=ANY_REPORT, **parts):
         rounds = [_asked(client, path) for _ in range(ROUNDS)]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from jobcron.database.statements import execute, spare_compilation
 
 READY_LIMIT = 100_000
-"""The most ready jobs of one priority to count."""
+"""How many ready jobs of a type are counted."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class ReadyJobs:
     """The ready jobs of a source, counted.
 
     Attributes:
-        count: their number, capped at the limit for each priority.
+        count: their number; if it is greater than the limit, there are at least as many.
         oldest_seconds: how long the oldest of them has been ready.
     """
 
@@ -32,7 +32,7 @@ def count_ready(connection: Connection, source: str, limit: int = READY_LIMIT) -
     Args:
         connection: in a transaction.
         source: the source's dotted name.
-        limit: the most jobs of one priority to count.
+        limit: of each type, no more are counted once so many are.
     """
     spare_compilation(connection)
     row = execute(connection, "ready", {"source": source, "limit": limit}).one()

@@ -21,6 +21,8 @@ from jobcron.jobs.moves.pauses import Scope, current_pauses, pauses_of
 from jobcron.jobs.registry import registered, source_names
 from jobcron.operations._obstacles.row import Row
 from jobcron.operations._obstacles.states import paused
+from jobcron.operations._rows.search import MANY_TYPES
+from jobcron.operations._rows.start_order import line
 from jobcron.operations.listing import COUNTED, Count
 from jobcron.operations.processes.channels import is_within, no_room
 from jobcron.operations.processes.crontab import instance_line, line_of
@@ -38,7 +40,7 @@ from jobcron.settings.settings import Section, Settings
 RATE_AGE = timedelta(hours=1)
 
 LOOKED = 1_000
-"""If fewer jobs than these are ready, it is looked whether any can start in its channel."""
+"""If fewer jobs than these are ready, and no more of a type wait, it is looked whether any can start."""
 
 MOST_LANES = 20
 """With more channels and keys than these it is not looked."""
@@ -105,7 +107,8 @@ def section_reasons(
         return
     ready, oldest = ready_jobs(connection, names)
     if oldest is not None:
-        yield from _all_held_up(connection, section, types)
+        if ready.number < LOOKED:
+            yield from _all_held_up(connection, section, types)
         told = f"ready jobs: {ready}, the oldest for {span(oldest)}"
         yield Reason(Cause.READY, told, is_blocking=False)
         return
@@ -122,11 +125,18 @@ def _channel_reasons(connection: Connection, channel: str, key: str) -> list[Rea
 
 def _all_held_up(connection: Connection, section: Section, types: Iterable[int]) -> Iterator[Reason]:
     """Yield what keeps the section's ready jobs from starting in their channels, if that is so for all of them."""
-    ready = select(Job.id, Job.channel, Job.channel_key).where(is_ready(), among(Job.type_id, list(types)))
-    rows = connection.execute(ready.limit(LOOKED)).all()
+    numbers = sorted(set(types))
+    if len(numbers) > MANY_TYPES:
+        return
+    waiting = line(connection, numbers, None, LOOKED)
+    if waiting.end is not None:
+        return  # others may start
+    # By their numbers: the database might else read the whole table for a few jobs in it that are ready.
+    is_one = among(Job.id, [key.id for key in waiting.keys])
+    rows = connection.execute(select(Job.id, Job.channel, Job.channel_key).where(is_ready(), is_one)).all()
     lanes = {(row.channel or section.channel, row.channel_key) for row in rows}
     whose_turn = {turn.job for turn in turns(connection)}
-    if len(rows) == LOOKED or len(lanes) > MOST_LANES or any(channel is None for channel, _ in lanes):
+    if len(lanes) > MOST_LANES or any(channel is None for channel, _ in lanes):
         return  # others may start
     if any(row.id in whose_turn for row in rows):
         return

@@ -13,7 +13,7 @@ from jobcron.jobs import known_types
 from jobcron.operations.forecast._queue import PlannedJob, Queue, Step
 from jobcron.operations.forecast._slots import DueSchedule, due_of_section
 from jobcron.operations.forecast._throttles import throttled
-from jobcron.operations.reasons import Cause, Reason
+from jobcron.operations.reasons import Cause, Explanation, Reason
 from jobcron.operations.why import explain_section
 from jobcron.queue.sources import find_source
 from jobcron.queue.views import SourceView
@@ -71,30 +71,34 @@ class Plan:
         return any(obstacle.is_blocking for obstacle in self.obstacles)
 
 
-def plan_section(connection: Connection, settings: Settings, section: Section, *, limit: int = LIMIT) -> Plan:
-    """Return what the next run of a section would do.
-
-    It is read by the statements of a run, without their locks and their writes.
+def plan_section(
+    connection: Connection,
+    settings: Settings,
+    section: Section,
+    *,
+    limit: int = LIMIT,
+    why: Explanation | None = None,
+) -> Plan:
+    """Return what the next run of a section would do, by its statements without their locks and their writes.
 
     Args:
         connection: in a transaction that only reads. The source's own ``iterReady``, if it has one, reads there.
         settings: the instance's settings; its application has been imported.
         section: the section.
         limit: the most jobs.
+        why: what `explain_section` has found, if it was asked already.
 
     Raises:
         ConfigurationError: the section names no source.
     """
     source = SourceView(find_source(settings, section))
-    limits = limits_of(settings, section)
+    limits, typical = limits_of(settings, section), typical_seconds(connection, section.name)
     decides = source.finds_ready_jobs_itself
-    types = _types(connection, source)
-    gone = gone_claimants(settings.lock_dir, section.name)
+    types, gone = _types(connection, source), gone_claimants(settings.lock_dir, section.name)
     queue = Queue(connection, section.name, types, gone, limits.crash_limit, limit + 1, limits.channel)
     jobs = _jobs(queue, source)
     begun = throttled(connection, jobs[:limit], limits.channel)
-    found = explain_section(connection, settings, section).reasons
-    typical = typical_seconds(connection, section.name)
+    found = (why or explain_section(connection, settings, section)).reasons
     return Plan(
         section=section.name,
         source=source.name,

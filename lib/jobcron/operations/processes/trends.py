@@ -32,7 +32,7 @@ from jobcron.operations.selection import Selection, chosen_types
 RUNS = 30_000
 """The most runs that are added up."""
 
-EVENTS = 50_000
+EVENTS = 30_000
 """The most events that are added up."""
 
 EVENTS_OF_SECTION = 10_000

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
+from sqlalchemy.orm import Session, aliased
 
 from jobcron.database.clock import database_now
 from jobcron.database.stored_text import held
@@ -65,8 +65,13 @@ class ScheduleState:
 
 def schedule_states(connection: Connection) -> list[ScheduleState]:
     """Return all schedules, by name."""
-    waiting = set(connection.scalars(select(ScheduleRow.id).where(is_waiting())))
-    return [_state(connection, row, row.id in waiting) for row in read_rows(connection)]
+    return _states(connection, read_rows(connection))
+
+
+def schedule_state(connection: Connection, row: ScheduleRow) -> ScheduleState:
+    """Return a schedule, given its row."""
+    (state,) = _states(connection, [row], ScheduleRow.id == row.id)
+    return state
 
 
 def find_schedule(connection: Connection, name: str) -> ScheduleRow:
@@ -243,9 +248,24 @@ def _text(key: str, value: object) -> str | None:
             return str(value)
 
 
-def _state(connection: Connection, row: ScheduleRow, is_held: bool) -> ScheduleState:
-    newest = select(SlotRow).where(SlotRow.schedule_id == row.id).order_by(SlotRow.due_at.desc()).limit(1)
-    slot = connection.execute(newest).first()
+def _states(connection: Connection, rows: Sequence[ScheduleRow], *of: ColumnElement[bool]) -> list[ScheduleState]:
+    """Return schedules, given their rows; `of`: the condition that a row is one of them, if not all are."""
+    waiting = set(connection.scalars(select(ScheduleRow.id).where(is_waiting(), *of)))
+    slots = _slots(connection, *of)
+    return [_state(row, row.id in waiting, slots.get(row.id)) for row in rows]
+
+
+def _slots(connection: Connection, *of: ColumnElement[bool]) -> dict[int, Row[int, str, str, int]]:
+    """Return the newest slot of each schedule, by its number: two steps in indexes for each of them."""
+    slot = aliased(SlotRow)
+    newest = select(slot.local_time).where(slot.schedule_id == ScheduleRow.id)
+    newest = newest.order_by(slot.due_at.desc()).limit(1)
+    found = select(ScheduleRow.id.label("of"), SlotRow.local_time, SlotRow.outcome, SlotRow.missed).where(*of)
+    is_newest = (SlotRow.schedule_id == ScheduleRow.id) & (SlotRow.local_time == newest.scalar_subquery())
+    return {row.of: row for row in connection.execute(found.join(SlotRow, is_newest).order_by(SlotRow.fold))}
+
+
+def _state(row: ScheduleRow, is_held: bool, slot: Row[int, str, str, int] | None) -> ScheduleState:
     return ScheduleState(
         name=row.name,
         state=state_of(row, is_held),

@@ -32,11 +32,10 @@ def schedules(here: Here) -> Response:
 def schedule(here: Here, name: str) -> Response:
     """Show a schedule, and why it creates jobs or does not."""
     with here.reading() as connection:
-        states = {state.name: state for state in acts.schedule_states(connection)}
         row = acts.find_schedule(connection, name)
         return here.render(
             "schedule.html",
-            state=states[name],
+            state=acts.schedule_state(connection, row),
             why=explain_schedule(connection, here.dashboard.settings, name),
             coming=next_slots(row, COMING),
             past=past_slots(connection, row, PAST),

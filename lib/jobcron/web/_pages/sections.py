@@ -63,8 +63,9 @@ def section(here: Here, name: str) -> Response:
     window = WINDOWS.get(request.args.get("window", ""), WINDOWS["day"])
     below = number_in("below")
     with here.reading() as connection:
+        why = explain_section(connection, settings, wanted)
         try:
-            plan = plan_section(connection, settings, wanted, limit=PLANNED)
+            plan = plan_section(connection, settings, wanted, limit=PLANNED, why=why)
         except ConfigurationError:  # without the application nobody knows its source
             plan = None
         runs = recent_runs(connection, name, below=below, limit=50)
@@ -73,7 +74,7 @@ def section(here: Here, name: str) -> Response:
             "section.html",
             section=wanted,
             state=section_state(connection, settings, wanted),
-            why=explain_section(connection, settings, wanted),
+            why=why,
             plan=plan,
             runs=runs,
             more=runs[-1].id if len(runs) == 50 else None,
