@@ -95,7 +95,7 @@ def served(app: WSGIApplication) -> Iterator[str]:
         server.server_close()
 
 
-CONTRAST = """
+_COLOURS = """
 const parts = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
 const light = (rgb) => {
   const linear = (c) => (c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4);
@@ -114,6 +114,12 @@ const under = (element) => {
   }
   return [255, 255, 255, 1];
 };
+"""
+"""Functions of scripts: how light a colour is, and what colour is under an element."""
+
+CONTRAST = (
+    _COLOURS
+    + """
 const found = [];
 for (const e of document.querySelectorAll("body *")) {
   const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
@@ -126,4 +132,30 @@ for (const e of document.querySelectorAll("body *")) {
 }
 return found;
 """
+)
 """A script that returns the texts whose contrast is less than WCAG 2.2 AA asks for."""
+
+FAINT = (
+    _COLOURS
+    + """
+const ratio = (one, other) => (Math.max(one, other) + .05) / (Math.min(one, other) + .05);
+const found = [];
+const tell = (e, value) => found.push(`${e.tagName}.${e.getAttribute("class")} ${value.toFixed(2)}`);
+for (const e of document.querySelectorAll("svg rect, svg path, svg text, svg tspan, svg circle")) {
+  if (!e.checkVisibility() || e.closest(".side, .empty, .search")) continue;
+  const style = getComputedStyle(e), isText = e.matches("text, tspan");
+  const box = e.closest("a.box")?.querySelector("rect");
+  const inBox = isText && box && getComputedStyle(box).fill !== "none" ? rgba(getComputedStyle(box).fill) : null;
+  const ground = light(inBox && inBox[3] > .9 ? inBox : under(e.ownerSVGElement));
+  const seen = [style.fill, style.stroke].filter((one) => one !== "none" && rgba(one)[3] > .1);
+  if (seen.length === 0) continue;
+  const best = Math.max(...seen.map((one) => ratio(light(rgba(one)), ground)));
+  if (best < (isText ? 4.5 : 3)) tell(e, best);
+}
+return found;
+"""
+)
+"""A script that returns what is drawn with less contrast to its ground than WCAG 2.2 AA asks for.
+
+Texts need 4.5 to 1, bars and lines that say something 3 to 1; lines of a grid say nothing.
+"""

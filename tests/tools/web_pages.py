@@ -133,6 +133,13 @@ class Visitor:
         self._environ = dict(environ or {})
         self.audience = {"Sec-Fetch-Site": "same-origin"}
 
+    def look(self, path: str) -> Page:
+        """Return what is answered, whatever the status is; redirections are followed."""
+        answer = self.client.get(path, environ_overrides=self._environ)
+        if answer.status_code == 303:
+            return self.look(answer.headers["Location"])
+        return Page(answer.status_code, answer.get_data(as_text=True), dict(answer.headers))
+
     def get(self, path: str, expect: int = 200) -> Page:
         """Return a page."""
         answer = self.client.get(path, environ_overrides=self._environ)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,15 +13,12 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 import fooapp
-from browsers import CONTRAST, DESKTOP, PHONE, complaints, faults, look_like, served
+from browsers import CONTRAST, DESKTOP, FAINT, PHONE, complaints, faults, look_like, served
 from instances import Instance, wait_until
-from jobcron import JobStatus, chain, group, load_settings
-from jobcron.operations.acts import act_on_jobs, postpone
-from jobcron.operations.pauses import Scope, pause
-from jobcron.operations.processes.channels import set_limits
+from jobcron import JobStatus
 from jobcron.web import Visitor, application
 from jobcron.web.mounting import close
-from schedules import Scheduled
+from web_paths import every_page
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -47,39 +43,9 @@ def address(app: Flask, browser: Chrome) -> Iterator[str]:
 
 
 @pytest.fixture
-def job(instance: Instance) -> int:
+def job(failed: int) -> int:
     """Return a job that has failed, with long texts."""
-    long = "Draw the map of " + "x" * 300
-    number = instance.act(("raise", "password"), description=long, requester="ada")
-    instance.run("act")
-    instance.act(("write", "x"))
-    return number
-
-
-@pytest.fixture
-def full(instance: Instance, job: int) -> dict[str, object]:
-    """Return what stands for parts of addresses, in an instance that has something for each page."""
-    settings = (instance.path / "jobcron.conf").read_text()
-    scheduled = Scheduled(instance)
-    scheduled.define()
-    scheduled.run()
-    (instance.path / "jobcron.conf").write_text(settings)
-    with instance.session() as session:
-        planned = [fooapp.DoFooJob.planned(instance.foo(session)) for _ in range(4)]
-        made = chain(group(*planned[:2]), *planned[2:]).create(session=session)
-    with instance.database.begin() as connection:
-        set_limits(connection, "root.export", {"capacity": 3, "per_key": None, "throttle": 2, "period": 60.0})
-        pause(connection, load_settings(str(instance.path)), Scope.QUEUE, "letters", reason="why " * 100)
-        act_on_jobs(connection, postpone(timedelta(hours=1)), [made[planned[0]]], reason="<later>")
-    return {"job": job, "member": made[planned[2]], "report": instance.row(job).oops_id}
-
-
-PAGES = (
-    "/", "/?window=week", "/jobs", "/jobs?status=failed&error=no", "/jobs?status=nope", "/jobs?group=error",
-    "/jobs/{job}", "/jobs/{member}", "/sections", "/sections/act", "/schedules", "/schedules/nightly",
-    "/channels", "/runners", "/reports", "/reports/{report}", "/doctor", "/audit", "/new",
-    "/new?name=foo_job.DO_FOO", "/jobs/999999",
-)  # fmt: skip
+    return failed
 
 
 @pytest.mark.parametrize(
@@ -97,10 +63,11 @@ def test_pages_fit_can_be_read_and_break_no_rule_of_the_browser(
 ) -> None:
     look_like(browser, size, is_dark=is_dark)
     complaints(browser)
-    for path in PAGES:
-        browser.get(address + path.format(**full))
+    for path in every_page(full):
+        browser.get(address + path)
         assert browser.execute_script(CONTRAST) == [], path
-        if size == DESKTOP:
+        assert browser.execute_script(FAINT) == [], path
+        if is_dark is (size == PHONE):  # each colour and each width once: it takes long
             assert faults(browser) == [], path
         assert browser.execute_script("return document.documentElement.scrollWidth") <= size[0], path
         told = [text for text in complaints(browser) if "status of 40" not in text]  # some are refusals

@@ -187,6 +187,98 @@ def jobs(hand: Hand, instance: Instance, later: int) -> None:
     assert (newest.description, newest.requester, newest.status) == ("by hand", "web:ada", JobStatus.WAITING)
 
 
+@EITHER
+def test_every_act_on_jobs_and_channels_is_pressed(
+    instance: Instance,
+    browser: Chrome,
+    plainly: Callable[[bool], None],
+    full: dict[str, object],
+    has_script: bool,
+) -> None:
+    app = application(str(instance.path), authorize=lambda environ: Visitor("operator", "ada"))
+    later = [instance.act(scheduled_start=datetime.now(UTC) + timedelta(days=1)) for _ in range(3)]
+    instance.run("act")  # by which the database knows whose jobs they are
+    with served(app) as address:
+        plainly(has_script)
+        look_like(browser, PHONE if has_script else DESKTOP, is_dark=not has_script)
+        hand = Hand(browser, address)
+        hand.go("/audit")
+        if has_script:  # nothing is to be replaced between a look and a click
+            browser.execute_script("sessionStorage.setItem('jobcron-live', 'off')")
+        one_by_one(hand, instance, later[0])
+        all_that_match(hand, instance, later)
+        channel_orders(hand, instance)
+        browser.get("about:blank")
+    close(app)
+
+
+def one_by_one(hand: Hand, instance: Instance, job: int) -> None:
+    """Postpone a job, change its priority, move it to a queue and to a channel, retry it, and set it to done."""
+    hand.go(f"/jobs/{job}")
+    due = instance.row(job).scheduled_start
+    hand.press("Postpone…", "Postpone: 1 job?")
+    hand.fill("/act", by="30h", reason="not today")
+    hand.press("Postpone", "Done: postpone")
+    assert instance.row(job).scheduled_start - due > timedelta(hours=2)
+    hand.press("Change priority…", "Change priority: 1 job?")
+    hand.fill("/act", priority="-7")
+    hand.press("Change priority", "Done: priority")
+    assert instance.row(job).priority == -7
+    for field, place, shown in (("queue_to", "letters", "queue_name"), ("channel_to", "root.export", "channel")):
+        hand.press("Move…", "Move: 1 job?")
+        hand.fill("/act", **{field: place})
+        hand.press("Move", "Done: move")
+        assert getattr(instance.row(job), shown) == place
+    hand.press("Set done…", "Set done: 1 job?")
+    hand.press("Set done", "Done: set-done")
+    assert instance.row(job).status is JobStatus.COMPLETED
+    hand.press("Retry…", "Retry: 1 job?")
+    hand.fill("/act", spread="10m")
+    hand.press("Retry", "Done: retry")
+    assert instance.row(job).status is JobStatus.WAITING
+
+
+def all_that_match(hand: Hand, instance: Instance, jobs: list[int]) -> None:
+    """Move all that match a filter, and make the jobs of a section due."""
+    hand.go("/jobs?status=waiting&type=foo_job.ACT")
+    hand.browser.find_element(By.NAME, "all").click()
+    hand.press("Suspend…", "Suspend: ")
+    assert {instance.row(job).status for job in jobs} == {JobStatus.WAITING}, (
+        "nothing is done before it is confirmed"
+    )
+    hand.press("Suspend", "were suspended, 0 refused.")
+    assert {instance.row(job).status for job in jobs} == {JobStatus.SUSPENDED}
+    hand.go("/audit")
+    number = instance.query("SELECT max(id) FROM jobcron_act")[0][0]
+    before = hand.browser.find_element(By.TAG_NAME, "html")
+    hand.browser.find_element(By.CSS_SELECTOR, f"button[aria-label='Undo act {number}']").click()
+    wait_until(lambda: hand.browser.find_element(By.TAG_NAME, "html") != before, "the next page", seconds=60)
+    hand.press("Undo", "were put back, 0 refused.")
+    assert {instance.row(job).status for job in jobs} == {JobStatus.WAITING}
+    hand.go("/sections/act")
+    hand.press("Make its waiting jobs due now…", "Run now: ")
+    hand.press("Run now", "made due, 0 refused.")
+    now = datetime.now(UTC) + timedelta(minutes=5)
+    assert all(instance.row(job).scheduled_start < now for job in jobs)
+
+
+def channel_orders(hand: Hand, instance: Instance) -> None:
+    """Let a channel go on without the jobs whose turn it is, and have its configured limits again."""
+    hand.go("/channels")
+    hand.press("Let root.ordered go on without the jobs whose turn it is", "root.ordered")
+    assert instance.query("SELECT passed_at IS NULL FROM jobcron_channel WHERE name = 'root.ordered'")[0][0] in (
+        0,
+        False,
+    )
+    assert "Let root.ordered go on" not in hand.words
+    hand.open("Change the limits of a channel")
+    hand.fill("/channels/limits", name="root.export")
+    hand.press("As configured", "root.ordered")
+    assert (
+        instance.query("SELECT * FROM jobcron_channel WHERE name = 'root.export' AND capacity IS NOT NULL") == []
+    )
+
+
 @pytest.fixture(params=["flask", "django"])
 def host(
     request: pytest.FixtureRequest, instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

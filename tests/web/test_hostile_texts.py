@@ -13,6 +13,7 @@ from instances import Instance
 from jobcron import JobStatus
 from jobcron.operations.grouping import GROUPED_BY
 from web_pages import Page, Visitor
+from web_paths import every_page
 
 MARK = "zq9"
 """Is in every hostile text, so that the test knows where it is shown."""
@@ -45,7 +46,7 @@ INVISIBLE = "\u202e\u2066\u200b\x1b\x07\x00\x7f"
 TAGS = """
 html head meta title link script body a header img span strong small nav div p form input button label main
 section h1 h2 ul ol li table thead tbody tr th td dl dt dd pre code svg rect line circle path g details summary
-br figure figcaption time textarea select option datalist fieldset legend progress meter
+br figure figcaption time textarea select option datalist fieldset legend progress meter text tspan
 """
 """The tags that pages have."""
 
@@ -53,7 +54,7 @@ ATTRIBUTES = """
 lang data-theme charset name content rel href type src defer class id role aria-label aria-labelledby aria-current
 aria-pressed aria-describedby aria-hidden for placeholder autocomplete required action method value hidden tabindex
 data-live hx-get hx-trigger hx-select hx-swap width height alt title datetime scope viewbox x y x1 y1 x2 y2 cx cy
-r d preserveaspectratio open checked selected list rows min max
+r rx d preserveaspectratio open checked selected list rows min max
 """
 """The attributes that they have."""
 
@@ -132,23 +133,51 @@ def test_texts_of_jobs_are_texts_on_every_page(ada: Visitor, instance: Instance,
         "SELECT date_created, :actor, :name, :reason FROM jobcron_job WHERE id = :id",
         actor=plain(texts[3])[:200], name=plain(texts[4])[:60], reason=plain(texts[5]), id=job,
     )  # fmt: skip
-    paths = ["/", "/jobs", "/jobs?status=failed", f"/jobs/{job}", "/sections", "/sections/act", "/schedules"]
-    paths += [
-        "/channels",
-        "/runners",
-        "/reports",
-        "/reports/OOPS-hostile",
-        "/doctor",
-        "/audit",
-        "/new?name=foo_job.DO_FOO",
-    ]
-    paths += ["/jobs?order=oldest", *(f"/jobs?group={by}" for by in GROUPED_BY)]
+    parts = {"job": job, "member": job, "running": job, "report": "OOPS-hostile", "act": 1}
     shown = 0
-    for path in paths:
-        page = ada.get(path)
+    for path in [*every_page(parts), *(f"/jobs?group={by}" for by in GROUPED_BY)]:
+        page = ada.look(path)
         check(page, path)
         shown += MARK in page.html
     assert shown >= 6
+
+
+def test_texts_of_keys_tasks_neighbours_and_workers_are_texts(
+    ada: Visitor, instance: Instance, full: dict[str, object]
+) -> None:
+    for number, text in enumerate(HOSTILE):
+        told = plain(text)
+        before, job, after = (instance.act(description=told[:300]) for _ in range(3))
+        short = told[:200]
+        kept = {short: "token=hunter2222", "token": "hunter2222"}
+        instance.query(
+            "UPDATE jobcron_job SET unique_key = :key, steps = :steps, channel = :key WHERE id = :id",
+            id=job, key=f"{number} {short}"[:200], steps=json.dumps({short: [short], "workspace": kept}),
+        )  # fmt: skip
+        for predecessor, successor in ((before, job), (job, after)):
+            instance.query(
+                "INSERT INTO jobcron_edge (successor, predecessor) VALUES (:successor, :predecessor)",
+                successor=successor, predecessor=predecessor,
+            )  # fmt: skip
+        instance.query(
+            "UPDATE jobcron_job SET has_successors = :yes WHERE id IN (:a, :b)", yes=True, a=before, b=job
+        )
+        instance.query(
+            "INSERT INTO jobcron_worker (name, host, pid, version, sections, processes, most_processes,"
+            " is_leaving, started, seen, silent_after) SELECT :name, :text, 7, :text, :text, 1, 1, :no,"
+            " date_created, date_created, date_created FROM jobcron_job WHERE id = :id",
+            name=f"{number} {short}"[:200], text=short, no=False, id=job,
+        )  # fmt: skip
+        page = ada.get(f"/jobs/{job}")
+        check(page, f"/jobs/{job}")
+        assert page.html.count(MARK) >= 3, "its key, its tasks, its neighbours"
+        assert "Its place in the graph" in page.words
+        assert "Tasks and workspace" in page.words
+    check(ada.get(f"/jobs?graph={job}"), "the whole graph")
+    runners = ada.get("/runners")
+    assert runners.html.count(MARK) >= 2 * len(HOSTILE)
+    for path in every_page(full):
+        check(ada.look(path), path)
 
 
 @pytest.mark.parametrize("seed", range(3))

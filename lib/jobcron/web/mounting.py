@@ -58,6 +58,7 @@ def application(config: str | None = None, *, authorize: Authorize) -> Flask:
         ConfigurationError: the configuration is wrong.
     """
     app = Flask("jobcron.web", static_folder=None)
+    app.url_map.merge_slashes = False  # it would lead whoever asks for //x to the host that the request names
     app.register_blueprint(blueprint(config, authorize=authorize))
     app.register_error_handler(HTTPException, _plain)
     return app
