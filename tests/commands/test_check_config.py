@@ -37,8 +37,9 @@ def test_check_config_says_that_all_is_well(instance: Instance) -> None:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_check_config_refuses_a_memory_limit_that_the_runner_does_not_keep(instance: Instance) -> None:
     (instance.path / "limited.py").write_text(
-        "from fooapp import DoFooJob\nclass Limited(DoFooJob):\n"
-        "    class_job_type = None\n    memory_limit = 10**9\n"
+        "from jobcron import BaseRunnableJob, JobType\nclass LimitedType(JobType):\n    LIMITED = 0, 'limited'\n"
+        "class Limited(BaseRunnableJob):\n    class_job_type = LimitedType.LIMITED\n    memory_limit = 10**9\n"
+        "    def run(self): pass\n"
     )
     sections = "[limited]\nsource_interface: limited.Limited\n"
     instance.configure(sections=sections)
@@ -49,6 +50,40 @@ def test_check_config_refuses_a_memory_limit_that_the_runner_does_not_keep(insta
     assert "memory_limit (1000000000 bytes), which JobRunner does not keep" in out
     path.write_text(path.read_text() + "runner_class: ProcessJobRunner\n")
     assert "memory_limit" not in instance.command("check-config")[0]
+
+
+UNTYPED = """
+from jobcron import BaseRunnableJob
+class Base(BaseRunnableJob):
+    pass
+class Forgotten(Base):
+    def run(self): pass
+class Unused(Base):
+    def run(self): pass
+class Own(Base):
+    def run(self): pass
+    @staticmethod
+    def iterReady(): return []
+"""
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_class_whose_type_was_forgotten_is_an_error_in_a_section_and_a_warning_elsewhere(
+    instance: Instance,
+) -> None:
+    (instance.path / "untyped.py").write_text(UNTYPED)
+    section = "[{0}]\nsource_interface: untyped.{0}\n"
+    instance.configure(sections=section.format("Forgotten") + section.format("Own"))
+    path = instance.path / "jobcron.conf"
+    text = path.read_text().replace("python_path: ", f"python_path: {instance.path} ")
+    path.write_text(text.replace("application: fooapp:register", "application: untyped"))
+    out, _ = instance.command("check-config", expect=2)
+    said = "[Forgotten], key source_interface: expected untyped.Forgotten to have a class_job_type, such as"
+    assert f"section {said} MyJobType.SEND_MAIL, found none" in out
+    assert "warning  application: expected untyped.Unused to have a class_job_type" in out
+    assert out.count("to have a class_job_type") == 2
+    _, err = instance.command("run", "Forgotten", expect=2)
+    assert said in err
 
 
 def test_check_config_lists_every_problem_at_once(instance: Instance) -> None:

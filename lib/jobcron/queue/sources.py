@@ -10,6 +10,7 @@ from zope.interface.interfaces import IInterface
 
 from jobcron.errors import ConfigurationError
 from jobcron.jobs import registry
+from jobcron.jobs.source import BaseRunnableJobSource
 from jobcron.queue.views import SourceView
 from jobcron.settings.named import dotted_name, find_named
 from jobcron.settings.settings import Section, Settings
@@ -46,6 +47,8 @@ def source_of(found: object, place: str, settings: Settings) -> object:
             raise ConfigurationError(
                 f"{place}: expected an interface or a class with iterReady, got {dotted_name(found)}"
             )
+        if is_base(found):
+            raise ConfigurationError(f"{place}: {registry.untyped(dotted_name(found))}")
         return found
     exact = getGlobalSiteManager().utilities.registered((), found, "")
     source = exact or _class_that_provides(cast("InterfaceClass", found), place) or queryUtility(found)
@@ -56,6 +59,12 @@ def source_of(found: object, place: str, settings: Settings) -> object:
             f"classes are registered by the module that [jobcron] application names (now: {application})"
         )
     return source
+
+
+def is_base(found: object) -> bool:
+    """Return whether something is a job class of which there are no jobs: it has no type, and finds no others'."""
+    is_job_class = isinstance(found, type) and issubclass(found, BaseRunnableJobSource)
+    return is_job_class and found.class_job_type is None and not found.finds_ready_jobs_itself
 
 
 def _class_that_provides(interface: InterfaceClass, place: str) -> object:

@@ -16,6 +16,7 @@ from jobcron.commands.checks._dispatch import dispatch_findings
 from jobcron.commands.checks._explain import explain_database, explain_packages, explain_types
 from jobcron.commands.checks._guarded import guarded
 from jobcron.commands.checks._instances import check_instances
+from jobcron.commands.checks._types import classes_without_type
 from jobcron.errors import (
     ConfigurationError,
     UnknownFunction,
@@ -115,6 +116,7 @@ def _application(settings: Settings) -> Iterator[Finding]:
     if named:
         own = sum(not found.__module__.startswith("jobcron.") for found in registry.registered().values())
         yield Finding(f"application {named}: {counted(own, 'job type')}")
+        yield from classes_without_type(settings)
     else:
         yield Finding("application: none is named; the sources of sections have to be importable", is_warning=True)
 

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, inspect
 from jobcron.commands._output import Finding
 from jobcron.functions.calls import FunctionJob
 from jobcron.functions.registered import function_names
-from jobcron.jobs.registry import registered
+from jobcron.jobs.registry import registered, untyped
 from jobcron.jobs.runnable import BaseRunnableJob
-from jobcron.queue.sources import find_source
+from jobcron.queue.sources import find_source, is_base
 from jobcron.settings.named import dotted_name
 from jobcron.settings.settings import Settings
 from jobcron.steps import StepsJob
@@ -35,6 +35,27 @@ def families_without_table(connection: Connection) -> Iterator[Finding]:
                 "create it as you create the application's other tables, after `jobcron upgrade`",
                 1,
             )
+
+
+def classes_without_type(settings: Settings) -> Iterator[Finding]:
+    """Report the job classes that can run, and have no type although no class below them has one.
+
+    Args:
+        settings: the instance's. Classes that its sections name are errors there.
+    """
+    named = {section.source_interface for section in settings.sections.values()}
+    for job_class in sorted(_leaves(BaseRunnableJob), key=dotted_name):
+        if is_base(job_class) and job_class.run is not BaseRunnableJob.run and dotted_name(job_class) not in named:
+            yield Finding(f"application: {untyped(dotted_name(job_class))}", is_warning=True)
+
+
+def _leaves(job_class: type[BaseRunnableJob]) -> Iterator[type[BaseRunnableJob]]:
+    """Yield the classes below another one that have none below them, but for our own."""
+    below = job_class.__subclasses__()
+    if not below and not job_class.__module__.startswith("jobcron."):
+        yield job_class
+    for each in below:
+        yield from _leaves(each)
 
 
 class WithoutSection(NamedTuple):
