@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from configurations import GOOD, JOBS, Write, refusal
 from jobcron import ConfigurationError
 from jobcron.settings.instance import load_settings
+from jobcron.settings.reading import mistakes_in
 from jobcron.settings.settings import Settings
 
 
@@ -269,7 +270,11 @@ def test_any_text_loads_or_is_refused(fuzz_folder: Path, text: str) -> None:
         except ConfigurationError as error:
             return f"refused: {error}"
 
-    assert look() == look()
+    found = look()
+    assert found == look()
+    told = [f"refused: {error}" for error in mistakes_in(str(path))]
+    assert len(set(told)) == len(told)
+    assert told[0] == found if told else isinstance(found, Settings) or "state" in found
     shutil.rmtree(folder)
 
 
@@ -311,3 +316,88 @@ def test_a_lock_that_does_not_exist_is_refused(write: Write, key: str) -> None:
 def test_a_section_that_is_alone_on_all_hosts_has_no_dispatcher(write: Write) -> None:
     path = write(f"{GOOD}\n[do_foo]\nlock: cluster\ndispatch: celery\n")
     assert f"{path}: section [do_foo], key lock: expected host beside dispatch" in refusal(path)
+
+
+WRONG = """[jobcron]
+databse_url: sqlite:///foo.db
+activity_interval: soon
+[do_foo]
+source_interface: fooapp.IDoFooJobSource
+tasks: fooapp.one
+dispatch: celry
+oops_level: ERROR
+[both]
+source_interface: fooapp.IDoFooJobSource
+tasks: fooapp.one
+[bt]
+what_is_in_it: is not looked at
+[both]
+nor: this
+[chanel:root.export]
+capacity: 1
+nonsense
+[schedule:nightly]
+cron: 0 3 * * *
+"""
+
+
+def test_all_mistakes_are_told_at_once_without_those_that_are_consequences_of_others(write: Write) -> None:
+    told = [str(error) for error in mistakes_in(str(write(WRONG)))]
+    expected = [
+        r"line 2: section \[jobcron\]: unknown key databse_url; .*; did you mean database_url\?$",
+        r"line 8: section \[do_foo\]: unknown key oops_level; .*; oops_level is a key of \[jobcron\]$",
+        r"line 12: expected a section's name of 3 to 64 .*got '\[bt\]'$",
+        r"line 14: section \[both\]: given twice, first in line 9$",
+        r"line 16: .* got '\[chanel:root\.export\]'; did you mean channel:root\.export\?$",
+        r"section \[jobcron\], key activity_interval: expected a time",
+        r"section \[do_foo\], key dispatch: expected celery, or module:callable, got: celry; did you mean",
+    ]
+    assert len(told) == len(expected), told
+    for message, pattern in zip(told, expected, strict=True):
+        assert re.search(pattern, message), message
+
+
+def test_what_a_section_lacks_is_told_if_all_that_it_has_was_read(write: Write) -> None:
+    lines = [
+        line for line in WRONG.splitlines() if not line.startswith(("[bt]", "what", "nonsense", "[chan", "cap"))
+    ]
+    text = "\n".join(lines).replace("[both]\nnor: this\n", "") + "\n[other]\nsource_interface: fooapp.A\n"
+    told = "\n".join(str(error) for error in mistakes_in(str(write(text))))
+    assert "section [both], key tasks: expected no source_interface beside it" in told
+    assert "section [schedule:nightly], key job: expected a job type, a class or a function, got: nothing" in told
+    assert "key tasks: expected no source_interface beside it, got: fooapp.IDoFoo" in told
+    assert "section [do_foo], key tasks" not in told  # another key of it is unknown
+    assert "key database_url: expected a URL" not in told
+    assert "key state_dir" not in told
+
+
+def test_a_configuration_without_a_mistake_has_none(write: Write) -> None:
+    assert mistakes_in(str(write(GOOD + JOBS))) == []
+    told = [str(error) for error in mistakes_in(str(write("[do_foo]\nsource_interface: fooapp.A\n")))]
+    assert [message.rpartition("key ")[2] for message in told] == [
+        "database_url: expected a URL, got: nothing",
+        "state_dir: expected a directory, got: nothing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "channel: exports",
+            "such as root.export (root, or root. and names of letters, digits, _ and - with dots",
+        ),
+        ("channel: exports", "got: exports; did you mean root.exports?"),
+        ("lock: clustr", "expected one of host, cluster, got: clustr; did you mean cluster?"),
+        (
+            "alert_waiting: 2h 1h",
+            "two times, the first for a warning, the second, not shorter, for what is critical",
+        ),
+        ("alert_silence: aut", "expected auto, none, or two times, "),
+        ("alert_silence: aut", "; did you mean auto?"),
+    ],
+)
+def test_a_value_that_is_refused_is_answered_with_the_rule_and_what_was_meant(
+    write: Write, text: str, said: str
+) -> None:
+    assert said in refusal(write(f"{GOOD}{JOBS}{text}\n"))

@@ -260,7 +260,11 @@ def test_a_job_is_postponed_moved_and_given_another_priority(
         ("priority", {"priority": "high"}, "Priority: expected a whole number"),
         ("move", {"queue_to": ""}, "queue"),
         ("move", {"queue_to": "letters", "channel_to": "root"}, "expected a queue or a channel, got both"),
-        ("move", {"channel_to": "mail"}, "expected the name of a channel such as root.export, got: mail"),
+        (
+            "move",
+            {"channel_to": "mail"},
+            "expected the name of a channel such as root.export (root, or root. and names",
+        ),
         ("run-now", {"spread": "x"}, "Spread over: expected a duration"),
     ]
     for act, values, told in wrong:

@@ -151,9 +151,8 @@ def _check(key: str, text: str | None, folder: Path) -> None:
 class Option(Place):
     """An option's value, as a place in messages."""
 
-    def refuse(self, expected: str, found: str) -> ConfigurationError:
-        """Return the error that says what was expected of the option."""
-        return ConfigurationError(f"--{self.key.replace('_', '-')}: expected {expected}, got: {found}")
+    def __str__(self) -> str:
+        return f"--{self.key.replace('_', '-')}"
 
 
 def _write(folder: Path, texts: dict[str, str], *, is_secret: bool) -> None:

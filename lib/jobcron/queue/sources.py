@@ -63,8 +63,9 @@ def source_of(found: object, place: str, settings: Settings) -> object:
 
 def is_base(found: object) -> bool:
     """Return whether something is a job class of which there are no jobs: it has no type, and finds no others'."""
-    is_job_class = isinstance(found, type) and issubclass(found, BaseRunnableJobSource)
-    return is_job_class and found.class_job_type is None and not found.finds_ready_jobs_itself
+    if not (isinstance(found, type) and issubclass(found, BaseRunnableJobSource)):
+        return False
+    return found.class_job_type is None and not found.finds_ready_jobs_itself
 
 
 def _class_that_provides(interface: InterfaceClass, place: str) -> object:

@@ -13,9 +13,9 @@ from jobcron.functions.registered import registered_function
 from jobcron.jobs.arguments.encoding import encode
 from jobcron.settings.datatypes import CONVERTERS, Place
 from jobcron.settings.durations import Duration, seconds_of
+from jobcron.settings.keys_together import checked_schedule
 from jobcron.settings.named import dotted_name
 from jobcron.settings.reading import keys_of_schedules
-from jobcron.settings.schedule_keys import checked
 from jobcron.settings.settings import LEAST_NAME, SECTION_NAME, Schedule, Settings
 
 HAND = "the command line"
@@ -131,7 +131,7 @@ def schedule_of(name: str, texts: Mapping[str, str | None], origin: str) -> Sche
         if text is not None
     }
     make = cast("Callable[..., Schedule]", Schedule)  # the values are of the types that the schema says
-    return checked(make(name, **values), lambda key: _Given(origin, name, key))
+    return checked_schedule(make(name, **values), lambda key: _Given(origin, name, key))
 
 
 def defined_by(settings: Settings) -> Defined:

@@ -12,7 +12,7 @@ from lazr.config import as_timedelta
 
 from jobcron.errors import ConfigurationError
 from jobcron.settings._place import Place
-from jobcron.settings.settings import CHANNEL_NAME, CLUSTER
+from jobcron.settings.settings import CHANNEL_NAME, CHANNEL_RULE, CLUSTER
 
 # why: decisions 2026-11-29, bounds of times and texts
 MAX_SECONDS = 36500 * 86400
@@ -26,8 +26,11 @@ OVERLAP = ("skip", "wait", "allow")
 
 
 def _time_zone(text: str, place: Place) -> str:
-    if text not in available_timezones():
-        raise place.refuse("the name of a time zone that this machine knows, such as Europe/Berlin or UTC", text)
+    zones = available_timezones()
+    if text not in zones:
+        raise place.refuse(
+            "the name of a time zone that this machine knows, such as Europe/Berlin or UTC", text, zones
+        )
     return text
 
 
@@ -50,7 +53,7 @@ def _job(text: str, place: Place) -> str:
 def _one_of(*words: str) -> Callable[[str, Place], str]:
     def convert(text: str, place: Place) -> str:
         if text not in words:
-            raise place.refuse(f"one of {', '.join(words)}", text)
+            raise place.refuse(f"one of {', '.join(words)}", text, words)
         return text
 
     return convert
@@ -58,7 +61,7 @@ def _one_of(*words: str) -> Callable[[str, Place], str]:
 
 def _channel(text: str, place: Place) -> str:
     if not CHANNEL_NAME.fullmatch(text):
-        raise place.refuse("the name of a channel such as root.export", text)
+        raise place.refuse(f"the name of a channel such as root.export ({CHANNEL_RULE})", text, [f"root.{text}"])
     return text
 
 

@@ -12,12 +12,20 @@ import re
 from typing import NamedTuple
 
 from jobcron.errors import ConfigurationError
-from jobcron.settings.settings import CHANNEL_NAME, LEAST_NAME, SECTION_NAME
+from jobcron.settings.settings import CHANNEL_NAME, CHANNEL_RULE, LEAST_NAME, SECTION_NAME
+from jobcron.settings.suggestions import suggestion
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    Result = TypeVar("Result")
+
+    Report = Callable[[ConfigurationError], None]
+    """What becomes of a mistake: it is raised, or kept while the rest is looked at."""
 
 TEMPLATE, META, EXTENDS = "job_section", "meta", "extends"
 SCHEDULE_TEMPLATE = "job_schedule"
@@ -38,6 +46,11 @@ _KEY = re.compile(r"([^\s#;:=\[][^:=]*?)\s*[:=]\s*(.*)")
 _INDENTED_KEY = re.compile(r"\s+([A-Za-z_]\w*)\s*[:=](\s|$)?")
 
 
+def raise_at_once(error: ConfigurationError) -> None:
+    """Raise a mistake: what follows it may be its consequence."""
+    raise error
+
+
 class Entry(NamedTuple):
     """A key and its value, or, if the key is empty, the beginning of a section.
 
@@ -55,7 +68,11 @@ class Entry(NamedTuple):
 
 
 def entries(
-    path: str, text: str, keys: Container[str] = (), reserved: Sequence[str] = RESERVED
+    path: str,
+    text: str,
+    keys: Container[str] = (),
+    reserved: Sequence[str] = RESERVED,
+    report: Report = raise_at_once,
 ) -> Iterator[Entry]:
     """Iterate over the entries of a configuration file; parse no further than the caller iterates.
 
@@ -64,31 +81,46 @@ def entries(
         text: its content.
         keys: every key that a section may have: no continuation line of a value may begin with one.
         reserved: names that no section may have.
+        report: is called with each mistake; if it returns, what is wrong is left out, with its name a section.
 
     Raises:
         ConfigurationError: the syntax is wrong; the message names file and line.
     """
     first: dict[tuple[str, str], int] = {}
     section, current = "", Entry("", "", "", 0)
+    is_lost = is_section_lost = False
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         stripped = line.strip()
         if stripped.startswith(("#", ";")):
             continue
         if not stripped or line[0].isspace():
-            if stripped:
-                _check_indented(f"{path}, line {number}", line, current, keys)
+            if stripped and not is_lost:
+                _attempt(report, _check_indented, f"{path}, line {number}", line, current, keys)
             current = current._replace(value=f"{current.value}\n{stripped}")
             continue
         if current.line:
             yield current._replace(value=current.value.strip())
-        current = _entry(f"{path}, line {number}", line, section, reserved)._replace(line=number)
-        section, name = current.section, (current.section, current.key)
-        if name in first:
-            what = f"section [{section}]" + (f", key {current.key}" if current.key else "")
-            raise ConfigurationError(f"{path}, line {number}: {what}: given twice, first in line {first[name]}")
-        first[name] = number
+        if is_section_lost and not line.startswith("["):
+            continue
+        made = _attempt(report, _new_entry, first, f"{path}, line {number}", line, section, reserved)
+        is_lost = made is None
+        is_section_lost = is_lost and line.startswith("[")
+        if made is None:
+            current = Entry(section, "", "", 0)
+            continue
+        section, current = made.section, made._replace(line=number)
+        first[section, current.key] = number
     if current.line:
         yield current._replace(value=current.value.strip())
+
+
+def _attempt(report: Report, check: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result | None:
+    """Return the result of a check, or nothing if it has a mistake to report."""
+    try:
+        return check(*args, **kwargs)
+    except ConfigurationError as error:
+        report(error)
+        return None
 
 
 def extended(path: str, base: str) -> str:
@@ -108,6 +140,18 @@ def extended(path: str, base: str) -> str:
     return os.path.normpath(os.path.join(os.path.dirname(path), base))
 
 
+def _new_entry(
+    first: Mapping[tuple[str, str], int], place: str, line: str, section: str, reserved: Sequence[str]
+) -> Entry:
+    """Return the entry that begins on an unindented line; it may not be among the first ones."""
+    found = _entry(place, line, section, reserved)
+    if (found.section, found.key) in first:
+        what = f"section [{found.section}]" + (f", key {found.key}" if found.key else "")
+        line_before = first[found.section, found.key]
+        raise ConfigurationError(f"{place}: {what}: given twice, first in line {line_before}")
+    return found
+
+
 def _entry(place: str, line: str, section: str, reserved: Sequence[str]) -> Entry:
     """Return the entry that begins on an unindented line."""
     if line.startswith("["):
@@ -116,16 +160,15 @@ def _entry(place: str, line: str, section: str, reserved: Sequence[str]) -> Entr
         if name.startswith(CHANNEL):
             if not CHANNEL_NAME.fullmatch(name.removeprefix(CHANNEL)):
                 raise ConfigurationError(
-                    f"{place}: expected {CHANNEL} and the name of a channel: root, or root. and names of letters, "
-                    f"digits, _ and - with dots between them; got {line.strip()!r}"
+                    f"{place}: expected {CHANNEL} and the name of a channel: {CHANNEL_RULE}; got {line.strip()!r}"
                 )
             return Entry(name, "", "", 0)
         own_name = name.removeprefix(SCHEDULE)
         if not SECTION_NAME.fullmatch(own_name) or len(own_name) < LEAST_NAME or name in reserved:
             raise ConfigurationError(
                 f"{place}: expected a section's name of 3 to 64 letters, digits, _ and -, "
-                f"beginning with a letter, and none of {', '.join(RESERVED)}; or {SCHEDULE} and such a name; "
-                f"got {line.strip()!r}"
+                f"beginning with a letter, and none of {', '.join(RESERVED)}; {SCHEDULE} and such a name; "
+                f"or {CHANNEL} and the name of a channel: {CHANNEL_RULE}; got {line.strip()!r}{_meant(name)}"
             )
         return Entry(name, "", "", 0)
     match = _KEY.match(line)
@@ -134,6 +177,14 @@ def _entry(place: str, line: str, section: str, reserved: Sequence[str]) -> Entr
     if not section:
         raise ConfigurationError(f"{place}: expected a section before the key {match[1]}")
     return Entry(section, match[1], match[2].rstrip(), 0)
+
+
+def _meant(name: str) -> str:
+    """Return the end of a message that names the kind of section that may be meant by a name with a colon."""
+    kind, colon, rest = name.partition(":")
+    kinds = [SCHEDULE.rstrip(":"), CHANNEL.rstrip(":")]
+    meant = suggestion(kind, kinds).removesuffix("?") if colon else ""
+    return f"{meant}:{rest}?" if meant else ""
 
 
 def _check_indented(place: str, line: str, current: Entry, keys: Container[str]) -> None:

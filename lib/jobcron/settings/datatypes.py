@@ -114,7 +114,9 @@ def _broker(text: str, place: Place) -> str:
 
 
 def _dispatcher(text: str, place: Place) -> str:
-    return text if text == "celery" else _callable(text, place)
+    if text != "celery" and (":" not in text or not _is_module_and_name(text)):
+        raise place.refuse("celery, or module:callable", text, ["celery"])
+    return text
 
 
 def _file_or_url(text: str, place: Place) -> str:
@@ -165,7 +167,7 @@ def _count(text: str, place: Place) -> int:
 
 def _transactions(text: str, place: Place) -> str:
     if text not in ("sqlalchemy", "zope"):
-        raise place.refuse("sqlalchemy or zope", text)
+        raise place.refuse("sqlalchemy or zope", text, ["sqlalchemy", "zope"])
     return text
 
 
@@ -193,14 +195,20 @@ def _every(text: str, place: Place) -> int:
 def _two_durations(text: str, place: Place) -> list[float]:
     parts = text.split()
     if len(parts) != 2 or (found := [_duration(part, place) for part in parts])[0] > found[1]:
-        raise place.refuse("two times, for a warning and for what is critical, such as 30m 2h", text)
+        raise place.refuse(
+            "two times, the first for a warning, the second, not shorter, for what is critical, such as 30m 2h",
+            text,
+        )
     return found
 
 
 def _two_counts(text: str, place: Place) -> list[int]:
     parts = text.split()
     if len(parts) != 2 or (found := [_count(part, place) for part in parts])[0] > found[1]:
-        raise place.refuse("two numbers, for a warning and for what is critical, such as 10 100", text)
+        raise place.refuse(
+            "two numbers, the first for a warning, the second, not less, for what is critical, such as 10 100",
+            text,
+        )
     return found
 
 
@@ -213,13 +221,19 @@ def _names_and_durations(text: str, place: Place) -> dict[str, float | None]:
 
 
 def _silence(text: str, place: Place) -> list[float] | str:
-    return text if text == "auto" else _two_durations(text, place)
+    if text == "auto":
+        return text
+    if not any(letter.isdigit() for letter in text):
+        expected = "auto, none, or two times, for a warning and for what is critical, such as 30m 2h"
+        raise place.refuse(expected, text, ["auto"])
+    return _two_durations(text, place)
 
 
 def _publishers(text: str, place: Place) -> list[str]:
     for name in text.split():
         if name not in ("files", "datedir") and not (":" in name and _is_module_and_name(name)):
-            raise place.refuse("names of publishers: files, datedir, or module:callable", name)
+            expected = "names of publishers: files, datedir, or module:callable"
+            raise place.refuse(expected, name, ["files", "datedir"])
     if {"files", "datedir"} <= {*text.split()}:
         raise place.refuse("files or datedir, not both: the file of a report has one name", text)
     return text.split()
@@ -234,7 +248,7 @@ def _addresses(text: str, place: Place) -> list[str]:
 
 def _level(text: str, place: Place) -> str:
     if text.upper() not in LEVELS:
-        raise place.refuse(f"one of {', '.join(LEVELS)}, or none", text)
+        raise place.refuse(f"one of {', '.join(LEVELS)}, or none", text, LEVELS)
     return text.upper()
 
 

@@ -14,6 +14,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from jobcron.errors import ConfigurationError
+from jobcron.settings._place import Mistakes
 from jobcron.settings._syntax import (
     CHANNEL,
     CHANNEL_TEMPLATE,
@@ -25,17 +26,21 @@ from jobcron.settings._syntax import (
     Entry,
     entries,
     extended,
+    raise_at_once,
 )
 from jobcron.settings.datatypes import CONVERTERS, Place
-from jobcron.settings.schedule_keys import checked
+from jobcron.settings.keys_together import checked_schedule, checked_section
 from jobcron.settings.settings import INSTANCE, SCHEMA, Channel, Schedule, Section, Settings
 from jobcron.settings.suggestions import suggestion
 from jobcron.settings.trust import distrust
 
-FUNCTIONS_SOURCE = "jobcron.functions.FunctionJob"
-
 INHERIT = "inherit"
 """The default of keys of a section that [jobcron] has too: what it says there."""
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from jobcron.settings._syntax import Report
 
 _DATATYPE = re.compile(r"#\s*datatype:\s*(?P<type>\w+)\s*")
 
@@ -46,6 +51,9 @@ class Key(NamedTuple):
     name: str
     datatype: str
     default: str
+
+
+Values = dict[str, Any]
 
 
 class Given(NamedTuple):
@@ -75,8 +83,22 @@ def keys_of_schedules() -> dict[str, Key]:
     return read_schema(_read_text(SCHEMA))[SCHEDULE_TEMPLATE]
 
 
-def read(path: str) -> tuple[Settings, dict[str, str]]:
+def mistakes_in(path: str) -> list[ConfigurationError]:
+    """Return all mistakes of a configuration file and of those that it extends, without consequences of others."""
+    found: list[ConfigurationError] = []
+    try:
+        read(path, found.append)
+    except ConfigurationError as error:  # nothing more can be read
+        found.append(error)
+    return found
+
+
+def read(path: str, report: Report = raise_at_once) -> tuple[Settings, dict[str, str]]:
     """Return the settings of a configuration file, and the texts that they were read from.
+
+    Args:
+        path: of the file.
+        report: is called with each mistake. If it returns, the settings are of no use: what is wrong is missing.
 
     Raises:
         ConfigurationError: something is wrong; the message names file, section, key, expected and found.
@@ -85,10 +107,11 @@ def read(path: str) -> tuple[Settings, dict[str, str]]:
     schema = read_schema(schema_text)
     texts: dict[str, str] = {SCHEMA: schema_text}
     given: dict[tuple[str, str], Given] = {}
-    for file, text, found in reversed(_chain(path, schema)):
+    mistakes = Mistakes(report)
+    for file, text, found in reversed(_chain(path, schema, mistakes)):
         texts[file] = text
         given |= {(entry.section, entry.key): Given(entry.value, file) for entry in found}
-    return _settings(path, schema, given), texts
+    return _settings(path, schema, given, mistakes), texts
 
 
 def _read_text(path: str) -> str:
@@ -105,7 +128,7 @@ def _read_text(path: str) -> str:
         raise ConfigurationError(f"{path!r}: cannot be read: {error}") from error
 
 
-def _chain(path: str, schema: Schema) -> list[tuple[str, str, list[Entry]]]:
+def _chain(path: str, schema: Schema, mistakes: Mistakes) -> list[tuple[str, str, list[Entry]]]:
     """Return path, text and content of a file and of those that it extends, the file itself first."""
     chain: list[tuple[str, str, list[Entry]]] = []
     current: str | None = path
@@ -113,31 +136,46 @@ def _chain(path: str, schema: Schema) -> list[tuple[str, str, list[Entry]]]:
         if any(current == file for file, _, _ in chain):
             raise ConfigurationError(f"{path}: section [{META}], key {EXTENDS}: {current} extends itself")
         text = _read_text(current)
-        found = _checked(current, text, schema)
+        found = _checked(current, text, schema, mistakes)
         chain.append((current, text, found))
         bases = [entry.value for entry in found if (entry.section, entry.key) == (META, EXTENDS)]
         current = extended(current, bases[0]) if bases else None
     return chain
 
 
-def _checked(path: str, text: str, schema: Schema) -> list[Entry]:
+def _checked(path: str, text: str, schema: Schema, mistakes: Mistakes) -> list[Entry]:
     """Return the content of a file, once its keys are checked against the schema.
 
     Raises:
         ConfigurationError: it has unknown keys, or the syntax is wrong.
     """
     templates = (INSTANCE, TEMPLATE, SCHEDULE_TEMPLATE, CHANNEL_TEMPLATE)
-    found = list(entries(path, text, {EXTENDS, *(key for name in templates for key in schema.get(name, {}))}))
-    for section, key, _, line in found:
+    keys = {EXTENDS, *(key for name in templates for key in schema.get(name, {}))}
+    found = []
+    for entry in entries(path, text, keys, report=mistakes.note_lost):
+        section, key, _, line = entry
         template = _template_of(section)
         known = {EXTENDS} if section == META else schema.get(section, schema[template])
-        if key and key not in known:
-            meant = suggestion(f"[{section}]", [f"[{INSTANCE}]"]) if key in schema[INSTANCE] else ""
-            raise ConfigurationError(
-                f"{path}, line {line}: section [{section}]: unknown key {key}; "
-                f"expected one of: {', '.join(sorted(known))}{meant or suggestion(key, known)}"
-            )
+        if not key or key in known:
+            found.append(entry)
+            continue
+        meant = suggestion(f"[{section}]", [f"[{INSTANCE}]"]) if key in schema[INSTANCE] else ""
+        hint = meant or _home_of(key, schema) or suggestion(key, known)
+        told = f"unknown key {key}; expected one of: {', '.join(sorted(known))}{hint}"
+        mistakes.note(ConfigurationError(f"{path}, line {line}: section [{section}]: {told}"), section)
     return found
+
+
+def _home_of(key: str, schema: Schema) -> str:
+    """Return the end of a message that says which sections have a key; empty if none has it."""
+    homes = {
+        INSTANCE: f"[{INSTANCE}]",
+        TEMPLATE: "sections of jobs",
+        SCHEDULE_TEMPLATE: f"sections [{SCHEDULE}NAME]",
+        CHANNEL_TEMPLATE: f"sections [{CHANNEL}NAME]",
+    }
+    having = [words for name, words in homes.items() if key in schema.get(name, {})]
+    return f"; {key} is a key of {' and '.join(having)}" if having else ""
 
 
 def _template_of(section: str) -> str:
@@ -146,101 +184,91 @@ def _template_of(section: str) -> str:
     return CHANNEL_TEMPLATE if section.startswith(CHANNEL) else TEMPLATE
 
 
-def _settings(path: str, schema: Schema, given: dict[tuple[str, str], Given]) -> Settings:
-    def place(section: str, key: str) -> Place:
-        return Place(given[section, key].path if (section, key) in given else path, section, key)
-
-    def values(section: str, keys: dict[str, Key]) -> dict[str, Any]:  # of the types that the schema says
-        read = {}
-        for name, key in keys.items():
-            text = given[section, name].text if (section, name) in given else key.default
-            if text == key.default == INHERIT:
-                read[name] = instance[name]
-            else:
-                is_set = text not in ("none", "")
-                read[name] = CONVERTERS[key.datatype](text, place(section, name)) if is_set else None
-        return read
-
+def _settings(path: str, schema: Schema, given: dict[tuple[str, str], Given], mistakes: Mistakes) -> Settings:
+    making = _Making(path, given, mistakes)
     names = sorted({section for section, _ in given} - {INSTANCE, META})
     scheduled, limited, names = (
         [name for name in names if _template_of(name) == template]
         for template in (SCHEDULE_TEMPLATE, CHANNEL_TEMPLATE, TEMPLATE)
     )
-    instance = values(INSTANCE, schema[INSTANCE])
-    for key, example in (("database_url", "a URL"), ("state_dir", "a directory")):
-        if instance[key] is None:
-            raise Place(path, INSTANCE, key).refuse(example, "nothing")
-    instance["lock_dir"] = instance["lock_dir"] or os.path.join(instance["state_dir"], "locks")
-    instance["error_dir"] = instance["error_dir"] or os.path.join(instance["state_dir"], "oops")
-    sections = {name: Section(name, **values(name, schema[TEMPLATE])) for name in names}
-    for name, section in sections.items():
-        places = {key: place(name, key) for key in schema[TEMPLATE]}
-        check_lock(section, places)
-        source = steps_source(section, places)
-        sections[name] = section._replace(source_interface=functions_source(section, places, source))
-    schedules = {}
-    for full_name in scheduled:
-        name = full_name.removeprefix(SCHEDULE)
-        read_values = values(full_name, schema[SCHEDULE_TEMPLATE])
-        if read_values["job"] is None:
-            raise place(full_name, "job").refuse("a job type, a class or a function", "nothing")
-        schedules[name] = checked(Schedule(name, **read_values), partial(place, full_name))
-    limits = [Channel(name.removeprefix(CHANNEL), **values(name, schema[CHANNEL_TEMPLATE])) for name in limited]
-    origin = str(place(INSTANCE, "database_url"))
-    instance |= {"sections": sections, "schedules": schedules, "channels": {limit.name: limit for limit in limits}}
-    return Settings(path=path, database_origin=origin, **instance)
+    instance = making.instance(schema[INSTANCE])
+    sections = {name: making.section(name, schema[TEMPLATE]) for name in names}
+    schedules = [making.schedule(name, schema[SCHEDULE_TEMPLATE]) for name in scheduled]
+    limits = [
+        Channel(name.removeprefix(CHANNEL), **making.values(name, schema[CHANNEL_TEMPLATE])) for name in limited
+    ]
+    instance |= {
+        "sections": sections,
+        "schedules": {schedule.name: schedule for schedule in schedules},
+        "channels": {limit.name: limit for limit in limits},
+    }
+    return Settings(path=path, database_origin=str(making.place(INSTANCE, "database_url")), **instance)
 
 
-def check_lock(section: Section, places: dict[str, Place]) -> None:
-    """Check that a section's lock goes with its other keys.
-
-    Raises:
-        ConfigurationError: it does not.
-    """
-    for key in ("lock", "lock_lease"):
-        if getattr(section, key) is None:
-            raise places[key].refuse("host or cluster" if key == "lock" else "a time of 3s to 1h", "none")
-    if section.is_alone_everywhere and section.dispatch is not None:
-        raise places["lock"].refuse("host beside dispatch, whose receivers run many jobs at once", section.lock)
-
-
-def steps_source(section: Section, places: dict[str, Place]) -> str | None:
-    """Return a section's source; if it lists tasks or names a queue, that of such jobs (DBQ-01, DBQ-08).
+class _Making:
+    """Makes the settings of what was given.
 
     Args:
-        section: as it was read.
-        places: where its keys stand.
-
-    Raises:
-        ConfigurationError: its keys do not go together.
+        path: the configuration file.
+        given: the values, by section and key.
+        mistakes: where what is wrong is told.
     """
-    for key in ("creation_hook", "failure_hook", "pre_task_hook", "post_task_hook"):
-        if getattr(section, key) is not None and section.tasks is None:
-            raise places[key].refuse("the key tasks beside it", "none")
-    for key in ("tasks", "queue"):
-        if getattr(section, key) is not None and section.source_interface is not None:
-            raise places[key].refuse("no source_interface beside it", section.source_interface)
-    if section.tasks is not None:
-        return f"jobcron.steps.sections.{section.name}"
-    return section.source_interface if section.queue is None else f"jobcron.steps.queues.{section.queue}"
 
+    def __init__(self, path: str, given: dict[tuple[str, str], Given], mistakes: Mistakes) -> None:
+        self._path = path
+        self._given = given
+        self._mistakes = mistakes
+        self._inherited: Values = {}
 
-def functions_source(section: Section, places: dict[str, Place], source: str | None) -> str | None:
-    """Return a section's source; that of jobs of functions if it lists functions.
+    def place(self, section: str, key: str) -> Place:
+        """Return where a value stands; if it is not given, where it could."""
+        given = self._given.get((section, key))
+        return Place(self._path if given is None else given.path, section, key)
 
-    Args:
-        section: as it was read.
-        places: where its keys stand.
-        source: the source according to the other keys.
+    def values(self, section: str, keys: dict[str, Key]) -> Values:
+        """Return the values of a section, of the types that the schema says."""
+        read = {}
+        for name, key in keys.items():
+            text = self._given[section, name].text if (section, name) in self._given else key.default
+            if text == key.default == INHERIT:
+                read[name] = self._inherited[name]
+                continue
+            is_set = text not in ("none", "")
+            try:
+                read[name] = CONVERTERS[key.datatype](text, self.place(section, name)) if is_set else None
+            except ConfigurationError as error:
+                self._mistakes.note(error, section)
+                read[name] = None
+        return read
 
-    Raises:
-        ConfigurationError: its keys do not go together.
-    """
-    if section.functions is None:
-        return source
-    if source not in (None, FUNCTIONS_SOURCE):
-        keys = [key for key in ("tasks", "queue", "source_interface") if getattr(section, key) is not None]
-        raise places["functions"].refuse(
-            f"{FUNCTIONS_SOURCE} as source_interface, or none", f"{keys[0]} beside it"
-        )
-    return FUNCTIONS_SOURCE
+    def instance(self, keys: dict[str, Key]) -> Values:
+        """Return the values of the instance."""
+        found = self._inherited = self.values(INSTANCE, keys)
+        is_excused = self._mistakes.excuse(INSTANCE)
+        for key, example in (("database_url", "a URL"), ("state_dir", "a directory")):
+            if found[key] is None and not is_excused:
+                self._mistakes.note(Place(self._path, INSTANCE, key).refuse(example, "nothing"), INSTANCE)
+        state = found["state_dir"] or ""
+        found["lock_dir"] = found["lock_dir"] or os.path.join(state, "locks")
+        found["error_dir"] = found["error_dir"] or os.path.join(state, "oops")
+        return found
+
+    def section(self, name: str, keys: dict[str, Key]) -> Section:
+        """Return a section of jobs."""
+        found = Section(name, **self.values(name, keys))
+        if not self._mistakes.excuse(name):
+            try:
+                return checked_section(found, partial(self.place, name))
+            except ConfigurationError as error:
+                self._mistakes.note(error, name)
+        return found
+
+    def schedule(self, full_name: str, keys: dict[str, Key]) -> Schedule:
+        """Return a schedule."""
+        found = Schedule(full_name.removeprefix(SCHEDULE), **self.values(full_name, keys))
+        if not self._mistakes.excuse(full_name):
+            try:
+                return checked_schedule(found, partial(self.place, full_name))
+            except ConfigurationError as error:
+                self._mistakes.note(error, full_name)
+        return found

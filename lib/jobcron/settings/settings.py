@@ -27,6 +27,9 @@ SECTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 CHANNEL_NAME = re.compile(r"(?=.{1,200}\Z)root(\.[A-Za-z0-9_-]+)*")
 """The form of a channel's name: its path from the root of the tree of channels."""
 
+CHANNEL_RULE = "root, or root. and names of letters, digits, _ and - with dots between them"
+"""That form in words; such a name has 200 characters at most."""
+
 LEAST_NAME = 3
 """The length of the shortest name of a section, or of a schedule."""
 

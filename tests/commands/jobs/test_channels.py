@@ -70,7 +70,10 @@ def test_a_channel_is_paused_and_its_state_says_so(operator: Operator) -> None:
     [
         (["set"], "channels set: expected the name of a channel"),
         (["set", "root"], "channels set: expected --capacity, --per-key, --throttle or --sequential"),
-        (["set", "export", "--capacity", "1"], "expected the name of a channel such as root.export, got: export"),
+        (
+            ["set", "export", "--capacity", "1"],
+            "expected the name of a channel such as root.export (root, or root. and names",
+        ),
         (["set", "root", "--capacity", "-1"], "expected a whole number, at least 0, or none; got -1"),
         (["set", "root", "--throttle", "10"], "expected a number of starts and a period, such as 10/1m, got: 10"),
         (["set", "root", "--sequential", "yes"], "argument --sequential: invalid choice: 'yes' (choose from "),
@@ -82,3 +85,27 @@ def test_a_channel_is_paused_and_its_state_says_so(operator: Operator) -> None:
 def test_a_wrong_command_line_is_told(operator: Operator, arguments: list[str], told: str) -> None:
     operator("channels", *arguments, expect=2)
     assert told in operator.err
+
+
+def test_jobs_in_the_channel_of_their_section_are_counted_before_they_run(operator: Operator) -> None:
+    operator.instance.configure(
+        sections="[act]\nsource_interface: fooapp.IActJobSource\nchannel: root.export\n"
+        "[channel:root.export]\ncapacity: 1\n"
+    )
+    operator.instance.run("act")
+    operator.instance.act()
+    operator.instance.act(channel="root.export.eu")
+    rows = {row["channel"]: row for row in operator.table("channels")}
+    assert {name: row["waiting"] for name, row in rows.items()} == {"root.export": "2", "root.export.eu": "1"}
+    (row,) = operator.table("channels", "set", "root.export", "--capacity", "2")
+    assert (row["capacity"], row["waiting"]) == ("2", "2")
+
+
+def test_a_skip_without_a_job_that_keeps_its_turn_is_refused_and_a_misspelt_channel_answered(
+    operator: Operator,
+) -> None:
+    operator("channels", "set", "root.export", "--sequential", "channel")
+    operator("channels", "skip", "root.export", expect=2)
+    assert "expected a channel in which a job keeps its turn, got: root.export, in which none does" in operator.err
+    operator("channels", "skip", "root.exprt", expect=2)
+    assert "expected a channel with limits, got: root.exprt; did you mean root.export?" in operator.err

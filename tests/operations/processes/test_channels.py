@@ -136,3 +136,17 @@ def test_the_plan_of_a_run_has_only_jobs_that_have_room(instance: Instance) -> N
         plan = plan_section(connection, settings, settings.section("act"))
     assert [job.id for job in plan.jobs] == [other, free]
     assert waiting not in [job.id for job in plan.jobs]
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_jobs_wait_in_the_channel_of_their_section_unless_they_have_one(instance: Instance, own: bool) -> None:
+    sections = "[act]\nsource_interface: fooapp.IActJobSource\nchannel: root.export\n"
+    again = "[again]\nsource_interface: fooapp.ActJob\nchannel: root.other\n"
+    instance.configure(sections=sections + again + "[telling]\nsource_interface: fooapp.TellingJob\n")
+    waiting = [instance.act() for _ in range(3)]
+    instance.act(channel="root.mail")
+    settings = load_settings(str(instance.path))
+    with instance.database.begin(writing=False) as connection:
+        found = channel_states(connection, settings if own else None)
+        counts = {state.name: state.waiting for state in found}
+    assert counts == {"root.mail": 1, **({"root.export": len(waiting)} if own else {})}

@@ -39,8 +39,9 @@ from jobcron.scripts.order import runner_class_of
 from jobcron.scripts.prune import PruneJobs
 from jobcron.scripts.worker.script import Worker, notified_at
 from jobcron.settings.database_url import SQLITE, backend_of
-from jobcron.settings.instance import load_settings, presented
+from jobcron.settings.instance import find, load_settings, presented
 from jobcron.settings.named import dotted_name
+from jobcron.settings.reading import mistakes_in
 from jobcron.settings.settings import Schedule, Section, Settings
 from jobcron.settings.suggestions import suggestion
 from jobcron.steps import StepsJob
@@ -80,8 +81,8 @@ def check_config(config: str | None, *, as_json: bool = False, explain: bool = F
 def _findings(config: str | None, explain: bool) -> Iterator[Finding]:
     try:
         settings = load_settings(config)
-    except ConfigurationError as error:
-        yield Finding(str(error), error.exit_status)  # nothing else can be checked
+    except ConfigurationError as error:  # nothing else can be checked
+        yield from _mistakes(config, error)
         return
     yield Finding(f"configuration {settings.path}")
     with presented(settings):
@@ -104,6 +105,16 @@ def _findings(config: str | None, explain: bool) -> Iterator[Finding]:
         more = (channel_findings, dispatch_findings, alembic_findings)
         for check in (*explanations, *checks, *more, partial(_databases, is_loaded=is_loaded)):
             yield from guarded(settings, check)
+
+
+def _mistakes(config: str | None, first: ConfigurationError) -> Iterator[Finding]:
+    """Report all mistakes of the configuration at once; if the first one is of another kind, that one."""
+    try:
+        told = [str(error) for error in mistakes_in(find(config))]
+    except ConfigurationError:  # there is no file
+        told = []
+    for text in told or [str(first)]:
+        yield Finding(text, first.exit_status)
 
 
 def _application(settings: Settings) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from sqlalchemy import ClauseElement
 
 from jobcron.errors import InvalidJobData
 from jobcron.jobs.arguments.json_data import is_text, shown
-from jobcron.settings.settings import CHANNEL_NAME
+from jobcron.settings.settings import CHANNEL_NAME, CHANNEL_RULE
 
 # why: decisions 2026-11-25, the values of a job's row are checked in Python
 LARGEST = 2**31 - 1
@@ -69,7 +69,7 @@ _KEY = (f"text without NUL, of 1 to {MAX_KEY_BYTES} bytes", _is_text_of(1, MAX_K
 _MOMENT = ("a datetime with a time zone", _is_moment)
 
 _CHANNEL = (
-    "the name of a channel such as root.export: root, or root. and names of letters, digits, _ and -",
+    f"the name of a channel such as root.export ({CHANNEL_RULE})",
     lambda value: isinstance(value, str) and CHANNEL_NAME.fullmatch(value) is not None,
 )
 

@@ -19,7 +19,8 @@ from jobcron.database.statements import execute, insert_into
 from jobcron.database.stored_text import held
 from jobcron.database.tables import ChannelRow
 from jobcron.errors import ConfigurationError
-from jobcron.settings.settings import CHANNEL_NAME, Channel, Settings
+from jobcron.settings.settings import CHANNEL_NAME, CHANNEL_RULE, Channel, Settings
+from jobcron.settings.suggestions import suggestion
 
 HAND = "the command line"
 """The origin of limits that an operator made."""
@@ -148,7 +149,10 @@ def check_channel(name: str) -> None:
         ConfigurationError: no channel can have it.
     """
     if not CHANNEL_NAME.fullmatch(name):
-        raise ConfigurationError(f"expected the name of a channel such as root.export, got: {name}")
+        raise ConfigurationError(
+            f"expected the name of a channel such as root.export ({CHANNEL_RULE}), got: {name}"
+            f"{suggestion(name, [f'root.{name}'])}"
+        )
 
 
 def set_limits(connection: Connection, name: str, actor: str, limits: Mapping[str, object]) -> ChannelRow:
@@ -187,9 +191,11 @@ def forget_changes(connection: Connection, name: str) -> ChannelRow | None:
 
 
 def _row(connection: Connection, name: str) -> ChannelRow:
-    found = next((row for row in read_channels(connection) if row.name == name), None)
+    rows = read_channels(connection)
+    found = next((row for row in rows if row.name == name), None)
     if found is None:
-        raise ConfigurationError(f"expected a channel with limits, got: {name}")
+        meant = suggestion(name, [row.name for row in rows])
+        raise ConfigurationError(f"expected a channel with limits, got: {name}{meant}")
     return found
 
 
@@ -218,10 +224,14 @@ def pass_over(connection: Connection, name: str) -> list[int]:
     A job that runs, or begins again later, keeps its turn again once it fails.
 
     Raises:
-        ConfigurationError: it does not keep an order.
+        ConfigurationError: it does not keep an order, or no job keeps its turn in it.
     """
     if _row(connection, name).sequential is None:
         raise ConfigurationError(f"expected a channel that is sequential, got: {name}")
     kept = [turn.job for turn in turns(connection) if turn.channel == name]
+    if not kept:
+        raise ConfigurationError(
+            f"expected a channel in which a job keeps its turn, got: {name}, in which none does"
+        )
     connection.execute(update(ChannelRow).where(ChannelRow.name == name).values(passed_at=database_now()))
     return kept

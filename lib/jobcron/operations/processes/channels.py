@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, or_, select
 
 from jobcron.database.clock import database_after, database_now
 from jobcron.database.tables import ChannelRow, StartRow
@@ -19,7 +19,9 @@ from jobcron.jobs.moves import channels as rows
 from jobcron.jobs.moves.channels import IN_ORDER, LIMITS, NO_LIMIT, check_channel, described, read_channels, turns
 from jobcron.jobs.moves.pauses import Pause, Scope, current_pauses
 from jobcron.jobs.moves.undoing import write_act
+from jobcron.operations.processes._waiting import COUNTED, waiting_jobs
 from jobcron.operations.reasons import Cause, Reason
+from jobcron.settings.settings import Settings
 
 __all__ = [
     "IN_ORDER",
@@ -34,9 +36,6 @@ __all__ = [
     "reset_limits",
     "starts",
 ]
-
-COUNTED = 10_000
-"""How many of the waiting jobs are looked at, over all channels."""
 
 SHOWN = 5
 """How many of the jobs in a full channel are named."""
@@ -120,15 +119,17 @@ def places(connection: Connection) -> list[Place]:
     return [Place(job, channel or "", key, by, since) for job, channel, key, by, since in found]
 
 
-def channel_states(connection: Connection) -> list[ChannelState]:
-    """Return all channels that have a limit, a pause, or jobs that wait or run, by name; only reads."""
+def channel_states(connection: Connection, settings: Settings | None = None) -> list[ChannelState]:
+    """Return all channels that have a limit, a pause, or jobs that wait or run, by name; only reads.
+
+    Args:
+        connection: a connection.
+        settings: the instance's: jobs without a channel wait in that of their section. None: they do not count.
+    """
     limits = {row.name: row for row in read_channels(connection)}
     pauses = {pause.name: pause for pause in current_pauses(connection, Scope.CHANNEL)}
     running = places(connection)
-    some = select(Job.channel).where(has_status(JobStatus.WAITING), Job.channel.is_not(None)).limit(COUNTED)
-    seen = some.subquery()
-    counted = select(seen.c.channel, func.count()).group_by(seen.c.channel)
-    waiting: Counter[str] = Counter({name or "": count for name, count in connection.execute(counted)})
+    waiting = waiting_jobs(connection, settings)
     names = {*limits, *pauses, *waiting, *(place.channel for place in running)}
     kept, busy = turns(connection), {place.job for place in running}
     return [
@@ -245,7 +246,11 @@ def no_room(found: Full) -> Reason:
 
 
 def set_limits(
-    connection: Connection, name: str, limits: Mapping[str, object], actor: str | None = None
+    connection: Connection,
+    name: str,
+    limits: Mapping[str, object],
+    actor: str | None = None,
+    settings: Settings | None = None,
 ) -> ChannelState:
     """Change limits of a channel, in the caller's transaction: see `rows.set_limits`.
 
@@ -255,24 +260,26 @@ def set_limits(
     who = actor or operator_name()
     row = rows.set_limits(connection, name, who, limits)
     write_act(connection, f"channel {name}: {described(row)}", who, None)
-    return next(state for state in channel_states(connection) if state.name == name)
+    return next(state for state in channel_states(connection, settings) if state.name == name)
 
 
 def pass_over(connection: Connection, name: str, actor: str | None = None) -> tuple[int, ...]:
     """Let a sequential channel go on without the jobs that keep their turn in it; return their numbers.
 
     Raises:
-        ConfigurationError: it keeps no order, or nothing is known of it.
+        ConfigurationError: it keeps no order, no job keeps its turn in it, or nothing is known of it.
     """
     who = actor or operator_name()
     passed = tuple(rows.pass_over(connection, name))
-    told = f"job{'s' if len(passed) > 1 else ''} {', '.join(map(str, passed[:SHOWN]))}" if passed else "no job"
+    told = f"job{'s' if len(passed) > 1 else ''} {', '.join(map(str, passed[:SHOWN]))}"
     more = f" and {len(passed) - SHOWN} more" if len(passed) > SHOWN else ""
     write_act(connection, f"skip in channel {name}: {told}{more}", who, None)
     return passed
 
 
-def reset_limits(connection: Connection, name: str, actor: str | None = None) -> ChannelState | None:
+def reset_limits(
+    connection: Connection, name: str, actor: str | None = None, settings: Settings | None = None
+) -> ChannelState | None:
     """Let a channel have what the configuration says again; None: nothing is known of it then.
 
     Raises:
@@ -282,4 +289,4 @@ def reset_limits(connection: Connection, name: str, actor: str | None = None) ->
     row = rows.forget_changes(connection, name)
     now = NO_LIMIT if row is None else described(row)
     write_act(connection, f"channel {name} reset: {now}", actor or operator_name(), None)
-    return next((state for state in channel_states(connection) if state.name == name), None)
+    return next((state for state in channel_states(connection, settings) if state.name == name), None)

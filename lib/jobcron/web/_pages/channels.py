@@ -20,7 +20,7 @@ SHOWN = 10
 def channels(here: Here) -> Response:
     """List the channels."""
     with here.reading() as connection:
-        return here.render("channels.html", states=channel_states(connection), most=SHOWN)
+        return here.render("channels.html", states=channel_states(connection, here.dashboard.settings), most=SHOWN)
 
 
 @act("/channels/limits")

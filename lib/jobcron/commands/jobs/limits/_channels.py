@@ -19,6 +19,12 @@ from jobcron.operations.processes.channels import (
     set_limits,
 )
 from jobcron.settings.datatypes import throttle_from
+from jobcron.settings.settings import CHANNEL_RULE, Settings
+
+ACTIONS = (
+    "list: the channels (without an action, too); set NAME: change limits; reset NAME: have those of the "
+    "configuration again; skip NAME: go on without the jobs that keep their turn in a channel that keeps its order"
+)
 
 HEADS = ("channel", "running", "capacity", "per key", "throttle", "waiting", "jobs", "by", "state")
 
@@ -51,11 +57,12 @@ def throttle_of(text: str) -> tuple[float | None, float | None]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
+    parser.description = "List the channels with what runs and waits in them, or change their limits at once."
     actions = ("list", "set", "reset", "skip")
+    parser.add_argument("action", nargs="?", choices=actions, default="list", metavar="ACTION", help=ACTIONS)
     parser.add_argument(
-        "action", nargs="?", choices=actions, default="list", metavar="ACTION", help=f"one of {', '.join(actions)}"
+        "name", nargs="?", metavar="NAME", help=f"the channel, such as root.export: {CHANNEL_RULE}"
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the channel, such as root.export")
     parser.add_argument("--json", action="store_true", help="as JSON")
     of_set = parser.add_argument_group("of set", "What is not given stays as it is.").add_argument
     of_set(
@@ -103,14 +110,14 @@ def perform(options: Options) -> int:
         expected = of_set if options.action == "set" else "none of its options"
         raise ConfigurationError(f"channels {options.action}: expected {expected}")
     if options.action == "list":
-        with opened_for_reading(options.config) as (_, connection):
-            states = channel_states(connection)
+        with opened_for_reading(options.config) as (settings, connection):
+            states = channel_states(connection, settings)
     else:
         with (
-            opened_database(options.config, needs_application=False) as (_, database),
+            opened_database(options.config, needs_application=False) as (settings, database),
             database.begin() as connection,
         ):
-            states = _change(connection, options, given)
+            states = _change(connection, settings, options, given)
     if options.json:
         say_json({"channels": states})
     elif states or options.action == "list":
@@ -130,16 +137,18 @@ def _given(options: Options) -> dict[str, object]:
     return given
 
 
-def _change(connection: Connection, options: Options, limits: dict[str, object]) -> list[ChannelState]:
+def _change(
+    connection: Connection, settings: Settings, options: Options, limits: dict[str, object]
+) -> list[ChannelState]:
     """Perform an action; return the channel as it is then, or nothing if it has no limit."""
     match options.action:
         case "set":
-            return [set_limits(connection, options.name, limits)]
+            return [set_limits(connection, options.name, limits, settings=settings)]
         case "skip":
             pass_over(connection, options.name)
-            return [state for state in channel_states(connection) if state.name == options.name]
+            return [state for state in channel_states(connection, settings) if state.name == options.name]
         case _:
-            state = reset_limits(connection, options.name)
+            state = reset_limits(connection, options.name, settings=settings)
             return [] if state is None else [state]
 
 

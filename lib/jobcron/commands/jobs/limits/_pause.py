@@ -10,6 +10,7 @@ from jobcron.commands._printing import cell, say_json, say_table
 from jobcron.commands.jobs._filters import age, moment
 from jobcron.errors import ConfigurationError
 from jobcron.operations.pauses import Scope, current_pauses, pause
+from jobcron.operations.processes.named import unknown_name
 
 HEADS = ("scope", "name", "by", "since (UTC)", "until (UTC)", "reason")
 
@@ -63,13 +64,16 @@ def perform(options: argparse.Namespace) -> int:
             return 0
         until = options.lasts if options.lasts is not None else options.until
         with database.begin() as connection:
+            unknown = unknown_name(connection, settings, *named)
             made, before = pause(connection, settings, *named, until=until, reason=options.reason)
     if options.json:
-        say_json({"pause": made, "before": before})
+        say_json({"pause": made, "before": before, "warning": unknown})
     else:
         say(cell(f"{made}"))
         if before is not None:
             say(cell(f"before: {before}"))
+        if unknown is not None:
+            say(cell(f"warning: {unknown}; it holds up what is created there from now on"))
     return 0
 
 

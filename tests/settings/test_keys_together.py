@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobcron import ConfigurationError, load_settings
-from jobcron.settings.schedule_keys import SKIP_GRACE
+from jobcron.settings.keys_together import SKIP_GRACE
 from jobcron.settings.settings import Schedule
 
 
