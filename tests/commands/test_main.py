@@ -120,6 +120,20 @@ def test_crontab_imports_no_orm_also_when_it_reads_the_configuration_for_the_fir
         (("run", "x", "--log-file=NOISE:/tmp/x"), "expected LEVEL:FILE with one of DEBUG, INFO"),
         (("run", "x", "--log-file="), "expected LEVEL:FILE"),
         (("--log-file=/tmp/x", "run", "x"), "its options after it, got first: --log-file=/tmp/x"),
+        (
+            ("channels", "set", "root", "--capacty=2"),
+            "jobcron channels: error: unrecognized arguments: --cap",
+        ),
+        (("channels", "set", "root", "--capacty=2"), "; did you mean --capacity?"),
+        (("check-config", "--jsn"), "[--json] [--explain]"),
+        (("check-config", "--jsn"), "unrecognized arguments: --jsn; did you mean --json?"),
+        (("run", "x", "--verbos-names"), "usage: jobcron run"),
+        (("prune", "--dry-rn"), "jobcron prune: error: unrecognized arguments: --dry-rn; did you mean --dry-run?"),
+        (
+            ("requeue", "1", "--spred=1m"),
+            "jobcron retry: error: unrecognized arguments: --spred=1m; did",
+        ),
+        (("jobs", "extra"), "jobcron jobs: error: unrecognized arguments: extra\n"),
         (("--config", "nowhere", "--json", "jobs"), "its options after it, got first: --json"),
     ],
 )

@@ -127,3 +127,12 @@ def test_a_crash_outside_any_job_leaves_a_report_and_status_1(instance: Instance
     assert "no context today" in err
     assert CANARY not in everything_written(instance, err)
     assert instance.row(job).status is JobStatus.WAITING
+
+
+@on_sqlite
+def test_a_log_file_that_cannot_be_opened_is_told_once(instance: Instance, tmp_path: Path) -> None:
+    _, err = instance.command("run", "do_foo", f"--log-file={tmp_path}", expect=2)
+    assert err.count("--log-file: expected ") == 1
+    _, err = instance.command("run", "nothing", f"--log-file={tmp_path}", expect=2)
+    assert err.count("--log-file: expected ") == 1
+    assert "expected a section [nothing]" in err

@@ -175,6 +175,13 @@ def test_a_trial_removes_nothing_and_says_how_much_it_would_be(instance: Instanc
     assert left(instance) == jobs
 
 
+def test_a_trial_that_finds_nothing_old_says_so(instance: Instance) -> None:
+    make(instance, JobStatus.COMPLETED)
+    _, err = instance.command("prune", "--dry-run")
+    assert "INFO    Would remove nothing: nothing is older than the configuration says.\n" in err
+    assert "Would remove nothing" not in instance.command("prune")[1]
+
+
 @pytest.mark.feature("LP-31")
 def test_family_rows_and_events_go_with_their_jobs_and_numbers_are_never_given_again(instance: Instance) -> None:
     bad, good = instance.act(("raise", "value")), instance.act(("write", "x"))

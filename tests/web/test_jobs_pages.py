@@ -81,6 +81,8 @@ def test_filters_are_those_of_the_commands_and_stay_in_the_links(ada: Visitor, j
         ("target=1", "Target (CLASS:KEY): expected CLASS:KEY"),
         ("argument=x", "Argument (NAME=VALUE): expected NAME=VALUE"),
         ("section=nope", "Section: "),
+        ("type=foo_job.AKT", "Type: expected a job type that the database knows, got: foo_job.AKT; it knows: "),
+        ("type=foo_job.AKT", "; did you mean foo_job.ACT?"),
     ],
 )
 def test_a_wrong_filter_is_told_and_shows_no_job(ada: Visitor, jobs: list[int], query: str, told: str) -> None:

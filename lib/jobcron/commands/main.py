@@ -123,7 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return 2
     _check_command(parser, rest)
-    options = parser.parse_args(given)
+    options, unknown = parser.parse_known_args(given)
+    if unknown:
+        _parser_of(parser, options.command).refuse(unknown)
     try:
         status: int = options.perform(options)
         return status
@@ -141,6 +143,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         complain(f"jobcron: expected a role that has the rights for this, got: {refused}")
         return DatabaseUnavailable.exit_status
+
+
+def _parser_of(parser: CommandLine, name: str) -> CommandLine:
+    """Return the parser of a subcommand: its usage and its options are what somebody looks for."""
+    for action in parser._subparsers._group_actions if parser._subparsers is not None else ():
+        found = (action.choices or {}).get(name) if isinstance(action.choices, dict) else None
+        if isinstance(found, CommandLine):
+            return found
+    return parser
 
 
 def module_of(name: str) -> str:
@@ -169,7 +180,7 @@ def _check_command(parser: argparse.ArgumentParser, rest: list[str]) -> None:
         parser.error(f"argument COMMAND: invalid choice: {rest[0]!r}{hint}")
 
 
-def full_parser(given: Sequence[str]) -> argparse.ArgumentParser:
+def full_parser(given: Sequence[str]) -> CommandLine:
     """Return the parser of `jobcron`, with the arguments of the subcommands that `given` names."""
     text = "Batch jobs in your own database, run by cron."
     parser = CommandLine(prog="jobcron", description=text, allow_abbrev=False)

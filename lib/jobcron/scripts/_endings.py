@@ -122,7 +122,7 @@ def exit_status_of(script: EndingScript, error: Exception | KeyboardInterrupt) -
         _log(script).log(_level_of_outage(script, error), "%s", error, extra=NO_OOPS)
         return error.exit_status
     if isinstance(error, UserMistake):
-        _log(script).error("%s", error, extra=NO_OOPS)
+        _log(script, error).error("%s", error, extra=NO_OOPS)
         return error.exit_status
     if isinstance(error, KeyboardInterrupt):
         _log(script).error("Stopped from the keyboard", extra=NO_OOPS)
@@ -149,12 +149,18 @@ def _level_of_outage(script: EndingScript, error: DatabaseUnavailable) -> int:
     return logging.ERROR if is_news or somebody_looks() else logging.DEBUG
 
 
-def _log(script: EndingScript) -> logging.Logger:
-    """Return the script's log, even if its log file cannot be opened: that must not hide the other error."""
+def _log(script: EndingScript, told: BaseException | None = None) -> logging.Logger:
+    """Return the script's log, even if its log file cannot be opened: that must not hide the other error.
+
+    Args:
+        script: the script.
+        told: the other error, which is told next; it may be that of the log file.
+    """
     try:
         return script.logger
     except UserMistake as error:
-        script.logger.error("%s", error, extra=NO_OOPS)  # by now it logs to standard error
+        if str(error) != str(told):
+            script.logger.error("%s", error, extra=NO_OOPS)  # by now it logs to standard error
         return script.logger
 
 

@@ -11,7 +11,7 @@ from jobcron.settings.settings import LEVELS
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import NoReturn
 
     from jobcron.scripts._profiling import ProfileFile
@@ -122,6 +122,33 @@ class CommandLine(argparse.ArgumentParser):
             add_help=add_help,
             allow_abbrev=allow_abbrev,
         )
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Parse a command line; of an option that there is not, say which one may be meant."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.refuse(unknown)
+        return found
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Refuse a value that is none of an option's choices, with the one that may be meant."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            from jobcron.settings.suggestions import suggestion
+
+            error.message += suggestion(str(value), map(str, action.choices or ()))
+            raise
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Print that there are no such arguments, with the option that may be meant, and exit with status 2."""
+        from jobcron.settings.suggestions import suggestion
+
+        first = next((text.partition("=")[0] for text in unknown if text.startswith("--")), "")
+        meant = suggestion(first, [name for name in self._option_string_actions if name.startswith("--")])
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{meant if first else ''}")
 
     def error(self, message: str) -> NoReturn:
         """Print the error, and exit with status 2."""

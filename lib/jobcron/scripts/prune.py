@@ -148,6 +148,8 @@ class PruneJobs(StoppableScript):
                 self._prune_reports(settings.keep_oopses, reports_named_by_jobs(database))
         if self._is_stopping:
             self.logger.info("Stopped by a signal; the next run goes on.")
+        elif dry_run and not self.done:
+            self.logger.info("Would remove nothing: nothing is older than the configuration says.")
         return 0
 
     def _prune_reports(self, seconds: float, kept: set[str]) -> None:

@@ -28,6 +28,37 @@ def test_a_job_is_created_with_its_values(operator: Operator) -> None:
     assert operator.instance.row(second).status.name == "COMPLETED"
 
 
+def test_a_job_is_created_in_a_channel_and_with_its_limits(operator: Operator) -> None:
+    with operator.instance.session() as session:
+        foo = operator.instance.foo(session).id
+    operator(
+        "create", "foo_job.ACT", "--target", foo, "--channel", "root.export", "--channel-key", "eu",
+        "--max-retries", "2", "--expires", "2040-01-01T00:00+00:00",
+    )  # fmt: skip
+    row = operator.instance.row(1)
+    assert (row.channel, row.channel_key, row.max_retries, row.expires_at) == (
+        "root.export", "eu", 2, datetime(2040, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    operator("create", "foo_job.ACT", "--target", foo, "--channel", "export", expect=2)
+    assert (
+        "expected channel of ActJob to be the name of a channel such as root.export (root, or root. and"
+        in operator.err
+    )
+
+
+def test_a_class_that_the_application_does_not_register_is_told_what_would_make_it_known(
+    operator: Operator,
+) -> None:
+    operator("create", "shop.jobs.SendMail", expect=2)
+    assert "got: shop.jobs.SendMail, which the application does not register; the types are: " in operator.err
+    assert (
+        "; the application has to import shop.jobs, and shop.jobs.SendMail has to be a job class or"
+        in operator.err
+    )
+    operator("create", "fooapp.AktJob", expect=2)
+    assert "; did you mean fooapp.ActJob?" in operator.err
+
+
 def test_what_does_not_fit_is_a_message(operator: Operator) -> None:
     operator("create", "no.such", expect=2)
     assert "create no.such: expected a job type, a job class or a registered function" in operator.err

@@ -262,8 +262,10 @@ def test_values_of_arguments_are_json_or_text(operator: Operator) -> None:
 def test_a_wrong_option_is_told_without_a_page_of_usage(operator: Operator) -> None:
     operator("jobs", "--stauts", "failed", expect=2)
     usage, error = operator.err.splitlines()
-    assert usage == "usage: jobcron [-h] [--version] [--config INSTANCE] COMMAND ..."
-    assert error == "jobcron: error: unrecognized arguments: --stauts failed"
+    assert usage == "usage: jobcron jobs … (jobcron jobs --help has all options)"
+    assert error == "jobcron jobs: error: unrecognized arguments: --stauts failed; did you mean --status?"
+    operator("jobs", "--status", "fialed", expect=2)
+    assert operator.err.endswith("'ended'); did you mean failed?\n")
     operator("jobs", "--limit", "none", expect=2)
     usage, error = operator.err.splitlines()
     assert usage == "usage: jobcron jobs … (jobcron jobs --help has all options)"

@@ -23,10 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--argument", action="append", default=[], type=argument, metavar="NAME=VALUE", help="JSON, or a text")
     add("--priority", type=priority, metavar="N", help="the lowest goes first")
     add("--queue", metavar="QUEUE", help="the queue")
+    add("--channel", metavar="CHANNEL", help="instead of that of its section, such as root.export")
+    add("--channel-key", metavar="KEY", help="what a limit of the channel for each key counts it for")
+    add("--max-retries", type=int, metavar="N", help="how often it runs again after errors to retry")
     add("--requester", metavar="WHO", help="who asks for it")
     add("--description", metavar="TEXT", help="what it is about, for people")
     add("--unique-key", metavar="KEY", help="of the jobs with this key, only one waits")
     add("--start", type=moment, metavar="TIME", help="not before this time, with its zone, in ISO 8601")
+    add("--expires", type=moment, metavar="TIME", help="never started after this time; as --start")
     add("--json", action="store_true", help="as JSON")
 
 
@@ -40,6 +44,10 @@ def perform(options: argparse.Namespace) -> int:
     given = {
         "priority": options.priority,
         "queue_name": options.queue,
+        "channel": options.channel,
+        "channel_key": options.channel_key,
+        "max_retries": options.max_retries,
+        "expires_at": options.expires,
         "requester": options.requester,
         "description": options.description,
         "unique_key": options.unique_key,

@@ -27,7 +27,7 @@ from jobcron.operations.listing import (
     list_jobs,
     logs_of,
 )
-from jobcron.operations.selection import Selection
+from jobcron.operations.selection import Selection, check_type
 from jobcron.web._acts import BULK
 from jobcron.web._filters import AGES, TEXTS, Filters, described, read_filters
 from jobcron.web._routing import Here, go_to, number_in, page
@@ -90,6 +90,7 @@ def jobs(here: Here) -> Response:
     place = Place(order if order in ORDERS else "", number_in("below"), number_in("above"), _read_key())
     group = request.args.get("group")
     with here.reading() as connection:
+        filters = _with_known_types(connection, filters)
         searches_shown = filters.selection.error is not None and not here.visitor.may_act
         if group is not None and not filters.mistakes:
             if searches_shown:
@@ -106,6 +107,17 @@ def jobs(here: Here) -> Response:
             found = _listed(connection, filters.selection, place)
             counts = count_by_status(connection, filters.selection)
         return _shown(here, filters, found, counts, place)
+
+
+def _with_known_types(connection: Connection, filters: Filters) -> Filters:
+    """Return the filters, with a mistake for each type that nobody knows: its list would just be empty."""
+    wrong = []
+    for name in filters.selection.types:
+        try:
+            check_type(connection, name)
+        except ConfigurationError as error:
+            wrong.append(f"Type: {error}")
+    return replace(filters, mistakes=(*filters.mistakes, *wrong))
 
 
 def _shown(
