@@ -390,8 +390,8 @@ BUGS = (
     ),
     Bug(
         "a status that lies", "scripts/_endings.py",
-        '_log(script).error("%s", error, extra=NO_OOPS)\n        return error.exit_status\n',
-        '_log(script).error("%s", error)\n        return 0\n',
+        '_log(script, error).error("%s", error, extra=NO_OOPS)\n        return error.exit_status\n',
+        '_log(script, error).error("%s", error)\n        return 0\n',
         ("tests/database/test_version.py", "another_version"),
     ),
     Bug(

@@ -116,8 +116,8 @@ def _class_named(name: str) -> type[BaseRunnableJob] | None:
         names = [*classes, *map(dotted_name, classes.values()), *function_names()]
         meant = suggestion(name, names)
         raise UnknownJobType(
-            f"expected a job type, a job class or a registered function, got: {name}, which the application "
-            f"does not register; the types are: {known}{meant or _how_to_register(name)}"
+            f"expected a job type, a job class or a registered function, got: {name}; the types are: {known}"
+            f"{meant or _how_to_register(name)}"
         ) from None
     return None
 
@@ -125,7 +125,8 @@ def _class_named(name: str) -> type[BaseRunnableJob] | None:
 def _how_to_register(name: str) -> str:
     """Return the end of a message that says what makes a dotted name known; empty for other names."""
     module = name.rpartition(".")[0]
-    return f"; the application has to import {module}, and {name} has to be a job class or @job" if module else ""
+    told = f"; the application does not register {name}: it has to import {module}"
+    return f"{told}, where that has to be a job class or @job" if module else ""
 
 
 def _reference(job_class: type[BaseRunnableJob], target: str) -> list[object]:

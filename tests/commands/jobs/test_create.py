@@ -50,11 +50,7 @@ def test_a_class_that_the_application_does_not_register_is_told_what_would_make_
     operator: Operator,
 ) -> None:
     operator("create", "shop.jobs.SendMail", expect=2)
-    assert "got: shop.jobs.SendMail, which the application does not register; the types are: " in operator.err
-    assert (
-        "; the application has to import shop.jobs, and shop.jobs.SendMail has to be a job class or"
-        in operator.err
-    )
+    assert "; the application does not register shop.jobs.SendMail: it has to import shop.jobs, " in operator.err
     operator("create", "fooapp.AktJob", expect=2)
     assert "; did you mean fooapp.ActJob?" in operator.err
 

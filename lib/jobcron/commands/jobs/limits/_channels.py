@@ -145,7 +145,9 @@ def _change(
         case "set":
             return [set_limits(connection, options.name, limits, settings=settings)]
         case "skip":
-            pass_over(connection, options.name)
+            if not pass_over(connection, options.name):
+                expected = "expected a channel in which a job keeps its turn"
+                raise ConfigurationError(f"{expected}, got: {options.name}, in which none does")
             return [state for state in channel_states(connection, settings) if state.name == options.name]
         case _:
             state = reset_limits(connection, options.name, settings=settings)
