@@ -45,6 +45,11 @@ def test_an_instance_without_a_broker_or_without_a_configuration_is_told(
     assert "expected JOBCRON_CONFIG to be the path of a directory" in refused(tmp_path / "nowhere")
     configure(instance, "rabbit")
     assert "key celery_broker_url: expected a broker's URL such as amqp://" in refused(instance.path)
+    sections = celery_sections("dispatch: celry")
+    configure(instance, BROKER, sections)
+    assert "key dispatch: expected celery, or module:callable, got: celry; did you mean celery?" in refused(
+        instance.path
+    )
     configure(instance, BROKER, "")
     assert "expected a section of jobs for Celery, found none" in refused(instance.path)
 

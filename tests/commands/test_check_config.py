@@ -125,7 +125,10 @@ def test_check_config_says_whether_jobs_can_be_offered_and_received(instance: In
     )
     instance.configure(sections=own.format("celery"))
     out, _ = instance.command("check-config", expect=2)
-    assert "key celery_broker_url to be set with celery, it is not" in out
+    assert (
+        "expected the key celery_broker_url in [jobcron], or JOBCRON_CELERY_BROKER_URL, for celery, got neither"
+        in out
+    )
     instance.configure("celery_broker_url: amqp://guest:s3cr3tpw@127.0.0.1:9//", own.format("celery"))
     out, _ = instance.command("check-config")
     assert "warning  section act: its jobs are offered to celery, which does not answer: " in out

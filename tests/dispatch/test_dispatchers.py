@@ -7,7 +7,7 @@ import pytest
 import dispatchapp
 from instances import Instance
 from jobcron import ConfigurationError, IDispatcher
-from jobcron.dispatch import dispatchers
+from jobcron.dispatch import dispatchers, known
 from jobcron.dispatch.dispatchers import Dispatchers, current_dispatchers
 from jobcron.settings.instance import load_settings, presented
 
@@ -57,7 +57,7 @@ def test_an_instance_that_cannot_be_read_is_told_once_and_jobs_are_created(
 @pytest.mark.parametrize(
     ("dispatch", "expected"),
     [
-        ("celery", "key dispatch: expected .*key celery_broker_url to be set"),
+        ("celery", "key dispatch: expected the key celery_broker_url in .* got neither"),
         ("dispatchapp:Nothing", "key dispatch: .*Nothing"),
         ("nowhere:Noting", "key dispatch: .*nowhere"),
     ],
@@ -87,7 +87,7 @@ def test_a_dispatcher_that_has_failed_is_asked_again_later(
 def test_the_sections_of_one_broker_rest_together_and_others_do_not(
     offering: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(dispatchers.SHORT_NAMES, "celery", "dispatchapp:Noting")  # without a broker
+    monkeypatch.setitem(known.KNOWN, "celery", known.Known("dispatchapp:Noting", withdraws=True))  # no broker
     more = "celery_broker_url: redis://127.0.0.1:1/0\n"
     own = "[creating]\nsource_interface: fooapp.NoJob\ndispatch: dispatchapp:Noting\n"
     sections = dispatchapp.SECTIONS.replace("dispatch: dispatchapp:Noting", "dispatch: celery")

@@ -102,6 +102,21 @@ class CeleryWorker:
         self.process.wait()
 
 
+def refused_line(instance: Instance, *options: str) -> str:
+    """Start a worker that has to end with status 2 and one line of jobcron's; return that."""
+    worker = CeleryWorker(instance, *options)
+    try:
+        status = worker.process.wait(SOON)
+    finally:
+        worker.kill()
+    said = worker.log.read_text()
+    assert status == 2, said
+    assert "Traceback" not in said
+    (line,) = [line for line in said.splitlines() if line.startswith("jobcron: ")]
+    assert said.rstrip().endswith(line)
+    return line
+
+
 @contextmanager
 def celery_worker(instance: Instance, *options: str) -> Iterator[CeleryWorker]:
     """Start a worker, and wait until it is ready; it is killed at the end."""

@@ -6,7 +6,7 @@ from celery import Celery
 from kombu.connection import Connection
 from kombu.entity import Queue
 
-from jobcron.dispatch.dispatchers import CELERY
+from jobcron.dispatch.known import CELERY
 from jobcron.settings.settings import Section, Settings
 
 TASK = "jobcron.run"

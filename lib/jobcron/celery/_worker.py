@@ -10,8 +10,10 @@ import click
 from celery import Celery
 from celery.signals import celeryd_init, setup_logging, worker_process_shutdown, worker_shutdown
 from click.core import ParameterSource
+from kombu.entity import Queue
 
-from jobcron.celery._application import TASK, application_of, celery_sections
+from jobcron.celery._application import TASK, application_of, celery_sections, queue_of
+from jobcron.celery._broker import check_broker
 from jobcron.celery._receiving import Receiving
 from jobcron.database.database import Database
 from jobcron.database.version import check_file, check_schema
@@ -25,6 +27,8 @@ from jobcron.settings.settings import Settings
 
 POOLS = ("prefork", "solo", "processes")
 """The pools in which a job has a process, and its main thread, for itself; threads would share both."""
+
+QUEUE_OPTIONS = ("queues", "exclude_queues")
 
 QUIET = ("celery.worker.strategy", "celery.app.trace")
 """Loggers that say of each message that it came and went: jobs have lines of their own."""
@@ -81,17 +85,18 @@ def _worker_app() -> Celery:
         receiving.run(task.request.delivery_info.get("routing_key"), job_id)
 
     app.task(run, name=TASK, bind=True, ignore_result=True, acks_late=False, max_retries=0)
-    _connect(receiving)
+    _connect(app, receiving)
     return app
 
 
-def _connect(receiving: Receiving) -> None:
+def _connect(app: Celery, receiving: Receiving) -> None:
     """Do what is to be done at the moments of which Celery tells."""
 
     def start(conf: Conf, options: dict[str, object], **more: object) -> None:
         try:
             _check(receiving.settings, conf, options)
             receiving.prepare()
+            check_broker(app, receiving.settings, _queues_of(receiving.settings, options))
         except UserMistake as error:
             _leave(error)
 
@@ -127,7 +132,7 @@ def _check(settings: Settings, conf: Conf, options: dict[str, object]) -> None:
         raise ConfigurationError(
             "expected no --beat: [schedule:NAME] creates jobs, once for each slot on all hosts"
         )
-    _check_broker(settings)
+    _check_no_other_broker(settings)
     _check_queues(settings, options)
     if backend_of(settings.database_url) == SQLITE:
         if options.get("concurrency") not in (None, 0, 1):
@@ -148,7 +153,7 @@ def _check(settings: Settings, conf: Conf, options: dict[str, object]) -> None:
         database.close()  # nothing stays open: processes are forked
 
 
-def _check_broker(settings: Settings) -> None:
+def _check_no_other_broker(settings: Settings) -> None:
     """Refuse options of Celery's that name another broker: it would get messages from nobody.
 
     Raises:
@@ -173,15 +178,26 @@ def _check_queues(settings: Settings, options: dict[str, object]) -> None:
         ConfigurationError: it is to receive from others, or from none.
     """
     known = sorted({section.offers_in for section in celery_sections(settings)})
-    chosen = {option: options.get(option) or () for option in ("queues", "exclude_queues")}
-    for option, names in chosen.items():
-        names = names.split(",") if isinstance(names, str) else names
-        found = [str(name) for name in names if name not in known] if isinstance(names, Iterable) else []
+    for option in QUEUE_OPTIONS:
+        found = [name for name in _names(options.get(option)) if name not in known]
         if found:
             raise ConfigurationError(
                 f"expected --{option.replace('_', '-')} to be of {', '.join(known)}, the queues in "
                 f"{settings.path}, got: {', '.join(found)}"
             )
+
+
+def _queues_of(settings: Settings, options: dict[str, object]) -> list[Queue]:
+    """Return the queues from which the worker receives."""
+    chosen, excluded = (_names(options.get(option)) for option in QUEUE_OPTIONS)
+    queues = {section.offers_in: queue_of(section) for section in celery_sections(settings)}
+    return [queue for name, queue in queues.items() if (not chosen or name in chosen) and name not in excluded]
+
+
+def _names(value: object) -> list[str]:
+    """Return the names in an option of Celery's, which may be a text or a list."""
+    value = value.split(",") if isinstance(value, str) else value
+    return [str(name) for name in value] if isinstance(value, Iterable) else []
 
 
 def _leave(error: UserMistake) -> NoReturn:

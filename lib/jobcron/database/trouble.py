@@ -11,7 +11,7 @@ from typing import Protocol
 from sqlalchemy.engine import Dialect, ExceptionContext
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
-from jobcron.errors import DatabaseUnavailable, DatabaseUnusable
+from jobcron.errors import ConfigurationError, DatabaseUnavailable, DatabaseUnusable
 
 
 class Interruption(StrEnum):
@@ -97,6 +97,19 @@ def refused_right(error: BaseException) -> str | None:
         if isinstance(link, DBAPIError) and sqlstate_of(link.orig) in (INSUFFICIENT_PRIVILEGE, NO_SCHEMA):
             return first_line(link.orig)
     return None
+
+
+def missing_right(origin: str, refusal: str) -> ConfigurationError:
+    """Return the error that says that a run's role lacks a right.
+
+    Args:
+        origin: where the database is named.
+        refusal: the server's words.
+    """
+    return ConfigurationError(
+        f"{origin}: expected a role that may use jobcron's tables, got: {refusal}; "
+        "`jobcron grant` gives it the rights that a security.cfg names; `jobcron doctor` says which it lacks"
+    )
 
 
 def sqlstate_of(error: BaseException | None) -> str:

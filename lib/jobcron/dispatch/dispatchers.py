@@ -12,18 +12,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple, Protocol, cast
 
+from jobcron.dispatch.known import dispatcher_named, name_for
 from jobcron.errors import JobcronError
 from jobcron.reports.logs import NO_OOPS
 from jobcron.settings import instance
 from jobcron.settings.named import find_named
 from jobcron.settings.secrets import Redactor
 from jobcron.settings.settings import Section, Settings
-
-CELERY = "celery"
-"""The short name of Celery's dispatcher."""
-
-SHORT_NAMES = {CELERY: "jobcron.celery.sender:CeleryDispatcher"}
-"""The dispatchers that come with jobcron. They lie above this room, as those of applications do."""
 
 REST_SECONDS = 10.0
 """How long a dispatcher that has failed is not asked again: else each commit would wait for its time-out."""
@@ -114,7 +109,7 @@ class SectionDispatcher:
         """
         if self._made is None:
             place = f"{self._settings.path}: section [{self.section.name}], key dispatch"
-            factory = find_named(SHORT_NAMES.get(self.name, self.name), place)
+            factory = find_named(dispatcher_named(self.name).factory, place)
             self._made = cast("Dispatcher", factory(self._settings, self.section))
         return self._made
 
@@ -135,27 +130,31 @@ class SectionDispatcher:
         return True
 
     def withdraw(self, job_ids: Sequence[int]) -> None:
-        """Take numbers of jobs back; log an error: a number that arrives all the same is dropped."""
-        if self.is_resting:
+        """Take numbers of jobs back, if it can; log an error: a number that arrives all the same is dropped."""
+        if self.is_resting or not dispatcher_named(self.name).withdraws:
             return
         try:
             self.made().withdraw(job_ids)
         except Exception as error:
             self._tell(error, "withdrawn from", "their numbers will be dropped")
 
-    def _tell(self, error: Exception, what: str, outcome: str) -> None:
-        """Log what could not be done, and rest."""
+    def told(self, error: Exception) -> str:
+        """Return what an error of the dispatcher's says, in one line and without secrets."""
         from jobcron.reports.error_text import ErrorText  # slow to import
 
+        text = ErrorText.of(error, Redactor(self._settings.secrets()))
+        return text.line if isinstance(error, JobcronError) else str(text)
+
+    def _tell(self, error: Exception, what: str, outcome: str) -> None:
+        """Log what could not be done, and rest."""
         self._rest.begin()
-        told = ErrorText.of(error, Redactor(self._settings.secrets()))
         logger.warning(
             "Jobs of section %s could not be %s %s, %s: %s",
             self.section.name,
             what,
             self.name,
             outcome,
-            told.line if isinstance(error, JobcronError) else told,
+            self.told(error),
             extra=NO_OOPS,
         )
 
@@ -173,9 +172,7 @@ class Dispatchers:
         self._of_sections = {
             section.name: SectionDispatcher(settings, section, name, rests[name])
             for section in settings.sections.values()
-            if section.source_interface is not None and not section.is_alone_everywhere
-            for name in [section.dispatch or (CELERY if settings.celery_broker_url is not None else None)]
-            if name is not None
+            if (name := name_for(section, settings)) is not None
         }
         self._by_source: dict[str, SectionDispatcher] = {}
         for section in settings.sections.values():

@@ -126,6 +126,18 @@ class SectionLease:
         return {"section": self.section, "token": self.token}
 
 
+class Trouble(NamedTuple):
+    """Why a section's lock in the database could not be asked for.
+
+    Attributes:
+        text: what the database has said, or its driver, on one line.
+        is_missing_right: whether the role has no right to it; else it may go by itself.
+    """
+
+    text: str
+    is_missing_right: bool
+
+
 class Tenure(NamedTuple):
     """What is known of the lock under which a run claims jobs.
 
@@ -134,18 +146,18 @@ class Tenure(NamedTuple):
         gone: the names of runs that are over, since they held the same lock before: their jobs are taken over.
         lock: the descriptor of the lock, for processes that work for this run; None: there is none.
         lease: that of the section's lock in the database; None: it has none, or it could not be taken.
-        trouble: why it could not be; empty: there was no trouble.
+        trouble: why it could not be; None: there was no trouble.
     """
 
     name: str
     gone: tuple[str, ...] = ()
     lock: int | None = None
     lease: SectionLease | None = None
-    trouble: str = ""
+    trouble: Trouble | None = None
 
 
 def tenure_under(
-    name: str | None, gone: tuple[str, ...], lock: int | None, lease: SectionLease | None, trouble: str
+    name: str | None, gone: tuple[str, ...], lock: int | None, lease: SectionLease | None, trouble: Trouble | None
 ) -> Tenure | None:
     """Return the tenure of a run; None: nothing is known of it, and its jobs' leases decide.
 

@@ -14,9 +14,9 @@ from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.database import TransactionSource
 from jobcron.database.runs import EndedRun, record_run
-from jobcron.database.trouble import INSUFFICIENT_PRIVILEGE, first_line, sqlstate_of
+from jobcron.database.trouble import INSUFFICIENT_PRIVILEGE, first_line, missing_right, sqlstate_of
 from jobcron.dispatch.offers import untaken
-from jobcron.errors import ConfigurationError, DatabaseUnavailable, DatabaseUnusable
+from jobcron.errors import DatabaseUnavailable, DatabaseUnusable
 from jobcron.queue.ready_count import count_ready
 from jobcron.reports.current_job import records_carry_jobs
 from jobcron.reports.logs import NO_OOPS
@@ -179,14 +179,16 @@ def _check_lease(order: Order) -> None:
     """Check that a run which must be alone on all hosts is.
 
     Raises:
-        DatabaseUnavailable: it could not be asked for the section's lock; it answers now.
+        ConfigurationError: the run's role has no right to the section's lock.
+        DatabaseUnavailable: the database could not be asked for it; it answers now.
     """
     tenure, section = order.tenure, order.section
     if section.is_alone_everywhere and tenure is not None and tenure.lease is None:
-        raise DatabaseUnavailable(
-            f"{_origin(order)}: expected to take the lock of section {section.name} in the database, "
-            f"got: {tenure.trouble}"
-        )
+        trouble = tenure.trouble
+        if trouble is not None and trouble.is_missing_right:
+            raise missing_right(_origin(order), trouble.text)
+        expected = f"expected to take the lock of section {section.name} in the database"
+        raise DatabaseUnavailable(f"{_origin(order)}: {expected}, got: {trouble and trouble.text}")
 
 
 @contextmanager
@@ -202,10 +204,7 @@ def _opened_database(order: Order) -> Iterator[TransactionSource]:
     except DBAPIError as error:
         if sqlstate_of(error.orig) != INSUFFICIENT_PRIVILEGE:
             raise
-        raise ConfigurationError(
-            f"{_origin(order)}: expected a role that may use jobcron's tables, got: {first_line(error.orig)}; "
-            "`jobcron grant` gives it the rights that a security.cfg names; `jobcron doctor` says which it lacks"
-        ) from error
+        raise missing_right(_origin(order), first_line(error.orig)) from error
     finally:
         database.close()
         if order.session is not None:

@@ -58,4 +58,4 @@ def test_a_dispatcher_that_does_not_answer_or_cannot_be_made_is_found(
     path = dispatched.path / "jobcron.conf"
     path.write_text(path.read_text().replace("dispatchapp:Noting", "celery"))
     (text,) = texts(dispatched)
-    assert "celery_broker_url to be set with celery" in text
+    assert "expected the key celery_broker_url in [jobcron], or JOBCRON_CELERY_BROKER_URL, for celery" in text

@@ -91,7 +91,7 @@ def test_a_lock_that_was_taken_without_an_answer_is_taken_over_by_the_host_s_nex
             lock.acquire()
             if lock_class is SectionLock:
                 lock.take_lease()
-            assert (lock.lease is not None, lock.trouble == "") == (is_had, is_had)
+            assert (lock.lease is not None, lock.trouble is None) == (is_had, is_had)
             lock.release()
     assert row_of(instance).token == 2
 
@@ -258,11 +258,20 @@ def test_of_two_workers_on_two_hosts_one_runs_the_section_until_it_is_gone(insta
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_role_without_the_rights_is_told_of(instance: Instance) -> None:
+@pytest.mark.parametrize("rights", ["ALL", "INSERT, UPDATE"])
+def test_a_role_without_the_rights_is_told_what_it_lacks_and_that_is_no_outage(
+    instance: Instance, rights: str
+) -> None:
     with hosts_of(instance, more="dbuser: foo_runner") as (here, _):
-        here.query("REVOKE ALL ON jobcron_lock FROM jobcron_runner")
-        here.act(("write", "x"))
+        here.query(f"REVOKE {rights} ON jobcron_lock FROM jobcron_runner")
+        job = here.act(("write", "x"))
         with started(here, "act") as run:
-            log = run.end(1)
-        assert "jobcron_lock" in log
+            log = run.end(2)
+        assert "expected a role that may use jobcron's tables" in log
+        assert "permission denied for table jobcron_lock; `jobcron grant` gives it the rights" in log
         assert "Traceback" not in log
+        assert "unavailable" not in log
+        here.command("grant")
+        with started(here, "act") as run:
+            run.end()
+        assert here.row(job).status is JobStatus.COMPLETED

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from jobcron.commands._output import Finding
 from jobcron.dispatch.dispatchers import Dispatchers
 from jobcron.errors import UserMistake
-from jobcron.reports.error_text import ErrorText
-from jobcron.settings.secrets import Redactor
 from jobcron.settings.settings import Settings
 
 
@@ -21,15 +19,12 @@ def dispatch_findings(settings: Settings) -> Iterator[Finding]:
         dispatcher = dispatchers.of_section(section.name)
         if dispatcher is None or not dispatcher.is_automatic:
             continue
+        told = f"section {section.name}: its jobs are offered to {dispatcher.name}"
         try:
             made = dispatcher.made()
             check_section(settings, section)
+            yield Finding(f"{told}: {made.status()}")
         except UserMistake as error:
             yield Finding(str(error), error.exit_status)
-            continue
-        told = f"section {section.name}: its jobs are offered to {dispatcher.name}"
-        try:
-            yield Finding(f"{told}: {made.status()}")
         except Exception as error:  # of any dispatcher
-            why = ErrorText.of(error, Redactor(settings.secrets()))
-            yield Finding(f"{told}, which does not answer: {why}", is_warning=True)
+            yield Finding(f"{told}, which does not answer: {dispatcher.told(error)}", is_warning=True)

@@ -11,9 +11,7 @@ from jobcron.dispatch.dispatchers import Dispatchers
 from jobcron.dispatch.offers import untaken
 from jobcron.operations.reasons import Finding, span
 from jobcron.queue.health import Health
-from jobcron.reports.error_text import ErrorText
 from jobcron.reports.plurals import counted
-from jobcron.settings.secrets import Redactor
 from jobcron.settings.settings import Settings
 
 UNTAKEN_SECONDS = 60.0
@@ -43,6 +41,5 @@ def dispatch_findings(connection: Connection, settings: Settings) -> Iterator[Fi
         try:
             dispatcher.made().status()
         except Exception as error:  # of any dispatcher
-            told = f"section {section.name}: {dispatcher.name} does not answer: "
-            told += str(ErrorText.of(error, Redactor(settings.secrets())))
+            told = f"section {section.name}: {dispatcher.name} does not answer: {dispatcher.told(error)}"
             yield Finding("dispatch", Health.WARNING, told, "jobs are left to cron until it does")

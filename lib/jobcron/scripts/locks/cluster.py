@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from jobcron.database.sql import lines
 from jobcron.errors import LockHeld
-from jobcron.jobs.lease import SectionLease
+from jobcron.jobs.lease import SectionLease, Trouble
 from jobcron.queue.tick import Tick, Unanswered
 from jobcron.scripts.locks.holders import read_place
 from jobcron.scripts.locks.lock import RunLock
@@ -66,7 +66,7 @@ class SectionLock(RunLock):
 
     Attributes:
         lease: what the run holds in the database; None: nothing, or nothing yet.
-        trouble: why the database could not be asked for it; empty: it was.
+        trouble: why the database could not be asked for it; None: it was.
     """
 
     def __init__(self, settings: Settings, section: Section, what: str, fetch: Fetch) -> None:
@@ -93,11 +93,11 @@ class SectionLock(RunLock):
         Raises:
             LockHeld: another run has it.
         """
-        self.trouble = ""
+        self.trouble = None
         try:
             return self._try_lease()
         except Unanswered as error:
-            self.trouble = " ".join(str(error).split())
+            self.trouble = _trouble_of(error)
             return True  # the run finds out what is wrong, and says so
 
     def release(self) -> None:
@@ -146,6 +146,13 @@ class SectionLock(RunLock):
         """Return what tells the runs of this host, for this instance, from those of others."""
         place = None if self.descriptor is None else read_place(self.descriptor)
         return f"{os.uname().nodename}, {place or self.path}"
+
+
+def _trouble_of(error: Unanswered) -> Trouble:
+    from jobcron.database.trouble import INSUFFICIENT_PRIVILEGE, sqlstate_of  # slow to import
+
+    is_missing_right = sqlstate_of(error.__cause__) == INSUFFICIENT_PRIVILEGE
+    return Trouble(" ".join(str(error).split()), is_missing_right)
 
 
 class WorkersLock(SectionLock):

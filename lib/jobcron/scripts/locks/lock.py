@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jobcron.jobs.lease import SectionLease
+    from jobcron.jobs.lease import SectionLease, Trouble
 
 
 class RunLock:
@@ -43,7 +43,7 @@ class RunLock:
     """
 
     lease: SectionLease | None = None
-    trouble = ""
+    trouble: Trouble | None = None
 
     def __init__(self, directory: str, name: str, what: str = "the lock directory") -> None:
         if not SECTION_NAME.fullmatch(name):
