@@ -1,7 +1,8 @@
 """Measure what the model of many runners needs: ``python -m bench.scale_times`` writes ``bench/scale_times.json``.
 
 What a job costs the server in processor time and WAL, how long claims take at least, what it costs a claim to step
-over a row that another one has locked (by EXPLAIN), and how long a write and sync of 8 KiB takes.
+over a row that another one has locked (by EXPLAIN), what pruning costs, and how long a write and sync of 8 KiB
+takes.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from sqlalchemy import Connection, text
 from bench import TARGET_ID
 from bench.application import Foo, NoOpJob
 from bench.drain import NO_OP, by_jobcron
+from bench.instance import write_instance
 from bench.machine import sync_microseconds
 from bench.place import EMPTY, FULL
 from bench.postgresql import PostgreSQL
 from bench.scale_model import TIMES as FILE
+from bench.worker import JOBCRON, run
 from jobcron import Database
 from jobcron.database.statements import spare_compilation, text_of
 from jobcron.interfaces import DEFAULT_CRASH_LIMIT
@@ -33,6 +36,13 @@ LOCKED = 30_000
 
 BATCH = 100
 
+PRUNED = 50_000
+
+ENDED = (
+    "UPDATE jobcron_job SET status = 2, date_started = date_created - interval '99 days', "
+    "date_finished = date_created - interval '99 days'"
+)
+
 
 def measure() -> dict[str, float]:
     """Return the measured times: milliseconds, if the name does not say something else."""
@@ -43,6 +53,7 @@ def measure() -> dict[str, float]:
             one, batch = _claim(database, 1), _claim(database, BATCH)
         with place.fresh(EMPTY) as fresh, closing(Database(fresh.url)) as database:
             step_over = _step_over(database)
+        pruned = _prune(place)
         return {
             "job_client": 1000 / drained["per_second"],
             "job_server_cpu": drained["server_cpu_ms"],
@@ -51,6 +62,7 @@ def measure() -> dict[str, float]:
             "claim_of_1": one,
             "claim_of_100": batch,
             "step_over_1000_locked": step_over * 1000,
+            **pruned,
             "sync": min(sync_microseconds(Path(folder)) for _ in range(3)) / 1000,
         }
 
@@ -83,6 +95,36 @@ def _step_over(database: Database) -> float:
     alone = _explained(database)
     print(f"a claim of {BATCH}: {alone}; behind {LOCKED} locked rows: {beside}")
     return (beside["Execution Time"] - alone["Execution Time"]) / LOCKED
+
+
+def _prune(place: PostgreSQL) -> dict[str, float]:
+    """Return how many jobs ``jobcron prune`` deletes in a second, and what one costs the server."""
+    with place.fresh(EMPTY) as fresh:
+        with closing(Database(fresh.url)) as database:
+            with database.session() as session:
+                NoOpJob.createMultiple([session.get_one(Foo, TARGET_ID)] * PRUNED, session=session)
+                session.commit()
+            with database.begin() as connection:
+                connection.execute(text(ENDED))
+            with database.engine.connect() as connection:
+                plain = connection.execution_options(isolation_level="AUTOCOMMIT")
+                for statement in ("VACUUM (ANALYZE)", "CHECKPOINT"):
+                    plain.execute(text(statement))
+        config = str(write_instance(fresh.folder, fresh.url))
+
+        def prune() -> dict[str, float]:
+            begun = time.perf_counter()
+            run([JOBCRON, "prune"], {"JOBCRON_CONFIG": config})
+            return {"per_second": PRUNED / (time.perf_counter() - begun)}
+
+        found = place.watched(fresh, PRUNED, prune)
+        if place.count(fresh, "jobcron_job"):
+            raise SystemExit(f"expected all {PRUNED} jobs to be deleted")
+        return {
+            "pruned_per_second": found["per_second"],
+            "prune_server_cpu": found["server_cpu_ms"],
+            "prune_wal_bytes": found["wal_bytes"],
+        }
 
 
 def _explained(database: Database) -> dict[str, float]:
