@@ -581,6 +581,26 @@ BUGS = (
         "    missing: list[str] = []\n",
         (STORM, "nothing and sqlite"),
     ),
+    Bug(
+        "a worker gives no sign of life", "scripts/worker/_presence.py",
+        '        self._tell("worker_sign", {"processes"', '        dict({"processes"',
+        ("tests/scripts/worker/test_presence.py", "has_a_row"),
+    ),
+    Bug(
+        "the rows of dead workers stay", "scripts/worker/_presence.py",
+        '            self._tell("worker_forgets", {})\n', "            pass\n",
+        ("tests/scripts/worker/test_presence.py", "goes_when_another"),
+    ),
+    Bug(
+        "a dead process's job waits for its lease", "scripts/worker/_processes.py",
+        "                lock.died(process.claims_as)\n", "                lock.ended(process.claims_as)\n",
+        ("tests/scripts/worker/test_script.py", "killed_process_runs_again and sqlite"),
+    ),
+    Bug(
+        "the first signal drops the job", "runner/signals.py",
+        "        elif not first and number == signal.SIGTERM:", "        elif number == signal.SIGTERM:",
+        ("tests/scripts/worker/test_script.py", "sigterm_lets and sqlite"),
+    ),
 )  # fmt: skip
 
 

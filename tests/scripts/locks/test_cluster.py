@@ -268,7 +268,7 @@ def test_a_role_without_the_rights_is_told_what_it_lacks_and_that_is_no_outage(
         with started(here, "act") as run:
             log = run.end(2)
         assert "expected a role that may use jobcron's tables" in log
-        assert "permission denied for table jobcron_lock; `jobcron grant` gives it the rights" in log
+        assert "permission denied for table jobcron_lock; `jobcron grant` gives it the rights that" in log
         assert "Traceback" not in log
         assert "unavailable" not in log
         here.command("grant")
