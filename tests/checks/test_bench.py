@@ -178,3 +178,20 @@ def test_in_the_model_runners_that_start_together_wait_for_the_claims_of_all() -
     assert modelled(160).first_claims() == pytest.approx(100.0, abs=0.3)
     dear = modelled(160, step_over_1000_locked=1.0).first_claims()
     assert 100.0 * 1.1 < dear < 100.0 * 1.3  # each steps over the batches of 15 others
+
+
+def test_claims_with_each_kind_of_limit_stand_beside_one_without() -> None:
+    command = [sys.executable, "-m", "bench.limits", "--only", "SQLite", "--jobs", "300"]
+    done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=100, check=False)
+    rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")][2:]
+    assert [row[0] for row in rows] == [
+        "| no channel",
+        "| a limit of jobs at once",
+        "| the same, and one above it",
+        "| a limit for each key",
+        "| a limit of starts in a period",
+    ], done.stderr
+    times = [float(row[3].removesuffix(" |")) for row in rows]
+    assert times[0] == 1.0
+    assert min(times) > 0
+    assert done.returncode in (0, 1)
