@@ -82,7 +82,7 @@ def test_a_broker_that_refuses_is_told_at_a_workers_start_by_an_offer_and_by_che
 
     checked, errors = instance.command("check-config", expect=2)
     assert re.search(expected, checked + errors)
-    doctored, _ = instance.command("doctor", expect=2)
+    doctored, _ = instance.command("doctor", expect=3)
     assert re.search(f"section act: celery does not answer: .*{expected}", doctored)
     assert PASSWORD not in caplog.text + checked + errors + doctored
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +15,7 @@ from sqlalchemy import text
 
 import checker
 import proofapp
-from jobcron import ConfigurationError, Database
+from jobcron import Database
 from jobcron.operations.processes.channels import pass_over, set_limits
 
 HERE = Path(__file__).parent
@@ -130,7 +129,7 @@ class Proof:
 
     def pass_over(self) -> None:
         """Let the channel that keeps its order go on without what has failed there, as an operator does."""
-        with suppress(ConfigurationError), self.database.begin() as connection:  # if there is nothing to skip
+        with self.database.begin() as connection:
             pass_over(connection, "root.proof.order", "a proof")
 
     def is_drained(self) -> bool:

@@ -267,11 +267,11 @@ def pass_over(connection: Connection, name: str, actor: str | None = None) -> tu
     """Let a sequential channel go on without the jobs that keep their turn in it; return their numbers.
 
     Raises:
-        ConfigurationError: it keeps no order, no job keeps its turn in it, or nothing is known of it.
+        ConfigurationError: it keeps no order, or nothing is known of it.
     """
     who = actor or operator_name()
     passed = tuple(rows.pass_over(connection, name))
-    told = f"job{'s' if len(passed) > 1 else ''} {', '.join(map(str, passed[:SHOWN]))}"
+    told = f"job{'s' if len(passed) > 1 else ''} {', '.join(map(str, passed[:SHOWN]))}" if passed else "no job"
     more = f" and {len(passed) - SHOWN} more" if len(passed) > SHOWN else ""
     write_act(connection, f"skip in channel {name}: {told}{more}", who, None)
     return passed
