@@ -214,6 +214,21 @@ def test_what_has_joined_is_undone_with_a_job_that_fails(zope: Instance) -> None
     assert VOTES.count("abort") >= 2
 
 
+def test_what_has_joined_before_a_job_touches_its_objects_is_undone_with_it(
+    zope: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(job: TransactJob) -> None:
+        job.act_join()
+        raise ValueError(job.description)
+
+    monkeypatch.setattr(TransactJob, "run", run)
+    with zope.session() as session:
+        job = TransactJob.create(session=session).id  # nothing in its row is looked at before it runs
+    zope.run("transact")
+    assert zope.row(job).status is F
+    assert "finish" not in VOTES
+
+
 @pytest.mark.feature("LP-19")
 def test_who_cannot_undo_ends_no_run(zope: Instance) -> None:
     failed, neighbour = make(zope, "join_lasting", "raw", "fail"), make(zope, "raw")

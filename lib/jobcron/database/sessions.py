@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, scoped_session
 
 from jobcron.database._freshness import WRITTEN as WRITTEN
 from jobcron.database._freshness import keep_fresh
+from jobcron.database._freshness import note_values as note_values
 from jobcron.errors import NoSession, WrongSession
 
 AnySession = Session | scoped_session[Any]
@@ -193,6 +194,19 @@ def _is_ours(listener: object) -> bool:
     """Return whether a listener is of this package; a built-in one, such as a list's method, has no module."""
     module: str | None = getattr(listener, "__module__", None)  # any object: whatever an application listens with
     return (module or "").startswith("jobcron.")
+
+
+def is_heard(session: Session) -> bool:
+    """Return whether code of the application takes part in transactions of jobs' sessions, or in what they read.
+
+    Args:
+        session: one of a run, on which nothing listens but this package.
+    """
+    if getattr(session, "has_commit_hooks", None) is not None:
+        return True
+    heard = session.dispatch
+    listeners = (*heard.before_commit, *heard.after_begin, *heard.after_commit, *heard.do_orm_execute)
+    return not all(_is_ours(listener) for listener in listeners)
 
 
 def hears_commits(session: Session) -> bool:

@@ -172,7 +172,8 @@ def load_referred(session: Session, jobs: Iterable[JobClass]) -> None:
             wanted[reference.mapped].setdefault(reference.key, []).append(job)
     for mapped, keys in wanted.items():
         try:
-            with session.begin_nested():  # a key of the wrong type would abort the whole transaction
+            # A key of the wrong type would abort the whole transaction. A savepoint of the session's would flush.
+            with session.connection().begin_nested():
                 found = list(_found(session, mapped, list(keys)))
         except StatementError as error:
             if interruption_of(error) is not None:
@@ -197,4 +198,5 @@ def _references_of(job: JobClass) -> list[Reference]:
 def _found(session: Session, mapped: type[object], keys: list[tuple[object, ...]]) -> Iterable[object]:
     columns = inspect(mapped).primary_key
     condition = columns[0].in_([key[0] for key in keys]) if len(columns) == 1 else tuple_(*columns).in_(keys)
-    return session.scalars(select(mapped).where(condition), execution_options={"populate_existing": True}).unique()
+    again = {"populate_existing": session.autoflush}  # else it would undo changes that are not written yet
+    return session.scalars(select(mapped).where(condition), execution_options=again).unique()

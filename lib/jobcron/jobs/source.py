@@ -237,10 +237,10 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
         """Return claimed jobs by number; reload their rows and the objects that they refer to.
 
         A family's related objects come with its rows. Mapped objects of which the shared row has only the keys
-        come in one query for each class.
+        come in one query for each class. Inside ``session.no_autoflush`` what the session has already stays.
         """
         rows = session.scalars(
-            cls._select().where(among(Job.id, job_ids)), execution_options={"populate_existing": True}
+            cls._select().where(among(Job.id, job_ids)), execution_options={"populate_existing": session.autoflush}
         ).unique()
         jobs = {job.job.id: job for job in map(cls, rows)}
         load_referred(session, jobs.values())

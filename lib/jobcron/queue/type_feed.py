@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from jobcron.database.sessions import is_heard
 from jobcron.database.tables import JobTypeRow
 from jobcron.errors import DatabaseUnavailable
 from jobcron.jobs.job import Job
@@ -132,7 +133,7 @@ class TypeFeed:
             if self._reclaimed is not None:
                 tell_taken_over(self._logger, self._reclaimed)
                 self._observer.job_taken_over(self._reclaimed.id)
-            entries = self._unloaded(claims, known) or self._loaded(session, claims)
+            entries = self._unloaded(session, claims, known) or self._loaded(session, claims)
             if self._reclaimed is not None:
                 record_taken_over(session, entries[0].claim, entries[0].job)
             session.commit()
@@ -175,10 +176,10 @@ class TypeFeed:
                 self._look_back_at = 0.0  # whoever asks again, as a worker does, was told that there is something
         return claims
 
-    def _unloaded(self, claims: list[Claim], known: Known) -> list[Claimed]:
+    def _unloaded(self, session: Session, claims: list[Claim], known: Known) -> list[Claimed]:
         """Return jobs whose objects are loaded when they are touched; none, if they have to be loaded now."""
-        if self._awaited is None or known.keys() != {*claims}:
-            return []
+        if self._awaited is None or known.keys() != {*claims} or is_heard(session):
+            return []  # the application would hear of it in the middle of a job, and take it for the job's own
         return BatchObjects(self._source, self._database, known).entries(self._awaited)
 
     def _loaded(self, session: Session, claims: list[Claim]) -> list[Claimed]:

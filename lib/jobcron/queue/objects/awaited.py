@@ -14,8 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
+
 from jobcron.database.database import TransactionSource
-from jobcron.database.sessions import ATTEMPT, WRITTEN, OwnedSession
+from jobcron.database.sessions import ATTEMPT, WRITTEN, OwnedSession, is_untouched, note_values
+from jobcron.database.trouble import follows_trouble
 from jobcron.jobs.arguments.document import follow_all
 from jobcron.jobs.lease import Claim, Known
 from jobcron.jobs.runnable import BaseRunnableJob, awaiting
@@ -24,15 +27,17 @@ from jobcron.queue.loading import Claimed, Objects, load_all, load_claimed
 from jobcron.queue.objects.detaching import detached, refers_to
 from jobcron.queue.views import RunnableView, SourceView
 
+MAKING = frozenset({"__new__", "__setattr__", "attempt", "context", "load", "loaded"})
+"""What a class may not have of its own if its jobs are to be made before they are loaded, besides ``__init__``."""
+
 
 def awaited_class(source: SourceView) -> type[BaseRunnableJob] | None:
     """Return the class of jobs that can be made before they are loaded; None: it makes or loads them itself."""
     found = source.source
     if not (isinstance(found, type) and issubclass(found, BaseRunnableJob)):
         return None
-    is_usual = found.__init__ is BaseRunnableJob.__init__ and "load" not in {
-        name for base in found.__mro__ if not base.__module__.startswith("jobcron.jobs.") for name in vars(base)
-    }
+    others = (base for base in found.__mro__[:-1] if not base.__module__.startswith("jobcron.jobs."))
+    is_usual = found.__init__ is BaseRunnableJob.__init__ and all(MAKING.isdisjoint(vars(base)) for base in others)
     return found if is_usual else None
 
 
@@ -52,27 +57,31 @@ class AwaitedObjects(ABC):
     def owned(self, claim: Claim, session: OwnedSession) -> RunnableView:
         """Return a job whose objects are in a session.
 
-        Nothing is trusted that was read before the job's own statements, or that a job before it has changed.
+        Nothing is trusted that was read before the job's own statements, or that a job before it has changed. What
+        the job has begun in the session stays as it is: nothing of it is written, ended or overwritten.
         """
-        if session.in_transaction():
-            return load_claimed(self._source, session, claim).job
-        found = self._all().pop(claim.id, None) if self._may_share() else None
+        found = self._all().pop(claim.id, None) if self._may_share(session) else None
         written: set[object] = session.info.get(WRITTEN) or set()
         if found is None or found.objects is not Objects.OWN or (written and refers_to(found, written)):
             return self._load(claim, session)
+        is_free = is_untouched(session)
         with _outside_attempt(session):
             session.add_all(found.job.rows())
             follow_all(session)
-            session.commit()  # sends nothing: the job is in no transaction afterwards either
+            if is_free:
+                session.commit()  # sends nothing: the job is in no transaction afterwards either
+            else:  # a commit would be the job's own
+                note_values(session)
         return found.job
 
-    def _may_share(self) -> bool:
+    def _may_share(self, session: OwnedSession) -> bool:
         """Return whether the job may have what is read for all of them, and be the one who reads it."""
-        return True
+        return not session.in_transaction()
 
     def _load(self, claim: Claim, session: OwnedSession) -> RunnableView:
-        """Load a job alone in the session of its attempt, which is in no transaction."""
-        return load_claimed(self._source, session, claim).job
+        """Load a job alone in the session of its attempt; write nothing that the job has only begun to make."""
+        with session.no_autoflush:
+            return load_claimed(self._source, session, claim).job
 
     def _all(self) -> dict[int, Claimed]:
         """Return the jobs whose objects are in no session of an attempt yet."""
@@ -145,7 +154,12 @@ class BatchObjects(AwaitedObjects):
         """
         with self._lock:
             session = self._session_of(claim)
-            found = self._seen(claim) if session is None else self.owned(claim, session).job
+            try:
+                found = self._seen(claim) if session is None else self.owned(claim, session).job
+            except (DBAPIError, PendingRollbackError) as error:
+                if not follows_trouble(error):
+                    raise
+                session, found = None, self._read([claim])[0].job.job  # to tell of the failure, until it is undone
             if isinstance(found, Unloadable):
                 raise found.error
             assert isinstance(found, BaseRunnableJob)
@@ -162,17 +176,22 @@ class BatchObjects(AwaitedObjects):
 
     def _seen(self, claim: Claim) -> object:
         """Return a job with objects that are in no session."""
-        found = self._all().get(claim.id) if self._loaded is not None or self._may_share() else None
+        found = self._all().get(claim.id) if self._loaded is not None or self._had_no_connection else None
         return (found or self._read([claim])[0]).job.job
 
-    def _may_share(self) -> bool:
-        """See the base class: not once the job has had a connection.
-
-        What it may have left there must not choose the rows of others; its session may have some of the objects.
-        """
+    @property
+    def _had_no_connection(self) -> bool:
+        """Whether the job has had none: what it may have left there must not choose the rows of others."""
         return self._database.connections_taken == self._taken_before
 
+    def _may_share(self, session: OwnedSession) -> bool:
+        """See the base class: a transaction of which the database knows nothing yet is none."""
+        is_empty = not len(session.identity_map)  # else it may have some of the objects
+        return self._had_no_connection and is_empty and session.get_nested_transaction() is None
+
     def _load(self, claim: Claim, session: OwnedSession) -> RunnableView:
+        if not is_untouched(session):
+            return super()._load(claim, session)  # in the job's transaction
         with _outside_attempt(session):
             try:
                 found = super()._load(claim, session)
