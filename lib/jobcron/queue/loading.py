@@ -99,8 +99,12 @@ def end_expired(connection: Connection, type_id: int, logger: logging.Logger) ->
     return len(expired) == EXPIRE_BATCH
 
 
-def load_claimed(source: SourceView, session: Session, claim: Claim) -> Claimed:
+def load_claimed(source: SourceView, session: Session, claim: Claim, *, is_to_begin: bool = True) -> Claimed:
     """Return one claimed job with its rows loaded.
+
+    Args:
+        source, session, claim: the job and where to load it.
+        is_to_begin: whether it may begin only if it is still held; one that has begun may be over by now.
 
     Raises:
         SQLAlchemyError: a table or a right is missing, or the database is in trouble; not the job's fault.
@@ -113,13 +117,13 @@ def load_claimed(source: SourceView, session: Session, claim: Claim) -> Claimed:
         # This one row cannot be read, and must not block the others: the job is claimed, and fails.
         # why: decisions 2026-11-22, a row that cannot be loaded fails alone
         return unloadable(claim, _invalid(session, claim) or error)
-    return _checked(session, Claimed(claim, job or source.missing()))
+    return _checked(session, Claimed(claim, job or source.missing()), is_to_begin=is_to_begin)
 
 
-def _checked(session: Session, claimed: Claimed) -> Claimed:
+def _checked(session: Session, claimed: Claimed, *, is_to_begin: bool = True) -> Claimed:
     """Return a loaded job, or a stand-in: it is lost already, or SQLite has texts where numbers should be."""
     row, claim = claimed.job.row, claimed.claim
-    if row is not None and (row.status, row.lease_token) != (JobStatus.RUNNING, claim.token):
+    if is_to_begin and row is not None and (row.status, row.lease_token) != (JobStatus.RUNNING, claim.token):
         return unloadable(claim, lost(claim))  # it was moved since it was claimed
     numbers = () if row is None else (row.crash_count, row.priority, row.max_retries or 0)
     if all(isinstance(number, int) for number in numbers):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -10,9 +11,9 @@ from sqlalchemy import event, select, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
-from fooapp import ActJob, Foo, FooJob, Ledger
+from fooapp import ActJob, Foo, FooJob, Ledger, UserError
 from instances import Instance
-from jobcron import JobStatus, current_session
+from jobcron import JobStatus, after_commit, current_session
 
 COUNT = 6
 """The first batch is one job, the second has four."""
@@ -238,3 +239,47 @@ def test_a_class_that_keeps_its_context_in_its_own_way_gets_it_as_it_is_made(
 
     run_as(run)
     assert names(instance) == {"written"}
+
+
+def test_a_job_that_has_failed_touches_its_objects_to_tell_people(
+    instance: Instance, foos: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+
+    def fail(job: ActJob) -> None:
+        raise UserError("not yours")
+
+    monkeypatch.setattr(ActJob, "run", fail)
+    monkeypatch.setattr(ActJob, "notifyUserError", lambda job, error: told.append(job.context.foo.id))
+    log = instance.run("act")
+    assert [row.status for row in instance.rows()] == [JobStatus.FAILED] * COUNT
+    assert told == foos, log
+
+
+def test_an_action_after_the_commit_touches_the_objects_of_the_job_that_is_over(
+    foos: list[int], run_as: Callable[[Run], None]
+) -> None:
+    told: list[int] = []
+    run_as(lambda job, place: after_commit(current_session(), lambda: told.append(job.context.foo.id)))
+    assert told == foos
+
+
+def test_what_another_thread_has_changed_is_not_committed_without_the_job(
+    instance: Instance, foos: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(job: ActJob) -> None:
+        job.context.foo.name = "changed"
+        job.metadata["changed"] = [1]
+
+    def run(job: ActJob) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(change, job).result()
+        assert job.context.foo.name == "foo"
+        raise UserError("not yours")
+
+    monkeypatch.setattr(ActJob, "run", run)
+    log = instance.run("act")
+    assert [row.status for row in instance.rows()] == [JobStatus.FAILED] * COUNT
+    assert log.count("user error") == COUNT, log
+    assert names(instance) == {"foo"}
+    assert [dict(row.json_data) for row in instance.rows()] == [{}] * COUNT

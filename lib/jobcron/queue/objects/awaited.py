@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from _thread import RLock
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -81,19 +81,20 @@ class AwaitedObjects(ABC):
     def _load(self, claim: Claim, session: OwnedSession) -> RunnableView:
         """Load a job alone in the session of its attempt; write nothing that the job has only begun to make."""
         with session.no_autoflush:
-            return load_claimed(self._source, session, claim).job
+            return load_claimed(self._source, session, claim, is_to_begin=False).job
 
     def _all(self) -> dict[int, Claimed]:
         """Return the jobs whose objects are in no session of an attempt yet."""
         if self._loaded is None:
-            self._loaded = {entry.claim.id: entry for entry in self._read(self._claims)}
+            entries = self._read(lambda *places: load_all(*places, self._claims))
+            self._loaded = {entry.claim.id: entry for entry in entries}
         return self._loaded
 
-    def _read(self, claims: list[Claim]) -> list[Claimed]:
-        """Return jobs with objects that are in no session."""
+    def _read(self, load: Callable[[SourceView, OwnedSession], list[Claimed]]) -> list[Claimed]:
+        """Return the jobs that `load` loads in a session, with objects that are in none."""
         session = self._open()
         try:
-            entries = detached(session, load_all(self._source, session, claims))
+            entries = detached(session, load(self._source, session))
             session.commit()
         except BaseException:
             session.invalidate()  # a signal may have come in the middle of anything
@@ -131,6 +132,7 @@ class BatchObjects(AwaitedObjects):
         self._database = database
         self._known = known
         self._served: tuple[Claim, OwnedSession] | None = None
+        self._shown: Claimed | None = None
         self._taken_before = 0
         self._lock = RLock()
         self._process = os.getpid()
@@ -159,7 +161,7 @@ class BatchObjects(AwaitedObjects):
             except (DBAPIError, PendingRollbackError) as error:
                 if not follows_trouble(error):
                     raise
-                session, found = None, self._read([claim])[0].job.job  # to tell of the failure, until it is undone
+                session, found = None, self._seen(claim)  # to tell of the failure, until it is undone
             if isinstance(found, Unloadable):
                 raise found.error
             assert isinstance(found, BaseRunnableJob)
@@ -175,19 +177,20 @@ class BatchObjects(AwaitedObjects):
         return session if session.is_ours else None
 
     def _seen(self, claim: Claim) -> object:
-        """Return a job with objects that are in no session."""
-        found = self._all().get(claim.id) if self._loaded is not None or self._had_no_connection else None
-        return (found or self._read([claim])[0]).job.job
-
-    @property
-    def _had_no_connection(self) -> bool:
-        """Whether the job has had none: what it may have left there must not choose the rows of others."""
-        return self._database.connections_taken == self._taken_before
+        """Return a job with objects that are in no session: never those that the job itself will get."""
+        if self._shown is None or self._shown.claim != claim:
+            self._shown = self._read(lambda *places: [load_claimed(*places, claim, is_to_begin=False)])[0]
+        return self._shown.job.job
 
     def _may_share(self, session: OwnedSession) -> bool:
-        """See the base class: a transaction of which the database knows nothing yet is none."""
-        is_empty = not len(session.identity_map)  # else it may have some of the objects
-        return self._had_no_connection and is_empty and session.get_nested_transaction() is None
+        """See the base class: not once the job has had a connection, or has objects in its session already.
+
+        What it may have left there must not choose the rows of others. A transaction of which the database knows
+        nothing yet is none.
+        """
+        if self._database.connections_taken != self._taken_before or len(session.identity_map):
+            return False
+        return session.get_nested_transaction() is None
 
     def _load(self, claim: Claim, session: OwnedSession) -> RunnableView:
         if not is_untouched(session):
