@@ -86,15 +86,15 @@ class AwaitedObjects(ABC):
     def _all(self) -> dict[int, Claimed]:
         """Return the jobs whose objects are in no session of an attempt yet."""
         if self._loaded is None:
-            entries = self._read(lambda *places: load_all(*places, self._claims))
+            entries = self._read(lambda session: load_all(self._source, session, self._claims))
             self._loaded = {entry.claim.id: entry for entry in entries}
         return self._loaded
 
-    def _read(self, load: Callable[[SourceView, OwnedSession], list[Claimed]]) -> list[Claimed]:
+    def _read(self, load: Callable[[OwnedSession], list[Claimed]]) -> list[Claimed]:
         """Return the jobs that `load` loads in a session, with objects that are in none."""
         session = self._open()
         try:
-            entries = detached(session, load(self._source, session))
+            entries = detached(session, load(session))
             session.commit()
         except BaseException:
             session.invalidate()  # a signal may have come in the middle of anything
@@ -179,7 +179,8 @@ class BatchObjects(AwaitedObjects):
     def _seen(self, claim: Claim) -> object:
         """Return a job with objects that are in no session: never those that the job itself will get."""
         if self._shown is None or self._shown.claim != claim:
-            self._shown = self._read(lambda *places: [load_claimed(*places, claim, is_to_begin=False)])[0]
+            load = partial(load_claimed, self._source, claim=claim, is_to_begin=False)
+            self._shown = self._read(lambda session: [load(session)])[0]
         return self._shown.job.job
 
     def _may_share(self, session: OwnedSession) -> bool:
