@@ -230,8 +230,10 @@ def _made_by_server(mapper: Mapper[object]) -> set[str]:
 
 @cache  # making it takes longer than executing it
 def _reading(mapper: Mapper[object], keys: tuple[str, ...]) -> Executable:
-    """Return the statement that locks a row and reads some of its columns; `key_0` … are its primary key."""
-    primary = [getattr(mapper.class_, mapper.get_property_by_column(column).key) for column in mapper.primary_key]
-    ours = [attribute == bindparam(f"key_{number}") for number, attribute in enumerate(primary)]
-    attributes = [getattr(mapper.class_, key) for key in keys]
-    return select(*attributes).where(*ours).with_for_update(key_share=True)
+    """Return the statement that locks a row and reads some of its columns; `key_0` … are its primary key.
+
+    It asks the tables, not the class: that may be joined with more, and PostgreSQL locks nothing in an outer join.
+    """
+    ours = [column == bindparam(f"key_{number}") for number, column in enumerate(mapper.primary_key)]
+    columns = select(*(mapper.columns[key] for key in keys)).select_from(mapper.persist_selectable)
+    return columns.where(*ours).with_for_update(key_share=True)
