@@ -6,9 +6,9 @@ import argparse
 import signal
 import sys
 
-from bench.docs import PageHasNoPlace, write_docs
+from bench.docs import PageHasNoPlace, write_charts, write_docs
 from bench.postgresql import NotDurable
-from bench.report import as_markdown, as_text, write
+from bench.report import as_json, as_markdown, as_text, write
 from bench.suite import BARS, PROFILES, RESULTS, run_profile, run_suite
 from bench.worker import WorkerFailed
 from jobcron.testing.programs import ServerNotFound
@@ -53,6 +53,7 @@ def _measure(options: argparse.Namespace) -> None:
     print("\nMedians of the rounds; the rest is in:", *paths, sep="\n  ")
     if options.write_docs:
         write_docs(as_markdown(report))
+        write_charts(as_json(report))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -20,7 +20,7 @@ activity_interval: 24h
 [{section}]
 source_interface: {module}.{job}
 runner_class: {runner}
-"""
+{own}"""
 
 
 def write_instance(
@@ -30,6 +30,7 @@ def write_instance(
     *,
     job: str = "NoOpJob",
     more: str = "",
+    own: str = "",
     module: str = "bench.application",
 ) -> Path:
     """Write a configuration, and return what ``JOBCRON_CONFIG`` has to be.
@@ -40,9 +41,10 @@ def write_instance(
         runner: the value of ``runner_class``.
         job: the class of the section's jobs.
         more: more keys of the instance.
+        own: more keys of the section.
         module: the application, which has the class.
     """
     values = {"url": url, "top": TOP, "folder": folder, "section": SECTION}
-    text = TEXT.format(runner=runner, job=job, more=more, module=module, **values)
+    text = TEXT.format(runner=runner, job=job, more=more, own=own, module=module, **values)
     (folder / "jobcron.conf").write_text(text)
     return folder

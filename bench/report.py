@@ -88,9 +88,8 @@ def as_markdown(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write(report: Report, folder: Path) -> list[Path]:
-    """Write ``results.json`` and ``results.md``, and return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+def as_json(report: Report) -> str:
+    """Return everything as JSON: what the charts of the documentation are drawn from."""
     races = [
         {
             "id": result.race.id,
@@ -103,8 +102,14 @@ def write(report: Report, folder: Path) -> list[Path]:
         for result in report.results
     ]
     content = {"machine": report.machine, "options": report.options, "races": races}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def write(report: Report, folder: Path) -> list[Path]:
+    """Write ``results.json`` and ``results.md``, and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "results.json", folder / "results.md"]
-    paths[0].write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    paths[0].write_text(as_json(report))
     paths[1].write_text(as_markdown(report))
     return paths
 

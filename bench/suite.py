@@ -12,6 +12,7 @@ from bench import TOP
 from bench.create import bulk_race, create_race, profile_create
 from bench.drain import GROUPED_NO_OP, NO_OP, WRITE, Kind, drain_race, grouped_race, profile_drain
 from bench.machine import describe
+from bench.pair import pair_race
 from bench.place import MANY, Place
 from bench.postgresql import PostgreSQL
 from bench.race import Race, Result, run_race
@@ -23,7 +24,7 @@ from bench.waking import waking_races
 
 RESULTS = TOP / "build/bench"
 
-BARS = ("P1", "P3", "P4", "P5", "P6", "P7", "P12", "P14")
+BARS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P12", "P14")
 """What can be measured."""
 
 PROFILES = ("P1", "P3", "P4", "P6")
@@ -76,6 +77,8 @@ def _makers(
     for bar, place in (("P1", postgresql), ("P4", sqlite)):
         for kind in (NO_OP, WRITE) if bar in bars else ():
             yield partial(_drained, place, jobs, kind, has_peers)
+    if "P2" in bars:
+        yield lambda held: pair_race(postgresql, jobs, has_peers=has_peers)
     if "P3" in bars:
         yield lambda held: grouped_race(postgresql, MANY * jobs, has_peers=has_peers)
     for place in (postgresql, sqlite):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from drawing import Picture, Point
+from generate_bench import creating, running
 from generate_moves import by_hand, by_itself
 from generate_scale import scale
 from generate_text import same
@@ -278,6 +279,8 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "lease": lease,
     "rooms": rooms,
     "scale": scale,
+    "bench-running": running,
+    "bench-creating": creating,
 }
 """What is in the folder ``pictures``, by the names of the files without their ending."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
+from statistics import median
 from types import ModuleType
 from xml.etree import ElementTree
 
@@ -59,6 +61,20 @@ def test_a_room_without_a_subject_is_found_out(pictures: ModuleType, monkeypatch
     monkeypatch.delitem(pictures.SUBJECTS, "steps")
     with pytest.raises(Exception, match=r"rooms: not explained .*steps"):
         pictures.rooms()
+
+
+def test_the_charts_show_everybody_who_was_measured(pictures: ModuleType) -> None:
+    races = json.loads((ROOT / "bench/results.json").read_text(encoding="utf-8"))["races"]
+    for name, bars in (("bench-running", {"P1", "P2", "P3", "P4"}), ("bench-creating", {"P5", "P6"})):
+        drawing = ElementTree.parse(FOLDER / f"{name}.svg").getroot()
+        words = [text.text for text in drawing.iter(f"{SVG}text")]
+        measured = [(race, race["contenders"]) for race in races if race["id"] in bars]
+        assert {race["id"] for race, _ in measured} == bars
+        for race, contenders in measured:
+            assert f"{race['id']}, {race['database']}: {race['work']}" in words
+            for contender, figures in contenders.items():
+                assert contender in words
+                assert f"{median(figures['per_second']):,.0f}" in words
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,4 @@
-"""The command line of each queue: ``prepare|drain|create URL JOBS SETTING``."""
+"""The command line of each queue: ``prepare|drain|share|create URL JOBS SETTING``."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ def perform(
 
     Args:
         prepare: given a URL and a number: makes the tables, and so many jobs.
-        drain: given a URL, a number and the setting: runs so many jobs, all that there are.
+        drain: given a URL, a number and the setting: runs so many jobs, all that there are; or, beside another
+            process ("share"), until nothing is left.
         create: given a URL and a number: makes so many jobs at once; the tables are there.
     """
     what, url, jobs, setting = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     if what == "prepare":
         prepare(url, jobs)
-    elif what == "drain":
+    elif what in ("drain", "share"):
 
         def work() -> int:
             drain(url, jobs, setting)

@@ -1,6 +1,6 @@
 // Graphile Worker: one process; the setting is how many jobs run at a time, negative where they are taken and
 // completed in batches of so many.
-const { Logger, makeWorkerUtils, run } = require("graphile-worker");
+const { Logger, makeWorkerUtils, run, runOnce } = require("graphile-worker");
 const { perform } = require("./command.js");
 
 const logger = new Logger(() => () => {});
@@ -41,7 +41,18 @@ const drain = async (url, jobs, setting) => {
   return done;
 };
 
-perform({ prepare, drain, create }).catch((error) => {
+// Beside another process: until nothing is left.
+const share = async (url, jobs, setting) => {
+  const worker = { concurrentJobs: setting, connectionString: url, maxPoolSize: setting + 2, logger };
+  let done = 0;
+  const no_op = async () => {
+    done += 1;
+  };
+  await runOnce({ preset: { worker }, taskList: { no_op }, noHandleSignals: true });
+  return done;
+};
+
+perform({ prepare, drain, share, create }).catch((error) => {
   console.error(error);
   process.exit(1);
 });
