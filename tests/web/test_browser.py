@@ -92,6 +92,19 @@ def test_pages_of_an_instance_without_anything_say_so(address: str, browser: Chr
         assert complaints(browser) == [], path
 
 
+def test_on_a_phone_the_name_of_the_page_is_in_sight(address: str, browser: Chrome) -> None:
+    look_like(browser, PHONE, is_dark=False)
+    for name in ("overview", "sections", "doctor", "audit"):
+        browser.get(address + ("/" if name == "overview" else f"/{name}"))
+        here = browser.find_element(By.CSS_SELECTOR, "header nav [aria-current]")
+        left, right = browser.execute_script(
+            "const at = arguments[0].getBoundingClientRect(); return [at.left, at.right]", here
+        )
+        width = browser.execute_script("return innerWidth")
+        assert 0 <= left < right <= width, name
+        assert browser.execute_script("return [scrollX, scrollY]") == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("database_url", "has_script"), [("postgresql", True), ("sqlite", False)], indirect=["database_url"]
 )

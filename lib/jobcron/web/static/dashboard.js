@@ -79,6 +79,8 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     showLocalTimes(document);
+    const here = document.querySelector("header nav [aria-current]");
+    if (here) here.scrollIntoView({ block: "nearest", inline: "center" }); // on a phone the row of pages is longer than the screen
     const main = document.getElementById("content");
     const place = document.getElementById("live");
     if (!main || !("live" in main.dataset) || !place) return;
