@@ -11,7 +11,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from jobcron.errors import IncompleteJobType, MissingCode
-from jobcron.jobs.arguments.declared import Declaring, declares
+from jobcron.jobs.arguments.declared import Declaring, declares, install_fields
 from jobcron.jobs.arguments.exact import NOTES
 from jobcron.jobs.arguments.json_data import MAX_BYTES, MAX_LEVELS
 from jobcron.jobs.family import OF_EVERY_ROW
@@ -208,7 +208,7 @@ def check_arguments(owner: type[JobClass], row: Job) -> None:
         raise MissingCode(what, "expected the job's data to be readable, a newer version has written it")
 
 
-J = TypeVar("J")
+J = TypeVar("J", bound="JobClass")
 
 _LOAD = "_load_context"
 
@@ -259,6 +259,7 @@ def awaiting(job_class: type[J], load: Callable[[J], object]) -> J:
         job_class: the job's class, with no ``__init__`` of its own.
         load: returns the context of a job, and sets it, so that it is kept, with the other objects.
     """
+    install_fields(job_class)
     job = object.__new__(job_class)
     values = vars(job)
     values["attempt"], values["loaded"], values[_LOAD] = None, [], load
