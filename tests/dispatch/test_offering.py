@@ -96,5 +96,5 @@ def test_a_commit_does_not_wait_for_dispatchers_one_after_the_other_without_a_li
         second = DoFooJob.create(offering.foo(session), session=session).id
     assert dispatchapp.offered == [("act", [first])]
     assert "of section do_foo could not be offered" in caplog.text
-    assert "the commit has waited for 0.2 seconds: 1 jobs are left" in caplog.text
+    assert "the commit has waited for 0.2 seconds: 1 job left" in caplog.text
     assert offering.row(second).is_pending

@@ -243,13 +243,18 @@ def test_a_process_that_dies_in_a_hook_counts_and_another_calls_it_when_its_leas
     assert steps.row(job_id).crash_count == 1
 
 
-def test_a_hook_that_kills_its_process_again_and_again_is_given_up(steps: Instance, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("limit", "told"), [(3, "3 attempts"), (1, "1 attempt")])
+def test_a_hook_that_kills_its_process_again_and_again_is_given_up(
+    steps: Instance, tmp_path: Path, limit: int, told: str
+) -> None:
+    path = steps.path / "jobcron.conf"
+    path.write_text(path.read_text().replace("[jobcron]\n", f"[jobcron]\ncrash_limit: {limit}\n"))
     job_id = cancelled_half_done(steps, **{"on failure": [("die", (str(tmp_path / "deaths"), 9))]})
-    for _ in range(3):
+    for _ in range(limit):
         steps.command("run", "hooked", expect=-signal.SIGKILL)
         steps.query("UPDATE jobcron_job SET lease_expires = date_created")
     log = steps.run("hooked")
-    assert f"job {job_id} was cancelled half done, and stays so: 3 attempts at the job, or at its failure" in log
+    assert f"job {job_id} was cancelled half done, and stays so: {told} at the job, or at its failure" in log
     assert steps.events(job_id)[-1] == "not cleaned up"
     assert "hook" not in steps.run("hooked")
 

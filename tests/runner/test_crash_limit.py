@@ -62,6 +62,18 @@ def test_a_job_that_always_kills_its_process_fails_at_the_third_death_and_the_ot
     assert sorted(job for job, *_ in instance.ledger()) == [*quick, *rest]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_job_that_may_die_once_fails_for_one_attempt(instance: Instance) -> None:
+    instance.configure("crash_limit: 1")
+    poison = instance.act(("kill", ""))
+    instance.command("run", "act", expect=KILLED)
+    end_leases(instance)
+    instance.run("act")
+    assert "1 attempt at this job began and left no end" in instance.oopses()[0].read_text()
+    out, _ = instance.command("why", str(poison), expect=1)
+    assert "its process died in 1 attempt, and the limit is 1" in out
+
+
 @pytest.mark.feature("LP-19")
 def test_a_job_that_kills_whoever_loads_it_fails_for_its_deaths_and_the_others_complete(
     instance: Instance, monkeypatch: pytest.MonkeyPatch

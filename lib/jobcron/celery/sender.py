@@ -10,6 +10,7 @@ from zope.interface import implementer
 from jobcron.dispatch.dispatchers import seconds_left
 from jobcron.errors import ConfigurationError
 from jobcron.interfaces import IDispatcher
+from jobcron.reports.plurals import counted
 from jobcron.settings.instance import BROKER_VARIABLE
 from jobcron.settings.settings import Section, Settings
 
@@ -64,7 +65,7 @@ class CeleryDispatcher:
         with naming_broker(self._settings), self._app.producer_pool.acquire(block=True, timeout=wait) as producer:
             for sent, job_id in enumerate(job_ids):
                 if seconds_left() <= 0:
-                    raise TimeoutError(f"it is slow, it has got {sent} of {len(job_ids)} jobs in time")
+                    raise TimeoutError(f"it is slow, it has got {sent} of {counted(len(job_ids), 'job')} in time")
                 self._app.send_task(
                     TASK,
                     args=(job_id,),

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol, cast
 from jobcron.dispatch.known import dispatcher_named, name_for
 from jobcron.errors import JobcronError
 from jobcron.reports.logs import NO_OOPS
+from jobcron.reports.plurals import counted
 from jobcron.settings import instance
 from jobcron.settings.named import find_named
 from jobcron.settings.secrets import Redactor
@@ -121,7 +122,7 @@ class SectionDispatcher:
             dispatcher = self.made()
             if seconds_left() <= 0:
                 raise TimeoutError(
-                    f"the commit has waited for {COMMIT_SECONDS:g} seconds: {len(job_ids)} jobs are left"
+                    f"the commit has waited for {COMMIT_SECONDS:g} seconds: {counted(len(job_ids), 'job')} left"
                 )
             dispatcher.offer(job_ids)
         except Exception as error:

@@ -12,6 +12,7 @@ from jobcron.database.trouble import Interruption
 from jobcron.errors import CrashLimitReached
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import EventKind
+from jobcron.reports import plurals
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,8 @@ def poisoned(crashes: int) -> PoisonStopped:
     """Return the outcome for a job whose process died this often."""
     return PoisonStopped(
         CrashLimitReached(
-            f"{crashes} attempts at this job began and left no end: their processes died, or could not renew the "
-            "lease; it is not run again"
+            f"{plurals.counted(crashes, 'attempt')} at this job began and left no end: the process died, or could "
+            "not renew the lease; it is not run again"
         )
     )
 

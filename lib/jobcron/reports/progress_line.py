@@ -6,6 +6,7 @@ import logging
 import time
 
 from jobcron.reports.logs import StandardError
+from jobcron.reports.plurals import counted
 
 INTERVAL_SECONDS = 1.0
 
@@ -28,7 +29,9 @@ class Progress:
             return
         self._shown = now
         rate = (completed + incomplete) / (now - self._began)
-        self._handler.show_status(f"{completed} jobs completed, {incomplete} did not, {rate:.1f} a second")
+        self._handler.show_status(
+            f"{counted(completed, 'job')} completed, {incomplete} did not, {rate:.1f} a second"
+        )
 
     def close(self) -> None:
         """Erase the line."""

@@ -23,6 +23,7 @@ from jobcron.jobs.history import EventKind, record
 from jobcron.jobs.lease import lost
 from jobcron.queue.claim import HalfDone, end_half_done, has_half_done, take_half_done
 from jobcron.queue.loading import Claimed, Objects
+from jobcron.reports.plurals import counted
 from jobcron.runner._backlog import Backlog
 from jobcron.runner._context import RunContext, run_context
 from jobcron.runner.attempt import Attempt
@@ -97,7 +98,7 @@ class _Hooks:
                 self._call(taken)
 
     def _give_up(self, taken: HalfDone) -> None:
-        reason = f"{taken.crashes} attempts at the job, or at its failure hook, left no end"
+        reason = f"{counted(taken.crashes, 'attempt')} at the job, or at its failure hook, left no end"
         self._logger.error("%s was cancelled half done, and stays so: %s.", taken.claim, reason)
         self._end(taken, reason)
 

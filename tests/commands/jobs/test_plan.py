@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from instances import SECTIONS
 from operating import Operator
 
@@ -35,6 +37,19 @@ def test_a_section_that_does_not_run_leaves_with_status_1(operator: Operator) ->
     assert "# the run would find nothing to do\n" in out
     assert "# no job is started after 5 s\n" in out
     assert "# does not run now: never run: section act has never run" in out
+
+
+@pytest.mark.parametrize(("limit", "told"), [(10, "about 2 jobs"), (5, "about 1 job")])
+def test_how_many_jobs_fit_into_a_run_is_told(operator: Operator, limit: int, told: str) -> None:
+    keys = f"IActJobSource\nmax_runtime: {limit}s\n"
+    operator.instance.configure(sections=SECTIONS.replace("IActJobSource\n", keys))
+    operator.instance.act()
+    operator.instance.run("act")
+    for column, second in (("date_started", 0), ("date_completed", 4)):
+        query = f"UPDATE jobcron_run SET {column} = :then"
+        operator.instance.query(query, then=f"2026-01-01 00:00:0{second}.000000")
+    out = operator("plan", "act", expect=1)  # silent for long
+    assert f"# no job is started after {limit} s: at 4.0 s a job, {told}\n" in out
 
 
 def test_a_section_that_is_not_there_is_a_mistake_of_the_user(operator: Operator) -> None:

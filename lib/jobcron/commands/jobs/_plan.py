@@ -57,7 +57,9 @@ def _remarks(plan: Plan) -> Iterator[str]:
         yield "the source decides which jobs are ready: it is asked again until it names none that can be claimed"
     if plan.max_runtime is not None:
         about = (
-            "" if plan.expected is None else f": at {plan.typical_seconds:.1f} s a job, about {plan.expected} jobs"
+            ""
+            if plan.expected is None
+            else f": at {plan.typical_seconds:.1f} s a job, about {counted(plan.expected, 'job')}"
         )
         yield f"no job is started after {plan.max_runtime:g} s{about}"
     for reason in plan.obstacles:

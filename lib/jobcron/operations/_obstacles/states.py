@@ -44,9 +44,8 @@ def _failed(row: Row, crash_limit: int) -> Iterator[Reason]:
     report = "" if values.oops_id is None else f" (jobcron oops {values.oops_id})"
     remedy = f"jobcron retry {values.id}, once the cause is mended"
     if values.crash_count >= crash_limit:
-        text = (
-            f"its process died in {values.crash_count} attempts, and the limit is {crash_limit}{report}: {error}"
-        )
+        died = f"its process died in {counted(values.crash_count, 'attempt')}"
+        text = f"{died}, and the limit is {crash_limit}{report}: {error}"
         yield Reason(Cause.POISON, text, remedy)
     else:
         when = "at its first attempt" if values.attempt_count == 1 else f"after {values.attempt_count} attempts"
