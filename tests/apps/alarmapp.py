@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from instances import Instance
 from jobcron import BaseRunnableJob, JobType, disable_oops_handler, globalErrorUtility
+from jobcron.runner.grouped._attempt import GroupedAttempt
 
 SECRET = "c4nary-s3cret"
 
@@ -25,6 +26,7 @@ class AlarmJobType(JobType):
     """The types."""
 
     LOGGING = 1
+    GROUPED = 2
 
 
 class LoggingJob(BaseRunnableJob):
@@ -131,6 +133,19 @@ class LoggingJob(BaseRunnableJob):
         raise ValueError("failed")
 
 
+class GroupedLoggingJob(LoggingJob):
+    """Logs what it is told, in a transaction that it shares with others."""
+
+    class_job_type: ClassVar[JobType] = AlarmJobType.GROUPED
+    database_only = True
+    group_commit = True
+
+    def run(self) -> None:
+        """Log, and warn of nothing in a transaction of its own."""
+        assert isinstance(self.attempt, GroupedAttempt) or self.kind == "inform"
+        super().run()
+
+
 def publish(report: dict[str, Any]) -> list[str]:
     """Note a report's id in a file."""
     with Path(os.environ["ALARM_FILE"]).open("a") as file:
@@ -150,6 +165,9 @@ source_interface: alarmapp.LoggingJob
 [isolated]
 source_interface: alarmapp.LoggingJob
 runner_class: ProcessJobRunner
+
+[grouped]
+source_interface: alarmapp.GroupedLoggingJob
 """
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alarmapp import SECRET, LoggingJob, make, reports
+from alarmapp import SECRET, GroupedLoggingJob, LoggingJob, make, reports
 from instances import Instance
 from jobcron import JobCronScript, JobStatus, globalErrorUtility
 from jobcron.reports.current_job import CurrentJob, records_carry_jobs, working_on
@@ -32,6 +32,21 @@ def test_a_report_that_is_made_while_a_job_runs_has_the_variables_of_the_job(
     assert variables["job_type"] == "alarmapp.AlarmJobType.LOGGING"
     assert variables["kind"] == kind
     assert variables["arguments"] == {"kind": kind, "password": "***"}
+
+
+@pytest.mark.feature("LP-26")
+def test_a_report_of_a_job_that_shares_its_transaction_has_the_variables_of_that_job(alarmed: Instance) -> None:
+    kinds = ("warn", "handle", "warn_while_handling", "raise_and_handle")
+    with alarmed.session() as session:
+        GroupedLoggingJob.create(kind="inform", session=session)  # the first one of a run is alone
+        numbers = [GroupedLoggingJob.create(kind=kind, session=session).id for kind in kinds]
+    alarmed.command("run", "grouped")
+    assert {alarmed.row(number).status for number in numbers} == {JobStatus.COMPLETED}
+    told = {report["req_vars"]["job_id"]: report["req_vars"] for report in reports(alarmed)}
+    assert sorted(told) == numbers
+    for number, kind in zip(numbers, kinds, strict=True):
+        assert told[number]["job_class"] == "GroupedLoggingJob"
+        assert told[number]["arguments"] == {"kind": kind}
 
 
 @BOTH
