@@ -387,6 +387,28 @@ def test_a_section_that_no_crontab_names_is_a_warning_until_it_runs(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (None, "there is no program crontab"),
+        ("echo 'you may not use cron' >&2; exit 1", "`crontab -l` failed: you may not use cron"),
+    ],
+)
+def test_a_crontab_that_cannot_be_read_is_told_until_the_sections_run(
+    instance: Instance, tmp_path: Path, script: str | None, why: str
+) -> None:
+    instance.configure(sections="[act]\nsource_interface: fooapp.ActJob\n")
+    if script is not None:
+        (tmp_path / "crontab").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "crontab").chmod(0o755)
+    env = {"PATH": str(tmp_path)}
+    told = f"ok       lines of crontabs: not read, because {why}; not run for a day: act\n"
+    assert told in instance.command("check-config", extra_env=env)[0]
+    instance.run("act")
+    assert "lines of crontabs" not in instance.command("check-config", extra_env=env)[0]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_mail_that_nobody_would_get_is_a_warning(instance: Instance) -> None:
     act = "[act]\nsource_interface: fooapp.ActJob\n"
     instance.configure(sections=act)

@@ -26,20 +26,23 @@ SECONDS = 5
 
 
 def sections_without_line(connection: Connection, settings: Settings) -> Iterator[Finding]:
-    """Warn of the sections that no crontab names, and that have not run lately.
+    """Warn of the sections that no crontab names, and that have not run lately; or say why nobody can know.
 
     Args:
         connection: only read.
         settings: the instance's.
     """
-    lines = _crontab_lines()
-    if lines is None:
-        return
     since = connection.execute(select(database_now())).scalar_one() - RECENTLY
     ran = set(connection.scalars(select(Run.name).where(Run.date_completed > since).distinct()))
-    for section in settings.sections.values():
+    silent = [section for section in settings.sections.values() if section.name not in ran]
+    lines = _crontab_lines() if silent else []
+    if isinstance(lines, str):
+        told = ", ".join(section.name for section in silent)
+        yield Finding(f"lines of crontabs: not read, because {lines}; not run for a day: {told}")
+        return
+    for section in silent:
         names = [section.name, "--all", *([section.crontab_group] if section.crontab_group else [])]
-        if section.name not in ran and not any(_names(line, name) for line in lines for name in names):
+        if not any(_names(line, name) for line in lines for name in names):
             yield Finding(
                 f"section {section.name}: no line of this user's or the machine's crontabs runs it, and it has "
                 "not run for a day: `jobcron crontab` prints the line",
@@ -51,17 +54,17 @@ def _names(line: str, name: str) -> bool:
     return re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w./-])", line) is not None
 
 
-def _crontab_lines() -> list[str] | None:
-    """Return the lines of the crontabs that can be read; None if the user's own cannot be asked for."""
+def _crontab_lines() -> list[str] | str:
+    """Return the lines of the crontabs that can be read; if the user's own cannot be asked for, why, in words."""
     program = shutil.which("crontab")
     if program is None:
-        return None
+        return "there is no program crontab"
     try:
         done = subprocess.run([program, "-l"], capture_output=True, text=True, timeout=SECONDS, check=False)
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return None
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return f"`crontab -l` failed: {error}"
     if done.returncode != 0 and "no crontab" not in done.stderr:
-        return None
+        return f"`crontab -l` failed: {done.stderr.strip() or f'status {done.returncode}'}"
     texts = [done.stdout]
     for pattern in SYSTEM_CRONTABS:
         for path in Path("/").glob(pattern.lstrip("/")):
