@@ -135,7 +135,7 @@ def test_a_job_beyond_its_time_limit_fails_with_a_report_and_the_others_go_on(
     assert (row.status, row.attempt_count) == (JobStatus.FAILED, 1)
     assert [path.name for path in instance.oopses()] == [row.oops_id]
     report = json.loads(instance.oopses()[0].read_text())
-    assert (report["type"], report["value"]) == ("TimeLimitExceeded", "the job ran longer than 1 seconds")
+    assert (report["type"], report["value"]) == ("TimeLimitExceeded", "the job ran longer than 1 second")
     assert instance.events(endless) == ["failed"]
     assert [job for job, *_ in instance.ledger()] == [*quick, *rest]
     assert [instance.row(job).attempt_count for job in rest] == [1, 1, 1]

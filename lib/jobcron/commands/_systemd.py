@@ -15,6 +15,7 @@ from cronsim import CronSim
 from jobcron.commands._output import say
 from jobcron.errors import ConfigurationError
 from jobcron.operations.processes.crontab import command_path, runs_of
+from jobcron.reports.plurals import counted
 from jobcron.schedules.timetable import is_time_zone
 from jobcron.settings.cron import FIELDS, REBOOT, fields_of
 from jobcron.settings.database_url import sqlite_path
@@ -49,7 +50,7 @@ Environment={environment}
 ExecStart={command}
 # Another run of the section is in progress.
 SuccessExitStatus=3
-# Only the run itself is asked to stop: it tells its jobs, which have {grace:g} seconds.
+# Only the run itself is asked to stop: it tells its jobs, which have {grace}.
 KillMode=mixed
 TimeoutStopSec={stop:g}
 {hardening}
@@ -129,7 +130,7 @@ def units(settings: Settings, user: str, time_zone: str | None, paths: Sequence[
             user=user,
             environment=quoted(f"JOBCRON_CONFIG={instance}"),
             command=" ".join(quoted(word).replace("$", "$$") for word in [*command_path(), *words]),
-            grace=settings.grace_seconds,
+            grace=counted(settings.grace_seconds, "second"),
             stop=settings.grace_seconds + STOP_SLACK,
             hardening=HARDENING,
             paths=" ".join(quoted(f"-{path}") for path in dict.fromkeys(writable)),

@@ -12,6 +12,7 @@ from jobcron.jobs.lease import Claim
 from jobcron.queue.error_rules import Counts
 from jobcron.queue.loading import Claimed
 from jobcron.queue.type_feed import smoothed
+from jobcron.reports.plurals import counted
 
 RETRY_SECONDS = 5.0
 """The delay in seconds before a failed renewal is retried."""
@@ -163,8 +164,8 @@ class Runtime:
     def tell(self, logger: logging.Logger) -> None:
         """Log why no more jobs are started."""
         logger.info(
-            "Another job may not end within max_runtime, %g seconds, of which %.1f are over: what is left "
+            "Another job may not end within max_runtime, %s, of which %.1f are over: what is left "
             "waits for the next run.",
-            self.max_runtime,
+            counted(self.max_runtime or 0, "second"),
             self.elapsed,
         )

@@ -24,6 +24,7 @@ from jobcron.database.database import TransactionSource
 from jobcron.errors import DatabaseUnavailable, Interrupted, SelfDeadlock, TimeLimitExceeded
 from jobcron.jobs.history import EventKind, record
 from jobcron.jobs.lease import lost
+from jobcron.reports.plurals import counted
 from jobcron.runner._backlog import Backlog, give_back
 from jobcron.runner.attempt import Attempt, forget_renewal, renew
 from jobcron.runner.signals import STOP_SIGNALS, Interruptions
@@ -217,8 +218,8 @@ class Keeper:
         if self._has_lost_section():
             self._interrupt(attempt, Interrupted("the run has lost the lock of its section"))
         if attempt.clock.is_overdue(now):
-            seconds = attempt.clock.time_limit
-            self._interrupt(attempt, TimeLimitExceeded(f"the job ran longer than {seconds:g} seconds"))
+            limit = counted(attempt.clock.time_limit or 0, "second")
+            self._interrupt(attempt, TimeLimitExceeded(f"the job ran longer than {limit}"))
         if self._lost is attempt:
             self._interrupt(attempt, lost(attempt.claim))
         if self._deadlock is not None and self._deadlock[0] is attempt:

@@ -180,7 +180,7 @@ class Slot:
             return None
         limit, begun = self._time_limit, self._limited_from
         if limit is not None and begun is not None and now >= begun + limit + KILL_SECONDS:
-            text = f"the job ran longer than {limit:g} seconds, and its process was killed"
+            text = f"the job ran longer than {counted(limit, 'second')}, and its process was killed"
             return self._with_output(TimeLimitExceeded(text))
         if self._child.printed > self._limits.output:
             text = f"the job printed more than {self._limits.output} bytes, and its process was killed"
