@@ -61,12 +61,15 @@ def test_what_the_server_refuses_is_one_of_the_driver_s_errors(plain: Plain, ins
         Plain(f"{instance.url.partition('@')[0]}@127.0.0.1:1/x")
 
 
-def test_a_driver_that_is_not_installed_is_named_with_its_extra(
+def test_a_driver_that_is_not_installed_is_named_with_its_extra_and_the_url_for_the_other(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "psycopg" if "+psycopg:" in instance.url else "psycopg2"
     extra = {"psycopg": "psycopg", "psycopg2": "postgresql"}[name]
-    message = rf"expected the driver {name}, .* extra jobcron\[{extra}\]"
+    other = {"psycopg": "psycopg2 write postgresql://", "psycopg2": r"psycopg 3 write postgresql\+psycopg://"}[
+        name
+    ]
+    message = rf"expected the driver {name}, .* extra jobcron\[{extra}\]; for {other}$"
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, name, None)
         with pytest.raises(ConfigurationError, match=message):

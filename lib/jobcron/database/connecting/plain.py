@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 EXTRAS = {"psycopg2": "postgresql", "psycopg": "psycopg"}
 """jobcron's extras that bring a driver."""
 
+OTHERS = {"psycopg2": "psycopg 3 write postgresql+psycopg://", "psycopg": "psycopg2 write postgresql://"}
+"""How a URL names the driver that may be there in place of each."""
+
 
 class Plain:
     """A connection without transactions: each text is one by itself.
@@ -144,7 +147,7 @@ def missing_driver(name: str, error: ImportError) -> ConfigurationError:
     """
     return ConfigurationError(
         f"expected the driver {name}, which database_url asks for, got: {' '.join(str(error).split())}; it comes "
-        f"with the extra jobcron[{EXTRAS[name]}]"
+        f"with the extra jobcron[{EXTRAS[name]}]; for {OTHERS[name]}"
     )
 
 
