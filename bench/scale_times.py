@@ -2,11 +2,12 @@
 
 What a job costs the server in processor time and WAL, how long claims take at least, what it costs a claim to step
 over a row that another one has locked (by EXPLAIN), what pruning costs, and how long a write and sync of 8 KiB
-takes.
+takes. ``--only prune`` measures pruning alone, and keeps the other figures of the file.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import tempfile
 import time
@@ -38,9 +39,11 @@ BATCH = 100
 
 PRUNED = 50_000
 
+LONG_AGO = "date_created - interval '99 days'"
+
 ENDED = (
-    "UPDATE jobcron_job SET status = 2, date_started = date_created - interval '99 days', "
-    "date_finished = date_created - interval '99 days'"
+    f"UPDATE jobcron_job SET status = 2, date_created = {LONG_AGO}, date_started = {LONG_AGO}, "
+    f"date_finished = {LONG_AGO}"
 )
 
 
@@ -53,7 +56,6 @@ def measure() -> dict[str, float]:
             one, batch = _claim(database, 1), _claim(database, BATCH)
         with place.fresh(EMPTY) as fresh, closing(Database(fresh.url)) as database:
             step_over = _step_over(database)
-        pruned = _prune(place)
         return {
             "job_client": 1000 / drained["per_second"],
             "job_server_cpu": drained["server_cpu_ms"],
@@ -62,7 +64,6 @@ def measure() -> dict[str, float]:
             "claim_of_1": one,
             "claim_of_100": batch,
             "step_over_1000_locked": step_over * 1000,
-            **pruned,
             "sync": min(sync_microseconds(Path(folder)) for _ in range(3)) / 1000,
         }
 
@@ -97,12 +98,20 @@ def _step_over(database: Database) -> float:
     return (beside["Execution Time"] - alone["Execution Time"]) / LOCKED
 
 
-def _prune(place: PostgreSQL) -> dict[str, float]:
-    """Return how many jobs ``jobcron prune`` deletes in a second, and what one costs the server."""
-    with place.fresh(EMPTY) as fresh:
+def measure_pruning(jobs: int) -> dict[str, float]:
+    """Return how many jobs ``jobcron prune`` deletes in a second, and what one costs the server.
+
+    Args:
+        jobs: how many there are.
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(PostgreSQL(1, Path(folder))) as place,
+        place.fresh(EMPTY) as fresh,
+    ):
         with closing(Database(fresh.url)) as database:
             with database.session() as session:
-                NoOpJob.createMultiple([session.get_one(Foo, TARGET_ID)] * PRUNED, session=session)
+                NoOpJob.createMultiple([session.get_one(Foo, TARGET_ID)] * jobs, session=session)
                 session.commit()
             with database.begin() as connection:
                 connection.execute(text(ENDED))
@@ -115,11 +124,11 @@ def _prune(place: PostgreSQL) -> dict[str, float]:
         def prune() -> dict[str, float]:
             begun = time.perf_counter()
             run([JOBCRON, "prune"], {"JOBCRON_CONFIG": config})
-            return {"per_second": PRUNED / (time.perf_counter() - begun)}
+            return {"per_second": jobs / (time.perf_counter() - begun)}
 
-        found = place.watched(fresh, PRUNED, prune)
+        found = place.watched(fresh, jobs, prune)
         if place.count(fresh, "jobcron_job"):
-            raise SystemExit(f"expected all {PRUNED} jobs to be deleted")
+            raise SystemExit(f"expected all {jobs} jobs to be deleted")
         return {
             "pruned_per_second": found["per_second"],
             "prune_server_cpu": found["server_cpu_ms"],
@@ -155,7 +164,19 @@ def _claimed(connection: Connection, size: int) -> None:
         raise SystemExit(f"expected to claim {size} jobs, got {len(found)}")
 
 
+def main() -> None:
+    """Measure, and write the file."""
+    parser = argparse.ArgumentParser(prog="python -m bench.scale_times")
+    parser.add_argument("--only", choices=["prune"])
+    parser.add_argument("--pruned", type=int, default=PRUNED, metavar="JOBS", help=f"by default {PRUNED}")
+    parser.add_argument("--file", type=Path, default=FILE, help=f"by default {FILE.name} beside this module")
+    options = parser.parse_args()
+    times = json.loads(options.file.read_text(encoding="utf-8")) if options.only else measure()
+    times |= measure_pruning(options.pruned)
+    rounded = {name: round(value, 4) for name, value in times.items()}
+    options.file.write_text(json.dumps(rounded, indent=1) + "\n", encoding="utf-8")
+    print(options.file.read_text(encoding="utf-8"))
+
+
 if __name__ == "__main__":
-    times = {name: round(value, 4) for name, value in measure().items()}
-    FILE.write_text(json.dumps(times, indent=1) + "\n", encoding="utf-8")
-    print(FILE.read_text(encoding="utf-8"))
+    main()

@@ -195,3 +195,16 @@ def test_claims_with_each_kind_of_limit_stand_beside_one_without() -> None:
     assert times[0] == 1.0
     assert min(times) > 0
     assert done.returncode in (0, 1)
+
+
+def test_what_pruning_costs_is_measured_alone_and_the_other_figures_stay(tmp_path: Path) -> None:
+    file = tmp_path / "times.json"
+    file.write_text('{"sync": 0.5, "prune_server_cpu": 77.0}')
+    command = [sys.executable, "-m", "bench.scale_times", "--only", "prune", "--pruned", "40", "--file", str(file)]
+    done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    times = json.loads(file.read_text())
+    assert times["sync"] == 0.5
+    assert 0 <= times["prune_server_cpu"] < 77.0
+    assert times["pruned_per_second"] > 0
+    assert times["prune_wal_bytes"] > 100
