@@ -236,6 +236,11 @@ def test_a_job_that_had_not_begun_is_superseded_by_its_twin(instance: Instance) 
     plan = planned(instance)
     assert steps(plan)[0] == (Step.TAKE_OVER, head)
     assert (Step.SUPERSEDE, key) in steps(plan)
+    if instance.database.dialect == "postgresql":
+        settings = load_settings(str(instance.path))
+        with instance.database.engine.connect() as connection:
+            connection.execute(text("SET TRANSACTION READ ONLY"))  # as all are at a standby
+            assert steps(plan_section(connection, settings, settings.section("act"))) == steps(plan)
     instance.run("act")
     assert instance.row(key).status is JobStatus.CANCELLED
 

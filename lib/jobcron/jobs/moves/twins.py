@@ -52,18 +52,21 @@ def end_expired_holders(connection: Connection, type_name: str, keys: list[str])
     return bool(claims)
 
 
-def twins_of(connection: Connection, claim: Claim, delay: float | None) -> tuple[int | None, bool]:
+def twins_of(
+    connection: Connection, claim: Claim, delay: float | None, *, is_locking: bool = True
+) -> tuple[int | None, bool]:
     """Return the twin that supersedes a job of ours, and whether another job holds its key.
 
     Args:
         connection: of the transaction in which the job's end is written; the twin stays as it is until it ends.
         claim: our claim on a job, which is RUNNING and is to wait again.
         delay: seconds until it may run again; None: now.
+        is_locking: whether the twin is locked, so that it stays as it is; not for whoever only looks.
     """
     rows: list[Row[Found]] = list(connection.execute(_twins(claim, delay)))
     has_holder = any(row.is_holder for row in rows)
     if any(row.is_sure for row in rows):
-        locked = {row.id for row in rows if row.is_sure and _stays(connection, row.id)}
+        locked = {row.id for row in rows if row.is_sure and (not is_locking or _stays(connection, row.id))}
         # Again, now that nobody can change them: somebody may have, since they were read.
         for row in connection.execute(_twins(claim, delay)) if locked else ():
             if row.id in locked and row.is_sure and _is_same_work(connection, claim, row):

@@ -174,9 +174,10 @@ class Queue:
         """Return the job that supersedes one that is to wait again, as its end would be written."""
         twin = None
         if row["unique_key"] is not None:
-            with suppress(ProgrammingError), self.connection.begin_nested() as savepoint:  # it locks the twin
-                twin, _ = twins_of(self.connection, Claim(row["id"], row["lease_token"]), None)
-                savepoint.rollback()
+            claim = Claim(row["id"], row["lease_token"])
+            # Who only looks may have no right to the family's table.
+            with suppress(ProgrammingError), self.connection.begin_nested():
+                twin, _ = twins_of(self.connection, claim, None, is_locking=False)
         return twin
 
     def _taken_over(self, row: RowMapping, found: RowMapping) -> PlannedJob:
