@@ -8,7 +8,7 @@ import sys
 
 from bench.docs import PageHasNoPlace, write_charts, write_docs
 from bench.postgresql import NotDurable
-from bench.report import as_json, as_markdown, as_text, write
+from bench.report import CHARTS, as_json, as_markdown, as_text, write
 from bench.suite import BARS, PROFILES, RESULTS, run_profile, run_suite
 from bench.worker import WorkerFailed
 from jobcron.testing.programs import ServerNotFound
@@ -52,7 +52,7 @@ def _measure(options: argparse.Namespace) -> None:
     print(as_text(report))
     print("\nMedians of the rounds; the rest is in:", *paths, sep="\n  ")
     if options.write_docs:
-        write_docs(as_markdown(report))
+        write_docs(f"{CHARTS}\n\n{as_markdown(report)}")
         write_charts(as_json(report))
 
 

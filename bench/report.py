@@ -10,6 +10,15 @@ from typing import NamedTuple
 from bench.figures import FIGURES, shown
 from bench.race import Result
 
+CHARTS = """\
+![Jobs run in a second by jobcron, by a bare driver, and by other queues](pictures/bench-running.svg)
+
+![Jobs created in a second by jobcron, by a bare driver, and by other queues](pictures/bench-creating.svg)
+
+A bar ends at the median of the rounds; the line in it goes from the least value to the greatest. The figures:\
+"""
+"""The charts that are drawn from the results, as the page of the documentation shows them."""
+
 RATIO_HEADINGS = ["bar", "work", "database", "jobcron", "beside it", "jobcron / other", "wanted", "verdict"]
 
 

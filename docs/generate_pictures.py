@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from drawing import Picture, Point
-from generate_bench import creating, running
+from generate_bench import RESULTS, creating, running
 from generate_moves import by_hand, by_itself
 from generate_scale import scale
 from generate_text import same
@@ -279,8 +279,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "lease": lease,
     "rooms": rooms,
     "scale": scale,
-    "bench-running": running,
-    "bench-creating": creating,
+    **({"bench-running": running, "bench-creating": creating} if RESULTS.exists() else {}),
 }
 """What is in the folder ``pictures``, by the names of the files without their ending."""
 

@@ -34,7 +34,7 @@ def test_a_change_in_code_that_no_run_can_store_is_told_when_no_run_has_confirme
     scheduled.define_in_code("hourly")
     scheduled.run()
     code = scheduled.instance.path / "codeapp.py"
-    code.write_text(code.read_text().replace("'model'", "'modell'"))  # of another length: else Python's .pyc may do
+    code.write_text(code.read_text().replace("'model'", "'modell'"))  # of another length: its .pyc is stale
     assert scheduled.told(0) == "OK       all schedules: 1 schedule"  # the application is not imported each time
     scheduled.unconfirmed_for(3600, "hourly")
     assert "hourly: goes on as it was before its change; its arguments: " in scheduled.told(2)
