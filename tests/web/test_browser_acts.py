@@ -12,6 +12,7 @@ import pytest
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 
 import fooapp
@@ -43,15 +44,20 @@ class Hand:
         """Go to a page."""
         self.browser.get(self.address + path)
 
+    def find(self, by: str, what: str) -> WebElement:
+        """Return an element, once the page is there so far."""
+        wait_until(lambda: bool(self.browser.find_elements(by, what)), f"{what} on the page", seconds=60)
+        return self.browser.find_element(by, what)
+
     def open(self, summary: str) -> None:
         """Open what has this summary."""
-        self.browser.find_element(By.XPATH, f"//summary[normalize-space()='{summary}']").click()
+        self.find(By.XPATH, f"//summary[normalize-space()='{summary}']").click()
 
     def fill(self, form: str, **texts: str) -> None:
         """Fill in the fields of a form, given the end of its address."""
         for name, text in texts.items():
             selector = f"form[action$='{form}'] [name='{name}']:not([type=hidden])"
-            field = self.browser.find_element(By.CSS_SELECTOR, selector)
+            field = self.find(By.CSS_SELECTOR, selector)
             if field.tag_name == "select":
                 Select(field).select_by_value(text)
             else:
@@ -61,7 +67,7 @@ class Hand:
     def press(self, button: str, told: str) -> None:
         """Press a button, by its words, and wait for what the next page says."""
         before = self.browser.find_element(By.TAG_NAME, "html")
-        self.browser.find_element(By.XPATH, f"//button[normalize-space()='{button}']").click()
+        self.find(By.XPATH, f"//button[normalize-space()='{button}']").click()
 
         def is_there() -> bool:
             with suppress(WebDriverException):  # while one page follows the other, there may be none
@@ -241,7 +247,7 @@ def one_by_one(hand: Hand, instance: Instance, job: int) -> None:
 def all_that_match(hand: Hand, instance: Instance, jobs: list[int]) -> None:
     """Move all that match a filter, and make the jobs of a section due."""
     hand.go("/jobs?status=waiting&type=foo_job.ACT")
-    hand.browser.find_element(By.NAME, "all").click()
+    hand.find(By.NAME, "all").click()
     hand.press("Suspend…", "Suspend: ")
     assert {instance.row(job).status for job in jobs} == {JobStatus.WAITING}, (
         "nothing is done before it is confirmed"
