@@ -66,15 +66,19 @@ class Hand:
 
     def press(self, button: str, told: str) -> None:
         """Press a button, by its words, and wait for what the next page says."""
+        self.click(self.find(By.XPATH, f"//button[normalize-space()='{button}']"), told)
+
+    def click(self, button: WebElement, told: str = "") -> None:
+        """Click a button that leads to another page, and wait for what that says."""
         before = self.browser.find_element(By.TAG_NAME, "html")
-        self.find(By.XPATH, f"//button[normalize-space()='{button}']").click()
+        button.click()
 
         def is_there() -> bool:
             with suppress(WebDriverException):  # while one page follows the other, there may be none
                 return self.browser.find_element(By.TAG_NAME, "html") != before and told in self.words
             return False
 
-        wait_until(is_there, f"{told!r} after {button}", seconds=60)
+        wait_until(is_there, f"the next page, with {told!r}", seconds=60)
 
     @property
     def words(self) -> str:
@@ -256,9 +260,7 @@ def all_that_match(hand: Hand, instance: Instance, jobs: list[int]) -> None:
     assert {instance.row(job).status for job in jobs} == {JobStatus.SUSPENDED}
     hand.go("/audit")
     number = instance.query("SELECT max(id) FROM jobcron_act")[0][0]
-    before = hand.browser.find_element(By.TAG_NAME, "html")
-    hand.browser.find_element(By.CSS_SELECTOR, f"button[aria-label='Undo act {number}']").click()
-    wait_until(lambda: hand.browser.find_element(By.TAG_NAME, "html") != before, "the next page", seconds=60)
+    hand.click(hand.find(By.CSS_SELECTOR, f"button[aria-label='Undo act {number}']"))
     hand.press("Undo", "were put back, 0 refused.")
     assert {instance.row(job).status for job in jobs} == {JobStatus.WAITING}
     hand.go("/sections/act")
