@@ -22,10 +22,10 @@ from typing import NamedTuple
 from sqlalchemy import text
 
 from bench.application import Foo, NoOpJob, make_tables
+from bench.both import add_only, status_of
 from jobcron import Database, chain, group
 from jobcron.jobs.graphs.elements import Element
-from jobcron.testing.programs import ServerNotFound
-from jobcron.testing.server import PrivatePostgreSQL, ServerFailed
+from jobcron.testing.server import PrivatePostgreSQL
 
 BAR_SECONDS = 2.0
 """In which a graph of 10,000 jobs is to be created."""
@@ -145,17 +145,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.graphs", description=__doc__)
     parser.add_argument("--jobs", type=int, default=10_000, metavar="N", help="jobs of a graph (default: 10000)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often each is made (default: 3)")
-    parser.add_argument("--only", choices=("SQLite", "PostgreSQL"), help="one database")
+    add_only(parser)
     options = parser.parse_args()
     if options.jobs < STAR or options.rounds < 1:
         parser.error(f"expected at least {STAR} jobs and one round, got: {options.jobs}, {options.rounds}")
-    names = [options.only] if options.only else ["SQLite", "PostgreSQL"]
-    try:
-        kept = [run(name, options.jobs, options.rounds) for name in names]
-    except (ServerFailed, ServerNotFound) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    return 0 if all(kept) else 1
+    return status_of(options.only, lambda name: run(name, options.jobs, options.rounds))
 
 
 if __name__ == "__main__":

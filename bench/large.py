@@ -18,12 +18,12 @@ from io import StringIO
 from pathlib import Path
 
 from bench import TOP
+from bench.both import add_only, status_of, tell
 from bench.driver_time import DriverTime, Timed, best_of
 from bench.large_rows import make
 from jobcron import Database
 from jobcron.commands.main import main as jobcron
-from jobcron.testing.programs import ServerNotFound
-from jobcron.testing.server import PrivatePostgreSQL, ServerFailed
+from jobcron.testing.server import PrivatePostgreSQL
 
 BAR_SECONDS = 0.3
 ROUNDS = 5
@@ -171,20 +171,14 @@ def main() -> int:
     """Do what the command line says; the exit status is 1 if a command misses the bar."""
     parser = argparse.ArgumentParser(prog="bench.large", description=__doc__)
     parser.add_argument("--rows", type=int, default=2_000_000, metavar="N", help="jobs (default: 2000000)")
-    parser.add_argument("--only", choices=("SQLite", "PostgreSQL"), help="one database")
+    add_only(parser)
     options = parser.parse_args()
     if options.rows < 1000:
         parser.error(f"expected at least 1000 rows, got: {options.rows}")
     free, wanted = shutil.disk_usage(tempfile.gettempdir()).free, options.rows * BYTES_PER_ROW
     if free < wanted:
         parser.error(f"expected {wanted >> 20:,} MiB free in {tempfile.gettempdir()}, found {free >> 20:,} MiB")
-    names = [options.only] if options.only else ["SQLite", "PostgreSQL"]
-    try:
-        kept = [run(name, options.rows, lambda text: print(text, file=sys.stderr, flush=True)) for name in names]
-    except (ServerFailed, ServerNotFound) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    return 0 if all(kept) else 1
+    return status_of(options.only, lambda name: run(name, options.rows, tell))
 
 
 if __name__ == "__main__":

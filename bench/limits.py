@@ -24,12 +24,11 @@ from sqlalchemy import Connection, text
 
 from bench import TARGET_ID
 from bench.application import Foo, NoOpJob, make_tables
+from bench.both import add_only, status_of
 from bench.graphs import postgresql, sqlite
 from jobcron import Database
 from jobcron.operations.processes.channels import set_limits
 from jobcron.queue.claim import Claimant, claim, hold_channels
-from jobcron.testing.programs import ServerNotFound
-from jobcron.testing.server import ServerFailed
 
 BAR = 2.0
 """A claim with limits is to take no more times as long as one without."""
@@ -142,17 +141,11 @@ def main() -> int:
     """Do what the command line says; the exit status is 1 if a claim misses the bar."""
     parser = argparse.ArgumentParser(prog="bench.limits", description=__doc__)
     parser.add_argument("--jobs", type=int, default=10_000, metavar="N", help="jobs that wait (default: 10000)")
-    parser.add_argument("--only", choices=("SQLite", "PostgreSQL"), help="one database")
+    add_only(parser)
     options = parser.parse_args()
     if options.jobs < len(CASES) * ROUNDS:
         parser.error(f"expected at least {len(CASES) * ROUNDS} jobs, got: {options.jobs}")
-    names = [options.only] if options.only else ["SQLite", "PostgreSQL"]
-    try:
-        kept = [run(name, options.jobs) for name in names]
-    except (ServerFailed, ServerNotFound) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    return 0 if all(kept) else 1
+    return status_of(options.only, lambda name: run(name, options.jobs))
 
 
 if __name__ == "__main__":

@@ -21,14 +21,13 @@ from typing import NamedTuple
 from flask.testing import FlaskClient
 
 from bench import TOP
+from bench.both import add_only, status_of, tell
 from bench.driver_time import DriverTime, Timed
 from bench.large import CONFIGURATION, explained, postgresql, sqlite
 from bench.large_more import ANY_REPORT, ANY_SCHEDULE, CHAIN, add_more, first_of_graph, uuid_of, write_reports
 from bench.large_rows import catch_up, make
 from bench.page_paths import paths
 from jobcron import Database
-from jobcron.testing.programs import ServerNotFound
-from jobcron.testing.server import ServerFailed
 from jobcron.web import application
 from jobcron.web.mounting import close, routes
 
@@ -125,28 +124,19 @@ def _table(config: str, database: Database, rows: int, tell: Callable[[str], Non
     return is_kept
 
 
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def main() -> int:
     """Do what the command line says; the exit status is 1 if a page misses the bar."""
     parser = argparse.ArgumentParser(prog="bench.pages", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, metavar="N", help="jobs (default: 1000000)")
-    parser.add_argument("--only", choices=("SQLite", "PostgreSQL"), help="one database")
+    add_only(parser)
     parser.add_argument("--url", help="of a database that bench.large_rows has made, with so many rows")
     options = parser.parse_args()
     if options.rows < 1000:
         parser.error(f"expected at least 1000 rows, got: {options.rows}")
-    names = [options.only] if options.only else ["SQLite", "PostgreSQL"]
+    only = options.only
     if options.url:
-        names = ["SQLite" if options.url.startswith("sqlite") else "PostgreSQL"]
-    try:
-        kept = [run(options.url, name, options.rows, _tell) for name in names]
-    except (ServerFailed, ServerNotFound) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    return 0 if all(kept) else 1
+        only = "SQLite" if options.url.startswith("sqlite") else "PostgreSQL"
+    return status_of(only, lambda name: run(options.url, name, options.rows, tell))
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ def channels(hand: Hand, instance: Instance) -> None:
     hand.go("/channels")
     hand.open("Change the limits of a channel")
     hand.fill("/channels/limits", name="root.export", capacity="3", throttle="10/1m")
-    hand.press("Set all four", "0 of 3")
+    hand.press("Set the limits", "0 of 3")
     assert instance.query("SELECT name, capacity FROM jobcron_channel") == [("root.export", 3)]
     hand.open("Pause a channel")
     hand.fill("/pauses", name="root.export")

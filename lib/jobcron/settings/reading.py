@@ -2,8 +2,7 @@
 
 The schema, ``configs/schema.conf``, is a lazr.config schema: ``[jobcron]`` is the instance, and
 ``[job_schedule]`` stands for the sections of schedules, ``[job_channel]`` for those of channels, and
-``[job_section]`` for every other. `_syntax`, which a
-tick uses too, parses all of them.
+``[job_section]`` for every other. `_syntax`, which a tick uses too, parses all of them.
 """
 
 from __future__ import annotations

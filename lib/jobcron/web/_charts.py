@@ -8,7 +8,6 @@ from datetime import UTC, timedelta
 
 from jobcron.operations.processes.trends import Part, Trends
 from jobcron.operations.sections import RunState
-from jobcron.reports.plurals import counted
 
 WIDTH, HEIGHT = 320.0, 96.0
 """The inner size of a chart; it is stretched to the room that it has."""
@@ -111,7 +110,7 @@ def charts(window: Window, found: Trends) -> tuple[Chart, ...]:
             {"failed": "bad", "users' errors": "aside", "retried": "waiting"},
             labels,
             failures,
-            f"{_sum(failures)}, {counted(sum(part.oopses for part in parts), 'report')}",
+            f"{_sum(failures)}, {_reports(parts)}",
         ),
     )
 
@@ -126,6 +125,11 @@ def _mean(parts: Sequence[Part], name: str) -> float | None:
 def _average(parts: Sequence[Part], name: str) -> str:
     mean = _mean(parts, name)
     return "none" if mean is None else f"{mean:,.2f} s on average"
+
+
+def _reports(parts: Sequence[Part]) -> str:
+    count = sum(part.oopses for part in parts)
+    return f"{count:,} report{'s' if count != 1 else ''}"  # with commas, as the figures beside it
 
 
 def _sum(values: Sequence[Sequence[float]]) -> str:

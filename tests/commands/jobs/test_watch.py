@@ -7,6 +7,8 @@ import pty
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import make_url
@@ -45,54 +47,52 @@ def test_what_is_watched_needs_a_terminal_and_is_no_json(operator: Operator, com
     assert "expected --watch with at least 0.2s, got: 0.1s" in operator.err
 
 
+@contextmanager
+def watching_jobs(instance: Instance) -> Iterator[Callable[[], bytes]]:
+    """Watch the jobs on a terminal; yield what reads from it. At the end Ctrl-C ends it with status 0."""
+    reading, writing = pty.openpty()
+    command = [str(JOBCRON), "--config", str(instance.path), "jobs", "--watch", "0.3s"]
+    process = subprocess.Popen(command, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    try:
+        yield lambda: os.read(reading, 10_000)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        os.close(reading)
+    assert (process.returncode, err) == (0, b"")
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_watched_list_says_that_the_database_is_away_and_goes_on_when_it_is_back(
     instance: Instance, server: PrivatePostgreSQL
 ) -> None:
     instance.act()
     name = make_url(instance.url).database
-    reading, writing = pty.openpty()
-    command = [str(JOBCRON), "--config", str(instance.path), "jobs", "--watch", "0.3s"]
-    process = subprocess.Popen(command, stdout=writing, stderr=subprocess.PIPE)
-    os.close(writing)
+    with watching_jobs(instance) as read:
 
-    def reads(word: bytes) -> None:
-        seen, limit = b"", time.monotonic() + 60
-        while word not in seen:
-            assert time.monotonic() < limit, seen[-2000:]
-            seen += os.read(reading, 10_000)
+        def reads(word: bytes) -> None:
+            seen, limit = b"", time.monotonic() + 60
+            while word not in seen:
+                assert time.monotonic() < limit, seen[-2000:]
+                seen += read()
 
-    try:
         reads(b"WAITING")
         execute(server, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
         execute(server, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
         reads(b"cannot connect to the database")
         execute(server, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
         reads(b"WAITING")
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        os.close(reading)
-    assert (process.returncode, err) == (0, b"")
 
 
 def test_a_watched_list_refreshes_until_ctrl_c_and_ends_with_status_0(instance: Instance) -> None:
-    reading, writing = pty.openpty()
-    command = [str(JOBCRON), "--config", str(instance.path), "jobs", "--watch", "0.3s"]
-    process = subprocess.Popen(command, stdout=writing, stderr=subprocess.PIPE)
-    os.close(writing)
     seen = b""
     limit = time.monotonic() + 60
-    try:
+    with watching_jobs(instance) as read:
         while b"WAITING" not in seen and time.monotonic() < limit:
-            seen += os.read(reading, 10_000)
+            seen += read()
             if seen.count(b"Ctrl-C ends") == 2:
                 instance.act()
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        os.close(reading)
-    assert (process.returncode, err) == (0, b"")
+    assert b"WAITING" in seen
     assert seen.startswith(b"\x1b[2J\x1b[Hjobcron jobs, every 0.3 s; Ctrl-C ends")

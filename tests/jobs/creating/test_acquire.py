@@ -47,9 +47,7 @@ def test_a_job_that_waits_for_one_that_has_ended_otherwise_is_not_acquired(
     instance: Instance, end: str, same: bool, between: int
 ) -> None:
     with instance.session() as session:
-        foo, other = instance.foo(session), Foo(name="between")
-        session.add(other)
-        session.flush()
+        foo, other = instance.foo(session), instance.foo(session, "between")
         before, after = ActJob.planned(foo, unique_key="first"), ActJob.planned(foo)
         made = chain(before, *(ActJob.planned(other) for _ in range(between)), after).create(session=session)
         first, second = ActJob.get(made[before], session=session), ActJob.get(made[after], session=session)
@@ -81,9 +79,7 @@ def test_a_job_that_waits_for_one_whose_expiry_is_past_is_acquired_only_if_that_
     instance: Instance, values: dict[str, Any], waits_for: str, same: bool, between: int
 ) -> None:
     with instance.session() as session:
-        foo, other = instance.foo(session), Foo(name="between")
-        session.add(other)
-        session.flush()
+        foo, other = instance.foo(session), instance.foo(session, "between")
         before, after = ActJob.planned(foo, unique_key="first"), ActJob.planned(foo)
         rest = chain(*(ActJob.planned(other) for _ in range(between)), after)
         graph = before.on_end(rest) if waits_for == "any end" else chain(before, rest)
@@ -97,9 +93,7 @@ def test_a_job_that_waits_for_one_whose_expiry_is_past_is_acquired_only_if_that_
 @pytest.mark.feature("LP-09")
 def test_of_two_jobs_that_wait_the_one_is_acquired_whose_predecessors_run(instance: Instance) -> None:
     with instance.session() as session:
-        foo, other = instance.foo(session), Foo(name="between")
-        session.add(other)
-        session.flush()
+        foo, other = instance.foo(session), instance.foo(session, "between")
         chains = []
         for key in ("stopped", "running"):
             plans = (ActJob.planned(foo, unique_key=key), ActJob.planned(other), ActJob.planned(foo))
