@@ -26,7 +26,7 @@ from bench.postgresql import PostgreSQL
 from bench.scale_model import TIMES as FILE
 from bench.worker import JOBCRON, run
 from jobcron import Database
-from jobcron.database.statements import spare_compilation, text_of
+from jobcron.database.statements import expect_few_rows, text_of
 from jobcron.interfaces import DEFAULT_CRASH_LIMIT
 from jobcron.queue.claim import Claimant, claim
 
@@ -145,7 +145,7 @@ def _explained(database: Database) -> dict[str, float]:
     for _ in range(TRIES):
         with database.engine.connect() as connection:
             wanted = {"type": _type_of(connection), **limits, **claimant}
-            spare_compilation(connection)
+            expect_few_rows(connection)
             plan = connection.execute(clause, wanted).scalar_one()[0]
             pages = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
             found.append({"Execution Time": plan["Execution Time"], "pages": pages})

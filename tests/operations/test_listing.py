@@ -11,10 +11,12 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from fooapp import ActJob
 from instances import Instance
-from jobcron import ConfigurationError, JobStatus
+from jobcron import ConfigurationError, JobStatus, chain
 from jobcron.database.tables import jobs_connection
 from jobcron.operations._rows.error_lines import exception_line
+from jobcron.operations.grouping import group_jobs
 from jobcron.operations.listing import (
     Count,
     StartKey,
@@ -267,3 +269,44 @@ def test_pending_jobs_are_found_by_their_index_among_many_that_have_ended(
         costs.append(max(cost_of(instance, *one) for one in noted if "jobcron_job" in one[0]))
     few, many = costs
     assert many <= few + 2000, costs
+
+
+def chained(instance: Instance, size: int) -> list[int]:
+    """Create jobs each of which waits for the one before."""
+    with instance.session() as session:
+        foo = instance.foo(session)
+        return list(chain(*(ActJob.planned(foo) for _ in range(size))).create(session=session).jobs)
+
+
+@pytest.mark.feature("OCQ-11")
+def test_of_a_large_graph_the_nearest_jobs_are_listed_and_counted_and_that_it_has_more_is_said(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobcron.operations._rows.search.NEAREST", 5)
+    jobs = chained(instance, 9)
+    with instance.database.begin(writing=False) as connection:
+        middle = Selection(graph=jobs[4])
+        page = list_jobs(connection, middle)
+        assert [job.id for job in page.jobs] == jobs[6:1:-1]
+        assert (page.next, page.is_cut) == (None, True)
+        assert count_jobs(connection, middle) == Count(5, is_exact=False)
+        assert count_by_status(connection, middle)[B] == Count(5, is_exact=False)
+        assert not group_jobs(connection, middle, "type").is_complete
+        waiting = list_in_start_order(connection, Selection(graph=jobs[0], statuses=(W,)))
+        assert ([job.id for job in waiting.jobs], waiting.is_cut) == (jobs[:1], True)
+        acted_on = batches(lambda: nullcontext(connection), middle, 4)
+        assert [number for some in acted_on for number in some] == jobs[::-1]
+
+
+@pytest.mark.feature("OCQ-11")
+def test_a_graph_of_no_more_jobs_than_are_looked_at_is_whole(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobcron.operations._rows.search.NEAREST", 5)
+    jobs = chained(instance, 5)
+    with instance.database.begin(writing=False) as connection:
+        whole = Selection(graph=jobs[4])
+        assert not list_jobs(connection, whole).is_cut
+        assert count_jobs(connection, whole) == Count(5, is_exact=True)
+        assert group_jobs(connection, whole, "type").is_complete
+        assert list_jobs(connection, Selection(graph=jobs[4] + 1)).jobs == ()

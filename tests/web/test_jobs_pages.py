@@ -465,7 +465,7 @@ def test_the_log_tells_what_was_done_when_it_is_done(
 
 
 def test_a_job_is_drawn_between_those_that_it_waits_for_and_those_that_wait_for_it(
-    ada: Visitor, instance: Instance
+    ada: Visitor, instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with instance.session() as session:
         planned = [fooapp.DoFooJob.planned(instance.foo(session)) for _ in range(12)]
@@ -486,5 +486,9 @@ def test_a_job_is_drawn_between_those_that_it_waits_for_and_those_that_wait_for_
     assert (
         "In the graph of job: expected the number of a job, got: 'x'" in ada.get("/jobs?graph=x", expect=400).words
     )
+    assert "it has more" not in whole.words
+    monkeypatch.setattr("jobcron.operations._rows.search.NEAREST", 5)
+    cut = ada.get(f"/jobs?graph={after}")
+    assert "Of this graph the 10,000 nearest jobs have been looked at: it has more." in cut.words
     alone = instance.act()
     assert "Its place in the graph" not in ada.get(f"/jobs/{alone}").words

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -198,6 +198,36 @@ def test_who_connects_and_says_nothing_keeps_nobody_out(instance: Instance) -> N
         began = time.monotonic()
         assert silent[0].recv(1) == b"", "it is closed some time"
         assert time.monotonic() - began < 50
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("begun", "piece"),
+    [
+        (b"GET / HTTP/1.1\r\n", b"x: y\r\n"),
+        (b"POST /look HTTP/1.1\r\nhost: x\r\ncontent-length: 9000\r\n\r\n", b"x"),
+    ],
+    ids=["headers", "body"],
+)
+def test_who_sends_a_request_drop_by_drop_is_not_waited_for(
+    instance: Instance, begun: bytes, piece: bytes
+) -> None:
+    with served(instance) as server, socket.create_connection(("127.0.0.1", server.port), timeout=1) as slow:
+        slow.sendall(begun)
+        began = time.monotonic()
+        with suppress(ConnectionError):
+            while time.monotonic() < began + 60 and not is_closed(slow):
+                slow.sendall(piece)
+        assert time.monotonic() - began < 50
+        assert server.get(server.path)[0] == 303
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Wait a second; return whether the other side has closed the connection meanwhile."""
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
 
 
 @pytest.mark.parametrize(

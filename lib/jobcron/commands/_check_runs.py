@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from jobcron.commands._output import say
 from jobcron.commands._printing import say_json
 from jobcron.database.database import Database
-from jobcron.database.statements import spare_compilation
+from jobcron.database.statements import expect_few_rows
 from jobcron.database.trouble import first_line
 from jobcron.database.version import check_file, check_schema
 from jobcron.errors import UserMistake
@@ -108,7 +108,7 @@ def _look(settings: Settings, names: list[str]) -> list[tuple[str, list[Check]]]
     try:
         check_file(settings.database_url, database.where)
         with database.begin(writing=False) as connection:
-            spare_compilation(connection)
+            expect_few_rows(connection)
             check_schema(connection, database.where, logging.getLogger("jobcron"))
             found = []
             for name in names or [*settings.sections, *watched]:

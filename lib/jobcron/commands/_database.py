@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from sqlalchemy import Connection
 
 from jobcron.database.database import Database
-from jobcron.database.statements import spare_compilation
+from jobcron.database.statements import expect_few_rows
 from jobcron.database.version import check_file, check_schema
 from jobcron.errors import ConfigurationError, UserMistake
 from jobcron.reports.logs import complain
@@ -76,5 +76,5 @@ def opened_for_reading(config: str | None) -> Iterator[tuple[Settings, Connectio
         opened_database(config, needs_application=False) as (settings, database),
         database.begin(writing=False) as connection,
     ):
-        spare_compilation(connection)  # of what reads a few rows of millions
+        expect_few_rows(connection)  # of what reads a few rows of millions
         yield settings, connection

@@ -52,14 +52,15 @@ def be_brief(connection: Connection, seconds: float) -> None:
         )
 
 
-def spare_compilation(connection: Connection) -> None:
-    """Keep PostgreSQL from compiling the statements of this transaction to machine code.
+def expect_few_rows(connection: Connection) -> None:
+    """Keep PostgreSQL from preparing for millions of rows in this transaction, which reads a few.
 
-    It does so by its guess of their cost. Of a walk over priorities it guesses a hundred rounds, and then compiles
-    for seconds what runs for milliseconds.
+    It compiles statements to machine code, and starts processes that read for it, by its guess of the cost. Of a
+    walk over priorities it guesses a hundred rounds, and then compiles for seconds what runs for milliseconds; to
+    start the processes takes longer than to read the newest rows.
     """
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL jit = off")
+        connection.exec_driver_sql("SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0")
 
 
 @cache

@@ -88,7 +88,7 @@ def group_jobs(
     order = key.desc() if by == "day" else func.count().desc()
     rows = connection.execute(counted.group_by(key).order_by(order, key).limit(GROUPS + 1)).all()
     groups = tuple(Group(row.value, row.number) for row in rows[:GROUPS])
-    return Grouping(groups, is_complete=looked.next is None and len(rows) <= GROUPS)
+    return Grouping(groups, is_complete=looked.is_complete and len(rows) <= GROUPS)
 
 
 def _day(dialect: str) -> ColumnElement[str | None]:
@@ -112,7 +112,7 @@ def _by_section(connection: Connection, looked: Search, settings: Settings | Non
     if unserved:
         found[None] = sum(unserved.values())
     groups = tuple(Group(value, number) for value, number in found.most_common(GROUPS))
-    return Grouping(groups, is_complete=looked.next is None and len(found) <= GROUPS)
+    return Grouping(groups, is_complete=looked.is_complete and len(found) <= GROUPS)
 
 
 def _by_error(connection: Connection, looked: Search) -> Grouping:
@@ -120,5 +120,5 @@ def _by_error(connection: Connection, looked: Search) -> Grouping:
     texts = list(connection.scalars(ends.order_by(Job.id.desc()).limit(ERRORS + 1)))
     found = Counter(exception_line(text) for text in texts[:ERRORS])
     groups = tuple(Group(value, number) for value, number in found.most_common(GROUPS))
-    is_complete = looked.next is None and len(texts) <= ERRORS and len(found) <= GROUPS
+    is_complete = looked.is_complete and len(texts) <= ERRORS and len(found) <= GROUPS
     return Grouping(groups, is_complete)

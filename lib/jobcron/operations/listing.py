@@ -15,7 +15,7 @@ from jobcron.database.tables import JobTypeRow
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import START_ORDER, Job, lease_end
 from jobcron.operations._rows.error_lines import ends_of_error, exception_line
-from jobcron.operations._rows.search import search
+from jobcron.operations._rows.search import nearest, search
 from jobcron.operations._rows.start_order import StartKey, line
 from jobcron.operations.asking import STATUS_GROUPS
 from jobcron.operations.selection import Selection, chosen_types, conditions
@@ -88,11 +88,13 @@ class Page:
         next: where the next page begins: `list_jobs` with `below=next` returns it; None: this is the last one.
         is_full: whether the page has as many jobs as it can have. If it has not, and `next` is not None, a limited
             number of rows was looked at: older ones have not been.
+        is_cut: whether the graph of the selection has more jobs than are looked at: `NEAREST`.
     """
 
     jobs: tuple[JobSummary, ...]
     next: int | None
     is_full: bool
+    is_cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,13 @@ class StartPage:
         jobs: the jobs.
         next: where the next page begins: `list_in_start_order` with `after=next` returns it; None: it has none.
         is_full: as of `Page`.
+        is_cut: likewise.
     """
 
     jobs: tuple[JobSummary, ...]
     next: StartKey | None
     is_full: bool
+    is_cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,8 +155,8 @@ def list_jobs(
     rows = connection.execute(query).mappings().all()
     jobs = tuple(_summary(row) for row in rows[:limit])
     if len(rows) > limit:
-        return Page(jobs, jobs[-1].id, is_full=True)
-    return Page(jobs, looked.next, is_full=False)
+        return Page(jobs, jobs[-1].id, is_full=True, is_cut=looked.is_cut)
+    return Page(jobs, looked.next, is_full=False, is_cut=looked.is_cut)
 
 
 def list_in_start_order(
@@ -172,13 +176,17 @@ def list_in_start_order(
     types = chosen_types(connection, selection)
     keys, end = line(connection, types.ids, after, limit)
     where = conditions(selection.with_statuses(JobStatus.WAITING), types, connection.dialect.name)
+    near = None if selection.graph is None else nearest(connection, selection.graph)
+    if near is not None:
+        where.append(among(Job.id, near.ids))
+    is_cut = near is not None and near.is_cut
     query = summaries().where(among(Job.id, [key.id for key in keys]), *where)
     rows = connection.execute(query.order_by(*START_ORDER).limit(limit + 1)).mappings().all()
     jobs = tuple(_summary(row) for row in rows[:limit])
     if len(rows) > limit:
         last = jobs[-1]
-        return StartPage(jobs, StartKey(last.priority, last.scheduled_start, last.id), is_full=True)
-    return StartPage(jobs, end, is_full=False)
+        return StartPage(jobs, StartKey(last.priority, last.scheduled_start, last.id), is_full=True, is_cut=is_cut)
+    return StartPage(jobs, end, is_full=False, is_cut=is_cut)
 
 
 def logs_of(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
@@ -207,7 +215,7 @@ def batches(
     below: int | None = None
     while True:
         with connection() as reading:
-            looked = search(reading, selection, below)
+            looked = search(reading, selection, below, has_whole_graph=True)
             query = select(Job.id).where(*looked.where).order_by(Job.id.desc()).limit(size)
             ids = list(reading.scalars(query))
         if ids:
@@ -235,7 +243,7 @@ def count_jobs(connection: Connection, selection: Selection) -> Count:
     number = connection.scalar(select(func.count()).select_from(counted)) or 0
     if number > COUNTED:
         return Count(COUNTED, is_exact=False)
-    return Count(number, is_exact=looked.next is None)
+    return Count(number, is_exact=looked.is_complete)
 
 
 def count_by_status(connection: Connection, selection: Selection) -> dict[JobStatus, Count]:
@@ -243,14 +251,15 @@ def count_by_status(connection: Connection, selection: Selection) -> dict[JobSta
     counts: dict[JobStatus, Count] = {}
     pending, ended = STATUS_GROUPS["pending"], STATUS_GROUPS["ended"]
     looked = search(connection, selection.with_statuses(*pending))
-    groups = [(*pending, *ended)] if looked.is_by_number else [pending, ended]  # the same rows are looked at once
+    is_shared = looked.is_by_number or selection.graph is not None  # the same rows are looked at once
+    groups = [(*pending, *ended)] if is_shared else [pending, ended]
     for group in groups:
         looked = search(connection, selection.with_statuses(*group))
         counted = select(Job._status, func.count()).where(*looked.where).group_by(Job._status)
         found = {row[0]: row[1] for row in connection.execute(counted)}
         for status in group:
             number = found.get(status, 0)
-            is_exact = number <= COUNTED and looked.next is None
+            is_exact = number <= COUNTED and looked.is_complete
             counts[status] = Count(min(number, COUNTED), is_exact)
     return {status: counts[status] for status in JobStatus}
 

@@ -23,7 +23,6 @@ from jobcron.database.tables import JobSourceRow, JobTypeRow
 from jobcron.errors import ConfigurationError
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import Job, has_status
-from jobcron.jobs.moves.edges import graph_of
 from jobcron.jobs.registry import names_of, registered
 from jobcron.queue.sources import find_source
 from jobcron.settings.settings import Section, Settings
@@ -31,6 +30,9 @@ from jobcron.settings.suggestions import suggestion
 
 NAMED = 10
 """How many jobs a selection names, in words."""
+
+NEAREST = 10_000
+"""The most jobs of a graph that lists and counts look at: the nearest to the one that names it. Acts take all."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def check_type(connection: Connection, name: str) -> None:
 
 
 def conditions(selection: Selection, types: TypeChoice, dialect: str) -> list[ColumnElement[bool]]:
-    """Return the conditions of a selection on the rows of jobs.
+    """Return the conditions of a selection on the rows of jobs, but for that of their graph.
 
     Args:
         selection: the selection.
@@ -191,8 +193,6 @@ def conditions(selection: Selection, types: TypeChoice, dialect: str) -> list[Co
         found.append(among(Job.id, selection.ids))
     if selection.up_to is not None:
         found.append(Job.id <= selection.up_to)
-    if selection.graph is not None:
-        found.append(Job.id.in_(graph_of(selection.graph)))
     if types.ids is not None:
         found.append(Job.type_id.in_(types.ids))
     if selection.statuses:

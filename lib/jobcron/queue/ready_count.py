@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from jobcron.database.statements import execute, spare_compilation
+from jobcron.database.statements import execute, expect_few_rows
 
 READY_LIMIT = 100_000
 """How many ready jobs of a type are counted."""
@@ -34,7 +34,7 @@ def count_ready(connection: Connection, source: str, limit: int = READY_LIMIT) -
         source: the source's dotted name.
         limit: of each type, no more are counted once so many are.
     """
-    spare_compilation(connection)
+    expect_few_rows(connection)
     row = execute(connection, "ready", {"source": source, "limit": limit}).one()
     oldest = 0.0
     if row.since is not None:  # a datetime from PostgreSQL, a text from SQLite

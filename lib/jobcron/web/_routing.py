@@ -18,7 +18,7 @@ from markupsafe import Markup
 from sqlalchemy import Connection
 
 from jobcron._version import __version__
-from jobcron.database.statements import spare_compilation
+from jobcron.database.statements import expect_few_rows
 from jobcron.web._access import FIELD, Visitor
 from jobcron.web._dashboard import Dashboard
 from jobcron.web._texts import environment
@@ -53,7 +53,7 @@ class Here:
     def reading(self) -> Iterator[Connection]:
         """Open a short transaction that reads."""
         with self.dashboard.database.begin(writing=False) as connection:
-            spare_compilation(connection)  # of what reads a few rows of millions
+            expect_few_rows(connection)  # of what reads a few rows of millions
             yield connection
 
     @contextmanager

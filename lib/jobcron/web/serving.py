@@ -7,21 +7,20 @@ way in, and no default that opens one.
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import logging
 import re
 import signal
 import socket
-from collections.abc import Callable, Iterable
-from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, NamedTuple, Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from waitress.server import create_server
 
 from jobcron.errors import ConfigurationError, DirectoryError
 from jobcron.reports.logs import FORMAT, Formatter, StandardError
 from jobcron.web._access import OPERATOR, READER
+from jobcron.web._connections import Channel, Door
 from jobcron.web._logins import Proxy, ProxyLogin, TokenLogin, secret_of
 from jobcron.web.mounting import MAX_REQUEST, application, close
 
@@ -38,8 +37,8 @@ _PLACE = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]+)):(?P<po
 CONNECTIONS = 500
 """The most connections at once; `select` takes about a thousand files."""
 
-SILENCE = 20
-"""How long a connection may send nothing, in seconds: whoever is silent must not keep others out."""
+PATIENCE = 20
+"""How many seconds a connection may send nothing, or a request may take to arrive: it must keep nobody out."""
 
 
 class Place(NamedTuple):
@@ -103,18 +102,19 @@ def serve(
     login = TokenLogin(OPERATOR if may_act else READER) if proxy is None else ProxyLogin(proxy)
     _log()
     app = application(config, authorize=login.authorize)
-    listening = _Door.of(_listening(place), None if proxy is None else proxy.addresses)
+    listening = Door.of(_listening(place), None if proxy is None else proxy.addresses)
     server = create_server(
         login.around(app.wsgi_app),
         sockets=[listening],
         threads=THREADS,
         connection_limit=CONNECTIONS,
-        channel_timeout=SILENCE,
-        cleanup_interval=SILENCE // 4,
+        channel_timeout=PATIENCE,
+        cleanup_interval=PATIENCE // 4,
         ident="",
         max_request_body_size=MAX_REQUEST + 1,  # the page itself says that more is too large
         clear_untrusted_proxy_headers=False,  # ProxyFix reads them, of the proxy's requests only
     )
+    server.channel_class = Channel  # type: ignore[union-attr]  # several servers only of several sockets
     address = f"http://{_named(place.host)}:{listening.getsockname()[1]}"
     if isinstance(login, TokenLogin):
         tell(f"The dashboard is at {address}{login.path}")
@@ -144,35 +144,6 @@ def _listening(place: Place) -> socket.socket:
         return socket.create_server((place.host, place.port), family=family)
     except OSError as error:
         raise DirectoryError(f"--listen: cannot listen on {place.host}:{place.port}: {error.strerror}") from error
-
-
-class _Door(socket.socket):
-    """A listening socket that closes connections of others than the proxy at once: they take no place of its own.
-
-    Attributes:
-        allowed: the addresses that are let in; None: all.
-    """
-
-    allowed: frozenset[IPv4Address | IPv6Address] | None = None
-
-    @classmethod
-    def of(cls, listening: socket.socket, addresses: Iterable[str] | None) -> Self:
-        """Return such a socket instead of `listening`."""
-        made = cls(fileno=listening.detach())
-        made.allowed = None if addresses is None else frozenset(map(ipaddress.ip_address, addresses))
-        return made
-
-    def accept(self) -> tuple[socket.socket, tuple[str, int]]:
-        """Accept a connection.
-
-        Raises:
-            ConnectionAbortedError: it was of somebody else. The server goes on with the next one.
-        """
-        connection, peer = super().accept()
-        if self.allowed is None or ipaddress.ip_address(peer[0]) in self.allowed:
-            return connection, peer
-        connection.close()
-        raise ConnectionAbortedError(errno.ECONNABORTED, f"{peer[0]} is not the proxy")
 
 
 def _named(host: str) -> str:

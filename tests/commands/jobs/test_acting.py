@@ -192,7 +192,9 @@ def test_what_was_done_before_it_was_interrupted_is_told(
 
 
 @pytest.mark.feature("OCQ-11")
-def test_a_graph_is_shown_cancelled_and_retried_as_a_whole(operator: Operator) -> None:
+def test_a_graph_is_shown_cancelled_and_retried_as_a_whole(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     instance = operator.instance
     with instance.session() as session:
         foo = instance.foo(session)
@@ -203,6 +205,10 @@ def test_a_graph_is_shown_cancelled_and_retried_as_a_whole(operator: Operator) -
     before, after = shown.partition("\nWaits for\n")[2].split("\nIs waited for by\n")
     assert f"{jobs[0]}\tfoo_job.ACT\tWAITING\tany end\tfirst\n" in before
     assert f"{jobs[2]}\tfoo_job.ACT\tBLOCKED\tany end\tthird\n" in after
+    assert "nearest" not in operator("jobs", "--graph", jobs[2])
+    monkeypatch.setattr("jobcron.operations._rows.search.NEAREST", 2)
+    cut = operator("jobs", "--graph", jobs[2])
+    assert cut.endswith("\n# of this graph the 10,000 nearest jobs have been looked at: it has more\n")
     assert operator("cancel", "--graph", jobs[2], "--yes").startswith("cancel: 3 cancelled, 0 refused; ")
     assert [row.status for row in instance.rows()] == [X, X, X, W]
     assert operator("retry", "--graph", jobs[1], "--yes").startswith("retry: 3 requeued, 0 refused; ")

@@ -12,7 +12,7 @@ from jobcron.commands.jobs._filters import add_filters, job_id, positive, select
 from jobcron.commands.jobs._watch import add_watch, look
 from jobcron.interfaces import JobStatus
 from jobcron.operations.listing import Count, JobSummary, Page, count_jobs, list_jobs
-from jobcron.operations.selection import check_type
+from jobcron.operations.selection import NEAREST, check_type
 from jobcron.runner.grouped.runs import LiveRun, group_runs
 from jobcron.settings.settings import Settings
 
@@ -65,6 +65,8 @@ def _tell_page(page: Page, groups: list[LiveRun]) -> None:
         if run.type in waiting and not run.is_over:
             told = "runs jobs of it in groups: those of its group are RUNNING, and WAITING here until it commits"
             say(f"# {cell(run.type)}: {cell(run.name)} {told}")
+    if page.is_cut:
+        say(f"# of this graph the {NEAREST:,} nearest jobs have been looked at: it has more")
     if page.next is not None:
         reason = "more" if page.is_full else "older jobs have not been looked at"
         say(f"# {reason}: --before {page.next}")

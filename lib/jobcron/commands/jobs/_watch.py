@@ -16,7 +16,7 @@ from jobcron.commands._output import say
 from jobcron.commands._printing import say_json, say_table
 from jobcron.commands.jobs._filters import age
 from jobcron.database.database import Database
-from jobcron.database.statements import spare_compilation
+from jobcron.database.statements import expect_few_rows
 from jobcron.errors import ConfigurationError, DatabaseUnavailable, DatabaseUnusable
 from jobcron.settings.settings import Settings
 
@@ -120,5 +120,5 @@ def _check(options: argparse.Namespace) -> None:
 
 def _read(database: Database, settings: Settings, read: Callable[[Settings, Connection], Found]) -> Found:
     with database.begin(writing=False) as connection:
-        spare_compilation(connection)
+        expect_few_rows(connection)
         return read(settings, connection)

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, SQLColumnExpression, select, union_all
 
 from jobcron.database.statements import among
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import HALVES, START_ORDER, Job, has_status
+from jobcron.jobs.moves.edges import graph_of
 from jobcron.jobs.status import NOT_STARTED
-from jobcron.operations.selection import Selection, TypeChoice, chosen_types, conditions
+from jobcron.operations.selection import NEAREST, Selection, TypeChoice, chosen_types, conditions
 
 FEW = 10_000
 """The most rows that a partial index may hold for its rows to be sorted."""
@@ -59,15 +61,27 @@ class Search:
         next: the search that goes on is that of the jobs below this number, or above it if the oldest come first;
             None: no other row can belong to the selection.
         is_by_number: whether it looks at the newest rows, and not into an index that leads to few.
+        is_cut: whether only the nearest jobs of a graph are looked at.
     """
 
     where: list[ColumnElement[bool]]
     next: int | None
     is_by_number: bool = False
+    is_cut: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no other row can belong to the selection."""
+        return self.next is None and not self.is_cut
 
 
 def search(
-    connection: Connection, selection: Selection, beyond: int | None = None, *, is_oldest_first: bool = False
+    connection: Connection,
+    selection: Selection,
+    beyond: int | None = None,
+    *,
+    is_oldest_first: bool = False,
+    has_whole_graph: bool = False,
 ) -> Search:
     """Return where to look for the jobs of a selection.
 
@@ -76,15 +90,23 @@ def search(
         selection: which jobs.
         beyond: only jobs with smaller numbers, or with greater ones if the oldest come first.
         is_oldest_first: whether the oldest come first.
+        has_whole_graph: whether all jobs of a graph are wanted, however many; else the nearest.
     """
     types = chosen_types(connection, selection)
     where = conditions(selection, types, connection.dialect.name)
+    is_cut = False
+    if selection.graph is not None and has_whole_graph:
+        where.append(Job.id.in_(graph_of(selection.graph)))
+    elif selection.graph is not None:
+        near = nearest(connection, selection.graph)
+        where.append(among(Job.id, near.ids))
+        is_cut = near.is_cut
     if beyond is not None:
         where.append(Job.id > beyond if is_oldest_first else Job.id < beyond)
     has_uuids = connection.dialect.name == "sqlite"  # PostgreSQL's index has only jobs that have not started
     has_few = selection.ids or selection.graph is not None or selection.target is not None
     if has_few or (selection.uuid is not None and has_uuids):
-        return Search(where, None)
+        return Search(where, None, is_cut=is_cut)
     few = _few_pending(connection, selection.statuses, types)
     if few is not None:
         return Search([among(Job.id, few), *where], None)
@@ -93,6 +115,24 @@ def search(
         return Search(where, None, is_by_number=True)
     is_seen, step = (Job.id < first_unseen, -1) if is_oldest_first else (Job.id > first_unseen, 1)
     return Search([is_seen, *where], first_unseen + step, is_by_number=True)
+
+
+class Nearest(NamedTuple):
+    """Jobs of a graph.
+
+    Attributes:
+        ids: their numbers, `NEAREST` at most.
+        is_cut: whether the graph has more.
+    """
+
+    ids: list[int]
+    is_cut: bool
+
+
+def nearest(connection: Connection, job_id: int) -> Nearest:
+    """Return the jobs of a job's graph, those nearest to it if they are too many."""
+    found = list(connection.scalars(graph_of(job_id).limit(NEAREST + 1)))
+    return Nearest(found[:NEAREST], len(found) > NEAREST)
 
 
 def _first_unseen(beyond: int | None, is_oldest_first: bool) -> Select[int]:

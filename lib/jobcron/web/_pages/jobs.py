@@ -27,7 +27,7 @@ from jobcron.operations.listing import (
     list_jobs,
     logs_of,
 )
-from jobcron.operations.selection import Selection, check_type
+from jobcron.operations.selection import NEAREST, Selection, check_type
 from jobcron.web._acts import BULK
 from jobcron.web._filters import AGES, TEXTS, Filters, described, read_filters
 from jobcron.web._routing import Here, go_to, number_in, page
@@ -146,6 +146,7 @@ def _shown(
         acts=BULK,
         all_statuses=list(JobStatus),
         kinds=GROUPED_BY,
+        nearest=NEAREST,
     )
 
 
@@ -196,7 +197,8 @@ def _with_shown_error(here: Here, connection: Connection, selection: Selection, 
     logs = logs_of(connection, [job.id for job in looked.jobs])
     shown = {number: here.dashboard.redactor.text(log).casefold() for number, log in logs.items()}
     wanted = (selection.error or "").casefold()
-    return Page(tuple(job for job in looked.jobs if wanted in shown.get(job.id, "")), looked.next, is_full=False)
+    found = tuple(job for job in looked.jobs if wanted in shown.get(job.id, ""))
+    return replace(looked, jobs=found, is_full=False)
 
 
 @page("/search")
