@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import object_session
 
 from fooapp import ActJob, Foo
 from instances import Instance
@@ -96,12 +97,14 @@ def test_a_process_that_a_job_forks_reads_over_a_connection_of_its_own(
     answers = []
 
     def run(job: ActJob, place: int) -> None:
-        current_session().execute(select(Foo.id)).all()
+        session = current_session()
+        session.execute(select(Foo.id)).all()
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             try:
-                os.write(writer, job.context.foo.name.encode())
+                foo = job.context.foo
+                os.write(writer, b"shared" if object_session(foo) is session else foo.name.encode())
             finally:
                 os._exit(0)
         os.close(writer)
