@@ -461,14 +461,24 @@ BUGS = (
         ("tests/runner/isolated/test_runner.py", "committed_before_its_process_died"),
     ),
     Bug(
-        "an earlier read is trusted", "database/_freshness.py",
-        "            session.expire(row, stale)\n", "            pass\n",
+        "an earlier read is trusted", "database/_freshness/keeping.py",
+        "        session.expire(state.obj(), stale)\n", "        pass\n",
         ("tests/database/test_freshness.py", "read_again_after_it"),
     ),
     Bug(
-        "a change of others is overwritten", "database/_freshness.py",
-        "            _compare(session, state, {key: known[key][1] for key in keys})\n", "            pass\n",
+        "a change of others is overwritten", "database/_freshness/keeping.py",
+        "            compare(session, state, {key: known[key][1] for key in keys})\n", "            pass\n",
         ("tests/proofs/test_second_session.py", "computed_before_the_transaction"),
+    ),
+    Bug(
+        "a relationship overwrites what others wrote", "database/_freshness/keeping.py",
+        "            found.setdefault(state, set()).add(key)\n", "            pass\n",
+        ("tests/database/test_freshness_of_links.py", "put_elsewhere"),
+    ),
+    Bug(
+        "JSON is trusted over transactions", "database/_freshness/keeping.py",
+        "                kept[key].refill()\n", "                pass\n",
+        ("tests/database/test_freshness_of_containers.py", "read_again_when_a_transaction_begins"),
     ),
     Bug(
         "a file that nobody reads", "database/connecting/sqlite_file.py",

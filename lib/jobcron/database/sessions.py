@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session, scoped_session
 
-from jobcron.database._freshness import WRITTEN as WRITTEN
-from jobcron.database._freshness import keep_fresh
-from jobcron.database._freshness import note_values as note_values
+from jobcron.database._freshness.keeping import WRITTEN as WRITTEN
+from jobcron.database._freshness.keeping import keep_fresh
+from jobcron.database._freshness.keeping import note_values as note_values
 from jobcron.errors import NoSession, WrongSession
 
 AnySession = Session | scoped_session[Any]

@@ -1,0 +1,61 @@
+"""What a session read in earlier transactions."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+from sqlalchemy.orm import InstanceState, Session
+
+from jobcron.database._freshness.links import Identity
+from jobcron.database._freshness.mutables import Kept
+
+KEY = "jobcron_freshness"
+"""The key in a session's ``info``."""
+
+
+class Earlier:
+    """The values that a session read in earlier transactions.
+
+    Attributes:
+        copies: copies of values that change in place, such as JSON, made when the last transaction ended.
+        read: for each object its columns' values: the value itself, and one to compare with the row.
+        forgotten: for each object the expired values, which this transaction reads again when they are used.
+            Those that it did not read are put back at its end, so that they can be read between two
+            transactions.
+        kept: for each object the values that change in place, whose columns are expired.
+        read_again: for each object its columns with such values that this transaction has read.
+        collections: for each object what its changed collections over a table of pairs held when they were read.
+        has_bulk_changes: whether this transaction changed rows without their objects.
+        rows: the objects themselves: expired values no longer refer to them, and the session does so weakly.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[object] = []
+        self.forgotten: WeakKeyDictionary[InstanceState[object], dict[str, object]] = WeakKeyDictionary()
+        self.kept: dict[InstanceState[object], dict[str, Kept]] = {}
+        self.read_again: dict[InstanceState[object], set[str]] = {}
+        self.collections: dict[InstanceState[object], dict[str, set[Identity]]] = {}
+        self.has_bulk_changes = False
+        self.copies: WeakKeyDictionary[InstanceState[object], dict[str, object]] = WeakKeyDictionary()
+        self.read: WeakKeyDictionary[InstanceState[object], dict[str, tuple[object, object]]] = WeakKeyDictionary()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for kept in self.kept.values():
+            for value in kept.values():
+                value.end(put_back=False)
+        self.kept.clear()
+        self.read_again.clear()
+        self.collections.clear()
+        self.copies.clear()
+        self.read.clear()
+        self.forgotten.clear()
+        self.rows.clear()
+        self.has_bulk_changes = False
+
+
+def earlier_of(session: Session) -> Earlier:
+    """Return what a session read in earlier transactions."""
+    known: Earlier = session.info.setdefault(KEY, None) or Earlier()
+    session.info[KEY] = known
+    return known
