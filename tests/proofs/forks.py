@@ -10,6 +10,7 @@ Orders come by standard input, a line of JSON each, which may have:
 ``fail_at``, ``errno``, ``lasting``  let this system call on the package's files fail, or all from it on
 ``section``                        which one; by default ``work``
 ``options``                        of the script
+``warm``                           run this section here, for all children to find its statements compiled
 
 The answer is ``{"status": s, "lines": n, "calls": m}``.
 """
@@ -29,11 +30,13 @@ from sqlalchemy.orm import configure_mappers
 
 import jobcron
 import proofapp
+from compiled_statements import compile_once
 from jobcron import JobCronScript
 from jobcron.commands import main as commands  # noqa: F401
 from jobcron.database import retry
 from jobcron.queue import tick  # noqa: F401
 from jobcron.runner.grouped import _pace
+from jobcron.testing import run_waiting
 
 PACKAGE = Path(jobcron.__file__).parent
 
@@ -139,13 +142,27 @@ def run(instance: str, order: dict[str, Any], answer: int) -> None:
     os._exit(status)
 
 
+def warm(instance: str, section: str) -> None:
+    """Run the section in this process, as tests do."""
+    os.environ["JOBCRON_CONFIG"] = instance
+    run_waiting(section)
+    del sys.modules["jobcron.scripts._section_run"]  # a run knows by it whether it is the first of its process
+    gc.collect()
+    gc.freeze()
+
+
 def main(instance: str) -> None:
     """Carry out orders until there are no more."""
     assert proofapp.ProofJob.type_name
     configure_mappers()
+    compile_once()
     gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
+        if "warm" in order:
+            warm(instance, order["warm"])
+            print("{}", flush=True)
+            continue
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:

@@ -17,6 +17,7 @@ import checker
 import proofapp
 from jobcron import Database
 from jobcron.operations.processes.channels import pass_over, set_limits
+from paths import TOOLS
 
 HERE = Path(__file__).parent
 
@@ -181,6 +182,7 @@ class Runs:
             stdout=subprocess.PIPE,
             stderr=(proof.path / "forks.log").open("a"),
             text=True,
+            env={**os.environ, "PYTHONPATH": str(TOOLS)},
         )
         self._log = proof.path / "forks.log"
 
@@ -201,6 +203,16 @@ class Runs:
         assert answer, self._log.read_text()
         found: dict[str, Any] = json.loads(answer)
         return found
+
+    def warm(self, section: str = "work") -> None:
+        """Run the section once; later runs find its statements compiled, and its modules imported.
+
+        In full size each run does that itself, as in production.
+        """
+        if IS_CHAOS:
+            self.run(section=section)
+        else:
+            self.run(warm=section)
 
     def log(self) -> str:
         """Return what all runs have logged."""

@@ -41,6 +41,8 @@ def test_a_cut_at_any_message_loses_nothing_and_doubles_nothing(
     with FaultyProxy(server) as proxy, Runs(proof) as runs:
         url = proxy.url(str(make_url(proof.url).database))
         proof.make(jobs)
+        runs.warm(section)
+        proof.make(jobs)
         proxy.arm_at(1_000_000, cut, stays_down=stays_down)  # only counts
         assert runs.run(url=url, section=section)["status"] == 0, runs.log()
         messages = proxy.messages
@@ -72,6 +74,10 @@ def test_a_cut_at_any_commit_settles_what_became_of_it(proof: Proof, server: Pri
         # Of two jobs that begin no transaction, the first is completed behind what clears the session, and the
         # second by a prepared statement.
         counts: list[int] = []
+        for section in ("work", "grouped"):
+            proof.make(JOBS if section == "work" else GROUPED)
+            runs.warm(section)
+            drain(proof, runs, section=section)
         for kinds in (["ledger"], ["checkpoint"], ["failing"], ["idle"] * 4, GROUPED[:4]):
             section = "grouped" if kinds == GROUPED[:4] else "work"
             for number in range(1, 9):  # the schema's look, the claim's, the job's own …

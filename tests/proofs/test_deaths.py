@@ -18,6 +18,8 @@ ISOLATED_SAMPLE = 200 if IS_CHAOS else min(6, SAMPLE)
 def lines_of_a_run(proof: Proof, runs: Runs, jobs: tuple[str, ...], section: str) -> int:
     """Return how many lines a run executes; the first one does more than those after it."""
     found = []
+    proof.make(jobs)
+    runs.warm(section)
     for _ in range(2):
         proof.make(jobs)
         found.append(runs.run(section=section, count=True)["lines"])

@@ -64,6 +64,8 @@ def run_on_a_full_disk(proof: Proof, runs: Runs, disk: Path) -> None:
     """Run jobs with less and less room, and judge what is left each time once there is room again."""
     options = [f"--log-file=DEBUG:{proof.path / 'instance' / 'state' / 'log' / 'work.log'}"]
     statuses = set()
+    proof.make(JOBS)
+    runs.warm()
     for free in reversed(FREE):
         forget_state(proof)
         first, *_ = proof.make(JOBS * 4)  # enough for new pages

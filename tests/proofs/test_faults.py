@@ -18,6 +18,7 @@ ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EMFILE)
 def test_a_file_that_fails_costs_no_job_and_no_report(proof: Proof, lasting: bool) -> None:
     with Runs(proof) as runs:
         proof.make(JOBS)
+        runs.warm()
         runs.run()
         forget_state(proof)
         proof.make(JOBS)

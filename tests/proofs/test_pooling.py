@@ -51,6 +51,8 @@ def nothing_is_bound_to_a_session(proof: Proof) -> None:
 def test_deaths_behind_a_pooler_lose_nothing_and_double_nothing(proof: Proof, pooled: str) -> None:
     with Runs(proof) as runs:
         proof.make(JOBS)
+        runs.warm()
+        proof.make(JOBS)
         run = runs.run(url=pooled, count=True)
         assert run["status"] == 0, runs.log()
         drain(proof, runs, url=pooled)  # what is to be retried

@@ -38,7 +38,8 @@ def order(address: str, *, files: Sequence[int], **what: Any) -> _socket.socket:
 
     Args:
         files: its standard input, output and error.
-        what: argv (of Python: a file, ``-`` or ``-m`` and a module come first), executable, environment and cwd.
+        what: argv (of Python: a file, ``-`` or ``-m`` and a module come first), executable, environment and cwd;
+            has_session, if it leads a session of its own.
 
     Returns:
         A connection which is told the number of the process, and its status once it has ended.

@@ -78,13 +78,22 @@ class ForkServer:
         return fork_client.suits(environment, self._environment)
 
     def start(
-        self, script: Path, arguments: Sequence[str], environment: Mapping[str, str], cwd: Any, out: int, err: int
+        self,
+        script: Path,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        cwd: Any,
+        out: int,
+        err: int,
+        *,
+        has_session: bool = False,
     ) -> Forked:
         """Start a script.
 
         Args:
             out: the descriptor that is its standard output.
             err: that of its standard error.
+            has_session: whether it leads a session of its own.
         """
         nothing = os.open(os.devnull, os.O_RDONLY)
         try:
@@ -94,6 +103,7 @@ class ForkServer:
                 executable=str(self._python),
                 environment=dict(environment),
                 cwd=str(cwd or os.getcwd()),
+                has_session=has_session,
                 files=(nothing, out, err),
             )
         finally:
@@ -154,6 +164,7 @@ class Forked:
             if not select.select([self._answers], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
             self.returncode = int(self._answers.readline())
+            self._answers.close()
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
@@ -175,7 +186,7 @@ class Forked:
                 written += found
         raise subprocess.TimeoutExpired(self.args, timeout or 0)
 
-    def send_signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: int) -> None:
         """Send it a signal, unless it has ended."""
         if self.poll() is None:
             with suppress(ProcessLookupError):  # it has just ended

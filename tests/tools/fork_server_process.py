@@ -43,43 +43,80 @@ NOT_IMPORTED = (
 )
 
 
+class Children:
+    """The processes that were forked and have not ended, and the connections that ordered them."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, tuple[socket.socket, int]] = {}  # with its number, by the descriptor of a process
+        self._processes: dict[socket.socket, int] = {}  # by the line of one who still waits
+
+    def watched(self) -> list[Any]:
+        """Return what becomes readable when a process ends, or whoever waits for it."""
+        return [*self._lines, *self._processes]
+
+    def add(self, number: int, line: socket.socket) -> None:
+        """Watch a process that was just forked, and say its number."""
+        end = os.pidfd_open(number)
+        self._lines[end] = line, number
+        self._processes[line] = number
+        _say(line, number)
+
+    def look(self, readable: Any) -> None:
+        """Say how a process has ended; kill one for which nobody waits any more."""
+        if readable in self._lines:
+            line, number = self._lines.pop(readable)
+            self._processes.pop(line, None)
+            os.close(readable)
+            _, status = os.waitpid(number, 0)
+            _say(line, os.waitstatus_to_exitcode(status))
+            line.close()
+        elif readable in self._processes:  # whoever waited was killed
+            os.kill(self._processes.pop(readable), signal.SIGKILL)
+
+    def kill(self) -> None:
+        """Kill them all: whoever ordered them has ended."""
+        for _, number in self._lines.values():
+            os.kill(number, signal.SIGKILL)
+
+    def forget(self) -> None:
+        """Close all descriptors: a fork has no part in them."""
+        for end, (line, _) in self._lines.items():
+            os.close(end)
+            line.close()
+
+
 def serve(listener: socket.socket, lifeline: socket.socket) -> None:
-    """Fork a process for each order, until whoever gives them has ended."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those
+    """Fork a process for each order, and say how it ends, until whoever gives orders has ended."""
+    children = Children()
     while True:
-        ready, _, _ = select.select([listener, lifeline], [], [])
+        ready, _, _ = select.select([listener, lifeline, *children.watched()], [], [])
         if lifeline in ready:
+            children.kill()
             return
-        line, _ = listener.accept()
-        with line:
-            if os.fork() == 0:
-                listener.close()
-                lifeline.close()
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                attend(line)
+        for readable in ready:
+            if readable is not listener:
+                children.look(readable)
+                continue
+            line, _ = listener.accept()
+            order, files = _read(line)
+            number = os.fork() if order else -1
+            if order and number == 0:
+                for other in (listener, lifeline, line):
+                    other.close()
+                children.forget()
+                become(order, *files)
                 return
+            for descriptor in files:
+                os.close(descriptor)
+            if order:
+                children.add(number, line)
+            else:
+                line.close()
 
 
-def attend(line: socket.socket) -> None:
-    """Fork the process of an order, and say how it ends; in that process: be it."""
-    order, files = _read(line)
-    born = os.fork()
-    if born == 0:
-        line.close()
-        become(order, *files)
-        return
-    for descriptor in files:
-        os.close(descriptor)
+def _say(line: socket.socket, number: int) -> None:
     with suppress(BrokenPipeError):
-        line.sendall(f"{born}\n".encode())
-        end = os.pidfd_open(born)
-        watched: list[Any] = [end, line]
-        ready, _, _ = select.select(watched, [], [])
-        if end not in ready:  # whoever waits for it was killed
-            os.kill(born, signal.SIGKILL)
-        _, status = os.waitpid(born, 0)
-        line.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
-    os._exit(0)
+        line.sendall(f"{number}\n".encode())
 
 
 def become(order: dict[str, Any], *files: int) -> None:
@@ -88,6 +125,8 @@ def become(order: dict[str, Any], *files: int) -> None:
         os.dup2(descriptor, number)
     for descriptor in files:
         os.close(descriptor)
+    if order.get("has_session"):
+        os.setsid()
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["cwd"])
@@ -132,14 +171,15 @@ def import_all() -> None:
     configure_mappers()
 
 
-def _read(line: socket.socket) -> tuple[dict[str, Any], list[int]]:
+def _read(line: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    """Return an order and the files of the process, and no order if whoever gave it has died meanwhile."""
     head, files, _, _ = socket.recv_fds(line, 4, 3)
     text = b""
     size = int.from_bytes(head, "big")
     while len(text) < size:
         found = line.recv(size - len(text))
         if not found:
-            sys.exit(1)  # whoever began to say something has died
+            return None, files
         text += found
     return marshal.loads(text), files
 

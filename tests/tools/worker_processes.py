@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from instances import Instance, wait_until
+from fork_server import Forked
+from instances import Instance, fork_server, wait_until
 from jobcron import JobStatus
 from paths import JOBCRON
 
@@ -26,13 +27,14 @@ class RunningWorker:
 
     def __init__(self, folder: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
         self.log = folder / "worker.log"
+        self.process: subprocess.Popen[bytes] | Forked
+        command, given = ["worker", *arguments], {**os.environ, "JOBCRON_CONFIG": str(folder), **environment}
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [JOBCRON, "worker", *arguments],
-                env={**os.environ, "JOBCRON_CONFIG": str(folder), **environment},
-                stderr=log,
-                start_new_session=True,
-            )
+            if fork_server().suits(given):
+                files = 1, log.fileno()
+                self.process = fork_server().start(JOBCRON, command, given, None, *files, has_session=True)
+            else:
+                self.process = subprocess.Popen([JOBCRON, *command], env=given, stderr=log, start_new_session=True)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, and return the status."""
@@ -55,7 +57,8 @@ def worker(instance: Instance | Path, *arguments: str, **environment: str) -> It
     finally:
         for pid in [running.process.pid, *(running.children() if running.process.poll() is None else [])]:
             if running.process.poll() is None or pid != running.process.pid:
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.kill(pid, signal.SIGKILL)
         running.process.wait()
 
 
