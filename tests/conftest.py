@@ -222,7 +222,7 @@ def watched(instance: Instance) -> Instance:
     """Return an instance whose two sections have run."""
     instance.configure(sections=health_checks.SECTIONS.format(act=""))
     for section in ("act", "do_foo"):
-        instance.command("run", section)
+        instance.run(section)
     return instance
 
 

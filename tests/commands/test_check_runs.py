@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from force import write_by_force
-from health_checks import SECTIONS, check
+from health_checks import SECTIONS, monitored
 from instances import Instance, run_jobcron
 
 DIGITS = re.compile("[0-9]")
@@ -24,12 +24,12 @@ LONG_AGO = "2020-01-01 00:00:00.000000"
 def test_a_time_that_cannot_be_read_is_unknown_and_no_warning(watched: Instance) -> None:
     job = watched.act(("write", "x"))
     write_by_force(watched, job, scheduled_start="'0garbage'")
-    assert check(watched, 3, "act").startswith("JOBCRON UNKNOWN - a row cannot be read: ")
+    assert monitored(watched, 3, "act").startswith("JOBCRON UNKNOWN - a row cannot be read: ")
 
 
 @pytest.mark.feature("LP-27", "LP-29")
 def test_what_cannot_be_known_is_unknown_and_says_why(watched: Instance) -> None:
-    assert "expected a section [nonsense], found none" in check(watched, 3, "nonsense")
+    assert "expected a section [nonsense], found none" in monitored(watched, 3, "nonsense")
     url = "postgresql://nobody:s3cr3t-c4nary@127.0.0.1:1/x"
     out, _ = watched.command("check-runs", expect=3, extra_env={"JOBCRON_DATABASE_URL": url})
     assert out.startswith("JOBCRON UNKNOWN - JOBCRON_DATABASE_URL: cannot connect")
@@ -55,7 +55,7 @@ def test_before_the_first_upgrade_it_is_named_as_the_next_step(
 @pytest.mark.parametrize("value", ["1h", "2h 1h", "soon later", "1 2 3"])
 def test_limits_that_make_no_sense_are_refused(instance: Instance, value: str) -> None:
     instance.configure(sections=SECTIONS.format(act=f"alert_waiting: {value}"))
-    out = check(instance, 3)
+    out = monitored(instance, 3)
     assert "section [act], key alert_waiting: expected" in out
 
 
@@ -65,8 +65,8 @@ def test_for_programs_it_says_the_same_as_json(watched: Instance) -> None:
     job = watched.act(("write", "y"))
     watched.query("UPDATE jobcron_job SET scheduled_start = :then WHERE id = :id", id=job, then=LONG_AGO)
     for expect, names in ((2, ("act",)), (0, ("do_foo",)), (2, ()), (3, ("nonsense",))):
-        first, *lines = check(watched, expect, *names).splitlines()
-        found = json.loads(check(watched, expect, *names, "--json"))
+        first, *lines = monitored(watched, expect, *names).splitlines()
+        found = json.loads(monitored(watched, expect, *names, "--json"))
         assert list(found) == ["health", "summary", "found"]
         assert found["health"] == HEALTH[expect]
         assert all(list(one) == ["name", "health", "checks"] for one in found["found"])

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from force import write_by_force
-from health_checks import SECTIONS, check, move
+from health_checks import SECTIONS, check, monitored, move
 from instances import Instance, wait_until
 from jobcron import Job, JobStatus, load_settings
 from jobcron.queue.health import Health, check_silence
+from runner_processes import configure, make
+from shortleaseapp import BriefJob
 
 
 @pytest.mark.feature("LP-27")
@@ -174,6 +176,21 @@ def test_a_lease_that_no_code_gives_is_told_and_can_be_ended(watched: Instance, 
     assert watched.events(job) == ["lease ended", "taken over"]
 
 
+def test_whether_a_lease_is_too_long_is_decided_by_the_class_of_its_job(instance: Instance) -> None:
+    configure(instance)
+    instance.run("telling")  # from now on the sources are known
+    brief, usual = make(instance, BriefJob), instance.act()  # leases of 1.5 seconds and of five minutes
+    end = {
+        "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now', '+12 minutes')",
+        "postgresql": "now() + interval '12 minutes'",
+    }[instance.database.dialect]
+    instance.query(f"UPDATE jobcron_job SET status = 1, lease_token = 1, attempt_count = 1, lease_expires = {end}")
+    instance.query("DELETE FROM jobcron_run")
+    log = instance.run("telling")
+    assert f"under a lease that no code gives: {brief}. If" in log
+    assert f"gives: {usual}." not in log
+
+
 def hang(instance: Instance, hours: float) -> int:
     """Commit a job that has been running for hours, and whose lease is renewed."""
     job = instance.act(("write", "x"))
@@ -221,7 +238,7 @@ def test_a_class_with_a_time_limit_is_judged_by_it(watched: Instance, limit: str
     text = path.read_text().replace("python_path:", f"python_path: {watched.path}")
     path.write_text(text.replace("fooapp:register", "limitedapp"))
     hang(watched, 5)
-    check(watched, status, "act")
+    monitored(watched, status, "act")
 
 
 @pytest.mark.feature("LP-27")

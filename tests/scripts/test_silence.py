@@ -22,12 +22,14 @@ RECIPIENTS = "failure_recipients: ops@example.com\n"
 
 
 @pytest.fixture
-def silent(watched: Instance) -> Instance:
+def silent(instance: Instance) -> Instance:
     """Return an instance with a section `act` whose last run was three hours ago, and one that runs once a day."""
-    watched.configure(RECIPIENTS, SECTIONS.format(act=""))
-    move(watched, "jobcron_run", "date_completed", 3, "name = 'act'")
-    move(watched, "jobcron_run", "date_started", 3, "name = 'act'")
-    return watched
+    instance.configure(RECIPIENTS, SECTIONS.format(act=""))
+    for section in ("act", "do_foo"):
+        instance.command("run", section)
+    move(instance, "jobcron_run", "date_completed", 3, "name = 'act'")
+    move(instance, "jobcron_run", "date_started", 3, "name = 'act'")
+    return instance
 
 
 def look(instance: Instance, section: str = "do_foo") -> str:

@@ -129,7 +129,12 @@ def insert_into(table: type[object], connection: Connection) -> AnyInsert:
         table: a table or a mapped class.
         connection: for whose database the statement is.
     """
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    return insert_for(table, connection.dialect.name)
+
+
+def insert_for(table: type[object], dialect: str) -> AnyInsert:
+    """Return the same, given the name of the dialect."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 AnyColumn = InstrumentedAttribute[int] | InstrumentedAttribute[str] | InstrumentedAttribute[str | None]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
 
 from sqlalchemy import Connection, delete, select, update
 
-from jobcron.database.statements import execute, insert_into
+from jobcron.database.statements import AnyInsert, execute, insert_for
 from jobcron.database.tables import JobSourceRow, JobTypeRow
 from jobcron.jobs.registry import SourceName, registered, source_names
 from jobcron.reports.plurals import counted
@@ -21,13 +22,20 @@ PENDING_LIMIT = 1000
 
 def find_or_insert(connection: Connection, name: str) -> int:
     """Return the number of a job type, which it gets now if it is new."""
-    find = select(JobTypeRow.id).where(JobTypeRow.name == name)
-    found = connection.scalar(find)
-    if found is None:
-        insert = insert_into(JobTypeRow, connection).values(name=name)
-        connection.execute(insert.on_conflict_do_nothing(index_elements=["name"]))
-        found = connection.scalars(find).one()
-    return found
+    found = connection.scalar(select(JobTypeRow.id).where(JobTypeRow.name == name))
+    return _inserted(connection, name) if found is None else found
+
+
+def _inserted(connection: Connection, name: str) -> int:
+    """Return the number of a job type that was new a moment ago."""
+    connection.execute(_new_type(connection.dialect.name), {"name": name})
+    return connection.scalars(select(JobTypeRow.id).where(JobTypeRow.name == name)).one()
+
+
+# The first run of an application writes a row for each of its types, and for each name of their sources.
+@functools.cache
+def _new_type(dialect: str) -> AnyInsert:
+    return insert_for(JobTypeRow, dialect).on_conflict_do_nothing(index_elements=["name"])
 
 
 Sources = list[tuple[str, list[SourceName]]]
@@ -95,7 +103,7 @@ def sync(connection: Connection, sources: Sources) -> list[str]:
     shared = []
     for type_name, names in sources:
         number = numbers.get(type_name) or _renamed(connection, type_name, numbers, known, names)
-        number = number or find_or_insert(connection, type_name)
+        number = number or _inserted(connection, type_name)
         shared += _shared(type_name, names, {name for other, name in known if other == number})
         for name in names:
             wanted.add((number, name))
@@ -203,10 +211,13 @@ def type_ids_of(connection: Connection, source_name: str) -> list[int]:
 
 def remember(connection: Connection, number: int, source: SourceName) -> None:
     """Note that a source returns jobs of a type."""
-    insert = insert_into(JobSourceRow, connection)
-    insert = insert.values(name=source.name, type_id=number, own_iter_ready=source.own_iter_ready)
-    connection.execute(
-        insert.on_conflict_do_update(
-            index_elements=["name", "type"], set_={"own_iter_ready": insert.excluded.own_iter_ready}
-        )
+    values = {"name": source.name, "type": number, "own_iter_ready": source.own_iter_ready}
+    connection.execute(_source_of_type(connection.dialect.name), values)
+
+
+@functools.cache
+def _source_of_type(dialect: str) -> AnyInsert:
+    insert = insert_for(JobSourceRow, dialect)
+    return insert.on_conflict_do_update(
+        index_elements=["name", "type"], set_={"own_iter_ready": insert.excluded.own_iter_ready}
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import NamedTuple
@@ -231,22 +231,23 @@ def _left_behind(connection: Connection, section: Section, now: datetime) -> Che
     return Check(Health.OK, "no job left behind")
 
 
-def leased_too_far(connection: Connection, source: str | None, seconds: float) -> list[int]:
+def leased_too_far(connection: Connection, sources: Sequence[str | None], seconds: float) -> list[int]:
     """Return the numbers of running jobs whose lease ends later than any that code gives; at most some.
 
     A wrong clock, or a statement by hand, has written it. Nobody takes such a job over if its process dies.
 
     Args:
-        source: the dotted name of the jobs' source.
+        sources: the dotted names of the jobs' sources.
         seconds: the longest lease that its jobs are given.
     """
     limit = database_after(seconds + LEASE_SLACK.total_seconds())
-    far = select(Job.id).where(_is_from(source), has_status(JobStatus.RUNNING), lease_end() > limit)
+    of_sources = Job.type_id.in_(select(JobSourceRow.type_id).where(JobSourceRow.name.in_(sources)))
+    far = select(Job.id).where(of_sources, has_status(JobStatus.RUNNING), lease_end() > limit)
     return list(connection.scalars(far.order_by(Job.id).limit(MAX_NAMED)))
 
 
 def _far_leases(connection: Connection, section: Section) -> Check:
-    numbers = leased_too_far(connection, section.source_interface, MAX_LEASE_SECONDS)
+    numbers = leased_too_far(connection, [section.source_interface], MAX_LEASE_SECONDS)
     if not numbers:
         return Check(Health.OK, "no lease is too long")
     return Check(Health.WARNING, f"jobs under a lease that no code gives: {', '.join(map(str, numbers))}")
@@ -265,11 +266,7 @@ def _running(section: Section) -> Select[int]:
 
 def _is_of(section: Section) -> ColumnElement[bool]:
     """Return the condition that a job belongs to the section."""
-    return _is_from(section.source_interface)
-
-
-def _is_from(source: str | None) -> ColumnElement[bool]:
-    return Job.type_id.in_(select(JobSourceRow.type_id).where(JobSourceRow.name == source))
+    return Job.type_id.in_(select(JobSourceRow.type_id).where(JobSourceRow.name == section.source_interface))
 
 
 def _judge(value: timedelta | int, limits: tuple[timedelta | int, timedelta | int] | None, text: str) -> Check:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 
 from sqlalchemy import Connection
 
@@ -136,12 +137,15 @@ def _warn_of_unclaimed(connection: Connection, logger: logging.Logger, views: li
 
 
 def _warn_of_far_leases(connection: Connection, logger: logging.Logger, views: list[SourceView]) -> None:
+    longest = {}
     for view in views:
-        try:
-            longest = view.lease_seconds
-        except (ConfigurationError, InvalidDuration):
-            continue  # a run of that source says so
-        if numbers := leased_too_far(connection, view.name, longest):
+        with suppress(ConfigurationError, InvalidDuration):  # a run of that source says so
+            longest[view.name] = view.lease_seconds
+    # One statement for all, since there is hardly ever such a job.
+    if not longest or not leased_too_far(connection, list(longest), min(longest.values())):
+        return
+    for name, seconds in longest.items():
+        if numbers := leased_too_far(connection, [name], seconds):
             logger.warning(
                 "Jobs that run under a lease that no code gives: %s. If their processes are dead, nobody takes "
                 "them over until their method endLease() is called.",
