@@ -2,9 +2,12 @@
 
 One job is claimed as a run claims it: its channels are locked, the job is claimed, and the transaction commits.
 Jobs wait in a channel whose running jobs are counted, in one below another that has a limit as well,
-in one with a limit for each key, and in one with a limit of starts in a period. Beside them stand claims without
-channels, of one job too, since a job in a channel with a limit is always claimed alone. ``sequential`` is left
-out: it lets one job run at a time.
+in one with a limit for each key, in one with a limit of starts in a period, and in one that keeps the order of
+each key; in the channel of their section; and half of them in a limited channel, half in none. Beside them stand
+claims without channels, of one job too, since a job in a channel with a limit is always claimed alone. An order
+of all jobs of a channel is left out: it lets one job run at a time.
+
+Each case has a database of its own, and they take turns, so that a busy machine is so for all of them.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -25,10 +28,10 @@ from sqlalchemy import Connection, text
 from bench import TARGET_ID
 from bench.application import Foo, NoOpJob, make_tables
 from bench.both import add_only, status_of
-from bench.graphs import postgresql, sqlite
 from jobcron import Database
 from jobcron.operations.processes.channels import set_limits
 from jobcron.queue.claim import Claimant, claim, hold_channels
+from jobcron.testing.server import PrivatePostgreSQL
 
 BAR = 2.0
 """A claim with limits is to take no more times as long as one without."""
@@ -38,54 +41,98 @@ RUNNING = 200
 
 ROUNDS = 60
 
-NONE = "no channel"
+CHANNEL = "root.export"
 
-Limits = dict[str, dict[str, object]]
+ALL, RUNNING_ONLY, HALF = "TRUE", "status = 1", "status = 1 OR id % 2 = 0"
+"""Which jobs are in the channel themselves."""
 
-CASES: dict[str, Limits] = {
-    NONE: {},
-    "a limit of jobs at once": {"root.export": {"capacity": 5000}},
-    "the same, and one above it": {"root.export": {"capacity": 5000}, "root": {"capacity": 9000}},
-    "a limit for each key": {"root.export": {"per_key": 3}},
-    "a limit of starts in a period": {"root.export": {"throttle": 100_000, "period": 3600.0}},
-}
-
-LIMITED = "UPDATE jobcron_job SET channel = 'root.export', channel_key = CAST(id AS text)"
+PLACED = "UPDATE jobcron_job SET channel = :channel, channel_key = CAST(id AS text) WHERE "
 
 
-class Measured(NamedTuple):
-    """What was measured of a claim.
+class Case(NamedTuple):
+    """A kind of limit.
 
     Attributes:
-        least: how many milliseconds it took at least.
-        middle: the median.
+        name: in words.
+        limits: of which channels.
+        placed: which jobs are in the channel; empty: none.
+        section: the channel of the section's other jobs.
     """
 
-    least: float
-    middle: float
+    name: str
+    limits: dict[str, dict[str, object]]
+    placed: str = ALL
+    section: str = ""
 
 
-def measure(plain: Database, limited: Database) -> Iterator[tuple[str, Measured]]:
-    """Yield what a claim takes in each case."""
-    for name, limits in CASES.items():
-        database = limited if limits else plain
-        with database.begin() as connection:
-            connection.execute(text("DELETE FROM jobcron_channel"))
-            for channel, limit in limits.items():
-                set_limits(connection, channel, limit)
-        yield name, _measured(database, bool(limits))
+AT_ONCE: dict[str, dict[str, object]] = {CHANNEL: {"capacity": 5000}}
+
+CASES = (
+    Case("no channel", {}, ""),
+    Case("a limit of jobs at once", AT_ONCE),
+    Case("the same, and one above it", {**AT_ONCE, "root": {"capacity": 9000}}),
+    Case("a limit for each key", {CHANNEL: {"per_key": 3}}),
+    Case("a limit of starts in a period", {CHANNEL: {"throttle": 100_000, "period": 3600.0}}),
+    Case("an order for each key", {CHANNEL: {"sequential": "target"}}),
+    Case("a limit of the section's channel", AT_ONCE, RUNNING_ONLY, CHANNEL),
+    Case("half of the jobs in no channel", AT_ONCE, HALF),
+)
 
 
-def _measured(database: Database, is_limited: bool) -> Measured:
-    took = []
-    with database.begin(writing=False) as connection:
-        type_id = _type_of(connection)
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        with database.begin() as connection:
-            _claim(connection, type_id, is_limited)
-        took.append((time.perf_counter() - began) * 1000)
-    return Measured(min(took), median(took))
+class Claims:
+    """Claims of single jobs in a case, and what they took.
+
+    Args:
+        case: the case.
+        url: of a database that is empty.
+        jobs: how many jobs wait.
+
+    Attributes:
+        took: how many milliseconds each claim took.
+        cpu: how many of the CPU, this process's and the server's together; empty where the system does not tell.
+    """
+
+    def __init__(self, case: Case, url: str, jobs: int) -> None:
+        self._claimant = Claimant("bench:1", 300.0, channel=case.section)
+        self._is_limited = bool(case.placed)
+        self._database = _filled(url, jobs, case)
+        with self._database.begin(writing=False) as connection:
+            self._type_id = _type_of(connection)
+        self.took: list[float] = []
+        self.cpu: list[float] = []
+
+    def measure(self) -> None:
+        """Claim one job."""
+        with self._database.begin(writing=False) as connection:
+            is_server = connection.dialect.name == "postgresql"
+            server = connection.scalar(text("SELECT pg_backend_pid()")) if is_server else None
+        used, began = _cpu(server), time.perf_counter()
+        with self._database.begin() as connection:
+            self._claim(connection)
+        self.took.append((time.perf_counter() - began) * 1000)
+        now = _cpu(server)
+        if used is not None and now is not None:
+            self.cpu.append(now - used)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def _claim(self, connection: Connection) -> None:
+        held = hold_channels(connection, self._type_id, self._claimant) if self._is_limited else None
+        if not claim(connection, self._type_id, 1, self._claimant, held):
+            raise SystemExit("bench: expected to claim a job, got none")
+
+
+def _cpu(server: int | None) -> float | None:
+    """Return the CPU milliseconds of this process, and of a server's on the same machine, until now."""
+    own = time.process_time() * 1000
+    if server is None:
+        return own
+    try:
+        return own + int(Path(f"/proc/{server}/schedstat").read_text().split()[0]) / 1e6
+    except OSError:
+        return None
 
 
 def _type_of(connection: Connection) -> int:
@@ -93,14 +140,7 @@ def _type_of(connection: Connection) -> int:
     return int(connection.execute(wanted, {"name": NoOpJob.type_name}).scalar_one())
 
 
-def _claim(connection: Connection, type_id: int, is_limited: bool) -> None:
-    claimant = Claimant("bench:1", 300.0)
-    held = hold_channels(connection, type_id, claimant) if is_limited else None
-    if not claim(connection, type_id, 1, claimant, held):
-        raise SystemExit("bench: expected to claim a job, got none")
-
-
-def _filled(url: str, jobs: int, is_limited: bool) -> Database:
+def _filled(url: str, jobs: int, case: Case) -> Database:
     """Return a database with so many jobs that wait, and some that run."""
     database = Database(url)
     make_tables(database)
@@ -109,31 +149,50 @@ def _filled(url: str, jobs: int, is_limited: bool) -> Database:
         session.commit()
     with database.begin() as connection:
         claim(connection, _type_of(connection), RUNNING, Claimant("bench:2", 86_400.0))
-        if is_limited:
-            connection.execute(text(LIMITED))
+        if case.placed:
+            connection.execute(text(PLACED + case.placed), {"channel": CHANNEL})
+        for channel, limit in case.limits.items():
+            set_limits(connection, channel, limit)
     with database.engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("ANALYZE"))
     return database
 
 
+@contextmanager
+def _urls(name: str) -> Iterator[list[str]]:
+    """Return the URL of an empty database for each case."""
+    if name == "SQLite":
+        with TemporaryDirectory(prefix="bench-limits-") as folder:
+            yield [f"sqlite:///{folder}/{number}.db" for number in range(len(CASES))]
+        return
+    with PrivatePostgreSQL(settings={"fsync": "on", "synchronous_commit": "on"}) as server:
+        names = [f"limits_{number}" for number in range(len(CASES))]
+        for database in names:
+            server.create_database(database)
+        yield [server.url(database) for database in names]
+
+
 def run(name: str, jobs: int) -> bool:
     """Measure all cases on one database, print a table, and return whether each keeps the bar."""
-    is_kept = True
-    print(f"\n{name}, {jobs:,} jobs that wait, {RUNNING} that run, load {os.getloadavg()[0]:.1f}\n")
-    print("| limits | at least, ms | median, ms | times as long |")
-    print("| --- | ---: | ---: | ---: |")
-    server = sqlite if name == "SQLite" else postgresql
     with ExitStack() as stack:
-        urls = [stack.enter_context(server(Path(stack.enter_context(TemporaryDirectory())))) for _ in range(2)]
-        plain, limited = _filled(urls[0], jobs, False), _filled(urls[1], jobs, True)
-        without = 0.0
-        for case, found in measure(plain, limited):
-            without = without or found.middle
-            times = found.middle / without
-            print(f"| {case} | {found.least:.2f} | {found.middle:.2f} | {times:.1f} |", flush=True)
-            is_kept = is_kept and times <= BAR
-        plain.close()
-        limited.close()
+        measured: list[Claims] = []
+        for case, url in zip(CASES, stack.enter_context(_urls(name)), strict=True):
+            measured.append(Claims(case, url, jobs))
+            stack.callback(measured[-1].close)
+        print(f"\n{name}, {jobs:,} jobs that wait, {RUNNING} that run, load {os.getloadavg()[0]:.1f}\n")
+        for _ in range(ROUNDS):
+            for claims in measured:
+                claims.measure()
+    print("| limits | at least, ms | median, ms | times as long | CPU, ms | times as much |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    is_kept = True
+    for case, claims in zip(CASES, measured, strict=True):
+        times = median(claims.took) / median(measured[0].took)
+        cpu = "- | -"
+        if claims.cpu:
+            cpu = f"{median(claims.cpu):.2f} | {median(claims.cpu) / median(measured[0].cpu):.1f}"
+        print(f"| {case.name} | {min(claims.took):.2f} | {median(claims.took):.2f} | {times:.1f} | {cpu} |")
+        is_kept = is_kept and times <= BAR
     return is_kept
 
 
@@ -143,8 +202,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=10_000, metavar="N", help="jobs that wait (default: 10000)")
     add_only(parser)
     options = parser.parse_args()
-    if options.jobs < len(CASES) * ROUNDS:
-        parser.error(f"expected at least {len(CASES) * ROUNDS} jobs, got: {options.jobs}")
+    if options.jobs < 2 * ROUNDS:
+        parser.error(f"expected at least {2 * ROUNDS} jobs, got: {options.jobs}")
     return status_of(options.only, lambda name: run(name, options.jobs))
 
 

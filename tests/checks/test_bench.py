@@ -190,10 +190,13 @@ def test_claims_with_each_kind_of_limit_stand_beside_one_without() -> None:
         "| the same, and one above it",
         "| a limit for each key",
         "| a limit of starts in a period",
+        "| an order for each key",
+        "| a limit of the section's channel",
+        "| half of the jobs in no channel",
     ], done.stderr
-    times = [float(row[3].removesuffix(" |")) for row in rows]
-    assert times[0] == 1.0
-    assert min(times) > 0
+    for times in ([float(row[column].removesuffix(" |")) for row in rows] for column in (3, 5)):
+        assert times[0] == 1.0
+        assert min(times) > 0
     assert done.returncode in (0, 1)
 
 

@@ -566,14 +566,34 @@ BUGS = (
         ("tests/queue/test_channels.py", "at_no_time and sqlite"),
     ),
     Bug(
-        "two claims count one free place", "database/sql/lock_channels.postgresql.sql",
-        "FOR NO KEY UPDATE OF channel", "",
+        "two claims count one free place", "database/sql/lock_channels.sql",
+        "    @locked_channel\n", "",
         ("tests/queue/test_channels.py", "at_no_time and postgresql"),
     ),
     Bug(
         "who has failed loses its turn", "database/sql/_room.py",
-        "FROM near WHERE @has_room(near) AND @has_turn(near)", "FROM near WHERE @has_room(near)",
+        "AND [[far:@has_turn(near)]][[!far:@has_turn(near.channel, near.channel_key, near)]]\n", "\n",
         ("tests/queue/test_sequential.py", "has_failed_holds_up and sqlite"),
+    ),
+    Bug(
+        "a claim heeds the limits of before its lock", "database/sql/lock_channels.sql",
+        "FROM held\n", "FROM jobcron_channel WHERE name IN (SELECT name FROM held)\n",
+        ("tests/queue/test_channels.py", "changed_while"),
+    ),
+    Bug(
+        "a job whose row is locked loses its turn", "database/sql/claim_limited.postgresql.sql",
+        "[[heads: WHERE id NOT IN (SELECT id FROM behind)]] @in_line", " @in_line",
+        ("tests/queue/test_sequential.py", "first_job_is_locked"),
+    ),
+    Bug(
+        "what waits since the lock is not found", "queue/claim.py",
+        "    return claims or taken(parts=held.limits | JOBS, batch=batch)\n", "    return claims\n",
+        ("tests/queue/test_channels.py", "after_the_channels_are_locked and sqlite"),
+    ),
+    Bug(
+        "a skip lets two run at once", "database/sql/_room.py",
+        "[[!far: OR begun.runs]]", "",
+        ("tests/queue/test_sequential.py", "after_a_skip and sqlite"),
     ),
     Bug(
         "a job for each slot that was missed", "schedules/creating.py",

@@ -15,9 +15,12 @@ from channel_jobs import SOMEBODY, limit, take, take_all
 from fooapp import ActJob, OwnReadyJob
 from instances import SECTIONS, Instance, wait_until
 from jobcron import BaseRunnableJob, InvalidJobData, Job, JobStatus, JobType
+from jobcron.database.sql import LIMITS
+from jobcron.jobs.moves.channels import set_limits
+from jobcron.jobs.moves.held import Held
 from jobcron.operations.pauses import Scope, pause, unpause
 from jobcron.queue import tick
-from jobcron.queue.claim import Claimant, Held, claim
+from jobcron.queue.claim import Claimant, claim, hold_channels
 from jobcron.settings.instance import load_settings
 from query_cost import noted_statements, statement_cost
 from races import make_queue, race
@@ -29,6 +32,16 @@ on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect
 WRITE = ("write", "effect")
 
 GONE = "somebody:2/b"
+
+QUICK = (
+    "claim_limited+lanes+caps+plain+many",
+    "claim_limited+lanes+turns+plain+many+far+heads",
+    "claim_limited+lanes+caps",
+    "claim_limited+lanes+keys+starts",
+    "claim_limited+lanes+caps+turns+halts",
+    "claim_limited+caps+plain",
+)
+"""What a claim asks first, where not everything can be in its way."""
 
 
 class ExportType(JobType):
@@ -104,6 +117,60 @@ def test_a_job_with_a_limit_is_claimed_alone_and_in_the_order_of_all_jobs(instan
     assert [take(instance), take(instance), take(instance), take(instance)] == [[first], [limited], rest, []]
 
 
+def test_a_job_behind_those_of_a_full_channel_goes_before_one_in_no_channel_that_is_behind_it(
+    instance: Instance,
+) -> None:
+    limit(instance, "root.mail", capacity=3)
+    crowd(instance, "root.export", 150)
+    plain, better = instance.act(priority=30), instance.act(priority=20, channel="root.mail")
+    assert [take(instance), take(instance)] == [[better], [plain]]
+
+
+CHANGED = (
+    {"capacity": 1},
+    {"per_key": 1},
+    {"throttle": 1, "period": 3600.0},
+    {"sequential": "channel"},
+    {"sequential": "target"},
+)
+
+
+@on_postgresql
+@pytest.mark.parametrize("change", CHANGED)
+def test_a_limit_that_is_changed_while_a_claim_waits_for_its_row_holds_for_that_claim(
+    instance: Instance, change: dict[str, Any]
+) -> None:
+    limit(instance, "root.export", capacity=5)
+    first, second = (instance.act(WRITE, channel="root.export", channel_key="a") for _ in range(2))
+    assert take(instance) == [first]
+    instance.query("INSERT INTO jobcron_start (channel, at) VALUES ('root.export', statement_timestamp())")
+    with instance.database.begin() as connection:
+        set_limits(connection, "root.export", "a test", {"capacity": None, **change})
+        run = instance.start("act")
+        waits = (
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
+            "AND query LIKE '%jobcron_channel%'"
+        )
+        wait_until(lambda: bool(instance.query(waits)), "the run waits for the channel", 60)
+    run.communicate(timeout=60)
+    assert run.returncode == 0
+    assert instance.row(second).status is JobStatus.WAITING
+    limit(instance, "root.export", **dict.fromkeys(("capacity", "per_key", "throttle", "period", "sequential")))
+    instance.run("act")
+    assert instance.row(second).status is JobStatus.COMPLETED
+
+
+def test_a_job_that_begins_to_wait_after_the_channels_are_locked_is_found(instance: Instance) -> None:
+    limit(instance, "root.export", capacity=5)
+    job = instance.act(channel="root.export")
+    number = instance.row(job).type_id
+    with instance.database.begin() as connection:
+        held = hold_channels(connection, number, SOMEBODY)
+        moved = "UPDATE jobcron_job SET channel = NULL WHERE id = :id"
+        connection.execute(text(moved), {"id": job})
+        assert [taken.id for taken in claim(connection, number, 10, SOMEBODY, held)] == [job]
+
+
 def analyze(instance: Instance) -> None:
     """Let PostgreSQL count, as it does by itself; SQLite does not."""
     if instance.database.dialect == "postgresql":
@@ -130,9 +197,17 @@ def test_the_jobs_of_a_full_channel_keep_no_other_job_of_their_type_waiting(
 
 
 @on_postgresql
-@pytest.mark.parametrize("column", ["scheduled_start", "lease_expires"])
-def test_a_job_that_was_postponed_or_leased_while_it_was_looked_for_is_not_claimed(
-    instance: Instance, column: str
+@pytest.mark.parametrize(
+    "change",
+    [
+        "scheduled_start = now() + interval '1 hour'",
+        "lease_expires = now() + interval '1 hour'",
+        "channel = 'root.other'",
+    ],
+)
+@pytest.mark.parametrize("limits", [LIMITS, frozenset[str]()])
+def test_a_job_that_was_postponed_leased_or_moved_while_it_was_looked_for_is_not_claimed(
+    instance: Instance, change: str, limits: frozenset[str]
 ) -> None:
     limit(instance, "root.export", capacity=1)
     job = instance.act(channel="root.export")
@@ -144,7 +219,7 @@ def test_a_job_that_was_postponed_or_leased_while_it_was_looked_for_is_not_claim
         "WHERE (SELECT pg_advisory_xact_lock_shared(14)::text) IS NOT NULL"
     )
     with ThreadPoolExecutor() as pool, instance.database.begin() as claiming:
-        held = Held("\nroot.export\n")
+        held = Held("\nroot.export\n", limits)
         claimed = functools.partial(claim, claiming, number, 10, SOMEBODY, held)
         with instance.database.begin() as gate:
             gate.execute(text("SELECT pg_advisory_xact_lock(14)"))
@@ -154,7 +229,7 @@ def test_a_job_that_was_postponed_or_leased_while_it_was_looked_for_is_not_claim
                 "WHERE datname = current_database() AND locktype = 'advisory' AND objid = 14 AND NOT granted"
             )
             wait_until(lambda: bool(instance.query(waits)), "the claim waits")
-            instance.query(f"UPDATE jobcron_job SET {column} = now() + interval '1 hour'")
+            instance.query(f"UPDATE jobcron_job SET {change}")
         assert found.result(30) == []
     assert instance.row(job).status is JobStatus.WAITING
 
@@ -176,7 +251,7 @@ def test_a_claim_beside_a_full_channel_does_not_read_all_of_its_jobs(instance: I
     instance.act(channel="root.mail", priority=20)
 
     def costs() -> dict[str, float]:
-        names = ("claim_limited", "tick_limited", "claim", "dead")
+        names = ("claim_limited", *QUICK, "lock_channels", "tick_limited", "claim", "dead")
         return {name: statement_cost(instance, name, **parameters) for name in names}
 
     few = costs()
@@ -199,7 +274,15 @@ def test_in_an_analyzed_table_no_claim_in_channels_reads_jobs_that_are_over(inst
         instance.multiply(job, more, channel="'root.export'", **ended)
         instance.query("ANALYZE")
         instance.database.close()  # SQLite reads the statistics when it connects
-        names = ("claim_limited", "claim_one_limited", "tick_limited", "dead_limited", "turns")
+        names = (
+            "claim_limited",
+            *QUICK,
+            "lock_channels",
+            "claim_one_limited",
+            "tick_limited",
+            "dead_limited",
+            "turns",
+        )
         return {name: statement_cost(instance, name, type=kind, **asked) for name in names}
 
     few, many = costs_beside(1_000), costs_beside(11_000)

@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from channel_jobs import SOMEBODY, limit, take, take_all
 from fooapp import ActJob, OwnReadyJob
 from instances import SECTIONS, Instance
-from jobcron import JobStatus
+from jobcron import JobStatus, load_settings
+from jobcron.jobs.moves.channels import pass_over
+from jobcron.operations.pauses import Scope, pause, unpause
 from jobcron.queue import tick
 from query_cost import statement_cost
 from races import make_queue, race
 from runner_processes import numbers
 from ticks import took_the_full_path
+
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 WRITE = ("write", "effect")
 FAIL = ("raise", "value")
@@ -192,6 +197,64 @@ def test_a_source_that_finds_its_jobs_itself_keeps_the_order(instance: Instance)
     assert numbers(instance, JobStatus.WAITING) == []
 
 
+@pytest.mark.parametrize("sequential", ["channel", "target"])
+def test_after_a_skip_no_job_begins_beside_one_that_runs(instance: Instance, sequential: str) -> None:
+    limit(instance, "root.export", sequential=sequential)
+    first, second = (export(instance, channel_key="a") for _ in range(2))
+    assert take_all(instance) == [first]
+    with instance.database.begin() as connection:
+        pass_over(connection, "root.export")
+    assert take_all(instance) == []
+    moved(instance, first, "fail")
+    with instance.database.begin() as connection:
+        pass_over(connection, "root.export")
+    assert take_all(instance) == [second]
+
+
+def test_a_job_whose_turn_it_is_waits_while_its_section_is_paused(instance: Instance) -> None:
+    settings = load_settings(str(instance.path))
+    in_order(instance)
+    first = export(instance, ("raise", "retryable"))
+    instance.run("act")
+    instance.make_due()
+    act = SOMEBODY._replace(section="act")
+    with instance.database.begin() as connection:
+        pause(connection, settings, Scope.SECTION, "act")
+    assert take_all(instance, act) == []
+    with instance.database.begin() as connection:
+        unpause(connection, Scope.SECTION, "act")
+    assert take_all(instance, act) == [first]
+
+
+LOCK = text("SELECT id FROM jobcron_job WHERE id = :id FOR UPDATE")
+
+
+@on_postgresql
+@pytest.mark.parametrize("sequential", ["channel", "target"])
+@pytest.mark.parametrize(("section", "other"), [("", None), ("", "root.mail"), ("channel: root.export\n", None)])
+def test_while_the_first_job_is_locked_none_behind_it_begins_and_others_do(
+    instance: Instance, sequential: str, section: str, other: str | None
+) -> None:
+    instance.configure(sections=SECTIONS.replace("[act]\n", f"[act]\n{section}"))
+    limit(instance, "root.export", sequential=sequential)
+    own = None if section else "root.export"
+    first, second = (export(instance, WRITE, channel=own, channel_key="a") for _ in range(2))
+    free = (
+        [export(instance, WRITE, channel="root.free"), export(instance, WRITE, channel=other)]
+        if not section
+        else []
+    )
+    free += [export(instance, WRITE, channel=own, channel_key="b")] if sequential == "target" else []
+    with instance.database.begin() as connection:
+        connection.execute(LOCK, {"id": first})
+        run = instance.start("act")
+        run.communicate(timeout=60)
+        assert run.returncode == 0
+        assert sorted(job for job, *_ in instance.ledger()) == free
+    instance.run("act")
+    assert [job for job, *_ in instance.ledger()][len(free) :] == [first, second]
+
+
 def test_old_failures_elsewhere_cost_a_claim_nothing(instance: Instance) -> None:
     in_order(instance)
     first = export(instance, FAIL)
@@ -211,7 +274,8 @@ def test_old_failures_elsewhere_cost_a_claim_nothing(instance: Instance) -> None
     def costs() -> dict[str, float]:
         instance.query("ANALYZE")
         instance.database.close()  # SQLite reads the statistics when it connects
-        return {name: statement_cost(instance, name, **parameters) for name in ("claim_limited", "tick_limited")}
+        names = ("claim_limited", "claim_limited+lanes+turns", "claim_limited+lanes+turns+halts", "tick_limited")
+        return {name: statement_cost(instance, name, **parameters) for name in names}
 
     instance.multiply(first, 100, channel="'root.mail'", status="3", date_finished="CURRENT_TIMESTAMP")
     few = costs()

@@ -53,8 +53,15 @@ def pages_read(plan: dict[str, Any]) -> float:
 
 
 def statement_cost(instance: Instance, name: str, **parameters: Any) -> float:
-    """Execute one of our named statements, roll it back, and return about how many rows it read."""
-    text = statement(name, instance.database.dialect)
+    """Execute one of our named statements, roll it back, and return about how many rows it read.
+
+    Args:
+        instance: whose database it is.
+        name: the statement; with those of its parts behind it that it is to have: ``claim_limited+lanes``.
+        parameters: the statement's.
+    """
+    name, *parts = name.split("+")
+    text = statement(name, instance.database.dialect, frozenset(parts) or None)
     if instance.database.dialect == "postgresql":
         text = re.sub(r"(?<!:):(\w+)", r"%(\1)s", text)
     return cost_of(instance, text, parameters)

@@ -64,8 +64,8 @@ def expect_few_rows(connection: Connection) -> None:
 
 
 @cache
-def _clause(name: str, dialect: str, schema: str) -> TextClause:
-    return _in_schema(statement(name, dialect), schema)
+def _clause(name: str, dialect: str, schema: str, parts: frozenset[str] | None) -> TextClause:
+    return _in_schema(statement(name, dialect, parts), schema)
 
 
 def clause(connection: Connection, sql: str) -> TextClause:
@@ -105,10 +105,13 @@ def read_statements(dialect: str) -> None:
 
 
 def execute(
-    connection: Connection, name: str, parameters: Mapping[str, object] | Sequence[Mapping[str, object]]
+    connection: Connection,
+    name: str,
+    parameters: Mapping[str, object] | Sequence[Mapping[str, object]],
+    parts: frozenset[str] | None = None,
 ) -> CursorResult[Any]:
-    """Execute a statement of `jobcron.database.sql`, once for each set of parameters."""
-    return connection.execute(_clause(name, connection.dialect.name, _schema(connection)), parameters)
+    """Execute a statement of `jobcron.database.sql`, once for each set of parameters; for `parts` see there."""
+    return connection.execute(_clause(name, connection.dialect.name, _schema(connection), parts), parameters)
 
 
 def _schema(connection: Connection) -> str:

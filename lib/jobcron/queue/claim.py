@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from jobcron.database.sql import lines
+from jobcron.database.sql import JOBS, lines
 from jobcron.database.statements import execute
 from jobcron.interfaces import DEFAULT_CRASH_LIMIT
 from jobcron.jobs.lease import Claim, Known, SectionLease, facts_of
+from jobcron.jobs.moves.held import Held, lock_channels
 from jobcron.queue.finish import write_end
 from jobcron.queue.outcome import NotStarted
 
@@ -46,25 +48,9 @@ class Claimant(NamedTuple):
         return self.lease is None or self.lease.hold(connection)
 
 
-class Held(NamedTuple):
-    """The channels whose rows a transaction has locked, so that it can count what runs there.
-
-    Attributes:
-        names: their names, as a parameter: see `jobcron.database.sql.lines`.
-    """
-
-    names: str
-
-
 def hold_channels(connection: Connection, type_id: int, claimant: Claimant) -> Held:
-    """Lock the channels in which jobs of a type wait or run, and those above them, once for a transaction.
-
-    All transactions lock them in the same order, and none locks twice: so none waits for another in a circle.
-    """
-    if connection.dialect.name != "postgresql":
-        return Held("")  # the transaction has the database's only lock
-    parameters = {"type": type_id, "channel": claimant.channel}
-    return Held(lines(tuple(execute(connection, "lock_channels", parameters).scalars())))
+    """Lock the channels that a claim of a type's jobs counts: see `lock_channels`."""
+    return lock_channels(connection, type_id, claimant.channel)
 
 
 def claim(
@@ -85,7 +71,11 @@ def claim(
     """
     if held is None:
         return _taken(connection, "claim", claimant, known, type=type_id, batch=batch)
-    return _taken(connection, "claim_limited", claimant, type=type_id, batch=batch, held=held.names)
+    taken = partial(_taken, connection, "claim_limited", claimant, type=type_id, held=held.names)
+    claims: list[Claim] = []
+    if held.waits:
+        claims = taken(parts=held.limits | held.waits, batch=batch if "many" in held.waits else 1)
+    return claims or taken(parts=held.limits | JOBS, batch=batch)
 
 
 class Place(NamedTuple):
@@ -141,7 +131,7 @@ def claim_one_with_room(connection: Connection, job_id: int, type_id: int, claim
         claimant: who claims.
     """
     held = hold_channels(connection, type_id, claimant)
-    return _taken(connection, "claim_one_limited", claimant, id=job_id, held=held.names)
+    return _taken(connection, "claim_one_limited", claimant, parts=held.limits, id=job_id, held=held.names)
 
 
 class Dead(NamedTuple):
@@ -182,16 +172,20 @@ def _look_back(connection: Connection, type_id: int, claimant: Claimant) -> Dead
         return Dead(claims, None)
     held = hold_channels(connection, type_id, claimant)
     parameters["held"] = held.names
-    claims, _ = _of_the_dead(connection, "dead_limited", parameters, claimant)
+    claims, _ = _of_the_dead(connection, "dead_limited", parameters, claimant, held.limits)
     return Dead(claims, held)
 
 
 def _of_the_dead(
-    connection: Connection, statement: str, parameters: dict[str, object], claimant: Claimant
+    connection: Connection,
+    statement: str,
+    parameters: dict[str, object],
+    claimant: Claimant,
+    parts: frozenset[str] | None = None,
 ) -> tuple[list[Claim], bool]:
     """Take over one job of those that a statement finds; return also whether jobs are in channels."""
     while True:
-        found = execute(connection, statement, parameters).all()
+        found = execute(connection, statement, parameters, parts).all()
         rows = [row for row in found if row.id is not None]
         freed = [_put_back(connection, Claim(row.id, row.lease_token)) for row in rows if not row.is_head]
         for row in rows:
@@ -233,6 +227,7 @@ def _taken(
     claimant: Claimant,
     known: Known | None = None,
     places: list[Place] | None = None,
+    parts: frozenset[str] | None = None,
     **parameters: object,
 ) -> list[Claim]:
     """Take jobs by a statement; note what is known of them and their places, where the statement returns that."""
@@ -243,7 +238,7 @@ def _taken(
     parameters |= {"section": claimant.section, "channel": claimant.channel, "gone": lines(claimant.gone)}
     parameters["crash_limit"] = claimant.crash_limit
     # UPDATE … RETURNING guarantees no order of its rows.
-    rows = sorted(execute(connection, statement, parameters), key=lambda row: row.place)
+    rows = sorted(execute(connection, statement, parameters, parts), key=lambda row: row.place)
     claims = [Claim(row.id, row.lease_token, taken) for row in rows]
     if "held" in parameters and any(row.is_throttled for row in rows):
         _note_starts(connection, claims)
@@ -259,7 +254,8 @@ def _taken(
 
 def _note_starts(connection: Connection, claims: list[Claim]) -> None:
     """Note the starts of jobs in channels that limit how many there are in a period, and forget old ones."""
-    execute(connection, "forget_starts", {})
+    if connection.dialect.name == "sqlite":  # on PostgreSQL the one statement does both
+        execute(connection, "forget_starts", {})
     for claim in claims:
         execute(connection, "note_start", {"id": claim.id, "token": claim.token})
 

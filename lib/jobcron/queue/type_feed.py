@@ -15,11 +15,11 @@ from jobcron.database.tables import JobTypeRow
 from jobcron.errors import DatabaseUnavailable
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import Claim, Known
+from jobcron.jobs.moves.held import Held
 from jobcron.queue._invalid_rows import breaks_a_statement, take_invalid
 from jobcron.queue._stand_ins import Bare
 from jobcron.queue.claim import (
     Claimant,
-    Held,
     Place,
     claim,
     claim_in_line,

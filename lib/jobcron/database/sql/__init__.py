@@ -71,7 +71,7 @@ PAUSED = {
 
 IS_GONE = {
     "postgresql": "strpos(:gone, chr(10) || job.claimed_by || chr(10)) > 0",
-    "sqlite": "instr(:gone, char(10) || job.claimed_by || char(10)) > 0",
+    "sqlite": "(:gone <> '' AND instr(:gone, char(10) || job.claimed_by || char(10)) > 0)",
 }
 
 HELD_BY_GONE = {dialect: text.replace("job.claimed_by", "held.holder") for dialect, text in IS_GONE.items()}
@@ -95,10 +95,25 @@ CLAIMED = """status = 1,
 
 LOCKED = {"postgresql": "FOR NO KEY UPDATE OF job SKIP LOCKED", "sqlite": ""}
 
+LOCKED_CHANNEL = {"postgresql": "FOR NO KEY UPDATE OF channel", "sqlite": ""}
+
 IS_CURRENT = {
     "postgresql": "current_setting('transaction_isolation') IN ('read committed', 'read uncommitted')",
     "sqlite": "TRUE",  # the transaction has the only lock
 }
+
+LIMITS = frozenset({"caps", "keys", "starts", "turns", "halts"})
+"""Parts of statements that look for jobs in channels, by the limits of these.
+
+They limit the jobs at once, those of each key, or the starts in a period; they keep an order, or one for all jobs.
+"""
+
+JOBS = frozenset({"lanes", "plain", "many", "far", "heads"})
+"""Parts of a claim in channels, by the jobs that wait.
+
+They wait in channels ("lanes") or in none ("plain"); some have no limit, and are claimed together ("many"); the
+first in line may all be of full channels ("far"); or be locked by others, behind which an order halts ("heads").
+"""
 
 MOST_STEPS = 100
 """So many priorities are looked up one by one: more of them take longer than reading the index from there on."""
@@ -132,27 +147,19 @@ _COMMENT = re.compile(r"--[^\n]*")
 
 
 @cache
-def statement(name: str, dialect: str) -> str:
+def statement(name: str, dialect: str, parts: frozenset[str] | None = None) -> str:
     """Return the text of one statement, with parameters written as ``:name``.
 
     Args:
         name: the file's name without its extension, such as "claim".
         dialect: "postgresql" or "sqlite".
+        parts: of a statement that looks for jobs in channels: the parts that it needs; None: all.
     """
-    folder = os.path.dirname(__file__)
-    path = os.path.join(folder, f"{name}.{dialect}.sql")
-    if not os.path.exists(path):
-        path = os.path.join(folder, f"{name}.sql")
-    with open(path, encoding="utf-8") as file:
-        text = _COMMENT.sub("", file.read())
-    if "@claim_on" in text:
-        with open(os.path.join(folder, f"claim.{dialect}.sql"), encoding="utf-8") as file:
-            text = _COMMENT.sub("", file.read()).replace("@beyond", BEYOND).replace("@far", "")
-    text = text.replace("@beyond", "").replace("@far", FAR)
+    text = _stored(name, dialect)
     if "@room" in text or "@held_room" in text or "@within" in text:  # a tick spares the import
-        from jobcron.database.sql._room import with_room
+        from jobcron.database.sql._room import PARTS, with_room
 
-        text = with_room(text, dialect)
+        text = with_room(text, dialect, PARTS if parts is None else parts)
     if "@can_start" in text or "@is_ready" in text:  # not in the tick's: compiling an expression takes time
         for word, names in (("can_start", START_CONDITIONS.keys()), ("is_ready", READY)):
             conditions = " AND ".join(START_CONDITIONS[name] for name in names)
@@ -163,8 +170,24 @@ def statement(name: str, dialect: str) -> str:
     text = _IS_BARE.sub(IS_BARE, text)
     text = text.replace("@is_dead", IS_DEAD).replace("@is_gone", IS_GONE[dialect])
     text = text.replace("@held_by_gone", HELD_BY_GONE[dialect])
+    text = text.replace("@locked_channel", LOCKED_CHANNEL[dialect])
     text = text.replace("@locked", LOCKED[dialect]).replace("@is_current", IS_CURRENT[dialect])
     return _complete(text, dialect).strip()
+
+
+@cache
+def _stored(name: str, dialect: str) -> str:
+    """Return the text of a statement as its files say it, without comments."""
+    folder = os.path.dirname(__file__)
+    path = os.path.join(folder, f"{name}.{dialect}.sql")
+    if not os.path.exists(path):
+        path = os.path.join(folder, f"{name}.sql")
+    with open(path, encoding="utf-8") as file:
+        text = _COMMENT.sub("", file.read())
+    if "@claim_on" in text:
+        with open(os.path.join(folder, f"claim.{dialect}.sql"), encoding="utf-8") as file:
+            text = _COMMENT.sub("", file.read()).replace("@beyond", BEYOND).replace("@far", "")
+    return text.replace("@beyond", "").replace("@far", FAR)
 
 
 def start_conditions(row: str, dialect: str) -> dict[str, str]:

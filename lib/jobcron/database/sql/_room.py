@@ -9,10 +9,13 @@ Until then no other job begins there; nor one with the same key, where the order
 """
 
 # why: decisions 2026-11-30, the places of a channel are counted, never kept
+# why: decisions 2026-12-01, a claim in channels asks only for the limits that it has locked
 
 from __future__ import annotations
 
 import re
+
+from jobcron.database.sql import JOBS, LIMITS
 
 NEAR = 100
 """So many jobs at the front of the line are looked at one by one; then each channel and key is looked up."""
@@ -20,130 +23,161 @@ NEAR = 100
 MOST_LANES = 10_000
 """So many channels and keys are looked up behind those, at most."""
 
+PARTS = LIMITS | JOBS
+"""What a statement may leave out where it is not needed: planning it takes longer than executing it.
+
+In its text ``[[part: …]]`` is there with the part, and ``[[!part: …]]`` without it.
+"""
+
 _WITHIN = re.compile(r"@within\(([\w.:]+), ([\w.:]+)\)")
 _HAS_ROOM = re.compile(r"@has_room\(([\w.:]+), ([\w.:]+)\)")
-_HAS_TURN = re.compile(r"@has_turn\(([\w.:]+), ([\w.:]+)\)")
+_HAS_TURN = re.compile(r"@has_turn\(([\w.:]+), ([\w.:]+)(?:, (\w+))?\)")
 _OF_ROW = re.compile(r"@has_(room|turn)\((\w+)\)")
+_MAY_BEGIN = re.compile(r"@may_begin\((\w+)\)")
+_PART = re.compile(r"\[\[(!?)(\w+):((?:(?!\[\[|\]\]).)*)\]\]", re.DOTALL)
+
+PAUSED = {
+    "@paused_queues": "(SELECT paused.name FROM paused WHERE paused.scope = 'queue')",
+    "@paused_sections": "(SELECT paused.name FROM paused WHERE paused.scope = 'section')",
+    "@paused_types": """(SELECT kind.id FROM paused JOIN jobcron_type AS kind ON kind.name = paused.name
+        WHERE paused.scope = 'type')""",
+}
+"""What is paused, read once for the statement: a subquery of its own for each condition takes long to plan."""
 
 # Names are compared with a dot behind them: root.export is not within root.ex.
 WITHIN = r"substr(\1 || '.', 1, length(\2) + 1) = \2 || '.'"
 
-HAS_ROOM = r"""(NOT EXISTS (SELECT 1 FROM shut WHERE @within(\1, shut.name))
-    AND NOT EXISTS (SELECT 1 FROM shut_key WHERE shut_key.channel_key = \2 AND @within(\1, shut_key.name)))"""
+HAS_ROOM = r"""(NOT EXISTS (SELECT 1 FROM shut WHERE @within(\1, shut.name))[[keys:
+    AND NOT EXISTS (SELECT 1 FROM shut_key WHERE shut_key.channel_key = \2 AND @within(\1, shut_key.name))]])"""
 
 # Apart, so that the second is looked up by the key, and not in each of a thousand turns.
-HAS_TURN = r"""(NOT EXISTS (SELECT 1 FROM halted WHERE @within(\1, halted.name))
-    AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.channel_key = \2 AND @within(\1, turn.name)))"""
+HAS_TURN = """(1 = 1[[halts:
+    AND NOT EXISTS (SELECT 1 FROM halted WHERE @within({channel}, halted.name){halted})]][[turns:
+    AND NOT EXISTS (SELECT 1 FROM turn
+                    WHERE turn.channel_key = {key} AND @within({channel}, turn.name){turn})]])"""
+
+_NOT_ITS_OWN = " AND ({table}.runs OR NOT {job}.holds)"
 
 KEEPS_TURN = """{job}.channel IS NOT NULL
     AND ({job}.status = 3 OR ({job}.begun_token > 0 AND {job}.status IN (0, 4)))"""
 """What a job has that has begun and neither runs nor has ended well; the index of turns has these words too."""
 
-_KEY_IN_ORDER = "CASE channel.sequential WHEN 'target' THEN job.channel_key END"
+_BEGUN_AT = "coalesce(job.date_finished, job.date_started, job.date_created)"
 
-_IS_IN_ORDER = """coalesce(job.date_finished, job.date_started, job.date_created) > channel.passed_at
-      AND (channel.sequential = 'channel' OR (channel.sequential = 'target' AND job.channel_key <> ''))"""
-
-ROOM = """occupied (channel, channel_key, jobs) AS MATERIALIZED (
-    SELECT job.channel, job.channel_key, count(*)
+ROOM = """paused (scope, name) AS MATERIALIZED (
+    SELECT pause.scope, pause.name FROM jobcron_pause AS pause WHERE pause.until IS NULL OR pause.until > @now
+),
+occupied (channel, [[keys:channel_key, ]]jobs) AS MATERIALIZED (
+    SELECT job.channel, [[keys:job.channel_key, ]]count(*)
     FROM jobcron_job AS job
     WHERE job.status = 1 AND job.channel IS NOT NULL AND (@is_dead) IS NOT TRUE
-    GROUP BY job.channel, job.channel_key
+    GROUP BY job.channel[[keys:, job.channel_key]]
 ),
 shut (name) AS MATERIALIZED (
     SELECT channel.name FROM jobcron_channel AS channel
-    WHERE NOT @is_held
-       OR CASE WHEN channel.sequential = 'channel' AND coalesce(channel.capacity, 1) > 0 THEN 1
-               ELSE channel.capacity END
-          <= (SELECT coalesce(sum(occupied.jobs), 0) FROM occupied
-              WHERE @within(occupied.channel, channel.name))
+    WHERE NOT @is_held[[caps:
+       OR CASE WHEN channel.capacity IS NULL AND coalesce(channel.sequential, '') <> 'channel' THEN 1 = 0
+               ELSE CASE WHEN channel.sequential = 'channel' AND coalesce(channel.capacity, 1) > 0 THEN 1
+                         ELSE channel.capacity END
+                    <= (SELECT coalesce(sum(occupied.jobs), 0) FROM occupied
+                        WHERE @within(occupied.channel, channel.name)) END]][[starts:
        OR channel.throttle <= (SELECT count(*) FROM jobcron_start AS start
-                               WHERE start.at > @after(-channel.period) AND @within(start.channel, channel.name))
-  UNION
-    SELECT name FROM @paused_channels AS paused
-),
+                               WHERE start.at > @after(-channel.period) AND @within(start.channel, channel.name))]]
+  UNION ALL
+    SELECT name FROM paused WHERE scope = 'channel'
+)[[keys:,
 shut_key (name, channel_key) AS MATERIALIZED (
     SELECT channel.name, occupied.channel_key
     FROM jobcron_channel AS channel JOIN occupied ON @within(occupied.channel, channel.name)
     WHERE (channel.per_key IS NOT NULL OR channel.sequential = 'target') AND occupied.channel_key <> ''
     GROUP BY channel.name, channel.per_key, channel.sequential, occupied.channel_key
     HAVING sum(occupied.jobs) >= CASE WHEN channel.sequential = 'target' THEN 1 ELSE channel.per_key END
-),
+)]][[turns:,
 kept (channel) AS (
-    SELECT (SELECT min(job.channel) FROM jobcron_job AS job WHERE @keeps_turn)
+    SELECT (SELECT job.channel FROM jobcron_job AS job WHERE @keeps_turn ORDER BY job.channel LIMIT 1)
     WHERE EXISTS (SELECT 1 FROM jobcron_channel AS channel WHERE channel.sequential IS NOT NULL)
   UNION ALL
-    SELECT (SELECT min(job.channel) FROM jobcron_job AS job WHERE @keeps_turn AND job.channel > kept.channel)
+    SELECT (SELECT job.channel FROM jobcron_job AS job WHERE @keeps_turn AND job.channel > kept.channel
+            ORDER BY job.channel LIMIT 1)
     FROM kept WHERE kept.channel IS NOT NULL
 ),
-busy AS MATERIALIZED (
-    SELECT id, channel, channel_key, date_finished, date_started, date_created FROM jobcron_job
-    WHERE status = 1 AND channel IS NOT NULL
-),
-turn (id, name, channel_key, waits) AS MATERIALIZED (
-    SELECT job.id, channel.name, @key_in_order, job.status = 0
-    FROM jobcron_channel AS channel CROSS JOIN kept CROSS JOIN jobcron_job AS job
-    WHERE @within(kept.channel, channel.name) AND job.channel BETWEEN kept.channel AND kept.channel
-      AND @keeps_turn AND @is_in_order
+begun (id, channel, channel_key, at, waits, runs) AS MATERIALIZED (
+    SELECT job.id, job.channel, job.channel_key, @begun_at, job.status = 0, FALSE
+    FROM kept CROSS JOIN jobcron_job AS job
+    WHERE EXISTS (SELECT 1 FROM jobcron_channel AS channel
+                  WHERE channel.sequential IS NOT NULL AND @within(kept.channel, channel.name))
+      AND job.channel BETWEEN kept.channel AND kept.channel AND @keeps_turn
   UNION ALL
-    SELECT job.id, channel.name, @key_in_order, FALSE
-    FROM jobcron_channel AS channel CROSS JOIN busy AS job
-    WHERE @within(job.channel, channel.name) AND @is_in_order
+    SELECT job.id, job.channel, job.channel_key, @begun_at, FALSE, (@is_dead) IS NOT TRUE
+    FROM jobcron_job AS job WHERE job.status = 1 AND job.channel IS NOT NULL
 ),
-halted (name) AS MATERIALIZED (
-    SELECT DISTINCT name FROM turn WHERE channel_key IS NULL
-)"""
+turn (id, name, channel_key, waits, runs) AS MATERIALIZED (
+    SELECT begun.id, channel.name, CASE channel.sequential WHEN 'target' THEN begun.channel_key END,
+           begun.waits, begun.runs
+    FROM jobcron_channel AS channel CROSS JOIN begun
+    WHERE @within(begun.channel, channel.name) AND (begun.at > channel.passed_at[[!far: OR begun.runs]])
+      AND (channel.sequential = 'channel' OR (channel.sequential = 'target' AND begun.channel_key <> ''))
+)[[halts:,
+halted (name, runs) AS MATERIALIZED (
+    SELECT DISTINCT name, runs FROM turn WHERE channel_key IS NULL
+)]]]]"""
 """Tables: how many jobs run in each channel, which channels and keys have no room, which jobs keep their turn."""
+
+_HOLDS = """[[turns:[[!far:,
+        job.begun_token > 0 AND job.id IN (SELECT turn.id FROM turn WHERE turn.waits) AS holds]]]]"""
 
 _OF_TYPE = "{job}.status = 0 AND {job}.type = :type AND {job}.channel IS NOT NULL"
 
 _NEAR = {
     "postgresql": f"""SELECT due.* FROM line CROSS JOIN LATERAL (
-        SELECT job.id, job.priority, job.scheduled_start, job.channel, job.channel_key
+        SELECT job.id, job.priority, job.scheduled_start, job.channel, job.channel_key@holds
         FROM jobcron_job AS job
-        WHERE {_OF_TYPE.format(job="job")} AND job.priority = line.priority AND @can_start(job)
+        WHERE {_OF_TYPE.format(job="job")} AND job.priority = line.priority AND @may_begin(job)
         ORDER BY job.scheduled_start, job.id
         LIMIT {NEAR}
     ) AS due LIMIT {NEAR}""",
-    "sqlite": f"""SELECT job.id, job.priority, job.scheduled_start, job.channel, job.channel_key
+    "sqlite": f"""SELECT job.id, job.priority, job.scheduled_start, job.channel, job.channel_key@holds
     FROM line CROSS JOIN jobcron_job AS job
-    WHERE {_OF_TYPE.format(job="job")} AND job.priority = line.priority AND @can_start(job)
+    WHERE {_OF_TYPE.format(job="job")} AND job.priority = line.priority AND @may_begin(job)
   UNION ALL
-    SELECT job.id, job.priority, job.scheduled_start, job.channel, job.channel_key
+    SELECT job.id, job.priority, job.scheduled_start, job.channel, job.channel_key@holds
     FROM jobcron_job AS job
-    WHERE {_OF_TYPE.format(job="job")} AND @can_start(job)
+    WHERE {_OF_TYPE.format(job="job")} AND @may_begin(job)
       AND job.priority > (SELECT line.priority FROM line WHERE line.number = @most_steps)
     LIMIT {NEAR}""",
 }
 
 _FIRST_OF_LANE = f"""FROM jobcron_job AS job
         WHERE {_OF_TYPE.format(job="job")} AND job.channel = lane.channel
-          AND job.channel_key = lane.channel_key AND @can_start(job)
+          AND job.channel_key = lane.channel_key AND @may_begin(job)
         ORDER BY job.priority, job.scheduled_start, job.id LIMIT 1"""
 
 _FAR = {
     "postgresql": f"""SELECT first.* FROM lane CROSS JOIN LATERAL (
-        SELECT job.id, job.priority, job.scheduled_start {_FIRST_OF_LANE}
+        SELECT job.id, job.priority, job.scheduled_start, job.channel, job.channel_key {_FIRST_OF_LANE}
     ) AS first WHERE @has_room(lane) AND @has_turn(lane)""",
-    "sqlite": f"""SELECT first.id, first.priority, first.scheduled_start
+    "sqlite": f"""SELECT first.id, first.priority, first.scheduled_start, first.channel, first.channel_key
     FROM lane CROSS JOIN jobcron_job AS first ON first.id = (SELECT job.id {_FIRST_OF_LANE})
     WHERE @has_room(lane) AND @has_turn(lane)""",
 }
 
 _CANDIDATES = f"""line (number, priority) AS (
-    SELECT 1, (SELECT min(job.priority) FROM jobcron_job AS job WHERE {_OF_TYPE.format(job="job")})
+    SELECT 1, (SELECT job.priority FROM jobcron_job AS job WHERE {_OF_TYPE.format(job="job")}
+               ORDER BY job.priority LIMIT 1)
     WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types
   UNION ALL
-    SELECT line.number + 1, (SELECT min(job.priority) FROM jobcron_job AS job
-                             WHERE {_OF_TYPE.format(job="job")} AND job.priority > line.priority)
+    SELECT line.number + 1, (SELECT job.priority FROM jobcron_job AS job
+                             WHERE {_OF_TYPE.format(job="job")} AND job.priority > line.priority
+                             ORDER BY job.priority LIMIT 1)
     FROM line WHERE line.priority IS NOT NULL @steps
 ),
-near AS MATERIALIZED (
+near AS [[far:MATERIALIZED ]][[guard:MATERIALIZED ]](
     {{near}}
 ),
-fitting AS MATERIALIZED (
-    SELECT id, priority, scheduled_start FROM near WHERE @has_room(near) AND @has_turn(near)
-),
+fitting AS [[far:MATERIALIZED ]][[guard:MATERIALIZED ]](
+    SELECT id, priority, scheduled_start, channel, channel_key FROM near
+    WHERE @has_room(near) AND [[far:@has_turn(near)]][[!far:@has_turn(near.channel, near.channel_key, near)]]
+),[[far:
 lane (number, channel, channel_key) AS (
     SELECT 1, job.channel, job.channel_key FROM jobcron_job AS job
     WHERE job.id = (SELECT first.id FROM jobcron_job AS first WHERE {_OF_TYPE.format(job="first")}
@@ -162,15 +196,16 @@ lane (number, channel, channel_key) AS (
          ORDER BY after.channel, after.channel_key LIMIT 1))
     WHERE lane.number < {MOST_LANES}
     @few
-),
-candidate AS MATERIALIZED (
-    SELECT id, priority, scheduled_start FROM fitting
+),]]
+candidate AS [[far:MATERIALIZED ]](
+    SELECT id, priority, scheduled_start, channel, channel_key FROM fitting[[far:
   UNION ALL
-    {{far}}
+    {{far}}[[turns:
   UNION ALL
-    SELECT job.id, job.priority, job.scheduled_start
+    SELECT job.id, job.priority, job.scheduled_start, job.channel, job.channel_key
     FROM (SELECT DISTINCT id FROM turn WHERE waits LIMIT {MOST_LANES}) AS own CROSS JOIN jobcron_job AS job
-    WHERE job.id = own.id AND {_OF_TYPE.format(job="job")} AND @can_start(job) AND @has_room(job)
+    WHERE job.id = own.id AND {_OF_TYPE.format(job="job")} AND @may_begin(job) AND @has_room(job)
+      AND :section NOT IN @paused_sections AND :type NOT IN @paused_types]]]]
 )"""
 """The jobs of a type that may start in their channels.
 
@@ -179,31 +214,63 @@ walks the channels and keys that jobs wait for, one index probe each, and takes 
 Whoever keeps its turn is looked at besides, wherever it is in line.
 """
 
+_GUARD = f"""[[guard:
+    WHERE EXISTS (SELECT 1 FROM fitting) OR NOT EXISTS (SELECT 1 FROM near LIMIT 1 OFFSET {NEAR - 1})]]"""
+"""Without "lane", jobs in no channel are not taken while a better one may be behind those that are near."""
+
 FEW = {"postgresql": "", "sqlite": f"LIMIT {MOST_LANES}"}
 STEPS = {"postgresql": "", "sqlite": "AND line.number < @most_steps LIMIT @most_steps"}
 """Tell SQLite that tables it makes are short: else it may read all jobs to build a filter for a join with them."""
 
 IS_HELD = {
     "postgresql": "strpos(:held, chr(10) || channel.name || chr(10)) > 0",
-    "sqlite": "1 = 1",
+    "sqlite": "instr(:held, char(10) || channel.name || char(10)) > 0",
 }
-"""The condition that a claim has locked the row of a channel; on SQLite it holds the database's only lock."""
+"""The condition that a claim has locked the row of a channel, and so knows what it limits."""
 
 
-def with_room(text: str, dialect: str) -> str:
+def with_room(text: str, dialect: str, parts: frozenset[str]) -> str:
     """Return the text of a statement with the parts for channels in their places.
 
     Args:
         text: as tables of a WITH RECURSIVE it has ``@room``, or ``@held_room`` where only the channels count as
             having room that the transaction has locked; after that it may have ``@candidates``.
         dialect: "postgresql" or "sqlite".
+        parts: some of `PARTS`: those that the statement needs.
     """
+    has_paused = "@room" in text or "@held_room" in text
     text = text.replace("@candidates", _CANDIDATES.format(near=_NEAR[dialect], far=_FAR[dialect]))
     text = text.replace("@held_room", ROOM.replace("@is_held", IS_HELD[dialect]))
     text = text.replace("@room", ROOM.replace("@is_held", "1 = 1"))
     text = text.replace("@few", FEW[dialect]).replace("@steps", STEPS[dialect])
-    text = text.replace("@key_in_order", _KEY_IN_ORDER).replace("@is_in_order", _IS_IN_ORDER)
-    text = text.replace("@keeps_turn", KEEPS_TURN.format(job="job"))
+    text = _MAY_BEGIN.sub(r"@is_ready(\1) AND \1.queue NOT IN @paused_queues", text)
+    if has_paused:
+        for word, paused in PAUSED.items():
+            text = text.replace(word, paused)
+    text = text.replace("@begun_at", _BEGUN_AT).replace("@keeps_turn", KEEPS_TURN.format(job="job"))
+    text = text.replace("@holds", _HOLDS)
+    text = text.replace("@guard", _GUARD).replace("@near", str(NEAR))
+    text = text.replace("@in_line", "ORDER BY priority, scheduled_start, id")
     text = _OF_ROW.sub(r"@has_\1(\2.channel, \2.channel_key)", text)
-    text = _HAS_TURN.sub(HAS_TURN, _HAS_ROOM.sub(HAS_ROOM, text))
-    return _WITHIN.sub(WITHIN, text)
+    text = _HAS_TURN.sub(_has_turn, _HAS_ROOM.sub(HAS_ROOM, text))
+    if parts & {"lanes", "turns"}:
+        parts |= {"locks"}
+    if {"lanes", "plain"} <= parts and "far" not in parts:
+        parts |= {"guard"}
+    if "turns" in parts and ("far" in parts or not parts & {"lanes", "plain"}):
+        parts |= {"keys"}  # else the turns themselves say which keys are occupied
+    return _only(_WITHIN.sub(WITHIN, text), parts)
+
+
+def _has_turn(found: re.Match[str]) -> str:
+    """Return the condition that a job has its turn; with a third word, a job that holds it itself has it too."""
+    channel, key, job = found.groups()
+    own = {table: _NOT_ITS_OWN.format(table=table, job=job) if job else "" for table in ("halted", "turn")}
+    return HAS_TURN.format(channel=channel, key=key, **own)
+
+
+def _only(text: str, parts: frozenset[str]) -> str:
+    """Return a text with ``[[part: …]]`` where it has the part, and ``[[!part: …]]`` where it does not."""
+    while _PART.search(text):
+        text = _PART.sub(lambda part: part[3] if (part[2] in parts) != bool(part[1]) else "", text)
+    return text

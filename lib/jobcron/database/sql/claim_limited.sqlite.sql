@@ -1,6 +1,6 @@
 -- Take up to :batch ready jobs of one type, in channels or in none: see claim_limited.postgresql.sql, and claim.sqlite.sql.
-WITH RECURSIVE @held_room,
-@candidates,
+WITH RECURSIVE @held_room,[[lanes:
+@candidates,]][[plain:
 step (number, priority) AS (
     SELECT 1, (SELECT min(priority) FROM jobcron_job WHERE status = 0 AND type = :type AND channel IS NULL)
     WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types
@@ -12,52 +12,52 @@ step (number, priority) AS (
     LIMIT @most_steps
 ),
 plain AS MATERIALIZED (
-    SELECT job.id, job.priority, job.scheduled_start,
+    SELECT job.id, job.priority, job.scheduled_start[[many:,
            job.crash_count > 0
-           OR EXISTS (SELECT 1 FROM jobcron_channel AS channel WHERE @within(:channel, channel.name)) AS is_alone
+           OR EXISTS (SELECT 1 FROM jobcron_channel AS channel WHERE @within(:channel, channel.name)) AS is_alone]]
     FROM step CROSS JOIN jobcron_job AS job
     WHERE job.status = 0 AND job.type = :type AND job.channel IS NULL AND job.priority = step.priority
-      AND @can_start(job)
-      AND NOT EXISTS (SELECT 1 FROM shut_key
+      AND @may_begin(job)
+[[keys:      AND NOT EXISTS (SELECT 1 FROM shut_key
                       WHERE shut_key.channel_key = job.channel_key AND @within(:channel, shut_key.name))
-      AND @has_turn(:channel, job.channel_key)
+]]      AND @has_turn(:channel, job.channel_key)
   UNION ALL
-    SELECT job.id, job.priority, job.scheduled_start,
+    SELECT job.id, job.priority, job.scheduled_start[[many:,
            job.crash_count > 0
-           OR EXISTS (SELECT 1 FROM jobcron_channel AS channel WHERE @within(:channel, channel.name)) AS is_alone
+           OR EXISTS (SELECT 1 FROM jobcron_channel AS channel WHERE @within(:channel, channel.name)) AS is_alone]]
     FROM jobcron_job AS job
     WHERE job.status = 0 AND job.type = :type AND job.channel IS NULL
       AND job.priority > (SELECT priority FROM step WHERE number = @most_steps)
-      AND @can_start(job)
-      AND NOT EXISTS (SELECT 1 FROM shut_key
+      AND @may_begin(job)
+[[keys:      AND NOT EXISTS (SELECT 1 FROM shut_key
                       WHERE shut_key.channel_key = job.channel_key AND @within(:channel, shut_key.name))
-      AND @has_turn(:channel, job.channel_key)
+]]      AND @has_turn(:channel, job.channel_key)
     LIMIT :batch
-),
+),]][[lanes:
 limited AS MATERIALIZED (
-    SELECT job.id, job.priority, job.scheduled_start,
+    SELECT candidate.id, candidate.priority, candidate.scheduled_start[[many:,
            job.crash_count > 0
-           OR EXISTS (SELECT 1 FROM jobcron_channel AS channel WHERE @within(job.channel, channel.name)) AS is_alone
-    FROM candidate CROSS JOIN jobcron_job AS job ON job.id = candidate.id
-    ORDER BY job.priority, job.scheduled_start, job.id
+           OR EXISTS (SELECT 1 FROM jobcron_channel AS channel WHERE @within(job.channel, channel.name)) AS is_alone]]
+    FROM candidate[[many: CROSS JOIN jobcron_job AS job ON job.id = candidate.id]]
+    [[far:ORDER BY candidate.priority, candidate.scheduled_start, candidate.id]]
     LIMIT :batch
-),
+),]]
 ready AS (
-    SELECT * FROM plain UNION ALL SELECT * FROM limited
+    [[plain:SELECT * FROM plain]][[plain:[[lanes: UNION ALL ]]]][[lanes:SELECT * FROM limited]]
 ),
 batch AS MATERIALIZED (
-    SELECT id,
+    [[many:SELECT id,
            row_number() OVER in_order AS place,
            sum(is_alone) OVER in_order AS alone
-    FROM ready
-    WINDOW in_order AS (ORDER BY priority, scheduled_start, id)
+    FROM ready@guard
+    WINDOW in_order AS (@in_line)]][[!many:SELECT id, 1 AS place FROM ready@guard @in_line LIMIT 1]]
 )
 UPDATE jobcron_job
 SET @claimed,
     date_started = @now,
     channel = coalesce(channel, nullif(:channel, ''))
-WHERE id IN (SELECT id FROM batch WHERE place <= :batch AND (place = 1 OR alone = 0))
+WHERE id IN (SELECT id FROM batch[[many: WHERE place <= :batch AND (place = 1 OR alone = 0)]])
 RETURNING id, lease_token,
-          (SELECT place FROM batch WHERE batch.id = jobcron_job.id) AS place,
-          EXISTS (SELECT 1 FROM jobcron_channel AS channel
-                  WHERE channel.throttle IS NOT NULL AND @within(jobcron_job.channel, channel.name)) AS is_throttled
+          [[many:(SELECT place FROM batch WHERE batch.id = jobcron_job.id)]][[!many:1]] AS place,
+          [[starts:EXISTS (SELECT 1 FROM jobcron_channel AS channel
+                  WHERE channel.throttle IS NOT NULL AND @within(jobcron_job.channel, channel.name))]][[!starts:0]] AS is_throttled

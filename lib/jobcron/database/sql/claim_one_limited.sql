@@ -9,12 +9,12 @@ WHERE id = :id AND status = 0 AND :section NOT IN @paused_sections
   AND @can_start(jobcron_job)
   AND NOT EXISTS (SELECT 1 FROM shut WHERE @within(jobcron_job.channel, shut.name)
                     OR jobcron_job.channel IS NULL AND @within(:channel, shut.name))
-  AND NOT EXISTS (SELECT 1 FROM shut_key
+[[keys:  AND NOT EXISTS (SELECT 1 FROM shut_key
                   WHERE shut_key.channel_key = jobcron_job.channel_key
                     AND (@within(jobcron_job.channel, shut_key.name)
                          OR jobcron_job.channel IS NULL AND @within(:channel, shut_key.name)))
-  AND (jobcron_job.id IN (SELECT turn.id FROM turn)
+]][[turns:  AND (jobcron_job.id IN (SELECT turn.id FROM turn)
        OR @has_turn(jobcron_job) AND (jobcron_job.channel IS NOT NULL OR @has_turn(:channel, jobcron_job.channel_key)))
-RETURNING id, lease_token, 1 AS place,
-          EXISTS (SELECT 1 FROM jobcron_channel AS channel
-                  WHERE channel.throttle IS NOT NULL AND @within(jobcron_job.channel, channel.name)) AS is_throttled
+]]RETURNING id, lease_token, 1 AS place,
+          [[starts:EXISTS (SELECT 1 FROM jobcron_channel AS channel
+                  WHERE channel.throttle IS NOT NULL AND @within(jobcron_job.channel, channel.name))]][[!starts:1 = 0]] AS is_throttled

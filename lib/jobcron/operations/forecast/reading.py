@@ -9,7 +9,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, RowMapping, TextClause
 
-from jobcron.database.sql import LOCKED, statement
+from jobcron.database.sql import JOBS, LIMITS, LOCKED, statement
 from jobcron.database.statements import clause
 
 Taking = Literal["claim", "claim_limited", "dead", "dead_limited", "expire"]
@@ -78,7 +78,7 @@ def _clause(name: Taking, connection: Connection) -> TextClause:
 @cache
 def _reading(name: Taking, dialect: str) -> str:
     """Return the text of a statement without its locks and its write."""
-    text = statement(name, dialect)
+    text = statement(name, dialect, (LIMITS | JOBS) - {"heads"})  # each job in its turn, not only the first
     for lock in _LOCKS:
         text = text.replace(lock, "")
     if name in ("claim", "claim_limited"):

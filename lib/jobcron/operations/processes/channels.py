@@ -17,6 +17,7 @@ from jobcron.jobs.hand_moves import operator_name
 from jobcron.jobs.job import Job, has_status, lease_end
 from jobcron.jobs.moves import channels as rows
 from jobcron.jobs.moves.channels import IN_ORDER, LIMITS, NO_LIMIT, check_channel, described, read_channels, turns
+from jobcron.jobs.moves.held import is_within
 from jobcron.jobs.moves.pauses import Pause, Scope, current_pauses
 from jobcron.jobs.moves.undoing import write_act
 from jobcron.operations.processes._waiting import COUNTED, waiting_jobs
@@ -104,11 +105,6 @@ class ChannelState:
         is_throttled = self.throttle is not None and self.started >= self.throttle
         waits_for_turn = self.sequential == "channel" and bool(self.used or self.turns)
         return is_throttled or waits_for_turn or (self.capacity is not None and self.used >= self.capacity)
-
-
-def is_within(channel: str, name: str) -> bool:
-    """Return whether a channel is another one, or below it."""
-    return f"{channel}.".startswith(f"{name}.")
 
 
 def places(connection: Connection) -> list[Place]:
