@@ -433,8 +433,8 @@ BUGS = (
     ),
     Bug(
         "bound to a session", "queue/claim.py",
-        "    rows = sorted(execute(connection, statement, parameters), key=lambda row: row.place)\n",
-        "    rows = sorted(execute(connection, statement, parameters), key=lambda row: row.place)\n"
+        "    rows = sorted(execute(connection, statement, parameters, parts), key=lambda row: row.place)\n",
+        "    rows = sorted(execute(connection, statement, parameters, parts), key=lambda row: row.place)\n"
         '    if connection.dialect.name == "postgresql":\n'
         '        connection.exec_driver_sql("SELECT pg_advisory_lock_shared(7)")\n',
         ("tests/proofs/test_pooling.py", "deaths or more_clients"),
