@@ -69,7 +69,7 @@ class HarshJob(BaseRunnableJob):
             sys.exit("no limit to tell")
         if self.do == "ask_for_the_limit":
             self.session.execute(text("SELECT count(*) FROM process"))
-        return timedelta(seconds=1 if self.do in ("hang", "ignore_everything", "stop") else 60)
+        return timedelta(seconds=1 if self.do in ("hang", "ignore_everything", "stop") else 600)
 
     @property
     def user_error_types(self) -> tuple[type[BaseException], ...]:  # type: ignore[override]
@@ -220,7 +220,7 @@ class HarshJob(BaseRunnableJob):
 
     def do_take_memory_in_children(self) -> None:
         """Take more memory than there may be, in several processes of which none has too much."""
-        code = f"piece = bytearray(b'x') * (300 * {MEGABYTE}); import time; time.sleep(600)"
+        code = f"piece = bytearray(b'x') * (150 * {MEGABYTE}); import time; time.sleep(600)"
         for child in [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]:
             child.wait()
 
