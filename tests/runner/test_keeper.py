@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import re
+import threading
 
 import pytest
 
@@ -80,3 +83,14 @@ def test_a_job_cancelled_by_hand_while_it_runs_is_interrupted_and_its_work_undon
     assert quick_keeper.oopses() == []
     told = rf"INFO    BriefJob \(ID {cancelled}\) was cancelled by \S+@\S+ while it ran; nothing was committed\.\n"
     assert re.search(told, log), log
+
+
+def test_a_keeper_leaves_no_descriptor_and_no_thread(quick_keeper: Instance) -> None:
+    def run() -> tuple[int, int]:
+        make(quick_keeper, BusyJob, WRITE)
+        assert "Ran 1 BusyJob jobs." in quick_keeper.run("busy")
+        gc.collect()
+        return len(os.listdir("/proc/self/fd")), threading.active_count()
+
+    run()  # what a process opens once
+    assert run() == run()
