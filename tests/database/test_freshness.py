@@ -265,6 +265,45 @@ def test_a_thread_that_a_job_leaves_behind_writes_into_no_other_job(instance: In
 
 
 @pytest.mark.feature("N-14")
+def test_nor_does_it_where_a_source_finds_its_jobs_itself_and_they_share_a_session(
+    instance: Instance, make: Make
+) -> None:
+    go_on, done = threading.Event(), threading.Event()
+    errors: list[BaseException] = []
+    first: list[int] = []
+
+    def write(session: Any) -> None:
+        go_on.wait(60)
+        uses: list[Callable[[], object]] = [
+            lambda: session.add(Ledger(job=0, attempt=0)),
+            lambda: session.execute(text("DELETE FROM ledger")),
+        ]
+        for use in uses:
+            try:
+                use()
+            except BaseException as error:
+                errors.append(error)
+        done.set()
+
+    def run(job: Any) -> None:
+        if not first:
+            first.append(job.job.id)
+            threading.Thread(target=write, args=(job.session,), daemon=True).start()
+            return
+        job.session.add(Ledger(job=job.job.id, attempt=1))
+        job.session.flush()
+        go_on.set()
+        assert done.wait(60)
+
+    jobs = make(run, 2, job_class=OwnReadyJob)
+    instance.run("own_ready")
+    (second,) = set(jobs) - set(first)
+    assert [job for job, *_ in instance.ledger()] == [second]
+    assert [type(error) for error in errors] == [WrongSession] * 2
+    assert f"OwnReadyJob (ID {second})" in str(errors[0])
+
+
+@pytest.mark.feature("N-14")
 def test_another_thread_may_not_use_the_session_of_the_job_that_runs(instance: Instance, make: Make) -> None:
     errors: list[BaseException] = []
 

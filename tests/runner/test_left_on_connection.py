@@ -233,3 +233,66 @@ def test_nor_does_a_job_in_a_process_of_its_own_that_serves_several(tenants: Ins
     assert len(sessions) == 1
     assert tenants.ledger(last) == [(last, 1, "mine")]
     assert tenants.query("SELECT note FROM tenant.ledger") == [("the tenant's",)]
+
+
+@pytest.mark.feature("LP-01")
+@on_postgresql
+@pytest.mark.parametrize("columns", ["* FROM jobcron_job", "1 AS id"])
+@pytest.mark.parametrize("succeeds", [True, False])
+def test_a_temporary_table_of_a_job_never_stands_in_for_one_of_ours(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, columns: str, succeeds: bool
+) -> None:
+    def run(job: Any) -> None:
+        for name in ("jobcron_job", "jobcron_event"):
+            job.session.execute(text(f"CREATE TEMP TABLE {name} AS SELECT {columns}"))
+        job.checkpoint()
+        ActJob.act_write(job, "once")
+        if not succeeds:
+            raise ValueError("as any job may")
+
+    rows = run_jobs(instance, monkeypatch, run)
+    assert {row.status for row in rows} == {JobStatus.COMPLETED if succeeds else JobStatus.FAILED}
+    assert [note for _, _, note in instance.ledger()] == ["once", "once"] * succeeds
+    assert all(instance.events(row.id) == ([] if succeeds else ["failed"]) for row in rows)
+
+
+@pytest.mark.feature("LP-01")
+@on_sqlite
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TEMP TABLE jobcron_job AS SELECT * FROM jobcron_job",
+        'create temporary table if not exists "JOBCRON_JOB" (id, status, lease_token)',
+        "CREATE TABLE temp.jobcron_job (id, status, lease_token)",
+        "CREATE TEMP VIEW [jobcron_job] AS SELECT * FROM main.jobcron_job",
+    ],
+)
+@pytest.mark.parametrize("is_script", [False, True])
+def test_sqlite_makes_no_temporary_table_that_would_stand_in_for_one_of_ours(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, statement: str, is_script: bool
+) -> None:
+    def run(job: Any) -> None:
+        ActJob.act_write(job, "undone")
+        if is_script:
+            job.session.connection().connection.driver_connection.cursor().executescript(f"SELECT 1; {statement}")
+        job.session.connection().exec_driver_sql(statement)
+
+    rows = run_jobs(instance, monkeypatch, run)
+    assert {row.status for row in rows} == {JobStatus.FAILED}
+    assert instance.ledger() == []
+    assert all(
+        "expected another name for a temporary table, got jobcron" in (row.log or "").lower() for row in rows
+    )
+
+
+@pytest.mark.feature("LP-01")
+@on_sqlite
+def test_a_temporary_table_of_another_name_is_the_jobs_own(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(job: Any) -> None:
+        job.session.execute(text("CREATE TEMP TABLE of_jobcron_job AS SELECT * FROM jobcron_job"))
+        ActJob.act_write(job, "done")
+
+    rows = run_jobs(instance, monkeypatch, run)
+    assert {row.status for row in rows} == {JobStatus.COMPLETED}

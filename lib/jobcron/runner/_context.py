@@ -24,6 +24,9 @@ from jobcron.runner._fence import Fenced, fenced
 from jobcron.runner._keeper import Keeper, NoKeeper
 from jobcron.runner._timeline import Timeline
 
+OF_RUN = "the run, between two jobs"
+"""The owner of the session in which jobs are found, for messages; see `OwnedSession.own`."""
+
 
 class JobSessions:
     """Opens the sessions of a run.
@@ -42,6 +45,7 @@ class JobSessions:
         self._database = database
         self._on_failed_action = on_failed_action
         self.shared = self._open()
+        self.shared.own(OF_RUN)
         self._current = self.shared
         self.written: set[object] = set()
 
@@ -53,11 +57,16 @@ class JobSessions:
     @contextmanager
     def of(self, claimed: Claimed) -> Iterator[OwnedSession]:
         """Open the session of an attempt, with the job's objects in it, and close it for good at the end."""
+        name = f"{claimed.job.class_name} (ID {claimed.claim.id})"
         if claimed.objects is Objects.SHARED:
-            yield self.shared
+            self.shared.own(name)
+            try:
+                yield self.shared
+            finally:
+                self.shared.own(OF_RUN)
             return
         session = self._current = self._open()
-        session.own(f"{claimed.job.class_name} (ID {claimed.claim.id})")
+        session.own(name)
         session.info[WRITTEN] = self.written
         if claimed.batch is not None:
             claimed.batch.serve(claimed.claim, session)

@@ -18,6 +18,14 @@ _LASTING = re.compile(
 """The beginning of a statement whose effect lasts as long as the connection, and is not in the file."""
 
 
+_IN_PLACE_OF_OURS = re.compile(
+    r"\bCREATE\s+(?:TEMP(?:ORARY)?\s+)?(?:TABLE|VIEW)\s+(?:IF\s+NOT\s+EXISTS\s+)?"
+    r"(?:[\"'`\[]?temp[\"'`\]]?\s*\.\s*)?[\"'`\[]?(jobcron_\w+)",
+    re.IGNORECASE,
+)
+"""The beginning of a statement that makes a temporary table of the name of one of ours; for `_LASTING` ones."""
+
+
 class WatchedConnection(Shared, sqlite3.Connection):
     """A connection that knows whether something was left on it.
 
@@ -116,6 +124,7 @@ class WatchedCursor(sqlite3.Cursor):
         """Execute a statement."""
         self.connection.check_statement(sql)
         if _LASTING.match(sql):
+            _refuse_to_hide(sql)
             self.connection.is_changed = True
         return super().execute(sql, parameters)
 
@@ -128,8 +137,24 @@ class WatchedCursor(sqlite3.Cursor):
         """Execute several statements, whatever they are."""
         if self.connection.is_shared:
             self.connection.refuse("sent a script, which commits")
+        if re.search(r"\bTEMP", sql_script, re.IGNORECASE):
+            _refuse_to_hide(sql_script)
         self.connection.is_changed = True
         return super().executescript(sql_script)
+
+
+def _refuse_to_hide(statement: str) -> None:
+    """Refuse a temporary table of the name of one of ours: SQLite would take it for ours, also at a job's end.
+
+    Raises:
+        sqlite3.OperationalError: there is one in the statement.
+    """
+    found = _IN_PLACE_OF_OURS.search(statement)
+    if found is not None:
+        raise sqlite3.OperationalError(
+            f"expected another name for a temporary table, got {found[1]}: it would take the place of "
+            "jobcron's own"
+        )
 
 
 def note_use(boundary: Boundary, connection: WatchedConnection, record: object, proxy: object) -> None:
