@@ -62,6 +62,11 @@ def test_a_call_of_a_function_may_begin_at_a_time(session: Session) -> None:
         ("foo_job.ACT", {}, "abc", "expected the key of fooapp.Foo to be an integer, got 'abc'"),
         ("foo_job.ACT", {}, "[1, 2]", r"expected the key of fooapp.Foo to be 1 value, as JSON: \[id\]; got 1, 2"),
         ("foo_job.ACT", {}, "9999", "expected Foo 9999 to be in the database, there is none"),
+        ("foo_job.ACT", {}, None, "expected a target, the primary key of a fooapp.Foo: fooapp.ActJob needs one"),
+        ("foo_job.ACT", {}, str(2**63), "expected the key of fooapp.Foo to be an integer that a row can have"),
+        ("foo_job.ACT", {}, "9" * 5000, "expected the key of fooapp.Foo to be an integer, got '999"),
+        ("foo_job.ACT", {}, "[" * 5000, "expected the key of fooapp.Foo to be an integer, got"),
+        ("foo_job.ACT", {}, '"\\u0000"', "expected the key of fooapp.Foo to be text that databases can keep"),
         ("foo_job.ACT", {"metadata": {"$object": ["no.Such", [1]]}}, "1", "no.Such"),
     ],
 )

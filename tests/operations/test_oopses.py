@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
 from instances import Instance
 from jobcron import DirectoryError, load_settings
+from jobcron.operations import oopses
 from jobcron.operations.oopses import find_report, group_reports, newest_reports
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -47,6 +50,45 @@ def test_reports_of_one_cause_are_one_group(instance: Instance) -> None:
         "no order 2 of 'ada2' at 0x7f2", "2026-11-29T12:00:00", "2026-11-29T12:00:02",
     )  # fmt: skip
     assert {group.newest for group in others} == {other_line, other_text, other_kind}
+
+
+@on_sqlite
+def test_the_newest_reports_are_those_of_the_newest_days(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day, numbers in (("2026-11-27", (1, 2)), ("2026-11-28", (3, 4)), ("2026-11-30", (5,))):
+        for number in numbers:
+            made = instance.state / "oops" / "2026-11-29" / write(instance, number, "no order")
+            os.utime(made, (number, number))
+            folder = made.parent.with_name(day)
+            folder.mkdir(exist_ok=True)
+            made.rename(folder / made.name)
+    looked: list[str] = []
+    real = oopses._written
+
+    def written(path: Path) -> float:
+        looked.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(oopses, "_written", written)
+    settings = load_settings(str(instance.path))
+    assert [report["id"] for report in newest_reports(settings, 2)] == ["OOPS-T5", "OOPS-T4"]
+    assert sorted(looked) == ["OOPS-T3", "OOPS-T4", "OOPS-T5"], "files of older days are not looked at"
+    assert [report["id"] for report in newest_reports(settings)] == [f"OOPS-T{n}" for n in (5, 4, 3, 2, 1)]
+
+
+@on_sqlite
+def test_what_is_no_file_is_no_report_and_nobody_waits_for_it(instance: Instance) -> None:
+    kept = write(instance, 1, "no order")
+    folder = instance.state / "oops" / "2026-11-29"
+    os.mkfifo(folder / "OOPS-PIPE")
+    (folder / "OOPS-FOLDER").mkdir()
+    (folder / "OOPS-LOST").symlink_to("nowhere")
+    settings = load_settings(str(instance.path))
+    assert [report["id"] for report in newest_reports(settings)] == [kept]
+    for name in ("OOPS-PIPE", "OOPS-FOLDER"):
+        with pytest.raises(DirectoryError, match=name):
+            find_report(settings, name)
 
 
 @on_sqlite

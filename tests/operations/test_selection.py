@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from instances import Instance
@@ -49,6 +50,15 @@ def listed(session: Session, selection: Selection) -> list[int]:
         ({"json_data": {"paid": True}}, Selection(argument=(("paid", True),))),
         ({"json_data": {"to": "Ada"}}, Selection(argument=(("to", "Ada"),))),
         ({"json_data": {"to": [1, {"a": None}]}}, Selection(argument=(("to", [1, {"a": None}]),))),
+        ({"json_data": {"to": "Zoë 😀"}}, Selection(argument=(("to", "Zoë 😀"),))),
+        ({"json_data": {"to": ["Zoë", {"größe": 1}]}}, Selection(argument=(("to", ["Zoë", {"größe": 1}]),))),
+        ({"json_data": {"größe": "a\tb"}}, Selection(argument=(("größe", "a\tb"),))),
+        ({"json_data": {"a.b": 5, "a": {"b": 6}}}, Selection(argument=(("a.b", 5),))),
+        ({"json_data": {"$": 5}}, Selection(argument=(("$", 5),))),
+        ({"json_data": {"$.copies": 4}}, Selection(argument=(("$.copies", 4),))),
+        ({"json_data": {"[0]": 5}}, Selection(argument=(("[0]", 5),))),
+        ({"json_data": {"1": 5}}, Selection(argument=(("1", 5),))),
+        ({"log": "é%_" * 3333}, Selection(error="é%_" * 3333)),
         ({"date_created": NOW - timedelta(days=3)}, Selection(older_than=timedelta(days=2))),
         ({"date_created": datetime(2026, 2, 28, tzinfo=UTC)}, Selection(created_on=date(2026, 2, 28))),
         (
@@ -69,6 +79,31 @@ def test_each_filter_finds_the_jobs_that_fit_and_no_others(
     session.flush()
     assert listed(session, selection) == [wanted.id]
     assert len(listed(session, Selection())) == len(others) + 1
+
+
+def test_an_argument_is_found_that_something_else_wrote_without_escapes(session: Session) -> None:
+    wanted, _ = JobFactory(session).makeJob(), JobFactory(session).makeJob(json_data={"größe": "Zoe"})
+    session.flush()
+    data = {"größe": "Zoë"}
+    session.execute(text("UPDATE jobcron_job SET json_data = :data WHERE id = :id"), {
+        "data": json.dumps(data, ensure_ascii=False, indent=2), "id": wanted.id,
+    })  # fmt: skip
+    assert listed(session, Selection(argument=tuple(data.items()))) == [wanted.id]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"error": "x" * 10_001}, "error: expected at most 10,000 characters, got: 10,001"),
+        ({"channel": "x" * 60_000}, "channel: expected at most 10,000 characters"),
+        ({"argument": (('a"b', 1),)}, "argument: expected the name of an argument without quotes"),
+        ({"argument": (("a\\", 1),)}, "argument: expected the name of an argument without quotes"),
+        ({"argument": (("a\n", 1),)}, "argument: expected the name of an argument without quotes"),
+    ],
+)
+def test_what_no_database_could_look_for_is_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        Selection(**given)
 
 
 def test_a_day_ends_before_the_next_begins(session: Session) -> None:

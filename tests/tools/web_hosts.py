@@ -57,8 +57,8 @@ dashboard = application({instance!r}, authorize=lambda environ: environ["myapp.r
 def jobs(request, path):
     role = {{"ada": "operator", "ben": "reader"}}.get(request.headers.get("X-User"))  # request.user in a real one
     environ = {{
-        **request.environ, "SCRIPT_NAME": request.environ["SCRIPT_NAME"] + "/jobs", "PATH_INFO": "/" + path,
-        "wsgi.input": io.BytesIO(request.body), "myapp.role": role,
+        **request.environ, "SCRIPT_NAME": request.environ["SCRIPT_NAME"] + "/jobs", "myapp.role": role,
+        "PATH_INFO": f"/{{path}}".encode().decode("latin-1"), "wsgi.input": io.BytesIO(request.body),
     }}
     said = {{}}
     body = b"".join(dashboard(environ, lambda status, headers: said.update(status=status, headers=headers)))

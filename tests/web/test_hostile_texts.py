@@ -180,6 +180,16 @@ def test_texts_of_keys_tasks_neighbours_and_workers_are_texts(
         check(ada.look(path), path)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("text", HOSTILE)
+def test_texts_of_reports_are_texts(ada: Visitor, instance: Instance, text: str) -> None:
+    write_report(instance, [text] * 6)
+    for path in ("/reports", "/reports/OOPS-hostile"):
+        page = ada.get(path)
+        check(page, path)
+        assert MARK in page.html
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_texts_are_texts_on_the_pages_of_acts(ada: Visitor, instance: Instance, seed: int) -> None:
     chosen = random.Random(seed)

@@ -83,6 +83,9 @@ def test_filters_are_those_of_the_commands_and_stay_in_the_links(ada: Visitor, j
         ("section=nope", "Section: "),
         ("type=foo_job.AKT", "Type: expected a job type that the database knows, got: foo_job.AKT; it knows: "),
         ("type=foo_job.AKT", "; did you mean foo_job.ACT?"),
+        ('argument=a"=1', "Argument (NAME=VALUE): expected the name of an argument without quotes"),
+        (f"error={'x' * 10_001}", "Error has the text: expected at most 10,000 characters, got: 10,001"),
+        (f"channel={'x' * 60_000}", "Channel: expected at most 10,000 characters, got: 60,000"),
     ],
 )
 def test_a_wrong_filter_is_told_and_shows_no_job(ada: Visitor, jobs: list[int], query: str, told: str) -> None:
@@ -425,6 +428,11 @@ def test_a_job_is_created_by_a_form_of_its_arguments(ada: Visitor, instance: Ins
     refused = ada.send(page, "/new/job", target="99999", expect=400)
     assert "It was not created." in refused.words
     assert "99999" in dict(refused.form("/new/job").fields)["target"]
+    assert "expected a target, the primary key of a fooapp.Foo" in ada.send(page, "/new/job", expect=400).words
+    instance.query("CREATE UNIQUE INDEX one_job_of_a_foo ON foo_job (foo_id)")
+    refused = ada.send(page, "/new/job", target=number, expect=400)
+    assert "It was not created. The database refuses it: " in refused.words
+    assert "INSERT" not in refused.html
     assert len(instance.rows()) == 1
     assert "Not a valid integer value" in ada.send(page, "/new/job", target=number, priority="x", expect=400).words
     ada.get("/new?name=nothing", expect=400)

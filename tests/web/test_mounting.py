@@ -6,15 +6,17 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, abort, redirect
 from pyramid.config import Configurator
 from pyramid.wsgi import wsgiapp2
 from werkzeug.test import Client
 
 from instances import Instance
-from jobcron import ConfigurationError, Database, JobStatus
+from jobcron import ConfigurationError, Database, JobStatus, NoSuchJob
+from jobcron.jobs.hand_moves import operator_name
 from jobcron.web import Visitor as Somebody
 from jobcron.web import application, blueprint
 from jobcron.web.mounting import MAX_REQUEST, close
@@ -46,6 +48,71 @@ def test_an_answer_of_authorize_that_is_none_of_the_roles_lets_nobody_in(
     page = Visitor(app).get("/", expect=500)
     assert "authorize" not in page.words
     assert "expected authorize to return 'operator', 'reader', a Visitor or None" in caplog.text
+    close(app)
+
+
+def fail(error: Exception) -> None:
+    """Raise an error, from where only an expression may stand."""
+    raise error
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("shop.role"), ConfigurationError("no role in /etc/shop"), NoSuchJob(7)]
+)
+def test_an_authorize_that_fails_lets_nobody_in_and_tells_nothing(
+    instance: Instance, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = application(str(instance.path), authorize=lambda environ: fail(error))
+    page = Visitor(app).get("/jobs", expect=500)
+    number = re.search(r"has it as (\w{8})\.", page.words)
+    assert (
+        page.words
+        == f"500 · jobcron Something went wrong. The log of the dashboard {number and number[0]} 500, jobcron"
+    )
+    assert f"GET /jobs failed, {number and number[1]}" in caplog.text
+    assert str(error) in caplog.text
+    close(app)
+
+
+def test_an_authorize_may_lead_to_the_login_of_its_host(instance: Instance) -> None:
+    app = application(str(instance.path), authorize=lambda environ: abort(redirect("/login")))
+    answer = app.test_client().get("/jobs")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/login")
+    assert answer.headers["Cache-Control"] == "no-store"
+    close(app)
+
+
+@pytest.mark.parametrize("user", [7, b"ada", object()])
+def test_a_user_whose_name_is_no_text_is_let_in_nowhere(
+    instance: Instance, user: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = application(str(instance.path), authorize=lambda environ: Somebody("operator", user))
+    Visitor(app).get("/", expect=500)
+    assert "expected authorize to return a Visitor whose user is text or None, got: " in caplog.text
+    close(app)
+
+
+@pytest.mark.parametrize(
+    ("user", "actor"),
+    [
+        ("ada\nINFO jobcron.web nothing", "web:ada INFO jobcron.web nothing"),
+        ("a\0b\x1b[2J\u202e", r"web:a\x00b\x1b[2J\u202e"),
+        ("lone \ud800", r"web:lone \ud800"),
+        (" \t ", f"web:{operator_name()}"),
+        ("x" * 300, f"web:{'x' * 200}"),
+    ],
+)
+def test_a_hostile_name_of_a_user_is_one_line_of_text_everywhere(
+    instance: Instance, job: int, user: str, actor: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = application(str(instance.path), authorize=lambda environ: Somebody("operator", user))
+    somebody = Visitor(app)
+    with caplog.at_level(logging.INFO, "jobcron.web"):
+        somebody.send(somebody.send(somebody.get(f"/jobs/{job}"), "/act", button="retry"), "/act")
+    assert instance.query("SELECT actor FROM jobcron_act WHERE name LIKE 'retry%'") == [(actor,)]
+    assert f"; by {actor} from 127.0.0.1" in caplog.text
+    somebody.send(somebody.get("/sections"), "/pauses", scope="queue", name="letters")
+    assert actor in somebody.get("/audit").words
     close(app)
 
 
@@ -281,6 +348,10 @@ def test_it_works_in_django_beside_its_middleware(
     assert answer.status_code == 303
     assert answer.headers["Location"].startswith(f"/jobs/jobs/{job}?act=")
     assert instance.row(job).status is JobStatus.WAITING
+    strange = client.get("/jobs/jobs?type=č&queue=é", headers={"X-User": "ada"})
+    assert (strange.status_code, "got: č" in strange.text) == (400, True)
+    strange = client.get("/jobs/schedules/büro/č", headers={"X-User": "ada"})
+    assert "expected the name of a schedule, got: büro/č" in strange.text
     close(dashboard)
 
 

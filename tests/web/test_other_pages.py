@@ -396,6 +396,11 @@ def test_a_channel_that_keeps_its_order_is_told_to_go_on(ada: Visitor, instance:
     ("values", "told"),
     [
         ({"capacity": "-1"}, "Capacity: expected a whole number, at least 0, or nothing; got: '-1'"),
+        (
+            {"capacity": "0" * 12 + "9" * 30},
+            "Capacity: expected a whole number, at least 0, or nothing; got: '000",
+        ),
+        ({"capacity": "0" * 5000}, "Capacity: expected a whole number, at least 0, or nothing; got: '000"),
         ({"per_key": "0"}, "Per key: expected a whole number, at least 1"),
         ({"throttle": "many"}, "Throttle: "),
         ({"name": "export"}, "export"),

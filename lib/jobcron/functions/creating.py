@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import Integer, inspect
+from sqlalchemy import Integer, Numeric, inspect
 from sqlalchemy.orm import Session, class_mapper
 
 from jobcron.errors import InvalidJobData, UnknownFunction, UnknownJobType
 from jobcron.functions.calls import FunctionJob
 from jobcron.functions.registered import function_named, function_names
 from jobcron.jobs.arguments.encoding import Reference, as_reference, decode
+from jobcron.jobs.arguments.json_data import check
 from jobcron.jobs.family import target_name
 from jobcron.jobs.hand_moves import operator_name
 from jobcron.jobs.moves.undoing import write_act
@@ -50,6 +51,8 @@ def create_job(
             when = start if isinstance(start, datetime) else timedelta()
             job = FunctionJob.schedule(when, name, [], decoded, None, None, session=session, **values)
             return job.id
+        if target is None:
+            _check_needs_none(job_class)
         about = None if target is None else decode({"$object": _reference(job_class, target)}, session)
         return job_class.create(about, session=session, **decoded, **values).id
     except LookupError as error:
@@ -129,6 +132,21 @@ def _how_to_register(name: str) -> str:
     return f"{told}, where that has to be a job class or @job" if module else ""
 
 
+def _check_needs_none(job_class: type[BaseRunnableJob]) -> None:
+    """Check that a class whose jobs are in a table of their own takes jobs that are about nothing.
+
+    Raises:
+        InvalidJobData: it does not: the column that says what they are about cannot be empty.
+    """
+    is_own = getattr(job_class.create, "__func__", None) is not getattr(BaseRunnableJob.create, "__func__", None)
+    if is_own or not job_class.has_family:
+        return  # it may find a target itself; or what it declares is checked when its job is made
+    target = inspect(job_class.context_class).relationships[target_name(job_class.context_class)]
+    if not all(column.nullable for column in target.local_columns):
+        name = dotted_name(target.mapper.class_)
+        raise InvalidJobData(f"expected a target, the primary key of a {name}: {dotted_name(job_class)} needs one")
+
+
 def _reference(job_class: type[BaseRunnableJob], target: str) -> list[object]:
     """Return the encoded reference to a target: the name of its class, and its primary key."""
     if job_class.has_family:
@@ -144,7 +162,7 @@ def _reference(job_class: type[BaseRunnableJob], target: str) -> list[object]:
         raise InvalidJobData(f"expected a target that {dotted_name(job_class)} can be about, got {target!r}")
     try:
         parts = json.loads(key)
-    except ValueError:
+    except (ValueError, RecursionError):
         parts = key
     found: list[object] = [name, parts if isinstance(parts, list) else [parts]]
     _check_key(as_reference(found))
@@ -164,5 +182,9 @@ def _check_key(reference: Reference) -> None:
         names = ", ".join(column.name for column in columns)
         raise InvalidJobData(f"{wanted}{counted(len(columns), 'value')}, as JSON: [{names}]; got {got}")
     for column, part in zip(columns, reference.key, strict=True):
+        if isinstance(part, str | int | float):
+            check(part, f"the key of {dotted_name(reference.mapped)}")
         if isinstance(column.type, Integer) and type(part) is not int:
             raise InvalidJobData(f"{wanted}an integer, got {part!r}")
+        if isinstance(part, int) and abs(part) >= 1 << 63 and not isinstance(column.type, Numeric):
+            raise InvalidJobData(f"{wanted}an integer that a row can have, got {part!r}")

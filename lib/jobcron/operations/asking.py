@@ -39,6 +39,8 @@ DONE = {
 LONGEST = timedelta(days=36500)
 """The longest duration that people may write."""
 
+LONGEST_TEXT = 10_000
+"""The longest text that may be looked for, in characters: SQLite looks for none of more than 50,000 bytes."""
 
 YEARS = range(1970, 9001)
 """The years of times that people may write: those beside the limits of dates overflow in another zone."""
@@ -85,6 +87,17 @@ def day_of(text: str) -> date:
     raise ValueError(f"expected a day such as 2026-11-30, got: {text!r}")
 
 
+def text_of(text: str) -> str:
+    """Return a text that is to be looked for.
+
+    Raises:
+        ValueError: it is too long; the message says what was expected.
+    """
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"expected at most {LONGEST_TEXT:,} characters, got: {len(text):,}")
+    return text
+
+
 def number_of(text: str) -> int:
     """Return the number of a job.
 
@@ -105,6 +118,7 @@ def argument_of(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise ValueError(f"expected NAME=VALUE, got: {text!r}")
+    argument_name(name)
     found: object
     try:
         found = json.loads(value)
@@ -115,6 +129,19 @@ def argument_of(text: str) -> tuple[str, object]:
     except InvalidJobData as error:
         raise ValueError(str(error)) from error
     return name, found
+
+
+def argument_name(text: str) -> str:
+    """Return the name of an argument that is to be looked for.
+
+    Raises:
+        ValueError: SQLite cannot look for it; the message says what was expected.
+    """
+    if not text_of(text).isprintable() or '"' in text or "\\" in text:
+        raise ValueError(
+            f"expected the name of an argument without quotes, backslashes and invisible characters, got: {text!r}"
+        )
+    return text
 
 
 def moment_of(text: str) -> datetime:

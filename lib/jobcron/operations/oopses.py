@@ -6,9 +6,11 @@ import heapq
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from sqlalchemy import select
@@ -128,9 +130,17 @@ def find_report(settings: Settings, oops_id: str) -> Report:
 
 def _read(path: Path) -> Report:
     try:
-        return _checked(path.read_bytes(), str(path))
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise DirectoryError(f"expected the report {path} to be a file, it is none")
+            return _checked(file.read(), str(path))
     except OSError as error:
         raise DirectoryError(f"the report {path} cannot be read: {error.strerror}") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file: nobody may ever write into what looks like a report, and is a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _checked(content: bytes, where: str) -> Report:
@@ -178,8 +188,18 @@ def _in_history(settings: Settings, oops_id: str) -> Report | None:
 
 
 def _newest(settings: Settings, limit: int) -> Iterator[Path]:
-    paths = [path for root in settings.report_directories() for path in Path(root).glob("*-*-*/OOPS-*")]
-    yield from heapq.nlargest(limit, paths, key=_written)
+    """Yield the newest files of reports, the newest first; only as many days are looked at as have so many."""
+    folders = [folder for root in settings.report_directories() for folder in Path(root).glob("*-*-*")]
+    for _, of_day in groupby(sorted(folders, key=_day, reverse=True), key=_day):
+        found = heapq.nlargest(limit, (path for folder in of_day for path in folder.glob("OOPS-*")), key=_written)
+        yield from found
+        limit -= len(found)
+        if limit <= 0:
+            return
+
+
+def _day(folder: Path) -> str:
+    return folder.name
 
 
 def _written(path: Path) -> float:

@@ -24,6 +24,7 @@ from jobcron.errors import ConfigurationError
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import Job, has_status
 from jobcron.jobs.registry import names_of, registered
+from jobcron.operations.asking import argument_name, text_of
 from jobcron.queue.sources import find_source
 from jobcron.settings.settings import Section, Settings
 from jobcron.settings.suggestions import suggestion
@@ -63,6 +64,9 @@ class Selection:
         ended_within: ended no longer ago than this, in whatever way: completed, failed, cancelled or expired.
         due_within: due by then; negative: due so long ago.
         due_after: due only after so much time.
+
+    Raises:
+        ConfigurationError: a text is too long, or cannot be the name of an argument.
     """
 
     ids: tuple[int, ...] = ()
@@ -87,6 +91,17 @@ class Selection:
     ended_within: timedelta | None = None
     due_within: timedelta | None = None
     due_after: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what a database could not look for."""
+        for name, value in vars(self).items():
+            try:
+                if isinstance(value, str):
+                    text_of(value)
+                elif name == "argument":
+                    [argument_name(one) for one, _ in value]
+            except ValueError as error:
+                raise ConfigurationError(f"{name.replace('_', ' ')}: {error}") from error
 
     @classmethod
     def of_section(cls, settings: Settings, name: str) -> Self:
@@ -226,12 +241,14 @@ def _equalities(selection: Selection) -> Iterator[ColumnElement[bool]]:
 
 def _argument(name: str, value: object, dialect: str) -> ColumnElement[bool]:
     """Return the condition that the job's data has a value; both databases compare it as JSON."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    part = Job.json_data.op("->")(name)  # type: ignore[attr-defined, unused-ignore]
+    data, text = Job.json_data, json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     if dialect == "postgresql":
-        return cast(part, JSONB) == cast(literal_text(text), JSONB)
-    # SQLite's -> returns the value's text, with the spaces of the row: json() writes both the same way.
-    return func.json(part, type_=Text) == func.json(literal_text(text), type_=Text)
+        return cast(data.op("->")(name), JSONB) == cast(literal_text(text), JSONB)  # type: ignore[attr-defined, unused-ignore]
+    # SQLite compares texts: json() leaves out the spaces of the row, but characters beyond ASCII stay as the row
+    # has them, which is as escapes unless somebody else wrote it. A name without quotes would be a path.
+    texts = [literal_text(one) for one in dict.fromkeys((json.dumps(value, separators=(",", ":")), text))]
+    paths = [literal_text(f"$.{one}") for one in dict.fromkeys((json.dumps(name), f'"{name}"'))]
+    return or_(*(func.json(data.op("->")(path), type_=Text).in_(texts) for path in paths))  # type: ignore[attr-defined, unused-ignore]
 
 
 def literal_text(text: str) -> ColumnElement[str]:

@@ -11,7 +11,10 @@ from urllib.parse import urlsplit
 
 from flask import Request, Response
 
+from jobcron.errors import UserMistake
 from jobcron.jobs.hand_moves import operator_name
+from jobcron.reports.complaints import visible
+from jobcron.settings.secrets import storable
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -76,8 +79,13 @@ def visitor_of(authorize: Authorize, environ: WSGIEnvironment) -> Visitor | None
 
     Raises:
         TypeError: `authorize` returned something else. Whoever asks is told nothing of it.
+        RuntimeError: it made a mistake with jobcron itself; neither is this told to whoever asks.
+        Exception: whatever else it raises, such as an answer of Flask's ``abort``.
     """
-    found = authorize(environ)
+    try:
+        found = authorize(environ)
+    except UserMistake as error:  # of an operator its text would be shown
+        raise RuntimeError(f"authorize failed with {type(error).__name__}") from error
     if found is None:
         return None
     visitor = Visitor(found) if isinstance(found, str) else found
@@ -85,7 +93,18 @@ def visitor_of(authorize: Authorize, environ: WSGIEnvironment) -> Visitor | None
         raise TypeError(
             f"expected authorize to return {OPERATOR!r}, {READER!r}, a Visitor or None, got: {found!r}"
         )
-    return visitor if visitor.user else Visitor(visitor.role, environ.get("REMOTE_USER") or None)
+    return Visitor(visitor.role, _name_of(visitor.user or environ.get("REMOTE_USER")))
+
+
+def _name_of(user: object) -> str | None:
+    """Return a user's name in one line that every database, log and page can have; None: there is none.
+
+    Raises:
+        TypeError: it is no text, such as the number of an account.
+    """
+    if user is not None and not isinstance(user, str):
+        raise TypeError(f"expected authorize to return a Visitor whose user is text or None, got: {user!r}")
+    return visible(storable(" ".join((user or "").split()))) or None
 
 
 def is_own_page(request: Request) -> bool:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from werkzeug.datastructures import MultiDict
 
 from jobcron.errors import ConfigurationError
-from jobcron.operations.asking import age_of, argument_of, day_of, number_of, statuses_of, target_of
+from jobcron.operations.asking import age_of, argument_of, day_of, number_of, statuses_of, target_of, text_of
 from jobcron.operations.selection import Selection
 from jobcron.settings.secrets import is_secret
 from jobcron.settings.settings import Settings
@@ -90,6 +90,9 @@ def read_filters(settings: Settings, given: MultiDict[str, str]) -> Filters:
             mistakes.append(f"{TEXTS.get(name) or AGES.get(name) or name}: {error}")
             return None
 
+    for name in list(texts):
+        if read(name, text_of) is None:
+            del texts[name]  # each link of the page would have it
     argument = read("argument", _open_argument)
     found = Selection(
         types=(texts["type"],) if "type" in texts else (),

@@ -30,6 +30,9 @@ STATIC = Path(__file__).parent / "static"
 MAX_NUMBER = 2**63 - 1
 """The greatest number that a row can have."""
 
+PLAIN = "/:@!$&'()*+,=~"
+"""What stands in the paths of addresses as it is: no semicolon, which no path of a cookie can have."""
+
 THEMES = ("auto", "light", "dark")
 
 THEME_COOKIE = "jobcron_theme"
@@ -89,7 +92,7 @@ class Here:
                 instance=Path(self.dashboard.settings.path).parent.name,
                 version=__version__,
                 page=(request.endpoint or "").rpartition(".")[2],
-                root=request.script_root,
+                root=root_of(request),
                 address=_address() if request.method == "GET" else "",
                 **values,
             )
@@ -109,18 +112,34 @@ class Here:
 def _address() -> str:
     """Return the path and the query of the request as they stand in an address: no text of a row as it is."""
     query = quote(request.query_string, safe="%=&+;/?:@!$'()*,~")
-    return quote(request.path, safe="/:@!$&'()*+,;=~") + (f"?{query}" if query else "")
+    return quote(request.path, safe=PLAIN) + (f"?{query}" if query else "")
+
+
+def root_of(asked: Request) -> str:
+    """Return the path at which the application of a request is mounted, as it stands in addresses."""
+    return quote(asked.script_root, safe=PLAIN)
+
+
+def address_of(page: str, **values: object) -> str:
+    """Return the address of a page as browsers ask for it, and as the path of a cookie; without None values.
+
+    `url_for` leaves the path at which the application is mounted unquoted.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    found, root = url_for(f".{page}", **given), request.script_root  # type: ignore[arg-type]
+    if found.startswith(f"{root}/"):
+        found = root_of(request) + found.removeprefix(root)
+    return found.replace(";", "%3B")
 
 
 def link(page: str, **values: object) -> Markup:
-    """Return the address of a page; values that are None are left out."""
-    given = {name: value for name, value in values.items() if value is not None}
-    return Markup.escape(url_for(f".{page}", **given))  # type: ignore[arg-type]
+    """Return the address of a page for a template; values that are None are left out."""
+    return Markup.escape(address_of(page, **values))
 
 
 def asset(name: str) -> Markup:
     """Return the address of a file; it changes with the file, so that browsers may keep it."""
-    return Markup.escape(url_for(".static", filename=name, v=_print_of(name)))
+    return link("static", filename=name, v=_print_of(name))
 
 
 @cache
@@ -136,8 +155,7 @@ def number_in(name: str) -> int | None:
 
 def go_to(page: str, **values: object) -> Response:
     """Return an answer that leads to a page after something was done."""
-    given = {name: value for name, value in values.items() if value is not None}
-    found = redirect(url_for(f".{page}", **given), 303)  # type: ignore[arg-type]
+    found = redirect(address_of(page, **values), 303)
     assert isinstance(found, Response)
     return found
 

@@ -16,7 +16,7 @@ from jobcron.interfaces import JobStatus
 from jobcron.operations.reasons import span
 from jobcron.queue.health import Health
 from jobcron.reports.logs import visible
-from jobcron.settings.secrets import Redactor
+from jobcron.settings.secrets import Redactor, storable
 
 LONGEST = 20_000
 """The longest text that is shown whole, in characters: its beginning and its end are."""
@@ -62,7 +62,7 @@ def _finalizer(redactor: Redactor) -> Callable[[object], object]:
                 value = value.value
             case Enum():
                 value = value.name
-        return cut(visible(redactor.text(str(value))))
+        return cut(visible(redactor.text(storable(str(value)))))
 
     return finalize
 

@@ -9,10 +9,18 @@ from collections.abc import Callable
 from functools import partial, wraps
 
 from flask import Blueprint, Flask, Response, g, request
+from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from jobcron.database.trouble import refused_right
-from jobcron.errors import DatabaseUnavailable, DirectoryError, NoSuchJob, SchemaMismatch, UserMistake
+from jobcron.errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    DirectoryError,
+    NoSuchJob,
+    SchemaMismatch,
+    UserMistake,
+)
 from jobcron.web import _pages
 from jobcron.web._access import (
     HEADERS,
@@ -25,7 +33,7 @@ from jobcron.web._access import (
     visitor_of,
 )
 from jobcron.web._dashboard import Dashboard
-from jobcron.web._routing import MAX_NUMBER, Here, Route, back_of, link
+from jobcron.web._routing import MAX_NUMBER, Here, Route, address_of, back_of
 from jobcron.web._texts import environment
 
 __all__ = ["Authorize", "Visitor", "application", "blueprint"]
@@ -80,12 +88,23 @@ def blueprint(config: str | None = None, *, authorize: Authorize, name: str = "j
     made = Blueprint(name, "jobcron.web", static_folder="static", static_url_path="/static")
     for route in _pages.ROUTES:
         made.add_url_rule(route.rule, route.name, _answering(dashboard, route), methods=[route.method])
-    made.record(lambda state: state.app.extensions.setdefault(EXTENSION, []).append(dashboard))
+    made.record(partial(_mounted, dashboard))
     made.before_request(_bound_request)
     made.after_request(_secured)
     for kind in (HTTPException, UserMistake, Exception):
         made.register_error_handler(kind, partial(_failed, dashboard))
     return made
+
+
+def _mounted(dashboard: Dashboard, state: BlueprintSetupState) -> None:
+    """Note that an application shows a dashboard.
+
+    Raises:
+        ConfigurationError: the path has variables, which no page knows.
+    """
+    if "<" in (state.url_prefix or ""):
+        raise ConfigurationError(f"expected an url_prefix without variables, got: {state.url_prefix!r}")
+    state.app.extensions.setdefault(EXTENSION, []).append(dashboard)
 
 
 def routes() -> tuple[Route, ...]:
@@ -155,8 +174,7 @@ def _secured(response: Response) -> Response:
         if "v" in request.args:
             response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
     elif "jobcron_token" in g:
-        root = str(link("overview"))
-        give_token(response, g.jobcron_token, root, is_secure=request.is_secure)
+        give_token(response, g.jobcron_token, address_of("overview"), is_secure=request.is_secure)
     return response
 
 

@@ -10,8 +10,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from threading import Thread
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
+from jobcron.reports.complaints import complain
 from jobcron.web.serving import Place
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Served(NamedTuple):
 def serve_several(
     found: Sequence[Served], place: Place, options: Sequence[str], tell: Callable[[str], None]
 ) -> int:
-    """Serve instances until SIGTERM, SIGINT or Ctrl-C; one that cannot be served does not stop the others.
+    """Serve instances until SIGTERM, SIGHUP, SIGINT or Ctrl-C; one that cannot be served does not stop the others.
 
     Args:
         found: the instances.
@@ -48,15 +49,21 @@ def serve_several(
         The worst exit status, once all have ended by themselves.
     """
     servers: list[subprocess.Popen[str]] = []
-    signal.signal(signal.SIGTERM, _leave)
+    threads: list[Thread] = []
+    for sent in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(sent) is not signal.SIG_IGN:  # as nohup leaves SIGHUP
+            signal.signal(sent, _leave)
     try:
         for number, one in enumerate(found):
-            listen = place.beside(number)
-            command = [sys.executable, "-m", "jobcron.commands", "--config", one.path, "web", f"--listen={listen}"]
-            server = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+            server = _started(one, place.beside(number), options)
             servers.append(server)
-            Thread(target=_repeat, args=(server, one.name, tell), daemon=True).start()
-        return max(server.wait() for server in servers)
+            for stream, write in ((server.stdout, tell), (server.stderr, complain)):
+                threads.append(Thread(target=_repeat, args=(stream, one.name, write), daemon=True))
+            threads.append(Thread(target=_mourn, args=(server, one.name), daemon=True))
+        for thread in threads:
+            thread.start()
+        statuses = [server.wait() for server in servers]
+        return max(status if status >= 0 else 128 - status for status in statuses)  # as shells have signals
     finally:
         for server in servers:
             server.terminate()
@@ -66,13 +73,36 @@ def serve_several(
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
+        for thread in threads:
+            thread.join(END_SECONDS)
 
 
-def _repeat(server: subprocess.Popen[str], name: str, tell: Callable[[str], None]) -> None:
-    """Print what a server prints, with the name of its instance."""
-    assert server.stdout is not None
-    for line in server.stdout:
-        tell(f"{name}: {line.rstrip()}")
+def _started(one: Served, listen: str, options: Sequence[str]) -> subprocess.Popen[str]:
+    # -P: Python does not search the working directory.
+    command = [sys.executable, "-P", "-m", "jobcron.commands", "--config", one.path, "web", f"--listen={listen}"]
+    # A group of its own: what is sent from the keyboard reaches it once, through us.
+    return subprocess.Popen(
+        [*command, *options],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        process_group=0,
+    )
+
+
+def _mourn(server: subprocess.Popen[str], name: str) -> None:
+    """Say when a server has ended otherwise than by our signal: the others go on."""
+    status = server.wait()
+    if status:
+        complain(f"{name}: its server has ended, with status {status}")
+
+
+def _repeat(stream: IO[str], name: str, write: Callable[[str], None]) -> None:
+    """Print what a server prints, with the name of its instance: who did what is of use only with where."""
+    for line in stream:
+        write(f"{name}: {line.rstrip()}")
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -8,7 +8,7 @@ import os
 from jobcron.commands._output import say
 from jobcron.errors import ConfigurationError
 from jobcron.scripts.instances import Patterns
-from jobcron.settings.instance import load_settings, presented
+from jobcron.settings.instance import DATABASE_VARIABLE, load_settings, presented
 
 PLACE = "127.0.0.1:8765"
 
@@ -82,6 +82,10 @@ def _serve_several(options: argparse.Namespace) -> int:
 
     if options.config is not None:
         raise ConfigurationError("expected --config or --instances, got both")
+    if os.environ.get(DATABASE_VARIABLE):
+        raise ConfigurationError(
+            f"expected {DATABASE_VARIABLE} not to be set for several instances, each of which has its own database"
+        )
     patterns = [os.path.abspath(os.path.expanduser(pattern)) for pattern in options.instances]
     found = [Served(one.name, one.path) for one in Patterns(patterns, "--instances").find_some()]
     place = place_of(options.listen)

@@ -64,7 +64,7 @@ def _limit(label: str, text: str, least: int) -> int | None:
     text = text.strip()
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and least <= int(text[:12]) <= MOST):
+    if not (text.isascii() and text.isdigit() and len(text) < 12 and least <= int(text) <= MOST):
         raise ConfigurationError(f"{label}: expected a whole number, at least {least}, or nothing; got: {text!r}")
     return int(text)
 

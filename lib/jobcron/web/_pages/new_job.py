@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import closing
 
 from flask import Response, request
+from sqlalchemy.exc import DataError, IntegrityError
 
 from jobcron.database.sessions import use_session
+from jobcron.database.trouble import first_line
 from jobcron.errors import ConfigurationError, DuplicateJob, InvalidJobData, UnknownJobType
 from jobcron.functions.creating import create_by_hand
 from jobcron.web._forms import PREFIX, Creatable, RowForm, arguments_of, creatable, creatable_names, form_for
@@ -34,6 +36,8 @@ def create(here: Here) -> Response:
         number = _created(here, wanted, form)
     except (InvalidJobData, UnknownJobType, DuplicateJob) as error:
         return _shown(here, wanted, form, str(error))
+    except (IntegrityError, DataError) as error:  # a rule of a table of the application
+        return _shown(here, wanted, form, f"The database refuses it: {first_line(error.orig)}")
     here.tell("creation of a %s: job %d", wanted.name, number)
     return go_to("job", number=number)
 

@@ -16,7 +16,7 @@ from jobcron.operations.sections import section_states
 from jobcron.operations.selection import Selection
 from jobcron.queue.health import Health
 from jobcron.web._charts import WINDOWS, charts
-from jobcron.web._routing import THEME_COOKIE, THEMES, Here, act, go_to, is_own, page
+from jobcron.web._routing import THEME_COOKIE, THEMES, Here, act, go_to, is_own, page, root_of
 
 FAILED = 5
 """How many of the newest failures are shown."""
@@ -59,7 +59,7 @@ def look(here: Here) -> Response:
     root = answer.location
     back = request.form.get("back", "")
     if is_own(back):
-        answer.location = request.script_root + back
+        answer.location = root_of(request) + back
     if theme in THEMES:
         answer.set_cookie(THEME_COOKIE, theme, path=root, max_age=31536000, httponly=True, samesite="Strict")
     return answer
