@@ -6,6 +6,7 @@ import signal
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from fooapp import ActJob
 from instances import Instance
@@ -164,3 +165,25 @@ def test_what_has_settled_is_the_status_under_our_token_and_nothing_under_anothe
     assert set_aside(instance.database, claim, Failed(ValueError("broken"))) is not None
     assert ask(instance.database, claim) is JobStatus.FAILED
     assert ask(instance.database, claim._replace(token=claim.token + 1)) is None
+
+
+@pytest.mark.feature("LP-23")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite's only lock goes with its process
+def test_what_the_transaction_of_a_dead_process_still_holds_has_not_settled(instance: Instance) -> None:
+    job = instance.act()
+    with instance.database.begin() as connection:
+        (claim,) = claim_one(connection, job, Claimant("me", 300.0))
+    with instance.database.begin() as other:
+        other.execute(text("UPDATE jobcron_job SET log = 'on its way' WHERE id = :id"), {"id": job})
+        assert settled(instance.database, claim) is None  # it may still be committed: the lease decides
+        assert current_status(instance.database, claim) is JobStatus.RUNNING
+    assert settled(instance.database, claim) is JobStatus.RUNNING
+
+
+@pytest.mark.parametrize(("end", "status"), [("value", "FAILED"), ("suspend", "SUSPENDED"), ("user", "FAILED")])
+def test_a_job_that_does_not_complete_keeps_the_progress_that_it_had(
+    instance: Instance, end: str, status: str
+) -> None:
+    job = instance.act(("progress", 30), ("raise", end))
+    instance.run("act")
+    assert (instance.row(job).status.name, instance.row(job).progress) == (status, 30)

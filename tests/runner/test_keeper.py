@@ -85,6 +85,27 @@ def test_a_job_cancelled_by_hand_while_it_runs_is_interrupted_and_its_work_undon
     assert re.search(told, log), log
 
 
+def test_the_renewal_of_a_job_that_has_ended_is_gone_while_the_next_one_runs(
+    quick_keeper: Instance, gate: Gate
+) -> None:
+    first = Gate(gate.folder, "first")
+    job = make(quick_keeper, BusyJob, ("progress", 20), first.touch, first.wait, WRITE)
+    make(quick_keeper, BusyJob, gate.touch, gate.wait, WRITE)
+
+    def renewed() -> set[int]:
+        return {number for number, *_ in quick_keeper.renewals()}
+
+    with started(quick_keeper, "busy") as run:
+        first.reached()
+        wait_until(lambda: job in renewed(), "the first job's renewal", seconds=60)
+        first.open()
+        gate.reached()
+        wait_until(lambda: job not in renewed(), "the end of the first job's renewal", seconds=60)
+        gate.open()
+        run.end()
+    assert [row.status for row in quick_keeper.rows()] == [JobStatus.COMPLETED] * 2
+
+
 def test_a_keeper_leaves_no_descriptor_and_no_thread(quick_keeper: Instance) -> None:
     def run() -> tuple[int, int]:
         make(quick_keeper, BusyJob, WRITE)
