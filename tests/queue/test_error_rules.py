@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 import fooapp
 from erringapp import make
 from instances import Instance
-from jobcron import JobStatus
+from jobcron import Interrupted, JobStatus, LeaseLost, RetryableJobError, SuspendJobException
+from jobcron.errors import MissingCode
+from jobcron.queue.error_rules import Counts, outcome_of, waiting_for_code
+from jobcron.queue.outcome import Failed, Lost, Outcome, Postponed, Stopped, WaitsForCode
+from jobcron.queue.views import RunnableView
 
 
 @pytest.mark.feature("LP-19", "LP-20", "LP-21", "LP-22")
@@ -45,6 +51,48 @@ def test_a_group_of_retries_waits_for_the_longest(erring: Instance) -> None:
     row = erring.row(job)
     assert row.date_started is not None
     assert (row.scheduled_start - row.date_started).total_seconds() == pytest.approx(3600, abs=60)
+
+
+@pytest.mark.feature("LP-19")
+@pytest.mark.parametrize(
+    ("member", "outcome"), [(LeaseLost("taken over"), Lost), (Interrupted("stopped"), Stopped)]
+)
+def test_one_member_of_a_group_is_enough_for_an_attempt_that_was_lost_or_stopped(
+    member: BaseException, outcome: type[Outcome]
+) -> None:
+    inner = BaseExceptionGroup("inner", [KeyError("one"), member])
+    nobody = cast("RunnableView", None)  # the job is not asked
+    assert type(outcome_of(BaseExceptionGroup("all", [ValueError("two"), inner]), nobody, Counts(), 0)) is outcome
+
+
+@pytest.mark.feature("LP-21")
+@pytest.mark.parametrize(
+    ("members", "outcome"),
+    [
+        ([SuspendJobException("for now"), ValueError("broken")], Failed),
+        ([SuspendJobException("for now"), RetryableJobError("later", seconds=1)], Failed),
+        ([RetryableJobError("a", seconds=5, ignore_retry=True), RetryableJobError("b", seconds=7)], Postponed),
+        ([RetryableJobError("a", seconds=5), RetryableJobError("b", seconds=7)], Failed),
+    ],
+)
+def test_a_group_suspends_only_as_a_whole_and_one_member_can_ask_not_to_be_counted(
+    members: list[BaseException], outcome: type[Outcome]
+) -> None:
+    job = cast("RunnableView", SimpleNamespace(user_error_types=(), retry_error_types=()))
+    found = outcome_of(BaseExceptionGroup("all", members), job, Counts(max_retries=0), 0)
+    assert (type(found), found.delay) == (outcome, 7.0 if outcome is Postponed else None)
+
+
+@pytest.mark.feature("LP-19")
+@pytest.mark.parametrize(
+    ("waited", "limit", "delay"),
+    [(0.0, None, 60.0), (61.0, None, 61.0), (9000.0, None, 600.0), (59.0, 60.0, 60.0), (60.0, 60.0, None)],
+)
+def test_a_job_waits_for_code_as_long_again_as_it_has_waited_until_the_limit(
+    waited: float, limit: float | None, delay: float | None
+) -> None:
+    outcome = waiting_for_code(MissingCode("a function", "this code lacks a function"), waited, limit)
+    assert (type(outcome), outcome.delay) == (Failed if delay is None else WaitsForCode, delay)
 
 
 def test_a_pressed_key_in_a_group_ends_the_run_and_puts_the_job_back(erring: Instance) -> None:
