@@ -5,14 +5,51 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, inspect, select
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 import guestapp
 from guestapp import Customer, EverythingJob, LetterJob, added
 from instances import Instance
 from jobcron import InvalidJobData, Job, JobCronScript, JobStatus, NoSession, SchemaMismatch, share_session
+from jobcron.database.sessions import adopt
 from jobcron.testing import BufferLogger, use_session
+
+
+def test_adopted_objects_are_those_of_the_session(guest: Instance) -> None:
+    with guest.session() as session:
+        customer = added(session, Customer(name="Ada"))
+        session.commit()
+        session.refresh(customer)
+        session.expunge_all()
+    with guest.session() as session:
+        adopt(session, [customer])
+        assert not session.in_transaction()
+        assert session.get(Customer, customer.id) is customer
+        assert not session.in_transaction(), "what is there is not asked for"
+        customer.name = "Bea"
+        assert customer in session.dirty
+        session.rollback()
+        assert customer.name == "Ada"
+        customer.name = "Cat"
+        session.commit()
+        with pytest.raises(InvalidRequestError, match="another instance"):
+            adopt(session, [detached_copy(guest, customer.id)])
+        new = Customer(name="new")
+        session.expunge(customer)
+        adopt(session, [new, customer])
+        assert (new in session.new, customer in session.dirty) == (True, False)
+        session.flush()
+        session.rollback()
+    assert inspect(customer).detached
+    assert guest.query("SELECT name FROM customer") == [("Cat",)]
+
+
+def detached_copy(guest: Instance, number: int) -> Customer:
+    """Return the object of a customer that is in no session."""
+    with guest.session() as session:
+        return session.get_one(Customer, number)
 
 
 @pytest.mark.feature("LP-08")

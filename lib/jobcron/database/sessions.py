@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from _thread import get_ident
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy import Connection, Engine, event, inspect
+from sqlalchemy.orm import InstanceState, Session, scoped_session
 
 from jobcron.database._freshness.keeping import WRITTEN as WRITTEN
 from jobcron.database._freshness.keeping import keep_fresh
@@ -172,6 +172,25 @@ class OwnedSession(Session):
         return super().get_bind(*arguments, **options)
 
 
+def adopt(session: Session, rows: Iterable[object]) -> None:
+    """Make objects that were loaded, and are in no session, those of a session, as its own query would.
+
+    Unlike by `Session.add`, no transaction begins, and nobody is told of anything.
+
+    Args:
+        session: it has no other objects of the same rows.
+        rows: the objects, with all that they refer to and that is in no session either. One that is not in the
+            database yet, as whoever is told of loaded objects may make one, is added in the usual way.
+    """
+    for row in rows:
+        state: InstanceState[object] = inspect(row)
+        if state.key is None:
+            session.add(row)
+        else:
+            session.identity_map.add(state)
+            state.session_id = session.hash_key
+
+
 def may_write_at_commit(session: Session) -> bool:
     """Return whether code of the application may write in a session while it is being committed."""
     has_hooks = getattr(session, "has_commit_hooks", None)  # a session of `jobcron.database.zope`
@@ -241,5 +260,5 @@ def job_session_class(base: type[Session]) -> type[OwnedSession]:
     """
     made = type("JobSession", (OwnedSession, base), {})
     keep_fresh(made)
-    event.listen(made, "before_attach", _refuse_strangers)
+    event.listen(made, "before_attach", _refuse_strangers, raw=True)  # else SQLAlchemy would wrap it
     return made

@@ -16,7 +16,6 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     false,
-    inspect,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -34,7 +33,7 @@ class Base(DeclarativeBase):
 
 def jobs_connection(session: Session) -> Connection:
     """Return the connection to the jobs' database of a session's transaction; it may have several."""
-    return session.connection(bind_arguments={"mapper": inspect(JobTypeRow)})
+    return session.connection(bind_arguments={"mapper": JobTypeRow.__mapper__})
 
 
 class JobTypeRow(Base):

@@ -89,8 +89,8 @@ def session_to_use(session: AnySession | None, target: object) -> Session:
             f"expected the target {json_data.cut_repr(target)} to be in the session in which its job is made, "
             "it is in another one: load it in this one, or leave out session="
         )
-    mine, theirs = used.get_bind(inspect(Job)).engine, used.get_bind(state.mapper).engine
-    if mine.url != theirs.url:
+    mine, theirs = used.get_bind(Job.__mapper__).engine, used.get_bind(state.mapper).engine
+    if mine is not theirs and mine.url != theirs.url:
         raise InvalidJobData(
             f"expected the target {json_data.cut_repr(target)} to be in the database of the jobs, "
             f"{describe_url(mine.url)}, it is in {describe_url(theirs.url)}"
@@ -122,9 +122,8 @@ def left_idle(session: Session) -> Iterator[None]:
         session: the caller's. If it has a transaction, or changes to be written, nothing is undone; nor if it
             works in a connection of the caller's, whose transaction would end with it.
     """
-    has_changes = session.new or session.dirty or session.deleted
-    is_idle = not (session.in_transaction() or has_changes)
-    is_idle = is_idle and isinstance(session.get_bind(inspect(Job)), Engine)
+    is_idle = not (session.in_transaction() or session.new or session.dirty or session.deleted)
+    is_idle = is_idle and isinstance(session.get_bind(Job.__mapper__), Engine)
     try:
         yield
     except (InvalidJobData, IncompleteJobType):
@@ -158,7 +157,7 @@ def draft_without_target(owner: type[JobClass], target: object, values: dict[str
     data = values.pop("metadata", values.pop("json_data", None))
     declared: Declared = owner.declared()
     own = CHANNEL_VALUES & (declared.arguments.keys() | owner.family_names())
-    given = {name: values.pop(name) for name in (JOB_VALUES - own) & values.keys()}
+    given = {name: values.pop(name) for name in (values.keys() & JOB_VALUES) - own}
     # None means "not given", except for max_retries, where it means no limit.
     given = {name: value for name, value in given.items() if value is not None or name == "max_retries"}
     job = {**owner.job_defaults, **given}

@@ -59,6 +59,7 @@ class Claimed(NamedTuple):
         objects: who owns its objects.
         facts: what is known of its row without its objects, if they are awaited.
         batch: loads them.
+        rows: the objects that belong to the job, once they are in no session: its rows, and what they refer to.
     """
 
     claim: Claim
@@ -66,6 +67,7 @@ class Claimed(NamedTuple):
     objects: Objects = Objects.OWN
     facts: RowFacts | None = None
     batch: Batch | None = None
+    rows: tuple[object, ...] = ()
 
 
 class FeedOrder(NamedTuple):

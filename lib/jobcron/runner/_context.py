@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from typing import NamedTuple
 
 from jobcron.database.database import TransactionSource
-from jobcron.database.sessions import ATTEMPT, ON_FAILED_ACTION, WRITTEN, OwnedSession
+from jobcron.database.sessions import ATTEMPT, ON_FAILED_ACTION, WRITTEN, OwnedSession, adopt, note_values
 from jobcron.database.trouble import causes_of
 from jobcron.jobs.arguments.document import follow_all
 from jobcron.queue.loading import Claimed, Objects
@@ -70,12 +70,11 @@ class JobSessions:
         session.info[WRITTEN] = self.written
         if claimed.batch is not None:
             claimed.batch.serve(claimed.claim, session)
-        rows = claimed.job.rows() if claimed.objects is Objects.OWN else []
         try:
-            if rows:  # held to the end: the session itself holds them weakly
-                session.add_all(rows)
+            if claimed.rows:
+                adopt(session, claimed.rows)
                 follow_all(session)
-                session.commit()  # sends nothing to the database; the job begins with no open transaction
+                note_values(session)
             yield session
         finally:
             self._current = self.shared

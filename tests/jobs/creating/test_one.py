@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import JSON, ForeignKey, event, inspect, text
+from sqlalchemy import JSON, ForeignKey, event, inspect, select, text
 from sqlalchemy.exc import IntegrityError, InvalidRequestError, PendingRollbackError
 from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, validates
@@ -386,7 +389,19 @@ def hear_base(session: Session, heard: list[object]) -> Any:
     return (Base, "after_insert", lambda mapper, connection, row: heard.append(row))
 
 
-@pytest.mark.parametrize("listen", [hear_flush, hear_flushed, hear_insert, hear_base])
+def hear_attached(session: Session, heard: list[object]) -> Any:
+    """Note which rows are added to a session."""
+    return (session, "after_attach", lambda session, row: heard.append(row))
+
+
+def hear_before_attached(session: Session, heard: list[object]) -> Any:
+    """Note which rows are about to be added to a session."""
+    return (session, "before_attach", lambda session, row: heard.append(row))
+
+
+@pytest.mark.parametrize(
+    "listen", [hear_flush, hear_flushed, hear_insert, hear_base, hear_attached, hear_before_attached]
+)
 def test_whoever_listens_to_new_rows_hears_of_them(session: Session, shelf: Shelf, listen: Listen) -> None:
     heard: list[object] = []
     target, name, listener = listen(session, heard)
@@ -399,6 +414,61 @@ def test_whoever_listens_to_new_rows_hears_of_them(session: Session, shelf: Shel
     finally:
         event.remove(target, name, listener)
     assert [row for row in heard if isinstance(row, PlainRow)] == [job.context, acquired.context]
+
+
+def test_what_is_set_on_a_row_when_it_gets_into_the_session_is_written_with_it(
+    session: Session, shelf: Shelf
+) -> None:
+    def label(session: Session, row: object) -> None:
+        if isinstance(row, PlainRow):
+            row.renamed = "by the listener"
+
+    event.listen(session, "after_attach", label)
+    job = Plain.create(shelf)
+    with noted_statements() as noted:
+        session.flush()
+    assert (noted, job.context.renamed) == ([], "by the listener")
+    assert session.scalars(select(PlainRow.renamed)).one() == "by the listener"
+
+
+class Colour(StrEnum):
+    """An enum whose items are texts."""
+
+    RED = "red"
+
+
+def test_a_new_jobs_data_is_what_its_row_has_and_the_callers_own_stays_theirs(
+    session: Session, shelf: Shelf
+) -> None:
+    given: dict[str, Any] = {
+        "of": {"zz": [1, 1.0, True, None], "a": 1e22, "zero": -0.0, "large": 10**300},
+        "pair": (1, [2, {}]),
+        "colour": Colour.RED,
+        "empty": {},
+    }
+    expected = repr(given)
+    job = Plain.create(shelf, metadata=given, scheduled_start=datetime(2030, 1, 1, tzinfo=ZoneInfo("Asia/Tokyo")))
+    given["of"]["zz"].append("the caller's")
+    given["pair"][1].append("the caller's")
+    seen, start = repr(dict(job.job.json_data)), job.job.scheduled_start
+    session.flush()
+    session.expire_all()
+    assert seen == repr(dict(job.job.json_data)) == expected
+    assert repr(start) == repr(job.job.scheduled_start), "in UTC from the beginning"
+
+
+def test_a_new_jobs_rows_can_be_pickled_and_merged(session: Session, shelf: Shelf) -> None:
+    job = Plain.create(shelf, metadata={"done": ["a"]}, notes={"a": 1})
+    session.commit()
+    session.refresh(job.context)
+    session.refresh(job.job)
+    stored = pickle.dumps((job.context, job.job))
+    session.close()
+    row, shared = map(session.merge, pickle.loads(stored))
+    row.notes["b"], shared.json_data["more"] = 2, 1
+    shared.json_data["done"].append("b")
+    session.commit()
+    assert (row.notes, shared.json_data) == ({"a": 1, "b": 2}, {"done": ["a", "b"], "more": 1})
 
 
 def test_whoever_listens_to_statements_of_a_session_hears_of_the_insert(session: Session, shelf: Shelf) -> None:

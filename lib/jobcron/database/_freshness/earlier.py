@@ -31,13 +31,13 @@ class Earlier:
 
     def __init__(self) -> None:
         self.rows: list[object] = []
-        self.forgotten: WeakKeyDictionary[InstanceState[object], dict[str, object]] = WeakKeyDictionary()
+        self.forgotten: dict[InstanceState[object], dict[str, object]] = {}
         self.kept: dict[InstanceState[object], dict[str, Kept]] = {}
         self.read_again: dict[InstanceState[object], set[str]] = {}
         self.collections: dict[InstanceState[object], dict[str, set[Identity]]] = {}
         self.has_bulk_changes = False
         self.copies: WeakKeyDictionary[InstanceState[object], dict[str, object]] = WeakKeyDictionary()
-        self.read: WeakKeyDictionary[InstanceState[object], dict[str, tuple[object, object]]] = WeakKeyDictionary()
+        self.read: dict[InstanceState[object], dict[str, tuple[object, object]]] = {}
 
     def clear(self) -> None:
         """Forget everything."""
@@ -47,7 +47,7 @@ class Earlier:
         self.kept.clear()
         self.read_again.clear()
         self.collections.clear()
-        self.copies.clear()
+        self.copies = WeakKeyDictionary()  # to clear one takes longer
         self.read.clear()
         self.forgotten.clear()
         self.rows.clear()

@@ -18,7 +18,6 @@ from functools import cache
 from sqlalchemy import Column, Connection, event, inspect
 from sqlalchemy.ext.mutable import Mutable
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, QueryContext, Session, SessionTransaction
-from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.base import NO_VALUE
 
 from jobcron.database._freshness.comparing import changed_column, compare, in_order
@@ -124,16 +123,15 @@ def _note_bulk_change(execution: ORMExecuteState) -> None:
 def _put_back(session: Session, earlier: Earlier) -> None:
     """Restore the values that this transaction did not read again."""
     for state, values in earlier.forgotten.items():
-        row = state.obj()
-        if row is None or row not in session:
-            continue
-        written, (_, _, links) = _made_by_server(state.mapper), _keys(state.mapper)
-        for key, value in values.items():
-            if key in state.dict or key in written:
-                continue
-            if key in links and value is not None and value not in session:
-                continue  # deleted in this transaction
-            set_committed_value(row, key, value)
+        if not session.identity_map.contains_state(state):
+            continue  # deleted, or expunged
+        loaded, written, (_, _, links) = state.dict, _made_by_server(state.mapper), _keys(state.mapper)
+        unread = {key: value for key, value in values.items() if key not in loaded and key not in written}
+        for key in unread.keys() & links:
+            if unread[key] is not None and unread[key] not in session:
+                del unread[key]  # deleted in this transaction
+        loaded.update(unread)
+        state._commit(loaded, unread)  # as `set_committed_value` does for each of them
 
 
 def _before_flush(session: Session, context: object, instances: object) -> None:

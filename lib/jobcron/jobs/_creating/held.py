@@ -23,17 +23,32 @@ TYPE_NAME = "name_of_type"
 OF_JOB, OF_FAMILY = "job_", "family_"
 """What precedes the name of a column in the name of its parameter."""
 
-_ATTRIBUTES = {attribute.key: attribute.columns[0] for attribute in inspect(Job).column_attrs}
+JOB_COLUMNS: dict[str, Column[object]] = {
+    attribute.key: attribute.columns[0]
+    for attribute in inspect(Job).column_attrs
+    if isinstance(attribute.columns[0], Column)
+}
+"""The columns of a shared row, by its attributes."""
 
-JOB_KEYS = tuple(key for key, column in _ATTRIBUTES.items() if isinstance(column, Column))
-"""The attributes of a shared row, in the order in which the statements return them."""
+_COME_BACK_EQUAL = frozenset({"uuid", "json_data"})
+"""Attributes whose values the database returns as they were given."""
 
-_COLUMNS = tuple(Job.__table__.c[_ATTRIBUTES[key].name] for key in JOB_KEYS)
-
-JOB = len(JOB_KEYS)
-"""So many values of a returned row are the shared row's; the family's follow."""
+_OF_FOUND = frozenset({"uuid", "expires_at"})
+"""What is asked of a job besides its number if it may be another one."""
 
 _KEPT = 500
+
+
+@lru_cache(_KEPT)
+def returned(keys: tuple[str, ...], finds: bool) -> tuple[str, ...]:
+    """Return the attributes that the statement returns of a shared row, in their order.
+
+    All others are as they were given, or NULL.
+
+    Args: as for `insert_shared`.
+    """
+    asked = {"id", "type_id"} | (set(keys) - _COME_BACK_EQUAL) | (_OF_FOUND if finds else set())
+    return tuple(key for key, column in JOB_COLUMNS.items() if key in asked or column.server_default is not None)
 
 
 @lru_cache(_KEPT)
@@ -81,17 +96,17 @@ def insert_shared(
         has_key: whether there is a unique key; nothing is returned if it is taken.
     """
     kind = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    columns = [_ATTRIBUTES[key] for key in keys]
+    columns = [JOB_COLUMNS[key] for key in keys]
     given = [bindparam(f"{OF_JOB}{key}", type_=column.type) for key, column in zip(keys, columns, strict=True)]
     named = select(JobTypeRow.id, *given).where(JobTypeRow.name == bindparam(TYPE_NAME))
     made: AnyInsert = kind(Job).from_select(
-        ["type", *(str(column.name) for column in columns)], named, include_defaults=False
+        ["type", *(column.name for column in columns)], named, include_defaults=False
     )
     if finds:
         made = or_find(made)
     elif has_key:
         made = pass_over_taken(made)
-    return made.returning(*_COLUMNS)
+    return made.returning(*(Job.__table__.c[JOB_COLUMNS[key].name] for key in returned(keys, finds)))
 
 
 @lru_cache(_KEPT)

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import inspect
-from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.ext.mutable import MutableDict
+from sqlalchemy.orm import InstanceState, Mapper, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
-from jobcron.jobs._creating.held import JOB_KEYS
+from jobcron.database.sessions import adopt
+from jobcron.jobs._creating.held import JOB_COLUMNS
 from jobcron.jobs._creating.plain import Plain
+from jobcron.jobs.arguments.document import Document, copied
 from jobcron.jobs.job import Job
 
-_CHANGES_IN_PLACE = ("json_data", "steps")
-"""Attributes whose values note their changes, which they do once they are set in the usual way."""
+_MAPPER: Mapper[Job] = inspect(Job)
 
-NUMBER, UUID, EXPIRES_AT = map(JOB_KEYS.index, ("id", "uuid", "expires_at"))
-"""The places of values among those of a shared row."""
+_CHANGE_IN_PLACE: dict[str, type[MutableDict[str, object]]] = {"json_data": Document, "steps": MutableDict}
+"""Attributes whose values note their changes, and the classes of the values."""
+
+_NOTHING = dict.fromkeys(JOB_COLUMNS)
 
 
-def as_job(session: Session, values: Sequence[object]) -> Job:
+def as_job(session: Session, values: Mapping[str, object]) -> Job:
     """Return the object of a shared row.
 
     Args:
         session: its session.
-        values: all its values, as `held` returns them.
+        values: the values of the row that are not NULL, by attribute.
     """
-    loaded = dict(zip(JOB_KEYS, values, strict=True))
-    job = Job(**{key: loaded.pop(key) for key in _CHANGES_IN_PLACE if loaded[key] is not None})
-    vars(job).update(loaded)
-    _persist(session, job)
+    job = _MAPPER.class_manager.new_instance()
+    state: InstanceState[Job] = inspect(job)
+    loaded = state.dict
+    loaded.update(_NOTHING)
+    loaded.update(values)
+    for key, kind in _CHANGE_IN_PLACE.items():
+        value = kind.coerce(key, copied(loaded[key]))  # the caller may change what was given
+        if value is not None:
+            loaded[key] = value
+            value._parents[state] = key
+    state.key = _MAPPER.identity_key_from_primary_key((values["id"],))
+    _adopt(session, job)
     return job
 
 
@@ -49,14 +61,14 @@ def persist_family(session: Session, row: object, known: Plain, values: Mapping[
         if key is not None:
             own[key] = job.id if column.primary_key else values.get(column.key)
     set_committed_value(row, "job", job)
-    _persist(session, row)
-
-
-def _persist(session: Session, row: object) -> None:
     make_transient_to_detached(row)
+    _adopt(session, row)
+
+
+def _adopt(session: Session, row: object) -> None:
     key = inspect(row).key
     assert key is not None
     stale = session.identity_map.get(key)
     if stale is not None:  # of a transaction that was rolled back: SQLite then gives its number again
         session.expunge(stale)
-    session.add(row)
+    adopt(session, [row])

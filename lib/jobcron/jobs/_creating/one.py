@@ -8,7 +8,7 @@ somebody could see that the unit of work is left out (`plain`), it inserts the f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple, TypeVar, cast
 from uuid import uuid4
@@ -21,7 +21,7 @@ from sqlalchemy.sql.elements import ClauseElement, Null
 from jobcron.database.tables import jobs_connection
 from jobcron.errors import SchemaMismatch
 from jobcron.jobs._creating import held
-from jobcron.jobs._creating.loaded import EXPIRES_AT, NUMBER, UUID, as_job, persist_family
+from jobcron.jobs._creating.loaded import as_job, persist_family
 from jobcron.jobs._creating.plain import Plain, is_unheard, plain, values_of
 from jobcron.jobs._job_class import JobClass
 from jobcron.jobs.draft import Draft
@@ -31,8 +31,9 @@ from jobcron.jobs.job import Job
 Owner = TypeVar("Owner", bound=JobClass)
 """A job class."""
 
-Rows = tuple[Sequence[object], dict[str, object]]
-"""The values of a shared row, and what the database has made of a family's, by the keys of its columns."""
+Rows = tuple[dict[str, object], dict[str, object]]
+"""The values of a shared row that the statement returns, by attribute, and those that the database has made of a
+family's, by the keys of its columns."""
 
 
 def create_one(owner: type[Owner], session: Session, made: Draft) -> Owner:
@@ -74,12 +75,14 @@ def find_or_create_one(owner: type[Owner], session: Session, made: Draft) -> Own
     with _commits_nothing_after_errors(session, new.connection):
         rows = insert_known(new.connection, owner.type_name, new.insert)
         assert rows is not None
-        if not new.is_mine(rows[0]) and end_if_over(new.connection, owner.type_name, new.job, rows[0][EXPIRES_AT]):
+        if not new.is_mine(rows[0]) and end_if_over(
+            new.connection, owner.type_name, new.job, rows[0]["expires_at"]
+        ):
             rows = insert_known(new.connection, owner.type_name, new.insert)
             assert rows is not None
     if new.is_mine(rows[0]):
         return _as_objects(owner, session, new, rows, row)
-    return cast("int", rows[0][NUMBER])
+    return cast("int", rows[0]["id"])
 
 
 @contextmanager
@@ -135,7 +138,7 @@ def _by_unit_of_work(owner: type[Owner], session: Session, job: Job, made: Draft
 
 
 def _as_objects(owner: type[Owner], session: Session, new: _New, rows: Rows, row: object | None) -> Owner:
-    job = as_job(session, rows[0])
+    job = as_job(session, {**new.job, **rows[0]})
     if row is None or new.known is None:
         return owner._new(session, job)
     persist_family(session, row, new.known, {**new.family, **rows[1]}, job)
@@ -178,27 +181,31 @@ class _New(NamedTuple):
     family: dict[str, object]
     finds: bool
 
-    def is_mine(self, job: Sequence[object]) -> bool:
+    def is_mine(self, job: Mapping[str, object]) -> bool:
         """Return whether a shared row is that of this job, not one that was found."""
-        return job[UUID] == self.job["uuid"]
+        return not self.finds or job["uuid"] == self.job["uuid"]
 
     def insert(self) -> Rows | None:
         """Insert the rows, or find one, and return them; None: there is no such type, or the key is taken."""
-        dialect = self.connection.dialect.name
+        dialect, keys = self.connection.dialect.name, tuple(self.job)
         parameters = {f"{held.OF_JOB}{key}": value for key, value in self.job.items()}
         parameters[held.TYPE_NAME] = self.type_name
         own = {f"{held.OF_FAMILY}{key}": value for key, value in self.family.items()}
-        of_job = (dialect, tuple(self.job), self.finds, "unique_key" in self.job)
+        of_job = (dialect, keys, self.finds, "unique_key" in self.job)
+        asked = held.returned(keys, self.finds)
         if self.known is not None and dialect == "postgresql":
             both = held.insert_both(*of_job, self.known.table, tuple(self.family))
             row = self.connection.execute(both, {**parameters, **own}).first()
-            return None if row is None else (row[: held.JOB], self._made_by_server(row[held.JOB :]))
-        job = self.connection.execute(held.insert_shared(*of_job), parameters).first()
-        if job is None:
+            if row is None:
+                return None
+            return dict(zip(asked, row, strict=False)), self._made_by_server(row[len(asked) :])
+        row = self.connection.execute(held.insert_shared(*of_job), parameters).first()
+        if row is None:
             return None
+        job: dict[str, object] = dict(zip(asked, row, strict=True))
         if self.known is None or not self.is_mine(job):
             return job, {}
-        return job, self._insert_family(self.known, own, job[NUMBER])
+        return job, self._insert_family(self.known, own, job["id"])
 
     def _insert_family(self, known: Plain, own: dict[str, object], number: object) -> dict[str, object]:
         insert = held.insert_family(known.table, tuple(self.family))

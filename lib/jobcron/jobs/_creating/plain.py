@@ -18,10 +18,14 @@ from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import InstanceState, Mapper, RelationshipDirection, RelationshipProperty, Session
 from sqlalchemy.sql.elements import ClauseElement
 
-_OURS = frozenset({"jobcron.database._freshness.keeping", "jobcron.jobs.arguments.document"})
+_OURS = frozenset(
+    {"jobcron.database._freshness.keeping", "jobcron.database.sessions", "jobcron.jobs.arguments.document"}
+)
 """The modules whose listeners have nothing to do with rows that are new."""
 
 _SESSION_EVENTS = (
+    "before_attach",
+    "after_attach",
     "before_flush",
     "after_flush",
     "after_flush_postexec",

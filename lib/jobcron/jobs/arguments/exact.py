@@ -39,7 +39,7 @@ def with_notes(document: object, is_jsonb: bool) -> object:
         document: a dict of JSON and tuples; anything else is returned as it is.
         is_jsonb: whether the column is PostgreSQL's jsonb, which keeps values and not texts.
     """
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or not document:
         return document
     found: dict[str, list[object]] = {"order": [], "floats": [], "tuples": [], "enums": []}
     for path, value in _walk(document, []):

@@ -30,6 +30,10 @@ JSONValue: TypeAlias = "None | bool | int | float | str | list[JSONValue] | dict
 """A value that JSON has."""
 
 
+_AS_TEXT = json.JSONEncoder(ensure_ascii=False)
+"""Writes JSON; `json.dumps` would make one for each call."""
+
+
 class DataRefused(InvalidJobData, DontWrapMixin):
     """Data that a statement was about to write; SQLAlchemy raises this error without wrapping it."""
 
@@ -47,7 +51,7 @@ def check(value: object, what: str, max_bytes: int = MAX_BYTES, max_levels: int 
         InvalidJobData: it is not; the message names the place in it.
     """
     _check_level(value, what, max_levels, max_levels)
-    size = len(json.dumps(value, ensure_ascii=False).encode())
+    size = len(_AS_TEXT.encode(value).encode())
     if size > max_bytes:
         raise InvalidJobData(f"expected {what} to be at most {max_bytes} bytes of JSON, got {size}")
 
@@ -58,6 +62,8 @@ def check_document(value: object, what: str, max_bytes: int, max_levels: int) ->
     Raises:
         InvalidJobData: as of `check`; or it has a member with a name that is jobcron's own.
     """
+    if type(value) is dict and not value:
+        return  # as of most jobs with a family's table
     if isinstance(value, dict) and NOTES in value:
         raise InvalidJobData(f"expected {what} to have no member {NOTES}: jobcron keeps notes of its own there")
     check(value, what, max_bytes, max_levels)

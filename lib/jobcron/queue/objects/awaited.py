@@ -17,7 +17,7 @@ from functools import partial
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from jobcron.database.database import TransactionSource
-from jobcron.database.sessions import ATTEMPT, WRITTEN, OwnedSession, is_untouched, note_values
+from jobcron.database.sessions import ATTEMPT, WRITTEN, OwnedSession, adopt, is_untouched, note_values
 from jobcron.database.trouble import follows_trouble
 from jobcron.jobs.arguments.document import follow_all
 from jobcron.jobs.lease import Claim, Known
@@ -64,14 +64,9 @@ class AwaitedObjects(ABC):
         written: set[object] = session.info.get(WRITTEN) or set()
         if found is None or found.objects is not Objects.OWN or (written and refers_to(found, written)):
             return self._load(claim, session)
-        is_free = is_untouched(session)
-        with _outside_attempt(session):
-            session.add_all(found.job.rows())
-            follow_all(session)
-            if is_free:
-                session.commit()  # sends nothing: the job is in no transaction afterwards either
-            else:  # a commit would be the job's own
-                note_values(session)
+        adopt(session, found.rows)
+        follow_all(session)
+        note_values(session)
         return found.job
 
     def _may_share(self, session: OwnedSession) -> bool:

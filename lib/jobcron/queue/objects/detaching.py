@@ -6,7 +6,7 @@ own session. Jobs that refer to the same object get a copy each: one may change 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from copy import deepcopy
 
 from sqlalchemy import inspect
@@ -29,41 +29,45 @@ def detached(session: Session, entries: list[Claimed]) -> list[Claimed]:
     if any(entry.objects in (Objects.SHARED, Objects.AWAITED) for entry in entries):
         return entries
     everything = {id(row) for row in session.identity_map.values()}
-    parts = [dict(_reached(entry.job.rows())) for entry in entries]
+    parts = [_reached(entry.job.rows()) for entry in entries]
     session.expunge_all()
     if everything - {number for part in parts for number in part}:
         return [entry._replace(objects=Objects.UNREAD) for entry in entries]
     taken: set[int] = set()
     found = []
     for entry, part in zip(entries, parts, strict=True):
-        found.append(entry if taken.isdisjoint(part) else _with_copies(entry))
+        is_first = taken.isdisjoint(part)
+        found.append(entry._replace(rows=tuple(part.values())) if is_first else _with_copies(entry))
         taken |= part.keys()
     return found
 
 
 def refers_to(entry: Claimed, identities: set[object]) -> bool:
     """Return whether a job's objects are those of some rows, given by their identity keys in SQLAlchemy."""
-    return any(inspect(row).key in identities for _, row in _reached(entry.job.rows()))
+    return any(inspect(row).key in identities for row in entry.rows)
 
 
-def _reached(rows: Iterable[object]) -> Iterator[tuple[int, object]]:
-    """Iterate over rows and the loaded objects that they refer to, each with its id."""
+def _reached(rows: Iterable[object]) -> dict[int, object]:
+    """Return rows and the loaded objects that they refer to, by their ids."""
+    found: dict[int, object] = {}
     for row in rows:
-        state: InstanceState[object] = inspect(row)
-        yield id(row), row
-        for other, _, _, _ in state.mapper.cascade_iterator("save-update", state):
-            yield id(other), other
+        if id(row) not in found:  # else what it refers to is there as well
+            state: InstanceState[object] = inspect(row)
+            found[id(row)] = row
+            found.update((id(one), one) for one, _, _, _ in state.mapper.cascade_iterator("save-update", state))
+    return found
 
 
 def _with_copies(entry: Claimed) -> Claimed:
     """Return a job with copies of the objects that it refers to; send no statement to the database."""
     with Session() as scratch:
         copy = entry.job.copied(lambda row: scratch.merge(row, load=False))
-        for row in list(scratch.identity_map.values()):
+        rows = tuple(scratch.identity_map.values())
+        for row in rows:
             state: InstanceState[object] = inspect(row)
             for key, value in list(state.dict.items()):
                 if isinstance(value, Mutable):  # shared, a change would show in both
                     state.dict[key] = own = deepcopy(value)
                     own._parents[state] = key
         scratch.expunge_all()
-    return entry._replace(objects=Objects.UNREAD) if copy is None else entry._replace(job=copy)
+    return entry._replace(objects=Objects.UNREAD) if copy is None else entry._replace(job=copy, rows=rows)
