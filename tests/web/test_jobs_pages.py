@@ -344,6 +344,19 @@ def test_what_is_moved_are_the_jobs_that_were_counted(ada: Visitor, instance: In
     assert instance.row(jobs[0]).status is JobStatus.FAILED, "a number that was never told is not confirmed"
 
 
+def test_what_is_confirmed_in_two_windows_is_done_once(ada: Visitor, instance: Instance, jobs: list[int]) -> None:
+    others = [instance.act() for _ in range(3)]
+    first, second = (ada.send(ada.get("/jobs"), "/act", button=act, id=others) for act in ("cancel", "suspend"))
+    for act in ("cancel", "delete"):
+        ada.send(ada.send(ada.get(f"/jobs/{others[0]}"), "/act", button=act), "/act")
+    assert "2 jobs were cancelled, 1 refused." in ada.send(first, "/act").words
+    assert "0 jobs were cancelled, 3 refused." in ada.send(first, "/act").words
+    assert "0 jobs were suspended, 3 refused." in ada.send(second, "/act").words
+    assert [instance.row(job).status for job in others[1:]] == [JobStatus.CANCELLED] * 2
+    names = [name for (name,) in instance.query("SELECT name FROM jobcron_act ORDER BY id")]
+    assert [name.partition(" ")[0] for name in names] == ["cancel", "delete", "cancel"]
+
+
 def test_so_many_are_moved_at_once_and_the_rest_is_told(
     ada: Visitor, instance: Instance, jobs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

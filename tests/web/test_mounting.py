@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -14,8 +16,8 @@ from pyramid.config import Configurator
 from pyramid.wsgi import wsgiapp2
 from werkzeug.test import Client
 
-from instances import Instance
-from jobcron import ConfigurationError, Database, JobStatus, NoSuchJob
+from instances import Instance, wait_until
+from jobcron import ConfigurationError, Database, DatabaseUnavailable, JobStatus, NoSuchJob
 from jobcron.jobs.hand_moves import operator_name
 from jobcron.web import Visitor as Somebody
 from jobcron.web import application, blueprint
@@ -274,6 +276,38 @@ def test_a_database_that_is_away_is_said_without_its_address(
     page = ada.get("/jobs", expect=503)
     assert "The database cannot be used now." in page.words
     assert "hunter22" not in page.html + caplog.text
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_whoever_waits_for_a_database_that_is_away_waits_once(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, tried, answers = count(), [], []
+    looked = [0]
+
+    def now() -> int:
+        looked[0] = next(clock)
+        return looked[0]
+
+    def silent(*values: object) -> None:
+        tried.append(values)
+        if len(tried) == 1:
+            wait_until(lambda: looked[0] >= 3, "four requests wait", 60)
+        raise DatabaseUnavailable("it says nothing")
+
+    monkeypatch.setattr("jobcron.web._dashboard.monotonic", now)
+    monkeypatch.setattr("jobcron.web._dashboard.check_file", silent)
+    app = application(str(instance.path), authorize=lambda environ: "reader")
+    asking = [Thread(target=lambda: answers.append(app.test_client().get("/jobs").status_code)) for _ in range(4)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert (answers, len(tried)) == ([503] * 4, 1)
+    assert (app.test_client().get("/jobs").status_code, len(tried)) == (503, 2), "who comes later tries again"
+    monkeypatch.undo()
+    assert app.test_client().get("/jobs").status_code == 200
+    close(app)
 
 
 def test_an_application_that_cannot_be_imported_is_told_and_its_jobs_are_shown(

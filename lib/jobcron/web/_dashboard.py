@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from time import monotonic
 
 from jobcron.database.database import Database
 from jobcron.database.version import check_file, check_schema
+from jobcron.errors import UserMistake
 from jobcron.runner.application import load_application
 from jobcron.settings.instance import load_settings, presented
 from jobcron.settings.named import in_words
@@ -42,6 +44,7 @@ class Dashboard:
         self.broken: str | None = None
         self._lock = threading.Lock()
         self._is_open = False
+        self._failure: tuple[float, UserMistake] | None = None
 
     def open(self) -> None:
         """Import the application, and check that the database has the tables of this version; once.
@@ -54,17 +57,28 @@ class Dashboard:
         """
         if self._is_open:
             return
+        asked = monotonic()
         with self._lock:
             if self._is_open:
                 return
-            with presented(self.settings):
-                try:
-                    load_application(self.settings)
-                    self.broken = None
-                except Exception as error:  # whatever a broken release raises
-                    self.broken = in_words(error)
-                    logger.warning("going on without the application: %s", self.broken)
-            check_file(self.settings.database_url, self.database.where)
-            with self.database.begin(writing=False) as connection:
-                check_schema(connection, self.database.where, logger)
-            self._is_open = True
+            if self._failure is not None and self._failure[0] > asked:
+                # It failed while we waited. One after another would wait for a database that says nothing.
+                raise self._failure[1].with_traceback(None)
+            try:
+                self._open()
+            except UserMistake as error:
+                self._failure = monotonic(), error
+                raise
+            self._is_open, self._failure = True, None
+
+    def _open(self) -> None:
+        with presented(self.settings):
+            try:
+                load_application(self.settings)
+                self.broken = None
+            except Exception as error:  # whatever a broken release raises
+                self.broken = in_words(error)
+                logger.warning("going on without the application: %s", self.broken)
+        check_file(self.settings.database_url, self.database.where)
+        with self.database.begin(writing=False) as connection:
+            check_schema(connection, self.database.where, logger)
