@@ -41,9 +41,10 @@ class ForkServer:
 
     Args:
         environment: which it is started with; None: that of the tests.
+        prepared: whether it has the application of most tests, too.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None, *, prepared: bool = False) -> None:
         self._environment = dict(os.environ if environment is None else environment)
         self._folder = Path(tempfile.mkdtemp(prefix="forks-", dir="/tmp"))  # of this user alone
         self.address = str(self._folder / "socket")
@@ -58,7 +59,7 @@ class ForkServer:
             listener.listen(64)
             files = [listener.fileno(), theirs.fileno()]
             # -P: the folder of this file is not where its children find their modules.
-            command = [sys.executable, "-P", str(SERVER), *map(str, files)]
+            command = [sys.executable, "-P", str(SERVER), *map(str, files), *(["prepared"] if prepared else [])]
             self._process = subprocess.Popen(
                 command, pass_fds=files, stdin=subprocess.DEVNULL, env=self._environment
             )

@@ -4,7 +4,7 @@ That each module of the package imports what it needs is seen elsewhere, by impo
 `test_imports.py`. What a fork is to be comes over a connection of its own (`fork_client.order`), which is told its
 number and, later, its status; the end of that connection is the end of the fork.
 
-    fork_server_process.py LISTENER LIFELINE
+    fork_server_process.py LISTENER LIFELINE [prepared]
 """
 
 from __future__ import annotations
@@ -184,8 +184,19 @@ def _read(line: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     return marshal.loads(text), files
 
 
+def prepare() -> None:
+    """Have the application of most tests, too, as `prepared_application` says."""
+    path = sys.path[:]
+    sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "apps")]
+    importlib.import_module("prepared_application").prepare()
+    sys.path[:] = path
+    gc.collect()
+
+
 if __name__ == "__main__":
     import_all()
+    if "prepared" in sys.argv:
+        prepare()
     # What is there stays there: no child looks through it for garbage, least of all at its end.
     gc.freeze()
-    serve(*(socket.socket(fileno=int(number)) for number in sys.argv[1:]))
+    serve(*(socket.socket(fileno=int(number)) for number in sys.argv[1:3]))

@@ -7,7 +7,7 @@ import functools
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -52,9 +52,13 @@ FUNCTIONS = "[functions]\nsource_interface: jobcron.functions.FunctionJob\n"
 
 
 @functools.cache
-def fork_server() -> ForkServer:
-    """Return what forks processes that run ``jobcron``."""
-    found = ForkServer()
+def fork_server(*, prepared: bool = False) -> ForkServer:
+    """Return what forks processes that run ``jobcron``.
+
+    Args:
+        prepared: return one that has `fooapp`, too: for runs, which load it anyway.
+    """
+    found = ForkServer(prepared=prepared)
     atexit.register(found.close)
     return found
 
@@ -75,12 +79,19 @@ def run_jobcron(
     environment = {**os.environ, **(extra_env or {})}
     if program is JOBCRON and not fork_server().suits(environment):
         return run_script(JOBCRON, arguments, expect, extra_env=extra_env, cwd=cwd, timeout=timeout)[1:]
-    status, out, err = fork_server().run(program, arguments, environment, cwd, timeout)
+    server = fork_server(prepared=program is JOBCRON and _loads_fooapp(arguments, environment))
+    status, out, err = server.run(program, arguments, environment, cwd, timeout)
     assert status == expect, (
         f"{program.name} {' '.join(arguments)} left with status {status}, expected {expect}\n"
         f"standard output:\n{out}\nstandard error:\n{err}"
     )
     return out, err
+
+
+def _loads_fooapp(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Tell whether a command is a run, and its application `fooapp`: others find out what they have to import."""
+    path = Path(environment.get("JOBCRON_CONFIG", ""), "jobcron.conf")
+    return arguments[0] == "run" and path.is_file() and "\napplication: fooapp:register\n" in path.read_text()
 
 
 class Instance:
@@ -139,7 +150,8 @@ class Instance:
         if not fork_server().suits(environment):
             return subprocess.Popen([JOBCRON, *command], env=environment, stderr=subprocess.PIPE, text=True)
         reading, writing = os.pipe()
-        process = fork_server().start(JOBCRON, command, environment, None, 1, writing)
+        server = fork_server(prepared=_loads_fooapp(command, environment))
+        process = server.start(JOBCRON, command, environment, None, 1, writing)
         os.close(writing)
         process.stderr = os.fdopen(reading)
         return process
