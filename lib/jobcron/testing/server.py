@@ -91,6 +91,7 @@ class PrivatePostgreSQL:
         fitting = IN_MEMORY_SETTINGS if self._is_in_memory else {}
         self._settings = {"max_connections": "200", **fitting, **(settings or {})}
         self._process: subprocess.Popen[bytes] | None = None
+        self._kept: psycopg2.extensions.connection | None = None
         self._owner_pid = os.getpid()
         self._closed = False
         # Never below TMPDIR: the path of a Unix socket is limited to 107 bytes.
@@ -200,11 +201,10 @@ class PrivatePostgreSQL:
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         if template is not None:
             statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
-        with contextlib.closing(self._connect()) as connection:
-            if self._is_in_memory and connection.server_version >= 150_000:
-                # Faster than by the write-ahead log, because checkpoints cost nothing in memory.
-                statement += sql.SQL(" STRATEGY FILE_COPY")
-            _execute(connection, statement)
+        if self._is_in_memory and self._administration().server_version >= 150_000:
+            # Faster than by the write-ahead log, because checkpoints cost nothing in memory.
+            statement += sql.SQL(" STRATEGY FILE_COPY")
+        self._execute(statement)
 
     def drop_database(self, name: str) -> None:
         """Drop the database of that name, if there is one, and disconnect its users.
@@ -212,9 +212,24 @@ class PrivatePostgreSQL:
         Raises:
             psycopg2.Error: the server does not answer, …
         """
-        statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-        with contextlib.closing(self._connect()) as connection:
-            _execute(connection, statement.format(sql.Identifier(name)))
+        self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _execute(self, statement: sql.Composable) -> None:
+        with self._administration().cursor() as cursor:
+            cursor.execute(statement)
+
+    def _administration(self) -> psycopg2.extensions.connection:
+        """Return a connection for what is done to whole databases: it is kept, since a new one takes as long."""
+        kept = self._kept
+        if kept is not None and os.getpid() == self._owner_pid:
+            # The server may have ended it, or have been started again by others.
+            with contextlib.suppress(psycopg2.Error), kept.cursor() as cursor:
+                cursor.execute("SELECT 1")
+                return kept
+            kept.close()
+        self._kept = kept = self._connect()
+        kept.autocommit = True  # CREATE and DROP DATABASE cannot run in a transaction
+        return kept
 
     def _make_data(self) -> None:
         process = self._process = self._cluster.start_initdb(SUPERUSER, self.password)
@@ -249,6 +264,9 @@ class PrivatePostgreSQL:
         """End the server, if it is running, and wait for its end; return False if it is still running."""
         if self._process is None:
             return True
+        if self._kept is not None:  # a smart stop waits for it
+            self._kept.close()
+            self._kept = None
         self._process.send_signal(stop_signal)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(TIMEOUT_SECONDS)
@@ -260,10 +278,3 @@ class PrivatePostgreSQL:
     def _failure(self, message: str) -> ServerFailed:
         lines = self._cluster.log.read_text(errors="replace").splitlines()
         return ServerFailed("\n".join([f"{message}; the end of its log:", *lines[-20:]]))
-
-
-def _execute(connection: psycopg2.extensions.connection, statement: sql.Composable) -> None:
-    # CREATE and DROP DATABASE cannot run in a transaction.
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
