@@ -30,7 +30,6 @@ from sqlalchemy.orm import configure_mappers
 
 import jobcron
 import proofapp
-from compiled_statements import compile_once
 from jobcron import JobCronScript
 from jobcron.commands import main as commands  # noqa: F401
 from jobcron.database import retry
@@ -151,11 +150,20 @@ def warm(instance: str, section: str) -> None:
     gc.freeze()
 
 
+def compile_statements_once() -> None:
+    """Let all children have the statements that `warm` compiles."""
+    sys.path.append(str(Path(__file__).parents[1] / "tools"))
+    from compiled_statements import compile_once
+
+    sys.path.pop()
+    compile_once()
+
+
 def main(instance: str) -> None:
     """Carry out orders until there are no more."""
     assert proofapp.ProofJob.type_name
     configure_mappers()
-    compile_once()
+    compile_statements_once()
     gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)

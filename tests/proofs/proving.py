@@ -17,7 +17,6 @@ import checker
 import proofapp
 from jobcron import Database
 from jobcron.operations.processes.channels import pass_over, set_limits
-from paths import TOOLS
 
 HERE = Path(__file__).parent
 
@@ -182,7 +181,6 @@ class Runs:
             stdout=subprocess.PIPE,
             stderr=(proof.path / "forks.log").open("a"),
             text=True,
-            env={**os.environ, "PYTHONPATH": str(TOOLS)},
         )
         self._log = proof.path / "forks.log"
 

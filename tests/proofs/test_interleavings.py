@@ -143,6 +143,8 @@ def stage(proof: Proof) -> Iterator[Stage]:
 def test_in_no_order_of_two_runners_statements_a_job_is_done_twice(proof: Proof, stage: Stage) -> None:
     orders = list(interleavings([len(RUNNER)] * 2))
     assert len(orders) == 924
+    if not IS_CHAOS:
+        orders = [order for order in orders if order[0] == 0]  # both are alike: who begins makes no difference
     if proof.database.dialect == "sqlite" and not IS_CHAOS:
         orders = random.Random(0).sample(orders, 100)  # its transactions do not overlap: few of them differ
     play_all(proof, stage, orders, [RUNNER, RUNNER])

@@ -648,9 +648,8 @@ def copy_of_the_checkout(folder: Path) -> Path:
     place = folder / "checkout"
     place.mkdir()
     for name in ("lib", "tests", "examples", "configs", "schema", "cronscripts", "docs"):
-        shutil.copytree(
-            ROOT / name, place / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
-        )
+        # With what is compiled: times are copied as well, so only the changed file is compiled again.
+        shutil.copytree(ROOT / name, place / name, symlinks=True, ignore=shutil.ignore_patterns("*.egg-info"))
     for name in ("setup.cfg", "pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, place / name)
     return place

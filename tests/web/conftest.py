@@ -11,6 +11,7 @@ from selenium.webdriver import Chrome
 
 import fooapp
 from browsers import chromium
+from compiled_templates import compile_templates_once
 from instances import Instance
 from jobcron import chain, group, load_settings
 from jobcron.operations.acts import Bulk, act_on_selection, postpone
@@ -29,6 +30,9 @@ READER = {"REMOTE_USER": "ben"}
 def role_of(environ: dict[str, object]) -> str | None:
     """Let ada act, ben look, and nobody else in."""
     return {"ada": "operator", "ben": "reader"}.get(str(environ.get("REMOTE_USER")))
+
+
+compile_templates_once()
 
 
 @pytest.fixture

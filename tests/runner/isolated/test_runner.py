@@ -19,31 +19,53 @@ from jobcron.errors import ProcessNotStarted
 from jobcron.queue import type_feed
 from jobcron.testing import BufferLogger, use_session
 
+HARM = [
+    ("fail", "ValueError", "as any job may"),
+    ("have_no_limit_to_tell", "SystemExit", "no limit to tell"),
+    ("die", "ProcessDied", "killed by SIGSEGV"),
+    ("die_without_sense", "TypeError", "not iterable"),
+    ("be_killed", "ProcessDied", "perhaps by the kernel because memory had run out"),
+    ("leave", "ProcessDied", "left with status 0 in the middle of it"),
+    ("press_a_key", "KeyboardInterrupt", ""),
+    ("terminate_itself", "Interrupted", "a second SIGTERM"),
+    ("hang", "TimeLimitExceeded", "ran longer than 1 second"),
+    ("ignore_everything", "TimeLimitExceeded", "ran longer than 1 second"),
+    ("stop", "TimeLimitExceeded", "ran longer than 1 second"),
+    ("say_nonsense", "ProcessDied", "expected a message, got b'{"),
+    ("say_too_much", "ProcessDied", "expected a message of at most"),
+    ("say_it_is_done", "ProcessDied", "expected the end of its job, which runs"),
+    ("say_it_starts_again", "ProcessDied", "expected a job to start once"),
+    ("close_everything", "ProcessDied", "left with status 70"),
+    ("print", "OutputLimitExceeded", "printed more than 1048576 bytes"),
+    ("take_memory", "MemoryError", ""),
+    ("take_memory_in_children", "MemoryLimitExceeded", "more than 419430400"),
+]
+"""What a job does to its process, and what its report says."""
+
+BOTH = {
+    "fail",
+    "die",
+    "be_killed",
+    "leave",
+    "press_a_key",
+    "terminate_itself",
+    "close_everything",
+    "hang",
+    "ignore_everything",
+    "say_nonsense",
+    "take_memory",
+}
+"""Each way in which a job's transaction ends: by its own process, by its death, by its parent."""
+
 
 @pytest.mark.feature("LP-24")
 @pytest.mark.parametrize(
-    ("thing", "kind", "said"),
+    ("database_url", "thing", "kind", "said"),
     [
-        ("fail", "ValueError", "as any job may"),
-        ("have_no_limit_to_tell", "SystemExit", "no limit to tell"),
-        ("die", "ProcessDied", "killed by SIGSEGV"),
-        ("die_without_sense", "TypeError", "not iterable"),
-        ("be_killed", "ProcessDied", "perhaps by the kernel because memory had run out"),
-        ("leave", "ProcessDied", "left with status 0 in the middle of it"),
-        ("press_a_key", "KeyboardInterrupt", ""),
-        ("terminate_itself", "Interrupted", "a second SIGTERM"),
-        ("hang", "TimeLimitExceeded", "ran longer than 1 second"),
-        ("ignore_everything", "TimeLimitExceeded", "ran longer than 1 second"),
-        ("stop", "TimeLimitExceeded", "ran longer than 1 second"),
-        ("say_nonsense", "ProcessDied", "expected a message, got b'{"),
-        ("say_too_much", "ProcessDied", "expected a message of at most"),
-        ("say_it_is_done", "ProcessDied", "expected the end of its job, which runs"),
-        ("say_it_starts_again", "ProcessDied", "expected a job to start once"),
-        ("close_everything", "ProcessDied", "left with status 70"),
-        ("print", "OutputLimitExceeded", "printed more than 1048576 bytes"),
-        ("take_memory", "MemoryError", ""),
-        ("take_memory_in_children", "MemoryLimitExceeded", "more than 419430400"),
+        *(("sqlite", *harm) for harm in HARM),
+        *(("postgresql", *harm) for harm in HARM if harm[0] in BOTH),
     ],
+    indirect=["database_url"],
 )
 def test_what_harms_its_process_fails_with_one_report_and_the_others_are_run(
     harsh: Instance, thing: str, kind: str, said: str
