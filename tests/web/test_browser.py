@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -168,6 +169,33 @@ def test_a_page_follows_what_happens_unless_somebody_is_busy_with_it(
     assert browser.find_element(By.CSS_SELECTOR, "#live button").text == "Paused"
     assert not shows(newest)
     browser.execute_script("sessionStorage.clear()")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_somebody_begins_while_a_page_is_asked_for_stays(
+    app: Flask, address: str, browser: Chrome, instance: Instance, job: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_like(browser, DESKTOP, is_dark=False)
+    asked, may_answer, real = Event(), Event(), app.wsgi_app
+
+    def slow(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if "HTTP_HX_REQUEST" in environ:
+            asked.set()
+            may_answer.wait(60)
+        return real(environ, start_response)
+
+    monkeypatch.setattr(app, "wsgi_app", slow)
+    browser.get(f"{address}/jobs")
+    browser.execute_script("addEventListener('htmx:afterRequest', () => { document.title = 'answered'; })")
+    new = instance.act(("write", "y"))
+    browser.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
+    assert asked.wait(60)
+    chosen = browser.find_element(By.CSS_SELECTOR, f"input[value='{job}'][name=id]")
+    chosen.click()
+    may_answer.set()
+    wait_until(lambda: browser.title == "answered", "the answer", seconds=60)
+    assert chosen.is_selected()
+    assert f"/jobs/{new}" not in browser.page_source
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -73,6 +73,11 @@
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (!event.detail.shouldSwap) return;
     const isPage = event.detail.xhr.responseText.includes('<main id="content"');
+    const main = document.getElementById("content");
+    if (isPage && (!isLive || isBusy(main))) { // somebody has begun something while it was asked for
+      event.detail.shouldSwap = false;
+      return;
+    }
     if (!isPage) event.detail.shouldSwap = false; // a page to log in: it would empty this one
     note(isPage, !isPage);
   });
