@@ -67,11 +67,11 @@ def claim(
         connection: in a short transaction.
         type_id, batch, claimant: the type of the jobs; the most jobs; who claims.
         held: what `hold_channels` has locked; None: jobs in channels are left alone.
-        known: gets what is known of jobs that are in no channel.
+        known: gets what is known of the jobs.
     """
     if held is None:
         return _taken(connection, "claim", claimant, known, type=type_id, batch=batch)
-    taken = partial(_taken, connection, "claim_limited", claimant, type=type_id, held=held.names)
+    taken = partial(_taken, connection, "claim_limited", claimant, known, type=type_id, held=held.names)
     claims: list[Claim] = []
     if held.waits:
         claims = taken(parts=held.limits | held.waits, batch=batch if "many" in held.waits else 1)

@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import object_session
 
+from channel_jobs import limit
 from fooapp import ActJob, Foo
 from instances import Instance
 from jobcron import JobStatus, current_session
@@ -48,12 +49,32 @@ def statuses(instance: Instance) -> set[JobStatus]:
     return {row.status for row in instance.rows()}
 
 
-def test_jobs_that_touch_nothing_load_nothing(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    make(instance)
+@pytest.mark.parametrize("channel", [None, "root.export", "root.free"])
+def test_jobs_that_touch_nothing_load_nothing(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, channel: str | None
+) -> None:
+    limit(instance, "root.export", capacity=2)
+    for job in make(instance):
+        instance.query("UPDATE jobcron_job SET channel = :channel WHERE id = :id", id=job, channel=channel)
     with noted_statements() as statements:
         run_as(instance, monkeypatch, lambda job, place: None)
     assert [statement for statement, _ in statements if "FROM foo_job" in statement] == []
     assert statuses(instance) == {JobStatus.COMPLETED}
+
+
+@pytest.mark.parametrize(("channel", "expected"), [("root.export", COUNT), ("root.free", 3)])
+def test_a_job_with_a_limit_loads_its_own_objects_and_one_without_those_of_its_batch(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, channel: str, expected: int
+) -> None:
+    limit(instance, "root.export", capacity=2)
+    for number, job in enumerate(make(instance)):
+        instance.query("UPDATE jobcron_job SET channel = :channel WHERE id = :id", id=job, channel=channel)
+        instance.query("UPDATE foo SET name = :name WHERE id = :id", id=number + 1, name=f"foo {number}")
+    names = []
+    with noted_statements() as statements:
+        run_as(instance, monkeypatch, lambda job, place: names.append(job.context.foo.name))
+    assert names == [f"foo {number}" for number in range(COUNT)]
+    assert sum("FROM foo_job" in statement for statement, _ in statements) == expected
 
 
 def test_the_first_job_that_touches_its_objects_loads_those_of_its_batch(

@@ -91,4 +91,8 @@ FROM batch
 WHERE job.id = batch.id[[many: AND batch.place <= :batch AND (batch.place = 1 OR batch.alone = 0)]]
 RETURNING job.id, job.lease_token, batch.place,
           [[starts:EXISTS (SELECT 1 FROM jobcron_channel AS channel
-                  WHERE channel.throttle IS NOT NULL AND @within(job.channel, channel.name))]][[!starts:FALSE]] AS is_throttled
+                  WHERE channel.throttle IS NOT NULL AND @within(job.channel, channel.name))]][[!starts:FALSE]] AS is_throttled,
+          job.uuid, job.attempt_count, job.crash_count, job.max_retries, @is_bare(job) AS is_bare,
+          CASE WHEN isfinite(GREATEST(job.date_created, job.scheduled_start))
+               THEN CAST(EXTRACT(EPOCH FROM job.date_started - GREATEST(job.date_created, job.scheduled_start))
+                         AS double precision) END AS waited

@@ -60,4 +60,6 @@ WHERE id IN (SELECT id FROM batch[[many: WHERE place <= :batch AND (place = 1 OR
 RETURNING id, lease_token,
           [[many:(SELECT place FROM batch WHERE batch.id = jobcron_job.id)]][[!many:1]] AS place,
           [[starts:EXISTS (SELECT 1 FROM jobcron_channel AS channel
-                  WHERE channel.throttle IS NOT NULL AND @within(jobcron_job.channel, channel.name))]][[!starts:0]] AS is_throttled
+                  WHERE channel.throttle IS NOT NULL AND @within(jobcron_job.channel, channel.name))]][[!starts:0]] AS is_throttled,
+          uuid, attempt_count, crash_count, max_retries, @is_bare(jobcron_job) AS is_bare,
+          (julianday(date_started) - julianday(max(date_created, scheduled_start))) * 86400.0 AS waited
