@@ -50,16 +50,18 @@ def test_a_death_at_any_line_loses_nothing_and_doubles_nothing(
         places = (
             list(range(1, lines + 1)) if IS_CHAOS else sorted(random.Random(seed).sample(range(1, lines), sample))
         )
-        deaths = 0
+        deaths = over = 0
         for place in places:
             first, *_ = proof.make(jobs)
             if place % 4 == 0:  # a job whose process died before is taken over, and may die again
                 proof.query("UPDATE jobcron_job SET crash_count = 1, attempt_count = 1 WHERE id = :id", id=first)
-            deaths += runs.run(die_at=place, section=section)["status"] == -signal.SIGKILL
+            ended = runs.run(die_at=place, section=section)
+            deaths += ended["status"] == -signal.SIGKILL
+            over += ended["status"] == 0 and ended["lines"] < place  # runs differ by a few lines
             drain(proof, runs, section=section, at_once=place % 2 == 1)
             found = proof.verdict(since=first, crash_limit=10)
             assert found == [], f"killed before line {place} of the run: {found}"
-        assert deaths >= len(places) * 0.9  # else nothing was proven
+        assert deaths >= (len(places) - over) * 0.9 > len(places) * 0.6  # else nothing was proven
 
 
 @pytest.mark.feature("LP-23", "LP-24")
