@@ -114,4 +114,7 @@ def test_a_keeper_leaves_no_descriptor_and_no_thread(quick_keeper: Instance) -> 
         return len(os.listdir("/proc/self/fd")), threading.active_count()
 
     run()  # what a process opens once
-    assert run() == run()
+    descriptors, threads = run()
+    more = [run() for _ in range(2)][-1]
+    assert more[0] <= descriptors  # those of an earlier test may be closed meanwhile
+    assert more[1] <= threads
