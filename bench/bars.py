@@ -141,7 +141,7 @@ class Multiple:
     """Ours is so many times another contender's at most.
 
     Attributes:
-        of: the other contender's name.
+        of: the other contender's name; a peer may not have finished.
         most: how many times.
         figure: what is compared.
     """
@@ -152,12 +152,15 @@ class Multiple:
 
     def judge(self, result: Result) -> Finding:
         """See `Bar`."""
+        ours, wanted = _with_unit(result, result.ours, self.figure), f"at most {self.most:g} ×"
+        if self.of not in result.rounds:
+            return Finding(ours, f"{self.of} has not finished", "–", wanted, Verdict.NO_PEERS)
         ratios = result.ratios(self.figure, self.of)
         return Finding(
-            ours=_with_unit(result, result.ours, self.figure),
+            ours=ours,
             theirs=f"{self.of}: {_with_unit(result, self.of, self.figure)}",
             ratio=f"{median(ratios):.2f} × ({min(ratios):.2f} to {max(ratios):.2f})",
-            bar=f"at most {self.most:g} ×",
+            bar=wanted,
             verdict=Verdict.MET if median(ratios) <= self.most else Verdict.MISSED,
         )
 

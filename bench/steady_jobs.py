@@ -47,9 +47,10 @@ def wait(database: Database, jobs: int) -> None:
 
 
 def times(database: Database) -> list[tuple[datetime, datetime, datetime]]:
-    """Return when each job was created, was started, and ended."""
+    """Return when each job was created, was started, and ended; in the order in which they were made."""
     with database.begin(writing=False) as connection:
-        rows = connection.execute(select(Job.date_created, Job.date_started, Job.date_finished)).all()
+        asked = select(Job.date_created, Job.date_started, Job.date_finished).order_by(Job.id)
+        rows = connection.execute(asked).all()
     return [(created, started, ended) for created, started, ended in rows if started and ended]
 
 

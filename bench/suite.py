@@ -92,7 +92,7 @@ def _makers(
             yield lambda held, place=place: tick_race(place, held)  # type: ignore[misc]
     for place in (postgresql, sqlite):
         if "P12" in bars:
-            for make in [*waking_races(place), *steady_races(place)]:
+            for make in [*waking_races(place), *steady_races(place, has_peers=has_peers)]:
                 yield lambda held, make=make: make()  # type: ignore[misc]
     if "P14" in bars:
         with ExitStack() as kept:

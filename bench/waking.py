@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +15,7 @@ from bench.bars import AtMost
 from bench.instance import write_instance
 from bench.place import EMPTY, Place
 from bench.race import Contender, Figures, Race
-from bench.worker import JOBCRON, WorkerFailed, environment, run
+from bench.worker import JOBCRON, run, staying
 
 POLL_SECONDS = 1.0
 MOST_BEYOND_MS = 50.0
@@ -25,8 +23,6 @@ MOST_NOTIFIED_MS = 100.0
 
 JOBS = 60
 SECONDS_APART = 0.5
-
-BEGIN_SECONDS = 60.0
 
 
 def waking_races(place: Place) -> Iterator[Callable[[], Race]]:
@@ -56,18 +52,7 @@ def _measure(place: Place, notify: bool) -> Figures:
 @contextmanager
 def running_worker(config: Path) -> Iterator[int]:
     """Run a worker inside the block, and yield the number of its process."""
-    log = config / "worker.log"
     command = [JOBCRON, "worker", "--poll", f"{POLL_SECONDS:g}"]
-    with log.open("w") as stderr:
-        process = subprocess.Popen(command, env=environment({"JOBCRON_CONFIG": str(config)}), stderr=stderr)
-    try:
-        end = time.monotonic() + BEGIN_SECONDS
-        while "The worker runs" not in log.read_text():
-            if time.monotonic() > end or process.poll() is not None:
-                raise WorkerFailed(f"the worker did not begin:\n{log.read_text()}")
-            time.sleep(0.1)
+    with staying(command, config / "worker.log", "The worker runs", {"JOBCRON_CONFIG": str(config)}) as pid:
         time.sleep(2 * POLL_SECONDS)  # it has looked, and run once what was due
-        yield process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(BEGIN_SECONDS)
+        yield pid

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench import TOP
@@ -16,6 +19,7 @@ from bench.stopwatch import FIGURES_FILE
 
 JOBCRON = str(Path(sys.executable).with_name("jobcron"))
 TIMEOUT_SECONDS = 600
+BEGIN_SECONDS = 60.0
 LAST_LINES = 15
 
 _FOREIGN = ("PYTHON", "JOBCRON_", "PG")
@@ -56,6 +60,33 @@ def run(command: list[str], more: Mapping[str, str] | None = None, seconds: floa
     if done.returncode != 0:
         raise WorkerFailed(f"{_shown(command)} left with status {done.returncode}:\n{_end(done.stderr)}")
     return done.stdout
+
+
+@contextmanager
+def staying(command: list[str], log: Path, says: str, more: Mapping[str, str] | None = None) -> Iterator[int]:
+    """Run a process that stays inside the block, and yield its number; a SIGTERM ends it.
+
+    Args:
+        command: the process.
+        log: what it writes to standard error.
+        says: what it writes there when it has begun.
+        more: set in its environment.
+
+    Raises:
+        WorkerFailed: it did not begin.
+    """
+    with log.open("w") as stderr:
+        process = subprocess.Popen(command, env=environment(more), cwd=TOP, stderr=stderr)
+    try:
+        end = time.monotonic() + BEGIN_SECONDS
+        while says not in log.read_text():
+            if time.monotonic() > end or process.poll() is not None:
+                raise WorkerFailed(f"{_shown(command)} did not begin:\n{_end(log.read_text())}")
+            time.sleep(0.1)
+        yield process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(BEGIN_SECONDS)
 
 
 def timed(command: list[str], folder: Path, jobs: int, more: Mapping[str, str] | None = None) -> Figures:

@@ -56,6 +56,45 @@ PG_BOSS = Peer("pg-boss, batches of 1,000", "pg_boss.js", 1000)
 
 PROCRASTINATES = (PROCRASTINATE, replace(PROCRASTINATE, name="procrastinate, 10 at a time", setting=10))
 
+
+@dataclass(frozen=True)
+class SteadyPeer:
+    """A queue whose workers wait for jobs.
+
+    Attributes:
+        name: in the tables.
+        prepares: the queue that makes the tables.
+        file: what works, and what makes the load; in the folder of the queues.
+        says: what a worker writes when it has begun.
+    """
+
+    name: str
+    prepares: Peer
+    file: str
+    says: str
+
+    def command(self, what: str, fresh: Fresh, *numbers: float) -> tuple[list[str], dict[str, str]]:
+        """Return a command line, and what its environment needs.
+
+        Args:
+            what: "prepare", "work" or "load".
+            fresh: the database.
+            numbers: of the load: how many jobs, and how many in a second.
+
+        Raises:
+            WorkerFailed: the peer cannot be had here.
+        """
+        command, more = self.prepares.command("prepare", fresh, 0)
+        if what == "prepare":
+            return command, more
+        program, *_ = command
+        url = fresh.url.replace("+psycopg2", "")
+        return [program, "-m", f"bench.peers.queues.{self.file}", what, url, *map(str, numbers)], more
+
+
+STEADY = SteadyPeer("procrastinate worker", PROCRASTINATE, "procrastinate_steady", "The worker runs")
+"""One job at a time in each process, as one of our workers; it listens."""
+
 ONE_BY_ONE = {
     "PostgreSQL": (
         *PROCRASTINATES,

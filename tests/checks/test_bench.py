@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from bench import TOP
 from bench.bars import Best, Multiple, Share, Verdict
 from bench.docs import PageHasNoPlace, write_docs
+from bench.peers.contenders import STEADY
+from bench.place import Place
 from bench.race import Contender, Figures, Race, Result, WorkerFailed, run_race
 from bench.report import Report, as_markdown, as_text
 from bench.scale_model import Model
+from bench.steady import JOBS_PER_SECOND, Told, steady_figures, steady_race
 from bench.stopwatch import FIGURES_FILE
+from bench.worker import staying
 
+from instances import wait_until
 from jobcron.testing.server import PrivatePostgreSQL
 
 JOBS = 3
@@ -40,6 +49,9 @@ from jobcron import Database
 with Database(sys.argv[1]).begin() as connection:
     print(connection.scalar(text("SELECT count(*) FROM jobcron_job WHERE status = 2")))
 """
+
+
+SOMEWHERE = cast("Place", SimpleNamespace(name="PostgreSQL"))
 
 
 def always(rate: float) -> Callable[[], Figures]:
@@ -72,6 +84,72 @@ def test_a_command_may_take_so_many_times_what_nothing_takes(ours: float, verdic
     contenders = [Contender("ours", lambda: {"wall_ms": ours}), Contender("none", lambda: {"wall_ms": 10.0})]
     race = Race("P14", "work", "–", contenders, [Multiple("none", 3.0)])
     assert race.bars[0].judge(run_race(race, 1, lambda text: None)).verdict is verdict
+
+
+def test_a_peer_that_has_not_finished_leaves_a_bar_of_so_many_times_unmeasured() -> None:
+    ours, peer = Contender("ours", lambda: {"p99_ms": 5.0}), Contender("peer", failing, is_peer=True)
+    race = Race("P12", "work", "a database", [ours, peer], [Multiple("peer", 1.0, "p99_ms")])
+    found = race.bars[0].judge(run_race(race, 1, lambda text: None))
+    assert (found.verdict, found.theirs, found.ours) == (Verdict.NO_PEERS, "peer has not finished", "5 ms")
+
+
+@pytest.mark.parametrize(("theirs", "verdict"), [(20.0, Verdict.MET), (19.0, Verdict.MISSED)])
+def test_workers_under_a_steady_load_stand_beside_another_queues(theirs: float, verdict: Verdict) -> None:
+    race = steady_race(SOMEWHERE, has_peers=True)
+    assert [(contender.name, contender.is_peer) for contender in race.contenders] == [
+        ("jobcron worker", False),
+        (STEADY.name, True),
+    ]
+    ours = {"cpu_ms": [4.0], "p99_ms": [20.0]}
+    result = Result(race, {"jobcron worker": ours, STEADY.name: {"p99_ms": [theirs]}})
+    assert [bar.judge(result).verdict for bar in race.bars] == [Verdict.MET, Verdict.MET, verdict]
+    alone = steady_race(SOMEWHERE, has_peers=False)
+    found = [bar.judge(replace(result, race=alone)).verdict for bar in alone.bars]
+    assert (len(alone.contenders), found) == (1, [Verdict.MET, Verdict.MET, Verdict.NO_PEERS])
+
+
+BUSY = """
+import os, sys, time
+if os.fork() == 0:
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
+        pass
+    open("done", "w").close()
+else:
+    print("here", file=sys.stderr, flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_workers_cost_is_what_their_processes_cost_and_the_first_second_of_waits_is_left_out(
+    tmp_path: Path,
+) -> None:
+    def load() -> Told:
+        (tmp_path / "go").touch()
+        wait_until((tmp_path / "done").exists, "the process below to have worked")
+        return Told(1.0, [9.0] * int(JOBS_PER_SECOND) + [0.001, 0.002, 0.003])
+
+    program = f"import os; os.chdir({str(tmp_path)!r})\n{BUSY}"
+    with staying([sys.executable, "-c", program], tmp_path / "log", "here") as pid:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        found = steady_figures([pid], 10, load)
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+    assert 25 <= found["cpu_ms"] < 300  # the kernel tells hundredths of a second
+    assert found["p50_ms"] == 2.0
+    assert 2.9 < found["p99_ms"] < 3.1
+
+
+def test_a_process_that_stays_is_ended_and_one_that_does_not_begin_is_told(tmp_path: Path) -> None:
+    begins = "import sys, time; print('here', file=sys.stderr, flush=True); time.sleep(99)"
+    with staying([sys.executable, "-c", begins], tmp_path / "log", "here") as pid:
+        assert Path(f"/proc/{pid}").exists()
+    assert not Path(f"/proc/{pid}").exists()
+    never = staying([sys.executable, "-c", "import sys; sys.exit('no such thing')"], tmp_path / "log", "here")
+    with pytest.raises(WorkerFailed, match="did not begin:\nno such thing"), never:
+        pass
 
 
 def test_a_process_is_launched_so_often_and_its_status_is_checked() -> None:

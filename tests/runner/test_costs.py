@@ -43,12 +43,12 @@ class Cost(NamedTuple):
     wal: float = 0
 
 
-# A job without work of its own is completed by one statement that commits itself and passes SQLAlchemy by: what is
-# counted as statements is its part of the claim's. One about a row: the row is loaded with its batch, read again
-# in the job's own transaction, and written. One of three tasks: for each BEGIN, a statement and COMMIT; what the
-# row says of the tasks is written by the same statements.
+# A job without work of its own is completed by one statement that commits itself and passes SQLAlchemy by, as
+# claims do on PostgreSQL: what is counted as statements is its part of the claim's on SQLite. One about a row: the
+# row is loaded with its batch, read again in the job's own transaction, and written. One of three tasks: for each
+# BEGIN, a statement and COMMIT; what the row says of the tasks is written by the same statements.
 MOST = {
-    "bare": Cost(0.2, 1.5, 1.1, 750),
+    "bare": Cost(0.2, 1.2, 1.1, 750),
     "about": Cost(3.4, 5.7, 1.1, 1200),
     "functions": Cost(0.2, 1.5, 1.1, 850),
     "three": Cost(3.2, 9.5, 3.1, 2200),
@@ -128,6 +128,6 @@ def test_a_job_takes_no_more_than_it_did(
             many = Cost(*map(min, many, cost_of_run(costly, proxy, kind, MANY)))
     found = of_one_job(few, many)
     print(kind, found)
-    assert found.statements > 0
+    assert max(found.statements, found.messages) > 0
     assert found.messages >= (costly.database.dialect == "postgresql")
     assert not excess(found, kind), found

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from jobcron.database.connecting.alone import LoneStatements, Rows
+from jobcron.database.connecting.alone import Brief, LoneStatements, Rows
 from jobcron.database.connecting.boundary import Boundary
 from jobcron.database.connecting.engine import leave, make_engine
 from jobcron.database.connecting.sqlite_file import DatabaseFile, file_of
@@ -29,7 +29,6 @@ from jobcron.settings.sqlalchemy_url import describe_url, parse_url
 
 COMPANION_SECONDS = 0.25
 """How long a companion waits for a lock, in seconds."""
-
 
 KEPT_SETTINGS = "role", "search_path", "TimeZone"
 """What is put back on a test's connection after each job."""
@@ -88,6 +87,9 @@ class TransactionSource(Protocol):
         Raises:
             DBAPIError: it is unknown whether it was committed.
         """
+
+    def brief(self, session: Session) -> AbstractContextManager[Brief | None]:
+        """Open a brief transaction, in place of one of an untouched session; None: it has to be that."""
 
     def job_ended(self) -> None:
         """Record that a job's code has ended: whatever it left on a connection does not reach the next."""
@@ -218,6 +220,11 @@ class Database:
         """See `TransactionSource`."""
         return self._alone.execute(name, values) if is_untouched(session) else None
 
+    def brief(self, session: Session) -> AbstractContextManager[Brief | None]:
+        """See `TransactionSource`."""
+        is_so = self.dialect == "postgresql" and is_untouched(session)
+        return self._alone.transaction() if is_so else nullcontext()
+
     def job_ended(self) -> None:
         """Record that a job's code has ended: whatever it left on a connection does not reach the next."""
         self._boundary.job_ended()
@@ -281,6 +288,10 @@ class AmbientDatabase:
 
     def execute_alone(self, session: Session, name: str, values: Mapping[str, int | None]) -> None:
         """Do nothing: no statement here commits itself."""
+
+    def brief(self, session: Session) -> AbstractContextManager[None]:
+        """Do nothing: there is one transaction."""
+        return nullcontext()
 
     def job_ended(self) -> None:
         """Do nothing: what a failed job left is undone with its savepoint."""

@@ -66,6 +66,10 @@ class IteratorFeed:
     def took(self, seconds: float) -> None:
         """Do nothing: jobs are claimed one by one."""
 
+    def look_back(self) -> None:
+        """Search for ready jobs again."""
+        self._claimed_in_pass = True
+
     def forget(self) -> None:
         """Search for ready jobs again."""
         self._found.clear()

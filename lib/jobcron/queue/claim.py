@@ -1,18 +1,21 @@
-"""Statements that take jobs: claim, take over, and take cancelled ones for their failure hooks.
+"""Statements that take jobs: claim, and take over.
 
-Only these, `keeper` and `finish` write leases, and `Job` when somebody moves a job by hand.
+Only these, `keeper`, `finish` and `cancelled` write leases, and `Job` when somebody moves a job by hand.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import NamedTuple, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from jobcron.database.connecting.alone import Brief
 from jobcron.database.sql import JOBS, lines
 from jobcron.database.statements import execute
 from jobcron.interfaces import DEFAULT_CRASH_LIMIT
@@ -20,6 +23,12 @@ from jobcron.jobs.lease import Claim, Known, SectionLease, facts_of
 from jobcron.jobs.moves.held import Held, lock_channels
 from jobcron.queue.finish import write_end
 from jobcron.queue.outcome import NotStarted
+
+_COLUMNS = (
+    *("id", "lease_token", "place", "priority", "scheduled_start"),
+    *("uuid", "attempt_count", "crash_count", "max_retries", "is_bare", "waited"),
+)
+"""What the statements `claim` and `claim_on` return, in their order."""
 
 
 class Claimant(NamedTuple):
@@ -93,7 +102,7 @@ class Place(NamedTuple):
 
 
 def claim_in_line(
-    connection: Connection,
+    connection: Connection | Brief,
     type_id: int,
     batch: int,
     claimant: Claimant,
@@ -221,8 +230,20 @@ def _put_back(connection: Connection, claim: Claim) -> bool:
     return False
 
 
+def _rows(
+    connection: Connection | Brief,
+    statement: str,
+    parameters: Mapping[str, object],
+    parts: frozenset[str] | None,
+) -> list[SimpleNamespace]:
+    if isinstance(connection, Brief):
+        found = connection.rows(statement, parameters)
+        return [SimpleNamespace(**dict(zip(_COLUMNS, row, strict=True))) for row in found]
+    return cast("list[SimpleNamespace]", execute(connection, statement, parameters, parts).all())
+
+
 def _taken(
-    connection: Connection,
+    connection: Connection | Brief,
     statement: str,
     claimant: Claimant,
     known: Known | None = None,
@@ -230,17 +251,20 @@ def _taken(
     parts: frozenset[str] | None = None,
     **parameters: object,
 ) -> list[Claim]:
-    """Take jobs by a statement; note what is known of them and their places, where the statement returns that."""
-    if not claimant.may_take(connection):
+    """Take jobs by a statement; note what is known of them and their places, where the statement returns that.
+
+    In a brief transaction there is no lease of a section, and there are no channels.
+    """
+    if isinstance(connection, Connection) and not claimant.may_take(connection):
         return []
     taken = time.monotonic()
     parameters |= {"lease_seconds": claimant.lease_seconds, "claimed_by": claimant.name}
     parameters |= {"section": claimant.section, "channel": claimant.channel, "gone": lines(claimant.gone)}
     parameters["crash_limit"] = claimant.crash_limit
     # UPDATE … RETURNING guarantees no order of its rows.
-    rows = sorted(execute(connection, statement, parameters, parts), key=lambda row: row.place)
+    rows = sorted(_rows(connection, statement, parameters, parts), key=lambda row: row.place)
     claims = [Claim(row.id, row.lease_token, taken) for row in rows]
-    if "held" in parameters and any(row.is_throttled for row in rows):
+    if isinstance(connection, Connection) and "held" in parameters and any(row.is_throttled for row in rows):
         _note_starts(connection, claims)
     if known is not None:
         for claim, row in zip(claims, rows, strict=True):
@@ -258,38 +282,3 @@ def _note_starts(connection: Connection, claims: list[Claim]) -> None:
         execute(connection, "forget_starts", {})
     for claim in claims:
         execute(connection, "note_start", {"id": claim.id, "token": claim.token})
-
-
-class HalfDone(NamedTuple):
-    """A cancelled job that had committed something, and whose failure hook is to be called.
-
-    Attributes:
-        claim: its number, and its token; nobody runs it.
-        crashes: how many processes have died that ran it, or called its hook.
-    """
-
-    claim: Claim
-    crashes: int
-
-
-def has_half_done(connection: Connection, source: str, section: str) -> bool:
-    """Return whether a source has such jobs that are not paused; only reads."""
-    return execute(connection, "half_done", {"source": source, "section": section}).first() is not None
-
-
-def take_half_done(connection: Connection, source: str, claimant: Claimant) -> HalfDone | None:
-    """Take the lease of such a job; return None if there is none."""
-    parameters = {
-        "source": source,
-        "section": claimant.section,
-        "lease_seconds": claimant.lease_seconds,
-        "claimed_by": claimant.name,
-    }
-    row = execute(connection, "take_half_done", parameters).first() if claimant.may_take(connection) else None
-    return None if row is None else HalfDone(Claim(row.id, row.lease_token, time.monotonic()), row.crash_count)
-
-
-def end_half_done(connection: Connection, claim: Claim, *, is_again: bool = False) -> bool:
-    """Write that the hook of such a job was called, or is to be called again; return False if it was moved."""
-    parameters = {"id": claim.id, "token": claim.token, "again": int(is_again)}
-    return execute(connection, "end_half_done", parameters).rowcount == 1

@@ -29,6 +29,9 @@ class Feed(Protocol):
     def took(self, seconds: float) -> None:
         """Note how long a job took."""
 
+    def look_back(self) -> None:
+        """Look for what the dead left, and for what is over, also at the next `take`, not only now and then."""
+
     def forget(self) -> None:
         """Drop references to loaded objects: their session was closed."""
 

@@ -220,3 +220,9 @@ def expire(connection: Connection, type_id: int, batch: int) -> list[Claim]:
     """Move up to `batch` waiting jobs of a type whose expiry has passed to EXPIRED."""
     rows = execute(connection, "expire", {"type": type_id, "batch": batch})
     return [Claim(row.id, row.lease_token) for row in rows]
+
+
+def end_half_done(connection: Connection, claim: Claim, *, is_again: bool = False) -> bool:
+    """Write that the hook of such a job was called, or is to be called again; return False if it was moved."""
+    parameters = {"id": claim.id, "token": claim.token, "again": int(is_again)}
+    return execute(connection, "end_half_done", parameters).rowcount == 1

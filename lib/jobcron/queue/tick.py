@@ -9,17 +9,16 @@ and reports the cause.
 from __future__ import annotations
 
 import os
-import re
 import time
 
-from jobcron.database.sql import lines, statement
+from jobcron.database.sql import driver_text, lines, statement
 from jobcron.errors import ConfigurationError
 from jobcron.settings.database_url import POSTGRESQL, backend_of, sqlite_path
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from jobcron.database.connecting.plain import Plain
 
@@ -46,12 +45,13 @@ AGAIN_SECONDS = 60.0
 Question = dict[str, object]
 """The parameters of the statements, for one section."""
 
+READY, LIMITED = "ready", "limited"
+"""There are ready jobs, and nothing else is to be done; with `LIMITED`, some are in channels."""
+
 Gone = tuple[str, ...]
 """Names of runs of one section that are over: what they left is work."""
 
 NO_CHANNELS: dict[str, str | None] = {}
-
-_PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
 class Unanswered(Exception):
@@ -98,6 +98,8 @@ class Tick:
 
     Attributes:
         noted: the names of the runs whose rows were written.
+        is_answered: whether the database has answered when it was last asked; else the full path says why not.
+        kinds: what the runs were last found to have, by their names: `READY` or `LIMITED`; others need a new run.
     """
 
     def __init__(
@@ -114,14 +116,13 @@ class Tick:
         self._connect = connect
         self.may_note = may_note
         self.noted: list[str] = []
+        self.is_answered = True
+        self.kinds: dict[str, str] = {}
         self._connection: Plain | None = None
         self._tell_again_at = 0.0
 
     def with_work(
-        self,
-        types: dict[str, str],
-        gone: dict[str, Gone],
-        channels: dict[str, str | None] = NO_CHANNELS,
+        self, types: dict[str, str], gone: dict[str, Gone], channels: dict[str, str | None] = NO_CHANNELS
     ) -> set[str]:
         """Return the names of the runs that need the full path.
 
@@ -141,24 +142,22 @@ class Tick:
             }
             for name, type_name in types.items()
         ]
-        answers = None
+        self.kinds, answers = {}, None
         if path := sqlite_path(self._url):
             answers = self._ask_sqlite(path, questions)
         elif backend_of(self._url) == POSTGRESQL:
             answers = self._ask_postgresql(questions)
+        self.is_answered = answers is not None
         if answers is None:
+            self.kinds = {}
             return set(types)
         return {name for name, has_work in zip(types, answers, strict=True) if has_work}
 
     def tell(self, name: str, parameters: dict[str, object]) -> str | None:
-        """Execute a short statement that writes; return what was wrong, None if nothing was.
-
-        Args: see `fetch`.
-        """
+        """Execute a short statement that writes; return what was wrong, None if nothing was. See `fetch`."""
         if self._connection is None and time.monotonic() < self._tell_again_at:
             return "the database is away"
-        try:
-            # On SQLite a job may have the lock for long.
+        try:  # on SQLite a job may have the lock for long
             self.fetch(name, parameters, 0.05 if sqlite_path(self._url) else TELL_SECONDS)
         except Unanswered as error:
             return str(error)
@@ -177,18 +176,14 @@ class Tick:
         """
         if path := sqlite_path(self._url):
             return _fetch_sqlite(path, statement(name, "sqlite"), parameters, seconds)
-        from jobcron.database.connecting.plain import Plain, errors_of
+        from jobcron.database.connecting.plain import errors_of
 
         try:
             errors = errors_of(self._url)
         except ConfigurationError as error:
             raise Unanswered(str(error)) from error
         try:
-            if self._connection is None:
-                self._connection = (self._connect or Plain)(self._url, self._user)
-            text = _PARAMETER.sub(r"%(\1)s", statement(name, "postgresql"))
-            text = f"SET LOCAL statement_timeout = '{seconds}s'; {text}"
-            return self._connection.ask(text, parameters, seconds + SLACK_SECONDS)
+            return self._fetch_postgresql(name, parameters, seconds)
         except errors as error:
             if self._connection is None or self._connection.is_closed:
                 self._lose()
@@ -205,29 +200,30 @@ class Tick:
             self._connection = None
 
     def _ask_postgresql(self, questions: list[Question]) -> list[bool] | None:
-        from jobcron.database.connecting.plain import Plain, errors_of
+        from jobcron.database.connecting.plain import errors_of
+
+        def ask(name: str, question: Question) -> Sequence[object]:
+            return self._fetch_postgresql(name, question, ANSWER_SECONDS) or ()
 
         try:
             errors = errors_of(self._url)
         except ConfigurationError:
             return None  # the full path tells it
         try:
-            if self._connection is None:
-                self._connection = (self._connect or Plain)(self._url, self._user)
-            opened = self._connection
-
-            def ask(name: str, question: Question) -> Sequence[object]:
-                text = _PARAMETER.sub(r"%(\1)s", statement(name, "postgresql"))
-                # Both are sent as one text, and so run as one transaction: the limit ends with it, even behind
-                # a pooler.
-                # why: decisions 2026-11-25, the tick's statement ends after ten seconds
-                text = f"SET LOCAL statement_timeout = '{ANSWER_SECONDS}s'; {text}"
-                return opened.ask(text, question, ANSWER_SECONDS + SLACK_SECONDS) or ()
-
             return [self._has_work(ask, question) for question in questions]
         except errors:
             self._lose()
             return None
+
+    def _fetch_postgresql(self, name: str, parameters: Mapping[str, object], seconds: float) -> Row | None:
+        """Return the first row of a statement, which is sent over the open connection, or a new one."""
+        from jobcron.database.connecting.plain import Plain
+
+        self._connection = self._connection or (self._connect or Plain)(self._url, self._user)
+        # Both are sent as one text, and so run as one transaction: the limit ends with it, even behind a pooler.
+        # why: decisions 2026-11-25, the tick's statement ends after ten seconds
+        text = f"SET LOCAL statement_timeout = '{seconds}s'; {driver_text(name)}"
+        return self._connection.ask(text, parameters, seconds + SLACK_SECONDS)
 
     def _ask_sqlite(self, path: str, questions: list[Question]) -> list[bool] | None:
         import sqlite3
@@ -263,10 +259,13 @@ class Tick:
         known, due, waiting, left_over, limited, scheduled, paused = ask("tick", question)
         if known is None or left_over or scheduled or (due and (waiting or limited or paused)):
             return True
-        if limited or (waiting and question["channel"]):
+        is_limited = limited or (waiting and question["channel"])
+        if is_limited:
             may_start, is_own_open = ask("tick_limited", {**question, "type": known})
-            return bool(may_start or (waiting and is_own_open))
-        return bool(waiting or (due and not self._note(ask, question)))
+            waiting = may_start or (waiting and is_own_open)
+        if waiting:
+            self.kinds[str(question["run_name"])] = LIMITED if is_limited else READY
+        return bool(waiting or (due and not is_limited and not self._note(ask, question)))
 
     def _note(self, ask: Ask, question: Question) -> bool:
         """Write the row of a run that found nothing; return False if the run itself is to write it."""

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from jobcron.database.connecting.alone import Brief
 from jobcron.database.sessions import is_heard
 from jobcron.database.tables import JobTypeRow
 from jobcron.errors import DatabaseUnavailable
@@ -95,6 +96,10 @@ class TypeFeed:
         """Adapt the batch size to about `BATCH_SECONDS` of work."""
         self._seconds = smoothed(self._seconds, seconds)
 
+    def look_back(self) -> None:
+        """See `Feed`."""
+        self._look_back_at = 0.0
+
     def forget(self) -> None:
         """Do nothing: the runner holds everything that was claimed."""
 
@@ -127,16 +132,18 @@ class TypeFeed:
         claims: list[Claim] = []
         known: Known = {}
         try:
-            claims = self._taken(session, known)
             # why: decisions 2026-11-25, a claim is committed before its jobs are loaded
-            session.commit()  # before loading: if loading kills the process, the death is counted
+            if not self._takes_briefly(session, claims, known):
+                claims = self._taken(session, known)
+                session.commit()  # before loading: if loading kills the process, the death is counted
             if self._reclaimed is not None:
                 tell_taken_over(self._logger, self._reclaimed)
                 self._observer.job_taken_over(self._reclaimed.id)
             entries = self._unloaded(session, claims, known) or self._loaded(session, claims)
             if self._reclaimed is not None:
                 record_taken_over(session, entries[0].claim, entries[0].job)
-            session.commit()
+            if session.in_transaction():
+                session.commit()
         except Exception:
             session.rollback()
             with suppress(DBAPIError, DatabaseUnavailable):  # the leases decide then
@@ -150,6 +157,24 @@ class TypeFeed:
         wanted = self._largest if not self._seconds else int(BATCH_SECONDS / self._seconds)
         if self._seconds is not None:
             self._batch = max(1, min(self._batch * BATCH_GROWTH, self._largest, wanted))
+
+    def _takes_briefly(self, session: Session, claims: list[Claim], known: Known) -> bool:
+        """Claim ready jobs over the driver alone, and commit that; return whether it could be done so.
+
+        Args:
+            session: to which the claim belongs else.
+            claims: gets the claims, before they are committed.
+            known: see `jobcron.queue.claim.claim`.
+        """
+        is_plain = not self._has_channels and self._claimant.lease is None
+        if self._line is None or not is_plain or time.monotonic() >= self._look_back_at:
+            return False
+        with self._database.brief(session) as brief:
+            if brief is None:
+                return False
+            self._reclaimed = None
+            claims += self._line.claim(brief, self._batch, None, known)
+        return True
 
     def _taken(self, session: Session, known: Known) -> list[Claim]:
         connection = session.connection()
@@ -172,8 +197,6 @@ class TypeFeed:
             if held is None and self._has_channels:
                 held = hold_channels(connection, self._type_id, self._claimant)
             claims = self._line.claim(connection, self._batch, held, known)
-            if not claims:
-                self._look_back_at = 0.0  # whoever asks again, as a worker does, was told that there is something
         return claims
 
     def _unloaded(self, session: Session, claims: list[Claim], known: Known) -> list[Claimed]:
@@ -219,7 +242,7 @@ class Line:
         self._head_at = 0.0
 
     def claim(
-        self, connection: Connection, batch: int, held: Held | None = None, known: Known | None = None
+        self, connection: Connection | Brief, batch: int, held: Held | None = None, known: Known | None = None
     ) -> list[Claim]:
         """Claim ready jobs; return an empty list only if none is ready anywhere in the line.
 
@@ -228,7 +251,7 @@ class Line:
             batch: the most jobs.
             held, known: see `jobcron.queue.claim.claim`.
         """
-        if held is not None or connection.dialect.name != "postgresql":
+        if not isinstance(connection, Brief) and (held is not None or connection.dialect.name != "postgresql"):
             return claim(connection, self._type_id, batch, self._claimant, held, known)
         began = time.monotonic()
         if self._place is not None and began < self._head_at:
@@ -242,10 +265,10 @@ class Line:
         return claims
 
     def _claim_from(
-        self, connection: Connection, batch: int, place: Place | None, known: Known | None
+        self, connection: Connection | Brief, batch: int, place: Place | None, known: Known | None
     ) -> list[Claim]:
         claims, last = claim_in_line(connection, self._type_id, batch, self._claimant, place, known)
-        self._place = last
+        self._place = last if len(claims) == batch else None  # there is nothing behind the last one
         return claims
 
 

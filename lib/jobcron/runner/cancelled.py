@@ -9,19 +9,22 @@ hook, unless the job is paused. A hook's work commits together with the fact tha
 from __future__ import annotations
 
 import math
+import time
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.sessions import use_session
+from jobcron.database.statements import execute
 from jobcron.database.trouble import interruption_of
 from jobcron.errors import DatabaseUnavailable, JobCancelled
 from jobcron.jobs.history import EventKind, record
-from jobcron.jobs.lease import lost
-from jobcron.queue.claim import HalfDone, end_half_done, has_half_done, take_half_done
+from jobcron.jobs.lease import Claim, lost
+from jobcron.queue.claim import Claimant
+from jobcron.queue.finish import end_half_done
 from jobcron.queue.loading import Claimed, Objects
 from jobcron.reports.plurals import counted
 from jobcron.runner._backlog import Backlog
@@ -40,6 +43,35 @@ if TYPE_CHECKING:
     from jobcron.runner.source_runner import SourceRunner
 
 
+class _HalfDone(NamedTuple):
+    """A cancelled job that had committed something, and whose failure hook is to be called.
+
+    Attributes:
+        claim: its number, and its token; nobody runs it.
+        crashes: how many processes have died that ran it, or called its hook.
+    """
+
+    claim: Claim
+    crashes: int
+
+
+def _has_half_done(connection: Connection, source: str, section: str) -> bool:
+    """Return whether a source has such jobs that are not paused; only reads."""
+    return execute(connection, "half_done", {"source": source, "section": section}).first() is not None
+
+
+def _take_half_done(connection: Connection, source: str, claimant: Claimant) -> _HalfDone | None:
+    """Take the lease of such a job; return None if there is none."""
+    parameters = {
+        "source": source,
+        "section": claimant.section,
+        "lease_seconds": claimant.lease_seconds,
+        "claimed_by": claimant.name,
+    }
+    row = execute(connection, "take_half_done", parameters).first() if claimant.may_take(connection) else None
+    return None if row is None else _HalfDone(Claim(row.id, row.lease_token, time.monotonic()), row.crash_count)
+
+
 def call_hooks(runner: SourceRunner) -> bool:
     """Call the hooks of a source's cancelled jobs; return False if the run was asked to stop meanwhile.
 
@@ -51,7 +83,7 @@ def call_hooks(runner: SourceRunner) -> bool:
         KeyboardInterrupt: somebody pressed Ctrl-C.
     """
     with runner.database.begin(writing=False) as connection:
-        if not has_half_done(connection, runner.source_view.name, runner.claimant.section):
+        if not _has_half_done(connection, runner.source_view.name, runner.claimant.section):
             return True
     with run_context(
         runner.database,
@@ -89,7 +121,7 @@ class _Hooks:
         claimant = self._runner.claimant
         while not (self._context.keeper.is_stopping or self._runner.has_lost_section()):
             with self._database.begin() as connection:
-                taken = take_half_done(connection, self._source.name, claimant)
+                taken = _take_half_done(connection, self._source.name, claimant)
             if taken is None:
                 return
             if taken.crashes >= self._runner.limits.crash_limit:
@@ -97,12 +129,12 @@ class _Hooks:
             else:
                 self._call(taken)
 
-    def _give_up(self, taken: HalfDone) -> None:
+    def _give_up(self, taken: _HalfDone) -> None:
         reason = f"{counted(taken.crashes, 'attempt')} at the job, or at its failure hook, left no end"
         self._logger.error("%s was cancelled half done, and stays so: %s.", taken.claim, reason)
         self._end(taken, reason)
 
-    def _call(self, taken: HalfDone) -> None:
+    def _call(self, taken: _HalfDone) -> None:
         """Call a job's hook, if it has one; write how that ended."""
         name = str(taken.claim)
         session = self._context.sessions.shared
@@ -126,7 +158,7 @@ class _Hooks:
         finally:
             self._surroundings.put_back(name)
 
-    def _called(self, taken: HalfDone, claimed: Claimed, session: Session) -> None:
+    def _called(self, taken: _HalfDone, claimed: Claimed, session: Session) -> None:
         """Call a hook within its time limit, and commit its work and that it was called.
 
         Raises:
@@ -163,7 +195,7 @@ class _Hooks:
         finally:
             self._database.job_ended()
 
-    def _failed(self, taken: HalfDone, name: str, error: BaseException) -> None:
+    def _failed(self, taken: _HalfDone, name: str, error: BaseException) -> None:
         """Write that a hook failed; if that is not its fault, let a later run call it again."""
         if self._context.keeper.is_stopping:
             with self._database.begin() as connection:
@@ -181,14 +213,14 @@ class _Hooks:
         else:
             self._logger.info("%s was moved while its failure hook was called; the hook's work is undone.", name)
 
-    def _loaded(self, taken: HalfDone, session: Session) -> RunnableView:
+    def _loaded(self, taken: _HalfDone, session: Session) -> RunnableView:
         found = self._source.load(session, [taken.claim.id]).get(taken.claim.id)
         if found is None:
             self._source.missing().run()  # raises what is missing
             raise AssertionError("not reached")
         return found
 
-    def _end(self, taken: HalfDone, failure: str | None = None) -> bool:
+    def _end(self, taken: _HalfDone, failure: str | None = None) -> bool:
         """Write that no hook is to be called any more; return False if the job was moved meanwhile."""
         with self._database.begin() as connection:
             is_ours = end_half_done(connection, taken.claim)

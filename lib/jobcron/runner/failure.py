@@ -27,8 +27,7 @@ from jobcron.jobs.history import EventKind, moved_by_hand, record
 from jobcron.jobs.job import Job
 from jobcron.jobs.lease import lost
 from jobcron.jobs.moves.lanes import into_lane, lane_of, usual_channel
-from jobcron.queue.claim import end_half_done
-from jobcron.queue.finish import set_aside, still_ours
+from jobcron.queue.finish import end_half_done, set_aside, still_ours
 from jobcron.queue.loading import effects_of
 from jobcron.queue.outcome import Failed, Lost, Outcome, PoisonStopped, SlowLane, WaitsForCode
 from jobcron.reports.current_job import Variables

@@ -147,9 +147,11 @@ class JobRunner(SourceRunner):
             if entry is None:
                 if self._backlog.has_returned() or self._backlog:
                     continue  # a job that the keeper was just releasing may be ready
-                if self._guard.waits_for_more(self._must_stop):
-                    continue
-                return
+                if not self._guard.waits_for_more(self._must_stop):
+                    return
+                if self._guard.knows_of_more:
+                    self.feed.look_back()
+                continue
             if is_fresh or time.monotonic() < entry.claim.taken + self.lease_seconds / 3:
                 self._run_one(entry)
             else:

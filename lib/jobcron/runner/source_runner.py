@@ -66,7 +66,12 @@ class Guard:
     """Accompanies the jobs of a run besides its keeper; this base class does nothing.
 
     The process of isolated jobs has a guard, and so have ``jobcron runscheduledjobs`` and a worker's processes.
+
+    Attributes:
+        knows_of_more: whether `waits_for_more` ended for more than ready jobs: for what the dead left, or is over.
     """
+
+    knows_of_more = True
 
     def run_begins(self) -> None:
         """Called when the source's own context is entered, and signals are received."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from logging import getLogger
 from typing import Any
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from faulty_proxy import FaultyProxy
@@ -18,6 +20,9 @@ from jobcron.database.sessions import ATTEMPT
 from jobcron.database.statements import execute
 from jobcron.jobs.lease import Claim
 from jobcron.queue.claim import Claimant, claim_one
+from jobcron.queue.loading import FeedOrder
+from jobcron.queue.type_feed import TypeFeed
+from jobcron.queue.views import SourceView
 from jobcron.testing.server import PrivatePostgreSQL
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql", "psycopg"], indirect=True)
@@ -194,3 +199,106 @@ def test_a_listener_of_no_module_is_somebody_who_listens(instance: Instance, dat
     with closing(database.session()) as session:
         event.listen(session, "after_commit", heard.append)
         assert database.execute_alone(session, "complete", completing(claim)) is None
+
+
+NAME = "o'me\\ 100%s"
+"""The name of a claimant, with all that a literal has to escape."""
+
+
+def claiming(instance: Instance, job: int) -> dict[str, object]:
+    """Return the parameters of a claim."""
+    ((type_id,),) = instance.query("SELECT type FROM jobcron_job WHERE id = :job", job=job)
+    more = {"section": "act", "channel": "", "gone": "", "crash_limit": 3}
+    return {"type": type_id, "batch": 9, "lease_seconds": 300.0, "claimed_by": NAME, **more}
+
+
+@on_postgresql
+def test_a_brief_transaction_is_seen_by_others_once_its_block_has_ended(
+    instance: Instance, database: Database
+) -> None:
+    jobs = [instance.act(), instance.act()]
+    for number, job in enumerate(jobs):
+        with database.session() as session, database.brief(session) as brief:
+            assert brief is not None
+            rows = brief.rows("claim", {**claiming(instance, job), "batch": 1})
+            assert [row[0] for row in rows] == [job]
+            assert instance.row(job).status is JobStatus.WAITING
+            if number:
+                assert brief.rows("claim", claiming(instance, job)) == []
+        assert instance.row(job).status is JobStatus.RUNNING
+        assert instance.row(job).claimed_by == NAME, "a text is a text, whatever is in it"
+
+
+@on_postgresql
+@pytest.mark.parametrize("error", ["in the block", "of the server"])
+def test_a_brief_transaction_that_fails_has_changed_nothing_and_its_connection_is_not_used_again(
+    instance: Instance, database: Database, error: str
+) -> None:
+    job = instance.act()
+    with database.session() as session:
+        expected: type[Exception] = DBAPIError if error == "of the server" else LookupError
+        with pytest.raises(expected), database.brief(session) as brief:  # noqa: PT012
+            assert brief is not None
+            brief.rows("claim", claiming(instance, job))
+            if error == "of the server":
+                brief.send("SELECT 1/0")
+            raise LookupError
+        assert instance.row(job).status is JobStatus.WAITING
+        with database.brief(session) as brief:
+            assert brief is not None
+            assert len(brief.rows("claim", claiming(instance, job))) == 1
+        assert session.connection().exec_driver_sql("SELECT 1").scalar() == 1
+
+
+@on_postgresql
+def test_what_a_job_has_left_is_cleared_before_the_next_claim(instance: Instance, database: Database) -> None:
+    with database.session() as session:
+        session.connection().exec_driver_sql("SET search_path = elsewhere")
+        session.connection().exec_driver_sql("SELECT pg_advisory_lock(9)")
+        session.commit()
+        database.job_ended()
+        with database.brief(session) as brief:
+            assert brief is not None
+            shown = brief.send("SELECT current_setting('search_path'), pg_try_advisory_lock(9)")
+        assert shown != [("elsewhere", True)]
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 9"
+        with database.brief(session) as brief:
+            assert brief is not None
+            brief.send("SELECT pg_advisory_unlock(9)")
+            assert brief.send(held) == [(0,)], "it was held once"
+
+
+@on_postgresql
+def test_a_session_that_has_begun_a_transaction_or_is_heard_claims_in_it(
+    instance: Instance, database: Database
+) -> None:
+    with closing(database.session()) as session:
+        session.begin()
+        with database.brief(session) as brief:
+            assert brief is None
+    event.listen(database.session_class, "before_commit", lambda session: None)
+    with closing(database.session()) as session, database.brief(session) as brief:
+        assert brief is None
+
+
+@on_sqlite
+def test_on_sqlite_claims_are_in_transactions_of_sessions(instance: Instance, database: Database) -> None:
+    with closing(database.session()) as session, database.brief(session) as brief:
+        assert brief is None
+
+
+@on_postgresql
+def test_a_claim_whose_commit_got_no_answer_is_given_back(instance: Instance, server: PrivatePostgreSQL) -> None:
+    first, name = instance.act(), str(make_url(instance.url).database)
+    with FaultyProxy(server) as proxy, closing(Database(proxy.url(name))) as database:
+        source = SourceView(ActJob)
+        feed = TypeFeed(FeedOrder(source, database, Claimant("me", 300.0), 9, 3, getLogger()))
+        with closing(database.session()) as session:
+            assert [entry.claim.id for entry in feed.take(session, lambda: False)] == [first]
+            second = instance.act()
+            proxy.arm("after")  # the next COMMIT
+            with pytest.raises(DBAPIError):
+                feed.take(session, lambda: False)
+            assert proxy.cuts == 1
+    assert instance.row(first).status is JobStatus.RUNNING
+    assert instance.row(second).status is JobStatus.WAITING

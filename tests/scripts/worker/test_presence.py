@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from instances import Instance
+from jobcron.testing.server import PrivatePostgreSQL
 from migrations import upgrade_again_from
 from worker_processes import eventually, is_completed, worker
 
@@ -115,3 +119,34 @@ def test_a_job_that_has_sqlites_lock_does_not_hold_up_the_supervisor(shop: Insta
         eventually(is_completed(shop, job))
         assert running.stop(signal.SIGTERM) == 0
     assert time.monotonic() - began < 30
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instance]:
+    """Return an instance with a section whose database has no tables."""
+    if request.param == "sqlite":
+        made = Instance(tmp_path / "empty", f"sqlite:///{tmp_path / 'empty.db'}")
+        with closing(sqlite3.connect(tmp_path / "empty.db")) as database:
+            database.execute("CREATE TABLE other (id integer)")
+    else:
+        server: PrivatePostgreSQL = request.getfixturevalue("server")
+        server.create_database("worker_empty")
+        made = Instance(tmp_path / "empty", server.url("worker_empty"))
+    made.configure(sections=SECTIONS)
+    yield made
+    made.database.close()
+    if request.param == "postgresql":
+        server.drop_database("worker_empty")
+
+
+def test_where_there_are_no_tables_it_says_what_to_run_and_nothing_else_until_they_are_there(
+    empty: Instance,
+) -> None:
+    with worker(empty, "act", "--poll", "0.1") as running:
+        eventually(lambda: running.log.exists() and running.log.read_text().count("run `jobcron upgrade`") > 1)
+        told = running.log.read_text().splitlines()
+        empty.command("upgrade")
+        eventually(lambda: empty.query("SELECT pid FROM jobcron_worker"))
+        assert running.stop() == 0
+    assert [line for line in told if "none: run `jobcron upgrade`" not in line] == told[:1]
+    assert "The worker runs act." in told[0]

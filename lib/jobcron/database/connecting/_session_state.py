@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from jobcron.database.connecting.options import SERVERS_END
@@ -67,6 +68,20 @@ class Session(Protocol):
     def quoted(self, text: str) -> str: ...
 
 
+class Forms(NamedTuple):
+    """A statement that commits itself, in the forms in which it is sent.
+
+    Attributes:
+        plain: returns it with its values.
+        prepare: prepares it in the session, under a name of ours.
+        execute: executes what is prepared, with its values.
+    """
+
+    plain: Callable[[], str]
+    prepare: str
+    execute: str
+
+
 class Clearing(NamedTuple):
     """The texts that put a session back.
 
@@ -116,6 +131,21 @@ def clearing_of(connection: Session, found: Found, configured: dict[str, str]) -
     ]
     text = "; ".join(parts)
     return Clearing(f"SET CONSTRAINTS ALL IMMEDIATE; {text};\n", f"{text}; {LOCKS}", f"{text};\n", is_direct)
+
+
+def new_transaction(level: str, readonly: bool | None, deferrable: bool | None) -> str:
+    """Return what ends a transaction, and begins one with these characteristics.
+
+    Args:
+        level: the isolation level, as SQL; empty for the default.
+        readonly, deferrable: None for the default.
+    """
+    text = f"COMMIT; BEGIN{f' ISOLATION LEVEL {level}' if level else ''}"
+    if readonly is not None:
+        text += " READ ONLY" if readonly else " READ WRITE"
+    if deferrable is not None:
+        text += " DEFERRABLE" if deferrable else " NOT DEFERRABLE"
+    return f"{text};\n"
 
 
 def _set(connection: Session, settings: dict[str, str]) -> list[str]:

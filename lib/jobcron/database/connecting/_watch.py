@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import time
 from abc import abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from operator import attrgetter
-from typing import NamedTuple, Protocol, cast
+from typing import Protocol, cast
 
-from jobcron.database.connecting._session_state import LOCKS, Clearing
+from jobcron.database.connecting._session_state import LOCKS, Clearing, Forms
 from jobcron.database.connecting.boundary import Boundary
 from jobcron.database.connecting.sharing import Shared, limit_idleness
 
@@ -36,20 +36,6 @@ class _Driver(Protocol):
     info: _Info
 
     def fileno(self) -> int: ...
-
-
-class Forms(NamedTuple):
-    """A statement that commits itself, in the forms in which it is sent.
-
-    Attributes:
-        plain: returns it with its values.
-        prepare: prepares it in the session, under a name of ours.
-        execute: executes what is prepared, with its values.
-    """
-
-    plain: Callable[[], str]
-    prepare: str
-    execute: str
 
 
 class Watched(Shared):
@@ -191,6 +177,34 @@ class Watched(Shared):
         kept.add(statement.prepare)
         return rows
 
+    # What claims.
+
+    @contextmanager
+    def brief_transaction(self) -> Iterator[Callable[[str], list[tuple[object, ...]]]]:
+        """Open a transaction of ours, and yield what sends a statement in it; commit it at the end of the block.
+
+        It begins with the message of the first statement, which also clears what a job has left. After an error
+        the connection is of no more use.
+        """
+        assert self._clearing is not None
+        left = self._clearing.entering if self._is_used else LOCKS if self._may_hold_locks else ""
+        opening = [left, "BEGIN;\n"]
+
+        def send(statement: str) -> list[tuple[object, ...]]:
+            text = "".join([*opening, statement])
+            opening.clear()
+            return self.ask(text)
+
+        with self.without_transaction():
+            yield send
+            if opening:
+                return
+            self.ask("COMMIT")
+        if self._is_used and self._kept_forms:
+            self._kept_forms.clear()
+        self._may_hold_locks = self._is_used = False
+        self._passed = self._boundary.passed
+
     # What jobs that share a transaction need.
 
     def begin_sharing(self) -> None:
@@ -280,18 +294,3 @@ class Watched(Shared):
         The clearing is committed for itself, so that no rollback undoes it, and the transaction begins under
         the settings to which it put back.
         """
-
-
-def new_transaction(level: str, readonly: bool | None, deferrable: bool | None) -> str:
-    """Return what ends a transaction, and begins one with these characteristics.
-
-    Args:
-        level: the isolation level, as SQL; empty for the default.
-        readonly, deferrable: None for the default.
-    """
-    text = f"COMMIT; BEGIN{f' ISOLATION LEVEL {level}' if level else ''}"
-    if readonly is not None:
-        text += " READ ONLY" if readonly else " READ WRITE"
-    if deferrable is not None:
-        text += " DEFERRABLE" if deferrable else " NOT DEFERRABLE"
-    return f"{text};\n"

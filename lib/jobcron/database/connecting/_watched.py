@@ -12,7 +12,8 @@ import psycopg2
 from psycopg2 import extensions
 from psycopg2.sql import Composable
 
-from jobcron.database.connecting._watch import Watched, new_transaction
+from jobcron.database.connecting._session_state import new_transaction
+from jobcron.database.connecting._watch import Watched
 from jobcron.database.connecting.boundary import Boundary
 
 Query = str | bytes | Composable

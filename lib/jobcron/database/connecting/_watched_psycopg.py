@@ -17,7 +17,8 @@ from psycopg import pq, sql
 from psycopg.abc import Params, PQGen
 from psycopg.rows import TupleRow
 
-from jobcron.database.connecting._watch import Watched, new_transaction
+from jobcron.database.connecting._session_state import new_transaction
+from jobcron.database.connecting._watch import Watched
 from jobcron.database.connecting.boundary import Boundary
 
 Query = str | bytes | sql.SQL | sql.Composed
@@ -134,7 +135,7 @@ class WatchedConnection(Watched, psycopg.Connection[TupleRow]):
         try:
             yield
         finally:
-            if not self.closed:
+            if self.is_between_transactions():  # else the connection is of no more use
                 self.autocommit = autocommit
 
     def is_idle(self) -> bool:

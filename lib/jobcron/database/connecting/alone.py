@@ -1,21 +1,26 @@
-"""Statements of ours that commit themselves: one message to the server, and no transaction around it.
+"""Statements of ours that are sent by the driver alone: they commit themselves, or share a brief transaction.
 
-The connection comes from the engine's pool and goes back at once. What a job has left on it is cleared by the same
-message. What is not certain to have failed raises, as a COMMIT would: whoever asks has to find out.
+The connection comes from the engine's pool and goes back at once. What a job has left on it is cleared by the
+first message. What is not certain to have failed raises, as a COMMIT would: whoever asks has to find out.
 """
 
 # why: decisions 2026-11-30, a job without a transaction completes by one statement
+# why: decisions 2026-12-01, a worker claims by the driver alone
 
 from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from hashlib import sha256
+from typing import NamedTuple
 
 from sqlalchemy import Engine, PoolProxiedConnection
 
-from jobcron.database.connecting._watch import Forms, Watched
+from jobcron.database.connecting._session_state import Forms
+from jobcron.database.connecting._watch import Watched
 from jobcron.database.connecting.sqlite_file import DatabaseFile
 from jobcron.database.statements import schema_of, text_of
 from jobcron.database.transactions import try_at_once
@@ -26,6 +31,45 @@ _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
 Values = Mapping[str, int | None]
 
 Rows = list[tuple[object, ...]]
+
+
+class Brief(NamedTuple):
+    """A brief transaction in PostgreSQL, without SQLAlchemy.
+
+    Attributes:
+        send: sends a statement, and returns its rows.
+        quoted: returns a text as a literal.
+        schema: see `schema_of`.
+    """
+
+    send: Callable[[str], Rows]
+    quoted: Callable[[str], str]
+    schema: str
+
+    def rows(self, name: str, values: Mapping[str, object]) -> Rows:
+        """Execute a statement of `jobcron.database.sql`, and return its rows.
+
+        Args:
+            name: the statement's.
+            values: its parameters: numbers, texts or None.
+        """
+        parts, names = _parts(name, self.schema)
+        literals = {key: self._literal(values[key]) for key in set(names)}
+        text = parts.copy()
+        text[1::2] = [literals[key] for key in names]
+        return self.send("".join(text))
+
+    def _literal(self, value: object) -> str:
+        if isinstance(value, str):
+            return self.quoted(value)
+        return "NULL" if value is None else repr(float(value)) if isinstance(value, float) else _literal(value)
+
+
+@cache
+def _parts(name: str, schema: str) -> tuple[list[str], list[str]]:
+    """Return a statement in parts, each second one the name of a parameter, and these names."""
+    parts = _PARAMETER.split(" ".join(text_of(name, "postgresql", schema).split()))
+    return parts, parts[1::2]
 
 
 class LoneStatements:
@@ -63,6 +107,35 @@ class LoneStatements:
             if isinstance(connection.driver_connection, sqlite3.Connection):
                 return self._in_sqlite(connection, name, values)
             return self._in_postgresql(connection, name, values)
+        except BaseException:
+            connection.invalidate()  # it may be in the middle of anything
+            raise
+        finally:
+            connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Brief | None]:
+        """Open a brief transaction, and commit it at the end of the block; None: it has to be SQLAlchemy's.
+
+        Raises:
+            DBAPIError: a statement failed, or it is unknown whether it was committed.
+        """
+        try:
+            connection = self._engine.raw_connection()
+        except Exception:
+            yield None
+            return
+        driver, dialect = connection.driver_connection, self._engine.dialect
+        try:
+            if not isinstance(driver, Watched) or not driver.is_idle():
+                yield None
+                return
+            try:
+                with driver.brief_transaction() as send:
+                    yield Brief(send, driver.quoted, schema_of(dialect))
+            except driver.errors as error:
+                is_lost = dialect.is_disconnect(error, driver, None)  # type: ignore[arg-type]
+                raise of_driver(error, "a brief transaction", dialect, is_lost=is_lost) from error
         except BaseException:
             connection.invalidate()  # it may be in the middle of anything
             raise
@@ -108,5 +181,6 @@ class LoneStatements:
         return Forms(lambda: _PARAMETER.sub(lambda found: literals[found[1]], text), prepare, execute)
 
 
-def _literal(value: int | None) -> str:
+def _literal(value: object) -> str:
+    assert value is None or isinstance(value, int)
     return "NULL" if value is None else format(int(value), "d")

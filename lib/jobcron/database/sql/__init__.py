@@ -144,6 +144,7 @@ _IS_BARE = re.compile(r"@is_bare\((\w+)\)")
 _JSON = re.compile(r"@json\((:\w+)\)")
 _AFTER = re.compile(r"@after\((:\w+|-channel\.period)\)")
 _COMMENT = re.compile(r"--[^\n]*")
+_PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
 @cache
@@ -188,6 +189,12 @@ def _stored(name: str, dialect: str) -> str:
         with open(os.path.join(folder, f"claim.{dialect}.sql"), encoding="utf-8") as file:
             text = _COMMENT.sub("", file.read()).replace("@beyond", BEYOND).replace("@far", "")
     return text.replace("@beyond", "").replace("@far", FAR)
+
+
+@cache
+def driver_text(name: str) -> str:
+    """Return the text of a statement as PostgreSQL's drivers take it: with parameters written as ``%(name)s``."""
+    return _PARAMETER.sub(r"%(\1)s", " ".join(statement(name, "postgresql").split()))
 
 
 def start_conditions(row: str, dialect: str) -> dict[str, str]:

@@ -110,6 +110,9 @@ class OneJob:
     def took(self, seconds: float) -> None:
         """Do nothing: there is one job."""
 
+    def look_back(self) -> None:
+        """Do nothing."""
+
     def forget(self) -> None:
         """Do nothing: the job is handed out once."""
 

@@ -38,6 +38,9 @@ class HandedFeed:
     def took(self, seconds: float) -> None:
         """Do nothing: the parent claims."""
 
+    def look_back(self) -> None:
+        """Do nothing: the parent looks."""
+
     def forget(self) -> None:
         """Do nothing."""
 

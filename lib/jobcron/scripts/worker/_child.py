@@ -21,7 +21,7 @@ from jobcron.runner.source_runner import Guard, JobEnd, SourceRunner
 from jobcron.scripts._endings import end_outage, exit_status_of
 from jobcron.scripts._section_run import run_section
 from jobcron.scripts.order import Order, RunnerClass, is_plain, runner_class_of
-from jobcron.scripts.worker._line import BEGUN, FRUITLESS, IDLE, ORDERLY, STARTED, Line
+from jobcron.scripts.worker._line import BEGUN, FRUITLESS, IDLE, LOOK_BACK, ORDERLY, RENEW, STARTED, Line
 from jobcron.scripts.worker._terms import Terms
 from jobcron.settings.settings import Settings
 
@@ -57,7 +57,7 @@ class Waiting(Guard):
         self._leaves_at = time.monotonic() + terms.max_age
         self._jobs = 0
         self._jobs_when_idle = 0
-        self._was_called = False
+        self.knows_of_more = self._is_to_renew = False
 
     def runner(self, chosen: RunnerClass) -> RunnerClass:
         """Return what makes the section's runner, accompanied by this if it runs its jobs in this process.
@@ -93,12 +93,13 @@ class Waiting(Guard):
         is_fruitless = self._jobs == self._jobs_when_idle
         self._line.say(FRUITLESS if is_fruitless else IDLE)
         self._jobs_when_idle = self._jobs
-        if is_fruitless and self._was_called:
+        if is_fruitless and self._is_to_renew:
             return False  # there is something that only a new run does, such as the creation of scheduled jobs
         idle_until = min(time.monotonic() + self._terms.linger, self._leaves_at)
         while not must_stop() and time.monotonic() < idle_until:
-            if self._line.waits(min(WAIT_SECONDS, idle_until - time.monotonic())):
-                self._was_called = True
+            if words := self._line.waits(min(WAIT_SECONDS, idle_until - time.monotonic())):
+                self._is_to_renew = RENEW in words
+                self.knows_of_more = self._is_to_renew or LOOK_BACK in words
                 return True
             if self._line.must_leave():
                 return False

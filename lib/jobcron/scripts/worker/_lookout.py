@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable, Iterable
 
 from jobcron.database.connecting.patient import Patience, Patient
-from jobcron.queue.tick import Tick
+from jobcron.queue.tick import LIMITED, READY, Tick
 from jobcron.scripts._telling.quiet_runs import QuietRuns, in_turn
 from jobcron.scripts.locks.holders import lock_file, names_of_the_dead
+from jobcron.scripts.worker._line import LOOK, LOOK_BACK, RENEW
 from jobcron.settings.settings import Section, Settings
+
+_WORDS = {READY: LOOK, LIMITED: LOOK_BACK}
 
 OWN_READY_SECONDS = 10.0
 """How often a section is run whose source finds its ready jobs itself: the database does not know them."""
@@ -35,6 +38,7 @@ class Lookout:
         self._types = types
         self._gone = gone
         self.patience: Patience = lambda: True
+        self._kinds: dict[str, str] = {}
         self._ticks: dict[str | None, Tick] = {}
         self._looked_at: dict[str, float] = {}
 
@@ -47,6 +51,7 @@ class Lookout:
         """
         by_role: dict[str | None, dict[str, str]] = {}
         found = set()
+        self._kinds = {}
         now = time.monotonic()
         for section in in_turn([*sections], self._settings.activity_interval):
             type_name = self._types.get(section.source_interface or "")
@@ -61,11 +66,21 @@ class Lookout:
             tick = self._tick(role)
             tick.may_note = None if only_looks else runs.may_note
             found |= tick.with_work(types, gone, self._settings.channels_of(types))
+            self._kinds |= tick.kinds
         return found
+
+    def word_for(self, section: str) -> bytes:
+        """Return what to tell a waiting process of a section that was last found to have work."""
+        return _WORDS.get(self._kinds.get(section, ""), RENEW)
 
     def was_left(self, section: str) -> None:
         """Note that a section with work was not run: the next look finds it again."""
         self._looked_at.pop(section, None)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the databases have answered the last look; if not, the sections' runs say why."""
+        return all(tick.is_answered for tick in self._ticks.values())
 
     def tell(self, name: str, parameters: dict[str, object]) -> str | None:
         """Execute a short statement that writes; return what was wrong: see `Tick.tell`."""

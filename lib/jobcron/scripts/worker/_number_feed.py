@@ -38,6 +38,9 @@ class NumberFeed:
     def took(self, seconds: float) -> None:
         """Do nothing: there is one job."""
 
+    def look_back(self) -> None:
+        """Do nothing: there is one job."""
+
     def forget(self) -> None:
         """Do nothing: the runner holds the job."""
 

@@ -96,7 +96,9 @@ class Presence:
 
     def _tell(self, statement: str, values: dict[str, object]) -> None:
         wrong = self._lookout.tell(statement, {**self._facts, **values})
-        if wrong is not None and not self._has_failed:
+        if wrong is None:
+            self._has_failed = False
+        elif self._lookout.is_answered and not self._has_failed:
             text = "For now `jobcron workers` may not show this worker: %s"
             self._logger.info(text, " ".join(wrong.split()), extra=NO_OOPS)
-        self._has_failed = wrong is not None
+            self._has_failed = True

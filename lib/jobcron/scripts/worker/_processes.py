@@ -17,73 +17,10 @@ from jobcron.jobs.lease import Tenure, close_in_forks, tenure_under
 from jobcron.reports.logs import NO_OOPS
 from jobcron.runner.signals import STOP_SIGNALS
 from jobcron.scripts.locks.lock import RunLock
-from jobcron.scripts.worker._line import BEGUN, FRUITLESS, IDLE, LEAVE, LOOK, ORDERLY, STARTED, Line, new_line
+from jobcron.scripts.worker._line import ORDERLY, Line, Process, new_line
 
 Serve = Callable[[str, Tenure | None, Line], int]
 """Runs a section, by its name, in the process that calls it, and returns the exit status."""
-
-
-class Process:
-    """A process that runs a section.
-
-    Attributes:
-        section: the section's name.
-        pid: its number.
-        started: when it was started, in seconds by the monotonic clock.
-        is_idle: whether it waits for work.
-        is_settling: whether it was put to work and has not said yet whether it found any.
-        left_at: when it was told to leave, by the monotonic clock; None: it was not.
-        is_at_work: whether it runs jobs, as it has said.
-    """
-
-    def __init__(self, section: str, pid: int, end: socket, claims_as: str | None) -> None:
-        self.section = section
-        self.pid = pid
-        self.started = time.monotonic()
-        self.is_idle = False
-        self.is_settling = True
-        self.left_at: float | None = None
-        self.is_at_work = False
-        self.claims_as = claims_as
-        self._end = end
-
-    def fileno(self) -> int:
-        """Return the descriptor of the line, for `selectors`."""
-        return self._end.fileno()
-
-    def heard(self) -> bytes:
-        """Return its last words, and note them; nothing if it said nothing."""
-        try:
-            words = self._end.recv(64)
-        except OSError:
-            return b""
-        self.is_settling = False
-        self.is_idle = words[-1:] in (IDLE, FRUITLESS)
-        self.is_at_work = words[-1:] in (BEGUN, STARTED)
-        return words
-
-    def look(self) -> None:
-        """Tell it to look for jobs again."""
-        self.is_idle, self.is_settling = False, True
-        self._say(LOOK)
-
-    def leave(self) -> None:
-        """Tell it to start no other job, and to leave."""
-        self.left_at = time.monotonic()
-        self._say(LEAVE)
-
-    def send_signal(self, number: int) -> None:
-        """Send it a signal."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, number)
-
-    def close(self) -> None:
-        """Close the line."""
-        self._end.close()
-
-    def _say(self, word: bytes) -> None:
-        with suppress(OSError):  # it has ended, and is reaped soon
-            self._end.send(word)
 
 
 class Ended(NamedTuple):
@@ -174,6 +111,43 @@ class Processes:
     def of(self, section: str) -> list[Process]:
         """Return the processes that run a section."""
         return [process for process in self.all.values() if process.section == section]
+
+    def waiting(self, section: str) -> Process | None:
+        """Return a process of a section that waits for work; None: there is none."""
+        return next((p for p in self.of(section) if p.is_idle and p.left_at is None), None)
+
+    def has_room(self, section: str, most: int) -> bool:
+        """Return whether something can be done for a section if it has work.
+
+        Args:
+            section: its name.
+            most: how many processes may run it at once.
+        """
+        own = self.of(section)
+        if any(process.is_settling for process in own):
+            return False  # what it finds may be all there is; it says so soon
+        return len(own) < most or self.waiting(section) is not None
+
+    def to_leave(self, section: str, seconds: float) -> Process | None:
+        """Return the process that is to make room for one of a section; None: it is not time for that.
+
+        It is one of another section that waits; or a busy one, if this section has none. One that was told and has
+        not left after a while has a long job: then it is the next one.
+
+        Args:
+            section: the section's name.
+            seconds: how long a process keeps its place, and how long is a while.
+        """
+        now = time.monotonic()
+        others = [process for process in self.all.values() if process.section != section]
+        if any(process.left_at is not None and now - process.left_at < seconds for process in others):
+            return None
+        others = [process for process in others if process.left_at is None]
+        due = [process for process in others if process.is_idle]
+        if not due and not self.of(section):
+            due = [process for process in others if now - process.started >= seconds]
+        counts = {process.section: len(self.of(process.section)) for process in due}
+        return min(due, key=lambda process: (-counts[process.section], process.started), default=None)
 
     def start(self, section: str) -> Process | None:
         """Start a process for a section; return None if another program runs the section, or none can be started.

@@ -7,7 +7,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from random import uniform
 
 from jobcron.errors import ConfigurationError, DirectoryError
@@ -15,13 +15,15 @@ from jobcron.reports.logs import NO_OOPS
 from jobcron.runner.signals import StopSignals, readable_signals
 from jobcron.scripts.worker._ear import Ear
 from jobcron.scripts.worker._failures import Failures
-from jobcron.scripts.worker._line import BEGUN, FRUITLESS
+from jobcron.scripts.worker._line import BEGUN, FRUITLESS, LOOK, Process
 from jobcron.scripts.worker._lookout import Lookout
 from jobcron.scripts.worker._presence import Presence
-from jobcron.scripts.worker._processes import Ended, Process, Processes
+from jobcron.scripts.worker._processes import Ended, Processes
 from jobcron.scripts.worker._systemd import Notifier
 from jobcron.scripts.worker._terms import Terms
 from jobcron.settings.settings import Section
+
+NEVER = float("inf")
 
 RAMP_SECONDS = 0.02
 """How soon it looks again after a process found work: whether there is work for one more."""
@@ -40,7 +42,7 @@ class Supervisor:
 
     Args:
         sections: returns the sections that may run now.
-        most_of: returns how many processes may run a section at once.
+        most: how many processes may run each section at once, by its name.
         terms: the worker's.
         lookout: knows which sections have work.
         processes: starts processes.
@@ -53,7 +55,7 @@ class Supervisor:
     def __init__(
         self,
         sections: Callable[[], Iterable[Section]],
-        most_of: Callable[[Section], int],
+        most: Mapping[str, int],
         terms: Terms,
         lookout: Lookout,
         processes: Processes,
@@ -63,7 +65,7 @@ class Supervisor:
         logger: logging.Logger,
     ) -> None:
         self._sections = sections
-        self._most_of = most_of
+        self._most = most
         self._terms = terms
         self._lookout = lookout
         self._processes = processes
@@ -79,6 +81,7 @@ class Supervisor:
         self._has_left = False
         lookout.patience = ear.patience = self._has_patience
         self._look_at = 0.0
+        self._glance_at, self._has_heard, self._is_crowded = NEVER, False, False
         self._ends_at = None if terms.max_runtime is None else time.monotonic() + terms.max_runtime
 
     def run(self) -> int:
@@ -97,7 +100,7 @@ class Supervisor:
                 self._reap(selector)
                 self._end_if_due()
                 self._notifier.failing(is_failing=self._failures.are_all)
-                if not self._is_over and time.monotonic() >= self._look_at:
+                if not self._is_over and time.monotonic() >= min(self._look_at, self._glance_at):
                     self._look(selector)
                 # After the look, which may end it when the last process is gone: nobody would wake it any more.
                 if self._is_over and not self._processes.all:
@@ -111,21 +114,54 @@ class Supervisor:
         return 1 if failed else 0
 
     def _look(self, selector: selectors.BaseSelector) -> None:
-        """Find out which sections have work, and serve them; the one served longest ago comes first."""
+        """Find out which sections have work, and serve them; the one served longest ago comes first.
+
+        Between two looks that are due it only glances: at the sections for which something can be done now.
+        """
+        is_due, has_heard = time.monotonic() >= self._look_at, self._has_heard
+        self._glance_at, self._has_heard = NEVER, False
         enabled = {section.name: section for section in self._sections()}
         sections = {name: section for name, section in enabled.items() if self._may_start(name)}
-        found = self._lookout.with_work(sections.values())
+        asked = [section for section in sections.values() if is_due or self._has_room(section)]
+        if not asked and not is_due:
+            return  # a process will say that it has time again
+        self._ear.attend(selector)
+        if has_heard and not is_due and self._has_guessed(asked):
+            return
+        found = self._lookout.with_work(asked)
         if self._signals.is_any_left:
             return  # perhaps it was not waited for the answer
+        if has_heard and not found:
+            self._ear.came_too_late()
+        self._is_crowded = False
         for name in sorted(found, key=lambda name: self._served.get(name, 0.0)):
             self._serve(sections[name], selector)
-        self._look_at = time.monotonic() + self._terms.poll * uniform(1 - JITTER, 1)
-        if self._terms.until_empty and not found and all(p.is_idle for p in self._processes.all.values()):
-            again = self._failures.tried_again_at(enabled.keys() - sections.keys())
+        if is_due:
+            self._look_at = time.monotonic() + self._terms.poll * uniform(1 - JITTER, 1)
+        if self._terms.until_empty and not found and len(asked) == len(sections):
+            self._end_if_empty(enabled.keys() - sections.keys())
+
+    def _has_guessed(self, asked: list[Section]) -> bool:
+        """Let a process of one section look at once, without a question, if the last job was its own."""
+        process = self._processes.waiting(asked[0].name) if len(asked) == 1 and self._ear.is_first else None
+        if process is not None:
+            process.look(LOOK, is_guess=True)
+        return process is not None
+
+    def _end_if_empty(self, paused: Collection[str]) -> None:
+        """End if no process is at work, and no section is to be tried again; look again when one may be."""
+        if all(process.is_idle for process in self._processes.all.values()):
+            again = self._failures.tried_again_at(paused)
             if again is None:
                 self._end()
             else:  # its jobs may be ready
                 self._look_at = min(self._look_at, again)
+
+    def _has_room(self, section: Section) -> bool:
+        return self._processes.has_room(section.name, self._most[section.name])
+
+    def _glance_in(self, seconds: float) -> None:
+        self._glance_at = min(self._glance_at, time.monotonic() + seconds)
 
     def _may_start(self, section: str) -> bool:
         is_given_up = self._terms.until_empty and self._failures.is_hopeless(section)
@@ -133,17 +169,16 @@ class Supervisor:
 
     def _serve(self, section: Section, selector: selectors.BaseSelector) -> None:
         """Put one more process to a section's work, if there is room for one."""
-        own = self._processes.of(section.name)
-        if any(process.is_settling for process in own):
-            return  # what it finds may be all there is; it says so soon
-        process = next((p for p in own if p.is_idle and p.left_at is None), None)
-        if process is not None:
-            process.look()
-        elif len(own) >= self._most_of(section):
+        if not self._has_room(section):
             return
+        process = self._processes.waiting(section.name)
+        if process is not None:
+            process.look(self._lookout.word_for(section.name))
         elif len(self._processes.all) >= self._terms.processes:
+            self._is_crowded = True
             self._lookout.was_left(section.name)
-            self._make_room(section)
+            if (leaving := self._processes.to_leave(section.name, SLICE_SECONDS)) is not None:
+                leaving.leave()
             return
         else:
             try:
@@ -156,26 +191,10 @@ class Supervisor:
             selector.register(process, selectors.EVENT_READ, process)
         self._served[section.name] = time.monotonic()
 
-    def _make_room(self, section: Section) -> None:
-        """Ask a process of another section to leave: one that waits; or a busy one, if this section has none.
-
-        One that has not left after a while has a long job: the next one is asked as well.
-        """
-        now = time.monotonic()
-        others = [process for process in self._processes.all.values() if process.section != section.name]
-        if any(process.left_at is not None and now - process.left_at < SLICE_SECONDS for process in others):
-            return
-        others = [process for process in others if process.left_at is None]
-        due = [process for process in others if process.is_idle]
-        if not due and not self._processes.of(section.name):
-            due = [process for process in others if now - process.started >= SLICE_SECONDS]
-        if due:
-            counts = {process.section: len(self._processes.of(process.section)) for process in due}
-            min(due, key=lambda process: (-counts[process.section], process.started)).leave()
-
     def _wait(self, selector: selectors.BaseSelector, wakeup: int) -> None:
         """Wait until a process says something or has ended, a signal arrives, or the next look is due."""
-        until = self._presence.seconds_left() if self._is_over else max(0.0, self._look_at - time.monotonic())
+        due = max(0.0, min(self._look_at, self._glance_at) - time.monotonic())
+        until = self._presence.seconds_left() if self._is_over else min(due, self._ear.rest_left)
         sign = self._notifier.interval  # systemd kills who is silent for longer, however rare the looks are
         timeout = until if sign is None else min(until, sign)
         for key, _ in selector.select(self._signals.timeout(timeout)):
@@ -188,8 +207,8 @@ class Supervisor:
                 self._logger.warning("The process that started this worker has ended: it leaves.", extra=NO_OOPS)
                 self._end()
             else:
-                self._ear.hear(selector)
-                self._look_at = 0.0
+                self._has_heard = True
+                self._glance_in(self._ear.hear(selector))
 
     def _hear(self, process: Process, selector: selectors.BaseSelector) -> None:
         words = process.heard()
@@ -198,10 +217,26 @@ class Supervisor:
             return
         if process.is_idle:
             self._failures.forget(process.section)
+            self._ear.attend(selector)
         elif BEGUN in words:
             self._failures.began_job(process.section)
-        if words[-1:] != FRUITLESS:  # perhaps there is work for one more, or it has come meanwhile
-            self._look_at = min(self._look_at, time.monotonic() + RAMP_SECONDS)
+        if BEGUN in words:
+            self._ear.came_in_time()
+        if words[-1:] == FRUITLESS:
+            self._ear.came_too_late()
+            if process.is_guess:
+                self._glance_in(0.0)  # what was told may be of another kind: now ask
+        elif self._may_be_more(process):
+            self._glance_in(RAMP_SECONDS)
+
+    def _may_be_more(self, process: Process) -> bool:
+        """Return whether there may be work for one more process, or for this one, of which nobody will tell.
+
+        Of jobs that were committed while it was busy the ear tells, which has waited meanwhile.
+        """
+        if process.is_idle:
+            return not self._ear.is_open or self._is_crowded or self._terms.until_empty
+        return any(map(self._has_room, self._sections()))
 
     def _reap(self, selector: selectors.BaseSelector) -> None:
         for ended in self._processes.reap():
@@ -212,7 +247,7 @@ class Supervisor:
             ended.process.close()
             self._tell(ended)
             # Its place is free, and perhaps it left something.
-            self._look_at = time.monotonic()
+            self._glance_in(0.0)
 
     def _tell(self, ended: Ended) -> None:
         """Note how a process ended: one that failed is not started again at once."""
@@ -251,7 +286,7 @@ class Supervisor:
     def _are_failing(self) -> bool:
         """Return whether all sections have been failing for too long."""
         is_any_at_work = any(process.is_at_work for process in self._processes.all.values())
-        names = [section.name for section in self._sections()]
+        names = [section.name for section in self._sections()] if self._failures.are_any() else []
         return self._failures.are_too_many(names, is_any_at_work=is_any_at_work)
 
     def _end(self) -> None:

@@ -103,9 +103,9 @@ class Worker(InstancesScript):
             if self.options.dry_run:
                 return self._tell_work(lookout, chosen)
             self.logger.info("The worker runs %s.", ", ".join(names))
-            enabled = partial(self._enabled, chosen)
+            enabled, most = partial(self._enabled, chosen), {s.name: self._most_of(s) for s in chosen}
             supervisor = Supervisor(
-                enabled, self._most_of, terms, lookout, processes, ear, presence, self._notifier(), self.logger
+                enabled, most, terms, lookout, processes, ear, presence, self._notifier(), self.logger
             )
             return supervisor.run()
         finally:
