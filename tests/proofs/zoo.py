@@ -433,10 +433,13 @@ BUGS = (
     ),
     Bug(
         "bound to a session", "queue/claim.py",
-        "    rows = sorted(execute(connection, statement, parameters, parts), key=lambda row: row.place)\n",
-        "    rows = sorted(execute(connection, statement, parameters, parts), key=lambda row: row.place)\n"
-        '    if connection.dialect.name == "postgresql":\n'
-        '        connection.exec_driver_sql("SELECT pg_advisory_lock_shared(7)")\n',
+        "    rows = sorted(_rows(connection, statement, parameters, parts), key=lambda row: row.place)\n",
+        "    rows = sorted(_rows(connection, statement, parameters, parts), key=lambda row: row.place)\n"
+        '    lock = "SELECT pg_advisory_lock_shared(7)"\n'
+        "    if isinstance(connection, Brief):\n"
+        "        connection.send(lock)\n"
+        '    elif connection.dialect.name == "postgresql":\n'
+        "        connection.exec_driver_sql(lock)\n",
         ("tests/proofs/test_pooling.py", "deaths or more_clients"),
     ),
     Bug(
@@ -630,6 +633,21 @@ BUGS = (
         "the first signal drops the job", "runner/signals.py",
         "        elif not first and number == signal.SIGTERM:", "        elif number == signal.SIGTERM:",
         ("tests/scripts/worker/test_script.py", "sigterm_lets and sqlite"),
+    ),
+    Bug(
+        "who comes too late leaves for a new run", "scripts/worker/_child.py",
+        "self._is_to_renew = RENEW in words", "self._is_to_renew = words != RENEW",
+        ("tests/scripts/worker/test_races.py", "others_took_waits"),
+    ),
+    Bug(
+        "a claim whose answer was lost stays", "queue/type_feed.py",
+        "            claims += self._line.claim(brief,", "            claims = self._line.claim(brief,",
+        ("tests/database/connecting/test_alone.py", "got_no_answer"),
+    ),
+    Bug(
+        "what a job left meets the next claim", "database/connecting/_watch.py",
+        'left = self._clearing.entering if self._is_used else LOCKS if self._may_hold_locks else ""', 'left = ""',
+        ("tests/database/connecting/test_alone.py", "before_the_next_claim"),
     ),
 )  # fmt: skip
 
