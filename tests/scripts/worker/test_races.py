@@ -203,3 +203,20 @@ def test_a_section_that_had_to_wait_for_anothers_job_runs_as_soon_as_that_ends(i
         go.touch()
         eventually(is_completed(instance, first, second))
         assert running.stop() == 0
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_job_that_comes_while_the_process_finds_nothing_more_does_not_wait_for_the_next_look(
+    instance: Instance,
+) -> None:
+    instance.configure("notify: true", SECTIONS)
+    instance.command("upgrade")
+    with worker(instance, "act", "--poll", "3600") as running:
+        eventually(is_completed(instance, instance.act(("write", "the first"))))
+        for number in range(60):
+            time.sleep(number % 15 / 1000)  # so that some come at each moment of the end of the one before
+            job = instance.act(("write", "next"))
+            end, is_done = time.monotonic() + SOON, is_completed(instance, job)
+            while not is_done():  # without a pause: the next one comes when this one has just ended
+                assert time.monotonic() < end, f"job {number} of 60 waits"
+        assert running.stop() == 0

@@ -81,7 +81,8 @@ class Supervisor:
         self._has_left = False
         lookout.patience = ear.patience = self._has_patience
         self._look_at = 0.0
-        self._glance_at, self._has_heard, self._is_crowded = NEVER, False, False
+        self._glance_at, self._is_crowded = NEVER, False
+        self._has_heard = self._has_missed = False
         self._ends_at = None if terms.max_runtime is None else time.monotonic() + terms.max_runtime
 
     def run(self) -> int:
@@ -123,6 +124,8 @@ class Supervisor:
         enabled = {section.name: section for section in self._sections()}
         sections = {name: section for name, section in enabled.items() if self._may_start(name)}
         asked = [section for section in sections.values() if is_due or self._has_room(section)]
+        # Of a job that came when a process had just found nothing more, but had not yet said so.
+        self._has_missed = (self._has_missed or has_heard) and len(asked) < len(sections)
         if not asked and not is_due:
             return  # a process will say that it has time again
         self._ear.attend(selector)
@@ -170,6 +173,7 @@ class Supervisor:
     def _serve(self, section: Section, selector: selectors.BaseSelector) -> None:
         """Put one more process to a section's work, if there is room for one."""
         if not self._has_room(section):
+            self._has_missed = True
             return
         process = self._processes.waiting(section.name)
         if process is not None:
@@ -222,18 +226,16 @@ class Supervisor:
             self._failures.began_job(process.section)
         if BEGUN in words:
             self._ear.came_in_time()
-        if words[-1:] == FRUITLESS:
+        is_fruitless = words[-1:] == FRUITLESS
+        if is_fruitless:
             self._ear.came_too_late()
-            if process.is_guess:
-                self._glance_in(0.0)  # what was told may be of another kind: now ask
-        elif self._may_be_more(process):
+        if process.is_idle and (self._has_missed or (is_fruitless and process.is_guess)):
+            self._glance_in(0.0)  # after a guess: what was told may be of another kind, so now ask
+        elif not is_fruitless and self._may_be_more(process):
             self._glance_in(RAMP_SECONDS)
 
     def _may_be_more(self, process: Process) -> bool:
-        """Return whether there may be work for one more process, or for this one, of which nobody will tell.
-
-        Of jobs that were committed while it was busy the ear tells, which has waited meanwhile.
-        """
+        """Return whether there may be work for one more process, or for this one, of which nobody will tell."""
         if process.is_idle:
             return not self._ear.is_open or self._is_crowded or self._terms.until_empty
         return any(map(self._has_room, self._sections()))
