@@ -333,3 +333,21 @@ def test_it_works_among_the_pages_of_a_host(
             assert browser.execute_script("return htmx.version")
         assert complaints(browser) == []
         browser.get("about:blank")
+
+
+TWICE = """
+const seen = [];
+window.addEventListener("submit", (event) => { seen.push(event.defaultPrevented); event.preventDefault(); });
+for (const place of [0, 1]) document.querySelector("form[action$='/look']").requestSubmit();
+return seen;
+"""
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_second_click_of_a_double_click_sends_no_form_again(instance: Instance, browser: Chrome) -> None:
+    app = application(str(instance.path), authorize=lambda environ: Visitor("operator", "ada"))
+    with served(app) as address:
+        browser.get(f"{address}/audit")
+        assert browser.execute_script(TWICE) == [False, True]
+        browser.get("about:blank")
+    close(app)

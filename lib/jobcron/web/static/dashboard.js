@@ -82,6 +82,15 @@
     note(isPage, !isPage);
   });
 
+  // The second click of a double click must not send a form again: it would make a second job.
+  const sent = new WeakSet();
+  document.addEventListener("submit", (event) => {
+    if (event.target.method !== "post") return;
+    if (sent.has(event.target)) event.preventDefault();
+    sent.add(event.target);
+    setTimeout(() => sent.delete(event.target), EVERY); // whoever waits in vain may try again
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     showLocalTimes(document);
     const here = document.querySelector("header nav [aria-current]");
