@@ -6,8 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Table, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy import Column, ForeignKey, Table, select, text
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    contains_eager,
+    mapped_column,
+    relationship,
+    selectinload,
+)
 
 from instances import Instance
 from jobcron.errors import ChangedMeanwhile
@@ -30,6 +38,7 @@ class Box(Models):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     parts: Mapped[list[Part]] = relationship(back_populates="box")
+    notes: Mapped[list[Note]] = relationship(cascade="all, delete-orphan")
     spares: Mapped[list[Spare]] = relationship()
 
 
@@ -46,6 +55,16 @@ class Part(Models):
     box_id: Mapped[int | None] = mapped_column(ForeignKey("linked_box.id"))
     box: Mapped[Box | None] = relationship(back_populates="parts")
     labels: Mapped[list[Label]] = relationship(secondary=labels)
+
+
+class Note(Models):
+    """Lives as long as it is on its box."""
+
+    __tablename__ = "linked_note"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    words: Mapped[str] = mapped_column(default="")
+    box_id: Mapped[int | None] = mapped_column(ForeignKey("linked_box.id"))
 
 
 class Spare(Models):
@@ -175,3 +194,54 @@ def test_pairs_that_nobody_else_has_changed_are_written(instance: Instance, sess
     part.labels.append(other)
     session.commit()
     assert instance.query("SELECT label FROM part_label ORDER BY label") == [(1,), (2,)]
+
+
+@pytest.mark.feature("N-13")
+@pytest.mark.parametrize("option", [selectinload(Part.labels.and_(Label.id == 1)), contains_eager(Part.labels)])
+def test_a_collection_of_which_only_a_part_was_loaded_is_not_held_to_be_changed_by_others(
+    instance: Instance, session: Session, option: Any
+) -> None:
+    instance.query("INSERT INTO part_label VALUES (1, 2)")
+    instance.query("INSERT INTO linked_label VALUES (3)")
+    query = select(Part).join(Part.labels).where(Label.id == 1).options(option)
+    part, other = session.scalars(query).unique().one(), session.get_one(Label, 3)
+    assert [label.id for label in part.labels] == [1]
+    session.commit()
+    part.labels.append(other)
+    session.commit()
+    del part.labels[0]
+    session.commit()
+    assert instance.query("SELECT label FROM part_label ORDER BY label") == [(2,), (3,)]
+
+
+@pytest.mark.feature("N-13")
+def test_a_pair_that_others_made_beside_the_job_s_stays(instance: Instance, session: Session) -> None:
+    instance.query("INSERT INTO linked_label VALUES (3)")
+    part, other = session.get_one(Part, 1), session.get_one(Label, 2)
+    assert len(part.labels) == 1
+    session.commit()
+    instance.query("INSERT INTO part_label VALUES (1, 3)")
+    part.labels.append(other)
+    session.commit()
+    assert instance.query("SELECT label FROM part_label ORDER BY label") == [(1,), (2,), (3,)]
+
+
+@pytest.mark.feature("N-13")
+@pytest.mark.parametrize("is_changed", [True, False])
+def test_a_row_that_is_deleted_since_it_left_its_collection_must_be_as_it_was_read(
+    instance: Instance, session: Session, is_changed: bool
+) -> None:
+    instance.query("INSERT INTO linked_note (id, words, box_id) VALUES (1, 'mine', 1)")
+    box = session.get_one(Box, 1)
+    assert [note.words for note in box.notes] == ["mine"]
+    session.commit()
+    if is_changed:
+        instance.query("UPDATE linked_note SET words = 'theirs'")
+    box.notes.clear()
+    if is_changed:
+        with pytest.raises(ChangedMeanwhile, match="another session changed words of Note"):
+            session.commit()
+        session.rollback()
+    else:
+        session.commit()
+    assert instance.query("SELECT words FROM linked_note") == ([("theirs",)] if is_changed else [])

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
-from sqlalchemy import Executable, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Dialect, Executable, bindparam, cast, select
+from sqlalchemy.exc import CompileError
 from sqlalchemy.orm import InstanceState, Mapper, Session
+from sqlalchemy.types import TypeEngine
 
 from jobcron.database.trouble import Interruption, mark
 from jobcron.errors import ChangedMeanwhile
@@ -35,8 +37,58 @@ def compare(session: Session, state: InstanceState[object], expected: dict[str, 
     if found is None:
         raise _changed(f"another session deleted {entity.__name__} {state.identity} after this job had read it")
     for (key, value), now in zip(expected.items(), found, strict=True):
-        if not mapper.columns[key].type.compare_values(value, now):
+        if not _is_same(connection, mapper.columns[key].type, value, now):
             raise changed_column(state, key)
+
+
+def compare_column(state: InstanceState[object], key: str, value: object, now: object) -> None:
+    """Compare what a session had of a column with what it has just read.
+
+    Raises:
+        ChangedMeanwhile: they differ.
+    """
+    column_type = state.mapper.columns[key].type
+    session = state.session
+    connection = None if session is None else session.connection(bind_arguments={"mapper": state.mapper})
+    if connection is None or not _is_same(connection, column_type, value, now):
+        raise changed_column(state, key)
+
+
+def _is_same(connection: Connection, column_type: TypeEngine[object], value: object, now: object) -> bool:
+    """Return whether a value that a session has is the one that a row has.
+
+    A value that the session itself has written need not be equal to what is read of it: the type or the database
+    rounds numbers, shortens or folds text, and turns a tuple in JSON into a list; and some values, such as NaN
+    or a pickled object without ``__eq__``, are not even equal to themselves. So those that differ are compared as
+    they are sent, and then as the database gives back what it is sent.
+    """
+    dialect = connection.dialect
+    if _are_equal(dialect, column_type, value, now):
+        return True
+    if value is None:
+        return False
+    kept: ColumnElement[object] = bindparam("kept", value, type_=column_type)
+    if dialect.name != "sqlite":  # whose columns keep what they get, and whose CAST does not know all types
+        kept = cast(kept, column_type)
+    try:
+        return _are_equal(dialect, column_type, connection.execute(select(kept)).scalar(), now)
+    except CompileError:  # of a type that has no name in SQL
+        return False
+
+
+def _are_equal(dialect: Dialect, column_type: TypeEngine[object], one: object, other: object) -> bool:
+    # NaN is the value that does not equal itself.
+    if column_type.compare_values(one, other) or (one != one and other != other):
+        return True
+    if one is None or other is None:
+        return False
+    sent = column_type.dialect_impl(dialect).bind_processor(dialect)
+    return sent is not None and bool(_unwrapped(sent(one)) == _unwrapped(sent(other)))
+
+
+def _unwrapped(sent: object) -> object:
+    """Return what is sent, without what psycopg2 or psycopg has put around bytes and JSON: that is never equal."""
+    return getattr(sent, "adapted", getattr(sent, "obj", sent))
 
 
 def changed_column(state: InstanceState[object], key: str) -> ChangedMeanwhile:

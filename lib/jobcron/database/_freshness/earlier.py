@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
-from sqlalchemy.orm import InstanceState, Session
+from sqlalchemy.orm import InstanceState, Mapper, Session
 
-from jobcron.database._freshness.links import Identity
 from jobcron.database._freshness.mutables import Kept
 
 KEY = "jobcron_freshness"
@@ -24,8 +23,9 @@ class Earlier:
             transactions.
         kept: for each object the values that change in place, whose columns are expired.
         read_again: for each object its columns with such values that this transaction has read.
-        collections: for each object what its changed collections over a table of pairs held when they were read.
-        has_bulk_changes: whether this transaction changed rows without their objects.
+        collections: for each object its collections over a table of pairs that were changed before.
+        flushed: of which mappers, without their subclasses, this transaction has written rows.
+        in_bulk: of which tables this transaction changed rows without their objects.
         rows: the objects themselves: expired values no longer refer to them, and the session does so weakly.
     """
 
@@ -34,8 +34,9 @@ class Earlier:
         self.forgotten: dict[InstanceState[object], dict[str, object]] = {}
         self.kept: dict[InstanceState[object], dict[str, Kept]] = {}
         self.read_again: dict[InstanceState[object], set[str]] = {}
-        self.collections: dict[InstanceState[object], dict[str, set[Identity]]] = {}
-        self.has_bulk_changes = False
+        self.collections: dict[InstanceState[object], set[str]] = {}
+        self.flushed: set[Mapper[object]] = set()
+        self.in_bulk: set[object] = set()
         self.copies: WeakKeyDictionary[InstanceState[object], dict[str, object]] = WeakKeyDictionary()
         self.read: dict[InstanceState[object], dict[str, tuple[object, object]]] = {}
 
@@ -47,11 +48,12 @@ class Earlier:
         self.kept.clear()
         self.read_again.clear()
         self.collections.clear()
+        self.flushed.clear()
         self.copies = WeakKeyDictionary()  # to clear one takes longer
         self.read.clear()
         self.forgotten.clear()
         self.rows.clear()
-        self.has_bulk_changes = False
+        self.in_bulk.clear()
 
 
 def earlier_of(session: Session) -> Earlier:

@@ -20,9 +20,10 @@ from sqlalchemy.ext.mutable import Mutable
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, QueryContext, Session, SessionTransaction
 from sqlalchemy.orm.base import NO_VALUE
 
-from jobcron.database._freshness.comparing import changed_column, compare, in_order
+from jobcron.database._freshness.comparing import changed_column, compare, compare_column, in_order
 from jobcron.database._freshness.earlier import KEY, Earlier, earlier_of
-from jobcron.database._freshness.links import changed_collections, reading_collection, written_by_links
+from jobcron.database._freshness.expired import ExpiredMeanwhile
+from jobcron.database._freshness.links import changed_pairs, is_as_read, reading_collection, written_by_links
 from jobcron.database._freshness.mutables import Kept, copies_of
 from jobcron.database.tables import Base
 
@@ -45,11 +46,12 @@ def note_values(session: Session) -> None:
     if session.get_nested_transaction() is not None:
         return
     earlier = earlier_of(session)
-    if not earlier.has_bulk_changes:
+    if not earlier.in_bulk:
         _put_back(session, earlier)
-    for kept in earlier.kept.values():
+    for state, kept in earlier.kept.items():
+        is_known = earlier.in_bulk.isdisjoint(state.mapper.tables)
         for value in kept.values():
-            value.end(put_back=True)
+            value.end(put_back=is_known)
     earlier.clear()
     for state in session.identity_map.all_states():
         if copies := copies_of(state):
@@ -86,14 +88,16 @@ def _expire(session: Session, state: InstanceState[object], earlier: Earlier) ->
             elif isinstance(state.obj(), Base):  # our own row: nobody else changes these, and to read them costs
                 continue
             else:
-                earlier.kept.setdefault(state, {})[key] = Kept(state, key, copies.get(key), changed_column)
+                earlier.kept.setdefault(state, {})[key] = Kept(state, key, copies.get(key), compare_column)
             stale.append(key)
     earlier.read[state], earlier.forgotten[state] = read, forgotten
-    if collections := changed_collections(state):
-        earlier.collections[state] = collections
+    if collections := changed_pairs(state):
+        earlier.collections[state] = set(collections)
     if copies:
         _hear_of_reading(state.mapper)
     if stale:
+        if state.expired_attributes:
+            state.expired_attributes = ExpiredMeanwhile(state.expired_attributes, stale)
         session.expire(state.obj(), stale)
 
 
@@ -117,7 +121,7 @@ def _note_reading(state: InstanceState[object], context: QueryContext, attribute
 
 def _note_bulk_change(execution: ORMExecuteState) -> None:
     if execution.is_update or execution.is_delete or execution.is_insert:
-        earlier_of(execution.session).has_bulk_changes = True
+        earlier_of(execution.session).in_bulk.add(getattr(execution.statement, "table", None))
 
 
 def _put_back(session: Session, earlier: Earlier) -> None:
@@ -128,8 +132,10 @@ def _put_back(session: Session, earlier: Earlier) -> None:
         loaded, written, (_, _, links) = state.dict, _made_by_server(state.mapper), _keys(state.mapper)
         unread = {key: value for key, value in values.items() if key not in loaded and key not in written}
         for key in unread.keys() & links:
-            if unread[key] is not None and unread[key] not in session:
-                del unread[key]  # deleted in this transaction
+            other = unread[key]
+            is_gone = other is not None and other not in session  # deleted in this transaction
+            if is_gone or not is_as_read(state, key, values, earlier.flushed):
+                del unread[key]
         loaded.update(unread)
         state._commit(loaded, unread)  # as `set_committed_value` does for each of them
 
@@ -145,7 +151,7 @@ def _before_flush(session: Session, context: object, instances: object) -> None:
     rows: list[InstanceState[object]] = [inspect(row) for row in (*session.dirty, *session.deleted)]
     for state in in_order(dict.fromkeys([*rows, *written])):
         known = earlier.read.get(state, {})
-        is_deleted = state.obj() in session.deleted
+        is_deleted = state.obj() in session.deleted or (state in written and state.mapper._is_orphan(state))
         keys = [
             key
             for key in known
@@ -155,9 +161,29 @@ def _before_flush(session: Session, context: object, instances: object) -> None:
         ]
         if keys:
             compare(session, state, {key: known[key][1] for key in keys})
-        for key, before in earlier.collections.pop(state, {}).items():
-            if {tuple(found) for found in session.execute(reading_collection(state, key))} != before:
-                raise changed_column(state, key)
+        if state in earlier.collections:
+            _compare_pairs(session, state, earlier.collections.pop(state))
+        _forget(state, state.committed_state, earlier)  # now: SQL that computes a value is no value afterwards
+
+
+def _forget(state: InstanceState[object], keys: Iterable[str], earlier: Earlier) -> None:
+    """Forget what columns were before this transaction wrote them: the row is locked until it ends."""
+    for known in (earlier.read.get(state, {}), earlier.forgotten.get(state, {})):
+        for key in known.keys() & keys:
+            del known[key]
+
+
+def _compare_pairs(session: Session, state: InstanceState[object], keys: set[str]) -> None:
+    """Compare the pairs that changed collections make and delete with those that there are.
+
+    Not all that a collection held: a loader's option may have made it a part of what is there.
+    """
+    for key, (added, deleted) in changed_pairs(state).items():
+        if key not in keys:
+            continue
+        now = {tuple(found) for found in session.execute(reading_collection(state, key))}
+        if not (deleted <= now and added.isdisjoint(now)):
+            raise changed_column(state, key)
 
 
 def _written_by_links(session: Session) -> dict[InstanceState[object], set[str]]:
@@ -178,14 +204,18 @@ def _is_from_earlier(state: InstanceState[object], key: str, value: object, earl
 
 
 def _after_flush(session: Session, context: object) -> None:
-    """Stop comparing what was written: the row is locked until the transaction ends."""
-    read, written = earlier_of(session).read, session.info.get(WRITTEN)
+    """Stop comparing what was written, foreign keys of changed relationships included."""
+    earlier, written = earlier_of(session), session.info.get(WRITTEN)
+    for row in (*session.new, *session.dirty, *session.deleted):
+        earlier.flushed.add(inspect(row).mapper.base_mapper)
     for row in session.dirty:
         state: InstanceState[object] = inspect(row)
         if written is not None and state.key is not None:
             written.add(state.key)
-        for key in [k for k in read.get(state, ()) if k in state.committed_state]:
-            del read[state][key]
+        _forget(state, state.committed_state.keys() | _made_on_update(state.mapper), earlier)
+        kept = earlier.kept.get(state, {})
+        for key in kept.keys() & state.committed_state:
+            kept.pop(key).end(put_back=False)
 
 
 def _after_rollback(session: Session, previous: SessionTransaction) -> None:
@@ -202,6 +232,14 @@ def _keys(mapper: Mapper[object]) -> tuple[list[str], list[str], set[str]]:
     computed = [attribute.key for attribute in attributes if attribute.key not in columns]
     links = {relationship.key for relationship in mapper.relationships if not relationship.uselist}
     return columns, [*computed, *(relationship.key for relationship in mapper.relationships)], links
+
+
+@cache
+def _made_on_update(mapper: Mapper[object]) -> set[str]:
+    """Return the names of columns that an UPDATE writes of itself."""
+    version = mapper.version_id_col
+    columns = ((a.key, c) for a in mapper.column_attrs for c in a.columns if isinstance(c, Column))
+    return _made_by_server(mapper) | {key for key, c in columns if c.onupdate is not None or c is version}
 
 
 @cache

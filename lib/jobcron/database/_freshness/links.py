@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from sqlalchemy import Executable, inspect, select
@@ -29,15 +29,36 @@ def written_by_links(state: InstanceState[object]) -> Iterator[tuple[InstanceSta
                 yield row, row.mapper.get_property_by_column(column).key
 
 
-def changed_collections(state: InstanceState[object]) -> dict[str, set[Identity]]:
-    """Return the rows, by their keys, that changed collections over a table of pairs had when they were read."""
-    found: dict[str, set[Identity]] = {}
+def changed_pairs(state: InstanceState[object]) -> dict[str, tuple[set[Identity], set[Identity]]]:
+    """Return, for changed collections over a table of pairs, the keys of the rows that came, and that went."""
+    found: dict[str, tuple[set[Identity], set[Identity]]] = {}
     for link in _collections(state.mapper):
         if link.key in state.committed_state and link.key in state.dict:
             history = state.attrs[link.key].history
-            before = [inspect(row).identity for row in (*history.unchanged, *history.deleted) if row is not None]
-            found[link.key] = {key for key in before if key is not None}
+            found[link.key] = _identities(history.added), _identities(history.deleted)
     return found
+
+
+def _identities(rows: Iterable[object] | None) -> set[Identity]:
+    return {key for row in rows or () if row is not None and (key := inspect(row).identity) is not None}
+
+
+def is_as_read(
+    state: InstanceState[object], key: str, values: Mapping[str, object], flushed: set[Mapper[object]]
+) -> bool:
+    """Return whether a relationship to one row, which a transaction has not loaded, is as it was read before it.
+
+    Args:
+        state, key: the row, and the relationship.
+        values: what the row's attributes were, as far as the transaction has not written them.
+        flushed: of which mappers, without their subclasses, the transaction has written rows.
+    """
+    link = state.mapper.relationships[key]
+    if link.direction is RelationshipDirection.MANYTOONE:
+        unknown = object()
+        before = {ours: values.get(ours, unknown) for ours in _own_keys(state.mapper, key)}
+        return all(state.dict.get(ours, value) == value for ours, value in before.items())
+    return flushed.isdisjoint({state.mapper.base_mapper, link.mapper.base_mapper})
 
 
 def reading_collection(state: InstanceState[object], key: str) -> Executable:
@@ -64,3 +85,10 @@ def _collections(mapper: Mapper[object]) -> list[RelationshipProperty[object]]:
         for link in mapper.relationships
         if not link.viewonly and link.direction is RelationshipDirection.MANYTOMANY
     ]
+
+
+@cache
+def _own_keys(mapper: Mapper[object], key: str) -> list[str]:
+    """Return the attributes of the foreign key of a relationship; no row's primary key changes under it."""
+    columns = mapper.relationships[key].local_columns - set(mapper.primary_key)
+    return [attribute.key for attribute in mapper.column_attrs if columns & set(attribute.columns)]

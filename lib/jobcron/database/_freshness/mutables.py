@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from weakref import WeakKeyDictionary
 
 from sqlalchemy.ext.mutable import Mutable
 from sqlalchemy.orm import InstanceState
@@ -29,7 +30,7 @@ class Kept:
     Args:
         state, key: the row, and the attribute.
         copy: what the value was when the earlier transaction ended.
-        changed: returns the error that tells that another session has changed the column.
+        compare: compares the copy with what the column has now, and raises an error if they differ.
     """
 
     def __init__(
@@ -37,9 +38,9 @@ class Kept:
         state: InstanceState[object],
         key: str,
         copy: object,
-        changed: Callable[[InstanceState[object], str], BaseException],
+        compare: Callable[[InstanceState[object], str, object, object], None],
     ) -> None:
-        self._state, self._key, self._copy, self._changed = state, key, copy, changed
+        self._state, self._key, self._copy, self._compare = state, key, copy, compare
         self._value: Mutable = state.dict[key]
         self._is_asked = False  # whether it is the row's value again
         self._is_second = False  # whether the row has got another object with its own contents
@@ -56,9 +57,7 @@ class Kept:
         is_replaced = key in self._state.committed_state and key in self._state.dict and not self._is_second
         if not (self._is_asked or is_replaced):
             self._is_asked = True
-            now = getattr(row, key)
-            if not self._state.mapper.columns[key].type.compare_values(self._copy, now):
-                raise self._changed(self._state, key)
+            self._compare(self._state, key, self._copy, getattr(row, key))
             self._state.dict[key] = self._value
         return row
 
@@ -73,12 +72,22 @@ class Kept:
             self._is_second = True
 
     def end(self, *, put_back: bool) -> None:
-        """Let the value tell its changes to its row itself, if it is still the row's, or is `put_back`."""
-        if put_back:
+        """Let the value tell its changes to its row itself, if it is still the row's, or is `put_back`.
+
+        Args:
+            put_back: whether it is the row's again if it has not been since the row's column was expired. One that
+                has been, and is so no longer, was expired anew, as by the rollback of a savepoint.
+        """
+        if put_back and not self._is_asked:
             self._state.dict.setdefault(self._key, self._value)
-        self._value._parents.pop(self, None)
+        parents = self._value._parents
+        if (
+            not put_back
+        ):  # in a flush, perhaps because it tells its rows of a change right now, one after the other
+            parents = self._value._parents = WeakKeyDictionary(parents)
+        parents.pop(self, None)
         if self._state.dict.get(self._key, self._value) is self._value:
-            self._value._parents[self._state] = self._key
+            parents[self._state] = self._key
 
 
 def _filled(value: Mutable, now: object) -> bool:
