@@ -84,3 +84,13 @@ def test_what_a_job_takes_is_smoothed_over_the_last_ones() -> None:
         known = smoothed(known, 1.0)
     assert known == pytest.approx(1.0, abs=0.01)
     assert 1.0 < smoothed(1.0, 2.0) < 2.0
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_feed_that_finds_no_more_jobs_looks_whether_some_have_come_in_channels(instance: Instance) -> None:
+    feed, first = feed_of(instance, ActJob), instance.act()
+    assert take(instance, feed) == [first]
+    plain, limited = instance.act(), instance.act(channel="root.export")
+    assert take(instance, feed) == [plain]
+    assert take(instance, feed) == [limited]
+    assert take(instance, feed) == []

@@ -163,7 +163,8 @@ class TypeFeed:
 
         Args:
             session: to which the claim belongs else.
-            claims: gets the claims, before they are committed.
+            claims: gets the claims, before they are committed; if there are none, but jobs in channels, it could
+                not be done so.
             known: see `jobcron.queue.claim.claim`.
         """
         is_plain = not self._has_channels and self._claimant.lease is None
@@ -174,7 +175,9 @@ class TypeFeed:
                 return False
             self._reclaimed = None
             claims += self._line.claim(brief, self._batch, None, known)
-        return True
+            if not claims:
+                self._has_channels = self._line.has_more_in_channels(brief)
+        return not self._has_channels
 
     def _taken(self, session: Session, known: Known) -> list[Claim]:
         connection = session.connection()
@@ -263,6 +266,10 @@ class Line:
         now = time.monotonic()
         self._head_at = now + max(HEAD_SECONDS, min(HEAD_PAUSE, (now - began) / HEAD_SHARE))
         return claims
+
+    def has_more_in_channels(self, brief: Brief) -> bool:
+        """Return whether jobs of the type wait in channels, which a brief claim leaves alone."""
+        return bool(brief.rows("in_channels", {"type": self._type_id}))
 
     def _claim_from(
         self, connection: Connection | Brief, batch: int, place: Place | None, known: Known | None

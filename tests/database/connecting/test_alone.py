@@ -230,6 +230,37 @@ def test_a_brief_transaction_is_seen_by_others_once_its_block_has_ended(
 
 
 @on_postgresql
+@pytest.mark.parametrize("left", ["nothing", "a lock", "a setting"])
+def test_a_brief_transaction_passes_over_what_others_claim_meanwhile_whatever_the_servers_default_is(
+    instance: Instance, left: str
+) -> None:
+    first, second = instance.act(), instance.act()
+    name = make_url(instance.url).database
+    instance.query(f"ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'repeatable read'")
+    parameters = {**claiming(instance, first), "batch": 1}
+    with (
+        closing(Database(instance.url)) as one,
+        closing(Database(instance.url)) as other,
+        one.session() as session,
+        other.session() as others,
+    ):
+        if left != "nothing":
+            text = "SELECT pg_advisory_lock(9)" if left == "a lock" else "SET work_mem = '5MB'"
+            session.connection().exec_driver_sql(text)
+            session.commit()
+            one.job_ended()
+            if left == "a lock":
+                assert one.execute_alone(session, "complete", completing(Claim(0, 0))) == []
+        with one.brief(session) as brief:
+            assert brief is not None
+            assert brief.send("SELECT count(*) FROM jobcron_job") == [(2,)]
+            with other.brief(others) as faster:
+                assert faster is not None
+                assert [row[0] for row in faster.rows("claim", parameters)] == [first]
+            assert [row[0] for row in brief.rows("claim", parameters)] == [second]
+
+
+@on_postgresql
 @pytest.mark.parametrize("error", ["in the block", "of the server"])
 def test_a_brief_transaction_that_fails_has_changed_nothing_and_its_connection_is_not_used_again(
     instance: Instance, database: Database, error: str

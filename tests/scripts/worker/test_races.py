@@ -21,6 +21,7 @@ from jobcron.scripts.worker._child import Waiting
 from jobcron.scripts.worker._ear import LEAST_LEFT, MOST_LEFT, REST_SECONDS, Ear
 from jobcron.scripts.worker._line import FRUITLESS, IDLE, LOOK, LOOK_BACK, RENEW, Line, Process, new_line
 from jobcron.scripts.worker._lookout import Lookout
+from jobcron.scripts.worker._options import LINGER_SECONDS
 from jobcron.scripts.worker._rate import Rate
 from jobcron.scripts.worker._terms import Terms
 from jobcron.settings.instance import load_settings
@@ -211,12 +212,16 @@ def test_a_job_that_comes_while_the_process_finds_nothing_more_does_not_wait_for
 ) -> None:
     instance.configure("notify: true", SECTIONS)
     instance.command("upgrade")
+    late = 0
     with worker(instance, "act", "--poll", "3600") as running:
         eventually(is_completed(instance, instance.act(("write", "the first"))))
         for number in range(60):
             time.sleep(number % 15 / 1000)  # so that some come at each moment of the end of the one before
-            job = instance.act(("write", "next"))
-            end, is_done = time.monotonic() + SOON, is_completed(instance, job)
+            job, began = instance.act(("write", "next")), time.monotonic()
+            is_done = is_completed(instance, job)
             while not is_done():  # without a pause: the next one comes when this one has just ended
-                assert time.monotonic() < end, f"job {number} of 60 waits"
+                assert time.monotonic() < began + SOON, f"job {number} of 60 waits"
+            # The process leaves after a while without a job, and then the worker looks: so no job waits for ever.
+            late += time.monotonic() - began > LINGER_SECONDS - 1
+            assert late < 3
         assert running.stop() == 0

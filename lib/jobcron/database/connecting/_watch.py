@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from operator import attrgetter
 from typing import Protocol, cast
 
-from jobcron.database.connecting._session_state import LOCKS, Clearing, Forms
+from jobcron.database.connecting._session_state import LOCKS, Clearing, Forms, new_transaction
 from jobcron.database.connecting.boundary import Boundary
 from jobcron.database.connecting.sharing import Shared, limit_idleness
 
@@ -188,7 +188,9 @@ class Watched(Shared):
         """
         assert self._clearing is not None
         left = self._clearing.entering if self._is_used else LOCKS if self._may_hold_locks else ""
-        opening = [left, "BEGIN;\n"]
+        # Its level is that of the engine's transactions, whatever the server's default is.
+        begin = new_transaction("READ COMMITTED", None, None)
+        opening = [f"BEGIN; {left}{begin}" if left else begin.removeprefix("COMMIT; ")]
 
         def send(statement: str) -> list[tuple[object, ...]]:
             text = "".join([*opening, statement])
