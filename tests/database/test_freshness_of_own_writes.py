@@ -288,3 +288,12 @@ def test_a_value_that_does_not_equal_itself_is_not_held_to_be_changed_by_others(
     session.commit()
     session.delete(account)
     session.commit()
+
+
+@pytest.mark.feature("N-13")
+def test_json_that_was_put_back_after_a_transaction_is_not_expired_any_more(
+    session: Session, account: Account
+) -> None:
+    session.commit()
+    assert account.data == {}
+    assert "data" not in inspect(account).expired_attributes

@@ -80,6 +80,7 @@ class Kept:
         """
         if put_back and not self._is_asked:
             self._state.dict.setdefault(self._key, self._value)
+            self._state.expired_attributes.discard(self._key)
         parents = self._value._parents
         if (
             not put_back
