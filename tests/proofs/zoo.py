@@ -288,8 +288,9 @@ BUGS = (
         ("tests/jobs/creating/test_acquire.py", "does_not_start_before_its_caller"),
     ),
     Bug(
-        "acquire returns what has started", "jobs/status.py",
-        "NOT_STARTED = (WAITING, SUSPENDED, BLOCKED)", "NOT_STARTED = (WAITING, RUNNING, SUSPENDED, BLOCKED)",
+        "acquire returns what has started", "jobs/_creating/acquire.py",
+        "        has_status(*NOT_STARTED),\n        Job.begun_token == 0,\n",
+        "        has_status(*NOT_STARTED, JobStatus.RUNNING),\n",
         ("tests/jobs/test_source.py", "once_the_old_one_has_started"),
     ),
     Bug(
