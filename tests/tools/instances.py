@@ -91,7 +91,7 @@ def run_jobcron(
 def _loads_fooapp(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
     """Tell whether a command is a run, and its application `fooapp`: others find out what they have to import."""
     path = Path(environment.get("JOBCRON_CONFIG", ""), "jobcron.conf")
-    return arguments[0] == "run" and path.is_file() and "\napplication: fooapp:register\n" in path.read_text()
+    return "run" in arguments[:1] and path.is_file() and "\napplication: fooapp:register\n" in path.read_text()
 
 
 class Instance:
