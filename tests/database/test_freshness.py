@@ -225,10 +225,19 @@ def test_what_a_job_changes_and_rolls_back_is_not_seen_by_the_next_job_about_the
     assert seen == ["foo"] * 3
 
 
+def error_of(use: Callable[[], object]) -> BaseException | None:
+    """Return what something raises."""
+    try:
+        use()
+    except BaseException as error:
+        return error
+    return None
+
+
 @pytest.mark.feature("N-14")
 def test_a_thread_that_a_job_leaves_behind_writes_into_no_other_job(instance: Instance, make: Make) -> None:
     go_on, done = threading.Event(), threading.Event()
-    errors: list[BaseException] = []
+    errors: list[BaseException | None] = []
     first: list[int] = []
 
     def write(session: Any, foo: Any) -> None:
@@ -238,11 +247,7 @@ def test_a_thread_that_a_job_leaves_behind_writes_into_no_other_job(instance: In
             lambda: session.add(Ledger(job=0, attempt=0)),
             lambda: session.execute(text("SELECT 1")),
         ]
-        for use in uses:
-            try:
-                use()
-            except BaseException as error:
-                errors.append(error)
+        errors.extend(map(error_of, uses))
         done.set()
 
     def run(job: Any) -> None:
@@ -269,7 +274,7 @@ def test_nor_does_it_where_a_source_finds_its_jobs_itself_and_they_share_a_sessi
     instance: Instance, make: Make
 ) -> None:
     go_on, done = threading.Event(), threading.Event()
-    errors: list[BaseException] = []
+    errors: list[BaseException | None] = []
     first: list[int] = []
 
     def write(session: Any) -> None:
@@ -278,11 +283,7 @@ def test_nor_does_it_where_a_source_finds_its_jobs_itself_and_they_share_a_sessi
             lambda: session.add(Ledger(job=0, attempt=0)),
             lambda: session.execute(text("DELETE FROM ledger")),
         ]
-        for use in uses:
-            try:
-                use()
-            except BaseException as error:
-                errors.append(error)
+        errors.extend(map(error_of, uses))
         done.set()
 
     def run(job: Any) -> None:
