@@ -10,6 +10,7 @@ from channel_jobs import SOMEBODY, limit, take
 from instances import Instance
 from jobcron.database.sql import lines
 from jobcron.jobs.moves.held import Held, is_within, lock_channels
+from jobcron.queue.claim import claim
 
 
 def held(instance: Instance, job: int, section_channel: str = "") -> Held:
@@ -63,6 +64,17 @@ def test_nothing_is_known_of_a_type_of_which_nothing_waits(instance: Instance) -
     job = instance.act()
     assert take(instance, claimant=SOMEBODY) == [job]
     assert held(instance, job) == Held("", frozenset(), frozenset())
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # on SQLite nobody writes meanwhile
+def test_a_channel_that_gets_its_first_limit_after_the_lock_is_full_for_this_claim(instance: Instance) -> None:
+    job = instance.act(channel="root.export")
+    number = instance.row(job).type_id
+    with instance.database.begin() as connection:
+        known = lock_channels(connection, number, "")
+        limit(instance, "root.export", capacity=5)
+        assert claim(connection, number, 1, SOMEBODY, known) == []
+    assert take(instance) == [job]
 
 
 @pytest.mark.parametrize(
