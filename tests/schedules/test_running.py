@@ -118,9 +118,9 @@ def test_a_definition_that_could_create_no_job_does_not_replace_one_that_can(
         lines = [line for line in log.splitlines() if "could not create its jobs" in line]
         assert all("ERROR" in line and said in line for line in lines)
         assert "schedule nightly could" in lines[0]
-        assert lines[0].endswith("It stays as it was until that is mended.")
+        assert "stays as it was until that is mended: expected" in lines[0]
         assert "schedule other could" in lines[1]
-        assert lines[1].endswith("It is not stored until that is mended.")
+        assert "is not stored until that is mended: expected" in lines[1]
         scheduled.instance.query("DELETE FROM jobcron_run")  # the next run looks at everything again
         let_it_look(scheduled.instance)
     assert scheduled.instance.query("SELECT name, job, arguments, retired_at FROM jobcron_schedule") == [

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from jobcron import BaseRunnableJob, InvalidDuration
-from jobcron.settings.durations import factor_of, seconds_of
+from jobcron.settings.durations import as_configured, factor_of, seconds_of
 
 NONSENSE = [-1, -0.001, float("nan"), float("inf"), 10**400, True, "5", None, timedelta(days=-1), Decimal("sNaN")]
 
@@ -43,3 +43,11 @@ def test_a_class_with_nonsense_is_refused_when_it_is_made(name: str) -> None:
             type("Made", (BaseRunnableJob,), {name: value, "__module__": __name__, "__qualname__": "x.Made"})
     type("Made", (BaseRunnableJob,), {name: property(lambda job: -1)})  # is asked when a job needs it
     type("Made", (BaseRunnableJob,), {name: 60})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (59, "59s"), (60, "1m"), (90, "1m30s"), (3600, "1h"), (86399, "23h59m59s"), (604800, "7d")],
+)
+def test_a_duration_is_written_as_configurations_write_it(seconds: int, text: str) -> None:
+    assert as_configured(seconds) == text

@@ -58,5 +58,5 @@ def test_a_wrong_key_is_refused_with_its_place(tmp_path: Path, keys: str, messag
 
 @pytest.mark.parametrize("name", ["", "a", "a b", "schedule:x", "../x", "1abc"])
 def test_a_schedule_has_a_name_as_sections_have(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigurationError, match="expected a section's name of 3 to 64 letters"):
+    with pytest.raises(ConfigurationError, match="expected schedule: and a name of 3 to 64 letters"):
         load_settings(write(tmp_path, "job: a.b\nevery: 1h", name))

@@ -357,6 +357,23 @@ def test_all_mistakes_are_told_at_once_without_those_that_are_consequences_of_ot
         assert re.search(pattern, message), message
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("schedule:x", "expected schedule: and a name of 3 to 64 letters, digits, _ and -, "),
+        ("do foo", "expected a section's name of 3 to 64 letters, digits, _ and -, beginning with a letter, and "),
+        ("channel:a b", "expected channel: and the name of a channel: "),
+        ("other:thing", "; schedule: and a name; or channel: and the name of a channel: "),
+    ],
+)
+def test_a_wrong_name_of_a_section_is_told_what_names_of_its_kind_are_like(
+    write: Write, name: str, expected: str
+) -> None:
+    message = refusal(write(f"{GOOD}\n[{name}]\nx: y\n"))
+    assert expected in message
+    assert message.endswith(f"got '[{name}]'")
+
+
 def test_what_a_section_lacks_is_told_if_all_that_it_has_was_read(write: Write) -> None:
     lines = [
         line for line in WRONG.splitlines() if not line.startswith(("[bt]", "what", "nonsense", "[chan", "cap"))

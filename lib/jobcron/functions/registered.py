@@ -100,7 +100,8 @@ class Function:
         try:
             bound = self.bound((*leading, *arguments), keywords)
         except TypeError as error:
-            raise InvalidJobData(f"expected arguments that fit {self.name}, got others: {error}") from error
+            problem = str(error).removeprefix("got ")  # Python's words: got an unexpected …, missing …
+            raise InvalidJobData(f"expected arguments that fit {self.name}, got: {problem}") from error
         for name, value in list(bound.items())[len(leading) :]:
             what = f"{name} of {self.name}"
             json_data.check(encoding.encode(value, what, MAX_LEVELS), what)

@@ -12,7 +12,7 @@ from jobcron.functions.creating import check_arguments
 from jobcron.functions.registered import registered_function
 from jobcron.jobs.arguments.encoding import encode
 from jobcron.settings.datatypes import CONVERTERS, Place
-from jobcron.settings.durations import Duration, seconds_of
+from jobcron.settings.durations import Duration, as_configured, seconds_of
 from jobcron.settings.keys_together import checked_schedule
 from jobcron.settings.named import dotted_name
 from jobcron.settings.reading import keys_of_schedules
@@ -108,6 +108,11 @@ def add_schedule(
     if known is not None and known.job != found.job:
         raise ConfigurationError(f"add_schedule({name!r}): expected one schedule of this name, got two")
     _schedules[name] = found
+
+
+def times_of(cron: str | None, every: int | None) -> str:
+    """Return when a schedule is due, as its configuration says it; it has one of both."""
+    return cron or f"every {as_configured(every or 0)}"
 
 
 def schedule_of(name: str, texts: Mapping[str, str | None], origin: str) -> Schedule:

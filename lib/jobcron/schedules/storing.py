@@ -159,9 +159,9 @@ def store(connection: Connection, defined: Defined, logger: logging.Logger) -> N
     found = differences(rows, now, defined)
     for row, definition in found.changes:
         if (problem := problem_of(definition.schedule)) is not None:
-            left = "It is not stored" if row is None else "It stays as it was"
-            text = "%s: the schedule %s could not create its jobs: %s. %s until that is mended."
-            logger.error(text, definition.origin, definition.schedule.name, problem.text, left, extra=NO_OOPS)
+            left = "is not stored" if row is None else "stays as it was"
+            text = "%s: the schedule %s could not create its jobs, and %s until that is mended: %s"
+            logger.error(text, definition.origin, definition.schedule.name, left, problem.text, extra=NO_OOPS)
         elif row is None:
             _insert(connection, definition, now)
             logger.info("The schedule %s is new.", definition.schedule.name)

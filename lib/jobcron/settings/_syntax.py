@@ -165,11 +165,8 @@ def _entry(place: str, line: str, section: str, reserved: Sequence[str]) -> Entr
             return Entry(name, "", "", 0)
         own_name = name.removeprefix(SCHEDULE)
         if not SECTION_NAME.fullmatch(own_name) or len(own_name) < LEAST_NAME or name in reserved:
-            raise ConfigurationError(
-                f"{place}: expected a section's name of 3 to 64 letters, digits, _ and -, "
-                f"beginning with a letter, and none of {', '.join(RESERVED)}; {SCHEDULE} and such a name; "
-                f"or {CHANNEL} and the name of a channel: {CHANNEL_RULE}; got {line.strip()!r}{_meant(name)}"
-            )
+            expected = _expected_section(name)
+            raise ConfigurationError(f"{place}: expected {expected}; got {line.strip()!r}{_meant(name)}")
         return Entry(name, "", "", 0)
     match = _KEY.match(line)
     if match is None:  # not shown: it may be part of a secret value
@@ -179,11 +176,22 @@ def _entry(place: str, line: str, section: str, reserved: Sequence[str]) -> Entr
     return Entry(section, match[1], match[2].rstrip(), 0)
 
 
+def _expected_section(name: str) -> str:
+    """Return which names of sections are right, of the kind that a wrong one seems to be of."""
+    rule = f"of {LEAST_NAME} to 64 letters, digits, _ and -, beginning with a letter"
+    if name.startswith(SCHEDULE):
+        return f"{SCHEDULE} and a name {rule}"
+    rule = f"a section's name {rule}, and none of {', '.join(RESERVED)}"
+    if ":" not in name:
+        return rule
+    return f"{rule}; {SCHEDULE} and a name; or {CHANNEL} and the name of a channel: {CHANNEL_RULE}"
+
+
 def _meant(name: str) -> str:
     """Return the end of a message that names the kind of section that may be meant by a name with a colon."""
     kind, colon, rest = name.partition(":")
     kinds = [SCHEDULE.rstrip(":"), CHANNEL.rstrip(":")]
-    meant = suggestion(kind, kinds).removesuffix("?") if colon else ""
+    meant = suggestion(kind, kinds).removesuffix("?") if colon and kind not in kinds else ""
     return f"{meant}:{rest}?" if meant else ""
 
 

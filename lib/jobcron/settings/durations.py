@@ -45,6 +45,20 @@ def seconds_of(
     return seconds
 
 
+def as_configured(seconds: int) -> str:
+    """Return a duration as configurations write it: 90 is 1m30s.
+
+    Args:
+        seconds: whole, at least 0.
+    """
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        if seconds >= size:
+            parts.append(f"{seconds // size}{unit}")
+            seconds %= size
+    return "".join(parts) or "0s"
+
+
 def factor_of(name: str, factor: object) -> float:
     """Return a factor by which a duration grows.
 

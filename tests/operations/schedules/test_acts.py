@@ -30,7 +30,7 @@ def test_the_list_says_of_each_schedule_what_it_does(scheduled: Scheduled, opera
     assert (found["schedule"], found["state"], found["when"], found["zone"]) == (
         "nightly",
         "active",
-        "every 3600 s",
+        "every 1h",
         "UTC",
     )
     assert (found["job"], found["outcome"], found["last job"]) == ("functionapp.export", "created", "1")

@@ -32,7 +32,7 @@ from jobcron.reports.oops import globalErrorUtility
 from jobcron.reports.plurals import counted
 from jobcron.runner.application import load_application, session_class_of
 from jobcron.runner.job_runner import JobRunner
-from jobcron.schedules.definitions import definitions_of, problem_of
+from jobcron.schedules.definitions import definitions_of, problem_of, times_of
 from jobcron.scripts.control import DEFAULT, Control
 from jobcron.scripts.groups import ProcessJobSources, groups_of
 from jobcron.scripts.order import runner_class_of
@@ -190,8 +190,9 @@ def _schedule(settings: Settings, schedule: Schedule, origin: str) -> Iterator[F
         if schedule.name in settings.schedules:
             place = f"{settings.path}: section [schedule:{schedule.name}], key {problem.key}"
         raise ConfigurationError(f"{place}: {problem.text}")
-    when = f"{schedule.cron} {schedule.time_zone}" if schedule.cron else f"every {schedule.every} s"
-    yield Finding(f"schedule {schedule.name}: {schedule.job}, at {when}")
+    when = times_of(schedule.cron, schedule.every)
+    when = f"at {when} {schedule.time_zone}" if schedule.cron else when
+    yield Finding(f"schedule {schedule.name}: {schedule.job}, {when}")
 
 
 def _control(settings: Settings) -> Iterator[Finding]:

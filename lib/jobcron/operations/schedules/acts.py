@@ -19,7 +19,7 @@ from jobcron.jobs.hand_moves import operator_name
 from jobcron.jobs.moves.undoing import write_act
 from jobcron.operations.pauses import check_reason
 from jobcron.schedules.creating import is_waiting
-from jobcron.schedules.definitions import HAND, Definition, schedule_of
+from jobcron.schedules.definitions import HAND, Definition, schedule_of, times_of
 from jobcron.schedules.storing import add, change, due_at, due_values, read_rows
 from jobcron.settings.settings import Schedule
 
@@ -271,7 +271,7 @@ def _state(row: ScheduleRow, is_held: bool, slot: Row[int, str, str, int] | None
         state=state_of(row, is_held),
         due=row.due_at,
         job=row.job,
-        when=row.cron or f"every {row.every} s",
+        when=times_of(row.cron, row.every),
         time_zone=row.time_zone,
         last_slot=None if slot is None else slot.local_time.partition(" ")[0],
         last_outcome=None if slot is None else slot.outcome,
