@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
-from sqlalchemy.orm import InstanceState, Mapper, Session
+from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction
 
 from jobcron.database._freshness.mutables import Kept
 
@@ -26,6 +27,10 @@ class Earlier:
         collections: for each object its collections over a table of pairs that were changed before.
         flushed: of which mappers, without their subclasses, this transaction has written rows.
         in_bulk: of which tables this transaction changed rows without their objects.
+        compared: what this transaction has forgotten of `read` since it compared and wrote it, in order: the rows,
+            their columns and the values.
+        savepoints: how much of that was forgotten when each savepoint began. Its rollback frees the locks of rows,
+            so what was forgotten since is to be compared again.
         rows: the objects themselves: expired values no longer refer to them, and the session does so weakly.
     """
 
@@ -37,6 +42,8 @@ class Earlier:
         self.collections: dict[InstanceState[object], set[str]] = {}
         self.flushed: set[Mapper[object]] = set()
         self.in_bulk: set[object] = set()
+        self.compared: list[tuple[InstanceState[object], str, tuple[object, object]]] = []
+        self.savepoints: WeakKeyDictionary[SessionTransaction, int] = WeakKeyDictionary()
         self.copies: WeakKeyDictionary[InstanceState[object], dict[str, object]] = WeakKeyDictionary()
         self.read: dict[InstanceState[object], dict[str, tuple[object, object]]] = {}
 
@@ -54,6 +61,23 @@ class Earlier:
         self.forgotten.clear()
         self.rows.clear()
         self.in_bulk.clear()
+        self.compared.clear()
+
+    def forget(self, state: InstanceState[object], keys: Iterable[str]) -> None:
+        """Forget what columns were before this transaction wrote them: the row is locked until it ends."""
+        known, forgotten = self.read.get(state, {}), self.forgotten.get(state, {})
+        for key in forgotten.keys() & keys:
+            del forgotten[key]
+        for key in known.keys() & keys:
+            self.compared.append((state, key, known.pop(key)))
+
+    def undo(self, savepoint: SessionTransaction) -> None:
+        """Know again what was forgotten since a savepoint began: others may change the rows now."""
+        begin = self.savepoints.pop(savepoint, len(self.compared))
+        for state, key, value in self.compared[begin:]:
+            self.read[state][key] = value
+            self.read_again.get(state, set()).discard(key)
+        del self.compared[begin:]
 
 
 def earlier_of(session: Session) -> Earlier:

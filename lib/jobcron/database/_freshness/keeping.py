@@ -33,6 +33,7 @@ WRITTEN = "jobcron_written"
 
 def keep_fresh(session_class: type[Session]) -> None:
     """Make the sessions of a class read again, in each transaction, what an earlier one read."""
+    event.listen(session_class, "after_transaction_create", _note_savepoint)
     event.listen(session_class, "after_begin", _begin)
     event.listen(session_class, "do_orm_execute", _note_bulk_change)
     event.listen(session_class, "before_flush", _before_flush)
@@ -56,6 +57,12 @@ def note_values(session: Session) -> None:
     for state in session.identity_map.all_states():
         if copies := copies_of(state):
             earlier.copies[state] = copies
+
+
+def _note_savepoint(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.nested:
+        earlier = earlier_of(session)
+        earlier.savepoints[transaction] = len(earlier.compared)
 
 
 def _begin(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
@@ -163,14 +170,7 @@ def _before_flush(session: Session, context: object, instances: object) -> None:
             compare(session, state, {key: known[key][1] for key in keys})
         if state in earlier.collections:
             _compare_pairs(session, state, earlier.collections.pop(state))
-        _forget(state, state.committed_state, earlier)  # now: SQL that computes a value is no value afterwards
-
-
-def _forget(state: InstanceState[object], keys: Iterable[str], earlier: Earlier) -> None:
-    """Forget what columns were before this transaction wrote them: the row is locked until it ends."""
-    for known in (earlier.read.get(state, {}), earlier.forgotten.get(state, {})):
-        for key in known.keys() & keys:
-            del known[key]
+        earlier.forget(state, state.committed_state)  # now: SQL that computes a value is no value afterwards
 
 
 def _compare_pairs(session: Session, state: InstanceState[object], keys: set[str]) -> None:
@@ -212,15 +212,21 @@ def _after_flush(session: Session, context: object) -> None:
         state: InstanceState[object] = inspect(row)
         if written is not None and state.key is not None:
             written.add(state.key)
-        _forget(state, state.committed_state.keys() | _made_on_update(state.mapper), earlier)
+        earlier.forget(state, state.committed_state.keys() | _made_on_update(state.mapper))
         kept = earlier.kept.get(state, {})
         for key in kept.keys() & state.committed_state:
             kept.pop(key).end(put_back=False)
 
 
 def _after_rollback(session: Session, previous: SessionTransaction) -> None:
-    if not previous.nested:
+    """Forget the transaction, or, of a savepoint, that rows were compared under locks which are free now."""
+    ended: SessionTransaction | None = previous
+    while ended is not None and not ended.nested:  # that of a flush that failed is a part of the other
+        ended = ended.parent
+    if ended is None:
         earlier_of(session).clear()
+    else:
+        earlier_of(session).undo(ended)
 
 
 @cache
