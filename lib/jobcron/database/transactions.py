@@ -12,9 +12,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry, ManagesConnection
 
 from jobcron.database.tables import JobTypeRow, jobs_connection
 from jobcron.errors import SchemaMismatch
@@ -30,7 +31,7 @@ when they began, and wait for nobody."""
 PAUSE_SECONDS = 0.001, 0.005
 """Between two tries to take SQLite's lock: the least and the most."""
 
-_BEGIN, _WAIT = "jobcron_begin", "jobcron_wait"
+_BEGIN, _WAIT, _HASTE = "jobcron_begin", "jobcron_wait", "jobcron_haste"
 
 _CURE = (
     "This transaction had read from SQLite before another one committed, so it can write nothing. Let the engine "
@@ -123,16 +124,19 @@ def _has_begun(cursor: sqlite3.Cursor, is_last: bool) -> bool:
 
 
 def try_at_once(
-    connection: PoolProxiedConnection, statement: str, parameters: Mapping[str, int | None]
+    connection: ManagesConnection, statement: str, parameters: Mapping[str, int | None]
 ) -> list[tuple[object, ...]] | None:
     """Execute a statement that commits itself, and return the rows that it returns; None: the lock is taken.
 
     Args:
-        connection: of a prepared engine, with no transaction open.
+        connection: of a prepared engine, with no transaction open. From now on it does not wait for the lock: see
+            `end_haste`.
         statement, parameters: as for the driver.
     """
     cursor = connection.driver_connection.cursor(sqlite3.Cursor)  # type: ignore[union-attr]
-    cursor.execute("PRAGMA busy_timeout = 0")  # whoever has to wait does so as `_take_lock` does
+    if _HASTE not in connection.info:
+        connection.info[_HASTE] = True
+        cursor.execute("PRAGMA busy_timeout = 0")  # whoever has to wait does so as `_take_lock` does
     try:
         rows: list[tuple[object, ...]] = cursor.execute(statement, parameters).fetchall()
         return rows  # reading the last one has ended the statement
@@ -141,7 +145,14 @@ def try_at_once(
             raise
         return None
     finally:
-        cursor.execute(f"PRAGMA busy_timeout = {connection.info[_WAIT] * 1000:.0f}")
+        cursor.close()
+
+
+def end_haste(connection: sqlite3.Connection, record: ConnectionPoolEntry, proxy: object) -> None:
+    """Let a connection wait for the lock again after `try_at_once`, now that somebody else takes it."""
+    if record.info.pop(_HASTE, False):
+        cursor = connection.cursor(sqlite3.Cursor)
+        cursor.execute(f"PRAGMA busy_timeout = {record.info[_WAIT] * 1000:.0f}")
         cursor.close()
 
 

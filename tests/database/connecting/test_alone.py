@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from logging import getLogger
@@ -179,8 +180,9 @@ def test_the_lock_of_sqlite_is_waited_for_in_a_transaction_only(instance: Instan
         connection.exec_driver_sql("SELECT 1")
         assert complete(database, claim) is None
     assert complete(database, claim) == 1
-    with database.begin() as connection:
-        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
+    for writing in (False, True):
+        with database.begin(writing=writing) as connection:
+            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
 
 
 @on_postgresql
@@ -199,6 +201,75 @@ def test_a_listener_of_no_module_is_somebody_who_listens(instance: Instance, dat
     with closing(database.session()) as session:
         event.listen(session, "after_commit", heard.append)
         assert database.execute_alone(session, "complete", completing(claim)) is None
+
+
+@pytest.mark.parametrize("moment", ["checkout", "checkin", "reset"])
+def test_whoever_listens_to_the_pool_hears_of_the_connection_for_a_completion(
+    instance: Instance, database: Database, moment: str
+) -> None:
+    heard: list[object] = []
+    assert complete(database, taken(instance)) == 1
+    taken_before = database.connections_taken
+    assert complete(database, taken(instance)) == 1
+    assert database.connections_taken == taken_before, "nobody listens, and the pool says nothing"
+    event.listen(database.engine, moment, lambda connection, *more: heard.append(connection))
+    assert complete(database, taken(instance)) == 1
+    assert len(heard) == 1
+
+
+@on_sqlite
+def test_a_connection_that_a_job_has_changed_completes_no_other_job(
+    instance: Instance, database: Database
+) -> None:
+    claim = taken(instance)
+    with database.session() as session:
+        session.connection().exec_driver_sql("PRAGMA query_only = 1")
+        session.commit()
+    database.job_ended()
+    assert complete(database, claim) == 1
+    assert complete(database, taken(instance)) == 1
+
+
+def test_a_pool_that_was_given_up_after_a_lost_connection_completes_over_a_new_one(
+    instance: Instance, database: Database
+) -> None:
+    assert complete(database, taken(instance)) == 1
+    with database.engine.connect() as connection:
+        old = connection.connection.driver_connection
+    database.engine.pool._invalidate_time = time.time() + 0.01  # as SQLAlchemy does after a lost connection
+    time.sleep(0.02)
+    assert complete(database, taken(instance)) == 1
+    assert old is not None
+    with pytest.raises(Exception, match="closed"):
+        old.cursor()
+
+
+@on_postgresql
+def test_a_connection_that_the_server_has_closed_completes_nothing_and_the_next_one_does(
+    instance: Instance, database: Database
+) -> None:
+    assert complete(database, taken(instance)) == 1
+    with database.engine.connect() as connection:
+        number = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+    instance.query("SELECT pg_terminate_backend(:number)", number=number)
+    time.sleep(0.2)
+    assert complete(database, taken(instance)) == 1
+
+
+@on_postgresql
+def test_a_connection_that_completes_jobs_does_not_rest_and_is_not_asked_whether_it_lives(
+    instance: Instance, server: PrivatePostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobcron.database.connecting._postgresql.IDLE_SECONDS", 0.5)
+    claims, counts = [taken(instance) for _ in range(6)], []
+    name = str(make_url(instance.url).database)
+    with FaultyProxy(server) as proxy, closing(Database(proxy.url(name))) as counted:
+        for claim in claims:
+            proxy.messages = 0
+            assert complete(counted, claim) == 1
+            counts.append(proxy.messages)
+            time.sleep(0.2)
+    assert counts[1:] == [1, 1, 1, 1, 1]
 
 
 NAME = "o'me\\ 100%s"

@@ -164,7 +164,7 @@ class Watched(Shared):
         if self._is_used and self._kept_forms:
             self._kept_forms.clear()
         self._may_hold_locks, self._is_used = self._is_used, False
-        self._passed = self._boundary.passed
+        self._passed, self.rests_since = self._boundary.passed, time.monotonic()
         return rows
 
     def _send_prepared(self, before: str, statement: Forms, kept: set[str]) -> list[tuple[object, ...]]:
@@ -205,7 +205,7 @@ class Watched(Shared):
         if self._is_used and self._kept_forms:
             self._kept_forms.clear()
         self._may_hold_locks = self._is_used = False
-        self._passed = self._boundary.passed
+        self._passed, self.rests_since = self._boundary.passed, time.monotonic()
 
     # What jobs that share a transaction need.
 

@@ -1,7 +1,8 @@
 """Statements of ours that are sent by the driver alone: they commit themselves, or share a brief transaction.
 
-The connection comes from the engine's pool and goes back at once. What a job has left on it is cleared by the
-first message. What is not certain to have failed raises, as a COMMIT would: whoever asks has to find out.
+The connection comes from the engine's pool, past the pool's events, and goes back at once. What a job has left on
+it is cleared by the first message. What is not certain to have failed raises, as a COMMIT would: whoever asks has
+to find out.
 """
 
 # why: decisions 2026-11-30, a job without a transaction completes by one statement
@@ -17,8 +18,10 @@ from functools import cache
 from hashlib import sha256
 from typing import NamedTuple
 
-from sqlalchemy import Engine, PoolProxiedConnection
+from sqlalchemy import Engine
+from sqlalchemy.pool import ManagesConnection
 
+from jobcron.database.connecting._resting import take
 from jobcron.database.connecting._session_state import Forms
 from jobcron.database.connecting._watch import Watched
 from jobcron.database.connecting.sqlite_file import DatabaseFile
@@ -100,7 +103,7 @@ class LoneStatements:
             DBAPIError: it is unknown whether it was committed.
         """
         try:
-            connection = self._engine.raw_connection()
+            connection, give_back = take(self._engine)
         except Exception:
             return None
         try:
@@ -111,7 +114,7 @@ class LoneStatements:
             connection.invalidate()  # it may be in the middle of anything
             raise
         finally:
-            connection.close()
+            give_back()
 
     @contextmanager
     def transaction(self) -> Iterator[Brief | None]:
@@ -121,7 +124,7 @@ class LoneStatements:
             DBAPIError: a statement failed, or it is unknown whether it was committed.
         """
         try:
-            connection = self._engine.raw_connection()
+            connection, give_back = take(self._engine)
         except Exception:
             yield None
             return
@@ -140,9 +143,9 @@ class LoneStatements:
             connection.invalidate()  # it may be in the middle of anything
             raise
         finally:
-            connection.close()
+            give_back()
 
-    def _in_sqlite(self, connection: PoolProxiedConnection, name: str, values: Values) -> Rows | None:
+    def _in_sqlite(self, connection: ManagesConnection, name: str, values: Values) -> Rows | None:
         try:
             if self._file is not None:
                 self._file.check_before_commit(connection)
@@ -153,7 +156,7 @@ class LoneStatements:
             raise of_driver(error, name, self._engine.dialect) from error
         return rows
 
-    def _in_postgresql(self, connection: PoolProxiedConnection, name: str, values: Values) -> Rows | None:
+    def _in_postgresql(self, connection: ManagesConnection, name: str, values: Values) -> Rows | None:
         driver, dialect = connection.driver_connection, self._engine.dialect
         if not isinstance(driver, Watched) or not driver.is_idle():
             return None  # a job may have left a BEGIN of its own, which the driver does not know

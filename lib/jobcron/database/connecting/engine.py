@@ -13,7 +13,7 @@ from jobcron.database.connecting.boundary import Boundary
 from jobcron.database.connecting.options import CONNECT_ARGUMENTS
 from jobcron.database.connecting.plain import missing_driver
 from jobcron.database.connecting.sqlite_file import DatabaseFile, file_of
-from jobcron.database.transactions import BUSY_SECONDS, prepare_engine
+from jobcron.database.transactions import BUSY_SECONDS, end_haste, prepare_engine
 from jobcron.database.trouble import ask_why, mark_interruption
 from jobcron.errors import ConfigurationError
 from jobcron.settings.database_url import PSYCOPG, driver_of
@@ -74,6 +74,7 @@ def _sqlite_engine(url: URL, busy_seconds: float, boundary: Boundary, file: Data
     engine = create_engine(url, connect_args=arguments, hide_parameters=HIDE_PARAMETERS)
     event.listen(engine, "connect", _set_up_sqlite)
     prepare_engine(engine, busy_seconds)
+    event.listen(engine, "checkout", end_haste)
     if file is not None:
         file.watch(engine)
     if isinstance(engine.pool, QueuePool):  # a database in memory is gone with its connection

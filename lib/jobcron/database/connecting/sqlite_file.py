@@ -15,6 +15,7 @@ import sqlite3
 from contextlib import suppress
 
 from sqlalchemy import URL, Engine, PoolProxiedConnection, event
+from sqlalchemy.pool import ManagesConnection
 
 from jobcron.settings.database_url import SQLITE
 
@@ -72,7 +73,7 @@ class DatabaseFile:
         with suppress(OSError):  # it exists; or SQLite will say why it cannot be created
             os.close(os.open(self._path, flags, 0o600))
 
-    def check_before_commit(self, connection: PoolProxiedConnection) -> None:
+    def check_before_commit(self, connection: ManagesConnection) -> None:
         """Check the file and its log, into which a connection is about to commit.
 
         Raises:
@@ -98,7 +99,7 @@ class DatabaseFile:
         if found != self._known:
             raise _replaced(f"{self._path} is another file now")
 
-    def _check_log(self, connection: PoolProxiedConnection) -> None:
+    def _check_log(self, connection: ManagesConnection) -> None:
         """Check the log, which a connection has opened with its first transaction."""
         known: Identity | None = connection.info.get(_LOG)
         try:
