@@ -13,7 +13,8 @@ from functools import partial
 from typing import cast
 
 from sqlalchemy import Engine, QueuePool
-from sqlalchemy.pool import ManagesConnection, _ConnectionRecord
+from sqlalchemy.pool import ManagesConnection
+from sqlalchemy.pool.base import _ConnectionRecord
 
 from jobcron.database.connecting._watch import Watched
 
