@@ -42,11 +42,25 @@ _session: ContextVar[Session | None] = ContextVar("jobcron_session", default=Non
 @contextmanager
 def use_session(session: Session) -> Iterator[Session]:
     """Use this session by default, if no other is given, until the end of the block."""
-    token = _session.set(session)
-    try:
+    with working_in(session):
         yield session
-    finally:
-        _session.reset(token)
+
+
+class working_in:
+    """The same as `use_session`, but no generator, since each job enters one.
+
+    Args:
+        session: the session.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._used = session
+
+    def __enter__(self) -> None:
+        self._token = _session.set(self._used)
+
+    def __exit__(self, *error: object) -> None:
+        _session.reset(self._token)
 
 
 def ambient_session() -> Session | None:

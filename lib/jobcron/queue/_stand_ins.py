@@ -25,3 +25,7 @@ class Bare:
     def run(self) -> None:
         """Raise `NotImplementedError`: the class of the job is unknown."""
         raise NotImplementedError(f"nobody knows how to run {self.job!r}")
+
+
+STAND_INS = (Unloadable, Bare)
+"""The classes of what runs in place of a job."""

@@ -22,7 +22,7 @@ from jobcron.jobs.lease import lease_of
 from jobcron.jobs.runnable import BaseRunnableJob
 from jobcron.queue._attributes import ProcessLimits as ProcessLimits
 from jobcron.queue._attributes import as_tuple, readable, told_with
-from jobcron.queue._stand_ins import Bare, Unloadable
+from jobcron.queue._stand_ins import STAND_INS, Unloadable
 from jobcron.settings.durations import factor_of, seconds_of
 from jobcron.settings.finished import finished
 from jobcron.settings.named import dotted_name
@@ -165,7 +165,7 @@ class RunnableView(View):
             BaseException: whatever the job raises.
         """
         job = self.job
-        runnable = job if isinstance(job, Unloadable | Bare) else IRunnableJob(job)
+        runnable = job if isinstance(job, STAND_INS) else IRunnableJob(job)
         finished(runnable.run(), f"run of {self.class_name}")
 
     def oops_variables(self) -> list[tuple[str, object]] | None:

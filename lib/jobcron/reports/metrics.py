@@ -56,7 +56,8 @@ class Observer:
 
     def job_started(self, job_class: str, job_id: int, waited: float | None) -> None:
         """Report that an attempt begins; see `JobStarted`."""
-        self._tell(JobStarted(self._section, job_class, job_id, waited))
+        if self._listeners:
+            self._tell(JobStarted(self._section, job_class, job_id, waited))
 
     def job_ended(self, job_class: str, job_id: int, outcome: str, seconds: float) -> None:
         """Report that an attempt has ended.
@@ -67,8 +68,9 @@ class Observer:
             outcome: its word in the job's history.
             seconds: how long it took.
         """
-        word = outcome.replace(" ", "_")
-        self._tell(JobEnded(self._section, job_class, job_id, word, seconds))
+        if self._listeners:
+            word = outcome.replace(" ", "_")
+            self._tell(JobEnded(self._section, job_class, job_id, word, seconds))
 
     def job_taken_over(self, job_id: int) -> None:
         """Report that we have taken over a job whose process left it."""

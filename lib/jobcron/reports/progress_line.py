@@ -22,6 +22,11 @@ class Progress:
         self._handler = handler
         self._began = self._shown = time.monotonic()
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether anybody sees it."""
+        return self._handler is not None
+
     def show(self, completed: int, incomplete: int) -> None:
         """Show the counts, if a second has passed."""
         now = time.monotonic()

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.clock import age_in_seconds
 from jobcron.database.connecting.own_wait import own_busy
-from jobcron.database.sessions import ACTIONS, ATTEMPT, use_session
+from jobcron.database.sessions import ACTIONS, ATTEMPT, working_in
 from jobcron.database.tables import Event
 from jobcron.database.trouble import Interruption, follows_trouble, interruption_of
 from jobcron.errors import (
@@ -141,7 +141,7 @@ class Executor:
         """Run the job and flush its last changes; the commit follows."""
         keeper, guard = self._context.keeper, self._guard
         attempt.clock.limit_to(attempt.job.time_limit)
-        with keeper.watching(attempt), guard.around(attempt.job), use_session(attempt.session):
+        with keeper.watching(attempt), guard.around(attempt.job), working_in(attempt.session):
             attempt.job.check_code(is_bare=attempt.is_bare)
             with self._context.around_job():
                 attempt.run()

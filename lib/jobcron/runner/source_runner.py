@@ -230,7 +230,8 @@ class SourceRunner(ABC):
 
     def show_progress(self) -> None:
         """Show the number of ended jobs to a person at a terminal."""
-        self.progress.show(self.completed.total(), self.incomplete.total())
+        if self.progress.is_shown:
+            self.progress.show(self.completed.total(), self.incomplete.total())
 
     @property
     def claimant(self) -> Claimant:

@@ -38,6 +38,8 @@ def finished(result: Result, what: str, is_iterated: bool = False) -> Result:
     Raises:
         IncompleteJobType: it is a coroutine, another awaitable, or a generator, which somebody would have to run.
     """
+    if result is None:
+        return result
     is_lazy = inspect.isawaitable(result) or inspect.isasyncgen(result)
     if not (is_lazy or (inspect.isgenerator(result) and not is_iterated)):
         return result

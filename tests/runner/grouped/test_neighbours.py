@@ -15,6 +15,7 @@ from fooapp import ActJob
 from instances import Instance
 from jobcron import JobStatus, chain
 from jobcron.database.connecting import sharing
+from jobcron.database.sessions import current_session
 
 COUNT = 8
 
@@ -145,6 +146,24 @@ def test_a_job_that_listens_to_its_session_has_one_that_no_other_job_gets(
     assert len(grouped.ledger()) == COUNT
     if name in ("before_commit", "after_commit", "after_transaction_end"):
         assert heard
+
+
+@pytest.mark.parametrize("place", [5, 6, 7, 8])
+@pytest.mark.parametrize("name", ["after_flush", "after_commit"])
+def test_one_that_touches_nothing_but_listens_to_its_session_is_heard_of_before_the_group_is_committed(
+    grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch, name: str, place: int
+) -> None:
+    ran = []
+
+    def run(job: Any) -> None:
+        ran.append(job)
+        if len(ran) == place:
+            event.listen(current_session(), name, lambda *arguments: None)
+
+    jobs = make(grouped, monkeypatch, run)
+    grouped.run("act")
+    assert errors(groups) == ["listens to its session"]
+    assert {row.id for row in grouped.rows() if row.status is JobStatus.COMPLETED} == set(jobs)
 
 
 def test_jobs_run_one_by_one_from_when_the_application_listens_to_the_ends_of_all_transactions(

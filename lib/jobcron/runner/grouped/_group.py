@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.connecting.engine import leave
 from jobcron.database.connecting.sharing import Shared, limit_idleness
-from jobcron.database.sessions import ATTEMPT, OwnedSession, use_session
+from jobcron.database.sessions import ATTEMPT, OwnedSession, working_in
 from jobcron.database.trouble import is_lost
 from jobcron.errors import LeavesGroup
 from jobcron.jobs.lease import Claim
@@ -28,7 +28,7 @@ from jobcron.runner._executor import RAISED_ANYWHERE
 from jobcron.runner.attempt import COPY_STATUS, Attempt
 from jobcron.runner.grouped import _pace
 from jobcron.runner.grouped._attempt import GroupedAttempt
-from jobcron.runner.grouped._checks import check_job, check_transaction
+from jobcron.runner.grouped._checks import check_job, check_session, check_transaction
 from jobcron.runner.grouped._claims import Locked, Taken, complete_group, is_committed, take_group
 from jobcron.runner.grouped._objects import GroupObjects
 from jobcron.runner.grouped._sessions import GroupSessions, Members, is_untouched
@@ -152,7 +152,7 @@ class Group:
         assert isinstance(shared, Shared)
         shared.begin_sharing()
         self._run_jobs(connection, shared, locked)
-        self._close_session()
+        self._end_session()
         check_transaction(shared)
         shared.end_sharing()
         if self._work.surroundings.has_changed():
@@ -229,7 +229,7 @@ class Group:
 
     def _run_code(self, taken: Taken, job: RunnableView, session: OwnedSession) -> None:
         self._work.context.statements.clear()
-        with self._work.guard.around(job), use_session(session):
+        with self._work.guard.around(job), working_in(session):
             job.check_code(is_bare=taken.is_bare)
             with self._work.context.around_job():
                 try:
@@ -242,13 +242,23 @@ class Group:
     def _session_of_next(self, what: str) -> OwnedSession:
         """Return a session that no job has used."""
         if self._session is None or not is_untouched(self._session):
-            self._close_session()
+            self._end_session()
             self._session = self._open()
         self._session.own(what)
         return self._session
 
+    def _end_session(self) -> None:
+        """Check the session of jobs that have ended, and close it.
+
+        Raises:
+            LeavesGroup: one of them listens to it.
+        """
+        if self._session is not None:
+            check_session(self._session)
+        self._close_session()
+
     def _close_session(self) -> None:
-        """Close the session of a job that has ended; this does not end the transaction."""
+        """Close the session of jobs that have ended; this does not end the transaction."""
         session, self._session = self._session, None
         if session is not None:
             session.info[ATTEMPT] = None

@@ -19,6 +19,8 @@ from jobcron.runner.grouped._claims import Locked, Taken
 GROUP = "jobcron_group"
 """The key in a session's ``info`` of the group to whose transaction it belongs."""
 
+_OWN_KEYS = frozenset({GROUP, WRITTEN, ATTEMPT, "jobcron_owner", "jobcron_freshness"})
+
 
 class Members:
     """The jobs of a group, by their numbers, as their sessions see them.
@@ -97,9 +99,9 @@ class GroupSessions:
 
 def is_untouched(session: Session) -> bool:
     """Return whether a session is as it was opened: another job may have it."""
-    if session.in_transaction() or session.new or session.identity_map.keys():
+    if session.in_transaction() or len(session.identity_map) or session.new:
         return False
-    return session.info.keys() <= {GROUP, WRITTEN, ATTEMPT, "jobcron_owner", "jobcron_freshness"}
+    return session.info.keys() <= _OWN_KEYS
 
 
 def _refuse_commit(session: Session) -> None:
