@@ -1,4 +1,4 @@
-"""P2: two processes for one queue, on PostgreSQL: a section with two workers, two processes of another queue."""
+"""P2, and P3 in two processes, on PostgreSQL: a section with two workers, two processes of another queue."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import replace
 import psycopg2
 
 from bench.bars import Bar, Best, Peers
-from bench.drain import COMPLETED, NO_OP
+from bench.drain import COMPLETED, GROUPED_NO_OP, NO_OP, Kind
 from bench.instance import SECTION, write_instance
-from bench.peers.contenders import GRAPHILE, PROCRASTINATES, Peer
-from bench.place import EMPTY, FULL, Fresh, Place
+from bench.peers.contenders import GRAPHILE, PGQUEUER, PROCRASTINATES, Peer
+from bench.place import EMPTY, Fresh, Place
 from bench.race import Contender, Figures, Race
 from bench.stopwatch import FIGURES_FILE
 from bench.worker import JOBCRON, WorkerFailed, run
@@ -24,6 +24,11 @@ PROCESSES = 2
 PEERS = (
     replace(PROCRASTINATES[-1], name="procrastinate, 2 × 10 at a time"),
     replace(GRAPHILE, name="Graphile Worker, 2 × 10 at a time", setting=10),
+)
+
+BATCHED = (
+    replace(PGQUEUER, name="PGQueuer, 2 × batches of 100", setting=100),
+    replace(GRAPHILE, name="Graphile Worker, 2 × batches of 500", setting=-500),
 )
 
 SPAN = "SELECT count(*), extract(epoch FROM max(date_finished) - min(date_started)) FROM jobcron_job WHERE "
@@ -37,15 +42,26 @@ def pair_race(place: Place, jobs: int, *, has_peers: bool) -> Race:
         jobs: how many are run.
         has_peers: whether other queues take part.
     """
-    contenders = [Contender("jobcron run, max_workers: 2", lambda: _by_jobcron(place, jobs))]
-    bar: Bar = Peers("ahead of every peer")
-    if has_peers:
-        contenders += [_contender(peer, place, jobs) for peer in PEERS]
-        bar = Best(tuple(peer.name for peer in PEERS), 1.0)
-    return Race("P2", "run one by one, two processes", place.name, contenders, [bar])
+    bar = Best(tuple(peer.name for peer in PEERS), 1.0) if has_peers else Peers("ahead of every peer")
+    return _race("P2", NO_OP, place, jobs, PEERS if has_peers else (), bar)
 
 
-def _by_jobcron(place: Place, jobs: int) -> Figures:
+def grouped_pair_race(place: Place, jobs: int, *, has_peers: bool) -> Race:
+    """Return the race P3 in two processes: each commits for many jobs.
+
+    Args: as for `pair_race`.
+    """
+    bar = Best(tuple(peer.name for peer in BATCHED), 2.0) if has_peers else Peers("at least 2 × every peer's best")
+    return _race("P3", GROUPED_NO_OP, place, jobs, BATCHED if has_peers else (), bar)
+
+
+def _race(number: str, kind: Kind, place: Place, jobs: int, peers: tuple[Peer, ...], bar: Bar) -> Race:
+    contenders = [Contender("jobcron run, max_workers: 2", lambda: _by_jobcron(place, jobs, kind))]
+    contenders += [_contender(peer, place, jobs) for peer in peers]
+    return Race(number, f"{kind.work}, two processes", place.name, contenders, [bar])
+
+
+def _by_jobcron(place: Place, jobs: int, kind: Kind) -> Figures:
     """Let one run do it, and take the time from its first claim to its last end from the rows."""
 
     def work() -> Figures:
@@ -57,8 +73,8 @@ def _by_jobcron(place: Place, jobs: int) -> Figures:
             raise WorkerFailed(f"expected jobcron to complete {jobs} jobs, {count} are completed")
         return {"per_second": count / float(seconds)}
 
-    with place.fresh(FULL) as fresh:
-        config = write_instance(fresh.folder, fresh.url, job=NO_OP.job, own=f"max_workers: {PROCESSES}\n")
+    with place.fresh(kind.template) as fresh:
+        config = write_instance(fresh.folder, fresh.url, job=kind.job, own=f"max_workers: {PROCESSES}\n")
         return place.watched(fresh, jobs, work)
 
 

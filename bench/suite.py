@@ -12,7 +12,7 @@ from bench import TOP
 from bench.create import bulk_race, create_race, profile_create
 from bench.drain import GROUPED_NO_OP, NO_OP, WRITE, Kind, drain_race, grouped_race, profile_drain
 from bench.machine import describe
-from bench.pair import pair_race
+from bench.pair import grouped_pair_race, pair_race
 from bench.place import MANY, Place
 from bench.postgresql import PostgreSQL
 from bench.race import Race, Result, run_race
@@ -81,6 +81,7 @@ def _makers(
         yield lambda held: pair_race(postgresql, jobs, has_peers=has_peers)
     if "P3" in bars:
         yield lambda held: grouped_race(postgresql, MANY * jobs, has_peers=has_peers)
+        yield lambda held: grouped_pair_race(postgresql, MANY * jobs, has_peers=has_peers)
     for place in (postgresql, sqlite):
         if "P5" in bars:
             yield lambda held, place=place: bulk_race(place, MANY * jobs, has_peers=has_peers)  # type: ignore[misc]

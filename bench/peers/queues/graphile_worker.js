@@ -22,12 +22,17 @@ const prepare = async (url, jobs) => {
   await create(url, jobs);
 };
 
-const drain = async (url, jobs, setting) => {
+const workerOf = (url, setting) => {
   const concurrentJobs = setting < 0 ? 10 : setting;
   const worker = { concurrentJobs, connectionString: url, maxPoolSize: concurrentJobs + 2, pollInterval: 1000, logger };
   if (setting < 0) {
     Object.assign(worker, { localQueue: { size: -setting }, completeJobBatchDelay: 0, failJobBatchDelay: 0 });
   }
+  return worker;
+};
+
+const drain = async (url, jobs, setting) => {
+  const worker = workerOf(url, setting);
   let done = 0;
   let ended;
   const end = new Promise((resolve) => (ended = resolve));
@@ -43,7 +48,7 @@ const drain = async (url, jobs, setting) => {
 
 // Beside another process: until nothing is left.
 const share = async (url, jobs, setting) => {
-  const worker = { concurrentJobs: setting, connectionString: url, maxPoolSize: setting + 2, logger };
+  const worker = workerOf(url, setting);
   let done = 0;
   const no_op = async () => {
     done += 1;
