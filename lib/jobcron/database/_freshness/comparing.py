@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 
-from sqlalchemy import ColumnElement, Connection, Dialect, Executable, bindparam, cast, select
+from sqlalchemy import ColumnElement, Connection, Dialect, Select, bindparam, cast, select
 from sqlalchemy.exc import CompileError
 from sqlalchemy.orm import InstanceState, Mapper, Session
 from sqlalchemy.types import TypeEngine
 
+from jobcron.database._freshness.committed import committed_row, is_alone
 from jobcron.database.trouble import Interruption, mark
 from jobcron.errors import ChangedMeanwhile
 
@@ -25,6 +26,9 @@ def in_order(states: Iterable[InstanceState[object]]) -> list[InstanceState[obje
 def compare(session: Session, state: InstanceState[object], expected: dict[str, object]) -> None:
     """Lock a row, and compare columns with the values that were read.
 
+    If they differ, it may be this transaction's own statements that changed them. Then what others see of the row
+    is compared, which is what was committed last: nobody else can change it while this transaction has it locked.
+
     Raises:
         ChangedMeanwhile: they differ.
     """
@@ -33,12 +37,27 @@ def compare(session: Session, state: InstanceState[object], expected: dict[str, 
     identity = {f"key_{number}": value for number, value in enumerate(state.identity or ())}
     # Not by the session, whose listeners wait for the application's own statements.
     connection = session.connection(bind_arguments={"mapper": mapper})
-    found = connection.execute(_reading(mapper, tuple(expected)), identity).first()
+    reading = _reading(mapper, tuple(expected))
+    found = connection.execute(reading.with_for_update(key_share=True), identity).first()
     if found is None:
         raise _changed(f"another session deleted {entity.__name__} {state.identity} after this job had read it")
+    bind = session.get_bind(mapper)
+    if _differing(connection, mapper, expected, found) is None or is_alone(bind):
+        return
+    committed = committed_row(bind, connection, reading, identity)
+    key = _differing(connection, mapper, expected, found if committed is None else committed)
+    if key is not None:
+        raise changed_column(state, key)
+
+
+def _differing(
+    connection: Connection, mapper: Mapper[object], expected: dict[str, object], found: Sequence[object]
+) -> str | None:
+    """Return the first column that has not the value that was read; None if all have."""
     for (key, value), now in zip(expected.items(), found, strict=True):
         if not _is_same(connection, mapper.columns[key].type, value, now):
-            raise changed_column(state, key)
+            return key
+    return None
 
 
 def compare_column(state: InstanceState[object], key: str, value: object, now: object) -> None:
@@ -104,11 +123,11 @@ def _changed(text: str) -> ChangedMeanwhile:
 
 
 @cache  # making it takes longer than executing it
-def _reading(mapper: Mapper[object], keys: tuple[str, ...]) -> Executable:
-    """Return the statement that locks a row and reads some of its columns; `key_0` … are its primary key.
+def _reading(mapper: Mapper[object], keys: tuple[str, ...]) -> Select[tuple[object, ...]]:
+    """Return the statement that reads some of a row's columns; `key_0` … are its primary key.
 
     It asks the tables, not the class: that may be joined with more, and PostgreSQL locks nothing in an outer join.
     """
     ours = [column == bindparam(f"key_{number}") for number, column in enumerate(mapper.primary_key)]
     columns = select(*(mapper.columns[key] for key in keys)).select_from(mapper.persist_selectable)
-    return columns.where(*ours).with_for_update(key_share=True)
+    return columns.where(*ours)
