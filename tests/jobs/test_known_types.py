@@ -14,6 +14,7 @@ from fooapp import ActJob, DoFooJob, Ledger
 from instances import Instance
 from jobcron import BaseRunnableJob, JobRunner, JobStatus
 from jobcron.jobs import known_types, registry
+from query_cost import noted_statements
 
 
 def test_types_that_no_class_has_are_listed_and_their_jobs_left_alone(instance: Instance) -> None:
@@ -214,6 +215,15 @@ def test_a_type_that_another_package_has_as_well_is_told_once(instance: Instance
     assert told[2][0].startswith(
         "The job type Jobs.SEND of post.sending.Send is that of shop.sending.Send as well"
     )
+
+
+def test_all_types_of_an_application_are_written_in_few_statements(instance: Instance) -> None:
+    sources = known_types.registered_sources()
+    assert len(sources) > 3
+    with instance.database.begin() as connection, noted_statements() as noted:
+        assert known_types.sync(connection, sources) == []
+        assert known_types.is_known(connection, sources)
+    assert len(noted) <= 8, noted
 
 
 @pytest.mark.parametrize(

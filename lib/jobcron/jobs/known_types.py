@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import Connection, delete, select, update
 
@@ -99,16 +99,23 @@ def sync(connection: Connection, sources: Sources) -> list[str]:
         In words, which types seem to be those of another application as well.
     """
     numbers, known = _numbers(connection), _known(connection)
-    wanted: set[tuple[int | None, SourceName]] = set()
+    new = []
+    for type_name, names in sources:
+        if type_name not in numbers:
+            number = _renamed(connection, type_name, numbers, known, names)
+            new += [{"name": type_name}] if number is None else []
+    # Few statements, however many there are: the first run of an application writes them all.
+    if new:
+        connection.execute(_new_type(connection.dialect.name), new)
+    numbers = _numbers(connection)
     shared = []
     for type_name, names in sources:
-        number = numbers.get(type_name) or _renamed(connection, type_name, numbers, known, names)
-        number = number or _inserted(connection, type_name)
-        shared += _shared(type_name, names, {name for other, name in known if other == number})
-        for name in names:
-            wanted.add((number, name))
-            if (number, name) not in known:
-                remember(connection, number, name)
+        mine = {name for number, name in known if number == numbers[type_name]}
+        shared += _shared(type_name, names, mine)
+    wanted = {(numbers[type_name], name) for type_name, names in sources for name in names}
+    if unknown := sorted(wanted - known):
+        rows = [_row_of(number, name) for number, name in unknown]
+        connection.execute(_source_of_type(connection.dialect.name), rows)
     for number, name in sorted(_stale(known, wanted)):
         connection.execute(
             delete(JobSourceRow).where(JobSourceRow.name == name.name, JobSourceRow.type_id == number)
@@ -156,7 +163,7 @@ def _known(connection: Connection) -> set[tuple[int | None, SourceName]]:
 
 
 def _stale(
-    known: set[tuple[int | None, SourceName]], wanted: set[tuple[int | None, SourceName]]
+    known: set[tuple[int | None, SourceName]], wanted: Collection[tuple[int | None, SourceName]]
 ) -> set[tuple[int, SourceName]]:
     """Return the rows of these sources that are out of date, such as those of a renamed type.
 
@@ -171,7 +178,7 @@ def _stale(
     }
 
 
-def unclaimed(connection: Connection, family: str | None = None) -> list[tuple[str, str]]:
+def unclaimed(connection: Connection, families: Collection[str] | None = None) -> list[tuple[str, str]]:
     """Return the types without a class in this process, and in words how many of their jobs have not ended.
 
     Such jobs do no harm: they wait until code that knows them runs again. A type that a source with its own
@@ -179,17 +186,16 @@ def unclaimed(connection: Connection, family: str | None = None) -> list[tuple[s
 
     Args:
         connection: a connection; it is only read.
-        family: return only the types of this family.
+        families: return only the types of these families.
     """
     of_sources = select(JobSourceRow.type_id).where(JobSourceRow.own_iter_ready)
     types = (
         select(JobTypeRow.id, JobTypeRow.name).where(JobTypeRow.id.not_in(of_sources)).order_by(JobTypeRow.name)
     )
-    if family is not None:
-        types = types.where(JobTypeRow.name.startswith(f"{family}.", autoescape=True))
+    prefixes = ("",) if families is None else tuple(f"{family}." for family in families)
     classes, found = registered(), []
     for number, name in connection.execute(types).all():
-        if name not in classes:
+        if name not in classes and name.startswith(prefixes):
             parameters = {"type": number, "limit": PENDING_LIMIT}
             pending = execute(connection, "count_pending", parameters).scalar_one()
             if pending:
@@ -211,8 +217,11 @@ def type_ids_of(connection: Connection, source_name: str) -> list[int]:
 
 def remember(connection: Connection, number: int, source: SourceName) -> None:
     """Note that a source returns jobs of a type."""
-    values = {"name": source.name, "type": number, "own_iter_ready": source.own_iter_ready}
-    connection.execute(_source_of_type(connection.dialect.name), values)
+    connection.execute(_source_of_type(connection.dialect.name), _row_of(number, source))
+
+
+def _row_of(number: int, source: SourceName) -> dict[str, object]:
+    return {"name": source.name, "type": number, "own_iter_ready": source.own_iter_ready}
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from jobcron.database.clock import database_now
 from jobcron.database.tables import JobSourceRow, JobTypeRow
@@ -46,14 +46,14 @@ def unserved_types(connection: Connection, settings: Settings) -> list[Unserved]
         return []
     served = select(JobSourceRow.type_id).where(JobSourceRow.name.in_(settings.source_names()))
     types = select(JobTypeRow.id, JobTypeRow.name).where(JobTypeRow.id.not_in(served)).order_by(JobTypeRow.name)
+    # One probe of each index; a job of a later priority may be due for longer. They are put together once for all
+    # types, and ask for each by itself: for all at once PostgreSQL reads the jobs that are not due.
+    due = select(Job.scheduled_start, database_now()).where(Job.type_id == bindparam("type"), is_ready())
+    firsts = [due.where(half).order_by(*START_ORDER).limit(1) for half in HALVES]
     found = []
     for number, name in connection.execute(types).all():
-        # One probe of each index; a job of a later priority may be due for longer.
-        ages = []
-        for half in HALVES:
-            first = select(Job.scheduled_start, database_now()).where(Job.type_id == number, half, is_ready())
-            row = connection.execute(first.order_by(*START_ORDER).limit(1)).first()
-            ages += [] if row is None else [row[1] - row[0]]
+        rows = [connection.execute(first, {"type": number}).first() for first in firsts]
+        ages = [row[1] - row[0] for row in rows if row is not None]
         if ages and max(ages) >= PATIENCE:
             found.append(Unserved(name, max(ages)))
     return found

@@ -13,6 +13,7 @@ changed: so nothing is wrong with either. A section whose last full run failed, 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -183,10 +184,14 @@ def _is_of_packages(path: str) -> bool:
 
 def _imported() -> list[str]:
     """Return the files of this process's modules, without those of Python, of installed packages, and ours."""
-    library = os.path.dirname(os.__file__) + os.sep
-    found = set()
-    for module in list(sys.modules.values()):
-        file = vars(module).get("__file__") if module is not None else None
-        if isinstance(file, str) and not file.startswith((library, PACKAGE + os.sep)):
-            found.add(os.path.abspath(file))
-    return sorted(file for file in found if not {"site-packages", "dist-packages"} & {*file.split(os.sep)})
+    files = [vars(module).get("__file__") for module in list(sys.modules.values()) if module is not None]
+    return sorted({path for file in files if isinstance(file, str) and (path := _of_application(file))})
+
+
+@functools.cache
+def _of_application(file: str) -> str | None:
+    """Return the path of a module's file if it is neither Python's, an installed package's, nor ours."""
+    if file.startswith((os.path.dirname(os.__file__) + os.sep, PACKAGE + os.sep)):
+        return None
+    path = os.path.abspath(file)
+    return None if {"site-packages", "dist-packages"} & {*path.split(os.sep)} else path

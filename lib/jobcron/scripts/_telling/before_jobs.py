@@ -124,8 +124,8 @@ def _views_of_others(source: object) -> list[SourceView]:
 
 def _warn_of_unclaimed(connection: Connection, logger: logging.Logger, views: list[SourceView]) -> bool:
     """Warn of types of the sources' families with pending jobs but no class; return whether there are any."""
-    families = dict.fromkeys(view.type_name.rpartition(".")[0] for view in views)
-    found = [pending for family in families if family for pending in known_types.unclaimed(connection, family)]
+    families = {view.type_name.rpartition(".")[0] for view in views} - {""}
+    found = known_types.unclaimed(connection, families)
     for name, pending in found:
         logger.warning(
             "%s of the type %s, which no class of this application has.",
