@@ -12,7 +12,7 @@ from werkzeug.test import create_environ
 from instances import Instance
 from jobcron.web.mounting import routes
 from web_pages import Visitor
-from web_paths import ANY, FORMS, LOOK, PAGES, Filled, every_form, every_page
+from web_paths import ANY, FORMS, LOOK, PAGES, every_form, every_page
 
 GET = [route.name for route in routes() if route.method == "GET"]
 
@@ -31,9 +31,9 @@ def everything(instance: Instance) -> dict[str, list[tuple[object, ...]]]:
     return {table: sorted(instance.query(f"SELECT * FROM {table}"), key=str) for table in tables}
 
 
-def sent(visitor: Visitor, form: Filled) -> dict[str, str]:
-    """Return the fields of a form with the token of a visitor's browser."""
-    return {**form.values, **dict(visitor.get("/doctor").form("/look").fields)}
+def token_of(visitor: Visitor) -> dict[str, str]:
+    """Return the token of a visitor's browser, as a field of each form."""
+    return {"jobcron_csrf": dict(visitor.get("/schedules").form("/look").fields)["jobcron_csrf"]}
 
 
 def test_each_page_and_each_form_is_listed_and_its_address_leads_to_it(app: Flask) -> None:
@@ -78,13 +78,15 @@ def test_a_reader_looks_and_does_nothing_that_an_operator_can_do(
 ) -> None:
     for path in every_page(full):
         assert ben.look(path).status == ada.look(path).status != 403, path
-    before = everything(instance)
+    before, token = everything(instance), token_of(ben)
     for form in every_form(full, without=LOOK):
-        assert "You may look, and not act." in ben.post(form.path, sent(ben, form), expect=403).words, form
+        page = ben.post(form.path, {**form.values, **token}, expect=403)
+        assert "You may look, and not act." in page.words, form
     assert everything(instance) == before
+    token = token_of(ada)
     for form in every_form(full, without=LOOK):
         before = everything(instance)
-        ada.post(form.path, sent(ada, form))
+        ada.post(form.path, {**form.values, **token})
         assert everything(instance) != before, form
 
 
@@ -104,23 +106,22 @@ def test_no_form_that_another_site_can_send_does_anything(
     ada: Visitor, instance: Instance, full: dict[str, object], audience: dict[str, str], has_token: bool
 ) -> None:
     before = everything(instance)
+    token = token_of(ada) if has_token else {}
     ada.audience = audience
     for form in every_form(full):
-        fields = sent(ada, form) if has_token else form.values
-        page = ada.post(form.path, fields, expect=403)
+        page = ada.post(form.path, {**form.values, **token}, expect=403)
         assert "does not come from a page of the dashboard" in page.words, form
     assert everything(instance) == before
 
 
 def test_no_get_changes_anything(ada: Visitor, instance: Instance, full: dict[str, object]) -> None:
-    before = everything(instance)
+    before, token, user = everything(instance), token_of(ada), {"REMOTE_USER": "ada"}
     for path in every_page(full):
-        ada.client.get(path, environ_overrides={"REMOTE_USER": "ada"})
+        ada.client.get(path, environ_overrides=user)
     for form in every_form(full):
+        fields = {**form.values, **token}
         for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"):
-            answer = ada.client.open(
-                form.path, method=method, query_string=sent(ada, form), environ_overrides={"REMOTE_USER": "ada"}
-            )
+            answer = ada.client.open(form.path, method=method, query_string=fields, environ_overrides=user)
             # The path of what is done to schedules is that of the page of a schedule with this name, too.
             assert answer.status_code in ((200, 400, 405) if form.path == "/schedules/act" else (200, 405))
             assert answer.status_code != 200 or method == "OPTIONS"
