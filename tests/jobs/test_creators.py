@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import quantiles
@@ -16,7 +14,7 @@ from sqlalchemy import select
 
 import creatorsapp
 from creatorsapp import Base, Thing
-from instances import Instance
+from instances import Instance, run_jobcron
 
 APPS = Path(creatorsapp.__file__).parent
 
@@ -25,6 +23,8 @@ IS_FULL = bool(os.environ.get("JOBCRON_CHAOS"))
 PROCESSES, CALLS = (100, 100) if IS_FULL else (4, 15)
 
 AT_ONCE = 4
+
+TIME_LIMIT = 7200 if IS_FULL else 120
 
 SECTIONS = """
 [touch]
@@ -53,11 +53,10 @@ def shop(instance: Instance) -> Instance:
 
 def handle_requests(kind: str, shop: Instance) -> Any:
     """Handle requests in a fresh process; return what it says of them."""
-    command = [sys.executable, str(APPS / "creators.py"), kind, str(CALLS), shop.url]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    return json.loads(run_jobcron(kind, str(CALLS), shop.url, program=APPS / "creators.py", timeout=TIME_LIMIT)[0])
 
 
-@pytest.mark.timeout(7200 if IS_FULL else 120)
+@pytest.mark.timeout(TIME_LIMIT)
 @pytest.mark.parametrize(
     ("database_url", "kind"),
     [("sqlite", "ours"), ("sqlite", "prepared"), ("sqlite", "plain"), ("postgresql", "ours")],

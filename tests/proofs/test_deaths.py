@@ -34,9 +34,9 @@ def lines_of_a_run(proof: Proof, runs: Runs, jobs: tuple[str, ...], section: str
     ("section", "jobs", "sample"),
     [
         pytest.param("work", JOBS, SAMPLE, id="work"),
-        pytest.param("grouped", GROUPED, min(20, SAMPLE), id="grouped"),
-        pytest.param("work", LIMITED, min(10, SAMPLE), id="limited"),
-        pytest.param("functions", FUNCTIONS, min(10, SAMPLE), id="functions", marks=pytest.mark.feature("DJF-06")),
+        pytest.param("grouped", GROUPED, min(10, SAMPLE), id="grouped"),
+        pytest.param("work", LIMITED, min(5, SAMPLE), id="limited"),
+        pytest.param("functions", FUNCTIONS, min(5, SAMPLE), id="functions", marks=pytest.mark.feature("DJF-06")),
     ],
 )
 @pytest.mark.timeout(20_000 if IS_CHAOS else 300)
@@ -61,7 +61,7 @@ def test_a_death_at_any_line_loses_nothing_and_doubles_nothing(
             drain(proof, runs, section=section, at_once=place % 2 == 1)
             found = proof.verdict(since=first, crash_limit=10)
             assert found == [], f"killed before line {place} of the run: {found}"
-        assert deaths >= (len(places) - over) * 0.9 > len(places) * 0.6  # else nothing was proven
+        assert deaths >= (len(places) - over) * 0.8 > len(places) * 0.6  # else nothing was proven
 
 
 @pytest.mark.feature("LP-23", "LP-24")
