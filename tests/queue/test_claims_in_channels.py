@@ -72,10 +72,8 @@ class Model:
         one_order = self.limits[name].get("sequential") == "channel"
         return [row for row in kept if one_order or (key and row.key == key)]
 
-    def is_open(self, row: Row) -> bool:
-        """Return whether a job may begin: there is room for it, and it has its turn."""
-        holds = False
-        kept: list[Row] = []
+    def has_room(self, row: Row) -> bool:
+        """Return whether fewer jobs run in each channel of a job than may."""
         for name in self.above(row):
             limit = self.limits[name]
             running = [other for other in self.inside(name) if other.status is R and other.is_alive]
@@ -86,11 +84,28 @@ class Model:
             per_key = 1 if limit.get("sequential") == "target" else limit.get("per_key")
             if (most is not None and len(running) >= most) or (per_key is not None and len(same) >= per_key):
                 return False
-            if limit.get("sequential"):
-                found = self.turns(name, row.key)
-                holds = holds or row in found
-                kept += [other for other in found if other is not row]
-        return holds or not kept
+        return True
+
+    def is_open(self, row: Row) -> bool:
+        """Return whether a job may begin: there is room for it, and it has its turn."""
+        ordered = [name for name in self.above(row) if self.limits[name].get("sequential")]
+        kept = [other for name in ordered for other in self.turns(name, row.key)]
+        if not self.has_room(row):
+            return False
+        return row in kept or not (kept or any(self.has_before(row, name) for name in ordered))
+
+    def has_before(self, row: Row, name: str) -> bool:
+        """Return whether a job of another type comes before a job in a channel that keeps an order."""
+        one_order = self.limits[name]["sequential"] == "channel"
+        return any(
+            other.type != row.type
+            and other.status is W
+            and other.is_due
+            and (one_order or (row.key and other.key == row.key))
+            and (other.priority, other.number) < (row.priority, row.number)
+            and self.has_room(other)
+            for other in self.inside(name)
+        )
 
     def next_claims(self) -> list[Row]:
         """Return what one claim takes."""

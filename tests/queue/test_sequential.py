@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from channel_jobs import SOMEBODY, limit, take, take_all
-from fooapp import ActJob, OwnReadyJob
+from fooapp import ActJob, DoFooJob, OwnReadyJob
 from instances import SECTIONS, Instance
 from jobcron import JobStatus, load_settings
 from jobcron.jobs.moves.channels import pass_over
@@ -42,9 +43,9 @@ def moved(instance: Instance, job: int, move: str) -> None:
         getattr(ActJob.get(job, session=session), move)()
 
 
-def has_work(instance: Instance, channel: str | None = None) -> bool:
-    """Return what a tick says of the section act; a run was recorded before."""
-    return bool(tick.with_work(instance.url, None, {"act": ActJob.type_name}, 600.0, {}, {"act": channel}))
+def has_work(instance: Instance, channel: str | None = None, job_class: type[Any] = ActJob) -> bool:
+    """Return what a tick says of a section that runs a class; a run of it was recorded before."""
+    return bool(tick.with_work(instance.url, None, {"act": job_class.type_name}, 600.0, {}, {"act": channel}))
 
 
 @pytest.mark.feature("OCQ-10")
@@ -226,6 +227,109 @@ def test_a_job_whose_turn_it_is_waits_while_its_section_is_paused(instance: Inst
     assert take_all(instance, act) == [first]
 
 
+def frozzle(instance: Instance, **options: Any) -> int:
+    """Commit a job of another type in the channel root.export."""
+    with instance.session() as session:
+        values = {"channel": "root.export", **options}
+        return int(DoFooJob.create(instance.foo(session), session=session, **values).job.id)
+
+
+@pytest.mark.parametrize("sequential", ["channel", "target"])
+@pytest.mark.parametrize("below", ["", ".eu"])
+def test_no_job_begins_before_one_of_another_type_that_comes_first(
+    instance: Instance, sequential: str, below: str
+) -> None:
+    instance.run("act")
+    limit(instance, "root.export", sequential=sequential)
+    first = export(instance, channel_key="a", channel=f"root.export{below}")
+    second, third = frozzle(instance, channel_key="a"), export(instance, channel_key="a")
+    assert take_all(instance, job_class=DoFooJob) == []
+    assert not has_work(instance, job_class=DoFooJob)
+    assert take_all(instance) == [first]
+    moved(instance, first, "complete")
+    assert take_all(instance) == []
+    assert not has_work(instance)
+    assert has_work(instance, job_class=DoFooJob)
+    assert take_all(instance, job_class=DoFooJob) == [second]
+    instance.query("UPDATE jobcron_job SET status = 2, date_finished = date_created WHERE id = :id", id=second)
+    assert take_all(instance) == [third]
+
+
+@pytest.mark.parametrize("other", [{"channel_key": "b"}, {"channel": "root.mail"}, {"channel": None}])
+def test_jobs_of_other_types_elsewhere_or_with_another_key_hold_up_nothing(
+    instance: Instance, other: dict[str, Any]
+) -> None:
+    limit(instance, "root.export", sequential="target")
+    export(instance, **{"channel_key": "a", **other})
+    second = frozzle(instance, channel_key="a")
+    assert take_all(instance, job_class=DoFooJob) == [second]
+
+
+def test_the_order_of_two_types_is_that_of_priority_and_due_time(instance: Instance) -> None:
+    in_order(instance)
+    later, first = export(instance, priority=20), frozzle(instance, priority=5)
+    assert take_all(instance) == []
+    assert take_all(instance, job_class=DoFooJob) == [first]
+    instance.query("UPDATE jobcron_job SET status = 2, date_finished = date_created WHERE id = :id", id=first)
+    frozzle(instance, priority=5, scheduled_start=datetime.now(UTC) + timedelta(hours=1))
+    assert take_all(instance) == [later]
+
+
+@pytest.mark.parametrize(
+    ("scope", "name"),
+    [(Scope.QUEUE, "slow"), (Scope.TYPE, "foo_job.ACT"), (Scope.CHANNEL, "root.export.eu"), (None, "")],
+)
+def test_a_job_that_may_not_begin_itself_holds_up_no_other_type(
+    instance: Instance, scope: Scope | None, name: str
+) -> None:
+    in_order(instance)
+    first, second = export(instance, queue_name="slow", channel="root.export.eu"), frozzle(instance)
+    assert take_all(instance, job_class=DoFooJob) == []
+    if scope is None:
+        limit(instance, "root.export.eu", capacity=0)
+    else:
+        with instance.database.begin() as connection:
+            pause(connection, load_settings(str(instance.path)), scope, name)
+    assert take_all(instance, job_class=DoFooJob) == [second]
+    assert take_all(instance) == []
+    assert instance.row(first).status is JobStatus.WAITING
+
+
+def test_a_job_of_another_type_that_waits_for_its_retry_keeps_its_turn(instance: Instance) -> None:
+    in_order(instance)
+    first = export(instance, ("raise", "retryable"))
+    instance.run("act")
+    instance.make_due()
+    second = frozzle(instance, priority=1)
+    assert take_all(instance, job_class=DoFooJob) == []
+    assert take_all(instance) == [first]
+    moved(instance, first, "complete")
+    assert take_all(instance, job_class=DoFooJob) == [second]
+
+
+def test_a_source_that_finds_its_jobs_itself_keeps_the_order_of_all_types(instance: Instance) -> None:
+    in_order(instance)
+    first = export(instance, WRITE)
+    with instance.session() as session:
+        job = OwnReadyJob.create(instance.foo(session), session=session, channel="root.export").job.id
+    instance.run("own_ready")
+    assert numbers(instance, JobStatus.WAITING) == [first, job]
+    instance.run("act")
+    instance.run("own_ready")
+    assert numbers(instance, JobStatus.WAITING) == []
+
+
+def test_a_worker_runs_the_jobs_of_two_types_in_one_order(instance: Instance) -> None:
+    in_order(instance)
+    jobs = [number for _ in range(6) for number in (export(instance), frozzle(instance), frozzle(instance))]
+    instance.command("worker", "act", "do_foo", "--processes", "4", "--poll", "0.05", "--until-empty")
+    rows = sorted(instance.rows(), key=lambda row: row.id)
+    assert [row.id for row in rows] == jobs
+    assert {row.status for row in rows} == {JobStatus.COMPLETED}
+    times = [(row.date_started, row.date_finished) for row in rows]
+    assert all(before[1] <= after[0] for before, after in zip(times, times[1:], strict=False))  # type: ignore[operator]
+
+
 LOCK = text("SELECT id FROM jobcron_job WHERE id = :id FOR UPDATE")
 
 
@@ -280,5 +384,38 @@ def test_old_failures_elsewhere_cost_a_claim_nothing(instance: Instance) -> None
     instance.multiply(first, 100, channel="'root.mail'", status="3", date_finished="CURRENT_TIMESTAMP")
     few = costs()
     instance.multiply(first, 12_000, channel="'root.mail'", status="3", date_finished="CURRENT_TIMESTAMP")
+    many = costs()
+    assert all(many[name] < 2 * few[name] + 300 for name in few), (few, many)
+
+
+@pytest.mark.parametrize("sequential", ["channel", "target"])
+def test_many_jobs_of_another_type_cost_a_claim_nothing(instance: Instance, sequential: str) -> None:
+    limit(instance, "root.export", sequential=sequential)
+    job, other = export(instance, channel_key="a"), frozzle(instance, channel_key="a")
+    parameters = {
+        "type": instance.row(job).type_id,
+        "batch": 10,
+        "section": "act",
+        "channel": "",
+        "gone": "",
+        "held": "\nroot.export\n",
+        "lease_seconds": 60,
+        "claimed_by": "me",
+        "crash_limit": 3,
+        "id": job,
+    }
+
+    def costs() -> dict[str, float]:
+        instance.query("ANALYZE")
+        instance.database.close()  # SQLite reads the statistics when it connects
+        quick = "claim_limited+lanes+turns+mixed"
+        halts = "+halts" if sequential == "channel" else ""
+        names = ("claim_limited", quick + halts, "claim_one_limited", "tick_limited", "rivals", "ahead")
+        return {name: statement_cost(instance, name, **parameters) for name in names}
+
+    key = {"channel": "'a'", "target": "CAST(n AS text)"}[sequential]
+    instance.multiply(other, 100, channel="'root.export'", channel_key=key)
+    few = costs()
+    instance.multiply(other, 12_000, channel="'root.export'", channel_key=key)
     many = costs()
     assert all(many[name] < 2 * few[name] + 300 for name in few), (few, many)

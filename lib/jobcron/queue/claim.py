@@ -140,7 +140,8 @@ def claim_one_with_room(connection: Connection, job_id: int, type_id: int, claim
         claimant: who claims.
     """
     held = hold_channels(connection, type_id, claimant)
-    return _taken(connection, "claim_one_limited", claimant, parts=held.limits, id=job_id, held=held.names)
+    parts = held.limits | {"mixed"}
+    return _taken(connection, "claim_one_limited", claimant, parts=parts, id=job_id, type=0, held=held.names)
 
 
 class Dead(NamedTuple):

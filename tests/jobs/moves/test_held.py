@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from channel_jobs import SOMEBODY, limit, take
+from fooapp import DoFooJob
 from instances import Instance
 from jobcron.database.sql import lines
 from jobcron.jobs.moves.held import Held, is_within, lock_channels
@@ -58,6 +59,27 @@ def test_a_claim_knows_whether_jobs_without_a_limit_wait(instance: Instance) -> 
     assert held(instance, job, "root.export").waits == {"plain", "lanes", "many"}
     limit(instance, "root.export", sequential="target")
     assert held(instance, job, "root.export").waits == {"plain", "lanes", "many", "far", "heads"}
+
+
+@pytest.mark.parametrize(
+    ("sequential", "channel", "is_mixed"),
+    [
+        ("target", "root.export", True),
+        ("channel", "root.export.eu", True),
+        ("target", "root.exporters", False),
+        (None, "root.export", False),
+    ],
+)
+def test_a_claim_knows_whether_another_type_waits_in_an_order_that_it_has_locked(
+    instance: Instance, sequential: str | None, channel: str, is_mixed: bool
+) -> None:
+    limit(instance, "root.export", sequential=sequential)
+    limit(instance, "root.exporters", sequential="channel")
+    job = instance.act(channel="root.export")
+    assert "mixed" not in held(instance, job).waits
+    with instance.session() as session:
+        DoFooJob.create(instance.foo(session), session=session, channel=channel)
+    assert ("mixed" in held(instance, job).waits) is is_mixed
 
 
 def test_nothing_is_known_of_a_type_of_which_nothing_waits(instance: Instance) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from channel_jobs import SOMEBODY, limit, take, take_all
+from fooapp import DoFooJob
 from instances import Instance
 from jobcron.operations.processes.channels import channel_states, pass_over
 from jobcron.operations.processes.turns import in_the_way
@@ -44,6 +45,22 @@ def test_why_names_the_key_for_which_the_order_is_kept(instance: Instance) -> No
     told = f"channel root.a keeps its order for the key '7': it is the turn of job {first}, which is Failed"
     assert (Cause.NO_ROOM, told) in blocking(instance, same)
     assert Cause.NO_ROOM not in [cause for cause, _ in blocking(instance, other)]
+
+
+def test_why_names_the_job_of_another_type_that_comes_first(instance: Instance) -> None:
+    limit(instance, "root", sequential="channel")
+    first = instance.act(channel="root.a")
+    with instance.session() as session:
+        second = DoFooJob.create(instance.foo(session), session=session, channel="root.b").job.id
+    told = f"channel root keeps its order: job {first} (foo_job.ACT) comes first"
+    assert (Cause.NO_ROOM, told) in blocking(instance, second)
+    assert blocking(instance, first) == []
+    instance.command("run", "do_foo")
+    out, _ = instance.command("why", "--section", "do_foo", expect=1)
+    assert told in out
+    assert f"jobcron why {first}" in out
+    limit(instance, "root", sequential="target")
+    assert blocking(instance, second) == []
 
 
 def test_a_section_all_of_whose_jobs_are_held_up_by_channels_does_not_run(instance: Instance) -> None:

@@ -108,11 +108,12 @@ LIMITS = frozenset({"caps", "keys", "starts", "turns", "halts"})
 They limit the jobs at once, those of each key, or the starts in a period; they keep an order, or one for all jobs.
 """
 
-JOBS = frozenset({"lanes", "plain", "many", "far", "heads"})
+JOBS = frozenset({"lanes", "plain", "many", "far", "heads", "mixed"})
 """Parts of a claim in channels, by the jobs that wait.
 
 They wait in channels ("lanes") or in none ("plain"); some have no limit, and are claimed together ("many"); the
 first in line may all be of full channels ("far"); or be locked by others, behind which an order halts ("heads").
+Jobs of other types may come first in an order ("mixed").
 """
 
 MOST_STEPS = 100
@@ -140,6 +141,7 @@ IS_BARE = r"""(coalesce(\1.needs, \1.target_id, \1.target_mark, '') = '' AND \1.
 
 JSON = {"postgresql": r"CAST(\1 AS jsonb)", "sqlite": r"\1"}
 
+_IN_CHANNELS = re.compile(r"@(room|held_room|within|rivals)\b")
 _IS_BARE = re.compile(r"@is_bare\((\w+)\)")
 _JSON = re.compile(r"@json\((:\w+)\)")
 _AFTER = re.compile(r"@after\((:\w+|-channel\.period)\)")
@@ -157,7 +159,7 @@ def statement(name: str, dialect: str, parts: frozenset[str] | None = None) -> s
         parts: of a statement that looks for jobs in channels: the parts that it needs; None: all.
     """
     text = _stored(name, dialect)
-    if "@room" in text or "@held_room" in text or "@within" in text:  # a tick spares the import
+    if _IN_CHANNELS.search(text):  # a tick spares the import
         from jobcron.database.sql._room import PARTS, with_room
 
         text = with_room(text, dialect, PARTS if parts is None else parts)

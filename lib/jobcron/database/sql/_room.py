@@ -2,10 +2,8 @@
 
 A channel has room if fewer jobs run in it and below it than its capacity allows. What runs is counted each time,
 from the rows that are RUNNING under a lease that lasts: a number that is kept could be wrong after a death. Where
-the starts in a period are limited, each start has a row until the period is past.
-
-In a sequential channel, a job that has begun keeps its turn until it has ended well, or somebody passes over it.
-Until then no other job begins there; nor one with the same key, where the order is kept for each key.
+the starts in a period are limited, each start has a row until the period is past. For
+channels that keep an order see `_order`.
 """
 
 # why: decisions 2026-11-30, the places of a channel are counted, never kept
@@ -16,6 +14,7 @@ from __future__ import annotations
 import re
 
 from jobcron.database.sql import JOBS, LIMITS
+from jobcron.database.sql._order import with_order
 
 NEAR = 100
 """So many jobs at the front of the line are looked at one by one; then each channel and key is looked up."""
@@ -31,8 +30,7 @@ In its text ``[[part: …]]`` is there with the part, and ``[[!part: …]]`` wit
 
 _WITHIN = re.compile(r"@within\(([\w.:]+), ([\w.:]+)\)")
 _HAS_ROOM = re.compile(r"@has_room\(([\w.:]+), ([\w.:]+)\)")
-_HAS_TURN = re.compile(r"@has_turn\(([\w.:]+), ([\w.:]+)(?:, (\w+))?\)")
-_OF_ROW = re.compile(r"@has_(room|turn)\((\w+)\)")
+_ROOM_OF_ROW = re.compile(r"@has_room\((\w+)\)")
 _MAY_BEGIN = re.compile(r"@may_begin\((\w+)\)")
 _PART = re.compile(r"\[\[(!?)(\w+):((?:(?!\[\[|\]\]).)*)\]\]", re.DOTALL)
 
@@ -50,20 +48,6 @@ WITHIN = r"substr(\1 || '.', 1, length(\2) + 1) = \2 || '.'"
 HAS_ROOM = r"""(NOT EXISTS (SELECT 1 FROM shut WHERE @within(\1, shut.name))[[keys:
     AND NOT EXISTS (SELECT 1 FROM shut_key WHERE shut_key.channel_key = \2 AND @within(\1, shut_key.name))]])"""
 
-# Apart, so that the second is looked up by the key, and not in each of a thousand turns.
-HAS_TURN = """(1 = 1[[halts:
-    AND NOT EXISTS (SELECT 1 FROM halted WHERE @within({channel}, halted.name){halted})]][[turns:
-    AND NOT EXISTS (SELECT 1 FROM turn
-                    WHERE turn.channel_key = {key} AND @within({channel}, turn.name){turn})]])"""
-
-_NOT_ITS_OWN = " AND ({table}.runs OR NOT {job}.holds)"
-
-KEEPS_TURN = """{job}.channel IS NOT NULL
-    AND ({job}.status = 3 OR ({job}.begun_token > 0 AND {job}.status IN (0, 4)))"""
-"""What a job has that has begun and neither runs nor has ended well; the index of turns has these words too."""
-
-_BEGUN_AT = "coalesce(job.date_finished, job.date_started, job.date_created)"
-
 ROOM = """paused (scope, name) AS MATERIALIZED (
     SELECT pause.scope, pause.name FROM jobcron_pause AS pause WHERE pause.until IS NULL OR pause.until > @now
 ),
@@ -73,9 +57,9 @@ occupied (channel, [[keys:channel_key, ]]jobs) AS MATERIALIZED (
     WHERE job.status = 1 AND job.channel IS NOT NULL AND (@is_dead) IS NOT TRUE
     GROUP BY job.channel[[keys:, job.channel_key]]
 ),
-shut (name) AS MATERIALIZED (
+closed (name) AS MATERIALIZED (
     SELECT channel.name FROM jobcron_channel AS channel
-    WHERE NOT @is_held[[caps:
+    WHERE 1 = 0[[caps:
        OR CASE WHEN channel.capacity IS NULL AND coalesce(channel.sequential, '') <> 'channel' THEN 1 = 0
                ELSE CASE WHEN channel.sequential = 'channel' AND coalesce(channel.capacity, 1) > 0 THEN 1
                          ELSE channel.capacity END
@@ -85,6 +69,11 @@ shut (name) AS MATERIALIZED (
                                WHERE start.at > @after(-channel.period) AND @within(start.channel, channel.name))]]
   UNION ALL
     SELECT name FROM paused WHERE scope = 'channel'
+),
+shut (name) AS MATERIALIZED (
+    SELECT name FROM closed
+  UNION ALL
+    SELECT channel.name FROM jobcron_channel AS channel WHERE NOT @is_held
 )[[keys:,
 shut_key (name, channel_key) AS MATERIALIZED (
     SELECT channel.name, occupied.channel_key
@@ -92,39 +81,8 @@ shut_key (name, channel_key) AS MATERIALIZED (
     WHERE (channel.per_key IS NOT NULL OR channel.sequential = 'target') AND occupied.channel_key <> ''
     GROUP BY channel.name, channel.per_key, channel.sequential, occupied.channel_key
     HAVING sum(occupied.jobs) >= CASE WHEN channel.sequential = 'target' THEN 1 ELSE channel.per_key END
-)]][[turns:,
-kept (channel) AS (
-    SELECT (SELECT job.channel FROM jobcron_job AS job WHERE @keeps_turn ORDER BY job.channel LIMIT 1)
-    WHERE EXISTS (SELECT 1 FROM jobcron_channel AS channel WHERE channel.sequential IS NOT NULL)
-  UNION ALL
-    SELECT (SELECT job.channel FROM jobcron_job AS job WHERE @keeps_turn AND job.channel > kept.channel
-            ORDER BY job.channel LIMIT 1)
-    FROM kept WHERE kept.channel IS NOT NULL
-),
-begun (id, channel, channel_key, at, waits, runs) AS MATERIALIZED (
-    SELECT job.id, job.channel, job.channel_key, @begun_at, job.status = 0, FALSE
-    FROM kept CROSS JOIN jobcron_job AS job
-    WHERE EXISTS (SELECT 1 FROM jobcron_channel AS channel
-                  WHERE channel.sequential IS NOT NULL AND @within(kept.channel, channel.name))
-      AND job.channel BETWEEN kept.channel AND kept.channel AND @keeps_turn
-  UNION ALL
-    SELECT job.id, job.channel, job.channel_key, @begun_at, FALSE, (@is_dead) IS NOT TRUE
-    FROM jobcron_job AS job WHERE job.status = 1 AND job.channel IS NOT NULL
-),
-turn (id, name, channel_key, waits, runs) AS MATERIALIZED (
-    SELECT begun.id, channel.name, CASE channel.sequential WHEN 'target' THEN begun.channel_key END,
-           begun.waits, begun.runs
-    FROM jobcron_channel AS channel CROSS JOIN begun
-    WHERE @within(begun.channel, channel.name) AND (begun.at > channel.passed_at[[!far: OR begun.runs]])
-      AND (channel.sequential = 'channel' OR (channel.sequential = 'target' AND begun.channel_key <> ''))
-)[[halts:,
-halted (name, runs) AS MATERIALIZED (
-    SELECT DISTINCT name, runs FROM turn WHERE channel_key IS NULL
-)]]]]"""
+)]]@order"""
 """Tables: how many jobs run in each channel, which channels and keys have no room, which jobs keep their turn."""
-
-_HOLDS = """[[turns:[[!far:,
-        job.begun_token > 0 AND job.id IN (SELECT turn.id FROM turn WHERE turn.waits) AS holds]]]]"""
 
 _OF_TYPE = "{job}.status = 0 AND {job}.type = :type AND {job}.channel IS NOT NULL"
 
@@ -155,10 +113,10 @@ _FIRST_OF_LANE = f"""FROM jobcron_job AS job
 _FAR = {
     "postgresql": f"""SELECT first.* FROM lane CROSS JOIN LATERAL (
         SELECT job.id, job.priority, job.scheduled_start, job.channel, job.channel_key {_FIRST_OF_LANE}
-    ) AS first WHERE @has_room(lane) AND @has_turn(lane)""",
+    ) AS first WHERE @has_room(lane) AND @has_turn(lane) AND @is_first(first)""",
     "sqlite": f"""SELECT first.id, first.priority, first.scheduled_start, first.channel, first.channel_key
     FROM lane CROSS JOIN jobcron_job AS first ON first.id = (SELECT job.id {_FIRST_OF_LANE})
-    WHERE @has_room(lane) AND @has_turn(lane)""",
+    WHERE @has_room(lane) AND @has_turn(lane) AND @is_first(first)""",
 }
 
 _CANDIDATES = f"""line (number, priority) AS (
@@ -176,7 +134,9 @@ near AS [[far:MATERIALIZED ]][[guard:MATERIALIZED ]](
 ),
 fitting AS [[far:MATERIALIZED ]][[guard:MATERIALIZED ]](
     SELECT id, priority, scheduled_start, channel, channel_key FROM near
-    WHERE @has_room(near) AND [[far:@has_turn(near)]][[!far:@has_turn(near.channel, near.channel_key, near)]]
+    WHERE @has_room(near)
+      AND [[far:@has_turn(near)]][[!far:@has_turn(near.channel, near.channel_key, near)]][[mixed:
+      AND ([[!far:near.holds OR ]]@is_first(near))]]
 ),[[far:
 lane (number, channel, channel_key) AS (
     SELECT 1, job.channel, job.channel_key FROM jobcron_job AS job
@@ -242,31 +202,31 @@ def with_room(text: str, dialect: str, parts: frozenset[str]) -> str:
     text = text.replace("@candidates", _CANDIDATES.format(near=_NEAR[dialect], far=_FAR[dialect]))
     text = text.replace("@held_room", ROOM.replace("@is_held", IS_HELD[dialect]))
     text = text.replace("@room", ROOM.replace("@is_held", "1 = 1"))
+    text = with_order(text).replace("@is_held", IS_HELD[dialect])
     text = text.replace("@few", FEW[dialect]).replace("@steps", STEPS[dialect])
     text = _MAY_BEGIN.sub(r"@is_ready(\1) AND \1.queue NOT IN @paused_queues", text)
     if has_paused:
         for word, paused in PAUSED.items():
             text = text.replace(word, paused)
-    text = text.replace("@begun_at", _BEGUN_AT).replace("@keeps_turn", KEEPS_TURN.format(job="job"))
-    text = text.replace("@holds", _HOLDS)
     text = text.replace("@guard", _GUARD).replace("@near", str(NEAR))
     text = text.replace("@in_line", "ORDER BY priority, scheduled_start, id")
-    text = _OF_ROW.sub(r"@has_\1(\2.channel, \2.channel_key)", text)
-    text = _HAS_TURN.sub(_has_turn, _HAS_ROOM.sub(HAS_ROOM, text))
+    text = _HAS_ROOM.sub(HAS_ROOM, _ROOM_OF_ROW.sub(r"@has_room(\1.channel, \1.channel_key)", text))
+    return _only(_WITHIN.sub(WITHIN, text), _with_needed(parts))
+
+
+def _with_needed(parts: frozenset[str]) -> frozenset[str]:
+    """Return parts with those that they need besides, and without those that mean nothing without others."""
+    if "turns" not in parts:
+        parts -= {"mixed"}
+    if "mixed" in parts:
+        parts |= {"caps", "keys", "starts"}  # of the channels of other types nothing is known
     if parts & {"lanes", "turns"}:
         parts |= {"locks"}
     if {"lanes", "plain"} <= parts and "far" not in parts:
         parts |= {"guard"}
     if "turns" in parts and ("far" in parts or not parts & {"lanes", "plain"}):
         parts |= {"keys"}  # else the turns themselves say which keys are occupied
-    return _only(_WITHIN.sub(WITHIN, text), parts)
-
-
-def _has_turn(found: re.Match[str]) -> str:
-    """Return the condition that a job has its turn; with a third word, a job that holds it itself has it too."""
-    channel, key, job = found.groups()
-    own = {table: _NOT_ITS_OWN.format(table=table, job=job) if job else "" for table in ("halted", "turn")}
-    return HAS_TURN.format(channel=channel, key=key, **own)
+    return parts
 
 
 def _only(text: str, parts: frozenset[str]) -> str:

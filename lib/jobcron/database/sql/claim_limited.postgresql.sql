@@ -37,7 +37,7 @@ plain AS [[!turns:MATERIALIZED ]](
           AND @may_begin(job)[[keys:
           AND NOT EXISTS (SELECT 1 FROM shut_key
                           WHERE shut_key.channel_key = job.channel_key AND @within(:channel, shut_key.name))]]
-          AND @has_turn(:channel, job.channel_key)
+          AND @has_turn(:channel, job.channel_key) AND @is_first(:channel, job.channel_key, job)
         ORDER BY job.scheduled_start, job.id
         LIMIT [[turns:greatest(:batch, @near)]][[!turns::batch
         FOR NO KEY UPDATE OF job SKIP LOCKED]]

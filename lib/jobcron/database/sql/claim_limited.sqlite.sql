@@ -20,7 +20,7 @@ plain AS MATERIALIZED (
       AND @may_begin(job)
 [[keys:      AND NOT EXISTS (SELECT 1 FROM shut_key
                       WHERE shut_key.channel_key = job.channel_key AND @within(:channel, shut_key.name))
-]]      AND @has_turn(:channel, job.channel_key)
+]]      AND @has_turn(:channel, job.channel_key) AND @is_first(:channel, job.channel_key, job)
   UNION ALL
     SELECT job.id, job.priority, job.scheduled_start[[many:,
            job.crash_count > 0
@@ -31,7 +31,7 @@ plain AS MATERIALIZED (
       AND @may_begin(job)
 [[keys:      AND NOT EXISTS (SELECT 1 FROM shut_key
                       WHERE shut_key.channel_key = job.channel_key AND @within(:channel, shut_key.name))
-]]      AND @has_turn(:channel, job.channel_key)
+]]      AND @has_turn(:channel, job.channel_key) AND @is_first(:channel, job.channel_key, job)
     LIMIT :batch
 ),]][[lanes:
 limited AS MATERIALIZED (

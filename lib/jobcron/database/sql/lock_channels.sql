@@ -9,6 +9,7 @@
 -- What waits may have changed since:
 --   lane   a channel that jobs wait for
 --   plain  jobs in no channel wait
+--   other  jobs of other types wait in some channels; asked in two halves, so that it is looked up in an index
 WITH RECURSIVE lane (channel) AS (
     SELECT (SELECT job.channel FROM jobcron_job AS job
             WHERE job.status = 0 AND job.type = :type AND job.channel IS NOT NULL
@@ -44,3 +45,8 @@ SELECT 'lane', channel, FALSE, FALSE, FALSE, FALSE, FALSE FROM lane WHERE channe
   UNION ALL
 SELECT 'plain', NULL, FALSE, FALSE, FALSE, FALSE, FALSE
 WHERE EXISTS (SELECT 1 FROM jobcron_job AS job WHERE job.status = 0 AND job.type = :type AND job.channel IS NULL)
+  UNION ALL
+SELECT 'other', NULL, FALSE, FALSE, FALSE, FALSE, FALSE
+WHERE EXISTS (SELECT 1 FROM held WHERE sequential IS NOT NULL)
+  AND (EXISTS (SELECT 1 FROM jobcron_job AS job WHERE job.status = 0 AND job.type < :type AND job.channel IS NOT NULL)
+       OR EXISTS (SELECT 1 FROM jobcron_job AS job WHERE job.status = 0 AND job.type > :type AND job.channel IS NOT NULL))

@@ -15,6 +15,8 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from jobcron.database.clock import database_now
 from jobcron.database.database import TransactionSource
+from jobcron.database.sql import JOBS
+from jobcron.database.sql import LIMITS as LIMITED
 from jobcron.database.statements import execute, insert_into
 from jobcron.database.stored_text import held
 from jobcron.database.tables import ChannelRow
@@ -29,6 +31,9 @@ NO_LIMIT = "no limit"
 
 LIMITS = ("capacity", "per_key", "throttle", "period", "sequential")
 """The columns that limit a channel."""
+
+TURNS = (LIMITED | JOBS) - {"mixed"}
+"""The parts of a statement that says whose turn it is: it is asked for no type of jobs."""
 
 IN_ORDER = {
     "channel": "one after the other",
@@ -215,7 +220,19 @@ class Turn(NamedTuple):
 
 def turns(connection: Connection) -> list[Turn]:
     """Return the jobs that keep their turn, as claims see them, those that run included; only reads."""
-    return [Turn(row.id, row.name, row.channel_key) for row in execute(connection, "turns", {"gone": ""})]
+    return [Turn(row.id, row.name, row.channel_key) for row in execute(connection, "turns", {"gone": ""}, TURNS)]
+
+
+def ahead_of(connection: Connection, job: int, type_id: int, section_channel: str) -> list[Turn]:
+    """Return the jobs of other types that come before a waiting job in the orders of its channel; only reads.
+
+    Args:
+        connection: a connection.
+        job, type_id: the job, and the number of its type.
+        section_channel: the channel of its section; empty: it has none.
+    """
+    asked = {"id": job, "type": type_id, "channel": section_channel, "gone": ""}
+    return [Turn(row.id, row.name, row.channel_key) for row in execute(connection, "ahead", asked)]
 
 
 def pass_over(connection: Connection, name: str) -> list[int]:

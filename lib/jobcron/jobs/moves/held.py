@@ -41,6 +41,7 @@ def lock_channels(connection: Connection, type_id: int, section_channel: str) ->
     lanes: list[str] = []
     limits: set[str] = set()
     waits: set[str] = set()
+    has_others = False
     for row in execute(connection, "lock_channels", {"type": type_id, "channel": section_channel}):
         if row.kind == "held":
             names.append(row.name)
@@ -48,6 +49,8 @@ def lock_channels(connection: Connection, type_id: int, section_channel: str) ->
         elif row.kind == "lane":
             lanes.append(row.name)
             waits.add("lanes")
+        elif row.kind == "other":
+            has_others = True
         else:
             lanes.append(section_channel)
             waits.add("plain")
@@ -55,7 +58,10 @@ def lock_channels(connection: Connection, type_id: int, section_channel: str) ->
         waits.add("many")
     if "turns" in limits and ("many" in waits or {"lanes", "plain"} <= waits):
         waits |= {"far", "heads"}  # else only the first of all in line is looked at, since it has its turn
-    return Held(lines(tuple(names)), frozenset(limits), frozenset(waits))
+    held = lines(tuple(names))
+    if has_others and waits and execute(connection, "rivals", {"type": type_id, "held": held}).scalar_one():
+        waits.add("mixed")
+    return Held(held, frozenset(limits), frozenset(waits))
 
 
 def is_within(channel: str, name: str) -> bool:

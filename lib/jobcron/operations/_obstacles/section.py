@@ -117,10 +117,10 @@ def section_reasons(
     yield Reason(Cause.NOTHING_READY, f"no job is ready: {more}", until=due, is_blocking=False)
 
 
-def _channel_reasons(connection: Connection, channel: str, key: str) -> list[Reason]:
-    """Return what keeps jobs from starting in the channel of their section."""
+def _channel_reasons(connection: Connection, channel: str, key: str, job: int = 0) -> list[Reason]:
+    """Return what keeps jobs from starting in a channel; the job is the first of them."""
     pauses = [found for found in current_pauses(connection, Scope.CHANNEL) if is_within(channel, found.name)]
-    return [*map(paused, pauses), *map(no_room, in_the_way(connection, channel, key))]
+    return [*map(paused, pauses), *map(no_room, in_the_way(connection, channel, key, job))]
 
 
 def _all_held_up(connection: Connection, section: Section, types: Iterable[int]) -> Iterator[Reason]:
@@ -134,15 +134,17 @@ def _all_held_up(connection: Connection, section: Section, types: Iterable[int])
     # By their numbers: the database might else read the whole table for a few jobs in it that are ready.
     is_one = among(Job.id, [key.id for key in waiting.keys])
     rows = connection.execute(select(Job.id, Job.channel, Job.channel_key).where(is_ready(), is_one)).all()
-    lanes = {(row.channel or section.channel, row.channel_key) for row in rows}
+    places = {key.id: place for place, key in enumerate(waiting.keys)}
+    rows = sorted(rows, key=lambda row: places[row.id], reverse=True)
+    lanes = {(row.channel or section.channel, row.channel_key): row.id for row in rows}  # the first one of each
     whose_turn = {turn.job for turn in turns(connection)}
     if len(lanes) > MOST_LANES or any(channel is None for channel, _ in lanes):
         return  # others may start
     if any(row.id in whose_turn for row in rows):
         return
     found: dict[str, Reason] = {}
-    for channel, key in sorted(lanes):
-        reasons = _channel_reasons(connection, channel or "", key)
+    for (channel, key), job in sorted(lanes.items()):
+        reasons = _channel_reasons(connection, channel or "", key, job)
         if not reasons:
             return
         found.setdefault(reasons[0].text, reasons[0])

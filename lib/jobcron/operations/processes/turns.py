@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, select
 
 from jobcron.database.statements import among
+from jobcron.database.tables import JobTypeRow
 from jobcron.interfaces import JobStatus
 from jobcron.jobs.job import Job
-from jobcron.jobs.moves.channels import Turn, read_channels, turns
+from jobcron.jobs.moves.channels import Turn, ahead_of, read_channels, turns
 from jobcron.operations.processes.channels import SHOWN, Full, Place, full_for, is_within, places
 
 
 def in_the_way(connection: Connection, channel: str | None, key: str, job: int = 0) -> tuple[Full, ...]:
-    """Return what keeps a job in a channel from starting now: limits, and turns of other jobs; only reads.
+    """Return what keeps a job in a channel from starting now: limits, and the order of its channel; only reads.
 
     Args:
         connection: a connection.
@@ -24,7 +25,9 @@ def in_the_way(connection: Connection, channel: str | None, key: str, job: int =
     """
     if channel is None:
         return ()
-    return (*_turns(connection, channel, key, job), *full_for(connection, channel, key))
+    whose_turn = list(_turns(connection, channel, key, job))
+    first = [] if whose_turn else list(_ahead(connection, channel, job))
+    return (*whose_turn, *first, *full_for(connection, channel, key))
 
 
 def _turns(connection: Connection, channel: str, key: str, job: int) -> Iterator[Full]:
@@ -45,6 +48,22 @@ def _turns(connection: Connection, channel: str, key: str, job: int) -> Iterator
         yield _kept(connection, name, its)
 
 
+def _ahead(connection: Connection, channel: str, job: int) -> Iterator[Full]:
+    """Yield the jobs of other types that come before a job, the first one in each channel that keeps an order."""
+    own_type = connection.scalar(select(Job.type_id).where(Job.id == job))
+    if own_type is None:
+        return
+    first = {turn.channel: turn for turn in reversed(ahead_of(connection, job, own_type, channel))}
+    for name, turn in sorted(first.items()):
+        of = select(JobTypeRow.name).join(Job, Job.type_id == JobTypeRow.id).where(Job.id == turn.job)
+        text = f"{_order(name, turn)}: job {turn.job} ({connection.scalar(of)}) comes first"
+        yield Full(text, f"jobcron why {turn.job}")
+
+
+def _order(name: str, turn: Turn) -> str:
+    return f"channel {name} keeps its order" + ("" if turn.key is None else f" for the key {turn.key!r}")
+
+
 def _running(connection: Connection, running: list[Place]) -> Iterator[Turn]:
     """Yield the turns of the jobs that run: they have one even if the channel has passed over them."""
     for row in read_channels(connection):
@@ -63,5 +82,4 @@ def _kept(connection: Connection, name: str, kept: list[Turn]) -> Full:
     remedy = f"jobcron why {rows[0][0]}" if rows else ""
     if halted:
         remedy = f"jobcron retry {halted[0]}, jobcron set-done {halted[0]}, or jobcron channels skip {name}"
-    key = "" if kept[0].key is None else f" for the key {kept[0].key!r}"
-    return Full(f"channel {name} keeps its order{key}: it is the turn of {told}{more}", remedy)
+    return Full(f"{_order(name, kept[0])}: it is the turn of {told}{more}", remedy)
