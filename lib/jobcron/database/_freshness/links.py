@@ -62,9 +62,11 @@ def is_as_read(
 
 
 def reading_collection(state: InstanceState[object], key: str) -> Executable:
-    """Return the statement that reads the keys of the rows that a collection has now."""
+    """Return the statement that reads the keys of the rows that a collection has now, and locks its pairs."""
     link = state.mapper.relationships[key]
-    return select(*link.mapper.primary_key).where(with_parent(state.obj(), link.class_attribute))
+    keys = select(*link.mapper.primary_key).where(with_parent(state.obj(), link.class_attribute))
+    pairs = [table for table in keys.get_final_froms() if getattr(table, "element", table) is link.secondary]
+    return keys.with_for_update(key_share=True, of=pairs)  # of one name in the statement, which is not the table's
 
 
 @cache
