@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, inspect
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import InstanceState, Session, scoped_session
+from sqlalchemy.orm.attributes import instance_state
 
 from jobcron.database._freshness.keeping import WRITTEN as WRITTEN
 from jobcron.database._freshness.keeping import keep_fresh
@@ -197,7 +198,7 @@ def adopt(session: Session, rows: Iterable[object]) -> None:
             database yet, as whoever is told of loaded objects may make one, is added in the usual way.
     """
     for row in rows:
-        state: InstanceState[object] = inspect(row)
+        state: InstanceState[object] = instance_state(row)
         if state.key is None:
             session.add(row)
         else:

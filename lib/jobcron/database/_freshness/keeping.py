@@ -18,6 +18,7 @@ from functools import cache
 from sqlalchemy import Column, Connection, event, inspect
 from sqlalchemy.ext.mutable import Mutable
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, QueryContext, Session, SessionTransaction
+from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.base import NO_VALUE
 
 from jobcron.database._freshness.comparing import changed_column, compare, compare_column, in_order
@@ -72,7 +73,7 @@ def _begin(session: Session, transaction: SessionTransaction, connection: Connec
     earlier = earlier_of(session)
     earlier.rows = list(session.identity_map.values())
     for row in earlier.rows:
-        _expire(session, inspect(row), earlier)
+        _expire(session, instance_state(row), earlier)
 
 
 def _expire(session: Session, state: InstanceState[object], earlier: Earlier) -> None:

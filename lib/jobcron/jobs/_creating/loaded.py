@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import inspect
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import InstanceState, Mapper, Session, make_transient_to_detached
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.attributes import instance_state, set_committed_value
 
 from jobcron.database.sessions import adopt
 from jobcron.jobs._creating.held import JOB_COLUMNS
@@ -31,7 +31,7 @@ def as_job(session: Session, values: Mapping[str, object]) -> Job:
         values: the values of the row that are not NULL, by attribute.
     """
     job = _MAPPER.class_manager.new_instance()
-    state: InstanceState[Job] = inspect(job)
+    state: InstanceState[Job] = instance_state(job)
     loaded = state.dict
     loaded.update(_NOTHING)
     loaded.update(values)
@@ -66,7 +66,7 @@ def persist_family(session: Session, row: object, known: Plain, values: Mapping[
 
 
 def _adopt(session: Session, row: object) -> None:
-    key = inspect(row).key
+    key = instance_state(row).key
     assert key is not None
     stale = session.identity_map.get(key)
     if stale is not None:  # of a transaction that was rolled back: SQLite then gives its number again

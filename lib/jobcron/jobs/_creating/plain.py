@@ -16,6 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import InstanceState, Mapper, RelationshipDirection, RelationshipProperty, Session
+from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.sql.elements import ClauseElement
 
 _OURS = frozenset(
@@ -63,18 +64,28 @@ class Plain:
     heard: frozenset[str]
 
 
-def is_unheard(session: Session, *mapped: type[object]) -> bool:
-    """Return whether nobody else listens to what a session, and the mappers of classes, do with new rows."""
+def is_unheard(session: Session, *mapped: object) -> bool:
+    """Return whether nobody else listens to what a session, and the mappers of classes, do with new rows.
+
+    Args:
+        session: the session.
+        mapped: the classes.
+    """
     for name in _SESSION_EVENTS:
         for listener in getattr(session.dispatch, name):
             if getattr(listener, "__module__", None) not in _OURS:
                 return False
     for one in mapped:
         for name in _MAPPER_EVENTS:
-            for listener in getattr(inspect(one).dispatch, name):
+            for listener in getattr(_mapper_of(one).dispatch, name):
                 if getattr(listener, "__module__", None) not in _OURS:
                     return False
     return True
+
+
+@cache
+def _mapper_of(mapped: object) -> Mapper[object]:
+    return inspect(mapped)  # type: ignore[no-any-return]
 
 
 def plain(family: type[object]) -> Plain | None:
@@ -181,7 +192,7 @@ def is_written(column: Column[object], value: object) -> bool:
 def _keys_of(session: Session, other: object, link: tuple[tuple[str, int], ...]) -> dict[str, object] | None:
     if other is None:
         return {key: None for key, _ in link}
-    state: InstanceState[object] = inspect(other)
+    state: InstanceState[object] = instance_state(other)
     if state.session is not session or not state.persistent or state.identity is None:
         return None
     return {key: state.identity[place] for key, place in link}
