@@ -34,6 +34,7 @@ ASKED: dict[str, Any] = {
     "section": "do_foo",
     "run_name": "do_foo",
     "minus_activity_interval": -600.0,
+    "minus_patience": 0.0,
     "gone": "",
     "batch": 100,
 }
@@ -167,6 +168,28 @@ def test_in_an_analyzed_table_no_claim_and_no_tick_reads_jobs_that_are_over(quie
     for name, kind in (("claim", number), ("take_group", number), ("tick", DoFooJob.type_name)):
         cost = statement_cost(quiet, name, type=kind, **ASKED)
         assert cost < MANY / 2, (name, cost)
+
+
+@on_postgresql
+def test_a_claim_tells_whether_it_has_left_nothing_at_the_head_of_the_line(quiet: Instance, line: Line) -> None:
+    def is_over_after(batch: int) -> bool:
+        claimed(quiet, line, batch)
+        return line.is_over
+
+    jobs = [do_foo(quiet) for _ in range(3)]
+    assert not is_over_after(2), "one is left"
+    assert not is_over_after(2), "a job with a better place may have come before the line's end"
+    jobs += [do_foo(quiet), do_foo(quiet)]
+    assert is_over_after(3)
+    assert not is_over_after(3), "a claim of nothing has not taken all, some may be in channels"
+    first, crashed = do_foo(quiet), do_foo(quiet)
+    set_job(quiet, crashed, crash_count="1")
+    assert not is_over_after(3), "a job whose process died is claimed alone"
+    assert claimed(quiet, line) == [crashed]
+    do_foo(quiet)
+    set_job(quiet, do_foo(quiet), channel="'export'")
+    assert not is_over_after(3), "one waits in a channel"
+    assert {quiet.row(job).status for job in (*jobs, first, crashed)} == {JobStatus.RUNNING}
 
 
 @pytest.fixture

@@ -189,6 +189,7 @@ def test_jobs_that_are_not_due_are_not_waded_through(crowded: Instance) -> None:
             "type": DoFooJob.type_name,
             "run_name": "do_foo",
             "minus_activity_interval": -600.0,
+            "minus_patience": 0.0,
             "gone": lines(GONE),
         },
         "claim": {"type": number, "batch": 100, **claimant},

@@ -13,6 +13,7 @@ from sqlalchemy import event, text
 from fooapp import ActJob, DoFooJob
 from instances import Instance
 from jobcron import Job, JobRunner, JobStatus
+from jobcron.queue import type_feed
 from jobcron.runner import job_runner
 from jobcron.runner.source_runner import Guard, JobEnd
 from jobcron.testing import BufferLogger
@@ -88,6 +89,38 @@ def test_ready_jobs_are_run_and_counted_by_their_class(instance: Instance) -> No
     assert runner.oops_ids == [instance.row(jobs[1]).oops_id]
     assert [job for job, *_ in instance.ledger()] == [jobs[0], jobs[2]]
     assert is_as_never_claimed(instance.row(later))
+
+
+@pytest.mark.parametrize(
+    ("hears", "last", "claims"),
+    [
+        (True, WRITE, 3),
+        (False, WRITE, 4),
+        (True, ("raise", "value"), 4),
+        (True, ("move", "suspend"), 4),
+    ],
+)
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_claim_that_left_nothing_is_not_repeated_where_the_run_hears_of_jobs_that_come_later(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, hears: bool, last: tuple[str, str], claims: int
+) -> None:
+    class Hearing(Guard):
+        """Counts the claims."""
+
+        hears_of_jobs = hears
+        claims = 0
+
+        def before_claim(self, must_stop: Callable[[], bool]) -> None:
+            """Count it."""
+            self.claims += 1
+
+    monkeypatch.setattr(job_runner, "DRAINED_SECONDS", 60.0)
+    monkeypatch.setattr(type_feed, "HEAD_SECONDS", 0.0)  # each claim begins at the head of the line
+    monkeypatch.setattr(type_feed, "HEAD_SHARE", 1e9)
+    jobs = [instance.act(action) for action in (*[WRITE] * 7, last)]  # claimed are one, four, and all three others
+    runner_of(instance, guard := Hearing()).runAll()
+    assert guard.claims == claims
+    assert JobStatus.WAITING not in {instance.row(job).status for job in jobs}
 
 
 def test_a_job_that_comes_while_others_run_is_run_as_well(instance: Instance) -> None:

@@ -22,7 +22,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
-from jobcron.database.connecting.notifications import notifies, set_notifies
+from jobcron.database.connecting.notifications import notifies_as, set_notifies
 from jobcron.database.database import Database
 from jobcron.database.trouble import Interruption, interruption_of
 from jobcron.database.version import REVISION, VERSION_TABLE
@@ -116,7 +116,7 @@ def upgrade_in_use(
     with database.begin() as connection:
         if database.dialect != "postgresql" or _version(connection, database.describe()) is None:
             before = upgrade_schema(connection, database.describe())
-            if database.dialect == "postgresql" and notifies(connection) != notify:
+            if database.dialect == "postgresql" and not notifies_as(connection, is_on=notify):
                 set_notifies(connection, is_on=notify)
                 tell(_notifying(database, notify))
             return before
@@ -127,7 +127,7 @@ def upgrade_in_use(
             step = partial(_migrate, revision=revision)
             _insist(database, f"upgraded to version {revision}", step, tell, patience)
         with database.begin(writing=False) as connection:
-            is_other = notifies(connection) != notify
+            is_other = not notifies_as(connection, is_on=notify)
         if is_other:
             _insist(database, "given triggers", partial(set_notifies, is_on=notify), tell, patience)
             tell(_notifying(database, notify))

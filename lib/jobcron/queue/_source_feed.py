@@ -50,7 +50,12 @@ class IteratorFeed:
 
     Args:
         order: the source is any object with ``iterReady``.
+
+    Attributes:
+        has_taken_all: see `Feed`.
     """
+
+    has_taken_all = False
 
     def __init__(self, order: FeedOrder) -> None:
         self._source = order.source

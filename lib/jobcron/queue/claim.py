@@ -26,7 +26,7 @@ from jobcron.queue.outcome import NotStarted
 
 _COLUMNS = (
     *("id", "lease_token", "place", "priority", "scheduled_start"),
-    *("uuid", "attempt_count", "crash_count", "max_retries", "is_bare", "waited"),
+    *("uuid", "attempt_count", "crash_count", "max_retries", "is_bare", "waited", "is_last"),
 )
 """What the statements `claim` and `claim_on` return, in their order."""
 
@@ -94,11 +94,13 @@ class Place(NamedTuple):
         priority: that of the job that had the place.
         start: when it was due, as the database writes it.
         last: its number.
+        is_end: whether no other job was ready when it was claimed, be it in a channel.
     """
 
     priority: int
     start: str
     last: int
+    is_end: bool = False
 
 
 def claim_in_line(
@@ -116,9 +118,12 @@ def claim_in_line(
         type_id, batch, claimant, known: as for `claim`.
         place: the jobs are behind it; None: from the head of the line.
     """
-    statement, more = ("claim", {}) if place is None else ("claim_on", place._asdict())
     places: list[Place] = []
-    claims = _taken(connection, statement, claimant, known, places, type=type_id, batch=batch, **more)
+    take = partial(_taken, connection, claimant=claimant, known=known, places=places, type=type_id, batch=batch)
+    if place is None:
+        claims = take("claim")
+    else:
+        claims = take("claim_on", priority=place.priority, start=place.start, last=place.last)
     return claims, places[-1] if places else None
 
 
@@ -273,7 +278,7 @@ def _taken(
             if (facts := facts_of(row.uuid, *numbers, row.waited, row.is_bare)) is not None:
                 known[claim] = facts
     if places is not None:
-        places += [Place(row.priority, row.scheduled_start, row.id) for row in rows]
+        places += [Place(row.priority, row.scheduled_start, row.id, row.is_last) for row in rows]
     return claims
 
 

@@ -18,6 +18,10 @@ from jobcron.queue.type_feed import TypeFeed
 class Feed(Protocol):
     """Hands out claimed jobs."""
 
+    @property
+    def has_taken_all(self) -> bool:
+        """Whether the last claim took jobs, and left none that was ready; False: unknown as well."""
+
     def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
         """Return the next jobs, claimed and loaded; an empty list if none is ready.
 

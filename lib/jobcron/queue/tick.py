@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from jobcron.database.sql import driver_text, lines, statement
+from jobcron.database.sql import lines, statement
 from jobcron.errors import ConfigurationError
 from jobcron.settings.database_url import POSTGRESQL, backend_of, sqlite_path
 
@@ -20,10 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from jobcron.database.connecting.plain import Plain
+    from jobcron.database.connecting.asking import Asking, Connect
 
     Row = tuple[object, ...]
-    Connect = Callable[[str, str | None], Plain]
     MayNote = Callable[[str], bool]
     Ask = Callable[[str, "Question"], Sequence[object]]
 
@@ -32,9 +31,6 @@ ANSWER_SECONDS = 10
 
 TELL_SECONDS = 1.0
 """Seconds that a statement which only tells something may take: it is left out rather than waited for."""
-
-SLACK_SECONDS = 2.0
-"""How much longer a patient connection waits for an answer than the server may take: it may be silent."""
 
 NOTE_MILLISECONDS = 500
 """How long a row of a run waits for SQLite's lock, which a job may have for long; the next tick tries again."""
@@ -50,7 +46,6 @@ READY, LIMITED = "ready", "limited"
 
 Gone = tuple[str, ...]
 """Names of runs of one section that are over: what they left is work."""
-
 NO_CHANNELS: dict[str, str | None] = {}
 
 
@@ -118,11 +113,15 @@ class Tick:
         self.noted: list[str] = []
         self.is_answered = True
         self.kinds: dict[str, str] = {}
-        self._connection: Plain | None = None
+        self._asking: Asking | None = None
         self._tell_again_at = 0.0
 
     def with_work(
-        self, types: dict[str, str], gone: dict[str, Gone], channels: dict[str, str | None] = NO_CHANNELS
+        self,
+        types: dict[str, str],
+        gone: dict[str, Gone],
+        channels: dict[str, str | None] = NO_CHANNELS,
+        patience: float = 0.0,
     ) -> set[str]:
         """Return the names of the runs that need the full path.
 
@@ -130,12 +129,14 @@ class Tick:
             types: the names of the jobs' types, by the name of the run.
             gone: the names of runs that are over, by the name of the run.
             channels: the channels of the sections, by the name of the run.
+            patience: how long jobs are to have been ready, in seconds.
         """
         questions: list[Question] = [
             {
                 "type": type_name,
                 "run_name": name,
                 "minus_activity_interval": -self._interval,
+                "minus_patience": -patience,
                 "gone": lines(gone.get(name, ())),
                 "section": name,
                 "channel": channels.get(name) or "",
@@ -155,7 +156,7 @@ class Tick:
 
     def tell(self, name: str, parameters: dict[str, object]) -> str | None:
         """Execute a short statement that writes; return what was wrong, None if nothing was. See `fetch`."""
-        if self._connection is None and time.monotonic() < self._tell_again_at:
+        if self._asking is None and time.monotonic() < self._tell_again_at:
             return "the database is away"
         try:  # on SQLite a job may have the lock for long
             self.fetch(name, parameters, 0.05 if sqlite_path(self._url) else TELL_SECONDS)
@@ -185,19 +186,19 @@ class Tick:
         try:
             return self._fetch_postgresql(name, parameters, seconds)
         except errors as error:
-            if self._connection is None or self._connection.is_closed:
+            if self._asking is None or self._asking.connection.is_closed:
                 self._lose()
             raise Unanswered(str(error)) from error
 
     def descriptor(self) -> int | None:
         """Return the descriptor of the open connection; None if there is none."""
-        return None if self._connection is None else self._connection.fileno()
+        return None if self._asking is None else self._asking.connection.fileno()
 
     def close(self) -> None:
         """Close the connection; the next question opens another one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._asking is not None:
+            self._asking.connection.close()
+            self._asking = None
 
     def _ask_postgresql(self, questions: list[Question]) -> list[bool] | None:
         from jobcron.database.connecting.plain import errors_of
@@ -217,13 +218,11 @@ class Tick:
 
     def _fetch_postgresql(self, name: str, parameters: Mapping[str, object], seconds: float) -> Row | None:
         """Return the first row of a statement, which is sent over the open connection, or a new one."""
-        from jobcron.database.connecting.plain import Plain
+        if self._asking is None:
+            from jobcron.database.connecting.asking import Asking
 
-        self._connection = self._connection or (self._connect or Plain)(self._url, self._user)
-        # Both are sent as one text, and so run as one transaction: the limit ends with it, even behind a pooler.
-        # why: decisions 2026-11-25, the tick's statement ends after ten seconds
-        text = f"SET LOCAL statement_timeout = '{seconds}s'; {driver_text(name)}"
-        return self._connection.ask(text, parameters, seconds + SLACK_SECONDS)
+            self._asking = Asking(self._url, self._user, self._connect)
+        return self._asking.fetch(name, parameters, seconds)
 
     def _ask_sqlite(self, path: str, questions: list[Question]) -> list[bool] | None:
         import sqlite3

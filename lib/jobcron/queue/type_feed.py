@@ -92,6 +92,11 @@ class TypeFeed:
         """Whether jobs of the class were in channels when it was looked last."""
         return self._has_channels
 
+    @property
+    def has_taken_all(self) -> bool:
+        """See `Feed`."""
+        return self._line is not None and self._line.is_over
+
     def took(self, seconds: float) -> None:
         """Adapt the batch size to about `BATCH_SECONDS` of work."""
         self._seconds = smoothed(self._seconds, seconds)
@@ -234,6 +239,9 @@ class Line:
     Args:
         type_id: the type of the jobs.
         claimant: who claims.
+
+    Attributes:
+        is_over: whether the last claim has taken all ready jobs, and none waits in a channel.
     """
 
     # why: decisions 2026-11-30, a run goes on where its last claim ended
@@ -241,6 +249,7 @@ class Line:
     def __init__(self, type_id: int, claimant: Claimant) -> None:
         self._type_id = type_id
         self._claimant = claimant
+        self.is_over = False
         self._place: Place | None = None
         self._head_at = 0.0
 
@@ -254,6 +263,7 @@ class Line:
             batch: the most jobs.
             held, known: see `jobcron.queue.claim.claim`.
         """
+        self.is_over = False
         if not isinstance(connection, Brief) and (held is not None or connection.dialect.name != "postgresql"):
             return claim(connection, self._type_id, batch, self._claimant, held, known)
         began = time.monotonic()
@@ -276,6 +286,7 @@ class Line:
     ) -> list[Claim]:
         claims, last = claim_in_line(connection, self._type_id, batch, self._claimant, place, known)
         self._place = last if len(claims) == batch else None  # there is nothing behind the last one
+        self.is_over = place is None and last is not None and last.is_end
         return claims
 
 

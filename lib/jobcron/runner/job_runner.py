@@ -34,6 +34,9 @@ LOOK_SECONDS = 0.01
 """How old the knowledge may be that the next job of a batch is ours; if it is older, it is looked again."""
 # why: decisions 2026-11-30, who completes a job is told of the next
 
+DRAINED_SECONDS = 0.05
+"""For how long a claim that left nothing is not repeated where the run hears of jobs that come later."""
+
 
 class JobRunner(SourceRunner):
     """Runs the ready jobs of one source, in this process.
@@ -59,6 +62,7 @@ class JobRunner(SourceRunner):
     _executor: Executor
     _groups: NoGroups = NoGroups()
     _is_over = False
+    _drained_until = 0.0
 
     def __init__(
         self, source: object, database: TransactionSource, *, guard: Guard | None = None, **options: Any
@@ -141,10 +145,13 @@ class JobRunner(SourceRunner):
             self._look()
             entry = self._backlog.next()
             if entry is None and self._groups.run():
+                self._drained_until = 0.0
                 continue
             is_fresh = entry is None  # claimed and loaded just now
-            entry = entry or self._refill()
+            if entry is None and time.monotonic() >= self._drained_until:
+                entry = self._refill()
             if entry is None:
+                self._drained_until = 0.0
                 if self._backlog.has_returned() or self._backlog:
                     continue  # a job that the keeper was just releasing may be ready
                 if not self._guard.waits_for_more(self._must_stop):
@@ -180,7 +187,10 @@ class JobRunner(SourceRunner):
             return None
         shared = self._context.sessions.shared
         self._context.sessions.written.clear()  # what is loaded now is newer
+        began = time.monotonic()
         entries = detached(shared, self.take(shared, self._must_stop))
+        if self._guard.hears_of_jobs and self.feed.has_taken_all:
+            self._drained_until = began + DRAINED_SECONDS
         self._backlog.extend(entries[1:])
         return entries[0] if entries else None
 
@@ -203,6 +213,8 @@ class JobRunner(SourceRunner):
         self.observer.job_started(facts.class_name, facts.claim.id, facts.waited)
         self._guard.job_begins()
         outcome = self._executor.execute(attempt)
+        if not isinstance(outcome, Completed) or attempt.own_move is not None:
+            self._drained_until = 0.0  # it may be ready again, and nobody tells
         seconds = attempt.clock.elapsed
         if not isinstance(outcome, NotStarted | WaitsForCode):  # it was not started
             is_completed = isinstance(outcome, Completed)

@@ -69,9 +69,11 @@ class Guard:
 
     Attributes:
         knows_of_more: whether `waits_for_more` ended for more than ready jobs: for what the dead left, or is over.
+        hears_of_jobs: whether `waits_for_more` also ends for a job that was made before it was called.
     """
 
     knows_of_more = True
+    hears_of_jobs = False
 
     def run_begins(self) -> None:
         """Called when the source's own context is entered, and signals are received."""

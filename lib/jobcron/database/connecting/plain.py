@@ -57,6 +57,11 @@ class Plain:
         """Whether the connection is closed, or was lost."""
         return bool(self._driver().closed)
 
+    @property
+    def process(self) -> int:
+        """The number of the server's process, as it was said when the connection was made."""
+        return self._driver().info.backend_pid
+
     def fileno(self) -> int:
         """Return the descriptor of the socket."""
         return self._driver().fileno()
@@ -83,16 +88,16 @@ class Plain:
                 pass
             return asking.fetchone() if asking.description else None
 
-    def drain(self) -> None:
-        """Take the notifications that have arrived, and forget them."""
+    def drain(self) -> list[str]:
+        """Take the notifications that have arrived, and return their payloads."""
         if self._psycopg2 is not None:
             self._psycopg2.poll()
+            payloads = [found.payload for found in self._psycopg2.notifies]
             self._psycopg2.notifies.clear()
-            return
+            return payloads
         assert self._psycopg is not None
         self._psycopg.pgconn.consume_input()
-        while self._psycopg.pgconn.notifies():
-            pass
+        return [found.extra.decode() for found in iter(self._psycopg.pgconn.notifies, None)]
 
     def close(self) -> None:
         """Close the connection."""

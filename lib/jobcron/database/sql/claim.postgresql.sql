@@ -18,7 +18,8 @@
 -- A job whose process died before (crash_count > 0) is claimed alone, so that it takes no neighbour along:
 -- the batch ends before it. It begins at once, so this notes that it has begun, but for one that will only be ended.
 --
--- It returns what an attempt needs of the row: its objects are loaded when the job touches them.
+-- It returns what an attempt needs of the row: its objects are loaded when the job touches them. "is_last" tells whether
+-- it has taken all that it could have, and none waits in a channel: who hears of new jobs need not ask again at once.
 WITH RECURSIVE step (number, priority, scheduled_start, id) AS (
     SELECT 1, head.*
     FROM (SELECT priority, scheduled_start, id FROM jobcron_job
@@ -56,7 +57,8 @@ ready AS MATERIALIZED (
 batch AS (
     SELECT id,
            row_number() OVER in_order AS place,
-           sum(crash_count) OVER in_order AS crashes
+           sum(crash_count) OVER in_order AS crashes,
+           count(*) OVER () < :batch AND max(crash_count) OVER () = 0 AS is_last
     FROM ready
     WINDOW in_order AS (ORDER BY priority, scheduled_start, id)
 )
@@ -70,4 +72,8 @@ RETURNING job.id, job.lease_token, batch.place, job.priority,
           job.uuid, job.attempt_count, job.crash_count, job.max_retries, @is_bare(job) AS is_bare,
           CASE WHEN isfinite(GREATEST(job.date_created, job.scheduled_start))
                THEN CAST(EXTRACT(EPOCH FROM job.date_started - GREATEST(job.date_created, job.scheduled_start))
-                         AS double precision) END AS waited
+                         AS double precision) END AS waited,
+          batch.is_last
+          AND NOT EXISTS (SELECT 1 FROM jobcron_job AS other
+                          WHERE other.status = 0 AND other.type = :type AND other.channel IS NOT NULL
+                          ORDER BY other.priority, other.scheduled_start, other.id LIMIT 1) AS is_last

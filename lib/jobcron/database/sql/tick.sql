@@ -1,7 +1,7 @@
 -- May jobs of the type :type have anything to do? One row, one statement, no write.
 --   known   the number of the type; null: the database does not know it
 --   due     a run row is due: :run_name has none within :activity_interval; none of a clock that was ahead counts
---   waiting a job that is in no channel is ready
+--   waiting a job that is in no channel is ready, and was so :minus_patience ago, in seconds
 --   left_over  one is past its lease, or left by one of the runs :gone; or a job is past its expiry, or cancelled half done
 --   limited jobs wait or run in channels: tick_limited.sql tells whether any of them may start
 --   scheduled  a schedule is due that creates jobs of this type; or any, if those who run its type leave it. One that
@@ -35,13 +35,13 @@ SELECT
                   AND date_started <= @now) AS due,
     EXISTS (SELECT 1 FROM step
             -- a subquery for each step, not a join, which PostgreSQL may turn round and read from its wide end
-            WHERE (SELECT first.scheduled_start FROM jobcron_job AS first WHERE first.id = step.first) <= @now
+            WHERE (SELECT first.scheduled_start FROM jobcron_job AS first WHERE first.id = step.first) <= @after(:minus_patience)
               AND (SELECT 1 FROM jobcron_job AS job
                    WHERE job.status = 0 AND job.type = step.type AND job.channel IS NULL
                      AND job.priority = (SELECT first.priority FROM jobcron_job AS first WHERE first.id = step.first)
                      AND (job.scheduled_start, job.id) >= (
                          (SELECT first.scheduled_start FROM jobcron_job AS first WHERE first.id = step.first), step.first)
-                     AND job.scheduled_start <= @now
+                     AND job.scheduled_start <= @after(:minus_patience)
                  AND (job.lease_expires IS NULL OR job.lease_expires <= @now)
                  AND job.queue NOT IN @paused_queues
                    ORDER BY job.scheduled_start, job.id  -- or PostgreSQL hopes to meet one soon, reading all rows
@@ -50,7 +50,7 @@ SELECT
         WHERE job.status = 0 AND job.type = (SELECT type FROM going) AND job.channel IS NULL
           AND job.priority > (SELECT first.priority FROM jobcron_job AS first
                               WHERE first.id = (SELECT step.first FROM step WHERE step.number = @most_steps))
-          AND job.scheduled_start <= @now
+          AND job.scheduled_start <= @after(:minus_patience)
                  AND (job.lease_expires IS NULL OR job.lease_expires <= @now)
                  AND job.queue NOT IN @paused_queues
         ORDER BY job.priority, job.scheduled_start, job.id

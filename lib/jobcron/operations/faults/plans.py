@@ -26,7 +26,7 @@ def plan_findings(connection: Connection) -> Iterator[Finding]:
     counted = text("SELECT count(*) FROM (SELECT 1 FROM jobcron_job LIMIT :limit) AS first")
     if (connection.scalar(counted, {"limit": PLANNED_ROWS}) or 0) < PLANNED_ROWS:
         return
-    own = {"run_name": "", "minus_activity_interval": -600.0}
+    own = {"run_name": "", "minus_activity_interval": -600.0, "minus_patience": 0.0}
     number, name = connection.execute(text("SELECT id, name FROM jobcron_type ORDER BY id LIMIT 1")).one()
     for statement in STATEMENTS:
         kind = name if statement == "tick" else number

@@ -58,6 +58,7 @@ class Waiting(Guard):
         self._jobs = 0
         self._jobs_when_idle = 0
         self.knows_of_more = self._is_to_renew = False
+        self.hears_of_jobs = terms.is_notified and not terms.until_empty
 
     def runner(self, chosen: RunnerClass) -> RunnerClass:
         """Return what makes the section's runner, accompanied by this if it runs its jobs in this process.

@@ -18,10 +18,12 @@ class Failures:
 
     Args:
         give_up: after how many seconds in which all sections fail it is hopeless; infinite: somebody else decides.
+        is_waited_for: whether somebody waits for the worker's end: hopeless sections are not started.
     """
 
-    def __init__(self, give_up: float) -> None:
+    def __init__(self, give_up: float, *, is_waited_for: bool = False) -> None:
         self._give_up = give_up
+        self._is_waited_for = is_waited_for
         self._counts: dict[str, int] = {}
         self._start_at: dict[str, float] = {}
         self._fruitless: dict[str, int] = {}
@@ -54,9 +56,10 @@ class Failures:
 
     def may_start(self, section: str) -> bool:
         """Return whether a section may be started now."""
-        return time.monotonic() >= self._start_at.get(section, 0.0)
+        is_given_up = self._is_waited_for and self._is_hopeless(section)
+        return not is_given_up and time.monotonic() >= self._start_at.get(section, 0.0)
 
-    def is_hopeless(self, section: str) -> bool:
+    def _is_hopeless(self, section: str) -> bool:
         """Return whether a section is not worth another try where somebody waits for the worker's end."""
         return self._fruitless.get(section, 0) >= MOST_TRIES
 
@@ -65,7 +68,7 @@ class Failures:
 
         Each death of a process in a job counts for that job's crash limit, so such tries come to an end.
         """
-        return min((self._start_at[name] for name in sections if not self.is_hopeless(name)), default=None)
+        return min((self._start_at[name] for name in sections if not self._is_hopeless(name)), default=None)
 
     @property
     def are_all(self) -> bool:

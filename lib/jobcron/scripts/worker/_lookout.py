@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from jobcron.database.connecting.patient import Patience, Patient
-from jobcron.queue.tick import LIMITED, READY, Tick
+from jobcron.queue.tick import LIMITED, READY, TELL_SECONDS, Tick, Unanswered
 from jobcron.scripts._telling.quiet_runs import QuietRuns, in_turn
 from jobcron.scripts.locks.holders import lock_file, names_of_the_dead
 from jobcron.scripts.worker._line import LOOK, LOOK_BACK, RENEW
@@ -42,12 +43,15 @@ class Lookout:
         self._ticks: dict[str | None, Tick] = {}
         self._looked_at: dict[str, float] = {}
 
-    def with_work(self, sections: Iterable[Section], *, only_looks: bool = False) -> set[str]:
+    def with_work(
+        self, sections: Iterable[Section], *, only_looks: bool = False, patience: float = 0.0
+    ) -> set[str]:
         """Return the names of the sections that have work, or whose database does not answer.
 
         Args:
             sections: the sections.
             only_looks: write nothing; else the rows of runs that would find nothing are written.
+            patience: how long jobs are to have been ready, in seconds: younger ones are left to others.
         """
         by_role: dict[str | None, dict[str, str]] = {}
         found = set()
@@ -65,7 +69,7 @@ class Lookout:
             gone = {name: self._gone_of(name) for name in types}
             tick = self._tick(role)
             tick.may_note = None if only_looks else runs.may_note
-            found |= tick.with_work(types, gone, self._settings.channels_of(types))
+            found |= tick.with_work(types, gone, self._settings.channels_of(types), patience)
             self._kinds |= tick.kinds
         return found
 
@@ -86,6 +90,13 @@ class Lookout:
         """Execute a short statement that writes; return what was wrong: see `Tick.tell`."""
         tick = next(iter(self._ticks.values()), None) or self._tick(None)
         return tick.tell(name, parameters)
+
+    def ask(self, name: str, parameters: dict[str, object]) -> tuple[object, ...] | None:
+        """Return the first row of a short statement; None: the database does not answer at once."""
+        tick = next(iter(self._ticks.values()), None) or self._tick(None)
+        with suppress(Unanswered):
+            return tick.fetch(name, parameters, TELL_SECONDS)
+        return None
 
     def fetch(self, role: str | None, name: str, parameters: dict[str, object]) -> tuple[object, ...] | None:
         """Execute a statement as a role, and return its first row; see `Tick.fetch`."""

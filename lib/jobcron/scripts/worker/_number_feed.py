@@ -28,7 +28,12 @@ class NumberFeed:
     Args:
         order: the source is a class.
         job_id: the job's number.
+
+    Attributes:
+        has_taken_all: see `Feed`.
     """
+
+    has_taken_all = False
 
     def __init__(self, order: FeedOrder, job_id: int) -> None:
         self._order = order

@@ -114,5 +114,6 @@ def terms_of(options: argparse.Namespace, settings: Settings, processes: int, *,
         rate=Rate(options.rate_limit),
         max_runtime=options.max_runtime,
         until_empty=options.until_empty,
+        is_notified=settings.notify,
         give_up=options.give_up if gives_up else math.inf,
     )

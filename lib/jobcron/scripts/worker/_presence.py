@@ -9,6 +9,7 @@ import time
 from jobcron._version import __version__
 from jobcron.reports.logs import NO_OOPS
 from jobcron.reports.worker_metrics import WorkerMetrics
+from jobcron.scripts.worker._ear import Ear, Share
 from jobcron.scripts.worker._lookout import Lookout
 from jobcron.scripts.worker._terms import Terms
 
@@ -34,6 +35,7 @@ class Presence:
         sections: the names of the worker's sections.
         terms: the worker's; signs are not more frequent than its looks.
         metrics: the worker's.
+        ear: learns the worker's share of the jobs of which it hears.
         logger: the worker's log.
     """
 
@@ -44,6 +46,7 @@ class Presence:
         sections: list[str],
         terms: Terms,
         metrics: WorkerMetrics,
+        ear: Ear,
         logger: logging.Logger,
     ) -> None:
         self._lookout = lookout
@@ -65,6 +68,8 @@ class Presence:
         self._signs = 0
         self._sign_at = 0.0
         self._has_failed = False
+        self._ear = ear
+        self._was_leaving = False
 
     def seconds_left(self) -> float:
         """Return how long it is until the next sign is due."""
@@ -77,22 +82,40 @@ class Presence:
             processes: how many processes there are now.
             is_leaving: whether the worker starts nothing any more.
         """
-        if self.seconds_left():
+        has_changed = not self._signs or is_leaving != self._was_leaving
+        if self.seconds_left() and not has_changed:
+            if self._ear.has_heard_of_worker:
+                self._count_others()
             return
         self._sign_at = time.monotonic() + self._interval
         self._signs += 1
         self._metrics.write(processes)
-        if self._signs % FORGET_EACH == 2:
+        if self._signs % FORGET_EACH == 2 and not has_changed:
             self._tell("worker_forgets", {})
             return
         age = time.monotonic() - self._started
         self._tell("worker_sign", {"processes": processes, "is_leaving": int(is_leaving), "minus_age": -age})
+        self._was_leaving = is_leaving
+        if has_changed and self._ear.hears:
+            self._lookout.ask("worker_tells", {})
+        self._count_others()
 
     def leave(self) -> None:
         """Remove the row, if there is one, and the metrics."""
         if self._signs:
             self._metrics.remove()
             self._tell("worker_leaves", {})
+            if self._ear.hears and not self._was_leaving:
+                self._lookout.ask("worker_tells", {})
+
+    def _count_others(self) -> None:
+        """Learn the worker's share; if the database does not tell, all workers look for all jobs."""
+        self._ear.has_heard_of_worker = False
+        if self._ear.hears:
+            others, before = self._lookout.ask("worker_share", self._facts) or (0, 0)
+            assert isinstance(others, int)
+            assert isinstance(before, int)
+            self._ear.share = Share(before, 1 + others)
 
     def _tell(self, statement: str, values: dict[str, object]) -> None:
         wrong = self._lookout.tell(statement, {**self._facts, **values})

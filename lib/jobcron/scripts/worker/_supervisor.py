@@ -8,12 +8,11 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from random import uniform
 
 from jobcron.errors import ConfigurationError, DirectoryError
 from jobcron.reports.logs import NO_OOPS
 from jobcron.runner.signals import StopSignals, readable_signals
-from jobcron.scripts.worker._ear import Ear
+from jobcron.scripts.worker._ear import LEAST_LEFT, Ear, News
 from jobcron.scripts.worker._failures import Failures
 from jobcron.scripts.worker._line import BEGUN, FRUITLESS, LOOK, Process
 from jobcron.scripts.worker._lookout import Lookout
@@ -30,9 +29,6 @@ RAMP_SECONDS = 0.02
 
 SLICE_SECONDS = 5.0
 """How long a process keeps its place while another section has none."""
-
-JITTER = 0.1
-"""By how much of itself the time between two looks is shorter at times: many hosts do not ask in step."""
 
 MAX_LINE = 1 << 12
 
@@ -72,7 +68,7 @@ class Supervisor:
         self._ear = ear
         self._presence = presence
         self._logger = logger
-        self._failures = Failures(terms.give_up)
+        self._failures = Failures(terms.give_up, is_waited_for=terms.until_empty)
         self._gave_up = False
         self._notifier = notifier
         self._served: dict[str, float] = {}
@@ -82,7 +78,7 @@ class Supervisor:
         lookout.patience = ear.patience = self._has_patience
         self._look_at = 0.0
         self._glance_at, self._is_crowded = NEVER, False
-        self._has_heard = self._has_missed = False
+        self._news = News()
         self._ends_at = None if terms.max_runtime is None else time.monotonic() + terms.max_runtime
 
     def run(self) -> int:
@@ -119,34 +115,35 @@ class Supervisor:
 
         Between two looks that are due it only glances: at the sections for which something can be done now.
         """
-        is_due, has_heard = time.monotonic() >= self._look_at, self._has_heard
-        self._glance_at, self._has_heard = NEVER, False
+        is_due, self._glance_at = time.monotonic() >= self._look_at, NEVER
         enabled = {section.name: section for section in self._sections()}
-        sections = {name: section for name, section in enabled.items() if self._may_start(name)}
+        sections = {name: section for name, section in enabled.items() if self._failures.may_start(name)}
         asked = [section for section in sections.values() if is_due or self._has_room(section)]
-        # Of a job that came when a process had just found nothing more, but had not yet said so.
-        self._has_missed = (self._has_missed or has_heard) and len(asked) < len(sections)
+        told = self._news.for_look(asks_all=len(asked) == len(sections))
         if not asked and not is_due:
             return  # a process will say that it has time again
         self._ear.attend(selector)
-        if has_heard and not is_due and self._has_guessed(asked):
+        if told.is_first and not is_due and self._has_guessed(asked):
             return
-        found = self._lookout.with_work(asked)
+        is_patient = self._ear.is_open and not (is_due or told.is_first or self._terms.until_empty)
+        found = self._lookout.with_work(asked, patience=LEAST_LEFT if is_patient else 0.0)
         if self._signals.is_any_left:
             return  # perhaps it was not waited for the answer
-        if has_heard and not found:
+        if told.has_heard and not found:
             self._ear.came_too_late()
+        if is_patient and self._ear.has_just_heard:
+            self._heard_in(self._ear.pause())
         self._is_crowded = False
         for name in sorted(found, key=lambda name: self._served.get(name, 0.0)):
             self._serve(sections[name], selector)
         if is_due:
-            self._look_at = time.monotonic() + self._terms.poll * uniform(1 - JITTER, 1)
+            self._look_at = time.monotonic() + self._terms.poll_seconds()
         if self._terms.until_empty and not found and len(asked) == len(sections):
             self._end_if_empty(enabled.keys() - sections.keys())
 
     def _has_guessed(self, asked: list[Section]) -> bool:
-        """Let a process of one section look at once, without a question, if the last job was its own."""
-        process = self._processes.waiting(asked[0].name) if len(asked) == 1 and self._ear.is_first else None
+        """Let a process look at once, without a question, if one section only may have the job."""
+        process = self._processes.waiting(asked[0].name) if len(asked) == 1 else None
         if process is not None:
             process.look(LOOK, is_guess=True)
         return process is not None
@@ -166,14 +163,16 @@ class Supervisor:
     def _glance_in(self, seconds: float) -> None:
         self._glance_at = min(self._glance_at, time.monotonic() + seconds)
 
-    def _may_start(self, section: str) -> bool:
-        is_given_up = self._terms.until_empty and self._failures.is_hopeless(section)
-        return not is_given_up and self._failures.may_start(section)
+    def _heard_in(self, pause: float) -> None:
+        """Look for jobs that were told of after a pause; infinite: none were."""
+        if pause < NEVER:
+            self._news.hear(is_first=not pause)
+            self._glance_in(pause)
 
     def _serve(self, section: Section, selector: selectors.BaseSelector) -> None:
         """Put one more process to a section's work, if there is room for one."""
         if not self._has_room(section):
-            self._has_missed = True
+            self._news.miss()
             return
         process = self._processes.waiting(section.name)
         if process is not None:
@@ -211,8 +210,7 @@ class Supervisor:
                 self._logger.warning("The process that started this worker has ended: it leaves.", extra=NO_OOPS)
                 self._end()
             else:
-                self._has_heard = True
-                self._glance_in(self._ear.hear(selector))
+                self._heard_in(self._ear.hear(selector))
 
     def _hear(self, process: Process, selector: selectors.BaseSelector) -> None:
         words = process.heard()
@@ -225,12 +223,14 @@ class Supervisor:
         elif BEGUN in words:
             self._failures.began_job(process.section)
         if BEGUN in words:
-            self._ear.came_in_time()
+            self._ear.came_in_time(is_ours=process.is_guess)
         is_fruitless = words[-1:] == FRUITLESS
         if is_fruitless:
             self._ear.came_too_late()
-        if process.is_idle and (self._has_missed or (is_fruitless and process.is_guess)):
-            self._glance_in(0.0)  # after a guess: what was told may be of another kind, so now ask
+        if process.is_idle and (told := self._news.process_has_time()):
+            self._glance_in(0.0 if told.is_first else self._ear.pause())
+        elif is_fruitless and process.is_guess:
+            self._glance_in(0.0)  # what was told may be of another kind, so now ask
         elif not is_fruitless and self._may_be_more(process):
             self._glance_in(RAMP_SECONDS)
 

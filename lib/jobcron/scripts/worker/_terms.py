@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from random import uniform
 from typing import NamedTuple
 
 from jobcron.scripts.worker._rate import Rate
+
+JITTER = 0.1
+"""By how much of itself the time between two looks is shorter at times: many hosts do not ask in step."""
 
 
 class Terms(NamedTuple):
@@ -20,6 +24,7 @@ class Terms(NamedTuple):
         rate: how often jobs may start.
         max_runtime: when the worker leaves, in seconds after its start; None: never.
         until_empty: whether it leaves when no section has work.
+        is_notified: whether it hears of new jobs.
         give_up: after how many seconds in which no run of any section succeeded it leaves, with status 1.
     """
 
@@ -32,4 +37,9 @@ class Terms(NamedTuple):
     rate: Rate
     max_runtime: float | None
     until_empty: bool
+    is_notified: bool
     give_up: float
+
+    def poll_seconds(self) -> float:
+        """Return how long to wait before the next look."""
+        return self.poll * uniform(1 - JITTER, 1)

@@ -97,7 +97,7 @@ class Worker(InstancesScript):
         locks |= {section.name: self._lock_of(section, lookout) for section in chosen}
         names = list(locks)
         metrics = WorkerMetrics(self.settings, names, terms.processes, self.logger)
-        presence = Presence(lookout, family, names, terms, metrics, self.logger)
+        presence = Presence(lookout, family, names, terms, metrics, ear, self.logger)
         processes.abandons = lambda: [*lookout.descriptors(), *ear.descriptors()]
         try:
             if self.options.dry_run:
