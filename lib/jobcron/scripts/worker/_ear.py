@@ -94,6 +94,11 @@ class Ear:
         return self._listener is not None
 
     @property
+    def is_shared(self) -> bool:
+        """Whether it listens, and others are known that have a share as well."""
+        return self.is_open and self.share.workers > 1
+
+    @property
     def has_just_heard(self) -> bool:
         """Whether it was told of jobs so lately that a look passes over them which leaves them to others."""
         return time.monotonic() < self._heard_at + LEAST_LEFT
@@ -138,9 +143,8 @@ class Ear:
         if not told:
             return float("inf")
         self._heard_at = time.monotonic()
-        is_shared = self.share.workers > 1
-        is_first = any(map(self.share.has, told)) if is_shared else not self._late
-        if is_first or not is_shared:
+        is_first = any(map(self.share.has, told)) if self.is_shared else not self._late
+        if is_first or not self.is_shared:
             selector.unregister(self._descriptor)
             self._rests_until = time.monotonic() + REST_SECONDS
         return 0.0 if is_first else self.pause()
@@ -148,7 +152,8 @@ class Ear:
     def pause(self) -> float:
         """Return for how many seconds to leave jobs to others."""
         pause = uniform(0.5, 1.0) * MOST_LEFT * 0.5 ** (MOST_LATE - self._late) if self._late else 0.0
-        return max(uniform(1.0, 1.5) * LEAST_LEFT, self._late_at + pause - time.monotonic())
+        left = max(uniform(1.0, 1.5) * LEAST_LEFT, self._late_at + pause - time.monotonic())
+        return left if self.is_shared else left / 2  # perhaps nobody else is there
 
     def attend(self, selector: selectors.BaseSelector) -> None:
         """End the rest, if it rests: what is said from now on is heard."""
@@ -162,7 +167,7 @@ class Ear:
         Args:
             is_ours: whether it may be of its share; one that was left to others, and had to be taken, tells more.
         """
-        if not is_ours or self.share.workers == 1:
+        if not is_ours or not self.is_shared:
             self._late = 0
 
     def came_too_late(self) -> None:

@@ -79,7 +79,7 @@ class Supervisor:
         self._look_at = 0.0
         self._glance_at, self._is_crowded = NEVER, False
         self._news = News()
-        self._ends_at = None if terms.max_runtime is None else time.monotonic() + terms.max_runtime
+        self._ends_at = NEVER if terms.max_runtime is None else time.monotonic() + terms.max_runtime
 
     def run(self) -> int:
         """Work until a signal or the terms end it, and return the exit status.
@@ -125,7 +125,7 @@ class Supervisor:
         self._ear.attend(selector)
         if told.is_first and not is_due and self._has_guessed(asked):
             return
-        is_patient = self._ear.is_open and not (is_due or told.is_first or self._terms.until_empty)
+        is_patient = self._ear.is_shared and not (is_due or told.is_first or self._terms.until_empty)
         found = self._lookout.with_work(asked, patience=LEAST_LEFT if is_patient else 0.0)
         if self._signals.is_any_left:
             return  # perhaps it was not waited for the answer
@@ -196,7 +196,7 @@ class Supervisor:
 
     def _wait(self, selector: selectors.BaseSelector, wakeup: int) -> None:
         """Wait until a process says something or has ended, a signal arrives, or the next look is due."""
-        due = max(0.0, min(self._look_at, self._glance_at) - time.monotonic())
+        due = max(0.0, min(self._look_at, self._glance_at, self._ends_at) - time.monotonic())
         until = self._presence.seconds_left() if self._is_over else min(due, self._ear.rest_left)
         sign = self._notifier.interval  # systemd kills who is silent for longer, however rare the looks are
         timeout = until if sign is None else min(until, sign)
@@ -268,7 +268,7 @@ class Supervisor:
             for process in self._processes.all.values():
                 process.send_signal(signal.SIGTERM)
             self._end()
-        elif self._ends_at is not None and time.monotonic() >= self._ends_at and not self._is_over:
+        elif time.monotonic() >= self._ends_at and not self._is_over:
             self._logger.info("The worker has worked for %g s, as --max-runtime says.", self._terms.max_runtime)
             self._end()
         elif self._is_over:
