@@ -1,11 +1,11 @@
 """Measure what channels cost a claim: ``python -m bench.limits``.
 
 One job is claimed as a run claims it: its channels are locked, the job is claimed, and the transaction commits.
-Jobs wait in a channel whose running jobs are counted, in one below another that has a limit as well,
-in one with a limit for each key, in one with a limit of starts in a period, and in one that keeps the order of
-each key; in the channel of their section; and half of them in a limited channel, half in none. Beside them stand
-claims without channels, of one job too, since a job in a channel with a limit is always claimed alone. An order
-of all jobs of a channel is left out: it lets one job run at a time.
+Jobs wait in a channel whose running jobs are counted, in one below another that has a limit as well, in one with a
+limit for each key, in one with a limit of starts in a period, and in one that keeps the order of each key, of one
+type and of two; in the channel of their section; and half of them in a limited channel, half in none. Beside them
+stand claims without channels, of one job too, since a job in a channel with a limit is always claimed alone. An
+order of all jobs of a channel is left out: it lets one job run at a time.
 
 Each case has a database of its own, and they take turns, so that a busy machine is so for all of them.
 """
@@ -49,6 +49,13 @@ ALL, RUNNING_ONLY, HALF = "TRUE", "status = 1", "status = 1 OR id % 2 = 0"
 PLACED = "UPDATE jobcron_job SET channel = :channel, channel_key = CAST(id AS text) WHERE "
 
 
+RIVALS = """INSERT INTO jobcron_job (uuid, type, channel, channel_key)
+SELECT {uuid}, kind.id, :channel, job.channel_key
+FROM jobcron_job AS job, jobcron_type AS kind WHERE job.status = 0 AND kind.name = 'bench.rival'"""
+
+UUID = {"postgresql": "gen_random_uuid()", "sqlite": "lower(hex(randomblob(16)))"}
+
+
 class Case(NamedTuple):
     """A kind of limit.
 
@@ -57,12 +64,14 @@ class Case(NamedTuple):
         limits: of which channels.
         placed: which jobs are in the channel; empty: none.
         section: the channel of the section's other jobs.
+        has_rivals: whether behind each job one of another type waits with the same key.
     """
 
     name: str
     limits: dict[str, dict[str, object]]
     placed: str = ALL
     section: str = ""
+    has_rivals: bool = False
 
 
 AT_ONCE: dict[str, dict[str, object]] = {CHANNEL: {"capacity": 5000}}
@@ -74,6 +83,7 @@ CASES = (
     Case("a limit for each key", {CHANNEL: {"per_key": 3}}),
     Case("a limit of starts in a period", {CHANNEL: {"throttle": 100_000, "period": 3600.0}}),
     Case("an order for each key", {CHANNEL: {"sequential": "target"}}),
+    Case("the same, with jobs of another type", {CHANNEL: {"sequential": "target"}}, has_rivals=True),
     Case("a limit of the section's channel", AT_ONCE, RUNNING_ONLY, CHANNEL),
     Case("half of the jobs in no channel", AT_ONCE, HALF),
 )
@@ -145,12 +155,16 @@ def _filled(url: str, jobs: int, case: Case) -> Database:
     database = Database(url)
     make_tables(database)
     with database.session() as session:
-        NoOpJob.createMultiple([session.get_one(Foo, TARGET_ID)] * (jobs + RUNNING), session=session)
+        number = jobs + RUNNING
+        NoOpJob.createMultiple([session.get_one(Foo, TARGET_ID)] * number, session=session)
         session.commit()
     with database.begin() as connection:
         claim(connection, _type_of(connection), RUNNING, Claimant("bench:2", 86_400.0))
         if case.placed:
             connection.execute(text(PLACED + case.placed), {"channel": CHANNEL})
+        if case.has_rivals:
+            connection.execute(text("INSERT INTO jobcron_type (name) VALUES ('bench.rival')"))
+            connection.execute(text(RIVALS.format(uuid=UUID[connection.dialect.name])), {"channel": CHANNEL})
         for channel, limit in case.limits.items():
             set_limits(connection, channel, limit)
     with database.engine.connect() as connection:

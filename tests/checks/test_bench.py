@@ -269,6 +269,7 @@ def test_claims_with_each_kind_of_limit_stand_beside_one_without() -> None:
         "| a limit for each key",
         "| a limit of starts in a period",
         "| an order for each key",
+        "| the same, with jobs of another type",
         "| a limit of the section's channel",
         "| half of the jobs in no channel",
     ], done.stderr

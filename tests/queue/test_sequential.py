@@ -410,7 +410,7 @@ def test_many_jobs_of_another_type_cost_a_claim_nothing(instance: Instance, sequ
         instance.database.close()  # SQLite reads the statistics when it connects
         quick = "claim_limited+lanes+turns+mixed"
         halts = "+halts" if sequential == "channel" else ""
-        names = ("claim_limited", quick + halts, "claim_one_limited", "tick_limited", "rivals", "ahead")
+        names = ("claim_limited", quick + halts, "claim_one_limited", "tick_limited", "lock_channels", "ahead")
         return {name: statement_cost(instance, name, **parameters) for name in names}
 
     key = {"channel": "'a'", "target": "CAST(n AS text)"}[sequential]

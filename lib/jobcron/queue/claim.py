@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from jobcron.database.connecting.alone import Brief
-from jobcron.database.sql import JOBS, lines
+from jobcron.database.sql import JOBS, ROOM, lines
 from jobcron.database.statements import execute
 from jobcron.interfaces import DEFAULT_CRASH_LIMIT
 from jobcron.jobs.lease import Claim, Known, SectionLease, facts_of
@@ -145,7 +145,7 @@ def claim_one_with_room(connection: Connection, job_id: int, type_id: int, claim
         claimant: who claims.
     """
     held = hold_channels(connection, type_id, claimant)
-    parts = held.limits | {"mixed"}
+    parts = held.limits | ROOM | {"mixed"} if "turns" in held.limits else held.limits
     return _taken(connection, "claim_one_limited", claimant, parts=parts, id=job_id, type=0, held=held.names)
 
 

@@ -61,25 +61,24 @@ def test_a_claim_knows_whether_jobs_without_a_limit_wait(instance: Instance) -> 
     assert held(instance, job, "root.export").waits == {"plain", "lanes", "many", "far", "heads"}
 
 
-@pytest.mark.parametrize(
-    ("sequential", "channel", "is_mixed"),
-    [
-        ("target", "root.export", True),
-        ("channel", "root.export.eu", True),
-        ("target", "root.exporters", False),
-        (None, "root.export", False),
-    ],
-)
-def test_a_claim_knows_whether_another_type_waits_in_an_order_that_it_has_locked(
-    instance: Instance, sequential: str | None, channel: str, is_mixed: bool
+@pytest.mark.parametrize("sequential", ["target", None])
+def test_a_claim_in_an_order_knows_whether_other_types_wait_and_what_any_channel_limits(
+    instance: Instance, sequential: str | None
 ) -> None:
     limit(instance, "root.export", sequential=sequential)
-    limit(instance, "root.exporters", sequential="channel")
+    limit(instance, "root.exporters", per_key=1)
     job = instance.act(channel="root.export")
-    assert "mixed" not in held(instance, job).waits
+    alone = Held(lines(("root.export",)), frozenset({"turns"} if sequential else ()), frozenset({"lanes"}))
+    assert held(instance, job) == alone
     with instance.session() as session:
-        DoFooJob.create(instance.foo(session), session=session, channel=channel)
-    assert ("mixed" in held(instance, job).waits) is is_mixed
+        other = DoFooJob.create(instance.foo(session), session=session, channel="root.exporters").job.id
+    if sequential is None:
+        assert held(instance, job) == alone
+        return
+    assert held(instance, job) == alone._replace(
+        limits=frozenset({"turns", "keys"}), waits=frozenset({"lanes", "mixed"})
+    )
+    assert held(instance, other).waits == {"lanes"}  # no order is kept there
 
 
 def test_nothing_is_known_of_a_type_of_which_nothing_waits(instance: Instance) -> None:

@@ -108,6 +108,9 @@ LIMITS = frozenset({"caps", "keys", "starts", "turns", "halts"})
 They limit the jobs at once, those of each key, or the starts in a period; they keep an order, or one for all jobs.
 """
 
+ROOM = frozenset({"caps", "keys", "starts"})
+"""Those of `LIMITS` that a channel has room or not by."""
+
 JOBS = frozenset({"lanes", "plain", "many", "far", "heads", "mixed"})
 """Parts of a claim in channels, by the jobs that wait.
 
@@ -141,7 +144,7 @@ IS_BARE = r"""(coalesce(\1.needs, \1.target_id, \1.target_mark, '') = '' AND \1.
 
 JSON = {"postgresql": r"CAST(\1 AS jsonb)", "sqlite": r"\1"}
 
-_IN_CHANNELS = re.compile(r"@(room|held_room|within|rivals)\b")
+_IN_CHANNELS = re.compile(r"@(room|held_room|within)\b")
 _IS_BARE = re.compile(r"@is_bare\((\w+)\)")
 _JSON = re.compile(r"@json\((:\w+)\)")
 _AFTER = re.compile(r"@after\((:\w+|-channel\.period)\)")

@@ -34,11 +34,11 @@ KEEPS_TURN = """{job}.channel IS NOT NULL
 _BEGUN_AT = "coalesce(job.date_finished, job.date_started, job.date_created)"
 
 # A job of another type that is ready, comes first in an order that this one is in, and has room.
-IS_FIRST = r"""(1 = 1[[mixed:
+IS_FIRST = r"""(1 = 1[[mixed:[[halts:
     AND NOT EXISTS (SELECT 1 FROM leader
                     WHERE @within(\1, leader.name)
                       AND (leader.priority, leader.scheduled_start, leader.id)
-                          < (\3.priority, \3.scheduled_start, \3.id))
+                          < (\3.priority, \3.scheduled_start, \3.id))]]
     AND NOT EXISTS (SELECT 1 FROM rival
                     WHERE rival.sequential = 'target' AND \2 <> '' AND @within(\1, rival.name)
                       AND @first_rival(\2, \3) IS NOT NULL)]])"""
@@ -51,9 +51,9 @@ FIRST_RIVAL = r"""(SELECT ahead.id FROM jobcron_job AS ahead
     ORDER BY ahead.priority, ahead.scheduled_start, ahead.id LIMIT 1)"""
 
 # Also of a channel that is not locked: while the one above it that keeps an order is, none begins there.
-IS_OPEN = r"""(NOT EXISTS (SELECT 1 FROM closed WHERE @within(\1.channel, closed.name))
+IS_OPEN = r"""(NOT EXISTS (SELECT 1 FROM closed WHERE @within(\1.channel, closed.name))[[keys:
     AND NOT EXISTS (SELECT 1 FROM shut_key
-                    WHERE shut_key.channel_key = \1.channel_key AND @within(\1.channel, shut_key.name)))"""
+                    WHERE shut_key.channel_key = \1.channel_key AND @within(\1.channel, shut_key.name))]])"""
 
 ORDER = """[[turns:,
 kept (channel) AS (
@@ -84,7 +84,7 @@ turn (id, name, channel_key, waits, runs) AS MATERIALIZED (
 halted (name, runs) AS MATERIALIZED (
     SELECT DISTINCT name, runs FROM turn WHERE channel_key IS NULL
 )]]]][[mixed:,
-@rivals,
+@rivals[[halts:,
 leader (name, priority, scheduled_start, id) AS MATERIALIZED (
     SELECT rival.name, first.priority, first.scheduled_start, first.id
     FROM (SELECT DISTINCT name, type FROM rival WHERE sequential = 'channel') AS rival
@@ -93,7 +93,7 @@ leader (name, priority, scheduled_start, id) AS MATERIALIZED (
                       WHERE job.status = 0 AND job.type = rival.type AND job.channel IS NOT NULL
                         AND @within(job.channel, rival.name) AND @may_begin(job) AND @is_open(job)
                       ORDER BY job.priority, job.scheduled_start, job.id LIMIT 1)
-)]]"""
+)]]]]"""
 """Tables: which jobs keep their turn, and which one of another type comes first in each channel."""
 
 RIVALS = """other (type, channel) AS (

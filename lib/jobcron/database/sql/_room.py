@@ -119,6 +119,12 @@ _FAR = {
     WHERE @has_room(lane) AND @has_turn(lane) AND @is_first(first)""",
 }
 
+# On PostgreSQL the first in line are looked at when all are sorted: see claim_limited.postgresql.sql.
+_COMES_FIRST = {
+    "postgresql": "[[mixed:[[far: AND @is_first(near)]]]]",
+    "sqlite": "[[mixed: AND ([[!far:near.holds OR ]]@is_first(near))]]",
+}
+
 _CANDIDATES = f"""line (number, priority) AS (
     SELECT 1, (SELECT job.priority FROM jobcron_job AS job WHERE {_OF_TYPE.format(job="job")}
                ORDER BY job.priority LIMIT 1)
@@ -135,8 +141,7 @@ near AS [[far:MATERIALIZED ]][[guard:MATERIALIZED ]](
 fitting AS [[far:MATERIALIZED ]][[guard:MATERIALIZED ]](
     SELECT id, priority, scheduled_start, channel, channel_key FROM near
     WHERE @has_room(near)
-      AND [[far:@has_turn(near)]][[!far:@has_turn(near.channel, near.channel_key, near)]][[mixed:
-      AND ([[!far:near.holds OR ]]@is_first(near))]]
+      AND [[far:@has_turn(near)]][[!far:@has_turn(near.channel, near.channel_key, near)]]{{comes_first}}
 ),[[far:
 lane (number, channel, channel_key) AS (
     SELECT 1, job.channel, job.channel_key FROM jobcron_job AS job
@@ -199,7 +204,8 @@ def with_room(text: str, dialect: str, parts: frozenset[str]) -> str:
         parts: some of `PARTS`: those that the statement needs.
     """
     has_paused = "@room" in text or "@held_room" in text
-    text = text.replace("@candidates", _CANDIDATES.format(near=_NEAR[dialect], far=_FAR[dialect]))
+    parts_of = {"near": _NEAR[dialect], "far": _FAR[dialect], "comes_first": _COMES_FIRST[dialect]}
+    text = text.replace("@candidates", _CANDIDATES.format(**parts_of))
     text = text.replace("@held_room", ROOM.replace("@is_held", IS_HELD[dialect]))
     text = text.replace("@room", ROOM.replace("@is_held", "1 = 1"))
     text = with_order(text).replace("@is_held", IS_HELD[dialect])
@@ -218,8 +224,6 @@ def _with_needed(parts: frozenset[str]) -> frozenset[str]:
     """Return parts with those that they need besides, and without those that mean nothing without others."""
     if "turns" not in parts:
         parts -= {"mixed"}
-    if "mixed" in parts:
-        parts |= {"caps", "keys", "starts"}  # of the channels of other types nothing is known
     if parts & {"lanes", "turns"}:
         parts |= {"locks"}
     if {"lanes", "plain"} <= parts and "far" not in parts:

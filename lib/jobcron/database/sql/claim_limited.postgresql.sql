@@ -8,7 +8,8 @@
 -- :channel is that of the section: its jobs without a channel run there, and stay in it. Else it is empty.
 -- "candidate" locks nothing, so whether a job may start is asked again of the row that is locked: it may be a newer one.
 -- Where an order is kept ("turns"), a job that others have locked is not passed over: one that is behind it has to wait.
--- So the first in line is tried alone, or else ("heads") only the first of each order.
+-- So the first in line is tried alone, or else ("heads") only the first of each order. Whether jobs of other types come
+-- first is then asked of one after the other, until there is none.
 -- For what is in brackets see PARTS in _room.py. Without "keys", "turns" and "far" candidates come in line: no join with
 -- what is shut can turn them round, since its condition can neither be hashed nor sorted.
 -- See claim.postgresql.sql for the rest.
@@ -37,7 +38,7 @@ plain AS [[!turns:MATERIALIZED ]](
           AND @may_begin(job)[[keys:
           AND NOT EXISTS (SELECT 1 FROM shut_key
                           WHERE shut_key.channel_key = job.channel_key AND @within(:channel, shut_key.name))]]
-          AND @has_turn(:channel, job.channel_key) AND @is_first(:channel, job.channel_key, job)
+          AND @has_turn(:channel, job.channel_key)[[far: AND @is_first(:channel, job.channel_key, job)]]
         ORDER BY job.scheduled_start, job.id
         LIMIT [[turns:greatest(:batch, @near)]][[!turns::batch
         FOR NO KEY UPDATE OF job SKIP LOCKED]]
@@ -62,7 +63,8 @@ behind (id) AS MATERIALIZED (
 ),]]]][[locks:
 limited AS MATERIALIZED (
     SELECT locked.*
-    FROM (SELECT id, channel FROM [[turns:line_up[[heads: WHERE id NOT IN (SELECT id FROM behind)]] @in_line[[!far: LIMIT 1]]]][[!turns:candidate[[keys: @in_line]][[!keys:[[far: @in_line]]]]]]) AS first
+    FROM (SELECT id, channel FROM [[turns:[[mixed:[[!far:(SELECT * FROM ]]]]line_up[[heads: WHERE id NOT IN (SELECT id FROM behind)]] @in_line[[mixed:[[!far:) AS sorted
+          WHERE id IN (SELECT turn.id FROM turn WHERE turn.waits) OR @is_first(sorted)]]]][[!far: LIMIT 1]]]][[!turns:candidate[[keys: @in_line]][[!keys:[[far: @in_line]]]]]]) AS first
     CROSS JOIN LATERAL (
         SELECT job.id, job.priority, job.scheduled_start[[many:,
                job.crash_count > 0

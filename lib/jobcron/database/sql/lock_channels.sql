@@ -9,7 +9,8 @@
 -- What waits may have changed since:
 --   lane   a channel that jobs wait for
 --   plain  jobs in no channel wait
---   other  jobs of other types wait in some channels; asked in two halves, so that it is looked up in an index
+--   other  jobs of other types wait in some channels, while an order is kept here; and what any channel limits, which may
+--          keep those jobs from starting. It is asked in two halves, so that it is looked up in an index.
 WITH RECURSIVE lane (channel) AS (
     SELECT (SELECT job.channel FROM jobcron_job AS job
             WHERE job.status = 0 AND job.type = :type AND job.channel IS NOT NULL
@@ -46,7 +47,9 @@ SELECT 'lane', channel, FALSE, FALSE, FALSE, FALSE, FALSE FROM lane WHERE channe
 SELECT 'plain', NULL, FALSE, FALSE, FALSE, FALSE, FALSE
 WHERE EXISTS (SELECT 1 FROM jobcron_job AS job WHERE job.status = 0 AND job.type = :type AND job.channel IS NULL)
   UNION ALL
-SELECT 'other', NULL, FALSE, FALSE, FALSE, FALSE, FALSE
+SELECT 'other', NULL, EXISTS (SELECT 1 FROM jobcron_channel WHERE capacity IS NOT NULL OR sequential = 'channel'),
+       EXISTS (SELECT 1 FROM jobcron_channel WHERE per_key IS NOT NULL),
+       EXISTS (SELECT 1 FROM jobcron_channel WHERE throttle IS NOT NULL), FALSE, FALSE
 WHERE EXISTS (SELECT 1 FROM held WHERE sequential IS NOT NULL)
   AND (EXISTS (SELECT 1 FROM jobcron_job AS job WHERE job.status = 0 AND job.type < :type AND job.channel IS NOT NULL)
        OR EXISTS (SELECT 1 FROM jobcron_job AS job WHERE job.status = 0 AND job.type > :type AND job.channel IS NOT NULL))

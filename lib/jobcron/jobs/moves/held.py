@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from jobcron.database.sql import LIMITS, lines
+from jobcron.database.sql import LIMITS, ROOM, lines
 from jobcron.database.statements import execute
 
 
@@ -15,7 +15,8 @@ class Held(NamedTuple):
 
     Attributes:
         names: their names, as a parameter: see `jobcron.database.sql.lines`.
-        limits: what they limit, of `LIMITS`. It is certain: nobody changes them while they are locked.
+        limits: what they limit, of `LIMITS`. It is certain: nobody changes them while they are locked. If an
+            order is kept and jobs of other types wait, also what any channel limits.
         waits: what waited when they were locked, of `JOBS`. More may wait now, so a claim that finds nothing
             of this kind looks for all. Empty: nothing did, or nothing is known.
     """
@@ -41,7 +42,6 @@ def lock_channels(connection: Connection, type_id: int, section_channel: str) ->
     lanes: list[str] = []
     limits: set[str] = set()
     waits: set[str] = set()
-    has_others = False
     for row in execute(connection, "lock_channels", {"type": type_id, "channel": section_channel}):
         if row.kind == "held":
             names.append(row.name)
@@ -50,7 +50,8 @@ def lock_channels(connection: Connection, type_id: int, section_channel: str) ->
             lanes.append(row.name)
             waits.add("lanes")
         elif row.kind == "other":
-            has_others = True
+            waits.add("mixed")
+            limits |= {limit for limit in ROOM if getattr(row, f"has_{limit}")}
         else:
             lanes.append(section_channel)
             waits.add("plain")
@@ -58,10 +59,7 @@ def lock_channels(connection: Connection, type_id: int, section_channel: str) ->
         waits.add("many")
     if "turns" in limits and ("many" in waits or {"lanes", "plain"} <= waits):
         waits |= {"far", "heads"}  # else only the first of all in line is looked at, since it has its turn
-    held = lines(tuple(names))
-    if has_others and waits and execute(connection, "rivals", {"type": type_id, "held": held}).scalar_one():
-        waits.add("mixed")
-    return Held(held, frozenset(limits), frozenset(waits))
+    return Held(lines(tuple(names)), frozenset(limits), frozenset(waits))
 
 
 def is_within(channel: str, name: str) -> bool:
