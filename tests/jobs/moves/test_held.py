@@ -79,6 +79,8 @@ def test_a_claim_in_an_order_knows_whether_other_types_wait_and_what_any_channel
         limits=frozenset({"turns", "keys"}), waits=frozenset({"lanes", "mixed"})
     )
     assert held(instance, other).waits == {"lanes"}  # no order is kept there
+    assert take(instance) == [job]
+    assert held(instance, job).waits == frozenset()
 
 
 def test_nothing_is_known_of_a_type_of_which_nothing_waits(instance: Instance) -> None:

@@ -55,6 +55,8 @@ def lock_channels(connection: Connection, type_id: int, section_channel: str) ->
         else:
             lanes.append(section_channel)
             waits.add("plain")
+    if not lanes:
+        waits.clear()  # others wait, but none of this type
     if not all(any(is_within(lane, name) for name in names) for lane in lanes):
         waits.add("many")
     if "turns" in limits and ("many" in waits or {"lanes", "plain"} <= waits):
