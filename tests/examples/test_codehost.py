@@ -25,12 +25,13 @@ from codehost.model import Base, MergeProposal, PreviewDiff, Repository
 from codehost.proposals import MISSING_COMMIT
 from codehost.review import mail_reviewers, request_review
 from codehost.summary import print_summary
+from fork_server import ForkServer
 from jobcron import Database, IRunnableJob, RetryableJobError, load_settings
 from jobcron.functions import FunctionJob
 from jobcron.reports.mail import post
 from jobcron.testing import outbox
 from jobcron.testing.server import PrivatePostgreSQL
-from paths import ROOT
+from paths import ROOT, TOOLS
 
 CONFIGURATION = """
 [jobcron]
@@ -62,15 +63,25 @@ dbuser: codehost_history
 """
 
 
+CRON = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+"""What cron puts into the environment of all."""
+
+TIMEOUT_SECONDS = 100
+
+
 class Site:
     """An instance of the configuration for the demonstration, with a git repository of its own.
+
+    Args:
+        forks: a fork server for the demonstrations; None: they are processes as a reader's.
 
     Attributes:
         outcome: the demonstration as it was last run.
     """
 
-    def __init__(self, folder: Path, url: str, commits: int) -> None:
+    def __init__(self, folder: Path, url: str, commits: int, forks: ForkServer | None = None) -> None:
         self.folder = folder
+        self.forks = forks
         self.url = url
         self.configuration = folder / "jobcron.conf"
         self.configuration.write_text(CONFIGURATION.format(url=url, examples=ROOT / "examples"))
@@ -98,19 +109,16 @@ class Site:
 
     def demonstrate(self, *arguments: str, cwd: Path = ROOT / "examples", **variables: str) -> str:
         """Run the demonstration with an environment as empty as cron's, and return its standard output."""
-        self.outcome = subprocess.run(
-            [ROOT / ".venv" / "bin" / "python", "-m", "codehost", *arguments],
-            cwd=cwd,
-            env={
-                "PATH": "/usr/local/bin:/usr/bin:/bin",
-                "HOME": str(self.folder),
-                "JOBCRON_CONFIG": str(self.folder),
-                **variables,
-            },
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
+        environment = {**CRON, "HOME": str(self.folder), "JOBCRON_CONFIG": str(self.folder), **variables}
+        if self.forks is not None and self.forks.suits(environment):
+            given = [self.forks.address, *arguments]
+            ended = self.forks.run(TOOLS / "forked_demonstration.py", given, environment, cwd, TIMEOUT_SECONDS)
+            self.outcome = subprocess.CompletedProcess(given, *ended)
+        else:
+            command = [ROOT / ".venv" / "bin" / "python", "-m", "codehost", *arguments]
+            self.outcome = subprocess.run(
+                command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
+            )
         assert "Traceback" not in self.outcome.stderr, self.outcome.stderr
         return self.outcome.stdout
 
@@ -157,10 +165,18 @@ def first(url: str, tmp_path_factory: pytest.TempPathFactory) -> Site:
     return site
 
 
+@pytest.fixture(scope="module")
+def forks() -> Iterator[ForkServer]:
+    """Return a fork server whose environment is as empty as cron's."""
+    server = ForkServer(CRON)
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
+def site(tmp_path: Path, forks: ForkServer) -> Site:
     """Return a site, on SQLite, on which the demonstration was not run yet."""
-    return Site(tmp_path, f"sqlite:///{tmp_path / 'codehost.db'}", commits=13)
+    return Site(tmp_path, f"sqlite:///{tmp_path / 'codehost.db'}", commits=13, forks=forks)
 
 
 @pytest.mark.feature("LP-12", "LP-16")
@@ -274,8 +290,8 @@ def test_a_second_run_makes_nothing_and_says_so(site: Site) -> None:
     assert re.search(r"Change 13 .* 2  3  1  Completed +1  Sent\n", table)
 
 
-def test_a_sample_repository_takes_the_place_of_one_with_few_commits(tmp_path: Path) -> None:
-    site = Site(tmp_path, f"sqlite:///{tmp_path / 'codehost.db'}", commits=11)
+def test_a_sample_repository_takes_the_place_of_one_with_few_commits(tmp_path: Path, forks: ForkServer) -> None:
+    site = Site(tmp_path, f"sqlite:///{tmp_path / 'codehost.db'}", commits=11, forks=forks)
     table = site.demonstrate("--repository", str(site.repository))
     assert site.outcome.returncode == 0
     assert table.startswith(f"Expected 12 commits or more in {site.repository}, found 11: a sample repository")
