@@ -24,8 +24,9 @@ from compiled_statements import compile_once
 from failed_at_once import show_failures_at_once
 from folders_in_memory import keep_folders_in_memory
 from fooapp import Foo
+from forked_children import fork_isolated_children
 from guestapp import Customer
-from instances import FUNCTIONS, Instance
+from instances import FUNCTIONS, Instance, fork_server
 from jobcron import Database
 from jobcron.commands._grant import Grants
 from jobcron.database.roles import OWN_FILE, read_roles
@@ -35,7 +36,7 @@ from jobcron.testing.server import PrivatePostgreSQL
 from long_first import put_long_tests_first
 from metrics_files import Metrics
 from paths import APPS
-from proving import Proof
+from proving import IS_CHAOS, Proof
 from runner_processes import Gate
 
 
@@ -246,10 +247,13 @@ def quiet(instance: Instance) -> Instance:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Print the names of tests that fail as they fail; spare the tests waiting for the disk, and compiling."""
+    """Print the names of tests that fail as they fail; spare the tests the disk, compiling, and imports."""
     show_failures_at_once(config)
     keep_folders_in_memory(config)
     compile_once()
+    gc.disable()  # what is collected stays: see below
+    if not IS_CHAOS:
+        fork_isolated_children(fork_server)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -270,3 +274,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Keep what was imported and collected out of all later searches for garbage: it stays."""
     gc.freeze()
+    gc.enable()

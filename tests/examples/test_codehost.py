@@ -115,7 +115,7 @@ class Site:
             ended = self.forks.run(TOOLS / "forked_demonstration.py", given, environment, cwd, TIMEOUT_SECONDS)
             self.outcome = subprocess.CompletedProcess(given, *ended)
         else:
-            command = [ROOT / ".venv" / "bin" / "python", "-m", "codehost", *arguments]
+            command = [str(ROOT / ".venv/bin/python"), "-m", "codehost", *arguments]
             self.outcome = subprocess.run(
                 command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
             )

@@ -111,6 +111,21 @@ class ForkServer:
             os.close(nothing)
         return Forked([str(script), *arguments], answers.detach())
 
+    def adopt(
+        self, command: Sequence[str], environment: Mapping[str, str], files: Sequence[int], numbers: Sequence[int]
+    ) -> int:
+        """Start a process that leads a session, and whose parent is whoever adopts it; return its number.
+
+        Args:
+            command: a Python, ``-P``, ``-m``, and so on.
+            files: its standard input, output and error, and others.
+            numbers: those of the others.
+        """
+        order: dict[str, Any] = {"argv": list(command[2:]), "executable": command[0], "cwd": os.getcwd()}
+        order |= {"environment": dict(environment), "numbers": list(numbers)}
+        with os.fdopen(fork_client.order(self.address, files=files, **order).detach()) as answers:
+            return int(answers.readline())
+
     def run(
         self, script: Path, arguments: Sequence[str], environment: Mapping[str, str], cwd: Any, timeout: float
     ) -> tuple[int, str, str]:

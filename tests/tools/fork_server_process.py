@@ -10,6 +10,7 @@ number and, later, its status; the end of that connection is the end of the fork
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
 import importlib
 import marshal
@@ -20,6 +21,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import types
 from contextlib import suppress
 from pathlib import Path
@@ -99,7 +101,8 @@ def serve(listener: socket.socket, lifeline: socket.socket) -> None:
                 continue
             line, _ = listener.accept()
             order, files = _read(line)
-            number = os.fork() if order else -1
+            is_adopted = order is not None and "numbers" in order
+            number = -1 if not order else fork_for_adoption(line) if is_adopted else os.fork()
             if order and number == 0:
                 for other in (listener, lifeline, line):
                     other.close()
@@ -108,10 +111,32 @@ def serve(listener: socket.socket, lifeline: socket.socket) -> None:
                 return
             for descriptor in files:
                 os.close(descriptor)
-            if order:
+            if order and not is_adopted:
                 children.add(number, line)
             else:
                 line.close()
+
+
+def fork_for_adoption(line: socket.socket) -> int:
+    """Fork twice, and say the number of the second; return 0 in it once it has a session and its new parent."""
+    reading, writing = os.pipe()
+    between = os.fork()
+    if between:
+        os.close(writing)
+        os.waitpid(between, 0)
+        _say(line, int(os.read(reading, 20)))
+        os.close(reading)
+        return between
+    between = os.getpid()
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    while os.getppid() == between:
+        time.sleep(0.0005)
+    os.write(writing, b"%d" % os.getpid())
+    os.close(reading)
+    os.close(writing)
+    return 0
 
 
 def _say(line: socket.socket, number: int) -> None:
@@ -121,9 +146,13 @@ def _say(line: socket.socket, number: int) -> None:
 
 def become(order: dict[str, Any], *files: int) -> None:
     """Be the process of an order: Python with these arguments."""
-    for number, descriptor in enumerate(files):
-        os.dup2(descriptor, number)
+    numbers = [0, 1, 2, *order.get("numbers", ())]
+    # First out of the way of the others.
+    away = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, max(numbers) + 1) for descriptor in files]
     for descriptor in files:
+        os.close(descriptor)
+    for number, descriptor in zip(numbers, away, strict=True):
+        os.dup2(descriptor, number)
         os.close(descriptor)
     if order.get("has_session"):
         os.setsid()
@@ -132,6 +161,7 @@ def become(order: dict[str, Any], *files: int) -> None:
     os.chdir(order["cwd"])
     sys.argv = order["argv"]
     sys.executable = order["executable"]
+    sys.orig_argv = [sys.executable, *sys.argv]
     left: Any = 0
     try:
         _run(sys.argv[0])
@@ -173,7 +203,7 @@ def import_all() -> None:
 
 def _read(line: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     """Return an order and the files of the process, and no order if whoever gave it has died meanwhile."""
-    head, files, _, _ = socket.recv_fds(line, 4, 3)
+    head, files, _, _ = socket.recv_fds(line, 4, 8)
     text = b""
     size = int.from_bytes(head, "big")
     while len(text) < size:

@@ -11,9 +11,9 @@ import pytest
 Item = TypeVar("Item")
 
 LONG = (
+    "test_storm",
     "test_model",
     "test_deaths",
-    "test_storm",
     "test_imports",
     "test_faults",
     "test_versions",
