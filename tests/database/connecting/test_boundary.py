@@ -364,6 +364,12 @@ LEFT_IN_SQLITE: dict[str, Callable[[Any], object]] = {
     "a comment before one": lambda driver: driver.execute("-- off\n /* really */ pragma foreign_keys = 0"),
     "a temporary table": lambda driver: driver.execute("CREATE TEMP TABLE kept (id)"),
     "one in the schema temp": lambda driver: driver.execute("CREATE TABLE IF NOT EXISTS temp.kept (id)"),
+    "one behind a comment": lambda driver: driver.execute("CREATE /* ( */ TEMP TABLE kept (id)"),
+    "one without a space": lambda driver: driver.execute("CREATE/**/TEMP TABLE kept (id)"),
+    "one in a schema behind a comment": lambda driver: driver.execute("CREATE TABLE -- (\n temp.kept (id)"),
+    "a temporary trigger": lambda driver: driver.execute(
+        "CREATE TEMP TRIGGER kept AFTER INSERT ON ledger BEGIN SELECT 1; END"
+    ),
     "another database": lambda driver: driver.execute("ATTACH ':memory:' AS other"),
     "a script": lambda driver: driver.executescript("PRAGMA foreign_keys = OFF"),
     "a function": lambda driver: driver.create_function("kept", 0, lambda: 1),
@@ -383,7 +389,7 @@ def driver_of(connection: Connection) -> Any:
 def test_a_job_does_not_get_a_connection_to_sqlite_on_which_another_left_something(
     database: Database, what: str
 ) -> None:
-    with database.reading.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+    with database.reading.connect() as connection:
         used = driver_of(connection)
         LEFT_IN_SQLITE[what](used)
     with database.reading.connect() as connection:
@@ -444,6 +450,7 @@ def test_other_jobs_share_their_connection(database: Database) -> None:
     with database.begin() as connection:
         used = driver_of(connection)
         connection.exec_driver_sql("CREATE TABLE temporary_notes (note)")
+        connection.exec_driver_sql("CREATE TABLE more_notes (note /* no TEMP TABLE */)")
         connection.exec_driver_sql("INSERT INTO temporary_notes VALUES ('PRAGMA')")
     database.job_ended()
     with database.begin() as connection:

@@ -67,6 +67,22 @@ def test_neither_a_statement_nor_the_driver_ends_it(instance: Instance) -> None:
     assert instance.query("SELECT count(*) FROM t") == [(1,)]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("method", ["execute", "executemany", "executescript"])
+def test_nor_do_the_methods_of_a_connection_to_sqlite_that_stand_for_a_cursor_s(
+    instance: Instance, method: str
+) -> None:
+    with instance.database.engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, Shared)
+        driver.begin_sharing()
+        with pytest.raises(LeavesGroup):
+            getattr(driver, method)("COMMIT", *[[]] * (method == "executemany"))
+        assert driver.breach
+        driver.end_sharing()
+
+
 def test_a_rollback_is_noted(instance: Instance) -> None:
     with instance.database.engine.connect() as connection:
         connection.execute(text("SELECT 1"))

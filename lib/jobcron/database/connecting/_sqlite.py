@@ -12,18 +12,32 @@ from jobcron.database.connecting.boundary import Boundary
 from jobcron.database.connecting.sharing import Shared
 
 _LASTING = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*(?:PRAGMA|ATTACH|DETACH|CREATE\s[^(]*?\bTEMP(?:ORARY)?\b)",
-    re.IGNORECASE | re.DOTALL,
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*(?:PRAGMA|ATTACH|DETACH|(CREATE))\b", re.IGNORECASE | re.DOTALL
 )
-"""The beginning of a statement whose effect lasts as long as the connection, and is not in the file."""
+"""The beginning of a statement whose effect may last as long as the connection, and is not in the file."""
 
+_TEMPORARY = re.compile(r"\bCREATE\s[^(]*?\bTEMP(?:ORARY)?\b", re.IGNORECASE)
+"""What makes it last, of those that create something."""
+
+_COMMENT = re.compile(
+    r"""("[^"]*"|'[^']*'|`[^`]*`|\[[^\]]*\])|--[^\n]*|/\*.*?(?:\*/|\Z)""",
+    re.DOTALL,
+)
+"""A comment, or something in quotes, where there are none."""
+
+_NAME_OF_OURS = r"[\"'`\[]?(jobcron_\w+)"
 
 _IN_PLACE_OF_OURS = re.compile(
     r"\bCREATE\s+(?:TEMP(?:ORARY)?\s+)?(?:TABLE|VIEW)\s+(?:IF\s+NOT\s+EXISTS\s+)?"
-    r"(?:[\"'`\[]?temp[\"'`\]]?\s*\.\s*)?[\"'`\[]?(jobcron_\w+)",
+    rf"(?:[\"'`\[]?temp[\"'`\]]?\s*\.\s*)?{_NAME_OF_OURS}",
     re.IGNORECASE,
 )
-"""The beginning of a statement that makes a temporary table of the name of one of ours; for `_LASTING` ones."""
+"""The beginning of a statement that makes a temporary table of the name of one of ours; for `_TEMPORARY` ones."""
+
+_TRIGGER_ON_OURS = re.compile(
+    rf"\bTRIGGER\b.*?\bON\s+(?:[\"'`\[]?main[\"'`\]]?\s*\.\s*)?{_NAME_OF_OURS}", re.IGNORECASE | re.DOTALL
+)
+"""What makes a trigger on one of ours; for `_TEMPORARY` ones."""
 
 
 class WatchedConnection(Shared, sqlite3.Connection):
@@ -92,6 +106,23 @@ class WatchedConnection(Shared, sqlite3.Connection):
         """Return a cursor."""
         return super().cursor(WatchedCursor if factory is None else factory)
 
+    # The module's own methods make cursors of their own class.
+    def execute(  # type: ignore[override]
+        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = (), /
+    ) -> sqlite3.Cursor:
+        """Execute a statement with a cursor of ours."""
+        return self.cursor().execute(sql, parameters)
+
+    def executemany(  # type: ignore[override]
+        self, sql: str, parameters: Iterable[Sequence[object] | Mapping[str, object]], /
+    ) -> sqlite3.Cursor:
+        """Execute a statement with each of several sets of values, with a cursor of ours."""
+        return self.cursor().executemany(sql, parameters)
+
+    def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
+        """Execute several statements with a cursor of ours."""
+        return self.cursor().executescript(sql_script)
+
 
 def _noting(name: str) -> Callable[..., object]:
     method: Callable[..., object] = getattr(sqlite3.Connection, name)
@@ -107,7 +138,7 @@ def _noting(name: str) -> Callable[..., object]:
 for _name in (
     "create_function", "create_aggregate", "create_window_function", "create_collation", "set_authorizer",
     "set_progress_handler", "set_trace_callback", "enable_load_extension", "load_extension", "setlimit",
-    "setconfig", "deserialize", "executescript",
+    "setconfig", "deserialize",
 ):  # fmt: skip
     if hasattr(sqlite3.Connection, _name):
         setattr(WatchedConnection, _name, _noting(_name))
@@ -123,8 +154,8 @@ class WatchedCursor(sqlite3.Cursor):
     ) -> Self:
         """Execute a statement."""
         self.connection.check_statement(sql)
-        if _LASTING.match(sql):
-            _refuse_to_hide(sql)
+        lasting = _LASTING.match(sql)
+        if lasting and (not lasting[1] or _is_temporary(sql)):
             self.connection.is_changed = True
         return super().execute(sql, parameters)
 
@@ -137,24 +168,33 @@ class WatchedCursor(sqlite3.Cursor):
         """Execute several statements, whatever they are."""
         if self.connection.is_shared:
             self.connection.refuse("sent a script, which commits")
-        if re.search(r"\bTEMP", sql_script, re.IGNORECASE):
-            _refuse_to_hide(sql_script)
+        _is_temporary(sql_script)
         self.connection.is_changed = True
         return super().executescript(sql_script)
 
 
-def _refuse_to_hide(statement: str) -> None:
-    """Refuse a temporary table of the name of one of ours: SQLite would take it for ours, also at a job's end.
+def _is_temporary(statement: str) -> bool:
+    """Return whether a statement makes something temporary; refuse what would stand in for ours, or change it.
+
+    SQLite would take a temporary table of the name of one of ours for ours, also at a job's end, and a temporary
+    trigger could undo what is written there.
 
     Raises:
         sqlite3.OperationalError: there is one in the statement.
     """
-    found = _IN_PLACE_OF_OURS.search(statement)
-    if found is not None:
+    plain = _COMMENT.sub(lambda found: found[1] or " ", statement)
+    if not _TEMPORARY.search(plain):
+        return False
+    if found := _IN_PLACE_OF_OURS.search(plain):
         raise sqlite3.OperationalError(
             f"expected another name for a temporary table, got {found[1]}: it would take the place of "
             "jobcron's own"
         )
+    if found := _TRIGGER_ON_OURS.search(plain):
+        raise sqlite3.OperationalError(
+            f"expected a temporary trigger on another table, got one on {found[1]}, which is jobcron's own"
+        )
+    return True
 
 
 def note_use(boundary: Boundary, connection: WatchedConnection, record: object, proxy: object) -> None:
