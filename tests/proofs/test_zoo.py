@@ -1,6 +1,8 @@
-"""A few animals of the bug zoo, on every day; `make zoo` shows them all."""
+"""A few animals of the bug zoo in each run; `make zoo` shows them all."""
 
 from __future__ import annotations
+
+import random
 
 import pytest
 
@@ -16,10 +18,13 @@ TODAY = (
 )
 
 
-@pytest.mark.parametrize("bug", [bug for bug in zoo.BUGS if bug.name in TODAY], ids=lambda bug: bug.name)
-def test_a_fault_that_is_put_back_is_caught(bug: zoo.Bug) -> None:
-    found = zoo.catch(bug)
-    assert found.is_caught, found.said
+@pytest.mark.parametrize("names", [TODAY[:2], TODAY[2:4], TODAY[4:]], ids=["first", "second", "third"])
+def test_a_fault_that_is_put_back_is_caught(names: tuple[str, ...]) -> None:
+    bugs = {bug.name: bug for bug in zoo.BUGS}
+    assert bugs.keys() >= {*names}
+    name = random.choice(names)  # of two, another one from run to run: each takes three seconds
+    found = zoo.catch(bugs[name])
+    assert found.is_caught, f"{name}: {found.said}"
 
 
 def test_every_edit_of_the_zoo_fits_the_code() -> None:
