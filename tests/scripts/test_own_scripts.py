@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import pytest
 from sqlalchemy.orm import Session
 
 from fooapp import Ledger
-from instances import Instance
+from instances import Instance, run_jobcron
 from jobcron.testing import use_session
-from paths import APPS, TOOLS
+from paths import APPS
 from pruningscripts import PruneLedger
-
-HERE = {"PYTHONPATH": os.pathsep.join(map(str, (APPS, TOOLS)))}
 
 
 def run(instance: Instance, script: str, *arguments: str, expect: int = 0) -> str:
     """Run a script of `pruningscripts` in a process of its own, and return its log."""
-    from jobcron.testing import run_script
-
-    given = [str(APPS / "pruningscripts.py"), script, "--config", str(instance.path), *arguments]
-    return run_script(sys.executable, given, expect, extra_env=HERE)[2]
+    given = (script, "--config", str(instance.path), *arguments)
+    return run_jobcron(*given, expect=expect, program=APPS / "pruningscripts.py")[1]
 
 
 def runs(instance: Instance) -> list[tuple[str, int]]:

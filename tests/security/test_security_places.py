@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from instances import Instance
+from instances import Instance, fork_server
 from jobcron import ConfigurationError, load_settings
 from jobcron.commands._init import init
 from jobcron.commands.checks._check_config import check_config
@@ -52,8 +51,8 @@ def write_configuration(folder: Path) -> None:
 def leave(instance: Instance, *words: str, extra_env: dict[str, str] | None = None) -> tuple[int, str]:
     """Run ``jobcron``; return the exit status and standard error."""
     environment = {**os.environ, "JOBCRON_CONFIG": str(instance.path), **(extra_env or {})}
-    done = subprocess.run([JOBCRON, *words], env=environment, capture_output=True, text=True, timeout=60)
-    return done.returncode, done.stderr
+    status, _, err = fork_server().run(JOBCRON, words, environment, None, 60)
+    return status, err
 
 
 def run(instance: Instance) -> str:

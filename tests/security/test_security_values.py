@@ -17,7 +17,7 @@ from aiosmtpd.smtp import AuthResult
 from sqlalchemy.engine import make_url
 
 import fooapp
-from instances import Instance, wait_until
+from instances import Instance, fork_server, wait_until
 from jobcron import JobStatus
 from jobcron.settings.instance import load_settings
 from jobcron.settings.secrets import Redactor
@@ -144,7 +144,7 @@ def test_no_canary_gets_out(instance: Instance, tmp_path: Path, mailbox: Mailbox
     out, err = running.communicate(timeout=60)
     assert running.returncode == 0, err
     said = "\n".join(
-        "".join(subprocess.run([JOBCRON, *words], env=environment, capture_output=True, text=True).stdout)
+        fork_server().run(JOBCRON, words, environment, None, 60)[1]
         for words in (["check-config"], ["check-runs"], ["oops"], ["crontab"])
     )
     events = str(instance.query("SELECT detail FROM jobcron_event"))
