@@ -84,12 +84,12 @@ zoo: ## put known faults back, one after the other, and show which proof catches
 	@tools/environment.sh server
 	.venv/bin/python tests/proofs/zoo.py $(ZOO_ARGS)
 
-mutants: ## change the modules that decide, a place at a time, and show which changes no test notices: an hour (MUTANTS_ARGS="--only claim")
+mutants: ## change the modules that decide, a place at a time, and show which changes no test notices: an hour or two (MUTANTS_ARGS="--only claim")
 	@tools/environment.sh test
 	@tools/environment.sh server
 	@.venv/bin/python -c 'import cosmic_ray' 2>/dev/null || \
 		.venv/bin/python -m pip install -qq --disable-pip-version-check 'cosmic-ray>=8.7'
-	.venv/bin/python tools/mutants.py $(MUTANTS_ARGS)
+	.venv/bin/python tools/mutants $(MUTANTS_ARGS)
 
 bench-scale: ## measure what grows: claims and ticks in large tables, many sections, memory
 	.venv/bin/python -m bench.scale $(BENCH_ARGS)
