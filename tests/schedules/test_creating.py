@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from instances import Instance
+from instances import Instance, fork_server
 from schedules import Scheduled
 from ticks import took_the_full_path
 
@@ -56,6 +56,14 @@ def hosts(instance: Instance, tmp_path: Path, count: int) -> list[Path]:
         path.joinpath("jobcron.conf").write_text(text.replace(str(instance.state), str(path / "state")))
         found.append(path)
     return found
+
+
+def as_host(place: Path, shift: int) -> tuple[int, str, str]:
+    """Run the section on a host whose clock is so many minutes ahead; return how that ended."""
+    program = place.with_name("host.py")
+    program.write_text(AS_HOST)
+    arguments = (str(shift), "--config", str(place), "run", "functions")
+    return fork_server().run(program, arguments, os.environ, None, 200)
 
 
 def test_a_schedule_of_the_configuration_creates_a_job_that_the_same_run_runs(scheduled: Scheduled) -> None:
@@ -177,30 +185,26 @@ def test_three_hosts_whose_clocks_differ_create_one_job_for_a_slot(scheduled: Sc
         scheduled.instance.query("DELETE FROM jobcron_slot")
         before = scheduled.jobs
         scheduled.missed_since(3600)
-        running = [
-            subprocess.Popen(
-                [sys.executable, "-c", AS_HOST, str(shift), "--config", str(place), "run", "functions"],
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for place, shift in zip(places, (-10, 0, 10), strict=True)
-        ]
-        logs = [process.communicate(timeout=200)[1] for process in running]
-        assert [process.returncode for process in running] == [0, 0, 0], logs
-        assert scheduled.jobs == before + 1, logs
+        with ThreadPoolExecutor(len(places)) as pool:
+            ended = list(pool.map(as_host, places, (-10, 0, 10)))
+        assert [status for status, _, _ in ended] == [0, 0, 0], ended
+        assert scheduled.jobs == before + 1, ended
     # The database's clock decides, not that of the host that looks: the next slot is within the hour by our clock.
     assert 0 < scheduled.due_in() <= 3600
 
 
 @pytest.mark.parametrize("place", range(1, 7))
-def test_a_run_that_is_killed_between_slot_and_job_leaves_both_or_none(scheduled: Scheduled, place: int) -> None:
+def test_a_run_that_is_killed_between_slot_and_job_leaves_both_or_none(
+    scheduled: Scheduled, tmp_path: Path, place: int
+) -> None:
     scheduled.define("every: 1h")
     scheduled.run()
     scheduled.missed_since(3600)
-    arguments = [sys.executable, "-c", KILLED, "--config", str(scheduled.instance.path), "run", "functions"]
-    killed = {"KILLED_AT": str(place)}
-    done = subprocess.run(arguments, env=killed, capture_output=True, timeout=200, check=False)
-    assert done.returncode == -signal.SIGKILL
+    program = tmp_path / "killed.py"
+    program.write_text(KILLED)
+    arguments = ("--config", str(scheduled.instance.path), "run", "functions")
+    status, _, _ = fork_server().run(program, arguments, {"KILLED_AT": str(place)}, None, 200)
+    assert status == -signal.SIGKILL
     assert scheduled.jobs == len(scheduled.slots())
     scheduled.run()
     assert scheduled.jobs == len(scheduled.slots()) == 1
