@@ -12,9 +12,10 @@ import fooapp
 from erringapp import make
 from instances import Instance
 from jobcron import Interrupted, JobStatus, LeaseLost, RetryableJobError, SuspendJobException
+from jobcron.database.trouble import Interruption, mark
 from jobcron.errors import MissingCode
 from jobcron.queue.error_rules import Counts, outcome_of, waiting_for_code
-from jobcron.queue.outcome import Failed, Lost, Outcome, Postponed, Stopped, WaitsForCode
+from jobcron.queue.outcome import Failed, Lost, Outcome, Postponed, Retry, Stopped, WaitsForCode
 from jobcron.queue.views import RunnableView
 
 
@@ -81,6 +82,38 @@ def test_a_group_suspends_only_as_a_whole_and_one_member_can_ask_not_to_be_count
     job = cast("RunnableView", SimpleNamespace(user_error_types=(), retry_error_types=()))
     found = outcome_of(BaseExceptionGroup("all", members), job, Counts(max_retries=0), 0)
     assert (type(found), found.delay) == (outcome, 7.0 if outcome is Postponed else None)
+
+
+@pytest.mark.feature("LP-21")
+def test_an_error_that_asks_for_nothing_uses_up_a_retry() -> None:
+    values = {"retry_delay": 100.0, "retry_backoff": 1.0, "retry_delay_limit": None, "retry_jitter": 0.0}
+    job = cast("RunnableView", SimpleNamespace(user_error_types=(), retry_error_types=(KeyError,), **values))
+    found = [type(outcome_of(KeyError("x"), job, Counts(n, max_retries=1), 0)) for n in (1, 2)]
+    assert found == [Retry, Failed]
+
+
+@pytest.mark.feature("LP-21")
+@pytest.mark.parametrize(
+    ("backoff", "delays"), [(3.0, [100.0, 300.0, 900.0]), (1.0, [100.0] * 3), (0.5, [100.0] * 3)]
+)
+def test_the_delays_of_retries_grow_from_the_first_one_and_never_shrink(
+    backoff: float, delays: list[float]
+) -> None:
+    values = {"retry_delay": 100.0, "retry_backoff": backoff, "retry_delay_limit": None, "retry_jitter": 0.0}
+    job = cast("RunnableView", SimpleNamespace(user_error_types=(), retry_error_types=(KeyError,), **values))
+    found = [outcome_of(KeyError("x"), job, Counts(n, max_retries=None), 0).delay for n in (1, 2, 3)]
+    assert found == pytest.approx(delays)
+
+
+@pytest.mark.feature("LP-19")
+def test_the_database_interrupts_a_job_ten_times_in_a_row_with_growing_pauses() -> None:
+    error = OSError("deadlock")
+    mark(error, Interruption.DEADLOCK)
+    nobody = cast("RunnableView", None)  # the job is not asked
+    found = [outcome_of(error, nobody, Counts(), interruptions) for interruptions in range(11)]
+    assert [one.delay for one in found] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, None]
+    assert {type(one) for one in found[:10]} == {Stopped}
+    assert type(found[10]) is Failed
 
 
 @pytest.mark.feature("LP-19")
