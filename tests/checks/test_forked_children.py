@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from forked_children import AdoptedChild
+from instances import fork_server
 from jobcron.runner.isolated._child import Child
 
 
@@ -28,3 +29,16 @@ def test_a_child_whose_python_would_read_another_environment_is_started() -> Non
         del os.environ["PYTHONHASHSEED"]
     child.end()
     assert not isinstance(child._process, AdoptedChild)
+
+
+def test_a_fork_of_the_tests_process_which_could_not_adopt_a_child_starts_it() -> None:
+    fork_server()
+    fork = os.fork()
+    if fork == 0:
+        try:
+            child = Child({})
+            child.end()
+            os._exit(isinstance(child._process, AdoptedChild))
+        finally:
+            os._exit(2)
+    assert os.waitpid(fork, 0)[1] == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import re
@@ -10,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +21,7 @@ from kombu.connection import Connection
 from kombu.entity import Queue
 
 from brokers import Broker
+from fork_server import Forked, ForkServer
 from instances import Instance, wait_until
 from jobcron import JobStatus
 from jobcron.dispatch import dispatchers
@@ -28,6 +32,11 @@ from jobcron.settings.settings import Section
 SOON = 60.0
 
 COMMAND = [sys.executable, "-m", "celery", "-A", "jobcron.celery"]
+
+LIBRARIES = (
+    *("celery.bin.celery", "celery.bin.worker", "celery.apps.worker", "celery.concurrency.prefork"),
+    *("kombu.transport.pyamqp", "kombu.transport.redis"),
+)
 
 
 def celery_sections(dispatch: str = "dispatch: celery") -> str:
@@ -62,6 +71,14 @@ def dispatcher(section: str = "act") -> SectionDispatcher:
     return of_section
 
 
+@functools.cache
+def _fork_server() -> ForkServer:
+    """Return what forks workers: it has imported Celery, and not what makes an application of it."""
+    found = ForkServer(libraries=LIBRARIES)
+    atexit.register(found.close)
+    return found
+
+
 class CeleryWorker:
     """A worker in a process of its own.
 
@@ -72,14 +89,19 @@ class CeleryWorker:
 
     def __init__(self, instance: Instance, *options: str) -> None:
         self.log = instance.path / "celery.log"
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [*COMMAND, "worker", "-l", "INFO", "--without-mingle", "--without-gossip", *options],
-                env={**os.environ, "JOBCRON_CONFIG": str(instance.path)},
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.process: subprocess.Popen[bytes] | Forked
+        command = [*COMMAND, "worker", "-l", "INFO", "--without-mingle", "--without-gossip", *options]
+        environment = {**os.environ, "JOBCRON_CONFIG": str(instance.path)}
+        with self.log.open("a") as log, open(os.devnull, "w", encoding="ascii") as nothing:
+            if _fork_server().suits(environment):
+                files = nothing.fileno(), log.fileno()
+                self.process = _fork_server().start(
+                    Path(command[1]), command[2:], environment, None, *files, has_session=True
+                )
+            else:
+                self.process = subprocess.Popen(
+                    command, env=environment, stdout=nothing, stderr=log, start_new_session=True
+                )
 
     def said(self, text: str) -> bool:
         """Return whether its log has a text."""
@@ -99,6 +121,7 @@ class CeleryWorker:
         """Kill all its processes."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()  # also one that has no session yet
         self.process.wait()
 
 

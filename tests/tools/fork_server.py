@@ -42,9 +42,17 @@ class ForkServer:
     Args:
         environment: which it is started with; None: that of the tests.
         prepared: whether it has the application of most tests, too.
+        libraries: more modules that it imports.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None, *, prepared: bool = False) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str] | None = None,
+        *,
+        prepared: bool = False,
+        libraries: Sequence[str] = (),
+    ) -> None:
+        self._owner = os.getpid()
         self._environment = dict(os.environ if environment is None else environment)
         self._folder = Path(tempfile.mkdtemp(prefix="forks-", dir="/tmp"))  # of this user alone
         self.address = str(self._folder / "socket")
@@ -59,7 +67,8 @@ class ForkServer:
             listener.listen(64)
             files = [listener.fileno(), theirs.fileno()]
             # -P: the folder of this file is not where its children find their modules.
-            command = [sys.executable, "-P", str(SERVER), *map(str, files), *(["prepared"] if prepared else [])]
+            more = [*libraries, *(["prepared"] if prepared else [])]
+            command = [sys.executable, "-P", str(SERVER), *map(str, files), *more]
             self._process = subprocess.Popen(
                 command, pass_fds=files, stdin=subprocess.DEVNULL, env=self._environment
             )
@@ -110,6 +119,11 @@ class ForkServer:
         finally:
             os.close(nothing)
         return Forked([str(script), *arguments], answers.detach())
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process has started it, and not one of which it is a fork: that could adopt nothing."""
+        return self._owner == os.getpid()
 
     def adopt(
         self, command: Sequence[str], environment: Mapping[str, str], files: Sequence[int], numbers: Sequence[int]

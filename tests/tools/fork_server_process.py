@@ -4,7 +4,7 @@ That each module of the package imports what it needs is seen elsewhere, by impo
 `test_imports.py`. What a fork is to be comes over a connection of its own (`fork_client.order`), which is told its
 number and, later, its status; the end of that connection is the end of the fork.
 
-    fork_server_process.py LISTENER LIFELINE [prepared]
+    fork_server_process.py LISTENER LIFELINE [MODULE …] [prepared]
 """
 
 from __future__ import annotations
@@ -225,8 +225,11 @@ def prepare() -> None:
 
 if __name__ == "__main__":
     import_all()
-    if "prepared" in sys.argv:
-        prepare()
+    for name in sys.argv[3:]:
+        if name == "prepared":
+            prepare()
+        else:
+            importlib.import_module(name)
     # What is there stays there: no child looks through it for garbage, least of all at its end.
     gc.freeze()
     serve(*(socket.socket(fileno=int(number)) for number in sys.argv[1:3]))

@@ -43,7 +43,7 @@ def fork_isolated_children(server: Callable[[], ForkServer]) -> None:
     start = processes.Popen
 
     def forked(command: Sequence[str], *, env: Mapping[str, str], **options: Any) -> Any:
-        if command[0] != sys.executable or not server().suits(env):
+        if command[0] != sys.executable or not server().is_ours or not server().suits(env):
             return start(command, env=env, **options)
         pass_fds = options["pass_fds"]
         with open(os.devnull, "rb") as nothing, _adopted():
