@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import text
 
 from channel_jobs import SOMEBODY, limit, take, take_all
 from fooapp import ActJob, DoFooJob, OwnReadyJob
-from instances import SECTIONS, Instance
+from instances import SECTIONS, Instance, wait_until
 from jobcron import JobStatus, load_settings
 from jobcron.jobs.moves.channels import pass_over
 from jobcron.operations.pauses import Scope, pause, unpause
@@ -317,6 +318,56 @@ def test_a_source_that_finds_its_jobs_itself_keeps_the_order_of_all_types(instan
     instance.run("act")
     instance.run("own_ready")
     assert numbers(instance, JobStatus.WAITING) == []
+
+
+def test_a_job_below_an_order_that_stands_still_holds_up_no_other_type(instance: Instance) -> None:
+    limit(instance, "root", sequential="target")
+    limit(instance, "root.a", sequential="channel")
+    export(instance, FAIL, channel="root.a", channel_key="x")
+    instance.run("act")
+    export(instance, channel="root.a", channel_key="y")
+    other = frozzle(instance, channel="root.b", channel_key="y")
+    same = export(instance, channel="root.b", channel_key="z")
+    assert take_all(instance, job_class=DoFooJob) == [other]
+    assert take_all(instance) == [same]
+
+
+def test_a_tick_finds_no_work_while_a_job_of_another_type_comes_before_those_of_the_section(
+    instance: Instance,
+) -> None:
+    instance.run("act")
+    in_order(instance)
+    first, second = export(instance), frozzle(instance, channel=None)
+    mine = SOMEBODY._replace(channel="root.export")
+    assert take_all(instance, mine, DoFooJob) == []
+    assert not has_work(instance, "root.export", DoFooJob)
+    instance.query("UPDATE jobcron_job SET priority = 1 WHERE id = :id", id=second)
+    assert has_work(instance, "root.export", DoFooJob)
+    assert take_all(instance, mine, DoFooJob) == [second]
+    assert take_all(instance) == []
+    assert instance.row(first).status is JobStatus.WAITING
+
+
+@on_postgresql
+@pytest.mark.parametrize("section", [None, "root.export"])
+def test_a_job_of_another_type_that_came_while_a_claim_waited_for_the_lock_goes_first(
+    instance: Instance, section: str | None
+) -> None:
+    limit(instance, "root.export", sequential="target")
+    own = None if section else "root.export"
+    free = frozzle(instance, channel=own, channel_key="z", priority=50)
+    taken: list[int] = []
+    mine = SOMEBODY._replace(channel=section or "")
+    claiming = Thread(target=lambda: taken.extend(take(instance, 10, mine, DoFooJob)))
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with instance.database.begin() as connection:
+        connection.execute(text("SELECT name FROM jobcron_channel FOR UPDATE"))
+        claiming.start()
+        wait_until(lambda: instance.query(waits), "the claim to wait")
+        export(instance, channel_key="a")
+        frozzle(instance, channel=own, channel_key="a")
+    claiming.join(30)
+    assert taken == [free]
 
 
 def test_a_worker_runs_the_jobs_of_two_types_in_one_order(instance: Instance) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from jobcron.database.connecting.alone import Brief
-from jobcron.database.sql import JOBS, ROOM, lines
+from jobcron.database.sql import JOBS, LIMITS, lines
 from jobcron.database.statements import execute
 from jobcron.interfaces import DEFAULT_CRASH_LIMIT
 from jobcron.jobs.lease import Claim, Known, SectionLease, facts_of
@@ -84,7 +84,8 @@ def claim(
     claims: list[Claim] = []
     if held.waits:
         claims = taken(parts=held.limits | held.waits, batch=batch if "many" in held.waits else 1)
-    return claims or taken(parts=held.limits | JOBS, batch=batch)
+    limits = LIMITS if "turns" in held.limits else held.limits  # others may wait now, in channels of any limits
+    return claims or taken(parts=limits | JOBS, batch=batch)
 
 
 class Place(NamedTuple):
@@ -145,7 +146,7 @@ def claim_one_with_room(connection: Connection, job_id: int, type_id: int, claim
         claimant: who claims.
     """
     held = hold_channels(connection, type_id, claimant)
-    parts = held.limits | ROOM | {"mixed"} if "turns" in held.limits else held.limits
+    parts = LIMITS | {"mixed"} if "turns" in held.limits else held.limits
     return _taken(connection, "claim_one_limited", claimant, parts=parts, id=job_id, type=0, held=held.names)
 
 

@@ -108,9 +108,6 @@ LIMITS = frozenset({"caps", "keys", "starts", "turns", "halts"})
 They limit the jobs at once, those of each key, or the starts in a period; they keep an order, or one for all jobs.
 """
 
-ROOM = frozenset({"caps", "keys", "starts"})
-"""Those of `LIMITS` that a channel has room or not by."""
-
 JOBS = frozenset({"lanes", "plain", "many", "far", "heads", "mixed"})
 """Parts of a claim in channels, by the jobs that wait.
 

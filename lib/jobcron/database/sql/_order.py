@@ -43,10 +43,12 @@ IS_FIRST = r"""(1 = 1[[mixed:[[halts:
                     WHERE rival.sequential = 'target' AND \2 <> '' AND @within(\1, rival.name)
                       AND @first_rival(\2, \3) IS NOT NULL)]])"""
 
-# A subquery, not a join, for which SQLite would read all jobs to build a filter.
+# A subquery, not a join, for which SQLite would read all jobs to build a filter. Nor does a rival begin in a
+# channel below that keeps one order for all, while that order stands still.
 FIRST_RIVAL = r"""(SELECT ahead.id FROM jobcron_job AS ahead
     WHERE ahead.status = 0 AND ahead.type = rival.type AND ahead.channel = rival.channel AND ahead.channel_key = \1
-      AND @may_begin(ahead) AND @is_open(ahead)
+      AND @may_begin(ahead) AND @is_open(ahead)[[halts:
+      AND NOT EXISTS (SELECT 1 FROM halted WHERE @within(ahead.channel, halted.name))]]
       AND (ahead.priority, ahead.scheduled_start, ahead.id) < (\2.priority, \2.scheduled_start, \2.id)
     ORDER BY ahead.priority, ahead.scheduled_start, ahead.id LIMIT 1)"""
 
@@ -126,13 +128,20 @@ rival (name, sequential, type, channel) AS MATERIALIZED (
 Types are walked in the index of jobs, one by one: of their own table PostgreSQL guesses that it has hundreds.
 """
 
+IS_ALONE = """[[turns:[[!mixed:
+      AND NOT EXISTS (SELECT 1 FROM jobcron_job AS job
+                      WHERE job.status = 0 AND job.type < :type AND job.channel IS NOT NULL)
+      AND NOT EXISTS (SELECT 1 FROM jobcron_job AS job
+                      WHERE job.status = 0 AND job.type > :type AND job.channel IS NOT NULL)]]]]"""
+"""Still no job of another type waits in a channel: one may have come while a claim waited for the lock."""
+
 _HOLDS = """[[turns:[[!far:,
         job.begun_token > 0 AND job.id IN (SELECT turn.id FROM turn WHERE turn.waits) AS holds]]]]"""
 
 
 def with_order(text: str) -> str:
     """Return the text of a statement with the parts for sequential channels in their places; see `_room`."""
-    text = text.replace("@order", ORDER).replace("@rivals", RIVALS)
+    text = text.replace("@order", ORDER).replace("@rivals", RIVALS).replace("@is_alone", IS_ALONE)
     text = text.replace("@begun_at", _BEGUN_AT).replace("@keeps_turn", KEEPS_TURN.format(job="job"))
     text = text.replace("@holds", _HOLDS)
     text = _OF_ROW.sub(_of_row, text)

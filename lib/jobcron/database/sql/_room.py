@@ -128,7 +128,7 @@ _COMES_FIRST = {
 _CANDIDATES = f"""line (number, priority) AS (
     SELECT 1, (SELECT job.priority FROM jobcron_job AS job WHERE {_OF_TYPE.format(job="job")}
                ORDER BY job.priority LIMIT 1)
-    WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types
+    WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types@is_alone
   UNION ALL
     SELECT line.number + 1, (SELECT job.priority FROM jobcron_job AS job
                              WHERE {_OF_TYPE.format(job="job")} AND job.priority > line.priority

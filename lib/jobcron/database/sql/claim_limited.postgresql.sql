@@ -19,7 +19,7 @@ step (priority) AS (
     SELECT (SELECT priority FROM jobcron_job
             WHERE status = 0 AND type = :type AND channel IS NULL
             ORDER BY priority LIMIT 1)
-    WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types
+    WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types@is_alone
       AND NOT EXISTS (SELECT 1 FROM shut WHERE @within(:channel, shut.name))
   UNION ALL
     SELECT (SELECT priority FROM jobcron_job

@@ -3,7 +3,7 @@ WITH RECURSIVE @held_room,[[lanes:
 @candidates,]][[plain:
 step (number, priority) AS (
     SELECT 1, (SELECT min(priority) FROM jobcron_job WHERE status = 0 AND type = :type AND channel IS NULL)
-    WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types
+    WHERE :section NOT IN @paused_sections AND :type NOT IN @paused_types@is_alone
       AND NOT EXISTS (SELECT 1 FROM shut WHERE @within(:channel, shut.name))
   UNION ALL
     SELECT step.number + 1, (SELECT min(priority) FROM jobcron_job

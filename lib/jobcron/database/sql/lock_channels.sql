@@ -49,7 +49,8 @@ WHERE EXISTS (SELECT 1 FROM jobcron_job AS job WHERE job.status = 0 AND job.type
   UNION ALL
 SELECT 'other', NULL, EXISTS (SELECT 1 FROM jobcron_channel WHERE capacity IS NOT NULL OR sequential = 'channel'),
        EXISTS (SELECT 1 FROM jobcron_channel WHERE per_key IS NOT NULL),
-       EXISTS (SELECT 1 FROM jobcron_channel WHERE throttle IS NOT NULL), FALSE, FALSE
+       EXISTS (SELECT 1 FROM jobcron_channel WHERE throttle IS NOT NULL), FALSE,
+       EXISTS (SELECT 1 FROM jobcron_channel WHERE sequential = 'channel')
 WHERE EXISTS (SELECT 1 FROM held WHERE sequential IS NOT NULL)
   AND (EXISTS (SELECT 1 FROM jobcron_job AS job WHERE job.status = 0 AND job.type < :type AND job.channel IS NOT NULL)
        OR EXISTS (SELECT 1 FROM jobcron_job AS job WHERE job.status = 0 AND job.type > :type AND job.channel IS NOT NULL))

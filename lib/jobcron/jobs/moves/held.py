@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from jobcron.database.sql import LIMITS, ROOM, lines
+from jobcron.database.sql import LIMITS, lines
 from jobcron.database.statements import execute
 
 
@@ -51,7 +51,7 @@ def lock_channels(connection: Connection, type_id: int, section_channel: str) ->
             waits.add("lanes")
         elif row.kind == "other":
             waits.add("mixed")
-            limits |= {limit for limit in ROOM if getattr(row, f"has_{limit}")}
+            limits |= {limit for limit in LIMITS if getattr(row, f"has_{limit}")}
         else:
             lanes.append(section_channel)
             waits.add("plain")
