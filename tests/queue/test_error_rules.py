@@ -15,7 +15,19 @@ from jobcron import Interrupted, JobStatus, LeaseLost, RetryableJobError, Suspen
 from jobcron.database.trouble import Interruption, mark
 from jobcron.errors import MissingCode
 from jobcron.queue.error_rules import Counts, outcome_of, waiting_for_code
-from jobcron.queue.outcome import Failed, Lost, Outcome, Postponed, Retry, Stopped, WaitsForCode
+from jobcron.queue.outcome import (
+    Deleted,
+    Failed,
+    Lost,
+    NotStarted,
+    Outcome,
+    PoisonStopped,
+    Postponed,
+    Retry,
+    SlowLane,
+    Stopped,
+    WaitsForCode,
+)
 from jobcron.queue.views import RunnableView
 
 
@@ -82,6 +94,13 @@ def test_a_group_suspends_only_as_a_whole_and_one_member_can_ask_not_to_be_count
     job = cast("RunnableView", SimpleNamespace(user_error_types=(), retry_error_types=()))
     found = outcome_of(BaseExceptionGroup("all", members), job, Counts(max_retries=0), 0)
     assert (type(found), found.delay) == (outcome, 7.0 if outcome is Postponed else None)
+
+
+@pytest.mark.feature("LP-21")
+def test_an_attempt_counts_unless_the_job_is_not_the_reason_for_its_end() -> None:
+    ends: list[type[Outcome]] = [*Outcome.__subclasses__(), Deleted, Postponed, PoisonStopped]
+    uncounted = {Postponed, Stopped, SlowLane, WaitsForCode, NotStarted, PoisonStopped}
+    assert {end for end in ends if not end.counted} == uncounted
 
 
 @pytest.mark.feature("LP-21")
