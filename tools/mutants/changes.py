@@ -36,7 +36,17 @@ def changes_of(source: str, seed: int) -> list[Change]:
         if not any(begin <= change.place < end for begin, end in annotations):
             found.setdefault((change.place, change.kind), []).append(change)
     choice = random.Random(seed)
-    return [choice.choice(found[key]) for key in sorted(found)]
+    chosen = [choice.choice(found[key]) for key in sorted(found)]
+    return [change for change in chosen if _is_python(changed(source, change))]
+
+
+def _is_python(source: str) -> bool:
+    """Return whether a changed module is one: the ``*`` of a signature may have become ``%``."""
+    try:
+        ast.parse(source)
+    except SyntaxError:
+        return False
+    return True
 
 
 def _all_changes(source: str) -> Iterator[Change]:
