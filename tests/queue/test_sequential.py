@@ -439,6 +439,40 @@ def test_old_failures_elsewhere_cost_a_claim_nothing(instance: Instance) -> None
     assert all(many[name] < 2 * few[name] + 300 for name in few), (few, many)
 
 
+@pytest.mark.parametrize("elsewhere", ["root.mail", "root.export.shut"])
+def test_many_jobs_of_another_type_elsewhere_in_front_cost_a_claim_nothing(
+    instance: Instance, elsewhere: str
+) -> None:
+    in_order(instance)
+    limit(instance, "root.export.shut", capacity=0)
+    job, other = export(instance), frozzle(instance)
+    parameters = {
+        "type": instance.row(job).type_id,
+        "batch": 10,
+        "section": "act",
+        "channel": "",
+        "gone": "",
+        "held": "\nroot.export\n",
+        "lease_seconds": 60,
+        "claimed_by": "me",
+        "crash_limit": 3,
+        "id": job,
+    }
+
+    def costs() -> dict[str, float]:
+        instance.query("ANALYZE")
+        instance.database.close()  # SQLite reads the statistics when it connects
+        names = ("claim_limited", "claim_one_limited", "tick_limited", "ahead")
+        return {name: statement_cost(instance, name, **parameters) for name in names}
+
+    instance.multiply(other, 100, channel=f"'{elsewhere}'", priority="1")
+    few = costs()
+    instance.multiply(other, 12_000, channel=f"'{elsewhere}'", priority="1")
+    many = costs()
+    assert all(many[name] < 2 * few[name] + 300 for name in few), (few, many)
+    assert take_all(instance) == [job]
+
+
 @pytest.mark.parametrize("sequential", ["channel", "target"])
 def test_many_jobs_of_another_type_cost_a_claim_nothing(instance: Instance, sequential: str) -> None:
     limit(instance, "root.export", sequential=sequential)

@@ -91,12 +91,26 @@ leader (name, priority, scheduled_start, id) AS MATERIALIZED (
     SELECT rival.name, first.priority, first.scheduled_start, first.id
     FROM (SELECT DISTINCT name, type FROM rival WHERE sequential = 'channel') AS rival
     CROSS JOIN jobcron_job AS first
-    WHERE first.id = (SELECT job.id FROM jobcron_job AS job
-                      WHERE job.status = 0 AND job.type = rival.type AND job.channel IS NOT NULL
-                        AND @within(job.channel, rival.name) AND @may_begin(job) AND @is_open(job)
-                      ORDER BY job.priority, job.scheduled_start, job.id LIMIT 1)
+    WHERE first.id = coalesce(
+        (SELECT head.id
+         FROM (SELECT * FROM jobcron_job AS job
+               WHERE job.status = 0 AND job.type = rival.type AND job.channel IS NOT NULL
+               ORDER BY job.priority, job.scheduled_start, job.id LIMIT 10) AS head
+         WHERE @within(head.channel, rival.name) AND @may_begin(head) AND @is_open(head)
+         ORDER BY head.priority, head.scheduled_start, head.id LIMIT 1),
+        (SELECT job.id
+         FROM rival AS lane CROSS JOIN jobcron_job AS job
+         WHERE lane.name = rival.name AND lane.type = rival.type
+           AND NOT EXISTS (SELECT 1 FROM closed WHERE @within(lane.channel, closed.name))
+           AND job.status = 0 AND job.type = lane.type AND job.channel BETWEEN lane.channel AND lane.channel
+           AND @may_begin(job) AND @is_open(job)
+         ORDER BY job.priority + 0, job.scheduled_start, job.id LIMIT 1))
 )]]]]"""
-"""Tables: which jobs keep their turn, and which one of another type comes first in each channel."""
+"""Tables: which jobs keep their turn, and which one of another type comes first in each channel.
+
+The first few of a type are mostly in the channel that is asked for. Else they may be thousands of another channel,
+so the channel's own are read by "lane": BETWEEN and + 0 keep the databases from reading all in line instead.
+"""
 
 RIVALS = """other (type, channel) AS (
     SELECT job.type, job.channel FROM jobcron_job AS job
