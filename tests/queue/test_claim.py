@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg2
 import pytest
 
+from fooapp import DoFooJob
 from instances import Instance
-from jobcron import JobStatus
+from jobcron import JobStatus, chain
+from jobcron.database.sql import driver_text
+from jobcron.settings.database_url import libpq_url
 from races import make_queue, race
 from runner_processes import Gate, configure, drain, make, numbers, started
 from shortleaseapp import BusyJob
@@ -72,3 +79,32 @@ def test_a_job_whose_process_died_before_is_claimed_alone(instance: Instance, tm
         alone.open()
         run.end()
     assert [job for job, *_ in instance.ledger()] == behind
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has no messages
+@pytest.mark.parametrize("statement", ["claim", "claim_one"])
+def test_a_job_begins_after_the_end_of_the_one_before_it_however_late_its_claim_is_reached(
+    instance: Instance, statement: str
+) -> None:
+    with instance.session() as session:
+        before, after = (DoFooJob.planned(instance.foo(session)) for _ in range(2))
+        made = chain(before, after).create(session=session)
+    with instance.session() as session:
+        DoFooJob.get(made[before], session=session).start()
+    asked: dict[str, object] = {"type": instance.row(made[after]).type_id, "id": made[after], "batch": 1}
+    asked |= {"section": "", "channel": "", "gone": "", "lease_seconds": 60, "claimed_by": "me", "crash_limit": 3}
+    text = f"SELECT pg_catalog.pg_sleep(0.5); {driver_text(statement)}"  # one message, whose time is its arrival
+    with ThreadPoolExecutor() as pool, closing(psycopg2.connect(libpq_url(instance.url))) as claiming:
+        claiming.autocommit = False
+        with claiming.cursor() as cursor:
+            claim = pool.submit(cursor.execute, text, asked)
+            time.sleep(0.2)
+            with instance.session() as session:
+                DoFooJob.get(made[before], session=session).complete()
+            claim.result()
+            assert cursor.rowcount == 1
+        claiming.commit()
+    ended, begun = instance.row(made[before]).date_finished, instance.row(made[after]).date_started
+    assert ended is not None
+    assert begun is not None
+    assert ended < begun

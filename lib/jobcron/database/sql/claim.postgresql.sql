@@ -64,7 +64,7 @@ batch AS (
 )
 UPDATE jobcron_job AS job
 SET @claimed_job,
-    date_started = @now
+    date_started = @moment
 FROM batch
 WHERE job.id = batch.id AND (batch.place = 1 OR batch.crashes = 0)
 RETURNING job.id, job.lease_token, batch.place, job.priority,
