@@ -229,3 +229,20 @@ def test_bad_input_of_a_script_in_a_test_is_raised(configured: Instance) -> None
     with pytest.raises(SystemExit) as caught:
         JobCronScript(test_args=[], commandline_config=True)
     assert caught.value.code == 2
+
+
+@pytest.mark.feature("N-13")
+def test_a_job_s_own_statement_is_not_written_over_by_a_job_that_was_claimed_together_with_it(
+    configured: Instance, session: Session, foo: Foo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [ActJob.create(foo).job.id for _ in range(2)]
+
+    def run(job: ActJob) -> None:
+        if job.job.id == jobs[0]:
+            current_session().execute(text("UPDATE foo SET frozzled = frozzled + 1"))
+        else:
+            job.context.foo.frozzled = job.context.foo.frozzled + 1
+
+    monkeypatch.setattr(ActJob, "run", run)
+    run_in_test("act")
+    assert session.scalar(select(Foo.frozzled)) == 2

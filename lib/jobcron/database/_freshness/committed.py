@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, Executable, NullPool, QueuePool, func
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from jobcron.database.connecting.sharing import Shared
 from jobcron.database.statements import be_brief
 from jobcron.database.transactions import READING
 
@@ -18,9 +19,19 @@ LOCK_SECONDS = 0.25
 _TRANSLATED = "schema_translate_map"
 
 
-def is_alone(bind: Engine | Connection) -> bool:
-    """Return whether nobody else can change rows: in a test's own transaction, and in a database in memory."""
-    return not isinstance(bind, Engine) or (bind.dialect.name == "sqlite" and not _has_connections(bind))
+def is_alone(bind: Engine | Connection, own: Connection) -> bool:
+    """Return whether nobody else can change rows: in a test's own transaction, and in a database in memory.
+
+    Where jobs share a transaction, those before may have.
+
+    Args:
+        bind: what the session works with.
+        own: the transaction's connection.
+    """
+    if isinstance(bind, Engine):
+        return bind.dialect.name == "sqlite" and not _has_connections(bind)
+    driver = own.connection.driver_connection
+    return not (isinstance(driver, Shared) and driver.is_shared)
 
 
 def committed_row(

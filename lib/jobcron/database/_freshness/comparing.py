@@ -42,7 +42,7 @@ def compare(session: Session, state: InstanceState[object], expected: dict[str, 
     if found is None:
         raise _changed(f"another session deleted {entity.__name__} {state.identity} after this job had read it")
     bind = session.get_bind(mapper)
-    if _differing(connection, mapper, expected, found) is None or is_alone(bind):
+    if _differing(connection, mapper, expected, found) is None or is_alone(bind, connection):
         return
     committed = committed_row(bind, connection, reading, identity)
     key = _differing(connection, mapper, expected, found if committed is None else committed)
