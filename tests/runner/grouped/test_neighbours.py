@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -187,6 +188,73 @@ def test_jobs_run_one_by_one_from_when_the_application_listens_to_the_ends_of_al
     assert errors(groups) == ["listens to its session"]
     assert len(groups) == 3
     assert len(grouped.ledger()) == COUNT
+
+
+@pytest.mark.feature("N-13")
+def test_what_a_job_s_own_statement_has_changed_is_not_written_over_by_another_that_was_read_before(
+    grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(job: Any) -> None:
+        foo = job.context.foo  # read with those of the whole group, before any of its jobs changes one
+        if job.job.id == 6:
+            job.session.execute(text("UPDATE foo SET frozzled = frozzled + 1"))
+        elif job.job.id == 7:
+            foo.frozzled = foo.frozzled + 1
+
+    make(grouped, monkeypatch, run)
+    grouped.query("UPDATE foo_job SET foo_id = (SELECT min(id) FROM foo)")
+    grouped.run("act")
+    assert errors(groups) == ["another session changed frozzled of Foo (1,) after this job had read it"]
+    is_completed = grouped.row(7).status is JobStatus.COMPLETED  # else it waits for its next attempt
+    assert grouped.query("SELECT frozzled FROM foo WHERE id = 1") == [(1 + is_completed,)]
+
+
+def change_settings() -> None:
+    current_session().autoflush = False
+
+
+def set_options() -> None:
+    current_session().connection().execution_options(schema_translate_map={None: "tenant"})
+
+
+def hear_statements() -> None:
+    event.listen(current_session().connection(), "before_execute", lambda *arguments: None)
+
+
+LEFT_BEHIND = ["left something behind on its connection"]
+
+
+@pytest.mark.parametrize("place", [5, 8])
+@pytest.mark.parametrize(
+    ("leave", "expected"),
+    [(change_settings, []), (set_options, LEFT_BEHIND), (hear_statements, LEFT_BEHIND)],
+)
+def test_what_a_job_changes_of_its_session_or_its_connection_reaches_no_other(
+    grouped: Instance,
+    groups: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    leave: Callable[[], None],
+    expected: list[str],
+    place: int,
+) -> None:
+    found = {}  # by the last attempt of each, which is the one that counts
+
+    def run(job: Any) -> None:
+        number, session = job.job.id, current_session()
+        if number == place:
+            leave()
+        elif leave is change_settings:
+            found[number] = session.autoflush
+        else:
+            connection = session.connection()
+            is_changed = "schema_translate_map" in connection.get_execution_options()
+            found[number] = not (is_changed or len(connection.dispatch.before_execute))
+
+    jobs = make(grouped, monkeypatch, run)
+    grouped.run("act")
+    assert errors(groups) == expected
+    assert found == dict.fromkeys(set(jobs) - {place}, True)
+    assert {row.status for row in grouped.rows()} == {JobStatus.COMPLETED}
 
 
 def test_jobs_for_which_others_wait_run_by_themselves(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from operator import attrgetter
 
+from sqlalchemy import Connection
+from sqlalchemy.engine.events import ConnectionEvents
 from sqlalchemy.orm import Session, SessionEvents
 
 from jobcron.database.connecting.sharing import Shared
@@ -11,7 +13,12 @@ from jobcron.database.sessions import ACTIONS, OwnedSession
 from jobcron.errors import LeavesGroup
 from jobcron.runner.grouped._attempt import GroupedAttempt
 
-_EVENTS = tuple(name for name in vars(SessionEvents) if not name.startswith("_") and name != "dispatch")
+
+def _names(events: type[object]) -> tuple[str, ...]:
+    return tuple(name for name in vars(events) if not name.startswith("_") and name != "dispatch")
+
+
+_EVENTS, _OF_CONNECTION = _names(SessionEvents), _names(ConnectionEvents)
 
 _ENDS = (
     "before_commit",
@@ -68,6 +75,33 @@ def check_session(session: OwnedSession) -> None:
     """
     if has_listeners(session) or hears_ends(session):
         raise LeavesGroup("listens to its session")
+
+
+class UnchangedConnection:
+    """Tells whether jobs have changed SQLAlchemy's object for the connection that they share.
+
+    Its options hold for all who use it: a job's map of schemas would send the rows of the next ones elsewhere.
+
+    Args:
+        connection: the connection, as the group has made it.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._found = self._state()
+
+    def check(self) -> None:
+        """Check that it is as it was.
+
+        Raises:
+            LeavesGroup: a job has set options there, or listens to it.
+        """
+        if self._state() != self._found:
+            raise LeavesGroup("left something behind on its connection")
+
+    def _state(self) -> tuple[object, int]:
+        listeners = (len(getattr(self._connection.dispatch, name)) for name in _OF_CONNECTION)
+        return self._connection.get_execution_options(), sum(listeners)
 
 
 def check_transaction(shared: Shared) -> None:

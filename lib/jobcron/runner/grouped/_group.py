@@ -28,7 +28,7 @@ from jobcron.runner._executor import RAISED_ANYWHERE
 from jobcron.runner.attempt import COPY_STATUS, Attempt
 from jobcron.runner.grouped import _pace
 from jobcron.runner.grouped._attempt import GroupedAttempt
-from jobcron.runner.grouped._checks import check_job, check_session, check_transaction
+from jobcron.runner.grouped._checks import UnchangedConnection, check_job, check_session, check_transaction
 from jobcron.runner.grouped._claims import Locked, Taken, complete_group, is_committed, take_group
 from jobcron.runner.grouped._objects import GroupObjects
 from jobcron.runner.grouped._sessions import GroupSessions, Members, is_untouched
@@ -150,9 +150,11 @@ class Group:
             return
         shared = connection.connection.driver_connection
         assert isinstance(shared, Shared)
+        unchanged = UnchangedConnection(connection)
         shared.begin_sharing()
         self._run_jobs(connection, shared, locked)
         self._end_session()
+        unchanged.check()
         check_transaction(shared)
         shared.end_sharing()
         if self._work.surroundings.has_changed():

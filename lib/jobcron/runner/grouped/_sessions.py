@@ -19,7 +19,10 @@ from jobcron.runner.grouped._claims import Locked, Taken
 GROUP = "jobcron_group"
 """The key in a session's ``info`` of the group to whose transaction it belongs."""
 
-_OWN_KEYS = frozenset({GROUP, WRITTEN, ATTEMPT, "jobcron_owner", "jobcron_freshness"})
+_MADE = "jobcron_made"
+"""The key in a session's ``info`` of its attributes, as they were when it was opened."""
+
+_OWN_KEYS = frozenset({GROUP, _MADE, WRITTEN, ATTEMPT, "jobcron_owner", "jobcron_freshness"})
 
 
 class Members:
@@ -94,6 +97,7 @@ class GroupSessions:
         """
         session = self._class(connection, expire_on_commit=False, join_transaction_mode="rollback_only")
         session.info[GROUP], session.info[WRITTEN] = members, written
+        session.info[_MADE] = tuple(vars(session).values())
         return session
 
 
@@ -101,7 +105,8 @@ def is_untouched(session: Session) -> bool:
     """Return whether a session is as it was opened: another job may have it."""
     if session.in_transaction() or len(session.identity_map) or session.new:
         return False
-    return session.info.keys() <= _OWN_KEYS
+    # A job may have set ``autoflush``, for example. Most are the same objects, so comparing them takes no time.
+    return session.info.keys() <= _OWN_KEYS and tuple(vars(session).values()) == session.info[_MADE]
 
 
 def _refuse_commit(session: Session) -> None:
