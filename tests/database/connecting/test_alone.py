@@ -272,6 +272,26 @@ def test_a_connection_that_completes_jobs_does_not_rest_and_is_not_asked_whether
     assert counts[1:] == [1, 1, 1, 1, 1]
 
 
+def test_a_connection_whose_look_was_interrupted_is_not_used_again(
+    instance: Instance, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert complete(database, taken(instance)) == 1
+    with database.engine.connect() as connection:
+        old = connection.connection.driver_connection
+    claim = taken(instance)
+
+    def interrupted(driver: object) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database.engine.dialect, "do_ping", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            complete(database, claim)
+    assert complete(database, claim) == 1
+    with database.engine.connect() as connection:
+        assert connection.connection.driver_connection is not old
+
+
 NAME = "o'me\\ 100%s"
 """The name of a claimant, with all that a literal has to escape."""
 

@@ -53,6 +53,9 @@ def _fit(engine: Engine, pool: QueuePool) -> _ConnectionRecord | None:
     try:
         driver = entry.get_connection()
         is_fit = engine.dialect.do_ping(driver) and (not isinstance(driver, Watched) or driver.is_set_up)
+    except BaseException:
+        entry.invalidate()  # an answer may be on its way
+        raise
     finally:
         if not is_fit:
             pool._do_return_conn(entry)
