@@ -43,7 +43,8 @@ MODULES = (
 FILES = """
 queue/test_claim.py queue/test_line.py queue/test_type_feed.py queue/test_channels.py
 queue/test_claims_in_channels.py queue/test_sequential.py queue/test_source_feed.py
-queue/test_finish.py queue/test_error_rules.py queue/test_outcome.py queue/test_retry_backoff.py runner/test_attempt.py runner/test_backlog.py runner/test_cancelled.py
+queue/test_finish.py queue/test_error_rules.py queue/test_outcome.py queue/test_retry_backoff.py
+runner/test_attempt.py runner/test_backlog.py runner/test_cancelled.py
 runner/test_clean_up.py runner/test_crash_limit.py runner/test_death.py runner/test_failure.py
 runner/test_fence.py runner/test_job_runner.py runner/test_keeper.py runner/test_lease_renewal.py
 runner/test_left_on_connection.py runner/test_max_runtime.py runner/test_one_batch.py runner/test_own_row.py
