@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Any
@@ -410,12 +411,17 @@ def test_while_the_first_job_is_locked_none_behind_it_begins_and_others_do(
     assert [job for job, *_ in instance.ledger()][len(free) :] == [first, second]
 
 
-def test_old_failures_elsewhere_cost_a_claim_nothing(instance: Instance) -> None:
-    in_order(instance)
-    first = export(instance, FAIL)
-    instance.run("act")
+def cost_nothing(instance: Instance, job: int, names: list[str], make: Callable[[int], None]) -> None:
+    """Check that statements about a job, in analyzed tables, read no more rows beside 12,000 jobs than beside 100.
+
+    Args:
+        instance: the instance.
+        job: the job, which waits in root.export.
+        names: the statements.
+        make: commits so many jobs.
+    """
     parameters = {
-        "type": instance.query("SELECT type FROM jobcron_job LIMIT 1")[0][0],
+        "type": instance.row(job).type_id,
         "batch": 10,
         "section": "act",
         "channel": "",
@@ -424,19 +430,26 @@ def test_old_failures_elsewhere_cost_a_claim_nothing(instance: Instance) -> None
         "lease_seconds": 60,
         "claimed_by": "me",
         "crash_limit": 3,
+        "id": job,
     }
 
-    def costs() -> dict[str, float]:
+    def costs_beside(more: int) -> dict[str, float]:
+        make(more)
         instance.query("ANALYZE")
         instance.database.close()  # SQLite reads the statistics when it connects
-        names = ("claim_limited", "claim_limited+lanes+turns", "claim_limited+lanes+turns+halts", "tick_limited")
         return {name: statement_cost(instance, name, **parameters) for name in names}
 
-    instance.multiply(first, 100, channel="'root.mail'", status="3", date_finished="CURRENT_TIMESTAMP")
-    few = costs()
-    instance.multiply(first, 12_000, channel="'root.mail'", status="3", date_finished="CURRENT_TIMESTAMP")
-    many = costs()
+    few, many = costs_beside(100), costs_beside(12_000)
     assert all(many[name] < 2 * few[name] + 300 for name in few), (few, many)
+
+
+def test_old_failures_elsewhere_cost_a_claim_nothing(instance: Instance) -> None:
+    in_order(instance)
+    first = export(instance, FAIL)
+    instance.run("act")
+    failed = {"channel": "'root.mail'", "status": "3", "date_finished": "CURRENT_TIMESTAMP"}
+    names = ["claim_limited", "claim_limited+lanes+turns", "claim_limited+lanes+turns+halts", "tick_limited"]
+    cost_nothing(instance, first, names, lambda more: instance.multiply(first, more, **failed))
 
 
 @pytest.mark.parametrize("elsewhere", ["root.mail", "root.export.shut"])
@@ -446,30 +459,9 @@ def test_many_jobs_of_another_type_elsewhere_in_front_cost_a_claim_nothing(
     in_order(instance)
     limit(instance, "root.export.shut", capacity=0)
     job, other = export(instance), frozzle(instance)
-    parameters = {
-        "type": instance.row(job).type_id,
-        "batch": 10,
-        "section": "act",
-        "channel": "",
-        "gone": "",
-        "held": "\nroot.export\n",
-        "lease_seconds": 60,
-        "claimed_by": "me",
-        "crash_limit": 3,
-        "id": job,
-    }
-
-    def costs() -> dict[str, float]:
-        instance.query("ANALYZE")
-        instance.database.close()  # SQLite reads the statistics when it connects
-        names = ("claim_limited", "claim_one_limited", "tick_limited", "ahead")
-        return {name: statement_cost(instance, name, **parameters) for name in names}
-
-    instance.multiply(other, 100, channel=f"'{elsewhere}'", priority="1")
-    few = costs()
-    instance.multiply(other, 12_000, channel=f"'{elsewhere}'", priority="1")
-    many = costs()
-    assert all(many[name] < 2 * few[name] + 300 for name in few), (few, many)
+    in_front = {"channel": f"'{elsewhere}'", "priority": "1"}
+    names = ["claim_limited", "claim_one_limited", "tick_limited", "ahead"]
+    cost_nothing(instance, job, names, lambda more: instance.multiply(other, more, **in_front))
     assert take_all(instance) == [job]
 
 
@@ -477,30 +469,7 @@ def test_many_jobs_of_another_type_elsewhere_in_front_cost_a_claim_nothing(
 def test_many_jobs_of_another_type_cost_a_claim_nothing(instance: Instance, sequential: str) -> None:
     limit(instance, "root.export", sequential=sequential)
     job, other = export(instance, channel_key="a"), frozzle(instance, channel_key="a")
-    parameters = {
-        "type": instance.row(job).type_id,
-        "batch": 10,
-        "section": "act",
-        "channel": "",
-        "gone": "",
-        "held": "\nroot.export\n",
-        "lease_seconds": 60,
-        "claimed_by": "me",
-        "crash_limit": 3,
-        "id": job,
-    }
-
-    def costs() -> dict[str, float]:
-        instance.query("ANALYZE")
-        instance.database.close()  # SQLite reads the statistics when it connects
-        quick = "claim_limited+lanes+turns+mixed"
-        halts = "+halts" if sequential == "channel" else ""
-        names = ("claim_limited", quick + halts, "claim_one_limited", "tick_limited", "lock_channels", "ahead")
-        return {name: statement_cost(instance, name, **parameters) for name in names}
-
-    key = {"channel": "'a'", "target": "CAST(n AS text)"}[sequential]
-    instance.multiply(other, 100, channel="'root.export'", channel_key=key)
-    few = costs()
-    instance.multiply(other, 12_000, channel="'root.export'", channel_key=key)
-    many = costs()
-    assert all(many[name] < 2 * few[name] + 300 for name in few), (few, many)
+    behind = {"channel": "'root.export'", "channel_key": "'a'" if sequential == "channel" else "CAST(n AS text)"}
+    quick = "claim_limited+lanes+turns+mixed" + ("+halts" if sequential == "channel" else "")
+    names = ["claim_limited", quick, "claim_one_limited", "tick_limited", "lock_channels", "ahead"]
+    cost_nothing(instance, job, names, lambda more: instance.multiply(other, more, **behind))

@@ -1,7 +1,7 @@
 -- May a job of the type :type start in its channel? Asked only if tick.sql says that there are jobs in channels, or for a
 -- section that has a channel itself.
 --   limited  a job in a channel is ready and has room, or is dead and has room to be taken over
---   own      the section's channel has room for jobs that are in none, and its order is not one that another type's job comes first in
+--   own      the section's channel has room for jobs that are in none, and no job of another type comes first there
 WITH RECURSIVE @room,
 @candidates
 SELECT
