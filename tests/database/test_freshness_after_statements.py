@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from sqlalchemy import JSON, Pool, SingletonThreadPool, StaticPool, String, create_engine, text, update
+from sqlalchemy import JSON, Pool, SingletonThreadPool, StaticPool, String, create_engine, event, text, update
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -29,6 +29,17 @@ class Account(Models):
     total: Mapped[int] = mapped_column(default=0)
     name: Mapped[str] = mapped_column(String, default="one")
     data: Mapped[dict[str, int]] = mapped_column(MutableDict.as_mutable(JSON), default=dict)
+
+
+class Views(DeclarativeBase):
+    """A view of the accounts."""
+
+
+class Viewed(Views):
+    __tablename__ = "viewed_account"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    total: Mapped[int]
 
 
 @pytest.fixture
@@ -81,8 +92,8 @@ WAYS = [by_text, in_bulk, by_core, in_a_savepoint]
 def test_a_column_that_the_job_s_own_statement_has_changed_is_written_unread(
     session: Session, account: Account, write: Write, key: str
 ) -> None:
-    write(session)
     session.execute(text("""UPDATE stated_account SET data = '{"a": 2}'"""))
+    write(session)
     setattr(account, key, {"total": 5, "data": {"b": 5}}[key])
     session.commit()
     session.refresh(account)
@@ -139,6 +150,59 @@ def test_the_row_is_that_of_the_schema_in_which_the_job_looks_for_its_tables(
     session.execute(path)
     by_text(session)
     account.total = 1
+    with pytest.raises(ChangedMeanwhile):
+        session.commit()
+
+
+def others_first(instance: Instance, session: Session) -> None:
+    instance.query("UPDATE stated_account SET total = 100 WHERE id = 1")
+    session.execute(text("INSERT INTO stated_account VALUES (7, 0, '', '{}')"))
+
+
+def others_after_the_job_has_written(instance: Instance, session: Session) -> None:
+    session.execute(text("INSERT INTO stated_account VALUES (7, 0, '', '{}')"))
+    instance.query("UPDATE stated_account SET total = 100 WHERE id = 1")
+
+
+def others_alone(instance: Instance, session: Session) -> None:
+    instance.query("UPDATE stated_account SET total = 100 WHERE id = 1")
+
+
+@pytest.mark.feature("N-13")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("change", [others_first, others_after_the_job_has_written, others_alone])
+def test_no_second_connection_is_waited_for_to_see_that_the_row_is_another_session_s(
+    instance: Instance, session: Session, account: Account, change: Callable[[Instance, Session], None]
+) -> None:
+    # It would be waited for under locks: where a pooler has no more, whoever has it may wait for one of them.
+    before = account.total
+    session.commit()
+    change(instance, session)
+    taken: list[object] = []
+    session.connection()
+    event.listen(instance.database.engine, "checkout", lambda *about: taken.append(about))
+    account.total = before + 1
+    with pytest.raises(ChangedMeanwhile, match="another session changed total of Account"):
+        session.flush()
+    assert taken == []
+    session.rollback()
+    assert account.total == 100
+
+
+@pytest.mark.feature("N-13")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_rows_of_a_view_are_compared_too(instance: Instance, session: Session, account: Account) -> None:
+    session.execute(text("CREATE VIEW viewed_account AS SELECT id, total FROM stated_account"))
+    viewed = session.get_one(Viewed, 1)
+    before = viewed.total
+    session.commit()
+    session.execute(text("UPDATE viewed_account SET total = total + 2"))
+    viewed.total = before + 1
+    session.commit()
+    before = viewed.total
+    session.commit()
+    instance.query("UPDATE stated_account SET total = 100")
+    viewed.total = before + 1
     with pytest.raises(ChangedMeanwhile):
         session.commit()
 

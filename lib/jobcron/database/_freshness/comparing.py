@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstanceState, Mapper, Session
 from sqlalchemy.types import TypeEngine
 
 from jobcron.database._freshness.committed import committed_row, is_alone
+from jobcron.database._freshness.versions import may_be_own, of_row
 from jobcron.database.trouble import Interruption, mark
 from jobcron.errors import ChangedMeanwhile
 
@@ -28,6 +29,8 @@ def compare(session: Session, state: InstanceState[object], expected: dict[str, 
 
     If they differ, it may be this transaction's own statements that changed them. Then what others see of the row
     is compared, which is what was committed last: nobody else can change it while this transaction has it locked.
+    Only then: that takes a second connection, for which this transaction waits with its locks. If a pooler has no
+    more to give, it may wait for somebody who waits for one of these locks.
 
     Raises:
         ChangedMeanwhile: they differ.
@@ -42,10 +45,12 @@ def compare(session: Session, state: InstanceState[object], expected: dict[str, 
     if found is None:
         raise _changed(f"another session deleted {entity.__name__} {state.identity} after this job had read it")
     bind = session.get_bind(mapper)
-    if _differing(connection, mapper, expected, found) is None or is_alone(bind, connection):
+    key = _differing(connection, mapper, expected, found)
+    if key is None or is_alone(bind, connection):
         return
-    committed = committed_row(bind, connection, reading, identity)
-    key = _differing(connection, mapper, expected, found if committed is None else committed)
+    if may_be_own(connection, mapper, identity):
+        committed = committed_row(bind, connection, reading, identity)
+        key = _differing(connection, mapper, expected, found if committed is None else committed)
     if key is not None:
         raise changed_column(state, key)
 
@@ -128,6 +133,5 @@ def _reading(mapper: Mapper[object], keys: tuple[str, ...]) -> Select[tuple[obje
 
     It asks the tables, not the class: that may be joined with more, and PostgreSQL locks nothing in an outer join.
     """
-    ours = [column == bindparam(f"key_{number}") for number, column in enumerate(mapper.primary_key)]
     columns = select(*(mapper.columns[key] for key in keys)).select_from(mapper.persist_selectable)
-    return columns.where(*ours)
+    return columns.where(*of_row(mapper))
