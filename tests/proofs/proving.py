@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -202,19 +203,42 @@ class Runs:
         found: dict[str, Any] = json.loads(answer)
         return found
 
-    def warm(self, section: str = "work") -> None:
-        """Run the section once; later runs find its statements compiled, and its modules imported.
+    def lines(self, **order: Any) -> list[int]:
+        """Run the section once; return a number for each executed line: that of the line of code."""
+        file = self._log.with_name("lines.json")
+        ended = self.run(count=str(file), **order)
+        assert ended["status"] == 0, self.log()
+        found: list[int] = json.loads(file.read_text())
+        assert len(found) == ended["lines"] > 500
+        return found
 
-        In full size each run does that itself, as in production.
-        """
-        if IS_CHAOS:
-            self.run(section=section)
-        else:
-            self.run(warm=section)
+    def warm(self, section: str = "work") -> None:
+        """Run the section once; later runs find its statements compiled, and its modules imported."""
+        self.run(warm=section)
 
     def log(self) -> str:
         """Return what all runs have logged."""
         return self._log.read_text()
+
+
+def drawn(lines: Sequence[int], sample: int, seed: int) -> list[int]:
+    """Return before which executed lines runs are to die.
+
+    In full size, each line of code is among them, at one of the times when it was executed.
+
+    Args:
+        lines: those of a run; see `Runs.lines`.
+        sample: how many are drawn in other sizes.
+        seed: of the drawing.
+    """
+    chance = random.Random(seed)
+    print(f"{len(lines)} executed lines, {len(set(lines))} lines of code; seed {seed}")
+    if not IS_CHAOS:
+        return sorted(chance.sample(range(1, len(lines)), sample))
+    times: dict[int, list[int]] = {}
+    for number, line in enumerate(lines, 1):
+        times.setdefault(line, []).append(number)
+    return sorted(chance.choice(numbers) for numbers in times.values())
 
 
 def drain(proof: Proof, runs: Runs, *, at_once: bool = False, **order: Any) -> None:

@@ -13,7 +13,7 @@ import pytest
 import checker
 import proofapp
 from checker import COMPLETED, FAILED, Evidence
-from proving import IS_CHAOS, SAMPLE, Proof, Runs, drain
+from proving import IS_CHAOS, SAMPLE, Proof, Runs, drain, drawn
 
 WORKS, FAILS = ["task 1", "task 2", "task 3"], ["task 1"]
 
@@ -59,16 +59,9 @@ def test_a_death_at_any_line_of_a_job_of_three_tasks_loses_and_doubles_none_of_t
         runs.warm("steps")
         for _ in range(2):  # the first run does more than those after it
             make(proof)
-            lines = runs.run(section="steps", count=True)["lines"]
+            lines = runs.lines(section="steps")
             assert verdict(proof, 0) == []
-        assert lines > 500
-        seed = random.randrange(1 << 32)
-        print(f"{lines} lines; seed {seed}")
-        places = (
-            range(1, lines + 1)
-            if IS_CHAOS
-            else sorted(random.Random(seed).sample(range(1, lines), min(8, SAMPLE)))
-        )
+        places = drawn(lines, min(8, SAMPLE), random.randrange(1 << 32))
         deaths = 0
         for place in places:
             first = make(proof)
