@@ -162,3 +162,15 @@ def test_a_job_that_swallows_its_interruption_is_not_completed(
     quick_keeper.run("limited")
     assert quick_keeper.row(job).status is JobStatus.FAILED
     assert "TimeLimitExceeded" in str(quick_keeper.row(job).log)
+
+
+@pytest.mark.feature("LP-24")
+def test_the_time_limit_of_a_job_is_not_put_off_since_the_job_before_was_interrupted(
+    short_grace: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_keeper, "INTERRUPT_AGAIN_SECONDS", ENDLESS_SECONDS)
+    jobs = [make(short_grace, LimitedJob, ("sleep", ENDLESS_SECONDS)) for _ in range(2)]
+    with soon():
+        short_grace.run("limited")
+    for job in jobs:
+        assert "TimeLimitExceeded" in str(short_grace.row(job).log)
