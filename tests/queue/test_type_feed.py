@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from feeds import feed_of, make, take
 from fooapp import ActJob
 from instances import Instance
 from jobcron import JobStatus
+from jobcron.database.connecting import sharing
 from jobcron.queue.claim import Claimant, claim_one
-from jobcron.queue.type_feed import smoothed
+from jobcron.queue.type_feed import Line, smoothed
 
 
 def test_the_first_batch_is_one_job_and_quick_jobs_make_the_next_ones_larger(instance: Instance) -> None:
@@ -75,6 +79,35 @@ def test_a_claim_that_was_rolled_back_gives_back_nothing_of_the_one_who_claimed_
             feed.take(session, lambda: False)
     row = instance.row(job)
     assert (row.status, row.claimed_by, row.lease_token) == (JobStatus.RUNNING, "another run", 1)
+
+
+@pytest.mark.feature("LP-23")
+@pytest.mark.parametrize("database_url", ["postgresql", "psycopg"], indirect=True)
+@pytest.mark.parametrize("kind", ["first", "later", "in a channel"])
+def test_a_process_that_is_stopped_in_the_middle_of_a_claim_keeps_no_job_from_others(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(sharing, "IDLE_SECONDS", 0.2)
+    feed, others = feed_of(instance, ActJob), feed_of(instance, ActJob, name="another run")
+    if kind != "first":
+        before = instance.act()
+        assert take(instance, feed) == [before]
+    job = instance.act(**({"channel": "root.export"} if kind == "in a channel" else {}))
+    claim = Line.claim
+
+    def stopped(*about: Any) -> object:
+        found = claim(*about)
+        if found:
+            monkeypatch.setattr(Line, "claim", claim)
+            time.sleep(0.5)  # as a process that got SIGSTOP here
+            assert take(instance, others) == [job]
+        return found
+
+    monkeypatch.setattr(Line, "claim", stopped)
+    with pytest.raises(DBAPIError):
+        take(instance, feed)
+    assert instance.row(job).claimed_by == "another run"
+    assert take(instance, feed) == []
 
 
 def test_what_a_job_takes_is_smoothed_over_the_last_ones() -> None:

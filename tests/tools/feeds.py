@@ -12,11 +12,9 @@ from jobcron.queue.views import SourceView
 from jobcron.testing import DevNullLogger
 
 
-def feed_of(instance: Instance, source: object, batch_size: int = 100) -> Feed:
+def feed_of(instance: Instance, source: object, batch_size: int = 100, name: str = "a test") -> Feed:
     """Return a feed of the jobs of a source, which claims them for a minute."""
-    order = FeedOrder(
-        SourceView(source), instance.database, Claimant("a test", 60.0), batch_size, 3, DevNullLogger()
-    )
+    order = FeedOrder(SourceView(source), instance.database, Claimant(name, 60.0), batch_size, 3, DevNullLogger())
     return feed_for(order)
 
 

@@ -189,7 +189,7 @@ class Watched(Shared):
         assert self._clearing is not None
         left = self._clearing.entering if self._is_used else LOCKS if self._may_hold_locks else ""
         # Its level is that of the engine's transactions, whatever the server's default is.
-        begin = new_transaction("READ COMMITTED", None, None)
+        begin = new_transaction("READ COMMITTED", None, None) + limit_idleness()
         opening = [f"BEGIN; {left}{begin}" if left else begin.removeprefix("COMMIT; ")]
 
         def send(statement: str) -> list[tuple[object, ...]]:

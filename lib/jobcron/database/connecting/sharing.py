@@ -20,11 +20,11 @@ _SHAREABLE = re.compile(
 SHOWN = 60
 
 IDLE_SECONDS = 10.0
-"""How long PostgreSQL waits for a process that was stopped, before it frees the rows that its group has locked."""
+"""How long PostgreSQL waits for a process that was stopped, before it frees what the transaction has locked."""
 
 
 def limit_idleness() -> str:
-    """Return the text that makes PostgreSQL end a shared transaction whose process sends nothing any more."""
+    """Return the text that makes PostgreSQL end a transaction whose process sends nothing any more."""
     return f"SET LOCAL idle_in_transaction_session_timeout = {round(IDLE_SECONDS * 1000)};\n"
 
 
