@@ -16,7 +16,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from jobcron import Database
+from instances import Instance
+from jobcron import Database, JobStatus
 from jobcron.testing.server import PrivatePostgreSQL
 from pooler import POOL_SIZE, Pooler
 from proofapp import LEASE_VARIABLE
@@ -140,3 +141,26 @@ def test_the_tables_are_made_through_a_pooler(proof: Proof, pooled: str, server:
     )
     assert done.returncode == 0, done.stderr
     assert "was upgraded from nothing" in done.stdout
+
+
+@pytest.mark.feature("LP-23")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_job_that_deletes_its_row_loses_nothing_where_the_pooler_has_no_second_connection(
+    instance: Instance, server: PrivatePostgreSQL
+) -> None:
+    name = str(make_url(instance.url).database)
+    job = instance.act(("write", "effect"), ("delete", "both"))
+    with closing(Pooler(server, pool_size=1, wait_seconds=1)) as pooler:
+        pooler.wait(name)
+        there = Instance(instance.path.with_name("there"), pooler.url(name))
+        with closing(there.database):
+            log = there.run("act")
+    row = instance.row(job)
+    assert (row.status, row.attempt_count) == (JobStatus.WAITING, 0), log
+    assert instance.events(job) == ["interrupted"]
+    assert "lost its lease" not in log
+    instance.query("GRANT SELECT, UPDATE, DELETE ON jobcron_job, foo_job TO foo_runner")
+    instance.make_due()
+    instance.run("act")
+    assert instance.rows() == []
+    assert instance.ledger() == [(job, 1, "effect")]

@@ -30,6 +30,7 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = {pool_size}
 server_reset_query_always = 0
+query_wait_timeout = {wait_seconds}
 logfile = {folder}/log
 pidfile = {folder}/pid
 """
@@ -40,12 +41,14 @@ class Pooler:
 
     Args:
         server: the server.
+        pool_size: how many connections it has for each database.
+        wait_seconds: how long a client waits for one of them, at most.
 
     Raises:
         RuntimeError: there is no pgbouncer.
     """
 
-    def __init__(self, server: PrivatePostgreSQL) -> None:
+    def __init__(self, server: PrivatePostgreSQL, pool_size: int = POOL_SIZE, wait_seconds: int = 120) -> None:
         program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
         if program is None:
             raise RuntimeError("pgbouncer is missing: on Debian and Ubuntu apt-get install pgbouncer")
@@ -53,8 +56,8 @@ class Pooler:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
         path = self.folder / "pgbouncer.ini"
-        values = {"server": server, "port": self.port, "pool_size": POOL_SIZE, "folder": self.folder}
-        path.write_text(CONFIGURATION.format(**values))
+        values = {"server": server, "port": self.port, "pool_size": pool_size, "folder": self.folder}
+        path.write_text(CONFIGURATION.format(**values, wait_seconds=wait_seconds))
         account = server_account()
         for owned in (self.folder, path):
             if account:

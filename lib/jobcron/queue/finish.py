@@ -211,9 +211,14 @@ def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
 def current_status(database: TransactionSource, claim: Claim) -> JobStatus | None:
     """Return a job's current status, whatever is under way; None: not ours any more, or unknown."""
     with suppress(DBAPIError, DatabaseUnavailable), database.begin(writing=False) as connection:
-        state = state_of(connection, claim)
-        return state[0] if state is not None and state[1] == claim.token else None
+        return status_under(connection, claim)
     return None
+
+
+def status_under(connection: Connection, claim: Claim) -> JobStatus | None:
+    """Return a job's status as a transaction sees it; None: it is not ours there."""
+    state = state_of(connection, claim)
+    return state[0] if state is not None and state[1] == claim.token else None
 
 
 def expire(connection: Connection, type_id: int, batch: int) -> list[Claim]:

@@ -28,7 +28,7 @@ from jobcron.interfaces import JobStatus
 from jobcron.jobs.history import EventKind, last_events
 from jobcron.jobs.lease import Claim
 from jobcron.queue.error_rules import BOUNDED_INTERRUPTIONS, members_of, outcome_of, waiting_for_code
-from jobcron.queue.finish import current_status, settled
+from jobcron.queue.finish import settled, status_under
 from jobcron.queue.outcome import Completed, Deleted, Failed, NotStarted, Outcome, poisoned
 from jobcron.reports.current_job import working_on
 from jobcron.runner._completion import complete
@@ -157,8 +157,15 @@ class Executor:
         return own_busy(raised, attempt.driver, self._context.statements.last)
 
     def _status_elsewhere(self, claim: Claim) -> JobStatus | None:
-        """Return a job's status as other transactions see it; in a test's own transaction there are none."""
-        return JobStatus.RUNNING if self._database.is_ambient else current_status(self._database, claim)
+        """Return a job's status as other transactions see it; in a test's own transaction there are none.
+
+        Raises:
+            DBAPIError, DatabaseUnavailable: there is no other connection now, which says nothing of the lease.
+        """
+        if self._database.is_ambient:
+            return JobStatus.RUNNING
+        with self._database.begin(writing=False) as connection:
+            return status_under(connection, claim)
 
     def _is_committed(self, attempt: Attempt) -> bool:
         """Return whether the work of a job that raised was committed nevertheless."""
