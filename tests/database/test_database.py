@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from instances import Instance
 from jobcron import ConfigurationError, Database, DatabaseUnavailable
+from paths import JOBCRON
 from script_runs import do_foo, reconfigure, refused, untouched
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -97,3 +100,25 @@ def test_sqlite_in_a_file_that_nobody_may_write_is_told_without_a_traceback(tmp_
     with pytest.raises(DatabaseUnavailable, match="attempt to write a readonly database"), database.begin():
         pass
     database.close()
+
+
+AS_ANYBODY = ["setpriv", "--bounding-set=-all"] if os.geteuid() == 0 else []
+"""What lets a command of root's be refused what it may not do by its files' modes."""
+
+
+@on_sqlite
+@pytest.mark.parametrize("closed", ["", "-shm"])
+def test_an_sqlite_that_may_not_be_written_is_named_without_a_traceback(instance: Instance, closed: str) -> None:
+    job = do_foo(instance)
+    path = Path(f"{instance.database.engine.url.database}{closed}")
+    with instance.database.begin(writing=False) as reading:  # while a connection is open, the others are there
+        reading.exec_driver_sql("SELECT 1 FROM foo")
+        path.chmod(0o400)
+        for words in ("run do_foo", "check-config", f"cancel {job}", "create foo_job.ACT --target 1"):
+            command = [*AS_ANYBODY, str(JOBCRON), "--config", str(instance.path), *words.split()]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 1, (words, done)
+            assert "Traceback" not in done.stderr
+            assert f"this user may not read and write {path}" in done.stdout + done.stderr, (words, done)
+        path.chmod(0o600)
+    untouched(instance, job)

@@ -135,13 +135,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(f"jobcron: {error}")
         return error.exit_status
     except Exception as error:
-        from jobcron.database.trouble import refused_right
+        from jobcron.database.trouble import reason_of, refused_right, told, trouble_of
         from jobcron.reports.complaints import complain
 
-        refused = refused_right(error)
-        if refused is None:
+        refused, kind = refused_right(error), trouble_of(error)
+        if refused is not None:
+            complain(f"jobcron: expected a role that has the rights for this, got: {refused}")
+        elif kind is not None:  # in a session, which does not say it as a transaction of ours does
+            complain(f"jobcron: the database did not do what was asked: {told(kind, reason_of(error))}")
+        else:
             raise
-        complain(f"jobcron: expected a role that has the rights for this, got: {refused}")
         return DatabaseUnavailable.exit_status
 
 

@@ -24,7 +24,7 @@ from jobcron.database.statements import be_brief
 from jobcron.database.transactions import BUSY_SECONDS, READING
 from jobcron.database.trouble import first_line, reason_of, trouble_of, unavailable
 from jobcron.errors import ConfigurationError
-from jobcron.settings.database_url import missing_folder
+from jobcron.settings.database_url import trouble_of_file
 from jobcron.settings.sqlalchemy_url import describe_url, parse_url
 
 COMPANION_SECONDS = 0.25
@@ -165,7 +165,7 @@ class Database:
                 connection.close()
             doing = "connect to" if connection is None else "begin a transaction in"
             message = f"{self.origin}: cannot {doing} the database {self.describe()}: {first_line(error.orig)}"
-            message += missing_folder(self.url)
+            message += trouble_of_file(self.url)
             raise unavailable(message, error) from error
         try:
             with transaction:

@@ -122,6 +122,11 @@ def _kind_of_sqlite(error: sqlite3.Error) -> Interruption | None:
     return _OF_SQLITE.get(code) or _OF_SQLITE.get(code & 0xFF)
 
 
+def refuses_writes(error: BaseException | None) -> bool:
+    """Return whether SQLite says that it may not write its file, or one beside it."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
+
+
 ENDED_BY_SERVER = ("57P", "25P03", "25P04")
 """The SQLSTATEs with which a server ends a connection, by their beginnings."""
 
@@ -205,7 +210,7 @@ def _kind_of(context: ExceptionContext) -> Interruption | None:
 
 def mark_refusal(error: DBAPIError) -> None:
     """Mark an error of one of the runner's own statements as trouble of the database, if it is."""
-    kind = _REFUSALS.get(sqlstate_of(error.orig))
+    kind = Interruption.READ_ONLY if refuses_writes(error.orig) else _REFUSALS.get(sqlstate_of(error.orig))
     if kind is not None and interruption_of(error) is None:
         mark(error, kind)
 

@@ -118,12 +118,25 @@ def sqlite_path(url: str) -> str | None:
     return path if scheme == SQLITE and path and "?" not in path else None
 
 
-def missing_folder(url: str) -> str:
-    """Return the end of a message that says that the folder of SQLite's file is missing; empty if it is there."""
-    folder = os.path.dirname(sqlite_path(url) or "")
-    if not folder or os.path.isdir(folder):
-        return ""
-    return f": its folder {folder} is not there; `jobcron upgrade` makes it"
+def trouble_of_file(url: str) -> str:
+    """Return the end of a message that says what keeps SQLite from its file, a folder or a right; or empty."""
+    path = sqlite_path(url) or ""
+    folder = os.path.dirname(path)
+    if folder and not os.path.isdir(folder):
+        return f": its folder {folder} is not there; `jobcron upgrade` makes it"
+    closed = closed_files(path) if path else ""
+    return closed and f": {closed}"
+
+
+def closed_files(path: str) -> str:
+    """Return in words which files of an SQLite database this process may not write; empty: all that are there.
+
+    SQLite writes the log and the shared memory beside the file as well, and makes them in its folder.
+    """
+    path = os.path.abspath(path)
+    needed = (path, f"{path}-wal", f"{path}-shm", os.path.dirname(path))
+    closed = [each for each in needed if os.path.exists(each) and not os.access(each, os.R_OK | os.W_OK)]
+    return f"this user may not read and write {', '.join(closed)}" if closed else ""
 
 
 def libpq_url(url: str) -> str:

@@ -21,6 +21,7 @@ from jobcron.errors import DirectoryError
 from jobcron.jobs import known_types
 from jobcron.jobs.job import Job
 from jobcron.queue.unserved import unserved_types
+from jobcron.settings.database_url import closed_files
 from jobcron.settings.settings import Settings
 
 CLOCK_SLACK = timedelta(minutes=1)
@@ -42,6 +43,8 @@ def check_database(settings: Settings, user: str | None, origin: str, is_loaded:
     path = database.engine.url.database or ""
     if database.dialect == "sqlite" and not os.path.exists(path):
         raise DirectoryError(f"{origin}: expected the database {path}, it is not there: run `jobcron upgrade`")
+    if database.dialect == "sqlite" and (closed := closed_files(path)):
+        raise DirectoryError(f"{origin}: expected the database {path} to be open to this user, {closed}")
     try:
         with database.begin(writing=False) as connection:
             check_schema(connection, f"{database.describe()} ({origin})", logging.getLogger("jobcron"))

@@ -15,9 +15,11 @@ import sqlite3
 from contextlib import suppress
 
 from sqlalchemy import URL, Engine, PoolProxiedConnection, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import ManagesConnection
 
-from jobcron.settings.database_url import SQLITE
+from jobcron.database.trouble import refuses_writes
+from jobcron.settings.database_url import SQLITE, closed_files
 
 Identity = tuple[int, int]
 """Device and inode of a file."""
@@ -55,6 +57,13 @@ class DatabaseFile:
         engine.dialect.do_commit = commit_watched  # type: ignore[method-assign]
         event.listen(engine, "do_connect", self._before_connecting)
         event.listen(engine, "connect", self._connected)
+        event.listen(engine, "handle_error", self._explain)
+
+    def _explain(self, context: ExceptionContext) -> None:
+        """Say which files are closed to this process: SQLite only says that the database is read-only."""
+        error = context.sqlalchemy_exception
+        if error is not None and refuses_writes(context.original_exception) and (why := closed_files(self._path)):
+            error.jobcron_reason = why  # type: ignore[attr-defined]
 
     def _before_connecting(self, dialect: object, record: object, arguments: object, keywords: object) -> None:
         if self._known is None:
