@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import Integer, Numeric, inspect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, class_mapper
 
+from jobcron.database.trouble import first_line, refused_right, sqlstate_of, trouble_of
 from jobcron.errors import InvalidJobData, UnknownFunction, UnknownJobType
 from jobcron.functions.calls import FunctionJob
 from jobcron.functions.registered import function_named, function_names
@@ -22,6 +24,9 @@ from jobcron.jobs.runnable import BaseRunnableJob
 from jobcron.reports.plurals import counted
 from jobcron.settings.named import dotted_name
 from jobcron.settings.suggestions import suggestion
+
+UNDEFINED_TABLE = "42P01"
+"""PostgreSQL's SQLSTATE for a table that is not there."""
 
 
 def create_job(
@@ -82,6 +87,19 @@ def create_by_hand(
     number = create_job(session, name, arguments, target=target, **values)
     write_act(session.connection(), f"create job {number}: {name}", actor or operator_name(), None)
     return number
+
+
+def refusal_of(error: DBAPIError) -> str | None:
+    """Return in words why the database does not take a new job's row; None: it has trouble, or the role no right.
+
+    A table of the application has rules that nothing else knows, and its columns types that only databases check.
+    """
+    if trouble_of(error) is not None or refused_right(error) is not None:
+        return None
+    text = first_line(error.orig)
+    is_missing = "no such table" in text or sqlstate_of(error.orig) == UNDEFINED_TABLE
+    hint = "; create it as you create the application's other tables, after `jobcron upgrade`"
+    return f"{text}{hint if is_missing else ''}"
 
 
 def type_of_job(name: str) -> str:

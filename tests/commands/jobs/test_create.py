@@ -61,3 +61,24 @@ def test_what_does_not_fit_is_a_message(operator: Operator) -> None:
     operator("create", "foo_job.ACT", "--target", "99", expect=2)
     assert "create foo_job.ACT: " in operator.err
     assert operator.instance.rows() == []
+
+
+def test_a_row_that_the_database_refuses_is_a_message_and_nothing_is_created(operator: Operator) -> None:
+    with operator.instance.session() as session:
+        foo = operator.instance.foo(session).id
+    operator.instance.query("CREATE UNIQUE INDEX one_job_of_a_foo ON foo_job (foo_id)")
+    operator("create", "foo_job.ACT", "--target", foo)
+    operator("create", "foo_job.ACT", "--target", foo, expect=2)
+    assert "create foo_job.ACT: expected a row that the database takes, it refuses: " in operator.err
+    assert "INSERT" not in operator.err
+    assert len(operator.instance.rows()) == 1
+
+
+def test_a_family_whose_table_is_missing_is_a_message(operator: Operator) -> None:
+    with operator.instance.session() as session:
+        foo = operator.instance.foo(session).id
+    operator.instance.query("DROP TABLE foo_job")
+    operator("create", "foo_job.ACT", "--target", foo, expect=2)
+    assert "foo_job" in operator.err
+    assert "; create it as you create the application's other tables, after `jobcron upgrade`\n" in operator.err
+    assert operator.instance.rows() == []

@@ -6,13 +6,15 @@ import argparse
 from contextlib import closing
 from datetime import datetime
 
+from sqlalchemy.exc import DBAPIError
+
 from jobcron.commands._database import opened_database
 from jobcron.commands._output import say
 from jobcron.commands._printing import say_json
 from jobcron.commands.jobs._filters import argument, moment, priority
 from jobcron.database.sessions import use_session
 from jobcron.errors import ConfigurationError, DuplicateJob, InvalidJobData, UnknownJobType
-from jobcron.functions.creating import create_by_hand
+from jobcron.functions.creating import create_by_hand, refusal_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,8 +60,15 @@ def perform(options: argparse.Namespace) -> int:
     with opened as (_, database), closing(database.session()) as session, use_session(session):
         try:
             number = create_by_hand(session, options.name, dict(options.argument), target=options.target, **values)
+            session.commit()
         except (InvalidJobData, UnknownJobType, DuplicateJob) as error:
             raise ConfigurationError(f"create {options.name}: {error}") from error
-        session.commit()
+        except DBAPIError as error:
+            refusal = refusal_of(error)
+            if refusal is None:
+                raise
+            raise ConfigurationError(
+                f"create {options.name}: expected a row that the database takes, it refuses: {refusal}"
+            ) from error
     say_json({"id": number}) if options.json else say(f"job {number} is waiting")
     return 0

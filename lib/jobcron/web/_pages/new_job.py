@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import closing
 
 from flask import Response, request
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.sessions import use_session
-from jobcron.database.trouble import first_line
 from jobcron.errors import ConfigurationError, DuplicateJob, InvalidJobData, UnknownJobType
-from jobcron.functions.creating import create_by_hand
+from jobcron.functions.creating import create_by_hand, refusal_of
 from jobcron.web._forms import PREFIX, Creatable, RowForm, arguments_of, creatable, creatable_names, form_for
 from jobcron.web._routing import Here, act, go_to, page
 
@@ -36,8 +35,11 @@ def create(here: Here) -> Response:
         number = _created(here, wanted, form)
     except (InvalidJobData, UnknownJobType, DuplicateJob) as error:
         return _shown(here, wanted, form, str(error))
-    except (IntegrityError, DataError) as error:  # a rule of a table of the application
-        return _shown(here, wanted, form, f"The database refuses it: {first_line(error.orig)}")
+    except DBAPIError as error:  # a rule of a table of the application, for example
+        refusal = refusal_of(error)
+        if refusal is None:
+            raise
+        return _shown(here, wanted, form, f"The database refuses it: {refusal}")
     here.tell("creation of a %s: job %d", wanted.name, number)
     return go_to("job", number=number)
 
