@@ -85,6 +85,7 @@ def test_every_key_of_the_schema_is_in_the_configuration_that_init_writes() -> N
         for key in keys if section not in ("job_schedule", "job_channel") else ():  # pages show those
             assert re.search(rf"^(# )?{key}: ", text, re.MULTILINE), key
     assert "datatype" not in text
+    assert "[job_" not in text  # the schema's names for kinds of sections: none may be called so
     assert max(map(len, text.splitlines())) <= 120
 
 

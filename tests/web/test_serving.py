@@ -180,6 +180,11 @@ def test_a_secret_that_others_know_or_guess_is_refused(
     assert "Traceback" not in err
 
 
+def test_a_proxy_on_this_machine_without_a_secret_is_refused_in_a_whole_sentence(instance: Instance) -> None:
+    _, err = instance.command("web", "--proxy", "127.0.0.1", "--operator", "ada", expect=2)
+    assert "because every user of this machine can connect from --proxy 127.0.0.1" in err
+
+
 def test_who_does_not_come_from_the_proxy_is_not_heard(instance: Instance) -> None:
     with served(instance, "--proxy", "192.0.2.7", "--operator", "*") as server:
         for _ in range(120):  # none of them takes a place, so that all are closed

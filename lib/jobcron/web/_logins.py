@@ -72,8 +72,8 @@ class Proxy:
                 ) from None
             if is_local and self.secret is None:
                 raise ConfigurationError(
-                    f"expected --proxy-secret-file, with a text that the proxy sends as {SECRET_HEADER}: every "
-                    f"user of this machine can connect from --proxy {address}"
+                    f"expected --proxy-secret-file, with a text that the proxy sends as {SECRET_HEADER}, "
+                    f"because every user of this machine can connect from --proxy {address}"
                 )
         if not _HEADER.fullmatch(self.header):
             raise ConfigurationError(f"--user-header: expected a name such as X-Remote-User, got: {self.header!r}")
