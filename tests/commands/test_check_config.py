@@ -279,6 +279,29 @@ def test_check_config_goes_on_where_the_application_crashes(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("end", ["import no_such_package", "1 / 0", "raise SystemExit"])
+def test_a_module_that_fails_after_it_has_mapped_a_class_is_told_once(instance: Instance, end: str) -> None:
+    code = "from fooapp import Base, DoFooJob\nimport sqlalchemy\nsqlalchemy.Table('half', Base.metadata)\n"
+    (instance.path / "half.py").write_text(f"{code}{end}\n")
+    (instance.path / "other.py").write_text("from half import DoFooJob\n")
+    instance.configure(
+        sections="[half]\nsource_interface: half.DoFooJob\n[other]\nsource_interface: other.DoFooJob\n"
+        "[none]\nsource_interface: fooapp.NoJob\n[act]\nsource_interface: fooapp.ActJob\n"
+    )
+    path = instance.path / "jobcron.conf"
+    text = re.sub("application: .*", "application: half", path.read_text())
+    path.write_text(text.replace("python_path: ", f"python_path: {instance.path} "))
+    out, err = instance.command("check-config", expect=2)
+    assert err == ""
+    errors = [line for line in out.splitlines() if line.startswith("error")]
+    assert ["key application" in line for line in errors] == [True, False]
+    assert "section [none], key source_interface: expected NoJob in fooapp" in errors[1]
+    for name in ("half", "other"):
+        assert f"warning  section {name}: not checked, because the import of half failed\n" in out
+    assert "ok       section act: fooapp.ActJob" in out
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_check_config_tells_problems_of_the_file_where_it_tells_all_others(instance: Instance) -> None:
     instance.configure(more="nonsense: 1\n")
     out, err = instance.command("check-config", expect=2)

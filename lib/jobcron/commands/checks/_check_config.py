@@ -14,6 +14,7 @@ from jobcron.commands.checks._channels import channel_findings
 from jobcron.commands.checks._database import check_database, check_role
 from jobcron.commands.checks._dispatch import dispatch_findings
 from jobcron.commands.checks._explain import explain_database, explain_packages, explain_types
+from jobcron.commands.checks._failed_imports import kept_away, kept_away_from, left_unfinished
 from jobcron.commands.checks._guarded import guarded
 from jobcron.commands.checks._instances import check_instances
 from jobcron.commands.checks._types import classes_without_type
@@ -88,7 +89,8 @@ def _findings(config: str | None, explain: bool) -> Iterator[Finding]:
     with presented(settings):
         if explain:
             yield from guarded(settings, explain_database)
-        application = list(guarded(settings, _application))
+        failed: set[str] = set()
+        application = list(guarded(settings, partial(_application, failed=failed)))
         yield from application
         is_loaded = not any(finding.status for finding in application)
         explanations = (explain_packages, explain_types) if explain and is_loaded else ()
@@ -103,8 +105,9 @@ def _findings(config: str | None, explain: bool) -> Iterator[Finding]:
             mail_findings,
         )
         more = (channel_findings, dispatch_findings, alembic_findings)
-        for check in (*explanations, *checks, *more, partial(_databases, is_loaded=is_loaded)):
-            yield from guarded(settings, check)
+        with kept_away(failed):
+            for check in (*explanations, *checks, *more, partial(_databases, is_loaded=is_loaded)):
+                yield from guarded(settings, check)
 
 
 def _mistakes(config: str | None, first: ConfigurationError) -> Iterator[Finding]:
@@ -117,8 +120,12 @@ def _mistakes(config: str | None, first: ConfigurationError) -> Iterator[Finding
         yield Finding(text, first.exit_status)
 
 
-def _application(settings: Settings) -> Iterator[Finding]:
-    load_application(settings)
+def _application(settings: Settings, failed: set[str]) -> Iterator[Finding]:
+    try:
+        load_application(settings)
+    except (Exception, SystemExit) as error:
+        failed.update(left_unfinished(error))
+        raise
     globalErrorUtility.configure(settings=settings)
     globalErrorUtility.check()
     find_hook(settings)
@@ -140,7 +147,13 @@ def _sections(settings: Settings) -> Iterator[Finding]:
 
 
 def _section(settings: Settings, section: Section) -> Iterator[Finding]:
-    source = find_source(settings, section)
+    try:
+        source = find_source(settings, section)
+    except ConfigurationError as error:
+        if (name := kept_away_from(error)) is None:
+            raise
+        yield Finding(f"section {section.name}: not checked, because the import of {name} failed", is_warning=True)
+        return
     runner = runner_class_of(settings, section)
     if isinstance(source, type) and not SourceView(source).has_run:
         raise ConfigurationError(
