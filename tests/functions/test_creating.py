@@ -57,7 +57,12 @@ def test_a_call_of_a_function_may_begin_at_a_time(session: Session) -> None:
     [
         ("foo_job.ACT", {"nonsense": 1}, "1", "nonsense"),
         ("foo_job.ACT", {}, "99", "Foo"),
-        ("functionapp.export", {"nonsense": 1}, None, "missing a required argument"),
+        (
+            "functionapp.export",
+            {"modle": 1},
+            None,
+            "missing a required argument: 'model'; it has no argument modle; did you mean model",
+        ),
         ("functionapp.export", {"model": "x"}, "1", "expected no target for the function functionapp.export"),
         ("foo_job.ACT", {}, "abc", "expected the key of fooapp.Foo to be an integer, got 'abc'"),
         ("foo_job.ACT", {}, "[1, 2]", r"expected the key of fooapp.Foo to be 1 value, as JSON: \[id\]; got 1, 2"),

@@ -13,6 +13,7 @@ from jobcron.errors import InvalidJobData, UnknownFunction
 from jobcron.functions._options import ONCE, Options
 from jobcron.jobs.arguments import encoding, json_data
 from jobcron.settings.finished import laziness
+from jobcron.settings.suggestions import suggestion
 
 JOB_PARAMETER = "__jobcron_job_as_parameter__"
 
@@ -101,10 +102,20 @@ class Function:
             bound = self.bound((*leading, *arguments), keywords)
         except TypeError as error:
             problem = str(error).removeprefix("got ")  # Python's words: got an unexpected …, missing …
-            raise InvalidJobData(f"expected arguments that fit {self.name}, got: {problem}") from error
+            unknown = self._unknown_in(keywords, told=problem)
+            raise InvalidJobData(f"expected arguments that fit {self.name}, got: {problem}{unknown}") from error
         for name, value in list(bound.items())[len(leading) :]:
             what = f"{name} of {self.name}"
             json_data.check(encoding.encode(value, what, MAX_LEVELS), what)
+
+    def _unknown_in(self, keywords: Mapping[str, object], told: str) -> str:
+        """Return the end of a message that names a misspelt argument: Python tells first of the one that lacks."""
+        parameters = [*self.signature.parameters.values()][self.takes_job + self.takes_session :]
+        if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+            return ""
+        names = [parameter.name for parameter in parameters]
+        unknown = [name for name in keywords if name not in names and repr(name) not in told]
+        return f"; it has no argument {unknown[0]}{suggestion(unknown[0], names)}" if unknown else ""
 
 
 _functions: dict[str, Function] = {}
