@@ -56,6 +56,20 @@ def test_a_channel_that_keeps_its_order_says_whose_turn_it_is_and_goes_on_when_t
     assert "expected a channel that is sequential, got: root.export" in operator.err
 
 
+def test_a_limit_of_a_channel_that_nobody_names_is_set_with_a_warning(operator: Operator) -> None:
+    operator.instance.act(channel="root.export")
+    (row,) = operator.table("channels", "set", "root.exprot", "--capacity", "1")
+    assert row["capacity"] == "1"
+    assert (
+        "jobcron: warning: channels set: no section, class or job that waits or runs, or limit, names"
+        in operator.err
+    )
+    assert "the channel root.exprot; did you mean root.export?; it limits what is created there" in operator.err
+    for name in ("root.export", "root.export.eu", "root"):
+        operator("channels", "set", name, "--capacity", "1")
+        assert operator.err == ""
+
+
 def test_a_channel_is_paused_and_its_state_says_so(operator: Operator) -> None:
     job = operator.instance.act(channel="root.export")
     assert operator("pause", "--channel", "root.export").startswith("channel root.export is paused by ")

@@ -10,6 +10,7 @@ from jobcron.commands._database import opened_database, opened_for_reading
 from jobcron.commands._output import say
 from jobcron.commands._printing import say_json, say_table
 from jobcron.errors import ConfigurationError
+from jobcron.operations.pauses import Scope
 from jobcron.operations.processes.channels import (
     SHOWN,
     ChannelState,
@@ -18,6 +19,8 @@ from jobcron.operations.processes.channels import (
     reset_limits,
     set_limits,
 )
+from jobcron.operations.processes.named import unknown_name
+from jobcron.reports.complaints import complain
 from jobcron.settings.datatypes import throttle_from
 from jobcron.settings.settings import CHANNEL_RULE, Settings
 
@@ -143,15 +146,19 @@ def _change(
     """Perform an action; return the channel as it is then, or nothing if it has no limit."""
     match options.action:
         case "set":
-            return [set_limits(connection, options.name, limits, settings=settings)]
+            unknown = unknown_name(connection, settings, Scope.CHANNEL, options.name)
+            state = set_limits(connection, options.name, limits, settings=settings)
+            if unknown is not None:
+                complain(f"jobcron: warning: channels set: {unknown}; it limits what is created there from now on")
+            return [state]
         case "skip":
             if not pass_over(connection, options.name):
                 expected = "expected a channel in which a job keeps its turn"
                 raise ConfigurationError(f"{expected}, got: {options.name}, in which none does")
             return [state for state in channel_states(connection, settings) if state.name == options.name]
         case _:
-            state = reset_limits(connection, options.name, settings=settings)
-            return [] if state is None else [state]
+            left = reset_limits(connection, options.name, settings=settings)
+            return [] if left is None else [left]
 
 
 def _row(state: ChannelState) -> tuple[object, ...]:
