@@ -1,4 +1,4 @@
-"""Rows of families whose jobs are gone are found."""
+"""Families without their table, and with rows whose jobs are gone, are found."""
 
 from __future__ import annotations
 
@@ -41,7 +41,15 @@ def test_rows_of_a_family_without_jobs_are_found(well: Instance, monkeypatch: py
     assert found(well) == []
 
 
+def test_a_family_without_its_table_is_critical(well: Instance) -> None:
+    well.query("DROP TABLE foo_job")
+    (finding,) = (each for each in found(well) if each.check == "families")
+    assert finding.health is Health.CRITICAL
+    assert finding.text == "the table foo_job is not there: jobs of its family can neither be created nor run"
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_family_that_the_role_may_not_read_is_left_out(well: Instance) -> None:
-    well.query("ALTER TABLE foo_job RENAME TO elsewhere")
+    well.query("CREATE SCHEMA elsewhere")
+    well.query("ALTER TABLE foo_job SET SCHEMA elsewhere")
     assert "families" not in {finding.check for finding in found(well)}

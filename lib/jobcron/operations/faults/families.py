@@ -1,4 +1,7 @@
-"""Rows of families whose jobs are gone: nothing deletes them, and a job that gets such a number cannot be made."""
+"""Families without their table, and with rows whose jobs are gone.
+
+Nothing deletes such rows, and a job that gets such a number cannot be made.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,14 @@ NAMED = 10
 
 
 def family_findings(connection: Connection) -> Iterator[Finding]:
-    """Yield the families of this process that have rows without jobs, as far as the role may read them."""
+    """Yield the families of this process without a table, or with rows of jobs that are gone, if they are seen."""
     for table, key in sorted(_families().items(), key=lambda item: item[0].fullname):
         name = table.fullname
+        if not _is_there(connection, table):
+            told = f"the table {name} is not there: jobs of its family can neither be created nor run"
+            remedy = "create it as you create the application's other tables, after jobcron upgrade"
+            yield Finding("families", Health.CRITICAL, told, remedy)
+            continue
         if not _may_read(connection, name):
             continue
         orphans = sorted({*_orphans(connection, key, newest=True), *_orphans(connection, key, newest=False)})
@@ -44,6 +52,14 @@ def _families() -> dict[Table, Column[int]]:
             (key, *_) = inspected(job_class.context_class).primary_key
             found[key.table] = key
     return found
+
+
+def _is_there(connection: Connection, table: Table) -> bool:
+    """Return whether there may be the table: where a role sees no table of a schema, any of this name counts."""
+    if connection.dialect.name == "sqlite":
+        return inspected(connection).has_table(table.name, table.schema)
+    asked = text("SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relname = :name)")
+    return bool(connection.scalar(asked, {"name": table.name}))
 
 
 def _may_read(connection: Connection, name: str) -> bool:
