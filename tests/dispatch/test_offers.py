@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.orm import Session
 
 import dispatchapp
 from channel_jobs import limit
@@ -102,6 +106,27 @@ def test_an_offer_that_could_not_be_handed_over_is_not_told(offering: Instance) 
     dispatchapp.errors.append(OSError("away"))
     offering.act()
     assert offers(offering) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_commit_stands_though_the_applications_pool_has_no_connection_to_remove_an_offer(
+    offering: Instance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = create_engine(offering.url, pool_size=1, max_overflow=0, pool_timeout=0.1)
+    others: list[Connection] = []
+
+    def offer(self: dispatchapp.Noting, job_ids: Sequence[int]) -> None:
+        others.append(engine.connect())  # somebody else was waiting for it
+        raise OSError("away")
+
+    monkeypatch.setattr(dispatchapp.Noting, "offer", offer)
+    with Session(engine) as session:
+        job = ActJob.create(offering.foo(session), session=session).id
+        session.commit()
+    others[0].close()
+    engine.dispose()
+    assert offering.row(job).status is JobStatus.WAITING
+    assert "An offer that failed could not be removed: QueuePool limit" in caplog.text
 
 
 @pytest.mark.feature("LP-32")

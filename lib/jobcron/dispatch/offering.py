@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import Engine, event, inspect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, SessionTransaction
 
 from jobcron.database.after_commit import after_commit
@@ -71,7 +71,7 @@ def _forget(session: Session, job_ids: Sequence[int]) -> None:
     try:
         with bind.begin() as connection:
             forget_offers(connection, job_ids)
-    except (DBAPIError, DatabaseUnavailable) as error:
+    except (SQLAlchemyError, DatabaseUnavailable) as error:  # the application's pool may have no connection left
         logger.warning("An offer that failed could not be removed: %s", first_line(error), extra=NO_OOPS)
 
 
