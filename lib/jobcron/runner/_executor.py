@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from jobcron.database.clock import age_in_seconds
 from jobcron.database.connecting.own_wait import own_busy
@@ -196,7 +197,7 @@ class Executor:
         self._database.job_ended()
         attempt.failed(self._context.statements.entries())
         session.info[ATTEMPT] = None
-        members = (member for error in errors for member in members_of(error))
+        members = [member for error in errors for member in members_of(error)]
         anywhere = any(isinstance(member, RAISED_ANYWHERE) for member in members)
         if not anywhere or self._database.is_ambient:
             try:
@@ -204,6 +205,8 @@ class Executor:
             except Exception:
                 pass  # the connection is gone as well, or another participant of the transaction cannot undo
             else:
+                if any(isinstance(member, PoolTimeout) for member in members):
+                    self._database.close()  # the job may keep all that it had; there is a new pool now
                 return
         for error in errors:
             clear_frames(error)  # only the traceback refers to a connection that was being opened
