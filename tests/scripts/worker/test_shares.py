@@ -5,8 +5,10 @@ from __future__ import annotations
 import selectors
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from logging import getLogger
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,12 @@ from instances import Instance, wait_until
 from jobcron.database.connecting.notifications import WORKER
 from jobcron.scripts.locks.holders import family_of
 from jobcron.scripts.worker._ear import LEAST_LEFT, Ear, News, Share, Told
+from jobcron.scripts.worker._processes import Processes
+from jobcron.scripts.worker._rate import Rate
+from jobcron.scripts.worker._supervisor import Supervisor
+from jobcron.scripts.worker._systemd import Notifier
+from jobcron.scripts.worker._terms import Terms
+from jobcron.settings.instance import load_settings
 from worker_processes import SOON, eventually, is_completed, worker
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -125,3 +133,55 @@ def test_jobs_that_come_quickly_are_shared_by_two_hosts_and_all_run(shop: Instan
         claimants = {family_of(name) for (name,) in shop.query("SELECT claimed_by FROM jobcron_job")}
         assert [running.stop() for running in both] == [0, 0]
     assert len(claimants) == 2
+
+
+class Looks:
+    """Stands for what a supervisor asks, and for its row: no job is ever found, and each answer takes a while."""
+
+    patience = None
+
+    def __init__(self) -> None:
+        self.began: list[float] = []
+
+    def with_work(self, sections: object, *, patience: float = 0.0) -> set[str]:
+        """Note when a look has begun that leaves young jobs to others."""
+        if patience:
+            self.began.append(time.monotonic())
+            time.sleep(1.5 * patience)
+        return set()
+
+    def sign_if_due(self, processes: int, *, is_leaving: bool) -> None:
+        """Give no sign."""
+
+    def leave(self) -> None:
+        """Do nothing."""
+
+
+@on_postgresql
+def test_a_job_that_was_too_young_for_a_look_whose_answer_took_long_is_looked_for_again(
+    shop: Instance, ear: Ear
+) -> None:
+    ear.share = Share(0, 10**9)  # all others
+    looks: Any = Looks()
+    terms = Terms(1, 3600.0, SOON, SOON, None, None, Rate(0.0), 3.0, False, True, SOON)
+    processes = Processes(lambda name: pytest.fail("nothing is to run"), lambda *about: 0, getLogger())
+    section = load_settings(str(shop.path)).sections["act"]
+    supervisor = Supervisor(
+        lambda: [section], {"act": 1}, terms, looks, processes, ear, looks, Notifier(), getLogger()
+    )
+    told: list[float] = []
+
+    def tell() -> None:
+        for _ in range(6):
+            time.sleep(0.3)
+            for _ in range(2):
+                shop.query("SELECT pg_notify('jobcron', '1')")
+                told.append(time.monotonic())
+                time.sleep(0.7 * LEAST_LEFT)
+
+    with ThreadPoolExecutor() as pool:
+        telling = pool.submit(tell)
+        assert supervisor.run() == 0
+        telling.result()
+    for moment in told[1::2]:
+        assert any(0.75 * LEAST_LEFT < began - moment < 0.3 for began in looks.began)

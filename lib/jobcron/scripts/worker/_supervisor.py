@@ -126,12 +126,13 @@ class Supervisor:
         if told.is_first and not is_due and self._has_guessed(asked):
             return
         is_patient = self._ear.is_shared and not (is_due or told.is_first or self._terms.until_empty)
+        has_just_heard = self._ear.has_just_heard  # before the question: its answer may take a while
         found = self._lookout.with_work(asked, patience=LEAST_LEFT if is_patient else 0.0)
         if self._signals.is_any_left:
             return  # perhaps it was not waited for the answer
         if told.has_heard and not found:
             self._ear.came_too_late()
-        if is_patient and self._ear.has_just_heard:
+        if is_patient and has_just_heard:
             self._heard_in(self._ear.pause())
         self._is_crowded = False
         for name in sorted(found, key=lambda name: self._served.get(name, 0.0)):
