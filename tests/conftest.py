@@ -24,6 +24,7 @@ from compiled_statements import compile_once
 from failed_at_once import show_failures_at_once
 from folders_in_memory import keep_folders_in_memory
 from fooapp import Foo
+from fork_server import OWN_SETTINGS
 from forked_children import fork_isolated_children
 from guestapp import Customer
 from instances import FUNCTIONS, Instance, fork_server
@@ -43,8 +44,7 @@ from runner_processes import Gate
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own settings out of the tests."""
-    own = ("JOBCRON_CONFIG", "JOBCRON_DATABASE_URL", "JOBCRON_CELERY_BROKER_URL")
-    for name in (*own, "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
+    for name in (*OWN_SETTINGS, "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
         monkeypatch.delenv(name, raising=False)
 
 

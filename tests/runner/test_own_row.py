@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 import fooapp
+from faulty_proxy import Cut, FaultyProxy
 from fooapp import ActJob, Foo
 from instances import Instance
 from jobcron import JobStatus
 from jobcron.database.database import AmbientDatabase
 from jobcron.runner.job_runner import JobRunner
-from runner_processes import Gate, started
+from jobcron.testing.server import PrivatePostgreSQL
+from runner_processes import Gate, drain, started
 
 WRITE = ("write", "effect")
 DELETE = ("delete", "both")
-ISOLATED = "[act]\nsource_interface: fooapp.IActJobSource\ndbuser: foo_runner\nrunner_class: ProcessJobRunner\n"
+PLAIN = "[act]\nsource_interface: fooapp.IActJobSource\n"
+ISOLATED = f"{PLAIN}dbuser: foo_runner\nrunner_class: ProcessJobRunner\n"
 GONE = "deleted its own row: it is over, and its status and its history are gone."
 
 
@@ -122,6 +126,29 @@ def test_an_isolated_job_that_deletes_its_own_row_has_ended(deleting: Instance) 
     assert f"ActJob (ID {job}) {GONE}" in log
     assert deleting.ledger() == [(job, 1, "effect"), (after, 1, "effect")]
     assert "Ran 2 ActJob jobs." in log
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_a_job_that_deletes_its_own_row_has_its_effects_once_if_its_commit_gets_no_answer(
+    deleting: Instance, server: PrivatePostgreSQL, gate: Gate, cut: Cut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleting.configure(sections=PLAIN)
+    job = deleting.act(WRITE, gate.touch, gate.wait, DELETE)
+    with FaultyProxy(server) as proxy:
+        monkeypatch.setenv("JOBCRON_DATABASE_URL", proxy.url(str(make_url(deleting.url).database)))
+        with started(deleting, "act") as run:
+            gate.reached()
+            proxy.arm(cut, 2)  # the first is that of a look over another connection
+            gate.open()
+            log = run.end()
+        assert proxy.cuts == 1
+    assert (GONE in log) is (cut == "after"), log
+    monkeypatch.delenv("JOBCRON_DATABASE_URL")
+    drain(deleting, "act")
+    assert deleting.rows() == []
+    assert [note for number, _, note in deleting.ledger() if number == job] == ["effect"]
+    assert deleting.oopses() == []
 
 
 def test_a_job_in_a_tests_own_transaction_may_delete_its_row(session: Session, foo: Foo) -> None:

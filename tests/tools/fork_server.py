@@ -33,6 +33,9 @@ exec {python} "$@"
 """
 """What a fork takes for its Python and starts processes with: so members of groups are forked as well."""
 
+OWN_SETTINGS = ("JOBCRON_CONFIG", "JOBCRON_DATABASE_URL", "JOBCRON_CELERY_BROKER_URL")
+"""The variables by which a run finds its instance, its database and its broker."""
+
 SERVER = Path(__file__).with_name("fork_server_process.py")
 
 
@@ -40,7 +43,7 @@ class ForkServer:
     """The server process, as tests see it.
 
     Args:
-        environment: which it is started with; None: that of the tests.
+        environment: which it is started with; None: that of the tests, without what one test sets for its runs.
         prepared: whether it has the application of most tests, too.
         libraries: more modules that it imports.
     """
@@ -53,7 +56,9 @@ class ForkServer:
         libraries: Sequence[str] = (),
     ) -> None:
         self._owner = os.getpid()
-        self._environment = dict(os.environ if environment is None else environment)
+        if environment is None:
+            environment = {name: value for name, value in os.environ.items() if name not in OWN_SETTINGS}
+        self._environment = dict(environment)
         self._folder = Path(tempfile.mkdtemp(prefix="forks-", dir="/tmp"))  # of this user alone
         self.address = str(self._folder / "socket")
         (self._folder / "socket.environment").write_bytes(marshal.dumps(self._environment))
