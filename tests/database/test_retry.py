@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from instances import Instance
 from jobcron import DatabaseUnavailable, DatabaseUnusable
+from jobcron.database import statements
 from jobcron.database.retry import retry_in_session, retry_in_transaction
 from jobcron.database.trouble import UNUSABLE, Interruption
 
@@ -105,3 +107,27 @@ def test_a_database_that_is_unfit_for_use_is_not_tried_again(
     with instance.database.session() as session, pytest.raises(DatabaseUnusable, match="nothing was claimed: "):
         retry_in_session(session, "nothing was claimed", work)
     assert (pauses, work()) == ([], 2)
+
+
+@pytest.mark.feature("LP-23")
+@pytest.mark.parametrize("database_url", ["postgresql", "psycopg"], indirect=True)
+def test_a_process_that_is_stopped_while_it_writes_an_end_keeps_no_row_locked(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements, "IDLE_SECONDS", 0.2)
+    job = instance.act()
+    mine = text("SELECT id FROM jobcron_job WHERE id = :job FOR UPDATE").bindparams(job=job)
+    tries: list[Connection] = []
+
+    def write(connection: Connection) -> int:
+        tries.append(connection)
+        connection.execute(mine)
+        if len(tries) == 1:
+            time.sleep(0.5)  # as a process that got SIGSTOP here
+            with instance.database.begin() as others:
+                others.execute(text("SET LOCAL lock_timeout = '5s'"))
+                others.execute(mine)
+        return int(connection.execute(mine).scalar_one())
+
+    assert retry_in_transaction(instance.database, "a job", write) == job
+    assert len(tries) == 2

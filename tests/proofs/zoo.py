@@ -383,6 +383,12 @@ BUGS = (
         ("tests/queue/test_retry_backoff.py", "waits_for_its_delay"),
     ),
     Bug(
+        "the worst priority first, of jobs that are loaded later", "queue/objects/awaited.py",
+        "        for claim, facts in self._known.items():\n",
+        "        for claim, facts in reversed(self._known.items()):\n",
+        ("tests/queue/test_claim.py", "in_order_of_priority"),
+    ),
+    Bug(
         "the worst priority first", "queue/loading.py",
         "            jobs = source.load(session, [claim.id for claim in claims])\n",
         "            claims = claims[::-1]\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from fooapp import DoFooJob
 from instances import Instance
@@ -45,8 +48,22 @@ def test_four_runners_on_one_queue_run_each_job_exactly_once(instance: Instance)
         assert all(completed)  # nobody waits for another
 
 
+@pytest.fixture(params=[False, True], ids=["", "heard"])
+def heard(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let the application hear of all sessions, or not: if it does, jobs are loaded when they are claimed."""
+
+    def hear(*about: object) -> None:
+        """Do nothing."""
+
+    if request.param:
+        event.listen(Session, "after_begin", hear)
+    yield
+    if request.param:
+        event.remove(Session, "after_begin", hear)
+
+
 @pytest.mark.feature("LP-10")
-def test_jobs_start_in_order_of_priority_due_time_and_number(instance: Instance) -> None:
+def test_jobs_start_in_order_of_priority_due_time_and_number(instance: Instance, heard: None) -> None:
     chance = random.Random(6)
     now = datetime.now(UTC)
     due = [now - timedelta(minutes=minutes) for minutes in (1, 10, 100)]

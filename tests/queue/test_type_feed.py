@@ -12,7 +12,7 @@ from feeds import feed_of, make, take
 from fooapp import ActJob
 from instances import Instance
 from jobcron import JobStatus
-from jobcron.database.connecting import sharing
+from jobcron.database import statements
 from jobcron.queue.claim import Claimant, claim_one
 from jobcron.queue.type_feed import Line, smoothed
 
@@ -87,12 +87,12 @@ def test_a_claim_that_was_rolled_back_gives_back_nothing_of_the_one_who_claimed_
 def test_a_process_that_is_stopped_in_the_middle_of_a_claim_keeps_no_job_from_others(
     instance: Instance, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(sharing, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(statements, "IDLE_SECONDS", 0.2)
     feed, others = feed_of(instance, ActJob), feed_of(instance, ActJob, name="another run")
     if kind != "first":
         before = instance.act()
         assert take(instance, feed) == [before]
-    job = instance.act(**({"channel": "root.export"} if kind == "in a channel" else {}))
+    job = instance.act(channel="root.export" if kind == "in a channel" else None)
     claim = Line.claim
 
     def stopped(*about: Any) -> object:

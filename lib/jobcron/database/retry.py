@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from jobcron.database.database import TransactionSource
+from jobcron.database.statements import end_if_stopped
 from jobcron.database.trouble import first_line, is_unusable, reason_of, told, trouble_of
 from jobcron.errors import DatabaseUnavailable, DatabaseUnusable
 
@@ -96,6 +97,8 @@ def retry_in_transaction(
 
     def work_in_transaction() -> Result:
         with database.begin() as connection:
+            if not database.is_ambient:
+                end_if_stopped(connection)
             return work(connection)
 
     failure = f"the database went away while {what} was being finished; it is decided by its lease"

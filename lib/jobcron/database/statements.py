@@ -30,8 +30,8 @@ from sqlalchemy.sql.operators import OperatorType
 from jobcron.database.sql import start_conditions, statement, statement_names
 from jobcron.database.tables import JobTypeRow
 
-STOPPED_SECONDS = 10.0
-"""Seconds that the server waits for the next statement of a short transaction whose process is stopped."""
+IDLE_SECONDS = 10.0
+"""How long PostgreSQL waits for a process that was stopped, before it frees what the transaction has locked."""
 
 _TABLE = re.compile(r"\bjobcron_\w+")
 
@@ -42,14 +42,22 @@ AnyInsert = postgresql.Insert | sqlite.Insert
 def be_brief(connection: Connection, seconds: float) -> None:
     """Limit how long this short transaction waits for a lock, in seconds, and how long it can stay idle.
 
-    The server ends it if its process is stopped in the middle. On SQLite its only lock is taken when it begins.
+    On SQLite its only lock is taken when it begins.
     """
     if connection.dialect.name == "postgresql":
         # LOCAL: behind pgbouncer the next transaction may be another client's.
-        connection.exec_driver_sql(
-            f"SET LOCAL lock_timeout = {seconds * 1000:.0f}; "
-            f"SET LOCAL idle_in_transaction_session_timeout = {STOPPED_SECONDS * 1000:.0f}"
-        )
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {seconds * 1000:.0f}; {limit_idleness()}")
+
+
+def limit_idleness() -> str:
+    """Return the text that makes PostgreSQL end a transaction whose process sends nothing any more."""
+    return f"SET LOCAL idle_in_transaction_session_timeout = {round(IDLE_SECONDS * 1000)};\n"
+
+
+def end_if_stopped(connection: Connection) -> None:
+    """Let the server end this short transaction, and free its locks, if its process is stopped in the middle."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(limit_idleness())
 
 
 def expect_few_rows(connection: Connection) -> None:

@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from jobcron.database.connecting.alone import Brief
-from jobcron.database.connecting.sharing import limit_idleness
 from jobcron.database.sessions import is_heard
+from jobcron.database.statements import end_if_stopped
 from jobcron.database.tables import JobTypeRow
 from jobcron.errors import DatabaseUnavailable
 from jobcron.jobs.job import Job
@@ -187,8 +187,8 @@ class TypeFeed:
 
     def _taken(self, session: Session, known: Known) -> list[Claim]:
         connection = session.connection()
-        if connection.dialect.name == "postgresql" and not self._database.is_ambient:
-            connection.exec_driver_sql(limit_idleness())  # as in a brief transaction
+        if not self._database.is_ambient:
+            end_if_stopped(connection)
         if self._type_id is None:
             name = self._source.type_name
             self._type_id = connection.scalar(select(JobTypeRow.id).where(JobTypeRow.name == name))

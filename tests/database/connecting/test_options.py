@@ -60,7 +60,7 @@ def test_what_a_url_says_of_keepalives_is_kept(jobcron_server: PrivatePostgreSQL
 def test_a_keeper_that_is_stopped_in_the_middle_of_a_renewal_keeps_no_row_locked(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(statements, "STOPPED_SECONDS", 0.2)
+    monkeypatch.setattr(statements, "IDLE_SECONDS", 0.2)
     job = instance.act(("write", "effect"))
     mine = text("SELECT id FROM jobcron_job WHERE id = :job FOR UPDATE").bindparams(job=job)
 

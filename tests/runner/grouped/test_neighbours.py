@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from fooapp import ActJob
 from instances import Instance
 from jobcron import JobStatus, chain
-from jobcron.database.connecting import sharing
+from jobcron.database import statements
 from jobcron.database.sessions import current_session
 
 COUNT = 8
@@ -110,7 +110,7 @@ def test_one_that_swallows_that_its_transaction_is_aborted_is_told_from_the_othe
 def test_the_rows_of_a_group_whose_process_stopped_are_free_again_soon(
     grouped: Instance, groups: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sharing, "IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(statements, "IDLE_SECONDS", 0.3)
     seen: list[object] = []
 
     def run(job: Any) -> None:

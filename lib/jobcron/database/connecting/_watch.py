@@ -16,7 +16,8 @@ from typing import Protocol, cast
 
 from jobcron.database.connecting._session_state import LOCKS, Clearing, Forms, new_transaction
 from jobcron.database.connecting.boundary import Boundary
-from jobcron.database.connecting.sharing import Shared, limit_idleness
+from jobcron.database.connecting.sharing import Shared
+from jobcron.database.statements import limit_idleness
 
 _HARMLESS = re.compile(r"\s*(SHOW|SELECT pg_catalog\.version\(\))", re.IGNORECASE)
 """The beginning of what SQLAlchemy asks a new connection."""

@@ -19,14 +19,6 @@ _SHAREABLE = re.compile(
 
 SHOWN = 60
 
-IDLE_SECONDS = 10.0
-"""How long PostgreSQL waits for a process that was stopped, before it frees what the transaction has locked."""
-
-
-def limit_idleness() -> str:
-    """Return the text that makes PostgreSQL end a transaction whose process sends nothing any more."""
-    return f"SET LOCAL idle_in_transaction_session_timeout = {round(IDLE_SECONDS * 1000)};\n"
-
 
 class Shared:
     """A driver's connection whose transaction several jobs may share; see `begin_sharing`.

@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobcron.database.connecting.engine import leave
-from jobcron.database.connecting.sharing import Shared, limit_idleness
+from jobcron.database.connecting.sharing import Shared
 from jobcron.database.sessions import ATTEMPT, OwnedSession, working_in
+from jobcron.database.statements import end_if_stopped
 from jobcron.database.trouble import is_lost
 from jobcron.errors import LeavesGroup
 from jobcron.jobs.lease import Claim
@@ -142,8 +143,7 @@ class Group:
 
     def _run(self, connection: Connection) -> None:
         transaction = connection.begin()
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(limit_idleness())
+        end_if_stopped(connection)
         locked = take_group(connection, self._type_id, self._size, self._work.claimant)
         if not locked.jobs:
             transaction.rollback()
