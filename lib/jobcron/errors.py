@@ -10,7 +10,7 @@
         │   ├── DatabaseUnavailable    absent, refusing, or lost during the work         (exit 1)
         │   │   └── DatabaseUnusable   replaced under the run, or damaged                (exit 1)
         │   ├── SchemaMismatch         tables missing, too old or too new                (exit 1)
-        │   ├── NoSuchJob              a job that was asked for is not there             (exit 2)
+        │   ├── NoSuchJob              there is no job with the requested number or UUID (exit 2)
         │   ├── LockHeld               another run of the same section is in progress    (exit 3)
         │   └── ProcessNotStarted      a process for isolated jobs could not start       (exit 1)
         ├── InvalidTransition          a change of status that is not allowed
@@ -20,10 +20,10 @@
         ├── UnknownJobType             a row's type has no class in this process
         ├── DefinitionChanged          a job's next task is no longer in its definition
         ├── MissingCode                a row names what this code lacks; the job waits for code that has it
-        │   └── MissingClass           a class, or an item of an enum, in its data; an InvalidJobData as well
+        │   └── MissingClass           its data name a class or enum item that is missing; also an InvalidJobData
         ├── DuplicateJob               another job with the same key has not started yet
         ├── InvalidJobData             a job's data or target cannot be stored
-        │   └── InvalidDuration        a duration is nonsense: negative, infinite, no number
+        │   └── InvalidDuration        a duration is negative, infinite, too long or not a number
         ├── InvalidRow                 a job's row has values that no code writes
         ├── NoSession                  no database session was found
         ├── WrongSession               a job's session was used by another thread, or after the job
@@ -43,8 +43,8 @@
     RuntimeError
     ├── CrashLimitReached              the job's process died too often; it is not run again
     ├── OutputLimitExceeded            the job printed more than its type allows
-    ├── JobCancelled                   the job was cancelled when it had committed something
-    ├── SelfDeadlock                   the job waits for what its own transaction holds
+    ├── JobCancelled                   the job was cancelled after it had committed part of its work
+    ├── SelfDeadlock                   the job waits for a lock that its own transaction holds
     └── ProcessDied                    the isolated process of the job ended while the job ran
 
     BaseException                      so that ``except Exception`` in a job cannot swallow them
@@ -71,7 +71,7 @@ class JobcronError(Exception):
 
 
 class UserMistake(JobcronError):
-    """An error that the message explains in full: scripts print it without a traceback."""
+    """An error whose message explains it in full: scripts print it without a traceback."""
 
 
 class ConfigurationError(UserMistake):
@@ -89,14 +89,14 @@ class DatabaseUnavailable(UserMistake):
 
 
 class DatabaseUnusable(DatabaseUnavailable):
-    """The database was replaced under the run, or is damaged: waiting does not help."""
+    """The database was replaced during the run, or is damaged: waiting does not help."""
 
 
 class SchemaMismatch(UserMistake):
     """The database lacks jobcron's tables, or has them in another version.
 
     Attributes:
-        remedy: what to do.
+        remedy: what to do: a command, or a sentence.
     """
 
     remedy = "jobcron upgrade"
@@ -155,7 +155,7 @@ class UnknownJobType(JobcronError):
 
 
 class InvalidRow(JobcronError):
-    """The row of a job has values that only a statement by hand can have written; the message names them."""
+    """A job's row has values that jobcron never writes, so somebody changed it by hand; the message names them."""
 
 
 class DefinitionChanged(JobcronError):
@@ -175,7 +175,7 @@ class MissingCode(JobcronError):
 
 
 class DuplicateJob(JobcronError):
-    """The job cannot be created, or go back to WAITING: another one with its unique key has not started yet."""
+    """The job cannot be created, or go back to WAITING: another job with its unique key has not started yet."""
 
 
 class InvalidJobData(JobcronError):
@@ -183,7 +183,7 @@ class InvalidJobData(JobcronError):
 
 
 class MissingClass(MissingCode, InvalidJobData):
-    """A row names a class, or an item of an enum, that no imported module has (LP-01)."""
+    """A job's data name a class, or an item of an enum, that no imported module has (LP-01)."""
 
 
 class InvalidDuration(InvalidJobData):
@@ -241,15 +241,15 @@ class OutputLimitExceeded(RuntimeError):
 
 
 class SelfDeadlock(RuntimeError):
-    """The job waits for itself: its transaction holds what it wants over another connection."""
+    """The job waits for itself: over another connection, it wants a lock that its own transaction holds."""
 
 
 class JobCancelled(RuntimeError):
-    """The job was cancelled when it had committed something on its way: its failure hook gets this error."""
+    """The job was cancelled after it had committed part of its work: its failure hook gets this error."""
 
 
 class ProcessDied(RuntimeError):
-    """The process of an isolated job ended while the job ran: by a signal, or by exiting."""
+    """The process of an isolated job was killed, or exited, while the job ran."""
 
 
 class CrashLimitReached(RuntimeError):
@@ -257,23 +257,23 @@ class CrashLimitReached(RuntimeError):
 
 
 class Interrupted(BaseException):
-    """The runner must stop while the job runs: the job is rolled back and goes back to WAITING.
+    """The runner must stop although the job is still running: its work is rolled back, and it returns to WAITING.
 
     A BaseException, so that a job's ``except Exception`` cannot swallow it.
     """
 
 
 class LeaseLost(BaseException):
-    """The job is no longer this runner's: it was taken over, cancelled or changed by hand.
+    """The runner no longer holds the job's lease: the job was taken over, cancelled or changed by hand.
 
-    Nothing of the attempt may be committed. A BaseException, like `Interrupted`.
+    The attempt may commit nothing more. A BaseException, like `Interrupted`.
     """
 
 
 class LeavesGroup(BaseException):
-    """A job whose transaction is shared with others did what it may only do in one of its own.
+    """A job that shares a transaction with others did something that needs a transaction of its own.
 
-    The group is rolled back, and its jobs run again one by one. A BaseException, like `Interrupted`.
+    The shared transaction is rolled back, and its jobs run again one by one. A BaseException, like `Interrupted`.
     """
 
 

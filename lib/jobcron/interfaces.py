@@ -39,7 +39,7 @@ class JobStatus(IntEnum):
         return status
 
     def __bool__(self) -> bool:
-        """Return True, for WAITING too, whose number is 0: a job that has a status has one."""
+        """Return True, even for WAITING, whose number is 0: code that tests a status asks whether there is one."""
         return True
 
     WAITING = 0, "Waiting", "The job is waiting to be run."
@@ -68,7 +68,7 @@ class IJob(Interface):
     """The shared row: what all jobs have in common (LP-01, LP-03)."""
 
     id = Int(title="The job's number.", required=True, readonly=True)
-    uuid = Attribute("The same for every attempt: the idempotency key of side effects.")
+    uuid = Attribute("The job's UUID, the same for every attempt: an idempotency key for side effects.")
     status = Choice(title="The job's status.", vocabulary=STATUS_VOCABULARY, readonly=True)
     priority = Int(title="Lowest first; may be negative; 10 by default.")
     date_created = Datetime(title="When the job was created.", readonly=True)
@@ -113,7 +113,7 @@ class IJob(Interface):
         """Move from SUSPENDED back to WAITING."""
 
     def cancel(manage_transaction: bool = False) -> None:
-        """Move to CANCELLED; a runner that has the job can no longer commit it."""
+        """Move to CANCELLED; a runner that runs the job can no longer commit its work."""
 
 
 class IRunnableJob(Interface):
@@ -175,28 +175,28 @@ class IJobRunner(Interface):
 class IDispatcher(Interface):
     """Carries the numbers of a section's new jobs to processes that run them (LP-32): see `jobcron.dispatch`.
 
-    It may lose a number, carry it twice, or late: whoever receives it claims the row like any runner, and cron
-    runs what nobody has received.
+    It may lose a number, deliver it twice, or deliver it late. Whoever receives a number claims the job's row like
+    any runner, and cron runs the jobs whose numbers nobody has received.
     """
 
     def offer(job_ids: Sequence[int]) -> None:
-        """Hand over the numbers of jobs that are committed; any exception means that it could not be done.
+        """Hand over the numbers of committed jobs; raise any exception if that fails.
 
-        It must not take long, since whoever has committed waits for it.
+        This must be quick: whoever has committed the jobs waits for it.
         """
 
     def status() -> str:
-        """Return in one line, for people, how it is: who receives, and how many numbers wait."""
+        """Describe the dispatcher in one line, for people: who receives numbers, and how many numbers wait."""
 
     def withdraw(job_ids: Sequence[int]) -> None:
-        """Take back numbers of jobs that have ended without them, as far as that is possible.
+        """Take back, if possible, the numbers of jobs that have ended before their numbers were received.
 
-        A run calls it when it looks around. A number that arrives all the same is harmless; exceptions are logged.
+        Runs call it from time to time. A number that is received all the same is harmless; exceptions are logged.
         """
 
 
 class RunningAttempt(Protocol):
-    """The current attempt, as a runnable job sees it: its ``attempt``, None outside a run."""
+    """The current attempt, as a runnable job sees it: the job's ``attempt``, which is None outside a run."""
 
     @property
     def progress(self) -> int | None:
@@ -212,28 +212,29 @@ class RunningAttempt(Protocol):
 
     @property
     def must_stop(self) -> Callable[[], bool]:
-        """Returns whether the run was asked to stop: a job that can stop at this point then does."""
+        """A function that returns whether the run was asked to stop; a job that can stop then should."""
 
     @property
     def has_moved(self) -> bool:
-        """Whether the job has moved itself to another status, which it gets at its end."""
+        """Whether the job has asked for another status than COMPLETED, such as SUSPENDED, for when it ends."""
 
     def note_progress(self, percent: int | None) -> None:
-        """Note how far the job has got; the keeper writes it."""
+        """Note how far the job has got, in per cent; the keeper writes it to the database."""
 
     def end_task(self) -> None:
-        """As `checkpoint`, at the end of a task: attempts are counted from here on, since it is not repeated."""
+        """Commit a task that is done, as `checkpoint` does, and reset the counts of attempts for the next task."""
 
     def keep_steps(self, steps: Callable[[bool], dict[str, object]]) -> None:
-        """Write what a job of several tasks keeps in its row, with the statement that fences the next commit.
+        """Store the progress and the workspace of a job of several tasks with the fence of the next commit.
 
         Args:
-            steps: returns it, as it is then; its argument says whether that is the end of the task, or of the job.
+            steps: returns the values to store when that commit begins. Its argument is True if the commit ends the
+                task or the job, and False at a checkpoint.
         """
 
     def checkpoint(self) -> None:
-        """Commit the work so far, if the job is still ours, and renew the lease.
+        """Commit the work so far, if this attempt still holds the job, and renew the lease.
 
         Raises:
-            LeaseLost: the job is no longer ours; nothing was committed.
+            LeaseLost: this attempt no longer holds the job; nothing was committed.
         """

@@ -52,13 +52,13 @@ class _Actions:
 
 
 def after_commit(session: Session, action: Callable[[], object]) -> None:
-    """Do `action` once the session's transaction is committed, and never if it is rolled back.
+    """Call `action` after the session's transaction has committed; never call it if that is rolled back.
 
-    In a savepoint, the action goes with it if it is rolled back. An error of the action is raised in the one who
-    committed, whose transaction stands; in a runner it is logged.
+    If this is called inside a savepoint, rolling back the savepoint drops the action as well. An error of the
+    action does not undo the commit: the call that committed raises it; in a runner it is logged instead.
 
     Raises:
-        IncompleteJobType: it is ``async def`` or has a ``yield``, so a call would do nothing.
+        IncompleteJobType: `action` is ``async def`` or contains ``yield``, so that a call would do nothing.
     """
     if lazy := laziness(action):
         raise IncompleteJobType(f"expected an action after a commit that does its work when called, got {lazy}")

@@ -106,12 +106,12 @@ class Database:
         user: connect as this role instead of the URL's.
         busy_seconds: see `make_engine`.
         origin: where the URL was read, for messages.
-        session_class: of the sessions of jobs.
-        file: SQLite's file, as another `Database` knows it already.
+        session_class: the class of the sessions in which jobs run.
+        file: SQLite's file, if another `Database` has opened it already.
 
     Attributes:
-        engine: for applications as well. On SQLite its transactions begin with the lock for writing.
-        reading: the same engine for transactions that only read. On SQLite they take no lock.
+        engine: the engine; applications may use it too. On SQLite its transactions begin with the write lock.
+        reading: the same engine for transactions that only read. On SQLite they do not take the write lock.
     """
 
     is_ambient = False
@@ -235,10 +235,10 @@ class Database:
 
 
 class AmbientDatabase:
-    """A database inside an open session: every transaction is a savepoint, nothing is committed.
+    """A database inside an open session: every transaction is a savepoint, and nothing is committed.
 
     Args:
-        session: the test's session; it keeps its transaction.
+        session: the test's session; its transaction stays open.
     """
 
     is_ambient = True

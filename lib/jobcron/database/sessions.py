@@ -1,4 +1,4 @@
-"""Find the session to use: the running job's, a test's, the caller's, or an application's that a job shares."""
+"""Find the session to use: the running job's, a test's, the caller's, or the application's own."""
 
 from __future__ import annotations
 
@@ -97,14 +97,14 @@ def session_for(*candidates: AnySession | None) -> Session:
 
 @contextmanager
 def share_session(scoped: scoped_session[Any]) -> Iterator[Session]:
-    """Make a ``scoped_session``, such as Flask-SQLAlchemy's ``db.session``, the running job's in the block.
+    """Make a ``scoped_session``, such as Flask-SQLAlchemy's ``db.session``, use the running job's session.
 
-    Application code that uses it then works in the job's transaction. It is meant for the context manager that
-    the application puts around each job. The job's session outlives the block: its work is committed
-    afterwards, together with its status.
+    Inside the block, application code that uses the ``scoped_session`` works in the job's transaction. Use this in
+    the context manager that the application puts around each job. The job's session stays open after the block:
+    its work is committed afterwards, together with the job's status.
 
     Raises:
-        NoSession: no job runs here, or the session was removed inside the block.
+        NoSession: no job is running here, or the session was removed inside the block.
     """
     session = current_session()
     scoped.remove()
@@ -123,10 +123,10 @@ def share_session(scoped: scoped_session[Any]) -> Iterator[Session]:
 
 
 def current_session() -> Session:
-    """Return the session of the running job or source, or the test's.
+    """Return the session of the running job, of the running source, or of the test.
 
     Raises:
-        NoSession: no job or source runs here.
+        NoSession: no job, source or test has set one here.
     """
     return session_for()
 

@@ -1,7 +1,7 @@
-"""Begin transactions: on SQLite with the lock for writing, because one that has read cannot take it any more.
+"""Begin transactions, on SQLite with the write lock: a transaction that has read may be unable to take it later.
 
-SQLite refuses at once, with "database is locked", to let a transaction write that has read before somebody else
-committed. Waiting does not help, and the transaction cannot be repaired.
+If a transaction has read, and another one commits after that, SQLite refuses the first one's writes at once, with
+"database is locked". Waiting does not help: the transaction has to be rolled back.
 """
 
 from __future__ import annotations
@@ -40,16 +40,17 @@ _CURE = (
 
 
 def prepare_engine(engine: Engine, busy_seconds: float = BUSY_SECONDS) -> Engine:
-    """Make an application's engine suit applications that create jobs, and return it.
+    """Prepare the engine of an application that creates jobs, and return it.
 
-    On SQLite each transaction then begins with the lock for writing (``BEGIN IMMEDIATE``), and waits for it where
-    somebody else has it. Transactions that only read do without, by the execution option
-    ``jobcron_begin="DEFERRED"`` of the engine, the connection or the session's connection. An engine of another
-    database is left as it is.
+    On SQLite each transaction then begins with the write lock (``BEGIN IMMEDIATE``), and waits while another
+    connection holds it. For transactions that only read, set the execution option ``jobcron_begin="DEFERRED"`` on
+    the engine, the connection or the session's connection: they take no write lock. Engines of other databases are
+    not changed.
 
     Args:
-        engine: one that has made no connection yet. Of an AsyncEngine, its ``sync_engine``.
-        busy_seconds: how long a statement waits for SQLite's lock; an engine that waits longer stays so.
+        engine: an engine that has made no connection yet; for an AsyncEngine, its ``sync_engine``.
+        busy_seconds: for how many seconds a statement waits for SQLite's lock; a longer wait that the engine has
+            already is kept.
     """
     if engine.dialect.name != "sqlite":
         return engine

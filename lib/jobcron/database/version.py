@@ -94,10 +94,10 @@ def _check_newer(connection: Connection, where: str, found: str) -> None:
 
 
 def include_object(thing: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
-    """Keep an application's Alembic autogenerate from dropping jobcron's tables, which are not in its metadata.
+    """Keep Alembic's autogenerate from dropping jobcron's tables, which the application's metadata lacks.
 
-    For ``context.configure(include_object=jobcron.include_object)`` in the application's ``env.py``. Indexes
-    and constraints are treated like their tables.
+    Pass it as ``context.configure(include_object=jobcron.include_object)`` in the application's ``env.py``.
+    Indexes and constraints are treated like their tables.
     """
     table = name if kind == "table" else getattr(getattr(thing, "table", None), "name", None)
     return not str(table or "").startswith("jobcron_")

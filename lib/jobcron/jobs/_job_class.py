@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class JobClass(Declaring):
-    """The base of job classes: their family, their limits, and how a job of theirs is found."""
+    """The base of job classes: the family, the limits, and the name of the type."""
 
     class_job_type: ClassVar[Any] = None
-    """The item of the family's enum; a class without one is a base class and is not registered."""
+    """The item of the family's enum. A class without one is only a base class, and is not registered."""
 
     context_class: ClassVar[type[Any]] = Job
     """The mapped class of the family, taken from the class's parameter."""
@@ -37,15 +37,16 @@ class JobClass(Declaring):
     """Whether the jobs have a row in a family's table besides the shared row."""
 
     slow_lane_of: ClassVar[type[Any] | None] = None
-    """The class whose jobs go on with this one, from their top, when they have reached that one's `time_limit`.
-    This one inherits from it, has a type of its own, a longer limit, and a section of its own."""
+    """The class whose jobs start again as jobs of this class when they have reached that class's `time_limit`.
+    This class inherits from it, and has a type, a longer limit and a section of its own."""
 
     type_prefix: ClassVar[str | None] = None
-    """What precedes the type's name if it has no family's table, so that two applications in one database may have
-    enums with the same names: by default the top-level package of the enum, which must stay then. "": nothing."""
+    """The prefix of the name of a type without a family table, so that two applications in one database may have
+    enums with the same names. By default it is the enum's top-level package, which must not be renamed then; "" is
+    no prefix."""
 
     type_name: ClassVar[str] = cast("str", TypeName())
-    """The type's name in the database: ``family_table.TYPE``, or ``package.Enum.TYPE`` without a table."""
+    """The type's name in the database: ``family_table.TYPE``, or ``package.Enum.TYPE`` without a family table."""
 
     former_type_name: ClassVar[str]
     """The name without its prefix."""
@@ -63,13 +64,13 @@ class JobClass(Declaring):
     """The limit for nested arrays and objects in the job's data."""
 
     target_identity: ClassVar[tuple[str, ...]] = ()
-    """Attributes of the target that never change, such as ``("created",)``, for jobs without a family's table. Its
-    number may come to mean another object, when it is deleted: SQLite gives the greatest number again. A job is
-    about the object that had these values when it was created, and fails if another one has its number."""
+    """Attributes of the target that never change, such as ``("created",)``, for jobs without a family table. When
+    the target is deleted, another object may get its primary key: SQLite reuses the greatest one. If the object
+    that has the key then differs in these values, the job fails."""
 
     @classmethod
     def goes_on(cls, data: Mapping[str, object], steps: Mapping[str, object] | None) -> bool:
-        """Return whether a job with these values goes on where it was when it runs again, not at its top."""
+        """Return whether a job with these values would continue where it was, not start from the beginning."""
         return False
 
     @classmethod
@@ -78,17 +79,17 @@ class JobClass(Declaring):
         return []
 
     def related_action(self) -> object:
-        """Return what leads people to what the job is about, such as a URL; None: nothing.
+        """Return something that leads people to the job's target, such as a URL; None: nothing.
 
-        `jobcron job` and the page of the job in the dashboard show it as text.
+        `jobcron job` and the job's page in the dashboard show it as text.
         """
         return None
 
     def check_code(self) -> None:
-        """Check that this code has what the job's row names; the runner calls it before ``run``.
+        """Check that this code has everything that the job's row names; the runner calls this before ``run``.
 
         Raises:
-            MissingCode: it has not. The job is not started, and waits for code that has it.
+            MissingCode: something is missing. The job is not started, and waits for code that has it.
         """
         check_arguments(type(self), self.job)
 
@@ -100,12 +101,12 @@ class JobClass(Declaring):
 
     @property
     def _document(self) -> dict[str, object]:
-        """The job's JSON data, to be read: `metadata` is for those who may change it."""
+        """The job's JSON data, for reading only; `metadata` is for code that may change the data."""
         return self.job.json_data
 
     @property
     def reported_arguments(self) -> object:
-        """The job's arguments for a report, as its rows hold them, without free data; None: it has none."""
+        """The job's declared arguments for a report, as its rows hold them; None if the job has none."""
         data: object = self._document
         stored = dict(data) if isinstance(data, dict) else {}  # else somebody wrote it by hand
         columns = inspect(type(self.context)).column_attrs.keys() if self.has_family else ()

@@ -45,9 +45,9 @@ Type = TypeVar("Type")
 
 
 class JobType(Enum):
-    """Base of the enums of job types: each member has a value and a title.
+    """Base class for enums of job types: each member has a value and a title.
 
-    A ``DBEnumeratedType`` of lazr.enum, or any standard enum, can be used as well.
+    A standard enum, or a ``DBEnumeratedType`` of lazr.enum, can be used instead.
     """
 
     title: str
@@ -60,7 +60,7 @@ class JobType(Enum):
             title: the title for people; by default the name in words.
 
         Raises:
-            IncompleteJobType: the value is no whole number.
+            IncompleteJobType: the value is not a whole number.
         """
         if not isinstance(value, int):
             raise IncompleteJobType(
@@ -73,10 +73,10 @@ class JobType(Enum):
         return member
 
     def __init_subclass__(cls, **kwargs: object) -> None:
-        """Refuse two names for one item.
+        """Refuse an enum in which two names have the same value.
 
         Raises:
-            IncompleteJobType: two items have the same number.
+            IncompleteJobType: two names have the same value.
         """
         super().__init_subclass__(**kwargs)
         for name, item in cls.__members__.items():
@@ -134,9 +134,9 @@ class EnumItem(TypeDecorator[object]):
 
 
 def render_item(kind: str, thing: object, autogen_context: object) -> str | Literal[False]:
-    """Render a family's ``job_type`` column in an application's migrations as its SQL type.
+    """Render a family's ``job_type`` column as its plain SQL type in the application's Alembic migrations.
 
-    For ``context.configure(render_item=jobcron.render_item)`` in the application's ``env.py`` of Alembic.
+    Pass it as ``context.configure(render_item=jobcron.render_item)`` in the application's ``env.py``.
     """
     if kind == "type" and isinstance(thing, EnumItem):
         return f"sa.{type(thing.impl).__name__}()"
@@ -153,11 +153,11 @@ OF_EVERY_ROW = frozenset({"id", "job", "job_type"})
 
 
 class FamilyRow:
-    """Mixin for family tables: the job's number as primary key, and the shared row as ``job``.
+    """Mixin for family tables: the job's number is the primary key, and ``job`` is the shared row.
 
-    The objects of the row's many-to-one relationships are loaded when the job is claimed. Objects that those refer
-    to are not: they are read when the job first uses them, in a transaction that then stays open. A job that first
-    works outside the database should have them loaded too, by ``relationship(lazy="joined")`` on the target.
+    The objects of the row's many-to-one relationships are loaded when the job is claimed. Objects to which those
+    refer are loaded when the job first uses them, and this opens a transaction that stays open. If the job begins
+    with work outside the database, have them loaded too, with ``relationship(lazy="joined")`` on the target.
 
     The primary key is called ``id`` here and ``job`` in SQL.
     """
@@ -172,17 +172,17 @@ class FamilyRow:
     """The job's JSON data, as `BaseRunnableJob.metadata`; of the class the ``MetaData`` with its table."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
-        """Let rows have the job's data in whatever order the class names its bases."""
+        """Make ``metadata`` the job's data in rows, in whatever order the class lists its bases."""
         super().__init_subclass__(**kwargs)
         found = next(vars(base)["metadata"] for base in cls.__mro__ if "metadata" in vars(base))
         if not isinstance(found, RowMetadata):
             type.__setattr__(cls, "metadata", RowMetadata(attrgetter("job"), found))
 
     def makeDerived(self) -> object:
-        """Return the job of this row, of the class that has its type.
+        """Return the runnable job for this row, an instance of the class that has its type.
 
         Raises:
-            UnknownJobType: no class of this process has it.
+            UnknownJobType: no class in this process has the row's type.
         """
         item = self.job_type
         name = getattr(item, "name", item)  # any object: an item of an enum, or a value that the enum lacks

@@ -100,7 +100,7 @@ class Job(HandMoves, Base):
 
     @hybrid_property
     def progress(self) -> int | None:
-        """Per cent done, as the job said it last; while the job runs, its keeper writes that elsewhere."""
+        """Per cent done, as the job last reported it; while it runs, this is read from the keeper's own table."""
         session = object_session(self)
         if session is None or self._status is not JobStatus.RUNNING:
             return self._progress

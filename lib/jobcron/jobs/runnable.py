@@ -49,21 +49,21 @@ class BaseRunnableJob(GraphMember, OfferedJob, BaseRunnableJobSource[Row]):
     """How long the lease of a claim lasts; the keeper renews it while the job runs."""
 
     retry_delay: ClassVar[Duration] = timedelta(minutes=10)
-    """How long a job waits before it is retried; at least a second. All durations are timedeltas or seconds."""
+    """How long a job waits before it is retried, at least one second. Durations are timedeltas or seconds."""
 
     retry_backoff: ClassVar[float] = 1.0
-    """The back-off: the factor by which the delay grows with each attempt: 2.0 doubles it."""
+    """The back-off: the factor by which the delay grows with each attempt; 2.0 doubles it."""
 
     retry_delay_limit: ClassVar[Duration] = timedelta(days=1)
-    """The longest delay that the back-off leads to."""
+    """The longest delay before a retry, however far the back-off has grown."""
 
     retry_jitter: ClassVar[float] = 0.0
-    """The jitter: the largest part by which the delay grows at random; 0.2 is up to a fifth. It spreads the
+    """The jitter: the largest part of the delay that is added at random; 0.2 adds up to a fifth. It spreads the
     retries of jobs that failed together, as when a service was down."""
 
     database_only: ClassVar[bool] = False
-    """Whether jobs have no side effects outside their database. Then a failure undoes all that an attempt did,
-    and reports and histories say so; else they name the job's `uuid`, an idempotency key for side effects."""
+    """Whether jobs have no side effects outside their database. A failure then undoes all that an attempt did, and
+    reports and histories say so. Otherwise they name the job's `uuid`, an idempotency key for side effects."""
 
     group_commit: ClassVar[bool] = False
     """Whether jobs may share a transaction with others of their type: short ones that are `database_only`."""
@@ -136,7 +136,7 @@ class BaseRunnableJob(GraphMember, OfferedJob, BaseRunnableJobSource[Row]):
 
     @property
     def session(self) -> Session:
-        """The session of the job's objects: while it runs, its own transaction.
+        """The session of the job's objects; while the job runs, it holds the job's own transaction.
 
         Raises:
             NoSession: the objects are in no session.
@@ -183,7 +183,7 @@ class BaseRunnableJob(GraphMember, OfferedJob, BaseRunnableJobSource[Row]):
         return cls.group_commit
 
     def check_code(self) -> None:
-        """Check the target and what the arguments name as well: see `jobcron.jobs._target`."""
+        """Check the code that the row needs, the target, and the objects that the arguments name."""
         super().check_code()
         check_names(self)
         check_target(self)
@@ -193,12 +193,12 @@ class BaseRunnableJob(GraphMember, OfferedJob, BaseRunnableJobSource[Row]):
         raise NotImplementedError(f"{type(self).__name__} has no run()")
 
     def checkpoint(self) -> None:
-        """Commit the work so far, renew the lease, and go on; after a crash the job starts from the top.
+        """Commit the work so far and renew the lease; after a crash, ``run`` still starts from the beginning.
 
         Outside a runner the work is only flushed.
 
         Raises:
-            LeaseLost: the job is no longer ours; nothing was committed.
+            LeaseLost: this run no longer holds the job; nothing was committed.
         """
         if self.attempt:
             self.attempt.checkpoint()
@@ -206,7 +206,7 @@ class BaseRunnableJob(GraphMember, OfferedJob, BaseRunnableJobSource[Row]):
             self.session.flush()
 
     def getOopsVars(self) -> list[tuple[str, object]]:
-        """Return variables of the job for a report; families extend them with ``super()`` (LP-11)."""
+        """Return variables of the job for an OOPS report; subclasses extend ``super().getOopsVars()`` (LP-11)."""
         shown: list[tuple[str, object]] = [
             ("job_id", self.job.id),
             ("job_type", self.type_name),
@@ -222,15 +222,15 @@ class BaseRunnableJob(GraphMember, OfferedJob, BaseRunnableJobSource[Row]):
         return "unspecified operation"
 
     def getOopsRecipients(self) -> list[str]:
-        """Return whom to notify of an OOPS: by default the recipients of user errors."""
+        """Return the addresses to notify of an OOPS: by default those of `getErrorRecipients`."""
         return self.getErrorRecipients()
 
     def getErrorRecipients(self) -> list[str]:
-        """Return whom to notify of a user error: by default nobody."""
+        """Return the addresses to notify of a user error: by default none."""
         return []
 
     def notifyOops(self, oops: dict[str, object]) -> None:
-        """Mail the recipients that the job failed; see `IRunnableJob`."""
+        """Mail the recipients of `getOopsRecipients`, or else those of the configuration, that the job failed."""
         from jobcron.reports.mail import oops_mail, send, send_failure
 
         recipients = finished(self.getOopsRecipients(), "getOopsRecipients", is_iterated=True)
@@ -240,7 +240,7 @@ class BaseRunnableJob(GraphMember, OfferedJob, BaseRunnableJobSource[Row]):
             send_failure(self.getOperationDescription(), oops)
 
     def notifyUserError(self, e: BaseException) -> None:
-        """Mail the recipients about the user error; see `IRunnableJob`."""
+        """Mail the recipients of `getErrorRecipients` about a user error."""
         from jobcron.reports.mail import send, user_error_mail
 
         recipients = finished(self.getErrorRecipients(), "getErrorRecipients", is_iterated=True)

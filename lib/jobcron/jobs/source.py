@@ -45,10 +45,10 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
     """
 
     memory_limit: ClassVar[int | None] = None
-    """The memory limit of a job in an isolated runner, in bytes, its process included; None: no limit."""
+    """The most bytes of memory of a job in an isolated runner, its Python process included; None: no limit."""
 
     output_limit: ClassVar[int] = 10 * 2**20
-    """The limit for what a job prints in an isolated runner, in bytes."""
+    """The most that a job may print in an isolated runner, in bytes."""
 
     finds_ready_jobs_itself: ClassVar[bool] = False
     """Whether the class overrides ``iterReady``."""
@@ -98,18 +98,18 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
         """Create a job in the caller's transaction (LP-08).
 
         Args:
-            target: what the job is about; None for a type without a target.
-            session: the caller's; by default the target's, then the ambient one.
+            target: the object that the job is about; None for a type without a target.
+            session: the caller's session; by default the target's, then the ambient one.
             values: the class's arguments, values of the shared row (`JOB_VALUES`, and ``metadata`` for
                 ``json_data``) and of the family's other columns.
 
         Raises:
             InvalidJobData: a value is unknown, missing or does not fit, or the target is in another session or
                 database.
-            NoSession: no session can be found.
+            NoSession: no session was found.
             DuplicateJob: another job of this type with this ``unique_key`` has not started yet. Nothing is
                 written, and the transaction can go on.
-            SchemaMismatch: the session's database has no tables of jobcron's.
+            SchemaMismatch: the session's database lacks jobcron's tables.
         """
         used = session_to_use(session, target)
         with left_idle(used):
@@ -120,21 +120,21 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
     @classmethod
     @one_without_name
     def createMultiple(cls, jobs: Iterable[Any], *, session: AnySession | None = None, **values: Any) -> list[int]:
-        """Create many jobs in a few statements in the caller's transaction; return their numbers (LP-34).
+        """Create many jobs with few statements in the caller's transaction; return their numbers (LP-34).
 
-        All are checked as by `create` before any is written. The numbers are in the order of `jobs`; `get`
-        returns the job of a number.
+        All jobs are checked, as `create` checks one, before any is written. The numbers are in the order of
+        `jobs`; `get` returns the job with a given number.
 
         Args:
-            jobs: for each its target, or a dict of what `create` takes, ``target`` included.
+            jobs: for each job its target, or a dict of arguments of `create`, including ``target``.
             session: as for `create`.
-            values: as for `create`, for all of them; a job's own values take precedence.
+            values: as for `create`, for all jobs; a job's own values take precedence.
 
         Raises:
-            InvalidJobData: one of them does not fit; the message says which.
-            NoSession: no session can be found.
-            DuplicateJob: as for `create`; none of them is created.
-            SchemaMismatch: the session's database has no tables of jobcron's.
+            InvalidJobData: a job does not fit; the message says which.
+            NoSession: no session was found.
+            DuplicateJob: as for `create`; no job is created.
+            SchemaMismatch: the session's database lacks jobcron's tables.
         """
         used, drafts = drafts_of(cls, jobs, session, values)
         return insert_drafts(used, cls, drafts)
@@ -142,20 +142,22 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
     @classmethod
     @one_without_name
     def acquire(cls, target: Any = None, *, session: AnySession | None = None, **values: Any) -> Self:
-        """Return the job for this target that has not started, or create one (LP-09).
+        """Return the job for this target that has not started yet, or create one (LP-09).
 
-        All concurrent callers get the same job. Its row is locked, so that it does not start before
-        the caller commits. A job that has begun may have read the old state already, so it does not count, also if
-        it waits to be retried or for its next task; nor does one that has expired, which is ended.
+        All concurrent callers get the same job. Its row is locked, so that it does not start before the caller
+        commits. A job that has started is not returned, even if it waits for a retry or for its next task: it may
+        have read the old state already. An expired job is not returned either.
 
         Args:
-            target: what the job is about.
+            target: the object that the job is about.
             session: as for `create`.
             values: as for `create`; used only for a new job. ``unique_key`` replaces the target's key. With
-                ``debounce=`` the job starts so long after the last call, but at most ``at_most=`` after the first.
+                ``debounce=`` (a timedelta or seconds) each call puts the start off until that long after the call,
+                but no later than ``at_most=`` after the job's creation.
 
         Raises:
-            InvalidJobData: as for `create`; or there is neither a target nor a key, or two starts are asked for.
+            InvalidJobData: as for `create`; or there is neither a target nor a key, or ``debounce`` is given
+                together with a start.
         """
         debounce = debounced(values)
         used = session_to_use(session, target)
@@ -166,7 +168,7 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
 
     @classmethod
     def get(cls, job_id: int, *, session: AnySession | None = None) -> Self:
-        """Return the job of this type with this number, or of the type of its slow lane.
+        """Return the job with this number, if it is of this type or of the type's slow lane.
 
         Raises:
             LookupError: there is no such job.
@@ -187,10 +189,10 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
 
     @classmethod
     def about(cls, target: Any, *, session: AnySession | None = None) -> Iterator[Self]:
-        """Iterate over this type's jobs for `target`, whatever their status, the newest first.
+        """Iterate over this type's jobs for `target`, in any status, the newest first.
 
-        A base class iterates over the jobs of all types below it, mixed; `BaseRunnableJob` over all that this
-        process has classes for. Each family is two queries, and all types without a table are two.
+        A base class iterates over the jobs of all its subclasses in this process, in one sequence. This takes two
+        queries for each family, and two for all types without one.
 
         Args:
             target: a mapped object that is in the database.
@@ -211,7 +213,7 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
 
     @classmethod
     def _rows_about(cls, target: object, session: Session, kinds: dict[str, type[Self]]) -> Iterator[Self]:
-        """Iterate over the jobs for a target of types in the same table as this class, the newest first.
+        """Iterate over the jobs for a target whose types share this class's table, the newest first.
 
         Args:
             target: the target.
@@ -234,10 +236,11 @@ class BaseRunnableJobSource(JobClass, Generic[Row], metaclass=SourceClass):
 
     @classmethod
     def load(cls, session: Session, job_ids: list[int]) -> dict[int, Self]:
-        """Return claimed jobs by number; reload their rows and the objects that they refer to.
+        """Return claimed jobs by number, with their rows and the objects that these refer to freshly loaded.
 
-        A family's related objects come with its rows. Mapped objects of which the shared row has only the keys
-        come in one query for each class. Inside ``session.no_autoflush`` what the session has already stays.
+        A family's related objects are loaded with its rows. Mapped objects of which the shared row has only the
+        keys take one query for each class. Inside ``session.no_autoflush``, objects that the session has already
+        are not reloaded.
         """
         rows = session.scalars(
             cls._select().where(among(Job.id, job_ids)), execution_options={"populate_existing": session.autoflush}

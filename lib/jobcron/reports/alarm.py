@@ -112,7 +112,7 @@ def alarm_level(logger: logging.Logger) -> int | None:
 
 @contextmanager
 def disable_oops_handler(logger: logging.Logger) -> Iterator[None]:
-    """Do not report records of a logger inside the block."""
+    """Create no OOPS reports of a logger's records inside the block."""
     handlers = [handler for handler in logger.handlers if isinstance(handler, Alarm)]
     for handler in handlers:
         logger.removeHandler(handler)

@@ -126,7 +126,7 @@ class Post:
     Attributes:
         transport: delivers a mail.
         sender: the address that mail comes from.
-        failure_recipients: who is told of failed jobs whose class names nobody.
+        failure_recipients: the addresses that are told of failed jobs whose class names no recipients.
     """
 
     def __init__(self) -> None:
@@ -165,15 +165,15 @@ _unsent: ContextVar[list[Unsent] | None] = ContextVar("jobcron_unsent", default=
 
 
 def new_mail(subject: str, body: str, message_id: str | None = None) -> EmailMessage:
-    """Create a mail without recipients; known secrets of the configuration and the environment are hidden in it.
+    """Create a mail without recipients, and hide known secrets of the configuration and the environment in it.
 
-    Text that only looks like a secret stays: the mail may exist to bring one, such as a link with a token.
+    Text that only looks like a secret is kept: the mail may exist to deliver it, such as a link with a token.
 
     Args:
-        subject: line breaks become spaces; a subject that is too long is cut in the middle.
-        body: plain text.
-        message_id: for mail that a job sends, use the same for each attempt, so that readers see a repeated mail
-            as one; by default a new one.
+        subject: the subject; line breaks become spaces, and a subject that is too long is cut in the middle.
+        body: the plain text.
+        message_id: the Message-ID, by default a new one. A job should use the same one in each attempt, so that a
+            mail that was sent twice is shown once.
     """
     message = EmailMessage()
     known = redactor().known
@@ -189,10 +189,10 @@ def send(recipients: list[str], message: EmailMessage) -> None:
     """Send a mail now; do nothing if there are no recipients.
 
     Raises:
-        ValueError: a recipient is not a single address, or a text is given in place of a list; the mail is sent to
-            nobody.
-        Exception: what the transport raises; but what `notifyUserError` and `notifyOops` send is kept then, and
-            later runs try again.
+        ValueError: a recipient is not a single address, or `recipients` is a string instead of a list. The mail is
+            sent to nobody.
+        Exception: what the transport raises. Mail that `notifyUserError` and `notifyOops` send is kept instead,
+            and later runs send it.
     """
     if not recipients:
         return
@@ -260,7 +260,7 @@ def oops_mail(operation: str, oops: dict[str, object]) -> EmailMessage:
 
 
 def send_failure(operation: str, oops: dict[str, object]) -> None:
-    """Tell the recipients that the configuration names of an OOPS, if there are any.
+    """Mail the ``failure_recipients`` of the configuration, if there are any, about an OOPS.
 
     Args:
         operation: what the job did, for people.

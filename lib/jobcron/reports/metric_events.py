@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class JobStarted:
-    """An attempt begins.
+    """An attempt has begun.
 
     Attributes:
         section: the section's name.
         job_class: the name of the job's class.
         job_id: the job's number.
-        waited: how long the job was ready before its claim, in seconds; None if unknown, as for a job that was
-            taken over from a process that died.
+        waited: how long the job was ready before it was claimed, in seconds; None if that is unknown, as for a job
+            that was taken over from a process that died.
     """
 
     section: str
@@ -30,8 +30,8 @@ class JobEnded:
     Attributes:
         section, job_class, job_id: as for `JobStarted`.
         outcome: "completed", "failed", "user_error", "retry", "suspended", "interrupted", "superseded" or
-            "lease_lost"; or, of one that did not begin, "waits_for_code" or "given_back".
-        seconds: how long the attempt took.
+            "lease_lost"; for an attempt that did not begin, "waits_for_code" or "given_back".
+        seconds: how long the attempt took, in seconds.
     """
 
     section: str
@@ -60,8 +60,8 @@ class ReadyCounted:
     Attributes:
         section: as for `JobStarted`.
         ready: the number of ready jobs.
-        oldest_seconds: how long the first in line has been ready; 0 if none is.
-        offered: how many of the section's waiting jobs were offered to its dispatcher, and not taken.
+        oldest_seconds: how long the job that is next in line has been ready, in seconds; 0 if no job is ready.
+        offered: how many of the section's waiting jobs were offered to its dispatcher, but not received from it.
     """
 
     section: str
@@ -72,12 +72,12 @@ class ReadyCounted:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """A run that has looked at its jobs ends.
+    """A run that has looked for jobs has ended.
 
     Attributes:
         section: as for `JobStarted`.
-        seconds: the time since the script began.
-        succeeded: whether it could do its work, even if jobs failed.
+        seconds: the time since the script began, in seconds.
+        succeeded: whether the run could do its work; True even if jobs failed.
     """
 
     section: str

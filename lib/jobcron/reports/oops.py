@@ -58,7 +58,7 @@ class ErrorUtility:
     Attributes:
         config: the python-oops configuration; add publishers, hooks and filters there.
         redactor: hides secrets in every report.
-        reminders: what the section's runs have said, and say again only after the ``activity_interval``.
+        reminders: the messages that the section's runs repeat only after the ``activity_interval``.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class ErrorUtility:
         self._messages: list[Message] = []
 
     def configure(self, section_name: str | None = None, settings: Settings | None = None) -> None:
-        """Read prefix, directory and publishers from the configuration; a section may have its own (LP-26).
+        """Read the prefix, directory and publishers from the configuration; a section may have its own (LP-26).
 
         Args:
             section_name: the section; None: use the values of ``[jobcron]``.

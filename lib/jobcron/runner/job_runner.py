@@ -44,16 +44,16 @@ class JobRunner(SourceRunner):
     Args:
         source: the job class, or any object that provides `IJobSource`.
         database: the database of the jobs; an `AmbientDatabase` for tests.
-        application: entered around each job.
+        application: the application's context manager, entered around each job.
         logger: the logger; by default the root logger.
         limits: the limits of the run.
-        errors: makes and publishes the reports.
-        feed: hands out the jobs; by default the one that suits the source.
-        guard: accompanies the jobs.
+        errors: creates and publishes OOPS reports.
+        feed: hands out the jobs; by default the feed that suits the source.
+        guard: accompanies the jobs, besides the keeper: see `Guard`.
 
     Attributes:
         completed: how many jobs completed, by class name.
-        incomplete: how many did not, by class name.
+        incomplete: how many jobs did not complete, by class name.
         oops_ids: the ids of the reports that this run made.
     """
 

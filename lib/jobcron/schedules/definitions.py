@@ -81,14 +81,14 @@ def add_schedule(
     """Define a schedule in a module that the application imports.
 
     Args:
-        name: the schedule's name, which nothing else of the instance has.
-        job: a job class, a function that jobs may call, or the name of one.
-        arguments: the arguments of the job.
+        name: the schedule's name, unique in the instance.
+        job: a job class, a function that jobs may call, or the name of either.
+        arguments: the arguments of the job, by name.
         cron, every, time_zone, missed, missed_grace, missed_bound, overlap, enabled, renamed_from: see
             docs/reference/configuration.md.
 
     Raises:
-        ConfigurationError: a value is invalid, or does not go with another; or there is such a schedule already.
+        ConfigurationError: a value is invalid or does not go with another one, or another schedule has the name.
     """
     texts = {
         "cron": cron,

@@ -31,34 +31,34 @@ DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE
 
 
 class CronScript:
-    """A script that cron runs: parses options, takes a lock, does its work in `main`, exits with a status.
+    """A script for cron: it parses its options, takes a lock, does its work in `main` and exits with a status.
 
     Args:
         name: the script's name in messages; by default the program's.
-        test_args: a test's arguments, instead of the command line's.
-        logger: used instead of a log on standard error.
+        test_args: the arguments of a test, used instead of the command line.
+        logger: the logger to use instead of a log on standard error.
 
     Attributes:
         options: the parsed options.
         args: the positional arguments.
-        done: how many things the run did, whatever the script counts; for `main` to set.
+        done: how many things the run has done, for `main` to set; what is counted is up to the script.
     """
 
     description = ""
     usage = "%(prog)s [options]"
 
     takes_lock = True
-    """Whether only one run may go on at a time, by `lock_name`."""
+    """Whether only one run with this `lock_name` may go on at a time."""
 
     records_runs = True
-    """Whether each run that ends with status 0 is recorded, for `jobcron runs`, `jobcron check-runs` and metrics.
-    One that says in `done` that it did something has a row; others have one in each ``activity_interval``."""
+    """Whether runs that end with status 0 are recorded, for `jobcron runs`, `jobcron check-runs` and metrics. Each
+    run whose `done` is not 0 gets a row; of the others, one in each ``activity_interval`` does."""
 
     has_own_help = False
     """Whether `add_my_options` adds ``--help``."""
 
     lock_held_level = LEVELS["WARNING"]
-    """The level at which a held lock is logged: no error, since a run may outlast cron's interval."""
+    """The level at which a held lock is logged: not an error, since a run may take longer than cron's interval."""
 
     def __init__(
         self,
@@ -147,11 +147,11 @@ class CronScript:
 
     @property
     def lock_name(self) -> str:
-        """The name of the lock, held by one run at a time, and of the script in the control file."""
+        """The name of the lock, which one run holds at a time; also the script's name in the control file."""
         return self.parser.prog.removesuffix(".py")
 
     def lock_and_run(self) -> None:
-        """Take the lock, call `main`, and exit: by `SystemExit` if the status is not 0."""
+        """Take the lock and call `main`; raise `SystemExit` if the exit status is not 0."""
         _open_standard_descriptors()
         status = self._guarded()
         if status:

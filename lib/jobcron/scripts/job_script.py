@@ -29,8 +29,8 @@ class JobCronScript(CronScript):
     There are three ways to use it: ``run_jobs.py do_foo`` (`commandline_config`), a subclass with
     `config_name` and `source_interface`, and a test with `test_args`.
 
-    Of several sections on the command line, each is a run of its own, in this process: what stops one, but for a
-    signal or the end of the process, does not stop the next.
+    If the command line names several sections, they run one after the other in this process. An error that stops
+    one section's run does not stop the next one's; a signal does.
 
     Args:
         runner_class: the runner for the jobs; by default the section's.

@@ -40,27 +40,28 @@ class StoppableScript(CronScript):
 
 
 class Pruning(StoppableScript):
-    """A frame for scripts that remove an application's own old rows.
+    """Base class for scripts that remove an application's own old rows.
 
-    A subclass has `prune`. It is called again and again, each time in a short transaction of its own, until it
-    removes less than it may, `max_runtime` is over, or somebody asks to stop; then the next run goes on.
+    A subclass defines `prune`. It is called repeatedly, each time in a short transaction of its own, until it
+    removes fewer than `batch_size` rows, `max_runtime` is over, or SIGTERM or SIGHUP asks the script to stop. The
+    next run removes the rest.
     """
 
     batch_size: ClassVar[int] = 1000
-    """The most rows that one call of `prune` may remove."""
+    """The most rows that one call of `prune` should remove."""
 
     max_runtime: ClassVar[Duration] = timedelta(hours=1)
-    """After this time no further call of `prune` begins."""
+    """How long the script may go on calling `prune`."""
 
     pause: ClassVar[Duration] = 0.0
-    """The time between two calls, in which others have the database for themselves."""
+    """The time between two calls of `prune`, in which the script leaves the database to others."""
 
     def prune(self, session: Session, limit: int) -> int:
-        """Remove at most `limit` rows, and return how many; for subclasses to override.
+        """Remove at most `limit` rows, and return how many were removed; for subclasses to override.
 
         Args:
-            session: in its own transaction, which is committed afterwards.
-            limit: `batch_size`.
+            session: a session in a transaction of its own, which is committed afterwards.
+            limit: the value of `batch_size`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no prune()")
 

@@ -35,7 +35,7 @@ _asking = ContextVar("asking", default=False)
 
 @contextmanager
 def presented(settings: Settings) -> Iterator[None]:
-    """Make `load_settings` return these settings by default inside the block: a script does this."""
+    """Make `load_settings` return these settings by default inside the block; scripts use this."""
     global _present
     before, _present = _present, settings
     try:
@@ -53,10 +53,11 @@ def load_settings(config: str | None = None, *, asks_application: bool = True) -
     """Return the settings of an instance.
 
     Args:
-        config: a name or a path, as for ``--config``; None: the instance of the script that runs in this
+        config: a name or a path, as for ``--config``. None: the instance of the script that runs in this
             process, else of JOBCRON_CONFIG, else the checkout's development instance.
-        asks_application: whether an application that has the URL is asked for it. Not in a process that reads the
-            settings of several instances, whose modules may have the same names: it gets the name as is.
+        asks_application: whether to import the application for a database URL that is given as a name in it. False
+            leaves the name as it is: a process that reads the settings of several instances needs this, because
+            their modules may have the same names.
 
     Raises:
         ConfigurationError: there is no such instance, it has a mistake, or another shares its state directory.

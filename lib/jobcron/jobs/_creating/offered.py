@@ -28,10 +28,10 @@ class OfferedJob:
         def session(self) -> Session: ...
 
     def celeryRunOnCommit(self) -> None:
-        """Offer this job to Celery, or to its section's dispatcher, once its transaction has committed.
+        """Offer this job to its section's dispatcher, or else to Celery, once its transaction has committed.
 
-        It does nothing where the instance has neither, or no section runs such jobs; where ``dispatch`` is set,
-        this happens anyway. A job that is not due, or waits for others, is left to cron.
+        This does nothing if the instance has neither, or if no section runs such jobs. In a section with the key
+        ``dispatch`` it happens without this call. A job that is not due, or waits for other jobs, is left to cron.
         """
         dispatcher = _dispatcher_of(type(self))
         if dispatcher is not None:

@@ -28,7 +28,7 @@ class _Link(NamedTuple):
 
 
 class Element:
-    """A part of a graph: a job, a chain or a group. Each object is another one, also if they are planned alike."""
+    """A part of a graph: a job, a chain or a group. Each object is another part, even if two are planned alike."""
 
     def __init__(self, parts: Sequence[Element] = ()) -> None:
         self.parts = parts
@@ -38,23 +38,23 @@ class Element:
             part.near.append(self)
 
     def on_done(self, *elements: Part, on: On = "success") -> Self:
-        """Let these elements begin when this one is done; return this one.
+        """Let `elements` begin when this element is done; return this element.
 
         Args:
-            elements: jobs that are planned, chains or groups; each waits for the last jobs of this element.
-            on: how those have to end.
+            elements: planned jobs, chains or groups; each waits for the last jobs of this element.
+            on: how those last jobs have to end: "success" or "any end".
 
         Raises:
-            InvalidJobData: one of them is no element, or a job that exists, which nothing can make wait.
+            InvalidJobData: one of `elements` is something else, or an existing job, which cannot be made to wait.
         """
         if on not in ("success", "any end"):
             raise InvalidJobData(f"expected on to be 'success' or 'any end', got {cut_repr(on)}")
         return self._follow(elements, of_all=False, any_end=on == "any end")
 
     def on_end(self, *elements: Part) -> Self:
-        """Let these elements begin when all jobs of this one have ended, in whatever way; return this one.
+        """Let `elements` begin when all jobs of this element have ended, in any way; return this element.
 
-        A job that stays BLOCKED, because another one failed before it, has not ended.
+        A job that stays BLOCKED because a job before it failed has not ended.
 
         Raises:
             InvalidJobData: see `on_done`.
@@ -64,16 +64,16 @@ class Element:
     def create(self, *, session: AnySession | None = None) -> Graph:
         """Create all jobs of the graph that this element is part of, in the caller's transaction.
 
-        Each call creates them all, as new jobs.
+        Each further call creates all of them again, as new jobs.
 
         Args:
-            session: the caller's; by default that of a job's target, then the ambient one.
+            session: the caller's session; by default that of a job's target, then the ambient one.
 
         Raises:
-            InvalidJobData: jobs would wait for each other in a circle; a job does not fit, or the graph has too
+            InvalidJobData: jobs would wait for each other in a circle, a job does not fit, or the graph has too
                 many edges. Nothing is written.
-            DuplicateJob: another job with a job's ``unique_key`` has not started.
-            NoSuchJob: a job that should exist does not.
+            DuplicateJob: another job with the ``unique_key`` of one of these has not started yet.
+            NoSuchJob: an existing job of the graph has been deleted.
             NoSession: no session was found.
         """
         elements = _connected(self)
@@ -127,7 +127,7 @@ class Single(Element):
 
 
 class Planned(Single):
-    """A job that is planned: it comes into being with its graph, or alone by `create`.
+    """A planned job: it is created with its graph, or alone by `create`.
 
     Args:
         row: the job.
@@ -142,7 +142,7 @@ class Planned(Single):
 
 
 class Existing(Single):
-    """A job that exists, for which others are to wait.
+    """A job that exists already, for which others are to wait.
 
     Args:
         number: its number.
@@ -157,7 +157,7 @@ class Existing(Single):
 
 
 class Chain(Element):
-    """Elements that begin one after the other, each when the one before is done."""
+    """Elements that run one after the other: each begins when the one before it is done."""
 
     def __init__(self, parts: Sequence[Element], on: On) -> None:
         super().__init__(parts)
@@ -193,32 +193,32 @@ class Graph:
 
     @property
     def jobs(self) -> tuple[int, ...]:
-        """The numbers of its jobs, predecessors first."""
+        """The numbers of the graph's jobs, predecessors first."""
         return tuple(self._numbers.values())
 
     def __getitem__(self, planned: Planned) -> int:
-        """Return the number of one of its jobs."""
+        """Return the number of one of the graph's jobs."""
         return self._numbers[planned]
 
 
 def chain(*elements: Part, on: On = "success") -> Element:
-    """Return a chain: each element begins when the one before is done.
+    """Return a chain: each element begins when the one before it is done.
 
     Args:
-        elements: jobs that are planned, chains or groups; the first one may be a job that exists.
-        on: how the last jobs of an element have to end, so that the next one begins.
+        elements: planned jobs, chains or groups; the first one may be an existing job.
+        on: how the last jobs of an element have to end for the next one to begin: "success" or "any end".
 
     Raises:
-        InvalidJobData: there is no element, or one is something else.
+        InvalidJobData: there are no elements, or one of them is something else.
     """
     return Chain(_elements("chain", elements), on)
 
 
 def group(*elements: Part) -> Element:
-    """Return a group: its elements do not wait for each other, and what follows it waits for all.
+    """Return a group: its elements do not wait for each other, and what follows it waits for all of them.
 
     Raises:
-        InvalidJobData: there is no element, or one is something else.
+        InvalidJobData: there are no elements, or one of them is something else.
     """
     return Group(_elements("group", elements))
 
@@ -230,10 +230,10 @@ def _elements(name: str, given: Sequence[Part]) -> list[Element]:
 
 
 def element_of(part: Part) -> Element:
-    """Return the element of a graph that something is.
+    """Return a part of a graph as an element; a job that exists becomes an `Existing`.
 
     Raises:
-        InvalidJobData: it is none.
+        InvalidJobData: the part is neither an element nor a job.
     """
     if isinstance(part, Element):
         return part

@@ -1,4 +1,4 @@
-"""What every job has because it may be part of a graph."""
+"""The methods that every job has because it may be part of a graph."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class GraphMember:
-    """Adds to a job class how its jobs are planned, and how a job sees those that it has waited for."""
+    """Adds to a job class the methods that plan a job, and those that show a job which jobs it has waited for."""
 
     if TYPE_CHECKING:  # attributes of the job that this mixin is part of
 
@@ -32,7 +32,7 @@ class GraphMember:
 
     @classmethod
     def planned(cls, *arguments: object, session: AnySession | None = None, **values: object) -> Planned:
-        """Return a job that is planned, for a graph: see `jobcron.chain` and `jobcron.group`.
+        """Return a planned job, for a graph: see `jobcron.chain` and `jobcron.group`.
 
         Args:
             arguments: as for `create`: the target, or nothing.
@@ -46,10 +46,10 @@ class GraphMember:
         """Return the jobs that this one has waited for, with their statuses, results and data.
 
         Args:
-            limit: the most of them; None: all.
+            limit: how many to return at most; None: all.
         """
         return predecessors_of(jobs_connection(self.session), self.job.id, limit=limit)
 
     def predecessor_counts(self) -> Counter[JobStatus]:
-        """Return how many of the jobs that this one has waited for ended in which way."""
+        """Count the jobs that this one has waited for, by the status in which they ended."""
         return count_predecessors(jobs_connection(self.session), self.job.id)

@@ -1,8 +1,8 @@
 """The isolated runner: jobs run in child processes, which may hang, leak or die without harm to others (LP-24).
 
 This process claims jobs, hands each to a child, renews the leases, and enforces the limits that a child cannot
-be trusted to enforce on itself: time, memory and output. A live child writes its job's outcome, as `JobRunner`
-does. If it died or was killed, this process does.
+be trusted to enforce on itself: time, memory and output. A child writes the outcome of its job, as `JobRunner`
+does. If the child died or was killed, this process writes the outcome.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class ProcessJobRunner(SourceRunner):
         Raises:
             UserMistake: a child could not begin to work, or the database is gone for good.
             Exception: the source could not list its ready jobs.
-            KeyboardInterrupt: raised after the running jobs were put back.
+            KeyboardInterrupt: somebody pressed Ctrl-C; the running jobs were put back.
         """
         handlers = stop_handlers(self._on_signal)
         with readable_signals(handlers) as wakeup, closing(self.database.session()) as session:
