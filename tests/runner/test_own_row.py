@@ -14,7 +14,8 @@ from jobcron import JobStatus
 from jobcron.database.database import AmbientDatabase
 from jobcron.runner.job_runner import JobRunner
 from jobcron.testing.server import PrivatePostgreSQL
-from runner_processes import Gate, drain, started
+from runner_processes import Gate, configure, drain, make, started
+from shortleaseapp import LEASE_SECONDS, BriefJob
 
 WRITE = ("write", "effect")
 DELETE = ("delete", "both")
@@ -126,6 +127,14 @@ def test_an_isolated_job_that_deletes_its_own_row_has_ended(deleting: Instance) 
     assert f"ActJob (ID {job}) {GONE}" in log
     assert deleting.ledger() == [(job, 1, "effect"), (after, 1, "effect")]
     assert "Ran 2 ActJob jobs." in log
+
+
+def test_a_job_that_has_deleted_its_own_row_may_work_longer_than_its_lease(deleting: Instance) -> None:
+    configure(deleting)
+    last = ("sql", "UPDATE foo SET frozzled = 9")
+    job = make(deleting, BriefJob, DELETE, ("checkpoint", ""), ("sleep", 1.5 * LEASE_SECONDS), last)
+    assert f"BriefJob (ID {job}) {GONE}" in deleting.run("brief")
+    assert deleting.query("SELECT frozzled FROM foo") == [(9,)]
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
