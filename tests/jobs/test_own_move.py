@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from fooapp import ActJob
 from instances import Instance
-from jobcron import JobStatus
+from jobcron import InvalidTransition, JobStatus
 from steps_jobs import look, make, notes
 
 W, C, F, S, X = (
@@ -65,6 +66,25 @@ def test_a_job_that_moves_itself_and_fails_has_not_moved(instance: Instance, fai
     assert instance.row(job).status is (W if failure == "retry" else F)
     assert "suspended" not in instance.events(job)
     assert instance.ledger(job) == []
+
+
+@pytest.mark.feature("LP-02", "LP-20")
+@pytest.mark.parametrize("move", ["suspend", "complete", "queue"])
+def test_a_failure_hook_cannot_move_a_job_that_has_failed(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, move: str
+) -> None:
+    refused: list[str] = []
+
+    def clean_up(job: ActJob, error: BaseException) -> None:
+        with pytest.raises(InvalidTransition) as raised:
+            getattr(job.job, move)()
+        refused.append(str(raised.value))
+
+    monkeypatch.setattr(ActJob, "afterFailure", clean_up, raising=False)
+    job = instance.act(("raise", "value"))
+    instance.run("act")
+    assert [text.startswith("Transition from Failed to ") for text in refused] == [True]
+    assert instance.row(job).status is F
 
 
 @pytest.mark.feature("LP-02")
