@@ -228,8 +228,8 @@ class RunningAttempt(Protocol):
         """Store the progress and the workspace of a job of several tasks with the fence of the next commit.
 
         Args:
-            steps: returns the values to store when that commit begins. Its argument is True if the commit ends the
-                task or the job, and False at a checkpoint.
+            steps: called when that commit begins; returns the values to store. Its argument says whether the
+                commit ends the task or the job.
         """
 
     def checkpoint(self) -> None:

@@ -1,4 +1,4 @@
-"""Jobs from plain functions, as the OpenERP connector's queue and django-future have them, on the same rows.
+"""Jobs from plain functions, with the interfaces of the OpenERP connector's queue and of django-future.
 
 ::
 
@@ -11,8 +11,9 @@
     schedule_job("5d", "shop.mail.remind", args=[7])      # by the name of a registered function
 
 A section with ``source_interface: jobcron.functions.FunctionJob``, or with the key ``functions``, runs them.
-Doors: the names above; `registered` has the functions that rows may name, `calls` the job that calls one,
-`configured` registers those that sections list, and `creating` creates jobs of any class or function from JSON.
+Public modules: `registered` holds the functions that rows may name, `calls` has the job that calls a function,
+`configured` registers the functions that sections list, and `creating` creates jobs of any class or function from
+JSON.
 """
 
 from jobcron.functions._decorators import job, job_as_parameter, related_action

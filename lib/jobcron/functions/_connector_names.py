@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ConnectorNames:
-    """Adds the connector's names to the job that calls a function."""
+    """Adds the connector's attribute names to the job that calls a function."""
 
     if TYPE_CHECKING:  # attributes of the job that this mixin is part of
         function: str
@@ -55,12 +55,15 @@ class ConnectorNames:
 
     @property
     def retry(self) -> int:
-        """How often it was run; attempts whose process died do not count."""
+        """How often the job was run, not counting attempts whose process died."""
         return self.job.attempt_count - self.job.crash_count
 
     @property
     def max_retries(self) -> int:
-        """The most runs, as the connector counts; 0: no limit. The row has one less: the retries."""
+        """How often the job may run, the first run included, as the connector counts; 0: no limit.
+
+        The row stores one less: the number of retries.
+        """
         return 0 if self.job.max_retries is None else self.job.max_retries + 1
 
     @max_retries.setter
@@ -79,24 +82,24 @@ class ConnectorNames:
 
     @property
     def eta(self) -> datetime:
-        """The earliest start."""
+        """The time before which the job does not start."""
         return self.job.scheduled_start
 
     @property
     def date_enqueued(self) -> None:
-        """Always None: a job is in no queue besides its row."""
+        """Always None: besides its row, a job is in no queue."""
 
     @property
     def date_done(self) -> datetime | None:
-        """When it completed, or None."""
+        """When the job completed, or None."""
         return self.job.date_finished if self.job.status is JobStatus.COMPLETED else None
 
     @property
     def user(self) -> str | None:
-        """Who asked for it."""
+        """Who asked for the job."""
         return self.job.requester
 
     @property
     def worker(self) -> str | None:
-        """The process that runs it, or ran it last: ``host:number``."""
+        """The process that is running the job or ran it last: ``host:process id``."""
         return self.job.claimed_by

@@ -19,22 +19,22 @@ Decorated = TypeVar("Decorated")
 
 
 class TakesJob(Generic[P, Q, R]):
-    """A function whose first argument is the job: for type checkers only; it is the function itself."""
+    """A function whose first argument is the job; for type checkers only: at run time it is the plain function."""
 
     __name__: str
     __qualname__: str
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function with a job, or an object that stands for one."""
+        """Call the function with a job, or with an object that stands in for one."""
         raise NotImplementedError
 
 
 class Anything:
-    """The type of a first parameter that is annotated with Any, or not at all, and so is not a session."""
+    """A stand-in type: it matches first parameters that are unannotated or of type Any, which are no sessions."""
 
 
 class JobDecorator(Protocol):
-    """The types of `job`, and of the decorator that it returns if it is given options."""
+    """The overloads of `job`, and of the decorator that `job` returns if it is given options."""
 
     @overload
     def __call__(  # type: ignore[overload-overlap]
@@ -75,16 +75,16 @@ def _as_decorator(function: object) -> JobDecorator:
 
 @_as_decorator
 def job(call: Callable[..., object] | None = None, /, *, name: str | None = None, **options: object) -> object:
-    """Make a function delayable (OCQ-01); with options, or without parentheses.
+    """Make a function delayable (OCQ-01): a decorator, used with options or without parentheses.
 
     Args:
         call: the function.
-        name: its name in rows, without white space; by default its dotted name.
-        options: the attributes of `Options`; the connector's ``default_channel`` is another word for ``channel``.
+        name: the function's name in rows, without white space; by default its dotted name.
+        options: the attributes of `Options`; the connector's ``default_channel`` is accepted for ``channel``.
 
     Raises:
-        InvalidJobData: an option is unknown or wrong; the function has a parameter whose name `delay` needs,
-            has no name, or cannot be called by a job.
+        InvalidJobData: an option is unknown or wrong; or the function has no name, has a parameter with a name
+            that `delay` reserves, or cannot be called by a job.
     """
 
     def decorate(function: Callable[..., object]) -> object:
@@ -105,11 +105,11 @@ def job(call: Callable[..., object] | None = None, /, *, name: str | None = None
 
 
 def related_action(action: Callable[..., object], **keywords: object) -> Callable[[Decorated], Decorated]:
-    """Attach an action that shows what a function's job is about, such as a record or an address (OCQ-06).
+    """Attach an action that shows what a function's job is about, such as a record or a URL (OCQ-06).
 
     Args:
-        action: called with the session, the job and `keywords`.
-        keywords: passed on.
+        action: a callable, called with the session, the job and `keywords`.
+        keywords: keyword arguments for `action`.
     """
 
     def decorate(function: Decorated) -> Decorated:

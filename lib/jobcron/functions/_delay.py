@@ -39,14 +39,16 @@ Identity = str | Callable[["Function", tuple[Any, ...], Mapping[str, Any]], str]
 """An identity key, or a callable that makes one from function, positional and keyword arguments."""
 
 RESERVED = ("priority", "eta", "max_retries", "description", "identity_key", "requester", "session")
-"""Keyword arguments of `delay` itself: no function may have such a parameter, except a first ``session``."""
+"""Keyword arguments of `delay` itself: no function may have a parameter with such a name, except a first
+``session``."""
 
 ALSO = ("channel", "channel_key")
-"""More of them: if a function has such a parameter, that is meant, and `DelayableFunction.options` takes these."""
+"""Further keyword arguments of `delay`, unless the function has a parameter with the same name: that one then gets
+the value, and the job's is set by `DelayableFunction.options`."""
 
 
 class DelayableFunction(Generic[P, Q, R]):
-    """A function that can be called, or delayed.
+    """A function that can be called now, or later by a job.
 
     Args:
         function: the registered function.
@@ -68,10 +70,10 @@ class DelayableFunction(Generic[P, Q, R]):
     def delay(self, session: AnySession, /, *args: Q.args, **kwargs: Q.kwargs) -> str: ...
 
     def delay(self, *args: Any, **kwargs: Any) -> str:  # type: ignore[misc]
-        """Create a job that calls the function, in the caller's transaction, and return its uuid.
+        """Create a job that calls the function, in the caller's transaction, and return the job's UUID.
 
-        A session before the function's own arguments is the caller's session. `RESERVED` keyword arguments are
-        also accepted; for type checkers, use `options`.
+        The caller's session may be given before the function's own arguments. The keyword arguments in `RESERVED`
+        and `ALSO` are options of the job; in code that a type checker reads, pass them to `options` instead.
 
         Raises:
             InvalidJobData: the arguments do not fit the function, or cannot be stored; the message says which.
@@ -84,7 +86,7 @@ class DelayableFunction(Generic[P, Q, R]):
         return self.options(**given).delay(*args, **kwargs)
 
     def planned(self, *args: Q.args, **kwargs: Q.kwargs) -> Planned:
-        """Return a job that is planned, for a graph: see `jobcron.chain`; `options` has its priority and the like.
+        """Return a planned job, for a graph: see `jobcron.chain`. Use `options` to set its priority and the like.
 
         Raises:
             InvalidJobData: the arguments do not fit the function, or cannot be stored.
@@ -92,7 +94,7 @@ class DelayableFunction(Generic[P, Q, R]):
         return self.options().planned(*args, **kwargs)
 
     def unique_key(self, identity_key: str) -> str:
-        """Return an identity key as this function's rows store it, to find them by `Job.unique_key`."""
+        """Return an identity key as rows of this function store it, to find its job by `Job.unique_key`."""
         return stored_key(self.function, identity_key, (), {})
 
     def options(
@@ -113,17 +115,17 @@ class DelayableFunction(Generic[P, Q, R]):
         """Return a `Delayed` that creates a job with these values.
 
         Args:
-            priority: 0 first; by default the function's.
-            eta: the earliest start: a time, or a timedelta or seconds from now.
-            max_retries: the most runs, the first one included; 0: no limit.
-            description: for people.
-            identity_key: if a job of the function with an equal key has not started yet, that one is returned.
-            requester: who asks for it.
-            session: the caller's; by default the ambient one.
-            debounce: with an identity key, the job starts so long after the last call: each pushes its start back.
-            at_most: but not further than so long after it was created; None: without a limit.
-            channel: the channel that the job runs in; by default the function's.
-            channel_key: what the channel's ``per_key`` counts the job for, such as a customer's number.
+            priority: the lowest runs first; by default the function's.
+            eta: the earliest start: a time, or a timedelta or number of seconds from now.
+            max_retries: how often the job may run, the first run included; 0: no limit.
+            description: what the job is about, for people.
+            identity_key: if a job of the function with an equal key has not started yet, that job is used instead.
+            requester: who asks for the job.
+            session: the caller's session; by default the ambient one.
+            debounce: with an identity key: each call puts the job's start off until this long after the call.
+            at_most: how long after its creation ``debounce`` may put the job's start off; None: no limit.
+            channel: the channel in which the job runs; by default the function's.
+            channel_key: the key under which the channel's ``per_key`` counts the job, such as a customer's number.
         """
         if debounce is not None and identity_key is None:
             raise InvalidJobData(f"expected debounce of {self.function.name} with an identity_key, got none")
@@ -164,7 +166,7 @@ class Delayed(Generic[Q]):
     def delay(self, session: AnySession, /, *args: Q.args, **kwargs: Q.kwargs) -> str: ...
 
     def delay(self, *args: Any, **kwargs: Any) -> str:  # type: ignore[misc]
-        """Create the job, and return its uuid: see `DelayableFunction.delay`."""
+        """Create the job, and return its UUID: see `DelayableFunction.delay`."""
         first = None
         if args and isinstance(args[0], Session | scoped_session):  # a row cannot store it
             first, *args = args  # type: ignore[assignment]
@@ -183,10 +185,12 @@ class Delayed(Generic[Q]):
         return str(FunctionJob.acquire(session=session, unique_key=key, **values).uuid)
 
     def planned(self, *args: Q.args, **kwargs: Q.kwargs) -> Planned:
-        """Return a job that is planned: see `DelayableFunction.planned`.
+        """Return a planned job: see `DelayableFunction.planned`.
+
+        If it has an identity key, `create` raises `DuplicateJob` when another job with that key has not started.
 
         Raises:
-            InvalidJobData: see there. With an identity key, `create` raises `DuplicateJob` if another job has it.
+            InvalidJobData: the arguments do not fit the function or cannot be stored, or ``debounce`` was given.
         """
         if self.debounce is not None:
             raise InvalidJobData(f"expected no debounce of a planned job of {self.function.name}, got one")
@@ -197,11 +201,11 @@ class Delayed(Generic[Q]):
 
 
 class PlannedCall(PlannedRow):
-    """A call of a function that is planned; its earliest start counts from when it is created.
+    """A planned call of a function; a relative ``eta`` counts from when its job is created.
 
     Args:
         values: as for `FunctionJob.create`.
-        session: the session in which it is to be created, or None.
+        session: the session in which the job is to be created, or None.
         eta: see `DelayableFunction.options`.
     """
 
@@ -225,10 +229,10 @@ class PlannedCall(PlannedRow):
 def stored_key(
     function: Function, identity: Identity, arguments: tuple[object, ...], keywords: Mapping[str, object]
 ) -> str:
-    """Return an identity key as rows store it: after the function's name, hashed if it is long.
+    """Return an identity key as rows store it: prefixed with the function's name, and hashed if it is long.
 
     Raises:
-        InvalidJobData: it is not a key, or the callable that makes it does not accept its arguments.
+        InvalidJobData: the key is not text or is empty, or the callable that makes it does not take the arguments.
     """
     key = identity
     if callable(key):
@@ -249,6 +253,6 @@ def stored_key(
 
 
 def identity_exact(function: Function, arguments: tuple[object, ...], keywords: Mapping[str, object]) -> str:
-    """Return a key that is the same for equal calls of one function (OCQ-09)."""
+    """Return an identity key that is the same for equal calls of one function (OCQ-09)."""
     call = [function.name, encode(list(arguments), "arguments"), encode(dict(keywords), "keywords")]
     return hashlib.sha256(json.dumps(call, sort_keys=True).encode()).hexdigest()

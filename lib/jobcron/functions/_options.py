@@ -18,7 +18,7 @@ DEFAULT_MAX_RETRIES = 5
 """The connector's default: five runs (OCQ-02)."""
 
 Wait = Duration | tuple[Duration, Duration]
-"""A duration; or bounds, between which each wait is chosen at random, as in today's queue_job."""
+"""A timedelta or seconds; or two of them, between which each wait is chosen at random, as in today's queue_job."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Options:
     """The options of a function's jobs; `delay` can override them.
 
     Attributes:
-        priority: 0 first (OCQ-02).
-        max_retries: the most runs, the first one included; 0: no limit.
-        retry_pattern: the time until the next run, by the number of runs from which they apply (OCQ-04).
-        description: for people; by default the first line of the docstring.
-        database_only: whether the function does nothing outside its job's database.
+        priority: the priority of the jobs; the lowest runs first (OCQ-02).
+        max_retries: how often a job may run, the first run included; 0: no limit.
+        retry_pattern: waits before a retry, by the number of runs from which on each wait applies (OCQ-04).
+        description: what the jobs are about, for people; by default the first line of the docstring.
+        database_only: whether the function has no side effects outside its job's database.
         group_commit: whether its jobs may share a transaction with others: short ones that are `database_only`.
-        channel: the channel of its jobs (OCQ-10); None: none, or that of the section that runs them.
+        channel: the channel of its jobs (OCQ-10); None: the channel of the section that runs them, if it has one.
     """
 
     priority: int = 10
@@ -49,7 +49,7 @@ class Options:
         return values if self.channel is None else {**values, "channel": self.channel}
 
     def wait(self, runs: int) -> timedelta | None:
-        """Return how long to wait after `runs` runs; None: the pattern does not say."""
+        """Return how long to wait after `runs` runs; None if the ``retry_pattern`` does not say."""
         reached = [number for number in self.retry_pattern if number <= runs]
         if not reached:
             return None
@@ -63,14 +63,14 @@ ONCE = Options(max_retries=1)
 
 
 def options_of(name: str, given: Mapping[str, Any]) -> Options:
-    """Return a function's options, once they are checked.
+    """Check the options that were given for a function, and return them as `Options`.
 
     Args:
         name: the function's name, for messages.
         given: the options, by name.
 
     Raises:
-        InvalidJobData: one is unknown, or does not fit.
+        InvalidJobData: an option is unknown, or its value does not fit.
     """
     known = [option.name for option in fields(Options)]
     if "default_channel" in given and "channel" not in given:  # the connector's word
@@ -107,10 +107,10 @@ def _check_group(name: str, options: Options) -> None:
 
 
 def stored_retries(runs: int) -> int | None:
-    """Return the retries after the first run, as rows store them; 0 runs means no limit (OCQ-02).
+    """Return the number of retries for a number of runs, as rows store it; 0 runs means no limit (OCQ-02).
 
     Raises:
-        InvalidJobData: it is not a valid number of runs.
+        InvalidJobData: `runs` is not a valid number of runs.
     """
     if isinstance(runs, bool) or not isinstance(runs, int) or runs < 0:
         raise InvalidJobData(f"expected max_retries to be a whole number, 0 or greater, got {shown(runs)}")

@@ -25,15 +25,15 @@ def schedule_job(
     """Schedule a job that calls a function at a given time, in the caller's transaction.
 
     Args:
-        when: a datetime, UTC if it has no zone; or an offset from now by the database's clock: a timedelta,
-            a number of seconds, or a text such as "5d", "3h", "10m" or "2w".
-        function: a registered function, or its name. Its priority and retries are those of its @job; a function
-            registered without @job is run once, as in django-future.
-        args, kwargs: its arguments.
-        content_object: a mapped object that is its first argument, reloaded when the job runs.
-        expires: if the job has not started by then, it never runs; an offset counts from the scheduled time;
-            None: it never expires.
-        session: the caller's; by default the object's, then the ambient one.
+        when: a datetime, in UTC if it has no zone; or an offset from now by the database's clock: a timedelta,
+            a number of seconds, or a string such as "5d", "3h", "10m" or "2w".
+        function: a registered function, or its name. The job's priority and retries are those of the function's
+            @job; a function that is registered without @job runs once, as in django-future.
+        args, kwargs: the function's arguments.
+        content_object: a mapped object to pass as the first argument; it is reloaded when the job runs.
+        expires: the time after which the job no longer starts; an offset counts from the scheduled time. None: the
+            job never expires.
+        session: the caller's session; by default that of `content_object`, then the ambient one.
 
     Raises:
         InvalidJobData: a time, the arguments or the object do not fit, or cannot be stored.

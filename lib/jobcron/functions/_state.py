@@ -8,7 +8,7 @@ from jobcron.interfaces import JobStatus
 
 
 class FunctionState(StrEnum):
-    """The state of a function's job, for callers; "enqueued" is missing: a claimed job starts at once."""
+    """The state of a function's job, as callers see it. There is no "enqueued": a claimed job starts at once."""
 
     PENDING = "pending"
     STARTED = "started"
@@ -18,7 +18,7 @@ class FunctionState(StrEnum):
 
     @classmethod
     def of(cls, status: JobStatus) -> FunctionState:
-        """Return the state for a row's status; a job that has not started, for whatever reason, is pending."""
+        """Return the state for a row's status; a job that waits for any reason is pending."""
         return _STATES.get(status, cls.PENDING)
 
 

@@ -1,4 +1,4 @@
-"""Read times as callers give them: a datetime, an offset, seconds, or a short text."""
+"""Read times as callers give them: a datetime, a timedelta, a number of seconds, or a string such as "5d"."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _OFFSET = re.compile(r"\s*([0-9]{1,9})\s*([wdhms])\s*")
 
 
 def moment_of(session: Session, eta: datetime | Duration) -> datetime:
-    """Return the time of an ``eta``, by the database's clock; a datetime without a zone is UTC.
+    """Return an ``eta`` as a time, by the database's clock; a datetime without a zone is UTC.
 
     Args:
-        session: of the database.
+        session: a session of the database.
         eta: a time, or an offset from now.
 
     Raises:
-        InvalidDuration: it is not a valid ``eta``.
+        InvalidDuration: `eta` is not valid.
     """
     if isinstance(eta, datetime):
         return eta if eta.tzinfo else eta.replace(tzinfo=UTC)
@@ -36,14 +36,14 @@ def moment_of(session: Session, eta: datetime | Duration) -> datetime:
 
 
 def offset_of(name: str, when: datetime | Duration | str) -> datetime | timedelta:
-    """Return a time or an offset; a text is the short form of an offset.
+    """Return a time or an offset; a string such as "5d" becomes an offset.
 
     Args:
         name: the name under which it was given, for messages.
         when: a time or an offset.
 
     Raises:
-        InvalidJobData: it is neither.
+        InvalidJobData: `when` is neither.
     """
     if isinstance(when, datetime):
         return when

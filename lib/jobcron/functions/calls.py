@@ -28,7 +28,7 @@ MAX_RESULT = 10_000
 
 
 class Same:
-    """The default of `FunctionJob.reschedule`: copy the value."""
+    """The default of the arguments of `FunctionJob.reschedule`: copy this job's value."""
 
 
 SAME: Final = Same()
@@ -42,9 +42,9 @@ class FunctionJobType(JobType):
 
 
 class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max_retries counts runs here
-    """Calls a registered function with the arguments in its row.
+    """A job that calls a registered function with the arguments in the job's row.
 
-    The target, if there is one, is the function's first argument (DJF-03).
+    The job's target, if it has one, is the function's first argument (DJF-03).
     """
 
     class_job_type = FunctionJobType.CALL
@@ -57,18 +57,18 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
 
     @property
     def called(self) -> Function:
-        """The function.
+        """The function that the job calls.
 
         Raises:
-            UnknownFunction: it is not registered in this process.
+            UnknownFunction: the function is not registered in this process.
         """
         return function_named(str(self.function))
 
     def check_code(self) -> None:
-        """Check that the row's function is registered, and takes the row's arguments.
+        """Check that the row's function is registered, and that it takes the row's arguments.
 
         Raises:
-            MissingCode: it is not, or does not.
+            MissingCode: it is not registered, or does not take them.
         """
         super().check_code()
         data = self.metadata  # undecoded: nothing is loaded for it
@@ -85,11 +85,11 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
             raise MissingCode(f"the arguments of {name} ({error})", message) from error
 
     def run(self) -> None:
-        """Call the function; keep its result as text, in the same transaction (DJF-07).
+        """Call the function, and store its result as text in the same transaction (DJF-07).
 
         Raises:
-            InvalidJobData: the row's arguments are not such as `delay` writes.
-            IncompleteJobType: the function returned what somebody would still have to run.
+            InvalidJobData: the row's arguments do not have the form in which `delay` writes them.
+            IncompleteJobType: the function returned something that still has to be run, such as a coroutine.
         """
         called = self.called
         about = () if self.job.target_type is None else (self.target,)
@@ -105,13 +105,13 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
 
     @property
     def retry_delay(self) -> Duration:  # type: ignore[override]
-        """The delay for this run from the function's retry pattern (OCQ-04)."""
+        """The delay before the next retry, from the function's retry pattern (OCQ-04)."""
         wait = self.called.options.wait(self.retry)
         return BaseRunnableJob.retry_delay if wait is None else wait
 
     @property
     def database_only(self) -> bool:  # type: ignore[override]
-        """Whether the function declares that it does nothing outside its job's database."""
+        """Whether the function declares that it has no side effects outside its job's database."""
         with suppress(UnknownFunction):
             return function_named(str(self._document.get("function"))).options.database_only
         return False
@@ -130,7 +130,7 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
 
     @classmethod
     def get(cls, job_id: int | UUID | str, *, session: AnySession | None = None) -> Self:
-        """Return a job by its number, or by the uuid that `delay` returned; no index helps to find a uuid.
+        """Return a job by its number, or by the UUID that `delay` returned, for which there is no index.
 
         Raises:
             LookupError: there is no such job.
@@ -191,12 +191,12 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
         content_object: object = None,
         expires: datetime | Duration | str | Same | None = SAME,
     ) -> FunctionJob:
-        """Schedule another job like this one; values that are not given are copied (DJF-04).
+        """Schedule another job like this one; arguments that are not given are copied from this job (DJF-04).
 
         Args:
             when: as for `schedule_job`; an offset counts from now.
             function, args, kwargs, content_object: as for `schedule_job`.
-            expires: as for `schedule_job`; None: it never expires.
+            expires: as for `schedule_job`; None: the new job never expires.
         """
         row = self.job
         if isinstance(expires, Same):
@@ -226,10 +226,10 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
 
     @property
     def args(self) -> tuple[Any, ...]:
-        """The positional arguments.
+        """The positional arguments of the call.
 
         Raises:
-            InvalidJobData: the row does not have them as a list.
+            InvalidJobData: the row does not store them as a list.
         """
         found: object = self.arguments
         if not isinstance(found, list):
@@ -238,10 +238,10 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
 
     @property
     def kwargs(self) -> dict[str, Any]:
-        """The keyword arguments.
+        """The keyword arguments of the call.
 
         Raises:
-            InvalidJobData: the row does not have them as an object.
+            InvalidJobData: the row does not store them as an object.
         """
         found: object = self.keywords
         if not isinstance(found, dict) or not all(map(is_text, found)):
@@ -253,7 +253,7 @@ class FunctionJob(ConnectorNames, BaseRunnableJob):  # type: ignore[misc]  # max
         return self.job.description or self.function
 
     def getOopsVars(self) -> list[tuple[str, object]]:
-        """Return variables for a report: the arguments by parameter name, since the name marks a secret."""
+        """Return variables for an OOPS report, with the arguments by parameter name, which may mark a secret."""
         data = self._document  # undecoded: objects that it refers to may be gone
         function, arguments, keywords = (data.get(name) for name in ("function", "arguments", "keywords"))
         about = () if self.job.target_type is None else (None,)

@@ -1,4 +1,4 @@
-"""Register the functions that the configuration lists: the key ``functions`` of a section of their jobs."""
+"""Register the functions that sections of the configuration list in the key ``functions``."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from jobcron.settings.settings import Settings
 
 
 def register_configured(settings: Settings | None = None) -> None:
-    """Import the functions that sections list, and register them under these names.
+    """Import the functions that sections list, and register them under the listed names.
 
-    Runners do this themselves; a process that creates such jobs by name must call it.
+    Runners do this themselves; a process that creates jobs of such functions by name must call this.
 
     Args:
-        settings: the instance's; None: those of the current script, or of JOBCRON_CONFIG.
+        settings: the instance's settings; None: those of the current script, or of JOBCRON_CONFIG.
 
     Raises:
-        ConfigurationError: one does not exist, or a job cannot call it.
+        ConfigurationError: a function does not exist, or a job cannot call it.
     """
     settings = settings or load_settings()
     for section in settings.sections.values():

@@ -1,4 +1,4 @@
-"""Create a job of any class or function from JSON, checked as `create` and `delay` check."""
+"""Create a job of any class or function from JSON, with the same checks as `create` and `delay`."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def create_job(
     """Create a job in the session's transaction, and return its number.
 
     Args:
-        session: it is not committed.
+        session: the session; it is not committed.
         name: a job type such as ``foo_job.ACT``, the dotted name of its class, or a registered function.
         arguments: the arguments by name, as the job's row has them: values that JSON lacks are encoded.
-        target: the primary key of what the job is about, as JSON or text; ``CLASS:KEY`` if the class does not say
-            what it is.
+        target: the primary key of the job's target, as JSON or text; ``CLASS:KEY`` if the job class does not say
+            which class its targets have.
         values: values of the row, such as ``priority``.
 
     Raises:
@@ -73,16 +73,16 @@ def create_by_hand(
     target: str | None = None,
     **values: object,
 ) -> int:
-    """Create a job as `create_job` does, and write who did it into the acts; return its number.
+    """Create a job as `create_job` does, record in the acts who created it, and return its number.
 
     Args:
-        session: it is not committed.
-        name, arguments, target, values: as of `create_job`.
-        actor: who does it; by default the user of this process.
+        session: the session; it is not committed.
+        name, arguments, target, values: as for `create_job`.
+        actor: who creates the job; by default the user of this process.
 
     Raises:
-        UnknownJobType, InvalidJobData: as of `create_job`.
-        DuplicateJob: another job with its unique key waits.
+        UnknownJobType, InvalidJobData: as for `create_job`.
+        DuplicateJob: another job with its unique key has not started yet.
     """
     number = create_job(session, name, arguments, target=target, **values)
     write_act(session.connection(), f"create job {number}: {name}", actor or operator_name(), None)
@@ -90,9 +90,10 @@ def create_by_hand(
 
 
 def refusal_of(error: DBAPIError) -> str | None:
-    """Return in words why the database does not take a new job's row; None: it has trouble, or the role no right.
+    """Return in words why the database refuses a new job's row; None if the row is not to blame.
 
-    A table of the application has rules that nothing else knows, and its columns types that only databases check.
+    An application's table may have constraints and column types that only the database checks. The row is not to
+    blame if the database has trouble, or the role lacks a right.
     """
     if trouble_of(error) is not None or refused_right(error) is not None:
         return None
@@ -103,7 +104,7 @@ def refusal_of(error: DBAPIError) -> str | None:
 
 
 def type_of_job(name: str) -> str:
-    """Return the job type of the jobs that `create_job` creates by a name.
+    """Return the job type of the jobs that `create_job` creates for a name.
 
     Raises:
         UnknownJobType: see `create_job`.
@@ -112,7 +113,7 @@ def type_of_job(name: str) -> str:
 
 
 def check_arguments(name: str, arguments: Mapping[str, object]) -> None:
-    """Check that a job can be created by a name with these arguments; nothing is written.
+    """Check that `create_job` could create a job with this name and these arguments; write nothing.
 
     Raises:
         UnknownJobType, InvalidJobData: see `create_job`.
@@ -125,7 +126,7 @@ def check_arguments(name: str, arguments: Mapping[str, object]) -> None:
 
 
 def _class_named(name: str) -> type[BaseRunnableJob] | None:
-    """Return a class by its job type or its dotted name; None if it is a registered function."""
+    """Return a class by its job type or its dotted name; None if the name is that of a registered function."""
     classes = registered()
     for type_name, job_class in classes.items():
         if name in (type_name, dotted_name(job_class)) and issubclass(job_class, BaseRunnableJob):
@@ -151,10 +152,10 @@ def _how_to_register(name: str) -> str:
 
 
 def _check_needs_none(job_class: type[BaseRunnableJob]) -> None:
-    """Check that a class whose jobs are in a table of their own takes jobs that are about nothing.
+    """Check that jobs of a class with a family table may have no target.
 
     Raises:
-        InvalidJobData: it does not: the column that says what they are about cannot be empty.
+        InvalidJobData: they need one: the column of the target cannot be empty.
     """
     is_own = getattr(job_class.create, "__func__", None) is not getattr(BaseRunnableJob.create, "__func__", None)
     if is_own or not job_class.has_family:
@@ -188,10 +189,10 @@ def _reference(job_class: type[BaseRunnableJob], target: str) -> list[object]:
 
 
 def _check_key(reference: Reference) -> None:
-    """Check that a key can be one of its class: a database may refuse even to compare it.
+    """Check that a key has the form of its class's primary keys: a database may refuse to compare another one.
 
     Raises:
-        InvalidJobData: it has another number of parts, or a part that should be an integer is none.
+        InvalidJobData: it has another number of parts, or a part that should be an integer is not.
     """
     columns = class_mapper(reference.mapped).primary_key
     wanted = f"expected the key of {dotted_name(reference.mapped)} to be "

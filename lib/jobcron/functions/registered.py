@@ -33,9 +33,9 @@ class Function:
     """A function that jobs may call.
 
     Attributes:
-        name: its name in rows; by default its dotted name.
+        name: the function's name in rows; by default its dotted name.
         call: the plain function.
-        options: the options of its jobs.
+        options: the options of the function's jobs.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Function:
 
     @property
     def takes_job(self) -> bool:
-        """Whether the running job is its first argument (DJF-04)."""
+        """Whether the function gets the running job as its first argument (DJF-04)."""
         return bool(getattr(self.call, JOB_PARAMETER, False))  # any object: a function
 
     @property
     def takes_session(self) -> bool:
-        """Whether its first parameter, after the job, is called session: it then receives the job's session."""
+        """Whether the first parameter, not counting the job, is called session: it receives the job's session."""
         names = list(self.signature.parameters)[int(self.takes_job) :]
         return names[:1] == ["session"]
 
@@ -67,7 +67,7 @@ class Function:
 
     @property
     def description(self) -> str:
-        """The default description of its jobs (OCQ-02)."""
+        """The default description of the function's jobs (OCQ-02)."""
         if self.options.description:
             return self.options.description
         lines = (inspect.getdoc(self.call) or "").strip().splitlines()
@@ -94,7 +94,7 @@ class Function:
             about: the job's target, which is the first argument, or None; the row stores it separately.
 
         Raises:
-            InvalidJobData: it cannot; the message names the function, the parameter and the problem.
+            InvalidJobData: they do not fit; the message names the function, the parameter and the problem.
         """
         _check_name(self.name)
         leading = () if about is None else (about,)
@@ -109,7 +109,7 @@ class Function:
             json_data.check(encoding.encode(value, what, MAX_LEVELS), what)
 
     def _unknown_in(self, keywords: Mapping[str, object], told: str) -> str:
-        """Return the end of a message that names a misspelt argument: Python tells first of the one that lacks."""
+        """Return the end of a message, naming an unknown argument: Python complains of a missing one first."""
         parameters = [*self.signature.parameters.values()][self.takes_job + self.takes_session :]
         if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
             return ""
@@ -125,12 +125,13 @@ def register(call: Callable[..., object], name: str | None = None, options: Opti
     """Register a function that jobs may call.
 
     Args:
-        call: the function; a lambda, or a function inside another, has no name that a row could store.
-        name: its name in rows, without white space; by default its dotted name.
-        options: the options of its jobs; without any they run once.
+        call: the function; a lambda or a nested function needs a `name`.
+        name: the function's name in rows, without white space; by default its dotted name.
+        options: the options of the function's jobs. None: those of an earlier registration, or else each job runs
+            once.
 
     Raises:
-        InvalidJobData: a job cannot call it, it has no name, or another function has that name.
+        InvalidJobData: a job cannot call the function, it has no name, or another function has that name.
     """
     call = plain(call)
     check_function(call)
@@ -160,10 +161,10 @@ def plain(call: Call) -> Call | Callable[..., Any]:
 
 
 def check_function(call: object) -> None:
-    """Check that a job can call something.
+    """Check that a job can call this object.
 
     Raises:
-        InvalidJobData: it cannot.
+        InvalidJobData: a job cannot call it.
     """
     if not callable(call) or not hasattr(call, "__qualname__"):
         raise InvalidJobData(f"expected a function, got {json_data.shown(call)}")
@@ -187,7 +188,7 @@ def _place(call: Callable[..., object]) -> tuple[str, str]:
 
 
 def _check_name(name: str) -> None:
-    """Refuse a function of ``__main__``: the process that runs the job has another one."""
+    """Refuse a function of ``__main__``: that is another module in the process that runs the job."""
     if name.startswith("__main__."):
         raise InvalidJobData(
             f"expected a function that the process of a runner can find, got {name}: move it into a module that "
@@ -199,8 +200,8 @@ def registered_function(function: Callable[..., object] | str) -> Function:
     """Return a registered function, given its name or the function itself.
 
     Raises:
-        InvalidJobData: it is neither, or a function that cannot be registered.
-        UnknownFunction: it is not registered.
+        InvalidJobData: `function` is neither a name nor a function, or cannot be registered.
+        UnknownFunction: the function is not registered.
     """
     if isinstance(function, str):
         return function_named(function)
@@ -222,10 +223,10 @@ def function_names() -> list[str]:
 
 
 def function_named(name: str) -> Function:
-    """Return the registered function of this name; import nothing for it.
+    """Return the registered function with this name, without importing anything.
 
     Raises:
-        UnknownFunction: it is not registered in this process.
+        UnknownFunction: no function of this name is registered in this process.
     """
     try:
         return _functions[name]

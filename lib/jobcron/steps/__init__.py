@@ -1,4 +1,4 @@
-"""Jobs of several tasks, in the manner of django-db-queue, on jobcron's own rows, claims and runners."""
+"""Jobs of several tasks, as in django-db-queue, but with jobcron's own rows, claims and runners."""
 
 from jobcron.steps._job import StepsJob
 from jobcron.steps._state import State

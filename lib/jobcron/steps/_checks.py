@@ -60,10 +60,10 @@ def check_task(task: object, what: str) -> None:
 
 
 def check_options(name: str, options: dict[str, object], known: type) -> None:
-    """Check that a class has these attributes: a misspelt one would do nothing.
+    """Check that a class has all attributes that `options` names: a misspelt one would do nothing.
 
     Raises:
-        IncompleteJobType: it lacks one.
+        IncompleteJobType: it lacks one of them.
     """
     # any object: a class, checked for names that its author may have misspelt
     if unknown := sorted(key for key in options if key.startswith("_") or not hasattr(known, key)):

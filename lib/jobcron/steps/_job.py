@@ -29,7 +29,7 @@ from jobcron.steps._workspace import Workspace
 
 
 class steps(NamedTuple):
-    """The job type of one definition; this class's name is the family's.
+    """The job type of one definition; this class's name is the family's name.
 
     Attributes:
         name: the definition's name.
@@ -49,8 +49,8 @@ class StepsJob(Hooks, Workspace, BaseRunnableJob):
             name = "import_cats"
             tasks = [fetch, store, "shop.cats.report"]
 
-    Or it lists none, and the decorator `task` makes functions its tasks, in their order. Hooks are methods,
-    functions or dotted names (DBQ-07).
+    Alternatively, it lists none, and the decorator `task` adds functions as tasks, one after the other. Hooks are
+    methods, functions or dotted names (DBQ-07).
     """
 
     name: ClassVar[str] = ""
@@ -91,12 +91,12 @@ class StepsJob(Hooks, Workspace, BaseRunnableJob):
 
     @classmethod
     def task(cls, function: AnyTask) -> AnyTask:
-        """Make a function the next task of these jobs; a decorator, which returns the function unchanged.
+        """Add a function as the next task of these jobs; use it as a decorator. The function stays as it is.
 
-        All tasks must be in the module of the class: otherwise their order would depend on that of imports.
+        All tasks must be in the module of the class: otherwise their order would depend on the order of imports.
 
         Raises:
-            IncompleteJobType: it is not an ordinary function, or it is from another module.
+            IncompleteJobType: `function` is not an ordinary function, or it is from another module.
         """
         check_task(function, cls.defined_in)
         if function.__module__ != cls.__module__:
@@ -117,7 +117,7 @@ class StepsJob(Hooks, Workspace, BaseRunnableJob):
         """Check that each task and hook exists.
 
         Raises:
-            ConfigurationError: one does not, or there is no task.
+            ConfigurationError: a task or hook does not exist, or there is no task.
         """
         if not cls.tasks:
             raise ConfigurationError(
@@ -145,17 +145,16 @@ class StepsJob(Hooks, Workspace, BaseRunnableJob):
         """Create a job, in the caller's transaction, and call the creation hook.
 
         Args:
-            target: as for other jobs.
-            session: as for other jobs.
+            target, session: as for `BaseRunnableJobSource.create`.
             workspace: the initial workspace, as JSON data.
-            priority: the highest is first; 0 by default.
-            run_after: not before this time.
-            values: ``queue_name``, and the arguments of other jobs.
+            priority: the highest runs first; by default that of the definition, or else 0.
+            run_after: the job does not run before this time.
+            values: ``queue_name``, and other values that `BaseRunnableJobSource.create` takes.
 
         Raises:
             InvalidJobData: a value does not fit.
             IncompleteJobType: the definition has no tasks.
-            Exception: raised by the hook; the job is not created then.
+            Exception: what the creation hook raises; no job is created then.
         """
         values = cls._values(workspace, priority, run_after, values)
         used = session_to_write(session, target)
@@ -190,7 +189,7 @@ class StepsJob(Hooks, Workspace, BaseRunnableJob):
         run_after: datetime | None = None,
         **values: Any,
     ) -> Self:
-        """Return the unstarted job, or create one: see `BaseRunnableJobSource.acquire` and `create`."""
+        """Return the job that has not started yet, or create one: see `BaseRunnableJobSource.acquire`."""
         values = cls._values(workspace, priority, run_after, values)
         used = session_to_write(session, target)
         with cls._savepoint(used):
@@ -239,7 +238,7 @@ class StepsJob(Hooks, Workspace, BaseRunnableJob):
 
     @property
     def state(self) -> State:
-        """See `State`."""
+        """The job's state, in the terms of django-db-queue: see `State`."""
         return self.shown_state or state_of(
             self.status, self.step, self.status is JobStatus.RUNNING and self._stops
         )
@@ -269,12 +268,12 @@ class StepsJob(Hooks, Workspace, BaseRunnableJob):
         return self.job.scheduled_start
 
     def check_code(self) -> None:
-        """Check the tasks as well: see `jobcron.steps._running.check_tasks`."""
+        """Check that this code has everything that the row names, including the tasks."""
         super().check_code()
         check_tasks(self)
 
     def checkpoint(self) -> None:
-        """Commit the work so far and the workspace; see `BaseRunnableJob.checkpoint`."""
+        """Commit the work so far, and the workspace with it; see `BaseRunnableJob.checkpoint`."""
         if self.attempt is not None:
             self.keep_workspace()
         super().checkpoint()

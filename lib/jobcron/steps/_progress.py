@@ -1,7 +1,8 @@
 """The progress of a job of several tasks: the names of the tasks that are done, and of those to be done (DBQ-02).
 
-It is in a column of its own, which only jobcron writes. Rows of the first version have it among the user's data,
-as the number of tasks done and the name of the next one; they are read for ever: see ``tests/steps/samples``.
+It is stored in a column of its own, which only jobcron writes. Rows of jobcron's first version store it in the
+user's data, as the number of tasks done and the name of the next one. Such rows can still be read: see
+``tests/steps/samples``.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ STEP, NEXT_TASK = "step", "next_task"
 
 
 class Progress(NamedTuple):
-    """What a job has done, and what it has to do.
+    """Which tasks of a job are done, and which are to be done.
 
     Attributes:
         done: the names of the tasks that are done, in their order.
-        todo: the names of those that follow, as the definition was when this was written. If no task is done,
-            it may be empty: the job is as its definition is.
-        is_ending: whether the job has only to be completed.
+        todo: the names of the tasks to be done, as the definition was when this was written. It may be empty if no
+            task is done: the job then runs all tasks that the definition has.
+        is_ending: whether all tasks are done, and the job only has to be completed.
     """
 
     done: tuple[str, ...] = ()
@@ -40,23 +41,22 @@ class Progress(NamedTuple):
 
     @property
     def next(self) -> str:
-        """The name of the next task; empty if there is none, or if the definition says it."""
+        """The name of the next task; empty if there is none, or if only the definition names it."""
         return self.todo[0] if self.todo else ""
 
     def rest(self, names: Sequence[str], what: str) -> list[int]:
-        """Return the places of the tasks to run: those of the definition, in its order, that are not done.
+        """Return the indexes of the tasks to run: the tasks of the definition that are not done, in its order.
 
-        Different tasks may have the same name, as lambdas have: the first of them is the first that is done.
-        Tasks may be added, moved and removed while jobs are under way. A new one before the job's next task is
-        not run, as if it had been there when the job came past.
+        Different tasks may have the same name, as lambdas do: they count as done from the first one on. Tasks may
+        be added, moved and removed while jobs are under way. A new task before the job's next task is not run:
+        the job has passed it already.
 
         Args:
             names: the names of the tasks as they are defined now.
             what: the job, for messages.
 
         Raises:
-            DefinitionChanged: the job's next task is not among them any more. Nobody knows whether it was
-                renamed.
+            DefinitionChanged: the job's next task is no longer among `names`; it may have been removed or renamed.
         """
         if not self.todo:  # not begun; or ended, and requeued as a whole
             return [] if self.is_ending else [*range(len(names))]
@@ -77,17 +77,17 @@ class Progress(NamedTuple):
         return rest
 
     def after(self, name: str, rest: Sequence[str]) -> Progress:
-        """Return the progress when one more task is done.
+        """Return the progress after one more task is done.
 
         Args:
-            name: the task.
-            rest: those that follow.
+            name: the name of the task that is done.
+            rest: the names of the tasks that follow.
         """
         return Progress((*(self.done if self.todo else ()), name), tuple(rest))
 
 
 def written(progress: Progress, workspace: dict[str, object]) -> dict[str, object]:
-    """Return what the row's column says of them, in the order of jsonb, which then has not to be noted."""
+    """Return a progress and a workspace as the row's column stores them, with the keys in the order of jsonb."""
     ending = {ENDING: True} if progress.is_ending else {}
     known = {DONE: [*progress.done], TODO: [*progress.todo], **ending, "version": VERSION}
     return {**known, WORKSPACE: workspace}
@@ -97,7 +97,7 @@ def read(data: Mapping[str, object], what: str) -> Progress:
     """Return the progress in a row's column.
 
     Raises:
-        InvalidJobData: it is not such as `written` makes.
+        InvalidJobData: the data do not have the form that `written` returns.
     """
     if data.get("version") != VERSION:
         raise InvalidJobData(f"expected the progress of {what} in a known form, a newer version has written it")
@@ -112,11 +112,11 @@ def _names(data: Mapping[str, object], key: str, what: str) -> tuple[str, ...]:
 
 
 def read_first_version(data: Mapping[str, object], names: Sequence[str], what: str) -> Progress:
-    """Return the progress that a row of the first version has among the user's data.
+    """Return the progress that a row of jobcron's first version stores in the user's data.
 
     Args:
         data: the user's data.
-        names: the names of the tasks as they are defined now: which ones are done is only known by their number.
+        names: the names of the tasks as they are defined now; the row only has the number of tasks done.
         what: the job, for messages.
     """
     found, wanted = data.get(STEP), str(data.get(NEXT_TASK, ""))

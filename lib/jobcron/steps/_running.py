@@ -1,9 +1,9 @@
 """The run of a job of several tasks: one claim, and a fenced commit after each task (DBQ-02, DBQ-07).
 
-A task's work, its changes to the workspace, and the progress commit together. A task that commits on the way takes
-the workspace along, so that what it says of the work is true. However the process ends, the next
-run begins with the first uncommitted task. Attempts, deaths and retries are counted for each task: its commit
-resets the counts, so that a death in the third task does not count for the first two.
+A task's work, its changes to the workspace, and the progress are committed together. If a task commits before its
+end, the workspace is committed with it, so that it agrees with the work. However the process ends, the next run
+begins with the first uncommitted task. Attempts, crashes and retries are counted for each task: its commit resets
+the counts, so that crashes in one task do not count against the next.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = logging.getLogger("jobcron.steps")
 
 
 class TaskJob(Protocol):
-    """A job of several tasks, as its run sees it: see `StepsJob`."""
+    """The parts of `StepsJob` that its run uses."""
 
     attempt: RunningAttempt | None
     shown_state: State | None
@@ -72,12 +72,13 @@ class TaskJob(Protocol):
 
 # why: decisions 2026-11-24, one claim for all tasks of a job
 def run_tasks(job: TaskJob) -> None:
-    """Run the tasks that are not done; the last one commits with COMPLETED.
+    """Run the tasks that are not done; the last one is committed together with the status COMPLETED.
 
-    A job that moves itself ends with its task: the rest is for its next run, if there is one.
+    If a task moves its job to another status, the run ends with this task. A later run, if there is one, goes on
+    with the remaining tasks.
 
     Raises:
-        Interrupted: the run must stop, and another task would have begun.
+        Interrupted: the run must stop before the next task begins.
         MissingCode: the next task is no longer among the job's tasks, or cannot be imported.
     """
     names = job.task_names()
@@ -95,12 +96,12 @@ def run_tasks(job: TaskJob) -> None:
 
 
 def check_tasks(job: TaskJob) -> None:
-    """Check that the tasks that a job has to do are still, or already, those of its definition.
+    """Check that this code's definition has all tasks that a job has to do.
 
-    Its row names them: those that follow the ones that are done, or those that it was created with.
+    The job's row names them: the tasks that are left, or if none is done, those of its creation.
 
     Raises:
-        MissingCode: one is not, or the next one cannot be imported.
+        MissingCode: a task is missing, or the next one cannot be imported.
     """
     # why: decisions 2026-11-29, a row names what it needs
     names = job.task_names()
@@ -151,7 +152,7 @@ def _run_task(job: TaskJob, name: str, task: Task, done: Progress) -> None:
 
 
 def _commit(job: TaskJob) -> None:
-    """Commit a task, and begin a new attempt for the counts."""
+    """Commit a task, and reset the counts of attempts."""
     if job.attempt is None:
         job.session.flush()
         return
@@ -161,7 +162,7 @@ def _commit(job: TaskJob) -> None:
 
 
 def failed(job: TaskJob, error: BaseException) -> None:
-    """Call the hooks that follow a failure, in a transaction that the caller commits.
+    """Call the failure hook and the post-task hook, in a transaction that the caller commits.
 
     The failure hook sees the workspace as the failed task left it, so that it can clean up. The hooks' changes
     to it are kept; the task's changes are rolled back with the rest of its work.
@@ -192,7 +193,7 @@ def run_hook(job: TaskJob, name: str, *arguments: object) -> None:
 
 
 def run_guarded_hook(job: TaskJob, name: str, *arguments: object) -> None:
-    """Call a hook; if it raises, roll back its work and log the error: the job goes on."""
+    """Call a hook; if it raises an error, roll back its work, log the error, and let the job go on."""
     if getattr(job, name) is None:
         return
     before = deepcopy(job.workspace)

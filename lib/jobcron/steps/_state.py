@@ -1,4 +1,4 @@
-"""The states known from django-db-queue, derived from a job's status and step (DBQ-04)."""
+"""The states of django-db-queue, derived from a job's status and the number of tasks done (DBQ-04)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def state_of(status: JobStatus, step: int, is_stopping: bool) -> State:
     """Return the state.
 
     Args:
-        status: the row's status. A job that was cancelled or expired did not complete: FAILED.
+        status: the row's status; for CANCELLED and EXPIRED the state is FAILED.
         step: how many tasks are done.
         is_stopping: whether the process that runs the job was asked to stop.
     """

@@ -18,7 +18,7 @@ Task = Callable[[Any], object] | str
 """A function that takes the job, or its dotted name."""
 
 Hook = Callable[..., object] | str | None
-"""A method, a function or its dotted name; None: there is none."""
+"""A method, a function or its dotted name; None: no hook."""
 
 AnyTask = TypeVar("AnyTask", bound=Callable[[Any], object])
 
@@ -51,7 +51,7 @@ def resolve(task: Task, place: str) -> Callable[..., object]:
     """Return the function of a task or hook.
 
     Args:
-        task: as it was defined.
+        task: the task or hook, as it was defined.
         place: where it is defined, for messages.
 
     Raises:
@@ -69,7 +69,7 @@ def call(function: Callable[..., object], *arguments: object) -> None:
     """Call a task or a hook, and check that it ran.
 
     Raises:
-        IncompleteJobType: it returned something that still has to be run.
+        IncompleteJobType: it returned something that still has to be run, such as a coroutine.
         Exception: whatever it raises.
     """
     finished(function(*arguments), json_data.cut_repr(function))
@@ -78,8 +78,8 @@ def call(function: Callable[..., object], *arguments: object) -> None:
 def place_of(names: Sequence[str], step: int, wanted: str, what: str) -> int:
     """Return the index of a job's next task among the tasks of its definition.
 
-    The name decides; the number matters only if the name occurs more than once. So tasks may be added and
-    moved while jobs are under way. A job without a next task begins with the first.
+    The name decides; the number matters only if several tasks have the name. So tasks may be added and moved while
+    jobs are under way. A job without a next task begins with the first task.
 
     Args:
         names: the names of the tasks.

@@ -23,8 +23,8 @@ from jobcron.steps._tasks import place_of
 class Workspace:
     """Adds the workspace and the progress to the class of jobs of several tasks.
 
-    Both are in the row's column `steps`. A run writes it in its own transactions, which pass the fence; anybody
-    else only while the job does not run, and has not run since it was read.
+    Both are in the row's column `steps`. A run writes it in its own fenced transactions. Other code may write it
+    only while the job is not running, and only if the job has not run since the column was read.
     """
 
     if TYPE_CHECKING:  # attributes of the job class
@@ -66,7 +66,7 @@ class Workspace:
 
     @property
     def workspace(self) -> dict[str, Any]:
-        """The shared data (DBQ-03). Changes in a run are stored by each commit of the job; others by `save`."""
+        """The data that the tasks share (DBQ-03). In a run each commit of the job stores it, elsewhere `save`."""
         if self._workspace is None:
             self._workspace = copied(given.workspace(self._stored_workspace(), f"the workspace of {self!r}"))
             self._token = self.job.lease_token
@@ -83,7 +83,7 @@ class Workspace:
 
         Raises:
             InvalidJobData: it cannot be stored.
-            ChangedMeanwhile: a run has the job, or has had it since the workspace was read.
+            ChangedMeanwhile: the job is running, or has run since the workspace was read.
         """
         if self._workspace is not None and self._has_changed():
             self._write(self._progress())
@@ -98,14 +98,14 @@ class Workspace:
         self.job.steps = steps
 
     def has_steps(self) -> bool:
-        """Return whether the row has progress and workspace in their column, not among the user's data.
+        """Return whether the row stores the progress and the workspace in their own column.
 
-        That is where the first version has them.
+        Rows of jobcron's first version store them in the user's data.
         """
         return self.job.steps is not None
 
     def steps_after(self, progress: Progress) -> dict[str, object]:
-        """Return what the column says of a progress, and of the workspace as it is."""
+        """Return the value of the column for a progress and the current workspace."""
         return written(progress, copied(self.checked(self.workspace)))
 
     def keep_workspace(self) -> None:
@@ -115,7 +115,7 @@ class Workspace:
 
     @contextmanager
     def travelling(self) -> Iterator[None]:
-        """Store the workspace with every commit of the job in the block, whoever commits."""
+        """Store the workspace with every commit of the job's session in the block, whichever code commits."""
 
         def store(session: Session) -> None:
             if session.get_nested_transaction() is None:
@@ -130,7 +130,7 @@ class Workspace:
 
     @classmethod
     def goes_on(cls, data: Mapping[str, object], steps: Mapping[str, object] | None) -> bool:
-        """Return whether a task is done."""
+        """Return whether a task is done, so that the job would continue after it."""
         return bool(data.get(STEP) if steps is None else steps.get(DONE))
 
     def forget_workspace(self) -> None:
@@ -146,8 +146,7 @@ class Workspace:
     def next_task(self) -> str:
         """The name of the next or running task; empty when all are done.
 
-        It can be set, so that a job continues with another of its tasks. That raises `ChangedMeanwhile` as `save`
-        does.
+        Set it to let the job continue with another of its tasks. Like `save`, this may raise `ChangedMeanwhile`.
         """
         progress = self._progress()
         if progress.done and not progress.todo:
@@ -179,7 +178,7 @@ class Workspace:
         return not is_same(self._workspace, self._stored_workspace() or {})
 
     def _write(self, progress: Progress) -> None:
-        """Write at once, if no run has the job, or this is the run.
+        """Write at once, if the job is not running or this is its run.
 
         Raises:
             ChangedMeanwhile: see `save`.

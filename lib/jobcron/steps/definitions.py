@@ -1,6 +1,6 @@
 """Definitions of jobs of several tasks, from the configuration and from code, found by name (DBQ-01).
 
-A section of jobs with the key ``tasks`` is a definition, and its name is the jobs' name.
+A section of jobs with the key ``tasks`` is a definition; the section's name is the definition's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def define(name: str, tasks: Sequence[Task] | None = None, **options: object) ->
 
     Args:
         name: the name of the jobs.
-        tasks: functions or their dotted names, in order; None: the class's `task` makes functions tasks.
+        tasks: functions or their dotted names, in order; None: they are added with the class's decorator `task`.
         options: hooks, and other attributes of the class, such as ``max_retries``.
 
     Raises:
@@ -78,7 +78,7 @@ def job_class(name: str, settings: Settings | None = None) -> type[StepsJob]:
 
     Args:
         name: the name of the definition.
-        settings: the instance's settings; None: those of the running script, or of JOBCRON_CONFIG.
+        settings: the instance's settings; None: those of the current script, or of JOBCRON_CONFIG.
 
     Raises:
         UnknownJobType: there is no definition with this name.

@@ -21,8 +21,8 @@ def delete_old(database: Database, hours: int) -> int:
     """Delete the jobs in the states COMPLETE and FAILED that were created at least `hours` ago.
 
     Args:
-        database: the database of the jobs; no transaction is longer than a window.
-        hours: the age, by the database's clock.
+        database: the database of the jobs; they are deleted in several short transactions.
+        hours: the least age, in hours, by the database's clock.
 
     Returns:
         The number of jobs deleted.

@@ -1,6 +1,7 @@
 """Copy the waiting jobs of django-db-queue's table (DBQ-01 to DBQ-03, DBQ-08).
 
-A copy has the UUID of the original, by which a second run recognises it. Nothing is written to the old table.
+A copy has the UUID of the original, so that a second import does not copy it again. Nothing is written to the old
+table.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ OldRow = Mapping[str, Any]
 
 @dataclass
 class Report:
-    """The result for the rows of the table.
+    """The result of an import.
 
     Attributes:
-        copied: how many jobs, by name.
-        known: how many had been copied before.
-        under_way: the ids, names and tasks of jobs that a worker has, or had when it was stopped.
-        ended: how many have ended, and are not copied.
+        copied: how many jobs were copied, by name.
+        known: how many jobs had been copied before.
+        under_way: the ids, names and tasks of jobs that a worker is running, or was running when it was stopped.
+        ended: how many jobs have ended, and are not copied.
         refused: the jobs that could not be copied, and why.
     """
 
@@ -73,14 +74,13 @@ class Report:
 
 
 def move(source_url: str, target: Database, *, is_dry: bool = False, with_processing: bool = False) -> Report:
-    """Copy jobs, in one transaction.
+    """Copy the jobs in one transaction.
 
     Args:
         source_url: the URL of the database with the table.
         target: the instance's database.
         is_dry: whether to write nothing.
-        with_processing: whether to copy also jobs that a worker has taken; the worker must not be running any
-            more.
+        with_processing: whether to copy also jobs that a worker has taken. The workers must have been stopped.
 
     Raises:
         ConfigurationError: the URL, or its table, is wrong.
@@ -140,7 +140,7 @@ def _take(
     session: Session,
     is_dry: bool,
 ) -> None:
-    """Copy a row, or record why not."""
+    """Copy a row, or record in the report why it was not copied."""
     shown = f"{row['id']} {row['name']} ({row['state']}, next task {row['next_task'] or 'none'})"
     if row["state"] not in states and row["state"] in UNDER_WAY:
         report.under_way.append(shown)
@@ -195,10 +195,10 @@ def _job(row: OldRow, uuid: UUID) -> Job:
 
 
 def _moment(value: object) -> datetime:
-    """Return a time; without a time zone it is UTC, as Django writes it to SQLite.
+    """Return a value as a time; one without a time zone is in UTC, as Django writes it to SQLite.
 
     Raises:
-        ValueError: this is not a time.
+        ValueError: the value is not a time.
     """
     found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,7 +1,7 @@
 """Queues: run the jobs of one queue, whatever their tasks, and count the waiting jobs (DBQ-06, DBQ-08).
 
-``jobcron.steps.queues.NAME`` is the source of the jobs in the queue NAME. It has a custom ``iterReady``, so a
-tick with nothing to do costs more than in a section that lists tasks.
+``jobcron.steps.queues.NAME`` is the source of the jobs in the queue NAME. Because it has an ``iterReady`` of its
+own, a tick with nothing to do costs more than in a section that lists tasks.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class QueueSource:
     def _first_of(self, type_id: int, half: ColumnElement[bool]) -> Select[object]:
         """Select the first ready jobs of a type.
 
-        The index has the ready jobs of each type in order: for all types together, all would be read and
-            sorted.
+        This is done type by type because the index orders the ready jobs of each type; for all types together,
+            all ready jobs would have to be read and sorted.
         """
         mine = (Job.type_id == type_id, half, Job.queue_name == self.queue_name, is_ready())
         ready = select(*START_ORDER).where(*mine)
@@ -90,10 +90,10 @@ def _classes_by_type(session: Session) -> dict[int, type[StepsJob]]:
 
 
 def queue_depths(connection: Connection, *, exclude_future_jobs: bool = False) -> dict[str, int]:
-    """Count the waiting jobs in each queue that has any: those in the states NEW and READY.
+    """Count the waiting jobs, those in the states NEW and READY, in each queue that has some.
 
     Args:
-        connection: a connection, used only to read.
+        connection: a connection; nothing is written.
         exclude_future_jobs: whether to count only the jobs that are due.
     """
     waiting = (

@@ -24,7 +24,7 @@ def stored_priority(priority: object, what: str = "priority") -> int:
     """Return a priority as rows store it.
 
     Raises:
-        InvalidJobData: this is not a priority.
+        InvalidJobData: `priority` is not a valid priority.
     """
     if type(priority) is not int or abs(priority) > MAX_PRIORITY:
         raise InvalidJobData(
@@ -38,7 +38,7 @@ def due(run_after: object) -> datetime:
     """Return the time before which a job does not run.
 
     Raises:
-        InvalidJobData: this is not a datetime with a time zone.
+        InvalidJobData: `run_after` is not a datetime with a time zone.
     """
     if not isinstance(run_after, datetime) or run_after.tzinfo is None:
         raise InvalidJobData(
@@ -48,10 +48,10 @@ def due(run_after: object) -> datetime:
 
 
 def queue(name: object, what: str = "queue_name") -> str:
-    """Return the name of a queue, if a section's key ``queue`` can have it: else nothing could run its jobs.
+    """Return the name of a queue after checking it.
 
     Raises:
-        InvalidJobData: this is not such a name.
+        InvalidJobData: a section's key ``queue`` could not have this value, so that nothing could run the job.
     """
     if not isinstance(name, str) or not SECTION_NAME.fullmatch(name):
         raise InvalidJobData(
@@ -65,7 +65,7 @@ def workspace(value: object, what: str) -> dict[str, object]:
     """Return a workspace; None becomes an empty one.
 
     Raises:
-        InvalidJobData: this is not a dict.
+        InvalidJobData: `value` is not a dict.
     """
     if value is not None and not isinstance(value, dict):
         raise InvalidJobData(f"expected {what} to be a dict, got {json_data.shown(value)}")
@@ -76,7 +76,7 @@ def read_json(text: str | bytes) -> object:
     """Parse JSON.
 
     Raises:
-        InvalidJobData: this is not JSON, or nested too deeply to be read.
+        InvalidJobData: `text` is not JSON, or is nested too deeply to be read.
     """
     try:
         return json.loads(text)
@@ -89,7 +89,7 @@ def read_json(text: str | bytes) -> object:
 
 
 class Priority:
-    """The attribute ``priority`` of a job, as in django-db-queue: the highest is first."""
+    """The attribute ``priority`` of a job, as in django-db-queue: the highest runs first."""
 
     def __get__(self, job: BaseRunnableJob | None, owner: type[BaseRunnableJob]) -> object:
         return self if job is None else DEFAULT_PRIORITY - job.job.priority

@@ -1,7 +1,7 @@
 """Tools for tests of jobs (LP-15, LP-30): a session that never commits, jobs in any status, loggers, scripts.
 
-Names are loaded at their first use: pytest loads `jobcron.testing.plugin` wherever jobcron is installed, and
-that must cost nothing in projects that do not use it.
+Names are loaded when they are first used: pytest loads `jobcron.testing.plugin` wherever jobcron is installed, and
+this must cost nothing in projects that do not use it.
 """
 
 from __future__ import annotations

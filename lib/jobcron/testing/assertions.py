@@ -1,4 +1,4 @@
-"""Assertions about jobs: which of them wait, and how they ended."""
+"""Assertions about jobs: which jobs are waiting, and how jobs ended."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AnyJob = BaseRunnableJob[Any] | Job
 
 
 def waiting_jobs(job_class: type[Kind], target: object = None, *, session: AnySession | None = None) -> list[Kind]:
-    """Return the waiting jobs of a class, due or not, in the order in which they should start.
+    """Return the waiting jobs of a class, due or not, in starting order.
 
     Args:
         job_class: the class.
@@ -53,14 +53,14 @@ def waiting_jobs(job_class: type[Kind], target: object = None, *, session: AnySe
 def assert_waiting(
     job_class: type[Kind], target: object = None, count: int = 1, *, session: AnySession | None = None
 ) -> list[Kind]:
-    """Check that `count` jobs of a class wait, due or not, and return them.
+    """Check that `count` jobs of a class are waiting, due or not, and return them.
 
     Args:
         job_class, target, session: as for `waiting_jobs`.
-        count: how many there should be.
+        count: the expected number of jobs.
 
     Raises:
-        AssertionError: there are more or fewer; the message lists the existing jobs.
+        AssertionError: more or fewer jobs are waiting; the message lists the existing jobs.
         NoSession: no session was found.
     """
     __tracebackhide__ = True  # pytest shows the line of the test
@@ -76,13 +76,13 @@ def assert_waiting(
 
 
 def run_waiting(what: str | type[BaseRunnableJob[Any]], *arguments: str) -> str:
-    """Run the waiting jobs that are due, like cron but in this process, and return the log, including DEBUG.
+    """Run the waiting jobs that are due, as cron would but in this process; return the log, DEBUG included.
 
-    Inside `use_session`, everything happens in that session's transaction; elsewhere, committed jobs run.
+    Inside `use_session`, everything happens in that session's transaction. Elsewhere, only committed jobs run.
 
     Args:
-        what: the name of a section, or a job class that some section names.
-        arguments: more arguments for the script.
+        what: the name of a section, or a job class that is the source of a section.
+        arguments: further command-line arguments for the script.
 
     Raises:
         LookupError: no section names the class.
@@ -101,7 +101,7 @@ def assert_completed(job: AnyJob) -> None:
         job: the job, or its shared row.
 
     Raises:
-        AssertionError: it has not; the message says how it ended, with its error.
+        AssertionError: it has not; the message says what its status is, with its error.
     """
     __tracebackhide__ = True
     _assert_status(job, JobStatus.COMPLETED)
@@ -112,10 +112,10 @@ def assert_failed(job: AnyJob, error: str = "") -> None:
 
     Args:
         job: the job, or its shared row.
-        error: a part of the error's class name or message, as the job's log has it.
+        error: a part of the error's class name or message, as it stands in the job's ``log``.
 
     Raises:
-        AssertionError: the job has not failed, or with another error.
+        AssertionError: the job has not failed, or it failed with another error.
     """
     __tracebackhide__ = True
     row = _assert_status(job, JobStatus.FAILED)

@@ -20,9 +20,9 @@ from jobcron.reports.mail import Outbox, post
 
 @contextmanager
 def use_session(session: Session) -> Iterator[Session]:
-    """Make scripts with ``test_args`` work in this session's own transaction, inside the block.
+    """Make scripts that are given ``test_args`` work in this session's transaction inside the block.
 
-    Each of their transactions is a savepoint; mail goes to `outbox`; nothing is committed.
+    Each transaction of a script is a savepoint, mail goes to `outbox`, and nothing is committed.
     """
     transport = post.transport
     post.transport = Outbox()
@@ -34,19 +34,19 @@ def use_session(session: Session) -> Iterator[Session]:
 
 
 def outbox() -> Outbox:
-    """Return the mail sent inside `use_session`."""
+    """Return the mail that was sent inside the current `use_session` block."""
     assert isinstance(post.transport, Outbox), "expected to be inside use_session()"
     return post.transport
 
 
 @contextmanager
 def database_session(engine: Engine) -> Iterator[Session]:
-    """Open a session whose commits are savepoints: the end of the block undoes all its work.
+    """Open a session whose commits only release savepoints: the end of the block rolls back all its work.
 
-    It becomes the ambient session (`use_session`).
+    The session becomes the ambient session (`use_session`).
 
     Args:
-        engine: the test database's engine; on SQLite one of ours (`jobcron.Database(url).engine`), so that
+        engine: the test database's engine. On SQLite use jobcron's (`jobcron.Database(url).engine`), so that
             savepoints work.
     """
     with engine.connect() as connection:
@@ -61,7 +61,7 @@ def database_session(engine: Engine) -> Iterator[Session]:
 
 
 class JobFactory:
-    """Creates shared rows in any state, for tests of code that examines jobs.
+    """Creates shared rows of jobs in any status, for tests of code that examines jobs.
 
     Args:
         session: the session for the rows.
@@ -73,7 +73,7 @@ class JobFactory:
     def makeJob(
         self, status: JobStatus = JobStatus.WAITING, type_name: str = "testing.JOB", **values: object
     ) -> Job:
-        """Return a new job, with everything that its status requires, such as an end or a lease.
+        """Return a new job, with everything that its status requires, such as an end time or a lease.
 
         Args:
             status: the job's status.

@@ -8,7 +8,7 @@ from jobcron.reports.logs import FORMAT, Formatter
 
 
 class DevNullLogger(logging.Logger):
-    """Drops everything: for tests that ignore the log."""
+    """A logger that drops all messages, for tests that ignore the log."""
 
     def __init__(self) -> None:
         super().__init__("jobcron.testing.devnull", logging.CRITICAL + 1)
@@ -16,7 +16,7 @@ class DevNullLogger(logging.Logger):
 
 
 class BufferLogger(logging.Logger):
-    """Keeps the log in memory, in the format of scripts but without times."""
+    """A logger that keeps the log in memory, in the format of scripts but without times."""
 
     def __init__(self, level: int = logging.DEBUG) -> None:
         super().__init__("jobcron.testing.buffer", level)

@@ -1,6 +1,6 @@
-"""Fixtures of pytest for tests of jobs (LP-30): databases with all tables, an instance, a session.
+"""Pytest fixtures for tests of jobs (LP-30): databases with all tables, an instance, a session.
 
-Every pytest loads this module if jobcron is installed, so it imports nothing slow before a fixture is used.
+Pytest loads this module wherever jobcron is installed, so it imports nothing slow before a fixture is used.
 ``-p no:jobcron`` disables it.
 """
 
@@ -61,13 +61,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def jobcron_tables() -> MakeTables:
-    """Return a function that creates the application's tables; override it, e.g. by ``metadata.create_all``."""
+    """Return a function that creates the application's tables; override it to return ``metadata.create_all``."""
     return lambda connection: None
 
 
 @pytest.fixture(scope="session")
 def jobcron_config(pytestconfig: pytest.Config) -> Path | None:
-    """Return the directory of the jobcron.conf that test instances extend, or None; to be overridden."""
+    """Return the directory of the jobcron.conf that test instances extend, or None; projects may override it."""
     text = str(pytestconfig.getini("jobcron_config")).strip()
     if not text:
         return None
@@ -86,9 +86,9 @@ def jobcron_server() -> Iterator[PrivatePostgreSQL]:
 
 @pytest.fixture(scope="session")
 def jobcron_templates() -> dict[tuple[str, MakeTables], str]:
-    """Return the template databases, by kind and by the function that created the application's tables.
+    """Return the template databases, by database kind and by the function that created the application's tables.
 
-    Folders of tests may have different tables.
+    They are kept by function because folders of tests may override `jobcron_tables` differently.
     """
     return {}
 
@@ -132,7 +132,7 @@ def jobcron_postgresql(
 
 @pytest.fixture
 def jobcron_url(jobcron_sqlite: str) -> str:
-    """Return the URL of the test's database, by default SQLite's; to be overridden."""
+    """Return the URL of the test's database, by default the one in SQLite; projects may override it."""
     return jobcron_sqlite
 
 
@@ -144,7 +144,7 @@ def jobcron_instance(
     jobcron_config: Path | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """Return the directory of the test's own instance, which the environment names too.
+    """Return the directory of the test's own instance, to which JOBCRON_CONFIG is set.
 
     It extends `jobcron_config`; the marker ``jobcron_config`` adds keys and sections.
     """
@@ -184,7 +184,7 @@ def _configuration(folder: Path, url: str, extended: Path | None, marked: list[s
 
 @pytest.fixture
 def job_session(jobcron_url: str, jobcron_instance: Path) -> Iterator[Session]:
-    """Return the ambient session, in a transaction that is never committed."""
+    """Return a session that is the ambient one, in a transaction that is never committed."""
     from jobcron import Database
     from jobcron.testing import database_session
 

@@ -1,6 +1,6 @@
 """Find PostgreSQL's programs on this machine, and the account that may run them.
 
-When run as a program, it prints their directory, or where it looked.
+When run as a program, this module prints the programs' directory, or the places where it looked.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MINIMUM_MAJOR_VERSION = 14
 
 
 class ServerNotFound(RuntimeError):
-    """This machine has no usable PostgreSQL programs; the message lists where they were sought."""
+    """This machine has no usable PostgreSQL programs; the message lists where jobcron looked for them."""
 
 
 def find_programs() -> Path:
@@ -94,7 +94,7 @@ def _problem_with(directory: Path) -> str | None:
 
 
 class Account(TypedDict, total=False):
-    """The account of a process, as arguments for `subprocess`; none: our own."""
+    """The account of a process, as arguments for `subprocess`; empty: the account of this process."""
 
     user: int
     group: int
@@ -102,7 +102,7 @@ class Account(TypedDict, total=False):
 
 
 def server_account() -> Account:
-    """Return the account of the server's processes, as arguments for `subprocess`: not root."""
+    """Return the account for the server's processes, which is never root, as arguments for `subprocess`."""
     if os.geteuid() != 0:
         return {}
     for name in ("postgres", "nobody"):
@@ -113,7 +113,7 @@ def server_account() -> Account:
 
 
 def server_environment() -> dict[str, str]:
-    """Return our environment without PG… variables, which would mislead the programs."""
+    """Return this process's environment without its PG… variables, which would mislead the programs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return {**kept, "LC_ALL": "C"}
 

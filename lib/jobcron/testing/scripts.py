@@ -16,7 +16,7 @@ def run_script(
     cwd: str | os.PathLike[str] | None = None,
     timeout: float = 120,
 ) -> tuple[int, str, str]:
-    """Run a script in a separate process, and return its status, standard output and standard error.
+    """Run a script in a separate process, and return its exit status, standard output and standard error.
 
     Args:
         script: the path of the executable.
@@ -27,7 +27,7 @@ def run_script(
         timeout: seconds after which the script is killed.
 
     Raises:
-        AssertionError: it exited with another status; the message contains all its output.
+        AssertionError: the script exited with another status; the message contains all its output.
     """
     done = subprocess.run(
         [os.fspath(script), *args],

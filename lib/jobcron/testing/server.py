@@ -55,7 +55,7 @@ def _free_port() -> int:
 
 
 def _memory_has_room() -> bool:
-    """Return whether memory has a file system with room; Docker's has 64 MB unless configured otherwise."""
+    """Return whether there is a file system in memory with enough room; Docker's has only 64 MB by default."""
     try:
         found, mode = os.statvfs(MEMORY), MEMORY.stat().st_mode
     except OSError:
@@ -67,19 +67,19 @@ def _memory_has_room() -> bool:
 class PrivatePostgreSQL:
     """A private PostgreSQL server, reachable through a Unix socket and at 127.0.0.1.
 
-    Its settings are PostgreSQL's defaults, which are durable, except for 200 connections and those in
-    `settings` (PostgreSQL's names and values). With `in_memory`, its files are in a file system
-    in memory, if there is one with room for them: each database is hundreds of files, which
-    take a disk much longer to create and remove durably. The superuser is ``postgres``. The
-    socket's directory is open to this user only; at 127.0.0.1 a random ``password`` is required. ::
+    Its settings are PostgreSQL's defaults, with which commits are durable, except that it allows 200
+    connections, and for those in `settings` (PostgreSQL's names and values). With `in_memory`, its files are in
+    a file system in memory, if there is one with enough room. This is faster: each database is hundreds of files,
+    and a disk takes long to create and remove them durably. The superuser is ``postgres``. The socket's
+    directory is open to this user only; at 127.0.0.1 a random ``password`` is required. ::
 
         with PrivatePostgreSQL() as server:
             server.create_database("shop")
             engine = create_engine(server.url("shop"))
 
-    `stop` and `start` keep the data, `close` removes it. The server does not outlive the process
-    that created it: `close` is called at exit, and a small watching process does the same if this one
-    is killed (children made by a plain fork count as this one, as long as they live).
+    `stop` and `start` keep the data, `close` removes it. The server does not outlive the process that created
+    it: `close` is called at exit, and if the process is killed, a small watching process does the same (once
+    the children that it created by a plain fork have ended as well).
 
     Raises:
         ServerNotFound: this machine has no PostgreSQL programs.
@@ -122,7 +122,7 @@ class PrivatePostgreSQL:
         """Start the server and wait until it answers; do nothing if it is running.
 
         Raises:
-            ServerFailed: it ended or did not answer in time, or it is closed.
+            ServerFailed: the server ended or did not answer in time, or `close` was called before.
         """
         if self._closed:
             raise ServerFailed("expected a server that is not closed, got a closed one")
@@ -147,11 +147,11 @@ class PrivatePostgreSQL:
     def stop(self, mode: StopMode = "fast") -> None:
         """Stop the server, but keep its data; do nothing if it is not running.
 
-        ``smart`` waits until all have disconnected, ``fast`` rolls running transactions back,
-        ``immediate`` is a crash: the next start recovers.
+        ``smart`` waits until all clients have disconnected, ``fast`` rolls running transactions back, and
+        ``immediate`` is like a crash, from which the next start recovers.
 
         Raises:
-            ServerFailed: it still runs after a minute.
+            ServerFailed: the server is still running after a minute.
         """
         if not self._end(_STOP_SIGNALS[mode]):
             raise self._failure(f"PostgreSQL did not stop ({mode})")
@@ -178,7 +178,7 @@ class PrivatePostgreSQL:
         self._cluster.remove()
 
     def url(self, database: str = "postgres", user: str | None = None) -> str:
-        """Return SQLAlchemy's URL of a database, through the Unix socket.
+        """Return the SQLAlchemy URL of a database, through the Unix socket.
 
         Only the server's user and root can open the socket's directory.
         """
@@ -186,17 +186,17 @@ class PrivatePostgreSQL:
         return f"postgresql+psycopg2://{name}@/{database}?host={self.directory}&port={self.port}"
 
     def tcp_url(self, database: str = "postgres", user: str | None = None) -> str:
-        """Return SQLAlchemy's URL of a database, at 127.0.0.1, with the superuser's password."""
+        """Return the SQLAlchemy URL of a database at 127.0.0.1, with the superuser's password."""
         name = quote(user or SUPERUSER, safe="")
         if user is None:
             name += f":{self.password}"
         return f"postgresql+psycopg2://{name}@127.0.0.1:{self.port}/{database}"
 
     def create_database(self, name: str, template: str | None = None) -> None:
-        """Create a database, empty or as a copy of `template`, to which nobody may be connected.
+        """Create a database, either empty or as a copy of the database `template`, which must have no connections.
 
         Raises:
-            psycopg2.Error: the name is taken, the template absent or in use, …
+            psycopg2.Error: the name is taken, the template is missing or in use, …
         """
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         if template is not None:
@@ -219,7 +219,7 @@ class PrivatePostgreSQL:
             cursor.execute(statement)
 
     def _administration(self) -> psycopg2.extensions.connection:
-        """Return a connection for what is done to whole databases: it is kept, since a new one takes as long."""
+        """Return the connection for creating and dropping databases; it is kept, since a new one takes as long."""
         kept = self._kept
         if kept is not None and os.getpid() == self._owner_pid:
             # The server may have ended it, or have been started again by others.
@@ -249,7 +249,7 @@ class PrivatePostgreSQL:
             yield from ("-c", f"{name}={value}")
 
     def _answers(self, process: subprocess.Popen[bytes]) -> bool:
-        """Wait until the server accepts us; return False if it ended or takes too long."""
+        """Wait until the server accepts connections; return False if it ended or takes too long."""
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             try:
