@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mail-to",
         metavar="ADDRESS",
-        help="where cron mails errors; by default to failure_recipients, or to the user",
+        help="where cron mails errors to; by default failure_recipients, or else the user",
     )
 
 

@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     add = parser.add_argument
     add("directory", nargs="?", default="jobcron-instance", metavar="DIRECTORY")
-    add("--database-url", metavar="URL", help="by default an SQLite file in DIRECTORY")
+    add("--database-url", metavar="URL", help="the database; by default an SQLite file in DIRECTORY")
     add(
         "--application",
         metavar="MODULE[:CALLABLE]",

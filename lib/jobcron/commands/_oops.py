@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     parser.add_argument("oops_id", nargs="?", metavar="ID")
     parser.add_argument("--group", action="store_true", help="group the newest 1,000 by their cause")
-    parser.add_argument("--json", action="store_true", help="a report as it was written; the groups as JSON")
+    parser.add_argument("--json", action="store_true", help="print a report as it was written, or groups as JSON")
 
 
 def perform(options: argparse.Namespace) -> int:

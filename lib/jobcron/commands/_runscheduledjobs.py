@@ -38,7 +38,7 @@ class RunScheduledJobs(JobCronScript):
             "--ignore-errors",
             "--ignore_errors",
             action="store_true",
-            help="go on after a job that fails; else the run ends with its traceback, and status 1",
+            help="go on after a job fails; by default the run then ends with its traceback and status 1",
         )
 
     def main(self) -> int | None:

@@ -80,12 +80,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="jobs write here as well; repeatable",
+        help="let jobs write to this path as well; may be repeated",
     )
     add(
         "--to",
         metavar="FOLDER",
-        help=f"write the units there, as to {FOLDER}, instead of printing them",
+        help=f"write the units to this folder, such as {FOLDER}, instead of printing them",
     )
 
 

@@ -90,14 +90,14 @@ class CronScript:
             "--log-file",
             metavar="LEVEL:FILE",
             type=log_file,
-            help="append the log from LEVEL on to a file as well",
+            help="also append the log, from LEVEL up, to a file",
         )
         add("--named", help=argparse.SUPPRESS)  # in its log, as one of several: see `jobcron.scripts.instances`
         add(
             "--profile",
             metavar="FILE",
             type=profile_file,
-            help="write where the time goes to a file, for python -m pstats",
+            help="write a profile of the run to a file, for python -m pstats",
         )
         self.add_my_options()
         self.options = self.parser.parse_args(test_args)

@@ -67,30 +67,30 @@ class ProcessJobSources(InstancesScript):
         """Add the options that choose sections and control how they are started."""
         add = self.parser.add_argument
         add("-h", "--help", action="store_true", help="show this help message and exit")
-        add("--all", action="store_true", help="all sections, those without a crontab_group as well")
+        add("--all", action="store_true", help="all sections, including those without a crontab_group")
         add(
             "--exclude",
             "-e",
             metavar="NAME",
             action="append",
             default=[],
-            help="not this section; may be repeated",
+            help="leave this section out; may be repeated",
         )
         add(
             "--jobs",
             metavar="N",
             type=count_of_children,
             default=4,
-            help="so many at once; by default %(default)s",
+            help="run at most N sections at once; by default %(default)s",
         )
         add(
             "--splay",
             metavar="SECONDS",
             type=splay_seconds,
             default=0.0,
-            help="start each at random within this time",
+            help="start each section at a random moment within this time",
         )
-        add("--fail-on-job-failure", action="store_true", help="leave with status 1 where a job did not complete")
+        add("--fail-on-job-failure", action="store_true", help="exit with status 1 if a job did not complete")
         self.add_instances_option()
 
     def _help(self) -> NoReturn:

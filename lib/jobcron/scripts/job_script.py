@@ -81,7 +81,7 @@ class JobCronScript(CronScript):
         self.parser.add_argument(
             "--fail-on-job-failure",
             action="store_true",
-            help="leave with status 1 where a job did not complete",
+            help="exit with status 1 if a job did not complete",
         )
 
     @property

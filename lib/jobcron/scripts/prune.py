@@ -120,7 +120,9 @@ class PruneJobs(StoppableScript):
 
     def add_my_options(self) -> None:
         """Add the option for a dry run."""
-        self.parser.add_argument("--dry-run", action="store_true", help="remove nothing, only say how much it is")
+        self.parser.add_argument(
+            "--dry-run", action="store_true", help="remove nothing, only say how much would be removed"
+        )
 
     @property
     def lock_name(self) -> str:

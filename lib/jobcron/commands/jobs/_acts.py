@@ -55,16 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("jobs", nargs="*", type=job_id, metavar="ID", help="the numbers of jobs; or filters, which need --yes")
     if name == "postpone":
         either = parser.add_mutually_exclusive_group(required=True)
-        either.add_argument("--by", type=age, metavar="DURATION", help="due so long from now, such as 2h")
+        either.add_argument("--by", type=age, metavar="DURATION", help="due this long from now, such as 2h")
         either.add_argument(
-            "--until", type=moment, metavar="TIME", help="due at this time, with its zone, in ISO 8601"
+            "--until", type=moment, metavar="TIME", help="due at this time; in ISO 8601, with a time zone"
         )
     if name in SPREADING:
         add(
             "--spread",
             type=age,
             metavar="DURATION",
-            help="spread their due times over so long, against a stampede",
+            help="spread their due times over this long, so that they do not all start at once",
         )
     if name == "priority":
         add("--to", type=priority, required=True, metavar="N", help="the new priority; the lowest goes first")
@@ -77,9 +77,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help="the new channel, such as root.export; none: that of the section, if it has one",
         )
     add("--reason", metavar="TEXT", help="why, for the jobs' histories")
-    add("--limit", type=positive, metavar="N", help="the most jobs")
-    add("--dry-run", action="store_true", help="tell what would become of the jobs, and change nothing")
-    add("--yes", action="store_true", help="go on, although no numbers were given")
+    add("--limit", type=positive, metavar="N", help="at most N jobs")
+    add("--dry-run", action="store_true", help="say what would become of the jobs, and change nothing")
+    add("--yes", action="store_true", help="go on although filters, not numbers, choose the jobs")
     add("--json", action="store_true", help="as JSON")
     add_filters(parser)
 

@@ -21,18 +21,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     add = parser.add_argument
     add("name", metavar="NAME", help="a job type, a job class or a function of the application")
-    add("--target", metavar="KEY", help="the primary key of what it is about; CLASS:KEY if the class takes any")
+    add("--target", metavar="KEY", help="the target's primary key; CLASS:KEY if targets may have several classes")
     add("--argument", action="append", default=[], type=argument, metavar="NAME=VALUE", help="JSON, or a text")
     add("--priority", type=priority, metavar="N", help="the lowest goes first")
     add("--queue", metavar="QUEUE", help="the queue")
-    add("--channel", metavar="CHANNEL", help="instead of that of its section, such as root.export")
-    add("--channel-key", metavar="KEY", help="what a limit of the channel for each key counts it for")
-    add("--max-retries", type=int, metavar="N", help="how often it runs again after errors to retry")
-    add("--requester", metavar="WHO", help="who asks for it")
-    add("--description", metavar="TEXT", help="what it is about, for people")
-    add("--unique-key", metavar="KEY", help="of the jobs with this key, only one waits")
-    add("--start", type=moment, metavar="TIME", help="not before this time, with its zone, in ISO 8601")
-    add("--expires", type=moment, metavar="TIME", help="never started after this time; as --start")
+    add("--channel", metavar="CHANNEL", help="such as root.export; by default that of the job's section")
+    add("--channel-key", metavar="KEY", help="the key for which the channel's limit per key counts it")
+    add("--max-retries", type=int, metavar="N", help="how often the job may be retried after errors")
+    add("--requester", metavar="WHO", help="who asks for the job")
+    add("--description", metavar="TEXT", help="what the job is about, for people")
+    add("--unique-key", metavar="KEY", help="create no second job with this key while one waits")
+    add("--start", type=moment, metavar="TIME", help="do not start before this; in ISO 8601, with a time zone")
+    add("--expires", type=moment, metavar="TIME", help="do not start after this time; as --start")
     add("--json", action="store_true", help="as JSON")
 
 

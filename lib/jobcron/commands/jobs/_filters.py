@@ -30,21 +30,21 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
         metavar="STATUS",
         help=_status_help(),
     )
-    add("--graph", type=job_id, metavar="ID", help="of the graph of this job: all that are connected with it")
+    add("--graph", type=job_id, metavar="ID", help="in the graph of this job: all jobs connected with it")
     add("--queue", metavar="QUEUE", help="in this queue")
     add("--channel", metavar="CHANNEL", help="in this channel or one below it, such as root.export")
     add("--requester", metavar="WHO", help="asked for by this person")
     add("--unique-key", metavar="KEY", help="with this unique key")
     add("--target", type=_target, metavar="CLASS:KEY", help="about this object, for types without their own table")
     add("--argument", action="append", default=[], type=argument, metavar="NAME=VALUE", help="with this argument")
-    add("--error", metavar="TEXT", help="whose error has this text")
-    add("--oops", metavar="ID", help="with this report")
-    add("--older-than", type=age, metavar="DURATION", help="created longer ago, such as 2d")
-    add("--younger-than", type=age, metavar="DURATION", help="created no longer ago, such as 1h30m")
+    add("--error", metavar="TEXT", help="whose error contains this text")
+    add("--oops", metavar="ID", help="with this OOPS report")
+    add("--older-than", type=age, metavar="DURATION", help="created longer ago than this, such as 2d")
+    add("--younger-than", type=age, metavar="DURATION", help="created within this, such as 1h30m")
     add("--created-on", type=day, metavar="DAY", help="created on this day in UTC, such as 2026-11-30")
-    add("--ended-within", type=age, metavar="DURATION", help="ended no longer ago, such as 1h")
-    add("--due-within", type=age, metavar="DURATION", help="due by then; 0s: due now")
-    add("--due-after", type=age, metavar="DURATION", help="due only after that")
+    add("--ended-within", type=age, metavar="DURATION", help="ended within this, such as 1h")
+    add("--due-within", type=age, metavar="DURATION", help="due within this from now; 0s: due now")
+    add("--due-after", type=age, metavar="DURATION", help="due later than this from now")
 
 
 def _status_help() -> str:

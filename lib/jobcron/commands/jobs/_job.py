@@ -21,9 +21,7 @@ from jobcron.settings.secrets import redactor
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
-    parser.add_argument(
-        "job", type=job_id_or_uuid, metavar="ID|UUID", help="its number, which is found at once, or UUID"
-    )
+    parser.add_argument("job", type=job_id_or_uuid, metavar="ID|UUID", help="its number, or its UUID (slower)")
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 

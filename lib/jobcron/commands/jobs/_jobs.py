@@ -22,7 +22,9 @@ HEADS = ("id", "status", "type", "queue", "due (UTC)", "created (UTC)", "attempt
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     add_filters(parser)
-    parser.add_argument("--limit", type=positive, default=50, metavar="N", help="the most; by default %(default)s")
+    parser.add_argument(
+        "--limit", type=positive, default=50, metavar="N", help="list at most N; by default %(default)s"
+    )
     parser.add_argument(
         "--before", type=job_id, metavar="ID", help="only jobs with smaller numbers: the next page"
     )

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     parser.add_argument("section", metavar="SECTION", help="the section")
     parser.add_argument(
-        "--limit", type=positive, default=LIMIT, metavar="N", help="the most; by default %(default)s"
+        "--limit", type=positive, default=LIMIT, metavar="N", help="list at most N jobs; by default %(default)s"
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
 

@@ -22,9 +22,11 @@ HEADS = ("run", "section", "host", "started (UTC)", "took", "completed", "not co
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     parser.add_argument(
-        "section", nargs="?", metavar="SECTION", help="or the name of another script; by default all"
+        "section", nargs="?", metavar="SECTION", help="a section, or the name of another script; by default all"
     )
-    parser.add_argument("--limit", type=positive, default=50, metavar="N", help="the most; by default %(default)s")
+    parser.add_argument(
+        "--limit", type=positive, default=50, metavar="N", help="list at most N; by default %(default)s"
+    )
     parser.add_argument(
         "--before", type=number_of("of a run"), metavar="RUN", help="only runs with smaller numbers"
     )

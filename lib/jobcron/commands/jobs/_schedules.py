@@ -30,18 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "action", nargs="?", choices=actions, default="list", metavar="ACTION", help=f"one of {', '.join(actions)}"
     )
     add("name", nargs="?", metavar="NAME", help="the schedule")
-    add("--reason", metavar="TEXT", help="of pause: why, for whoever wonders")
+    add("--reason", metavar="TEXT", help="of pause: why, for people who see the pause")
     add("--json", action="store_true", help="as JSON")
     of_add = parser.add_argument_group("of add and change", "As in docs/reference/configuration.md.").add_argument
     of_add("--job", metavar="NAME", help="a job type, a job class or a function of the application")
     of_add("--argument", action="append", default=[], type=argument, metavar="NAME=VALUE", help="JSON, or a text")
     of_add("--cron", metavar="EXPRESSION", help="five fields, or a word such as @daily")
-    of_add("--every", metavar="DURATION", help="an interval instead, such as 15m")
-    of_add("--time-zone", metavar="ZONE", help="of the expression; by default UTC")
-    of_add("--missed", choices=MISSED, help="what becomes of slots that passed while nothing ran")
-    of_add("--missed-grace", metavar="DURATION", help="a slot that is later than this gets no job")
-    of_add("--missed-bound", metavar="N", help="with all: the most slots that are made up for at once")
-    of_add("--overlap", choices=OVERLAP, help="what happens while the last job has not ended")
+    of_add("--every", metavar="DURATION", help="an interval instead of --cron, such as 15m")
+    of_add("--time-zone", metavar="ZONE", help="the time zone of --cron; by default UTC")
+    of_add("--missed", choices=MISSED, help="what to do about slots that passed while nothing ran")
+    of_add("--missed-grace", metavar="DURATION", help="create no jobs for slots that are later than this")
+    of_add("--missed-bound", metavar="N", help="with --missed all: make up for at most N slots at once")
+    of_add("--overlap", choices=OVERLAP, help="what to do while the last job has not ended")
 
 
 def perform(options: Options) -> int:

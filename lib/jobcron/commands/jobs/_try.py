@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--yes",
         action="store_true",
-        help="go on, although the job may do what cannot be undone: mail, HTTP, files",
+        help="go on although the job may have side effects that cannot be undone: mail, HTTP, files",
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
 

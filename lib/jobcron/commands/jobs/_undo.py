@@ -21,8 +21,8 @@ HEADS = ("act", "at (UTC)", "by", "name", "jobs", "reason")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     parser.description = (
-        "Put jobs back to what they were before an act, as far as they have not moved since; without a number: "
-        "list the acts, and what else was done by hand. What was deleted does not come back."
+        "Put jobs back to what they were before an act, except for jobs that have moved since. Without a number, "
+        "list the acts, and what else was done by hand. Deleted jobs do not come back."
     )
     add = parser.add_argument
     add(
@@ -30,11 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         type=number_of("of an act"),
         metavar="ACT",
-        help="the number of the act, which it has told at its end",
+        help="the number of the act, which it printed at its end",
     )
     add("--reason", metavar="TEXT", help="why, for the jobs' histories")
-    add("--dry-run", action="store_true", help="tell what would become of the jobs, and change nothing")
-    add("--yes", action="store_true", help="go on, knowing how many jobs it is about")
+    add("--dry-run", action="store_true", help="say what would become of the jobs, and change nothing")
+    add("--yes", action="store_true", help="undo the act, whatever the number of its jobs")
     add("--json", action="store_true", help="as JSON")
 
 

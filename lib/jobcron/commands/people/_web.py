@@ -18,30 +18,36 @@ HEADER = "X-Remote-User"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     parser.description = (
-        "Serve the dashboard on this machine, for whoever has the link that is printed; or behind a proxy."
+        "Serve the dashboard on this machine, to people who have the link that is printed; or behind a proxy."
     )
     add = parser.add_argument
-    add("--listen", default=PLACE, metavar="HOST:PORT", help="where; by default %(default)s; port 0: any")
+    add(
+        "--listen",
+        default=PLACE,
+        metavar="HOST:PORT",
+        help="where to listen; by default %(default)s; port 0: any free port",
+    )
     add(
         "--instances",
         action="append",
         metavar="PATTERN",
         help="serve all instances whose configuration files match, each on a port of its own; may be repeated",
     )
-    add("--read-only", action="store_true", help="whoever has the link may look, and not act")
+    add("--read-only", action="store_true", help="let people with the link look, but not act")
     of_proxy = parser.add_argument_group(
-        "behind a proxy", "It logs people in, and says who they are in a header that nobody else can set."
+        "behind a proxy", "The proxy logs people in, and names them in a header that nobody else can set."
     ).add_argument
     of_proxy(
-        "--proxy", action="append", default=[], metavar="ADDRESS", help="from where it connects; may be repeated"
+        "--proxy", action="append", default=[], metavar="ADDRESS", help="the proxy's address; may be repeated"
     )
     of_proxy(
         "--proxy-secret-file",
         metavar="FILE",
-        help="has a text that the proxy sends as X-Jobcron-Proxy-Secret; needed for a proxy on this machine",
+        help="the file of the secret that the proxy sends as X-Jobcron-Proxy-Secret; needed for a proxy on this "
+        "machine",
     )
     of_proxy("--user-header", metavar="NAME", help=f"the header with the user's name; by default {HEADER}")
-    text = "who may {}; may be repeated; *: whoever the proxy lets in"
+    text = "a user who may {}; may be repeated; *: everybody whom the proxy lets in"
     of_proxy("--operator", action="append", default=[], metavar="USER", help=text.format("look and act"))
     of_proxy("--reader", action="append", default=[], metavar="USER", help=text.format("look"))
 

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("source", metavar="SOURCE_URL", help="the database that has the table django_dbq_job")
     add("--dry-run", "--dry_run", action="store_true", help="only say what would be copied")
-    add("--processing", action="store_true", help="also jobs whose worker was stopped: their task runs again")
+    add("--processing", action="store_true", help="copy also jobs whose worker was stopped; their task runs again")
 
 
 def perform(options: argparse.Namespace) -> int:

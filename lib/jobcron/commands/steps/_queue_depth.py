@@ -14,7 +14,7 @@ from jobcron.steps.queues import is_used, known_queues, queue_depths
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     add = parser.add_argument
-    add("queues", nargs="*", default=["default"], metavar="QUEUE", help="by default %(default)s")
+    add("queues", nargs="*", default=["default"], metavar="QUEUE", help="the queues; by default %(default)s")
     add(
         "--exclude-future-jobs",
         "--exclude_future_jobs",

@@ -44,29 +44,29 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--processes",
         metavar="N",
         type=count,
-        help="run so many jobs at once; by default as many as the largest max_workers of its sections",
+        help="run up to N jobs at once; by default the largest max_workers of the worker's sections",
     )
     seconds = number(0.01, 3600)
-    add("--poll", metavar="SECONDS", type=seconds, default=1.0, help="look for work so often; by default 1")
+    add("--poll", metavar="SECONDS", type=seconds, default=1.0, help="look for work this often; by default 1")
     add(
         "--rate-limit",
         "--rate_limit",
         metavar="SECONDS",
         type=number(0, 86400),
         default=0.0,
-        help="let at least so many seconds lie between the starts of two jobs",
+        help="wait at least this long between the starts of two jobs",
     )
     large = number(1, 10**12, whole=True)
-    add("--max-jobs", metavar="N", type=large, help="replace a process after so many jobs")
-    add("--max-memory", metavar="MB", type=large, help="replace a process that has so many megabytes in use")
-    add("--max-runtime", metavar="SECONDS", type=number(0.1, 10**9), help="leave after so many seconds")
-    add("--until-empty", action="store_true", help="leave as soon as no job is ready")
+    add("--max-jobs", metavar="N", type=large, help="replace a process after N jobs")
+    add("--max-memory", metavar="MB", type=large, help="replace a process that uses more memory than this")
+    add("--max-runtime", metavar="SECONDS", type=number(0.1, 10**9), help="exit after this many seconds")
+    add("--until-empty", action="store_true", help="exit as soon as no job is ready")
     add(
         "--give-up",
         metavar="SECONDS",
         type=number(1, 10**9),
         default=DEFAULT_GIVE_UP,
-        help="leave with status 1 when all sections have failed for so long; by default 300",
+        help="exit with status 1 when all sections have failed for this long; by default 300",
     )
     add("--dry-run", "--dry_run", action="store_true", help="only say which sections have work")
     add("--tether", type=int, help=argparse.SUPPRESS)  # of one of several instances: see `_one`

@@ -25,8 +25,8 @@ from jobcron.settings.datatypes import throttle_from
 from jobcron.settings.settings import CHANNEL_RULE, Settings
 
 ACTIONS = (
-    "list: the channels (without an action, too); set NAME: change limits; reset NAME: have those of the "
-    "configuration again; skip NAME: go on without the jobs that keep their turn in a channel that keeps its order"
+    "list: list the channels (the default); set NAME: change limits; reset NAME: return to the limits of the "
+    "configuration; skip NAME: in a channel that keeps its order, go on without the jobs that hold up the others"
 )
 
 HEADS = ("channel", "running", "capacity", "per key", "throttle", "waiting", "jobs", "by", "state")
@@ -73,14 +73,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=limit_of(0),
         metavar="N",
         default=argparse.SUPPRESS,
-        help="how many at once, or none",
+        help="how many jobs may run at once, or none for no limit",
     )
     of_set(
         "--per-key",
         type=limit_of(1),
         metavar="N",
         default=argparse.SUPPRESS,
-        help="how many at once with one key, or none",
+        help="how many jobs with the same key may run at once, or none for no limit",
     )
 
     of_set(
@@ -88,13 +88,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=throttle_of,
         metavar="N/PERIOD",
         default=argparse.SUPPRESS,
-        help="how many starts in a period, such as 10/1m, or none",
+        help="how many jobs may start in a period, such as 10/1m, or none for no limit",
     )
     of_set(
         "--sequential",
         choices=("channel", "target", "none"),
         default=argparse.SUPPRESS,
-        help="keep the order of its jobs, or of those of each key, or none",
+        help="keep the order of all jobs of the channel, of the jobs with the same key, or none",
     )
 
 

@@ -33,15 +33,16 @@ def scope_of(options: argparse.Namespace) -> tuple[Scope, str] | None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     parser.description = (
-        "Begin no more jobs of a section, a type, a queue or a channel, on no host; without one: list the pauses."
+        "Start no more jobs of a section, a type, a queue or a channel, on any host. Without one of these, list "
+        "the pauses."
     )
     add_scope(parser, required=False)
     end = parser.add_mutually_exclusive_group()
     end.add_argument(
-        "--for", dest="lasts", type=age, metavar="DURATION", help="it ends by itself after this, as 2h"
+        "--for", dest="lasts", type=age, metavar="DURATION", help="end the pause after this, such as 2h"
     )
-    end.add_argument("--until", type=moment, metavar="TIME", help="it ends then; with its zone, in ISO 8601")
-    parser.add_argument("--reason", metavar="TEXT", help="why, for whoever wonders")
+    end.add_argument("--until", type=moment, metavar="TIME", help="end it then; in ISO 8601, with a time zone")
+    parser.add_argument("--reason", metavar="TEXT", help="why, for people who see the pause")
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 
