@@ -11,7 +11,7 @@
     schedule_job("5d", "shop.mail.remind", args=[7])      # by the name of a registered function
 
 A section with ``source_interface: jobcron.functions.FunctionJob``, or with the key ``functions``, runs them.
-Public modules: `registered` holds the functions that rows may name, `calls` has the job that calls a function,
+Entry points: `registered` holds the functions that rows may name, `calls` has the job that calls a function,
 `configured` registers the functions that sections list, and `creating` creates jobs of any class or function from
 JSON.
 """

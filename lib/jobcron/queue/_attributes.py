@@ -1,4 +1,4 @@
-"""What attributes of a job say, where they may say anything."""
+"""Read attributes of a job that may have any value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 
 
 def readable(read: Callable[[], float | None]) -> float | None:
-    """Return a limit, or None where it cannot be read or makes no sense."""
+    """Return a limit, or None if it cannot be read or makes no sense."""
     try:
         limit = read()
     except BaseException:  # `sys.exit` as well: nothing that a job says of itself ends the run
@@ -16,12 +16,12 @@ def readable(read: Callable[[], float | None]) -> float | None:
 
 
 def as_tuple(types: object) -> tuple[type[BaseException], ...]:
-    """Return error types as a tuple, also where there is one type."""
+    """Return error types as a tuple, even if only one type is given."""
     return (types,) if isinstance(types, type) else tuple(cast("Iterable[type[BaseException]]", types))
 
 
 def told_with(told: Iterable[tuple[object, object]], arguments: object) -> list[tuple[str, object]]:
-    """Return the variables of a report with the job's arguments, unless they have these already."""
+    """Return the variables of a report, with the job's arguments added unless they are there already."""
     variables = [(str(name), value) for name, value in told]
     if arguments is not None and "arguments" not in dict(variables):
         variables.append(("arguments", arguments))

@@ -92,12 +92,12 @@ def breaks_a_statement(error: SQLAlchemyError) -> bool:
 
 
 def is_no_text(error: SQLAlchemyError) -> bool:
-    """Return whether SQLite could not read a text, because it is no UTF-8."""
+    """Return whether SQLite could not read a text because it is not UTF-8."""
     return isinstance(error, OperationalError) and "Could not decode to UTF-8" in str(error.orig)
 
 
 def take_invalid(connection: Connection, type_id: int, claimant: Claimant) -> tuple[Claim, InvalidRow] | None:
-    """Claim the first job of a type that cannot be claimed as it is, to fail it; None: there is none.
+    """Claim, in order to fail it, the first job of a type whose row prevents claims; None if there is none.
 
     Args:
         connection: in a transaction.

@@ -1,4 +1,4 @@
-"""Jobs that a source finds itself, with a custom ``iterReady``."""
+"""The feed for sources that find their ready jobs themselves, with a custom ``iterReady``."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ class IteratorFeed:
         return row
 
     def _refreshed(self, session: Session, claim: Claim, found: Found) -> Claimed:
-        """Reload the job in the claim's transaction, since its data is old: `acquire` relies on this."""
+        """Reload the job in the claim's transaction, because its data may be old; `acquire` relies on this."""
         if object_session(found.row) is not session:  # a job that ran in between emptied the session
             return load_claimed(self._source, session, claim)._replace(objects=Objects.SHARED)
         try:

@@ -112,7 +112,7 @@ def claim_in_line(
     place: Place | None,
     known: Known | None = None,
 ) -> tuple[list[Claim], Place | None]:
-    """Claim as `claim` does, behind a place; return also the place of the last job claimed.
+    """Claim jobs as `claim` does, starting behind a place; also return the place of the last job claimed.
 
     Args:
         connection: to PostgreSQL, in a short transaction.
@@ -129,7 +129,7 @@ def claim_in_line(
 
 
 def claim_one(connection: Connection, job_id: int, claimant: Claimant) -> list[Claim]:
-    """Claim one job if it is waiting, due and free, whatever its type; return an empty list if it is not.
+    """Claim one job of any type if it is waiting, due and not leased; return an empty list if it is not.
 
     It is claimed even if its channel is full.
     """
@@ -151,7 +151,7 @@ def claim_one_with_room(connection: Connection, job_id: int, type_id: int, claim
 
 
 class Dead(NamedTuple):
-    """What was found of the jobs of a type.
+    """The dead jobs that were found among the jobs of a type.
 
     Attributes:
         claims: a job that was taken over, or nothing.
@@ -163,7 +163,7 @@ class Dead(NamedTuple):
 
 
 def reclaim(connection: Connection, type_id: int, claimant: Claimant) -> list[Claim]:
-    """Take over one job of a type whose process is gone or lease is past; return an empty list if there is none.
+    """Take over a job of a type whose process is gone or whose lease has expired; return [] if there is none.
 
     The jobs that were claimed together with it had not begun. They go back to WAITING, in the same transaction.
     It does not begin either: whoever calls this ends it, or puts it back, and its next claim is its start.
@@ -172,7 +172,7 @@ def reclaim(connection: Connection, type_id: int, claimant: Claimant) -> list[Cl
 
 
 def look_back(connection: Connection, type_id: int, claimant: Claimant) -> Dead:
-    """Take over one job as `reclaim` does, and begin it; tell whether jobs are in channels, and lock those."""
+    """Take over a job as `reclaim` does, and begin it; say whether jobs are in channels, and lock these."""
     dead = _look_back(connection, type_id, claimant)
     if dead.claims and dead.held is not None:
         _note_starts(connection, dead.claims)
@@ -199,7 +199,7 @@ def _of_the_dead(
     claimant: Claimant,
     parts: frozenset[str] | None = None,
 ) -> tuple[list[Claim], bool]:
-    """Take over one job of those that a statement finds; return also whether jobs are in channels."""
+    """Take over one of the jobs that a statement finds; also return whether jobs are in channels."""
     while True:
         found = execute(connection, statement, parameters, parts).all()
         rows = [row for row in found if row.id is not None]
@@ -258,7 +258,7 @@ def _taken(
     parts: frozenset[str] | None = None,
     **parameters: object,
 ) -> list[Claim]:
-    """Take jobs by a statement; note what is known of them and their places, where the statement returns that.
+    """Take jobs with a statement; note the facts about them and their places, if the statement returns these.
 
     In a brief transaction there is no lease of a section, and there are no channels.
     """
@@ -284,7 +284,7 @@ def _taken(
 
 
 def _note_starts(connection: Connection, claims: list[Claim]) -> None:
-    """Note the starts of jobs in channels that limit how many there are in a period, and forget old ones."""
+    """Note the starts of jobs in channels with a throttle, and forget old starts."""
     if connection.dialect.name == "sqlite":  # on PostgreSQL the one statement does both
         execute(connection, "forget_starts", {})
     for claim in claims:

@@ -20,7 +20,7 @@ class Feed(Protocol):
 
     @property
     def has_taken_all(self) -> bool:
-        """Whether the last claim took jobs, and left none that was ready; False: unknown as well."""
+        """Whether the last claim took jobs and left no ready job; False also if that is unknown."""
 
     def take(self, session: Session, must_stop: Callable[[], bool]) -> list[Claimed]:
         """Return the next jobs, claimed and loaded; an empty list if none is ready.
@@ -34,7 +34,7 @@ class Feed(Protocol):
         """Note how long a job took."""
 
     def look_back(self) -> None:
-        """Look for what the dead left, and for what is over, also at the next `take`, not only now and then."""
+        """Look at the next `take`, not only from time to time, for jobs of dead processes and for expired ones."""
 
     def forget(self) -> None:
         """Drop references to loaded objects: their session was closed."""

@@ -165,7 +165,7 @@ def state_of(connection: Connection, claim: Claim) -> tuple[JobStatus, int] | No
 
 
 def held_of(database: TransactionSource, claims: Sequence[Claim]) -> set[Claim]:
-    """Return those of some claims that still hold their jobs; all of them while the database is in trouble.
+    """Return the given claims that still hold their jobs; all of them while the database does not answer.
 
     It only reads: the fence decides in any case.
     """
@@ -179,13 +179,13 @@ def held_of(database: TransactionSource, claims: Sequence[Claim]) -> set[Claim]:
 
 
 def still_ours(database: TransactionSource, claim: Claim) -> bool:
-    """Return whether the job was ours a moment ago, so that no failure of a lost job is reported."""
+    """Return whether this attempt held the job a moment ago: the failure of a lost job is not reported."""
     state = retry_in_transaction(database, str(claim), lambda connection: state_of(connection, claim))
     return state == (JobStatus.RUNNING, claim.token)
 
 
 def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
-    """Return the status of a job whose process has ended, once nothing of that process is still under way.
+    """Return the status of a job whose process has ended, once that process's statements have ended as well.
 
     The fence waits a while for a COMMIT that the database has received but not finished, or for a statement
     that still runs.
@@ -209,14 +209,14 @@ def settled(database: TransactionSource, claim: Claim) -> JobStatus | None:
 
 
 def current_status(database: TransactionSource, claim: Claim) -> JobStatus | None:
-    """Return a job's current status, whatever is under way; None: not ours any more, or unknown."""
+    """Return a job's current status, without waiting for other transactions; None: the job is lost, or unknown."""
     with suppress(DBAPIError, DatabaseUnavailable), database.begin(writing=False) as connection:
         return status_under(connection, claim)
     return None
 
 
 def status_under(connection: Connection, claim: Claim) -> JobStatus | None:
-    """Return a job's status as a transaction sees it; None: it is not ours there."""
+    """Return a job's status as a transaction sees it; None: there the job belongs to another claim."""
     state = state_of(connection, claim)
     return state[0] if state is not None and state[1] == claim.token else None
 
@@ -228,6 +228,6 @@ def expire(connection: Connection, type_id: int, batch: int) -> list[Claim]:
 
 
 def end_half_done(connection: Connection, claim: Claim, *, is_again: bool = False) -> bool:
-    """Write that the hook of such a job was called, or is to be called again; return False if it was moved."""
+    """Write that a cancelled job's hook was called, or is to be called again; return False if it has moved."""
     parameters = {"id": claim.id, "token": claim.token, "again": int(is_again)}
     return execute(connection, "end_half_done", parameters).rowcount == 1

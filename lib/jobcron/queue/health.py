@@ -50,12 +50,12 @@ class Health(IntEnum):
 
     @property
     def severity(self) -> int:
-        """Its place among the others: what is unknown hides nothing that is known to be critical."""
+        """The place in the order of severity: UNKNOWN is below CRITICAL."""
         return (Health.OK, Health.WARNING, Health.UNKNOWN, Health.CRITICAL).index(self)
 
 
 def worst_of(healths: Iterable[Health]) -> Health:
-    """Return the worst; if there are none, all is well."""
+    """Return the worst severity of some checks; OK if there are none."""
     return max(healths, key=lambda health: health.severity, default=Health.OK)
 
 
@@ -108,7 +108,7 @@ def check_pauses(connection: Connection, scope: Scope) -> list[Check]:
 
 
 def _paused(found: Pause) -> Check:
-    """Return the finding that something is paused: a warning if nothing ends it, and somebody may forget it."""
+    """Return the finding that something is paused: a warning if the pause has no end and may be forgotten."""
     return Check(Health.WARNING if found.until is None else Health.OK, str(found))
 
 
@@ -176,7 +176,7 @@ def _oldest_due(connection: Connection, section: Section) -> datetime | None:
 
 
 def _progress(connection: Connection, section: Section, due: datetime | None) -> Check:
-    """Return the finding about runs that end well and run nothing, while a job has been ready all the time."""
+    """Return the finding about runs that succeed but run no jobs, while a job has been ready all the time."""
     well = Check(Health.OK, "runs make progress")
     if due is None:
         return well
@@ -232,7 +232,7 @@ def _left_behind(connection: Connection, section: Section, now: datetime) -> Che
 
 
 def leased_too_far(connection: Connection, sources: Sequence[str | None], seconds: float) -> list[int]:
-    """Return the numbers of running jobs whose lease ends later than any that code gives; at most some.
+    """Return the numbers of some running jobs whose leases end later than jobcron's longest lease would.
 
     A wrong clock, or a statement by hand, has written it. Nobody takes such a job over if its process dies.
 

@@ -31,7 +31,7 @@ ALL_UNDONE = "all undone: the job works in its database only; what it committed 
 
 
 class Objects(Enum):
-    """Who owns the objects of a claimed job."""
+    """The owner of a claimed job's objects."""
 
     OWN = auto()
     """They belong to the job alone: they move to the session of its attempt."""
@@ -47,11 +47,11 @@ class Batch(Protocol):
     """The objects of a batch of jobs that are loaded when they are touched."""
 
     def serve(self, claim: Claim, session: OwnedSession) -> None:
-        """Let the objects of a job, which begins now, move to this session when they are touched."""
+        """Let the objects of a job that begins now move to this session when they are first used."""
 
 
 class Claimed(NamedTuple):
-    """A job that is claimed by this run, and loaded, or will be.
+    """A job that this run has claimed, and that is loaded now or when it is first used.
 
     Attributes:
         claim: our claim.
@@ -123,7 +123,7 @@ def load_claimed(source: SourceView, session: Session, claim: Claim, *, is_to_be
 
 
 def _checked(session: Session, claimed: Claimed, *, is_to_begin: bool = True) -> Claimed:
-    """Return a loaded job, or a stand-in: it is lost already, or SQLite has texts where numbers should be."""
+    """Return a loaded job; or a stand-in if the run has lost it, or if SQLite has texts in place of numbers."""
     row, claim = claimed.job.row, claimed.claim
     if is_to_begin and row is not None and (row.status, row.lease_token) != (JobStatus.RUNNING, claim.token):
         return unloadable(claim, lost(claim))  # it was moved since it was claimed
@@ -135,7 +135,7 @@ def _checked(session: Session, claimed: Claimed, *, is_to_begin: bool = True) ->
 
 
 def _invalid(session: Session, claim: Claim) -> InvalidRow | None:
-    """Return what is wrong in the row of a job, if that is why it cannot be loaded; put it right."""
+    """Return what is wrong in a job's row, if that is why it cannot be loaded, and replace the invalid values."""
     with suppress(SQLAlchemyError):  # the error that is known says enough
         return mend(session.connection(), claim)
     return None

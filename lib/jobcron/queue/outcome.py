@@ -44,7 +44,7 @@ class Outcome:
 
     @property
     def note(self) -> str | None:
-        """The detail for the job's history; an interruption's begins with the key by which they are counted."""
+        """The detail for the job's history; for an interruption it begins with the key for counting these."""
         if self.interruption is None:
             return self.detail
         return f"{self.interruption.value}: {self.reason}" if self.reason else self.interruption.value
@@ -70,21 +70,21 @@ class Failed(Outcome):
 
 
 class UserError(Outcome):
-    """An error that the user has to hear of."""
+    """An error that is reported to the user."""
 
     status = JobStatus.FAILED
     kind = EventKind.USER_ERROR
 
 
 class Retry(Outcome):
-    """An error that may pass: the job is retried."""
+    """A temporary error: the job is retried."""
 
     status = JobStatus.WAITING
     kind = EventKind.RETRY
 
 
 class Postponed(Retry):
-    """An error that may pass; the attempt does not count."""
+    """A temporary error: the job is retried, and the attempt does not count."""
 
     counted = False
 
@@ -105,7 +105,7 @@ class Stopped(Outcome):
 
 
 class SlowLane(Outcome):
-    """The job has reached its time limit, and goes on as one of its slow lane; `detail` is that type's name."""
+    """The job has reached its time limit, and moves to its slow lane; `detail` is the name of that type."""
 
     status = JobStatus.WAITING
     kind = EventKind.SLOW_LANE

@@ -62,7 +62,7 @@ def source_of(found: object, place: str, settings: Settings) -> object:
 
 
 def is_base(found: object) -> bool:
-    """Return whether something is a job class of which there are no jobs: it has no type, and finds no others'."""
+    """Return whether something is a job class without jobs: it has no type and finds no jobs of other classes."""
     if not (isinstance(found, type) and issubclass(found, BaseRunnableJobSource)):
         return False
     return found.class_job_type is None and not found.finds_ready_jobs_itself

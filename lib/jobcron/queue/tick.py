@@ -155,7 +155,7 @@ class Tick:
         return {name for name, has_work in zip(types, answers, strict=True) if has_work}
 
     def tell(self, name: str, parameters: dict[str, object]) -> str | None:
-        """Execute a short statement that writes; return what was wrong, None if nothing was. See `fetch`."""
+        """Execute a short statement that writes; return an error, or None on success. See `fetch`."""
         if self._asking is None and time.monotonic() < self._tell_again_at:
             return "the database is away"
         try:  # on SQLite a job may have the lock for long
@@ -267,7 +267,7 @@ class Tick:
         return bool(waiting or (due and not is_limited and not self._note(ask, question)))
 
     def _note(self, ask: Ask, question: Question) -> bool:
-        """Write the row of a run that found nothing; return False if the run itself is to write it."""
+        """Write the row of a run that found nothing; return False if the run has to write it itself."""
         name = str(question["run_name"])
         if self.may_note is None or not self.may_note(name):
             return False

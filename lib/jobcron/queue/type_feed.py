@@ -90,7 +90,7 @@ class TypeFeed:
 
     @property
     def has_channels(self) -> bool:
-        """Whether jobs of the class were in channels when it was looked last."""
+        """Whether jobs of the class were in channels at the last look."""
         return self._has_channels
 
     @property
@@ -165,7 +165,7 @@ class TypeFeed:
             self._batch = max(1, min(self._batch * BATCH_GROWTH, self._largest, wanted))
 
     def _takes_briefly(self, session: Session, claims: list[Claim], known: Known) -> bool:
-        """Claim ready jobs over the driver alone, and commit that; return whether it could be done so.
+        """Claim ready jobs with the driver alone, and commit the claim; return whether that was possible.
 
         Args:
             session: to which the claim belongs else.
@@ -211,7 +211,7 @@ class TypeFeed:
         return claims
 
     def _unloaded(self, session: Session, claims: list[Claim], known: Known) -> list[Claimed]:
-        """Return jobs whose objects are loaded when they are touched; none, if they have to be loaded now."""
+        """Return jobs whose objects are loaded when they are first used; none if they have to be loaded now."""
         if self._awaited is None or known.keys() != {*claims} or is_heard(session):
             return []  # the application would hear of it in the middle of a job, and take it for the job's own
         return BatchObjects(self._source, self._database, known).entries(self._awaited)
@@ -225,7 +225,7 @@ class TypeFeed:
         return entries
 
     def _is_poison_to_load(self, session: Session, taken: Claim) -> bool:
-        """Return whether a process died that was to end a poison job, not to run it: then loading it is deadly."""
+        """Return whether a process died while ending a poison job: then loading the job is deadly, too."""
         if taken != self._reclaimed:
             return False
         # The attempt before this one had not begun, although the job has died before.
@@ -234,7 +234,7 @@ class TypeFeed:
 
 
 class Line:
-    """Claims the jobs of a type, each time behind those that the run has claimed before.
+    """Claims the jobs of a type, each time starting behind the jobs that the run has claimed before.
 
     While a transaction is open elsewhere, PostgreSQL keeps the entries of all jobs that have begun since in the
     index, and each claim from the head of the line reads them all. Elsewhere nothing stands in the way.
@@ -281,7 +281,7 @@ class Line:
         return claims
 
     def has_more_in_channels(self, brief: Brief) -> bool:
-        """Return whether jobs of the type wait in channels, which a brief claim leaves alone."""
+        """Return whether jobs of the type wait in channels, which a brief claim does not take."""
         return bool(brief.rows("in_channels", {"type": self._type_id}))
 
     def _claim_from(

@@ -1,4 +1,4 @@
-"""Types of jobs that no section runs: their jobs wait for ever, and no section's health tells."""
+"""Find types of jobs that no section runs: their jobs wait for ever, and the health of no section shows it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Unserved(NamedTuple):
     age: timedelta
 
     def __str__(self) -> str:
-        """Return it in words, for messages."""
+        """Describe the type in words, for messages."""
         waited = timedelta(seconds=round(self.age.total_seconds()))
         return f"no section runs jobs of the type {self.name}, the first of which has been due for {waited}"
 

@@ -96,7 +96,7 @@ class RunnableView(View):
 
     @property
     def user_error_types(self) -> tuple[type[BaseException], ...]:
-        """Errors that are the user's."""
+        """Errors that are reported to the user."""
         return as_tuple(self._get("user_error_types", ()))
 
     @property
@@ -106,7 +106,7 @@ class RunnableView(View):
 
     @property
     def retry_delay(self) -> float:
-        """Seconds until the first retry."""
+        """Seconds before the first retry."""
         delay = self._get("retry_delay")
         return seconds_of("retry_delay", BaseRunnableJob.retry_delay if delay is None else delay)
 
@@ -123,7 +123,7 @@ class RunnableView(View):
 
     @property
     def retry_jitter(self) -> float:
-        """The greatest random part of the delay that is added to it."""
+        """The largest part of the delay that is added to it at random."""
         return factor_of("retry_jitter", self._get("retry_jitter", BaseRunnableJob.retry_jitter))
 
     @property

@@ -42,16 +42,16 @@ class Backlog:
             return self._waiting[0] if self._waiting else None
 
     def saw(self, claim: Claim) -> None:
-        """Note that a job was seen to be ours just now."""
+        """Note that this run was just seen to hold a job."""
         self._seen = claim, time.monotonic()
 
     def has_seen(self, entry: Claimed, seconds: float) -> bool:
-        """Return whether a job was seen to be ours within the last seconds."""
+        """Return whether this run was seen to hold a job within the last seconds."""
         seen, at = self._seen or (None, 0.0)
         return seen == entry.claim and time.monotonic() < at + seconds
 
     def look(self, still: Callable[[Sequence[Claim]], Collection[Claim]]) -> list[Claimed]:
-        """Remove and return the jobs that are no longer ours.
+        """Remove and return the jobs that this run no longer holds.
 
         Args:
             still: returns those of some claims that are.

@@ -25,7 +25,7 @@ def waited_of(row: Job) -> float | None:
 
 
 def known_of(claimed: Claimed) -> tuple[Counts, UUID, float | None]:
-    """Return a job's counts, its UUID, and how long it waited; its row is not loaded for that."""
+    """Return a job's counts, its UUID, and how long it waited in seconds, without loading its row."""
     facts = claimed.facts
     if facts is not None:
         return Counts(facts.attempts, 0, facts.max_retries), facts.uuid, facts.waited
@@ -96,12 +96,12 @@ class Clock:
         return time.monotonic() - self.started
 
     def restart(self) -> float:
-        """Count from now on, because the job only begins now; return the present time."""
+        """Restart the clock, because the job only begins now; return the present time."""
         self.started = time.monotonic()
         return self.started
 
     def limit_to(self, seconds: float | None) -> None:
-        """Allow the job this many seconds from now on, and clear its earlier interruption."""
+        """Limit the job to this many seconds from now on, and clear an earlier interruption."""
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.interrupted, self.time_limit = None, seconds
 
@@ -118,7 +118,7 @@ class Clock:
         self.renew_at = time.monotonic() + min(RETRY_SECONDS, self._lease_seconds / 10)
 
     def interrupt(self, error: BaseException) -> None:
-        """Record the error that interrupts the job; the first error stays."""
+        """Record the error that interrupts the job, unless there is one already."""
         self.interrupted = self.interrupted or error
 
     def withdraw(self, error: BaseException) -> None:
@@ -155,14 +155,14 @@ class Runtime:
         return time.monotonic() - self._began
 
     def may_start(self) -> bool:
-        """Return whether one more job may start: the first, or one that should end in time if it is typical."""
+        """Return whether one more job may start: the first, or one that ends in time if its length is typical."""
         is_first, self._is_first = self._is_first, False
         if is_first or self.max_runtime is None or self._typical is None:
             return True
         return self.elapsed + self._typical <= self.max_runtime
 
     def tell(self, logger: logging.Logger) -> None:
-        """Log why no more jobs are started."""
+        """Log why the run starts no more jobs."""
         logger.info(
             "Another job may not end within max_runtime, %s, of which %.1f are over: what is left "
             "waits for the next run.",

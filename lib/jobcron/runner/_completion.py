@@ -19,7 +19,7 @@ from jobcron.runner.attempt import Attempt
 
 
 def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
-    """Commit a job's work together with COMPLETED, or the status that it gave itself; or roll back both.
+    """Commit a job's work together with its new status, COMPLETED or the one that it asked for; or roll back both.
 
     Returns:
         Completed, Deleted; or Stopped, already written, if the connection was lost and the work was not committed.
@@ -33,7 +33,7 @@ def complete(database: TransactionSource, attempt: Attempt) -> Outcome:
 
 
 def _completed_alone(database: TransactionSource, attempt: Attempt) -> Outcome | None:
-    """Complete a job that has begun no transaction by one statement that commits itself; None: it cannot be.
+    """Complete a job that has begun no transaction, by one self-committing statement; None: that is impossible.
 
     The statement is the fence and the commit. If it changes no row, the long way finds out why.
     """
@@ -79,7 +79,7 @@ def _completed_in_transaction(database: TransactionSource, attempt: Attempt) -> 
 
 
 def _written(connection: Connection, attempt: Attempt) -> bool:
-    """Write that the job is over, as the last statement of its work; return False if it is not ours."""
+    """Write the job's end as the last statement of its work; return False if this attempt has lost the job."""
     if attempt.own_move is not None:
         check_fence(connection, attempt)  # which writes what is still to be written
         return attempt.own_move.write(connection, attempt.claim, attempt.progress)
@@ -89,7 +89,7 @@ def _written(connection: Connection, attempt: Attempt) -> bool:
 
 
 class _Completing:
-    """The statement that completes a job, and tells whether the next one is still ours."""
+    """The statement that completes a job, and says whether this run still holds the next one."""
 
     def __init__(self, attempt: Attempt) -> None:
         self._backlog = attempt.backlog
@@ -99,7 +99,7 @@ class _Completing:
         self.parameters = {**attempt.parameters, **following}
 
     def is_done(self, row: Sequence[object] | None) -> bool:
-        """Return whether the statement changed a row; note what it tells of the next job."""
+        """Return whether the statement changed a row; note what it says about the next job."""
         if self._next is not None and row is not None and row[0]:
             self._backlog.saw(self._next)
         return row is not None

@@ -144,6 +144,6 @@ def run_context(
 
 
 def clear_frames(error: BaseException) -> None:
-    """Clear the frames of an error's traceback, and so release their variables; the traceback's text stays."""
+    """Clear the frames of an error's traceback, which releases their variables but keeps its text."""
     for link in causes_of(error):
         traceback.clear_frames(link.__traceback__)

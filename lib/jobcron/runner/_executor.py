@@ -152,7 +152,7 @@ class Executor:
         guard.job_returned(cleans_up=False)
 
     def _own_busy(self, attempt: Attempt, raised: BaseException) -> BaseException | None:
-        """Return the error for a job that found SQLite's lock taken by itself; None for any other error."""
+        """Return the error for a job that waited for a SQLite lock that it holds itself; None for other errors."""
         if attempt.interrupted is not None:
             return None
         return own_busy(raised, attempt.driver, self._context.statements.last)
@@ -239,7 +239,7 @@ class Executor:
         return (keeper.is_stopping or not keeper.hears_signals) and self._guard.confirms_stop()
 
     def _interruptions_of(self, claim: Claim) -> int:
-        """Return how many deadlocks and similar interruptions there were in a row."""
+        """Return how many interruptions by the database, such as deadlocks, the job has had in a row."""
         is_bounded = or_(
             Event.detail.in_(BOUNDED_INTERRUPTIONS),
             Event.detail.startswith(f"{Interruption.CONNECTION_LOST.value}: "),  # with the server's reason
@@ -253,7 +253,7 @@ class Executor:
         return self._asked(first)
 
     def _asked(self, question: Select[int] | Select[float]) -> float:
-        """Return a number of a job's history; 0 if there is none, or the database does not answer."""
+        """Return a number from a job's history; 0 if the history has none, or the database does not answer."""
         try:
             with self._database.begin(writing=False) as connection:
                 return connection.scalar(question) or 0
@@ -261,7 +261,7 @@ class Executor:
             return 0
 
     def _clean_up(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Call the failure hook of a job that has failed, for as long as it may run."""
+        """Call the failure hook of a job that has failed, within the hook's time limit."""
         cleans_up = has_clean_up(attempt, outcome)
         self._guard.job_returned(cleans_up=cleans_up)
         if not cleans_up:

@@ -41,7 +41,7 @@ class Fenced(Protocol):
         """The parameters of every fenced statement."""
 
     def steps(self, connection: Connection, *, is_end: bool) -> object:
-        """Return what is still to be written of a job of several tasks, as a parameter; None: nothing."""
+        """Return a parameter: the unwritten progress and workspace of a job of several tasks; None: no change."""
 
     def needs_fence(self, connection: Connection) -> bool:
         """Return whether a COMMIT on this connection commits the job's work and is not yet fenced."""
@@ -58,7 +58,7 @@ class Fenced(Protocol):
 
 @contextmanager
 def fenced(database: TransactionSource, current: Callable[[], Fenced | None]) -> Iterator[None]:
-    """Refuse every COMMIT of a job's work, inside the block, once the job is no longer ours.
+    """Inside the block, refuse every COMMIT of a job's work once the attempt has lost the job.
 
     Every COMMIT that SQLAlchemy sends on the connection of the job's session passes the fence, the session's
     own or not, from the job's first statement in the transaction on: a job begins with no open transaction. A
@@ -113,7 +113,7 @@ def _pass_or_roll_back(connection: Connection, attempt: Fenced) -> None:
 
 
 def check_fence(connection: Connection, attempt: Fenced) -> None:
-    """Lock the job's row, which must still be ours, unless the job itself deleted it.
+    """Lock the job's row and check that the attempt still holds it, unless the job itself deleted the row.
 
     What a job of several tasks keeps there is written at once: work is never committed without its progress.
 

@@ -49,7 +49,7 @@ STOP_SECONDS = 5.0
 
 
 class NoKeeper:
-    """Stand-in for a keeper in a test's own transaction, which no other connection can see.
+    """A stand-in for the keeper in a test's own transaction, which no other connection can see.
 
     Attributes:
         hears_signals: whether it receives signals; if not, one may have asked the run to stop, unheard.
@@ -195,7 +195,7 @@ class Keeper:
         self._forget(written)
 
     def _forget(self, attempt: Attempt | None) -> None:
-        """Delete the renewal of an attempt whose end is written: another has begun, or the run is over."""
+        """Delete the renewal of an attempt whose end is written, when the next attempt begins or the run ends."""
         if attempt is not None and self._database is not None:
             forget_renewal(self._database, attempt)
 
@@ -237,7 +237,7 @@ class Keeper:
             give_back(self._connected(), self._backlog, 1, lambda: self._attempt is attempt)
 
     def _look_for_own_wait(self, attempt: Attempt) -> None:
-        """Stop a job that waits for its own transaction: its lease would be renewed for ever."""
+        """Stop a job that waits for a lock of its own transaction, because its lease would be renewed for ever."""
         holder, before, self._place = backend_of(attempt.driver), self._place, place_of(self._thread)
         if self._place != before:
             self._there_since = time.monotonic()

@@ -129,7 +129,7 @@ class Reporter:
         self.logger.error("An action after the commit failed; the commit stands:\n%s", text)
 
     def tell_refused(self, attempt: Attempt, error: Exception) -> None:
-        """Log that the database refused to store all that there is to say of an attempt."""
+        """Log that the database refused to store all details of an attempt."""
         text = "The database refused the text of how %s ended, which is written with less: %s"
         self.logger.warning(text, attempt.name, self.text_of(error), extra=NO_OOPS)
 
@@ -161,14 +161,14 @@ class Reporter:
                 self.logger.info("%s: %s: %s.", job, outcome.kind, outcome.detail)
 
     def _tell_lost(self, job: str, moved: str | None, extra: dict[str, str]) -> None:
-        """Log that an attempt has lost its job: what somebody meant to do is no warning."""
+        """Log that an attempt has lost its job; this is a warning unless somebody moved the job on purpose."""
         if moved is None:
             self.logger.warning("%s lost its lease; nothing was committed.", job, extra=extra)
         else:
             self.logger.info("%s was %s while it ran; nothing was committed.", job, moved, extra=extra)
 
     def _tell_missing_code(self, job: str, outcome: Outcome, text: str) -> None:
-        """Warn of what this code lacks, once in an interval for each function, task and argument."""
+        """Warn of what this code lacks, once in each interval for each function, task and argument."""
         members = members_of(outcome.error) if outcome.error is not None else []
         names = ", ".join(dict.fromkeys(member.name for member in members if isinstance(member, MissingCode)))
         if self.utility.reminders.is_due(names):
@@ -220,7 +220,7 @@ def current_job(attempt: Attempt) -> CurrentJob:
 
 
 def _asked(attempt: Attempt) -> Variables:
-    """Return the job's own variables; its transaction stays as it is, and none begins.
+    """Return the job's own report variables, without changing or beginning a transaction.
 
     Raises:
         Exception: whatever the job raises.

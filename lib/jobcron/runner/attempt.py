@@ -113,7 +113,7 @@ class Attempt:
 
     @property
     def has_moved(self) -> bool:
-        """Whether the job has moved itself to another status."""
+        """Whether the job has asked for another status than COMPLETED."""
         return self.own_move is not None
 
     @property
@@ -128,7 +128,7 @@ class Attempt:
 
     @property
     def ends_plainly(self) -> bool:
-        """Whether nothing but COMPLETED is to be written at the job's end."""
+        """Whether only the status COMPLETED has to be written at the job's end."""
         return self.own_move is None and self._steps is None
 
     # Actions of the job.
@@ -146,7 +146,7 @@ class Attempt:
                 os._exit(COPY_STATUS)
 
     def end_as(self, move: OwnMove) -> None:
-        """Note the status in which the job wants to end; of several the last one counts. Hooks are refused."""
+        """Note the status in which the job asks to end; the last request counts. Requests of hooks are refused."""
         if self._has_failed:
             raise InvalidTransition(JobStatus.FAILED, move.status)
         self.own_move = move
@@ -156,7 +156,7 @@ class Attempt:
         self.clock.progress = percent
 
     def checkpoint(self) -> None:
-        """Commit the work so far, if the job is still ours, and renew the lease in the same transaction.
+        """Commit the work so far, if this attempt still holds the job, and renew the lease along with it.
 
         Raises:
             LeaseLost: the job is no longer ours; nothing was committed.
@@ -164,12 +164,12 @@ class Attempt:
         self._commit_so_far(is_task=False)
 
     def end_task(self) -> None:
-        """As `checkpoint`, at the end of a task: attempts are counted from here on, since it is not repeated."""
+        """Commit a task that is done, as `checkpoint` does, and reset the counts of attempts for the next task."""
         self._commit_so_far(is_task=True)
         self.counts = Counts(max_retries=self.counts.max_retries)
 
     def keep_steps(self, steps: Callable[[bool], dict[str, object]]) -> None:
-        """Write what a job of several tasks keeps in its row with the statement that fences the next commit.
+        """Store the progress and the workspace of a job of several tasks with the fence of the next commit.
 
         Args:
             steps: returns it, as it is then; its argument says whether that is the end of the task, or of the job.
@@ -193,7 +193,7 @@ class Attempt:
         self.clock.renewed()
 
     def steps(self, connection: Connection, *, is_end: bool) -> object:
-        """Return what `keep_steps` was given, as a parameter; None: nothing. The row's object says so as well."""
+        """Return the values of `keep_steps` as a parameter, and set them in the row's object; None: no values."""
         if self._steps is None:
             return None
         steps = self._steps(is_end)
@@ -221,7 +221,7 @@ class Attempt:
         return not is_fenced
 
     def has_deleted_its_row(self, connection: Connection) -> bool:
-        """Return whether the job deleted its own row: in its transaction only, or in an earlier one.
+        """Return whether the job deleted its own row, in its open transaction or in an earlier one.
 
         For other transactions the row is RUNNING under our token until the deletion is committed.
         """
@@ -240,7 +240,7 @@ class Attempt:
             self.commit = Commit.TRIED
 
     def nothing_was_committed(self) -> None:
-        """Record that the COMMIT certainly did nothing: another may be tried, or none."""
+        """Record that the COMMIT certainly did nothing, so that another one may be tried."""
         self.commit = Commit.NOT_TRIED
 
     def outcome_is_written(self) -> None:
@@ -253,13 +253,13 @@ class Attempt:
         self.statements = statements
 
     def loaded_again(self, job: RunnableView, session: Session) -> None:
-        """Use these objects after the job's end, in place of its own, which are gone."""
+        """Use these objects after the job's end, instead of the job's own, which no longer exist."""
         self.job, self.session = job, session
         job.attach(self)
 
     @property
     def driver(self) -> object:
-        """The driver's connection of the job's transaction; None if there is none yet or any more."""
+        """The driver's connection of the job's transaction; None if there is none yet or it is gone."""
         with suppress(Exception):
             assert self._connection is not None
             return self._connection.connection.driver_connection
@@ -267,7 +267,7 @@ class Attempt:
 
 
 def renew(database: TransactionSource, attempt: Attempt) -> bool:
-    """Renew the lease of a running job and write its progress; return False if the job is no longer ours.
+    """Renew the lease of a running job and write its progress; return False if this attempt has lost the job.
 
     Args:
         database: with a connection that waits only briefly for locks.
@@ -291,7 +291,7 @@ def renew(database: TransactionSource, attempt: Attempt) -> bool:
 
 
 def forget_renewal(database: TransactionSource, attempt: Attempt) -> None:
-    """Delete what `renew` wrote for an attempt that has ended; what stays after trouble harms nobody."""
+    """Delete what `renew` wrote for an attempt that has ended; a row that stays behind is harmless."""
     if attempt.has_renewal:
         attempt.has_renewal = False
         with suppress(DBAPIError, DatabaseUnavailable), database.begin() as connection:

@@ -56,12 +56,12 @@ class _HalfDone(NamedTuple):
 
 
 def _has_half_done(connection: Connection, source: str, section: str) -> bool:
-    """Return whether a source has such jobs that are not paused; only reads."""
+    """Return whether a source has unpaused cancelled jobs whose hooks are to be called; write nothing."""
     return execute(connection, "half_done", {"source": source, "section": section}).first() is not None
 
 
 def _take_half_done(connection: Connection, source: str, claimant: Claimant) -> _HalfDone | None:
-    """Take the lease of such a job; return None if there is none."""
+    """Take the lease of a cancelled job whose hook is to be called; return None if there is no such job."""
     parameters = {
         "source": source,
         "section": claimant.section,
@@ -107,7 +107,7 @@ def call_hooks(runner: SourceRunner) -> bool:
 
 
 class _Hooks:
-    """Takes one job after the other, and calls its hook."""
+    """Takes cancelled jobs one after the other, and calls the hook of each."""
 
     def __init__(self, runner: SourceRunner, context: RunContext, surroundings: Surroundings) -> None:
         self._runner = runner
@@ -196,7 +196,7 @@ class _Hooks:
             self._database.job_ended()
 
     def _failed(self, taken: _HalfDone, name: str, error: BaseException) -> None:
-        """Write that a hook failed; if that is not its fault, let a later run call it again."""
+        """Write that a hook failed; if the hook is not to blame, let a later run call it again."""
         if self._context.keeper.is_stopping:
             with self._database.begin() as connection:
                 end_half_done(connection, taken.claim, is_again=True)
@@ -231,7 +231,7 @@ class _Hooks:
 
 @contextmanager
 def _known_connection(session: Session, attempt: Attempt) -> Iterator[None]:
-    """Tell the keeper the connection of a hook's transactions, to stop a statement when its time is over."""
+    """Give the keeper the connection of a hook's transactions, to stop a statement at the time limit."""
 
     def note(session: Session, transaction: object, connection: Connection) -> None:
         attempt.transaction_began(connection)

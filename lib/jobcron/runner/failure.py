@@ -78,7 +78,7 @@ class FailureHandler:
         return Ended(outcome, None if outcome.error is None else self._reporter.text_of(outcome.error))
 
     def judged(self, attempt: Attempt, outcome: Outcome) -> Ended:
-        """Return an outcome with its text; give a job that is to go on in its slow lane the type of that.
+        """Return an outcome with its text; give a job that moves to its slow lane the type of that lane.
 
         Raises:
             DatabaseUnavailable: the database cannot be reached; the lease decides.
@@ -153,7 +153,7 @@ class FailureHandler:
         return written.outcome
 
     def let_go(self, attempt: Attempt) -> None:
-        """Give up the lease of a job that was cancelled half done: the next run may call its failure hook now.
+        """Give up the lease of a job that was cancelled half done, so that the next run may call its failure hook.
 
         Raises:
             DatabaseUnavailable: the database cannot be reached; the lease decides.
@@ -162,7 +162,7 @@ class FailureHandler:
         retry_in_transaction(self._database, str(attempt.claim), end)
 
     def _moved_by_hand(self, attempt: Attempt) -> str | None:
-        """Return who moved a job while it ran; None: nobody, it was taken over, or its history cannot be read."""
+        """Return who moved a job while it ran; None: nobody, it was taken over, or its history is unreadable."""
         with suppress(DBAPIError, DatabaseUnavailable), self._database.begin(writing=False) as connection:
             return moved_by_hand(connection, attempt.claim)
         return None
@@ -200,7 +200,7 @@ class FailureHandler:
             self._tell_people(attempt, written.outcome, report)
 
     def _tell_people(self, attempt: Attempt, outcome: Outcome, report: Report | None) -> None:
-        """Call the job's notification methods, again if the database interrupted them, and commit what they wrote.
+        """Call the job's notification methods, once more if the database interrupts them, and commit their work.
 
         Errors are logged and written to the job's history, and so are mails that could not be sent.
         """

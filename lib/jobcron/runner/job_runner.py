@@ -169,7 +169,7 @@ class JobRunner(SourceRunner):
                     raise DatabaseUnavailable("claimed jobs could not be given back; they wait for their leases")
 
     def _look(self) -> None:
-        """Drop the jobs that somebody moved while they waited for the ones before them.
+        """Drop claimed jobs that somebody moved while they waited for the jobs before them.
 
         Mostly it is known of the first that it is ours, by the statement that completed the one before it.
         """
@@ -263,7 +263,7 @@ class JobRunner(SourceRunner):
             raise
 
     def _give_back(self) -> bool:
-        """Release unstarted jobs; return False if the database refused, and their leases decide."""
+        """Release claimed jobs that have not started; return False if the database refused: the leases decide."""
         try:
             give_back(self.database, self._backlog)
             return True

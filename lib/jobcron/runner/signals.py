@@ -122,14 +122,14 @@ def if_main_thread(handlers: Handlers) -> Handlers:
 
 
 def unless_nohup(handlers: Handlers) -> Handlers:
-    """Return the handlers, without one for SIGHUP if it is ignored: ``nohup`` starts programs so."""
+    """Return the handlers, except for SIGHUP if that is ignored, as it is in programs started by ``nohup``."""
     # why: decisions 2026-11-29, SIGHUP stops a run as SIGTERM does
     is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return {number: h for number, h in handlers.items() if not (is_ignored and number == signal.SIGHUP)}
 
 
 def restore_signals() -> None:
-    """Hear the signals on which a run depends, whoever started it has blocked or ignored.
+    """Receive the signals on which a run depends, even if the process that started it blocked or ignored them.
 
     SIGHUP stays ignored: this is how `nohup` starts programs.
     """
@@ -178,7 +178,7 @@ class StopSignals:
         return self.received[self._handed_on - 1]
 
     def timeout(self, seconds: float | None) -> float | None:
-        """Return how long to wait: so many seconds, or less if a signal is to be handed on earlier."""
+        """Return how many seconds to wait: as many as given, or fewer if a signal is to be handed on earlier."""
         if not self.is_any_left:
             return seconds
         left = max(0.0, self._next_at - time.monotonic())
@@ -235,7 +235,7 @@ class Interruptions:
             self._running = None
 
     def post(self, attempt: Attempt, error: BaseException) -> bool:
-        """Raise `error` in the thread that runs `attempt`, if it still does; called by the keeper.
+        """Raise `error` in the thread that runs `attempt`, if it is still running; the keeper calls this.
 
         Returns:
             Whether the signal could be sent.

@@ -76,7 +76,7 @@ class Guard:
     hears_of_jobs = False
 
     def run_begins(self) -> None:
-        """Called when the source's own context is entered, and signals are received."""
+        """Called when the source's own context has been entered and signals are being received."""
 
     def before_claim(self, must_stop: Callable[[], bool]) -> None:
         """Called before jobs are claimed, outside any transaction.
@@ -244,7 +244,7 @@ class SourceRunner(ABC):
         return Claimant(tenure.name, self.lease_seconds, limits.crash_limit, gone, section, channel, tenure.lease)
 
     def has_lost_section(self) -> bool:
-        """Return whether the run had the section's lease, and another run may have it now, or soon."""
+        """Return whether the run has lost the section's lease, or is about to lose it, to another run."""
         lease = None if self.limits.tenure is None else self.limits.tenure.lease
         return lease is not None and lease.is_lost
 

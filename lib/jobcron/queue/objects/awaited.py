@@ -32,7 +32,7 @@ MAKING = frozenset({"__new__", "__setattr__", "attempt", "context", "load", "loa
 
 
 def awaited_class(source: SourceView) -> type[BaseRunnableJob] | None:
-    """Return the class of jobs that can be made before they are loaded; None: it makes or loads them itself."""
+    """Return the class of jobs that can be made before they are loaded; None if it makes or loads them itself."""
     found = source.source
     if not (isinstance(found, type) and issubclass(found, BaseRunnableJob)):
         return None
@@ -70,7 +70,7 @@ class AwaitedObjects(ABC):
         return found.job
 
     def _may_share(self, session: OwnedSession) -> bool:
-        """Return whether the job may have what is read for all of them, and be the one who reads it."""
+        """Return whether the job may use objects that are read for the whole batch, and may be their reader."""
         return not session.in_transaction()
 
     def _load(self, claim: Claim, session: OwnedSession) -> RunnableView:
@@ -105,7 +105,7 @@ class AwaitedObjects(ABC):
 
 @contextmanager
 def _outside_attempt(session: OwnedSession) -> Iterator[None]:
-    """Make what a session does in the block no work of its job."""
+    """Do not count what a session does inside the block as work of its job."""
     attempt = session.info.pop(ATTEMPT, None)
     try:
         yield

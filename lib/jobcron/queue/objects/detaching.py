@@ -43,7 +43,7 @@ def detached(session: Session, entries: list[Claimed]) -> list[Claimed]:
 
 
 def refers_to(entry: Claimed, identities: set[object]) -> bool:
-    """Return whether a job's objects are those of some rows, given by their identity keys in SQLAlchemy."""
+    """Return whether a job refers to objects of some rows, given by their identity keys in SQLAlchemy."""
     return any(inspect(row).key in identities for row in entry.rows)
 
 

@@ -14,7 +14,7 @@ from jobcron.runner.attempt import Attempt
 
 
 class GroupedAttempt:
-    """A running job of a group; what it may only do in a transaction of its own, it does when it runs again.
+    """A running job of a group; if it needs a transaction of its own, it leaves the group and runs again.
 
     Args:
         claim: the job's number, and the token of the attempt.
@@ -83,7 +83,7 @@ class GroupedAttempt:
         self._leave("has tasks")
 
     def end_as(self, move: OwnMove) -> None:
-        """Refuse that the job moves itself.
+        """Refuse a request of the job for another status: it needs a transaction of its own.
 
         Raises:
             LeavesGroup: always.
@@ -91,7 +91,7 @@ class GroupedAttempt:
         self._leave(f"moved itself to {move.status.title}")
 
     def committed(self) -> None:
-        """Refuse that the job commits.
+        """Refuse a commit by the job: it needs a transaction of its own.
 
         Raises:
             LeavesGroup: always.

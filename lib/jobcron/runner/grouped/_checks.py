@@ -1,4 +1,4 @@
-"""What a job of a group may not leave behind, since others of its group would notice it, or lose their work."""
+"""Check that a job of a group leaves nothing behind that disturbs the group's other jobs or undoes their work."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _ends_of, _events_of = attrgetter(*_ENDS), attrgetter(*_EVENTS)
 
 
 def hears_ends(session: Session) -> bool:
-    """Return whether code that is not ours listens to the ends of a session's transactions."""
+    """Return whether code outside jobcron listens to the ends of a session's transactions."""
     return any(_is_foreign(listener) for heard in _ends_of(session.dispatch) for listener in heard)
 
 
 def has_listeners(session: Session) -> bool:
-    """Return whether code that is not ours listens to this one session, and not to all of its class."""
+    """Return whether code outside jobcron listens to this session alone, and not to all sessions of its class."""
     return any(_is_foreign(listener) for heard in _events_of(session.dispatch) for listener in heard.listeners)
 
 
@@ -66,7 +66,7 @@ def check_job(attempt: GroupedAttempt, session: OwnedSession, shared: Shared) ->
 
 
 def check_session(session: OwnedSession) -> None:
-    """Check that no job has left a listener at a session, now that the last one that gets it has ended.
+    """Check that no job has left a listener on a session, after the last job that uses it.
 
     Jobs that touch nothing share a session, and to look at its sixty events takes longer than such a job.
 
@@ -78,7 +78,7 @@ def check_session(session: OwnedSession) -> None:
 
 
 class UnchangedConnection:
-    """Tells whether jobs have changed SQLAlchemy's object for the connection that they share.
+    """Detects changes that jobs made to SQLAlchemy's object for the connection that they share.
 
     Its options hold for all who use it: a job's map of schemas would send the rows of the next ones elsewhere.
 
@@ -105,7 +105,7 @@ class UnchangedConnection:
 
 
 def check_transaction(shared: Shared) -> None:
-    """Check that the transaction is still the group's: a statement may end it, and its error be swallowed.
+    """Check that the group's transaction is still open: a job may have ended it and swallowed the error.
 
     Raises:
         LeavesGroup: it was ended, or nothing but its end is possible.

@@ -1,4 +1,4 @@
-"""The statements of a group of jobs: take them, complete them, and look what became of them."""
+"""The statements for a group of jobs: take the jobs, complete them, and find out whether they were committed."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def take_group(connection: Connection, type_id: int, size: int, claimant: Claima
 def complete_group(
     connection: Connection, ids: Sequence[int], started: object, name: str, progress: dict[int, int]
 ) -> bool:
-    """Complete the jobs of a group that have run; return False if one of them is no longer as it was locked.
+    """Complete the jobs of a group that have run; return False if one of them has changed since it was locked.
 
     Args:
         connection: of the transaction in which they were locked and have run.
@@ -98,7 +98,7 @@ def complete_group(
 
 
 def is_committed(database: TransactionSource, claim: Claim, name: str) -> bool:
-    """Return whether a group was committed whose COMMIT got no answer, by what became of one of its jobs.
+    """Return whether a group whose COMMIT got no answer was committed, judging by one of its jobs.
 
     Reading is not enough: the COMMIT may still be on its way. The lock waits a while for its end. If that does not
     come, nobody else can lock the rows either, and the jobs are completed or run again.

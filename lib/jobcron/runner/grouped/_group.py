@@ -41,7 +41,7 @@ JOB_SECONDS = 1.0
 
 
 class GroupWork(NamedTuple):
-    """What the groups of a run work with.
+    """The objects that the groups of a run use.
 
     Attributes:
         context: the working context of the run.
@@ -75,7 +75,7 @@ class EndedJob(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What became of a group.
+    """The result of running a group.
 
     Attributes:
         ended: the jobs that it has completed.
@@ -116,7 +116,7 @@ class Group:
         self._process = os.getpid()
 
     def run(self) -> Result:
-        """Run jobs and complete them; or roll all of them back, whatever happened.
+        """Run jobs and complete them; after any error, roll all of them back.
 
         Raises:
             KeyboardInterrupt: somebody pressed Ctrl-C, and no keeper has heard it.
@@ -177,7 +177,7 @@ class Group:
                 raise
 
     def _run_jobs(self, connection: Connection, shared: Shared, locked: Locked) -> None:
-        """Run jobs until the group's time is over; stop before one that does not share its transaction."""
+        """Run jobs until the group's time is over; stop before a job that cannot share its transaction."""
         members = Members(locked, self._work.claimant.name)
         self._open = partial(self._sessions.open, connection, members, self._written)
         claims = [taken.claim for taken in locked.jobs]
@@ -195,7 +195,7 @@ class Group:
             raise watch.interrupted  # a job swallowed it
 
     def _watch(self, connection: Connection) -> Attempt:
-        """Return the attempt that the keeper looks after: it has no lease, but a limit."""
+        """Return the attempt that the keeper watches: it has no lease, only a time limit."""
         idle = Claimed(Claim(0, 0, self._started), RunnableView(self))
         watch = Attempt(idle, self._work.context.sessions.shared, 0.0, must_stop=self._work.must_stop)
         watch.clock.renew_at = float("inf")
@@ -204,7 +204,7 @@ class Group:
         return watch
 
     def _run_job(self, taken: Taken, objects: GroupObjects, watch: Attempt, shared: Shared) -> bool:
-        """Run one job; return False if it does not share its transaction.
+        """Run one job; return False if it cannot share its transaction.
 
         Raises:
             BaseException: whatever the job raises; `LeavesGroup` if it did what it may only do by itself.

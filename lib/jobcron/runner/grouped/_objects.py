@@ -28,7 +28,7 @@ class GroupObjects(AwaitedObjects):
         self._awaited = awaited_class(source)
 
     def job(self, claim: Claim, session: OwnedSession) -> RunnableView:
-        """Return a job that works in a session; its objects get there when it touches them, if it can wait."""
+        """Return a job that works in a session; its objects get there when it first uses them, if possible."""
         if self._awaited is None:
             return self.owned(claim, session)
         return RunnableView(awaiting(self._awaited, partial(self._fill, claim, session)))

@@ -18,7 +18,7 @@ STEADY_JOBS = 16
 
 
 class Pace:
-    """Groups begin with one job, and double; jobs run one by one for a while after a failure.
+    """Decides the size of groups: they begin with one job, double, and after a failure jobs run one by one.
 
     Args:
         largest: the most jobs of a group.
@@ -54,7 +54,7 @@ class Pace:
         self.size = jobs if is_cut else min(self._largest, max(self.size, jobs) * 2)
 
     def failed(self, ran: int, jobs: int) -> None:
-        """Note that a group failed; jobs that fail often run one by one ever more often.
+        """Note that a group failed; the more often groups fail, the longer jobs run one by one.
 
         Args:
             ran: see `is_alone`.
@@ -65,5 +65,5 @@ class Pace:
         self.run_alone(ran, max(jobs, min(self._largest, 2**self._failures)))
 
     def run_alone(self, ran: int, jobs: int) -> None:
-        """Let so many jobs run one by one."""
+        """Let this many jobs run one by one."""
         self._alone_until = max(self._alone_until, ran + jobs)

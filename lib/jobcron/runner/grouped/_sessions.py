@@ -1,4 +1,4 @@
-"""The sessions of the jobs of a group: each has one of its own, all work in one transaction."""
+"""The sessions of the jobs of a group: each job has a session of its own, and all work in one transaction."""
 
 from __future__ import annotations
 

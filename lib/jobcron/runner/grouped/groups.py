@@ -29,7 +29,7 @@ LARGE_BATCH = 100
 
 
 class NoGroups:
-    """Stand-in for groups where each job has a transaction of its own."""
+    """A stand-in for the groups of a run in which each job has a transaction of its own."""
 
     def run(self) -> bool:
         """Do nothing, and return False."""
@@ -70,7 +70,7 @@ class Groups(NoGroups):
         self._has_told = False
 
     def run(self) -> bool:
-        """Run a group; return False if none ran, and jobs run one by one now."""
+        """Run a group; return False if none was run, so that jobs have to run one by one now."""
         if self._is_off:
             return False
         if self._feed.has_channels or self._pace.is_alone(self._count()) or self._is_heard():
@@ -103,12 +103,12 @@ class Groups(NoGroups):
                 self._row.end()
 
     def _is_heard(self) -> bool:
-        """Return whether the application listens to the ends of transactions; it may begin to at any time."""
+        """Return whether the application listens to the ends of transactions; this may change at any time."""
         shared = self._work.context.sessions.shared
         return hears_commits(shared) or hears_ends(shared)
 
     def _may_begin(self) -> bool:
-        """Commit that this run lives, if that is due; after the death of another one be careful for a while."""
+        """Renew this run's row if that is due; if another run has died, let jobs run one by one for a while."""
         try:
             if self._row is None:
                 self._row = self._new_row()
@@ -152,7 +152,7 @@ def groups_for(
     count: Callable[[], int],
     ended: Callable[[EndedJob], None],
 ) -> NoGroups:
-    """Return the groups of a run, or what stands for none.
+    """Return the groups of a run, or a stand-in if its jobs cannot share transactions.
 
     Args:
         work: what they work with.

@@ -37,7 +37,7 @@ class GroupRunRow(Base):
 
 
 class LiveRun(NamedTuple):
-    """A run whose jobs share transactions, as it said last.
+    """A live run whose jobs share transactions, as its row says.
 
     Attributes:
         type: the name of the type of its jobs.
@@ -55,7 +55,7 @@ class LiveRun(NamedTuple):
 
 
 def group_runs(connection: Connection) -> list[LiveRun]:
-    """Return the runs whose jobs share transactions, also those that died, until another run finds them."""
+    """Return the runs whose jobs share transactions, including dead ones that no other run has found yet."""
     is_over = GroupRunRow.lease_expires <= database_now()
     columns = (JobTypeRow.name, GroupRunRow.claimed_by, GroupRunRow.started, GroupRunRow.lease_expires, is_over)
     query = select(*columns).join(JobTypeRow, JobTypeRow.id == GroupRunRow.type_id).order_by(GroupRunRow.started)
@@ -92,7 +92,7 @@ class GroupRun:
         return time.monotonic() >= self._renew_at
 
     def sign(self) -> bool:
-        """Commit that this run lives; return whether one before it, or beside it, has died.
+        """Write or renew this run's row; return whether an earlier or concurrent run has died.
 
         Raises:
             DBAPIError, DatabaseUnavailable: it could not be written.
@@ -105,7 +105,7 @@ class GroupRun:
         return dead > 0
 
     def end(self) -> None:
-        """Delete the row, until it is signed again.
+        """Delete the row; `sign` writes it again.
 
         Raises:
             DBAPIError, DatabaseUnavailable: it could not be; the next run is careful for a while.

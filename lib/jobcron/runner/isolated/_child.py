@@ -126,7 +126,7 @@ class Child:
 
     @property
     def watched(self) -> list[Watched]:
-        """What becomes readable when the child sends or prints something; without the ends that it closed."""
+        """The open pipes and sockets that become readable when the child sends or prints something."""
         return [*([] if self._is_deaf else [self.control]), *([] if self._is_mute else [self.output])]
 
     def hang_up(self) -> None:

@@ -36,7 +36,7 @@ class Deaths:
         self._logger = logger
 
     def conclude(self, attempt: Attempt, error: BaseException) -> str:
-        """Write a job's outcome, unless its process has, and report it; return the word for the outcome.
+        """Report a job's outcome, and write it unless its process has done so; return the word for the outcome.
 
         Raises:
             DatabaseUnavailable: the outcome is unknown; the lease decides.

@@ -60,7 +60,7 @@ class HandedFeed:
         return [claimed]
 
     def ended(self, end: JobEnd) -> None:
-        """Keep a job's outcome until it is reported; after a job that did not complete, no other is taken."""
+        """Keep a job's outcome until it is reported; after a job that did not complete, take no more jobs."""
         self._ended = end
         self._has_failed = not isinstance(end.outcome, Completed)
 
@@ -79,7 +79,7 @@ class HandedFeed:
 
 
 class ChildGuard(Guard):
-    """Watches what only the job's own process can watch: memory, and the line to the parent.
+    """Guards what only the job's own process can watch: its memory, and the line to the parent.
 
     Args:
         line: the line to the parent.
@@ -119,7 +119,7 @@ class ChildGuard(Guard):
         self._line.say("over", cleans_up=cleans_up)
 
     def confirms_stop(self) -> bool:
-        """Ask whether the parent requested a stop; a job that signals itself would be claimed for ever."""
+        """Ask whether the parent requested a stop: a job that sent the signal itself would run again for ever."""
         return self._line.is_told_to_stop()
 
     def job_ended(self, end: JobEnd) -> None:

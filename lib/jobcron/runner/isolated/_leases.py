@@ -1,4 +1,4 @@
-"""What the parent writes about a job of its children: that it waits for its process, that it begins, its lease."""
+"""What the parent writes about a child's job: that it waits for its process, that it begins, and its lease."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def await_process(database: TransactionSource, claim: Claim) -> None:
 
 
 def begin(database: TransactionSource, claim: Claim) -> bool:
-    """Note that a job begins; return False if it is not ours any more, and must not begin."""
+    """Note that a job begins; return False if this run has lost it, so that it must not begin."""
     with suppress(DBAPIError, DatabaseUnavailable), database.begin() as connection:
         return execute(connection, "begin", {"id": claim.id, "token": claim.token}).rowcount == 1
     return True  # unknown: the fence decides

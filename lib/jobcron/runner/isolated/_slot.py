@@ -148,7 +148,7 @@ class Slot:
             self.let_go()
 
     def forget_job(self) -> None:
-        """Record that the job's outcome is unknown, or that it is not ours."""
+        """Forget the job: its outcome is unknown, or this run has lost it."""
         self.attempt = self._end_by = None
 
     def wind_up(self) -> None:
@@ -208,7 +208,7 @@ class Slot:
         return self._with_output(ProcessDied(f"the job's process was killed for what it told its parent: {error}"))
 
     def said(self, error: BaseException) -> str:
-        """Return an error's message with the end of the output."""
+        """Return an error's message, followed by the end of the child's output."""
         return f"{error}\n{self._child.last_words()}".strip()
 
     def signal(self, number: signal.Signals) -> None:

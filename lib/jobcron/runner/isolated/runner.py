@@ -135,7 +135,7 @@ class ProcessJobRunner(SourceRunner):
 
     @contextmanager
     def _ending_the_run(self) -> Iterator[None]:
-        """Hold back an error inside the block until the children, which are innocent of it, have ended."""
+        """Delay an error that is raised inside the block until the children have ended their jobs."""
         try:
             yield
         except Exception as error:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Instead(NamedTuple):
-    """The state that takes the place of a noted one."""
+    """The state to restore instead of the one that was noted."""
 
     state: object
 

@@ -61,7 +61,7 @@ class _Timers(list[tuple[float, float]]):
         self.read_at = time.monotonic()
 
     def __eq__(self, other: object) -> bool:
-        """Whether each timer is as before, if time has passed on it; one that has ended is not set any more."""
+        """Whether each timer is as before, except for the time that has passed; one that has ended is unset."""
         if not isinstance(other, _Timers):
             return NotImplemented
         return list.__eq__(self, other) or all(self._is_same(index, other) for index in range(len(self)))

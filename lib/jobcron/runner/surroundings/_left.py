@@ -31,7 +31,7 @@ class Found(NamedTuple):
 
 
 class LeftBehind:
-    """Finds what was not there before.
+    """Finds threads, child processes and open files that were not there before.
 
     Args:
         own_files: return the descriptors, and the paths, of open files that belong to the run.
@@ -43,7 +43,7 @@ class LeftBehind:
         self.note()
 
     def note(self) -> None:
-        """Regard what is there now as known."""
+        """Note the present threads, child processes and open files as known."""
         self._count = threading.active_count()
         self._threads = set(threading.enumerate())
         self._children = _children()

@@ -19,7 +19,7 @@ _SEEN = "jobcron has seen the levels of all loggers"
 
 
 class _Present(NamedTuple):
-    """What shows a change."""
+    """The parts of the log's state that show a change."""
 
     disable: int
     raises: bool
@@ -60,21 +60,21 @@ class LogState:
         )
 
     def _mark_levels(self) -> None:
-        """Note that no level has changed: `logging` forgets what its loggers remember whenever one does."""
+        """Mark the levels as unchanged: `logging` clears its loggers' caches, and so the mark, on a change."""
         _cached(self._root)[_SEEN] = self
 
     @property
     def is_same(self) -> bool:
-        """Whether all is as it was."""
+        """Whether the loggers and handlers are as they were."""
         return _cached(self._root).get(_SEEN) is self and self._read() == self._present
 
     @property
     def is_complete(self) -> bool:
-        """Whether no logger was made since."""
+        """Whether no logger has been created since."""
         return len(self._manager.loggerDict) == self._known
 
     def put_back(self) -> None:
-        """Make it as it was. A handler that was closed writes again: it opens its file when it does."""
+        """Restore the loggers and handlers. A handler that was closed opens its file again when it next writes."""
         present = self._present
         logging.disable(present.disable)
         logging.raiseExceptions = present.raises

@@ -48,7 +48,7 @@ class StandardStreams:
         return StreamState(streams, list(map(_is_closed, streams)), [_file(0), _file(1), _file(2)])
 
     def write(self, noted: StreamState, now: StreamState) -> Instead:
-        """See `Item`; a stream that was closed is made anew."""
+        """See `Item`; a stream that was closed is replaced by a new one."""
         for number, (copy, file) in enumerate(zip(self._copies, noted.files, strict=True)):
             if file == now.files[number]:
                 continue
@@ -86,7 +86,7 @@ def _is_closed(stream: object) -> bool:
 
 
 def _made_anew(number: int, stream: TextIO) -> TextIO:
-    """Return a new stream in the place of one that was closed, and let the log write there."""
+    """Return a new stream in place of a closed one, and let the log write to it."""
     original = f"__{NAMES[number]}__"
     if not isinstance(stream, io.TextIOWrapper) or stream is not vars(sys)[original]:
         return stream  # it may lead anywhere

@@ -46,7 +46,7 @@ class Surroundings:
         self._left = LeftBehind(partial(own_files, engine))
 
     def close(self) -> None:
-        """Close the files that are kept for the case that a job closes others; put nothing back."""
+        """Close the files that were kept in case a job closes others; put nothing back."""
         self._streams.close()
 
     def has_changed(self) -> bool:
@@ -75,7 +75,7 @@ class Surroundings:
         return [read() for read in self._reads]
 
     def _put_back(self) -> tuple[list[str], list[str]]:
-        """Put back what differs; return the names of what did, and of what still does."""
+        """Put back what differs; return the names of what differed, and of what still differs."""
         changed: list[str] = []
         kept: list[str] = []
         now = self._present()
@@ -105,7 +105,7 @@ class Surroundings:
 
 
 def in_own_context(function: Callable[[P], R], argument: P) -> R:
-    """Call a function so that what it sets in context variables, the decimal context too, ends with it."""
+    """Call a function in a copy of the context variables and the decimal context: its changes end with it."""
     context = contextvars.copy_context()
     context.run(decimal.setcontext, decimal.getcontext().copy())
     return context.run(function, argument)

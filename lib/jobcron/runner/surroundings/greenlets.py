@@ -11,10 +11,10 @@ class Greenlet(Protocol):
 
     @property
     def parent(self) -> Greenlet | None:
-        """Where it goes on when this one ends; None for the thread's own."""
+        """The greenlet that continues when this one ends; None for the thread's own greenlet."""
 
     def throw(self, error: BaseException) -> object:
-        """Go on there, and raise an error."""
+        """Switch to this greenlet, and raise an error in it."""
 
 
 def current_greenlet() -> Greenlet | None:
@@ -34,5 +34,5 @@ def root_of(greenlet: Greenlet | None) -> Greenlet | None:
 
 
 def is_gevents(greenlet: Greenlet | None) -> bool:
-    """Return whether gevent made a greenlet: its loop, or one that it runs."""
+    """Return whether a greenlet is gevent's: its event loop, or a greenlet that the loop runs."""
     return type(greenlet).__module__.partition(".")[0] == "gevent"

@@ -1,4 +1,4 @@
-"""Threads, locks and waiting as the operating system has them, whatever an application puts in their place.
+"""The operating system's threads, locks and waiting, even if an application has replaced Python's functions.
 
 gevent and eventlet replace the functions of `_thread`, `select`, `time` and `socket` by their own, under which
 nothing else runs while a job computes, and a "thread" is a function of the job's thread. What must go on beside
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _module(name: str, function: str) -> ModuleType:
-    """Return a module as it was before anything in it was replaced: itself, or a fresh copy of it.
+    """Return a module without replaced functions: the module itself, or a fresh copy of it.
 
     This is imported before the application, but a script may have replaced things before it imported us.
 
@@ -38,7 +38,7 @@ def _module(name: str, function: str) -> ModuleType:
 
 
 def copy_of(module: ModuleType) -> ModuleType:
-    """Return a fresh copy of a module of the standard library; nobody else has it, so nobody replaces anything."""
+    """Return a private copy of a module of the standard library, in which nobody else can replace functions."""
     spec = module.__spec__
     assert spec is not None
     assert spec.loader is not None
@@ -64,7 +64,7 @@ _pair = sys.modules["_socket"].socketpair
 
 
 def socket_pair() -> tuple[_socket.socket, _socket.socket]:
-    """Return two sockets that are connected to each other, and block."""
+    """Return two connected sockets in blocking mode."""
     one, other = (_Socket(fileno=end.detach()) for end in _pair())
     return one, other
 
@@ -81,12 +81,12 @@ class Thread:
         self._ended = allocate_lock()
 
     def start(self) -> None:
-        """Start it."""
+        """Start the thread."""
         self._ended.acquire()
         _start(self._run, ())
 
     def join(self, timeout: float) -> bool:
-        """Wait for its end, at most so many seconds; return whether it has ended."""
+        """Wait for the thread's end, at most this many seconds; return whether it has ended."""
         if not self._ended.acquire(timeout=timeout):
             return False
         self._ended.release()
@@ -100,17 +100,17 @@ class Thread:
 
 
 class Bell:
-    """What one thread waits for, and others ring; to ring it twice before it is heard is to ring it once."""
+    """A bell that one thread waits for and others ring; ringing it again before it is heard has no effect."""
 
     def __init__(self) -> None:
         self._silence = allocate_lock()
         self._silence.acquire()
 
     def ring(self) -> None:
-        """Let the one who waits go on, or the next one who comes."""
+        """Wake the thread that waits, or else the next one that begins to wait."""
         with suppress(RuntimeError):  # it has not been heard yet
             self._silence.release()
 
     def wait(self) -> None:
-        """Wait until it rings."""
+        """Wait until the bell rings."""
         self._silence.acquire()
