@@ -1,9 +1,9 @@
 """Rows with values that no code writes: one of them must not stop the others.
 
-A number at the end of its type, a text where SQLite should have a number, a time of infinity, a text that is no
-UTF-8: the database refuses most of these (migration 0003), but a row may be older than that. The statement that
-claims a batch fails for all of it then, and so does loading. Such a row is taken alone: the values are replaced
-by possible ones, and the job fails, with a report that says what was wrong in which column.
+Examples are a number at the limit of its type, a text where SQLite should have a number, an infinite time, and a
+text that is not UTF-8. The database refuses most of these since migration 0003, but a row may be older. One such
+row makes the claim, or the loading, of its whole batch fail. It is therefore claimed alone: its invalid values are
+replaced by valid ones, and the job fails, with a report that says what was wrong in which column.
 """
 
 from __future__ import annotations

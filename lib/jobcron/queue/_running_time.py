@@ -1,4 +1,4 @@
-"""How long a section's jobs have been running: one that hangs renews its lease for ever."""
+"""Find out how long a section's jobs have been running: the lease of a job that hangs is renewed for ever."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LongestRunning(NamedTuple):
     """The job of a section that has been running longest.
 
     Attributes:
-        number: its number.
+        number: the job's number.
         age: for how long.
         limits: from when on that causes a warning, and from when on it is critical; None: never.
     """

@@ -1,6 +1,7 @@
 """Statements that take jobs: claim, and take over.
 
-Only these, `keeper`, `finish` and `cancelled` write leases, and `Job` when somebody moves a job by hand.
+Leases are written only here, in `keeper`, `finish` and `cancelled`, and by `Job` when somebody moves a job by
+hand.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The working context of a run: its sessions, the timeline of their statements, the keeper.
 
-A job's session ends with its attempt. Whatever the job has left in it, by mistake or in a thread that still
-runs, then belongs to no transaction.
+A job's session ends with its attempt. Anything that the job does with it later, by mistake or in a thread that is
+still running, is part of no transaction.
 """
 
 from __future__ import annotations

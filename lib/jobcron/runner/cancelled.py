@@ -1,7 +1,8 @@
-"""Call the failure hooks of cancelled jobs that had committed something on their way.
+"""Call the failure hooks of jobs that were cancelled after they had committed part of their work.
 
-Who cancels a job may not have its code: a web process, an operator. So the next run of the job's section calls the
-hook, unless the job is paused. A hook's work commits together with the fact that it was called.
+The process that cancels a job, such as a web process, may not have the job's code. So the next run of the job's
+section calls the hook, unless the job is paused. The hook's work and the fact that it was called are committed
+together.
 """
 
 # why: decisions 2026-11-29, a cancelled job that is half done has its failure hook

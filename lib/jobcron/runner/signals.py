@@ -1,7 +1,7 @@
 """Signals: handlers that are installed for a while and restored, and the interruption of a running job.
 
-Python calls handlers in the main thread, and only between two of its own instructions: not while that thread waits
-in a database driver. A wakeup descriptor receives each signal at once.
+Python calls handlers in the main thread, and only between two Python instructions: not while that thread waits in
+a database driver. A wakeup descriptor receives each signal at once.
 """
 
 from __future__ import annotations

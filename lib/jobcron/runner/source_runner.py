@@ -32,7 +32,7 @@ from jobcron.runner.failure import FailureHandler
 
 
 class Limits(NamedTuple):
-    """The limits of a run; see ``configs/schema.conf``. Its tenure says from whom it takes jobs over at once."""
+    """The limits of a run; see ``configs/schema.conf``. The tenure says whose jobs the run takes over at once."""
 
     batch_size: int = 100
     crash_limit: int = DEFAULT_CRASH_LIMIT
@@ -68,8 +68,8 @@ class Guard:
     The process of isolated jobs has a guard, and so have ``jobcron runscheduledjobs`` and a worker's processes.
 
     Attributes:
-        knows_of_more: whether `waits_for_more` ended for more than ready jobs: for what the dead left, or is over.
-        hears_of_jobs: whether `waits_for_more` also ends for a job that was made before it was called.
+        knows_of_more: whether `waits_for_more` may have ended for jobs of dead processes or expired jobs, too.
+        hears_of_jobs: whether `waits_for_more` also ends for a job that was created before it was called.
     """
 
     knows_of_more = True

@@ -46,7 +46,7 @@ def count_of_children(text: str) -> int:
 
 
 def splay_seconds(text: str) -> float:
-    """Return the time in seconds that ``--splay`` gives."""
+    """Return the value of ``--splay``, in seconds."""
     try:
         value = float(text)
     except ValueError:
@@ -59,7 +59,7 @@ def splay_seconds(text: str) -> float:
 
 
 def handed_on(options: argparse.Namespace) -> list[str]:
-    """Return the options of a script's log, for a script that it starts."""
+    """Return the log options of a script, to pass them on to a script that it starts."""
     found = ["-v"] * options.verbose + ["-q"] * options.quiet
     if options.log_file is not None:
         level, path = options.log_file
@@ -84,7 +84,7 @@ def profile_file(path: str) -> ProfileFile:
 
 
 class HelpFormatter(argparse.HelpFormatter):
-    """A formatter that finds the width by itself: argparse, which makes one for each option, imports `shutil`."""
+    """A help formatter that finds the terminal's width itself, because argparse would import `shutil` for this."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=_columns() - 2)
@@ -126,14 +126,14 @@ class CommandLine(argparse.ArgumentParser):
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
-        """Parse a command line; of an option that there is not, say which one may be meant."""
+        """Parse a command line; for an unknown option, suggest the one that may be meant."""
         found, unknown = self.parse_known_args(args, namespace)
         if unknown:
             self.refuse(unknown)
         return found
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
-        """Refuse a value that is none of an option's choices, with the one that may be meant."""
+        """Refuse a value that is not among an option's choices, and suggest the one that may be meant."""
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as error:
@@ -143,7 +143,7 @@ class CommandLine(argparse.ArgumentParser):
             raise
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
-        """Print that there are no such arguments, with the option that may be meant, and exit with status 2."""
+        """Print that there are no such arguments, suggest the option that may be meant, and exit with status 2."""
         from jobcron.settings.suggestions import suggestion
 
         first = next((text.partition("=")[0] for text in unknown if text.startswith("--")), "")

@@ -1,4 +1,4 @@
-"""``jobcron doctor``: name each trouble of an instance, with its remedy."""
+"""``jobcron doctor``: name each problem of an instance, with its remedy."""
 
 from __future__ import annotations
 

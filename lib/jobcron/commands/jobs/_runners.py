@@ -1,4 +1,4 @@
-"""``jobcron runners``: who holds claims on jobs now."""
+"""``jobcron runners``: show the runners that hold claims on jobs now."""
 
 from __future__ import annotations
 

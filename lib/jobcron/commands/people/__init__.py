@@ -1,1 +1,1 @@
-"""Subcommands for people only: what completes command lines, and the dashboard."""
+"""Subcommands for people only: the completion of command lines, and the dashboard."""

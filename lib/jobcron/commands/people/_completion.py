@@ -1,4 +1,4 @@
-"""``jobcron completion``: print what completes command lines in a shell."""
+"""``jobcron completion``: print a script that completes command lines in a shell."""
 
 from __future__ import annotations
 

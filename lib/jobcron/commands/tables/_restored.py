@@ -1,4 +1,4 @@
-"""``jobcron restored``: make a database safe to run on that is an older truth than the world outside."""
+"""``jobcron restored``: make a database safe to use after it was restored from a backup."""
 
 from __future__ import annotations
 

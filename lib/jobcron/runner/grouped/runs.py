@@ -1,8 +1,8 @@
 """The rows of runs whose jobs share transactions.
 
-Locks of rows leave no trace of a death. So a run commits a row before its first group, and deletes it at its end.
-A row whose lease is past is that of a run that died. Whoever finds it runs jobs one by one for a while, under
-leases of their own, by which a job that kills its process is known.
+When a process dies, its row locks vanish without a trace. So a run commits a row before its first group, and
+deletes it at its end. A row whose lease has expired belongs to a run that died. A run that finds it runs jobs one
+by one for a while, under leases of their own, so that a job that kills its process can be recognised.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The messages between parent and child: lines of JSON; a child's messages are of fixed kinds.
 
 A child runs the application's code, which can also write to the socket. A line that is not a valid message ends
-that child, and its job as `ProcessDied`. A message is believed for logs, counts and measurements, and may end
-the run. Only the row says whether a job has completed, and it is always checked.
+that child, and its job's attempt with `ProcessDied`. Messages are trusted for logs, counts and measurements, and
+may end the run. Whether a job has completed is always checked in its row.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a job leaves behind that nobody can take back: threads, child processes, open files.
 
-Each is told once, by the name of the job that left it. To look costs next to nothing as long as there is nothing:
-the number of threads, whether there is any child, and the lowest free descriptor.
+Each is reported once, with the name of the job that left it. As long as there is nothing, looking is cheap: it
+checks the number of threads, whether there is any child, and the lowest free descriptor.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The boundary between two jobs of one process: what the first one changed is put back before the second begins.
 
-Most of a process's state is the property of whoever wrote last. What can be put back is put back; what cannot is
-told by the name of the job that left it, since the next one that suffers from it is innocent.
+Most of a process's state is what the last writer made it. What can be put back is put back. What cannot is
+reported with the name of the job that left it, since the jobs that suffer from it later are not to blame.
 """
 
 from __future__ import annotations

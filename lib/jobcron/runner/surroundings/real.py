@@ -1,8 +1,8 @@
 """The operating system's threads, locks and waiting, even if an application has replaced Python's functions.
 
-gevent and eventlet replace the functions of `_thread`, `select`, `time` and `socket` by their own, under which
-nothing else runs while a job computes, and a "thread" is a function of the job's thread. What must go on beside
-any job takes them from here.
+gevent and eventlet replace functions of `_thread`, `select`, `time` and `socket`. With theirs, a "thread" is a
+function in the job's own thread, and nothing else runs while a job computes. Code that must run beside the job,
+such as the keeper, uses the functions of this module.
 """
 
 from __future__ import annotations

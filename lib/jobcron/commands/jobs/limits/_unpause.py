@@ -1,4 +1,4 @@
-"""``jobcron unpause``: end a pause of a section, a type or a queue."""
+"""``jobcron unpause``: end a pause of a section, a type, a queue or a channel."""
 
 from __future__ import annotations
 
