@@ -104,13 +104,13 @@ class IJob(Interface):
         """Move to FAILED by hand; only running jobs can fail."""
 
     def queue(manage_transaction: bool = False, abort_transaction: bool = False) -> None:
-        """Move back to WAITING by hand; a job that had ended starts again with its counts at 0."""
+        """Move back to WAITING by hand, with the counts of attempts and crashes at 0 and without an expiry."""
 
     def suspend(manage_transaction: bool = False) -> None:
         """Move to SUSPENDED by hand."""
 
     def resume() -> None:
-        """Move from SUSPENDED back to WAITING."""
+        """Move from SUSPENDED back to WAITING, with the counts of attempts and crashes at 0."""
 
     def cancel(manage_transaction: bool = False) -> None:
         """Move to CANCELLED; a runner that runs the job can no longer commit its work."""

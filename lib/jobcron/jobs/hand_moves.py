@@ -1,7 +1,7 @@
 """Change a job's status by hand: the legal moves for people and code.
 
-The runner uses none of these: it has its own statements to claim and finish jobs (`jobcron.queue`). For many jobs
-at once there is `moves.bulk_moves`. Where a job that runs moves itself, the move is noted, and written at its end.
+The runner uses none of these: it has its own statements to claim and finish jobs (`jobcron.queue`). To move many
+jobs at once, use `moves.bulk_moves`. If a running job moves itself, the move is noted, and written when it ends.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ PAUSE_SECONDS = 1.0
 
 
 class HandMoves:
-    """Adds the moves by hand to the mapped row of a job."""
+    """Adds to the mapped row of a job the methods that move the job by hand."""
 
     if TYPE_CHECKING:  # columns of the row that this mixin is part of
         id: Mapped[int]
@@ -78,15 +78,15 @@ class HandMoves:
         def _is_unleased() -> ColumnElement[bool]: ...
 
     def acquireLease(self, duration: Duration = DEFAULT_LEASE_SECONDS) -> None:
-        """Take the lease for `duration`; runners skip a waiting job until it ends.
+        """Take the lease for `duration`; until the lease ends, runners skip the job if it is waiting.
 
         Args:
-            duration: a timedelta or a number of seconds; a negative one takes a lease that has expired.
+            duration: a timedelta or a number of seconds; with a negative one the lease has expired already.
 
         Raises:
-            InvalidDuration: the duration makes no sense.
+            InvalidDuration: the duration is neither a timedelta nor a number, or is longer than ten years.
             LeaseHeld: the lease is held.
-            ValueError: longer than any lease may be.
+            ValueError: the duration is longer than a lease may be.
         """
         seconds = seconds_of("duration of a lease", duration, allows_past=True)
         if not seconds <= MAX_LEASE_SECONDS:
@@ -108,7 +108,7 @@ class HandMoves:
     def endLease(self) -> None:
         """End the lease now, whoever holds it and however long it lasts.
 
-        A waiting job is ready again. A running one is taken over by the next run, unless its process lives and
+        A waiting job is ready again. A running job is taken over by the next run, unless its process is alive and
         renews the lease before that.
         """
         row, session = type(self), self._session()
@@ -125,7 +125,7 @@ class HandMoves:
         self._note(EventKind.LEASE_ENDED, f"was until {until}")
 
     def getTimeout(self) -> int:
-        """Return the seconds left of the lease, as a whole number; 0 if it expired or is not held."""
+        """Return how many whole seconds of the lease are left; 0 if it has expired or is not held."""
         until = None if self.lease_expires is None else self._leased_until()
         if until is None:
             return 0
@@ -133,7 +133,7 @@ class HandMoves:
         return max(0, int((until - now).total_seconds()))
 
     def start(self, manage_transaction: bool = False) -> None:
-        """Move to RUNNING and begin an attempt; take the lease for five minutes if it is not held."""
+        """Move to RUNNING and begin an attempt; if the lease is not held, take it for five minutes."""
         if self.getTimeout() == 0:
             self.acquireLease()
         self._move(
@@ -155,15 +155,16 @@ class HandMoves:
         self._move(JobStatus.COMPLETED, manage_transaction, EventKind.COMPLETED, ended())
 
     def fail(self, manage_transaction: bool = False) -> None:
-        """Move to FAILED; with `manage_transaction` roll back what the transaction did before."""
+        """Move to FAILED; with `manage_transaction`, first roll back the session's work, and commit the move."""
         if manage_transaction:
             self._session().rollback()
         self._move(JobStatus.FAILED, manage_transaction, EventKind.FAILED, ended())
 
     def queue(self, manage_transaction: bool = False, abort_transaction: bool = False) -> None:
-        """Move back to WAITING with no attempts, crashes or expiry; a job that waits already stays as it is.
+        """Move back to WAITING, with the counts at 0 and without an expiry; a waiting job stays as it is.
 
-        With `manage_transaction` it is committed, even if there was nothing to move, as in Launchpad.
+        An ended job whose predecessors are not done moves to BLOCKED. With `manage_transaction`, commit, even if
+        nothing was moved, as in Launchpad; with `abort_transaction`, first roll back the session's work.
 
         Raises:
             DuplicateJob: another job with the same unique key has not started yet.
@@ -179,15 +180,14 @@ class HandMoves:
         """Move to SUSPENDED.
 
         Raises:
-            DuplicateJob: it ran, and meanwhile another job with the same unique key was created that has not
-                started.
+            DuplicateJob: another job with this unique key was created while this one ran, and has not started.
         """
         if self.status is JobStatus.RUNNING:
             self._refuse_twin("is suspended")
         self._move(JobStatus.SUSPENDED, manage_transaction, EventKind.SUSPENDED, suspended())
 
     def resume(self) -> None:
-        """Move from SUSPENDED back to WAITING, with its counts at 0.
+        """Move from SUSPENDED back to WAITING, with the counts at 0.
 
         Raises:
             InvalidTransition: the job is not suspended.
@@ -197,7 +197,7 @@ class HandMoves:
         self._requeue(EventKind.RESUMED, manage_transaction=False)
 
     def cancel(self, manage_transaction: bool = False) -> None:
-        """Move to CANCELLED; a runner that has the job can no longer commit it."""
+        """Move to CANCELLED; a runner that runs the job can no longer commit its work."""
         self._move(JobStatus.CANCELLED, manage_transaction, EventKind.CANCELLED, self._cancellation())
 
     def _requeue(self, kind: EventKind, manage_transaction: bool) -> None:
