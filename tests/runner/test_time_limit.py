@@ -85,6 +85,30 @@ def test_a_job_that_swallows_its_time_limit_fails_whatever_comes_after(
 
 
 @pytest.mark.feature("LP-24")
+def test_a_job_that_cleans_up_after_its_time_limit_is_left_alone_for_a_while(
+    short_grace: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post, calls = Interruptions.post, []
+
+    def noted_post(self: Interruptions, *args: Any) -> bool:
+        calls.append(args)
+        return post(self, *args)
+
+    def run(self: LimitedJob) -> None:
+        try:
+            time.sleep(ENDLESS_SECONDS)
+        finally:
+            time.sleep(1.5)  # some turns of the keeper
+
+    monkeypatch.setattr(Interruptions, "post", noted_post)
+    monkeypatch.setattr(LimitedJob, "run", run)
+    job = make(short_grace, LimitedJob)
+    short_grace.run("limited")
+    assert "TimeLimitExceeded" in str(short_grace.row(job).log)
+    assert len(calls) == 1
+
+
+@pytest.mark.feature("LP-24")
 def test_a_job_that_swallows_its_time_limit_and_goes_on_is_interrupted_again(
     short_grace: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,8 +55,11 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     for file in orders, answers:
         os.set_inheritable(file, False)  # for its other end to be told when this process ends
     items = {item.nodeid: item for item in session.items}
-    server = Server(_start_server(session))
+    first = items[os.environ.pop("MUTANTS_FIRST")]
+    server = Server(_start_server(session, first))
     gc.unfreeze()  # to find functions
+    if (told := _in_a_fork(session, "", {}, [first], 120.0)) is not None:  # else each change would be noticed
+        sys.exit(f"{first.nodeid} does not run in a fork: {told}")
     with open(orders) as lines, open(answers, "w") as answering:
         print(json.dumps(READY), file=answering, flush=True)  # no change is imported any more
         for line in lines:
@@ -71,11 +74,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     os._exit(0)
 
 
-def _start_server(session: pytest.Session) -> PrivatePostgreSQL:
+def _start_server(session: pytest.Session, first: pytest.Item) -> PrivatePostgreSQL:
     """Run a test of PostgreSQL here: all forks use its server and its template."""
-    first = os.environ.pop("MUTANTS_FIRST")
-    item: Any = next(item for item in session.items if item.nodeid == first)
-    item.config.hook.pytest_runtest_protocol(item=item, nextitem=session.items[-1])
+    another = next((item for item in session.items if item is not first), None)  # before which it is cleared away
+    first.config.hook.pytest_runtest_protocol(item=first, nextitem=another)
     if _failed:
         sys.exit(f"{_failed} failed without a change")
     (server,) = (thing for thing in gc.get_objects() if isinstance(thing, PrivatePostgreSQL))

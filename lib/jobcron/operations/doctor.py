@@ -59,7 +59,7 @@ def examine(connection: Connection, settings: Settings) -> list[Finding]:
         *(notify_findings(connection) if is_postgresql and settings.notify else ()),
         *(role_findings(connection, _roles(settings)) if is_postgresql else ()),
         *_version(connection),
-        *family_findings(connection),
+        *family_findings(connection, settings),
         *plan_findings(connection),
         *_clock(connection),
         *_types(connection, settings),

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from sqlalchemy import Column, Connection, Table, exists, select, text
 from sqlalchemy import inspect as inspected
 
+from jobcron.database.tables import JobSourceRow, JobTypeRow
 from jobcron.jobs.job import Job
 from jobcron.jobs.registry import registered
 from jobcron.operations.reasons import Finding
 from jobcron.queue.health import Health
 from jobcron.reports.plurals import counted
+from jobcron.settings.settings import Settings
 
 LOOKED_AT = 10_000
 """How many of the newest and of the oldest rows of each family are looked at."""
@@ -23,11 +25,18 @@ NAMED = 10
 """How many numbers are named."""
 
 
-def family_findings(connection: Connection) -> Iterator[Finding]:
-    """Yield the families of this process without a table, or with rows of jobs that are gone, if they are seen."""
-    for table, key in sorted(_families().items(), key=lambda item: item[0].fullname):
+def family_findings(connection: Connection, settings: Settings) -> Iterator[Finding]:
+    """Yield what is wrong with the families of this process.
+
+    A table is missed only if a section runs jobs of the family: other families may be imported and never used.
+    Rows of jobs that are gone are found in each family whose table the role may read.
+    """
+    served = _served_types(connection, settings)
+    for table, (key, types) in sorted(_families().items(), key=lambda item: item[0].fullname):
         name = table.fullname
         if not _is_there(connection, table):
+            if served.isdisjoint(types):
+                continue
             told = f"the table {name} is not there: jobs of its family can neither be created nor run"
             remedy = "create it as you create the application's other tables, after jobcron upgrade"
             yield Finding("families", Health.CRITICAL, told, remedy)
@@ -44,14 +53,20 @@ def family_findings(connection: Connection) -> Iterator[Finding]:
             yield Finding("families", Health.WARNING, told, remedy)
 
 
-def _families() -> dict[Table, Column[int]]:
-    """Return the tables of families, each with the column that has the job's number."""
-    found: dict[Table, Column[int]] = {}
-    for job_class in registered().values():
+def _families() -> dict[Table, tuple[Column[int], list[str]]]:
+    """Return the tables of families, each with the column that has the job's number, and the family's types."""
+    found: dict[Table, tuple[Column[int], list[str]]] = {}
+    for type_name, job_class in registered().items():
         if job_class.has_family:
             (key, *_) = inspected(job_class.context_class).primary_key
-            found[key.table] = key
+            found.setdefault(key.table, (key, []))[1].append(type_name)
     return found
+
+
+def _served_types(connection: Connection, settings: Settings) -> set[str]:
+    """Return the names of the types whose jobs sections of the instance have run, or looked for."""
+    served = select(JobSourceRow.type_id).where(JobSourceRow.name.in_(settings.source_names()))
+    return set(connection.scalars(select(JobTypeRow.name).where(JobTypeRow.id.in_(served))))
 
 
 def _is_there(connection: Connection, table: Table) -> bool:
