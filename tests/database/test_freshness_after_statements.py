@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import JSON, Pool, SingletonThreadPool, StaticPool, String, create_engine, event, text, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from instances import Instance
 from jobcron import Database
 from jobcron.database.database import AmbientDatabase
+from jobcron.database.trouble import is_lost
 from jobcron.errors import ChangedMeanwhile
 from jobcron.testing import database_session
 
@@ -187,6 +189,22 @@ def test_no_second_connection_is_waited_for_to_see_that_the_row_is_another_sessi
     assert taken == []
     session.rollback()
     assert account.total == 100
+
+
+@pytest.mark.feature("N-13")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_connection_that_is_lost_while_a_row_is_compared_is_told_as_lost(
+    instance: Instance, session: Session, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = account.total
+    session.commit()
+    others_alone(instance, session)
+    end = text("SELECT pg_terminate_backend(pg_backend_pid())")
+    monkeypatch.setattr("jobcron.database._freshness.versions._asking", lambda mapper: end)
+    account.total = before + 1
+    with pytest.raises(DBAPIError) as raised:
+        session.flush()
+    assert is_lost(raised.value)
 
 
 @pytest.mark.feature("N-13")
