@@ -28,6 +28,18 @@ pytestmark = pytest.mark.both_drivers
 Run = Callable[[Any], None]
 
 
+def posts(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return what the keeper posts from now on; only the first reaches the job, as if it returned then."""
+    post, calls = Interruptions.post, list[object]()
+
+    def post_once(self: Interruptions, *args: Any) -> bool:
+        calls.append(args)
+        return post(self, *args) if len(calls) == 1 else False
+
+    monkeypatch.setattr(Interruptions, "post", post_once)
+    return calls
+
+
 @pytest.mark.feature("LP-24")
 def test_a_time_limit_does_not_wait_for_a_keeper_that_hangs_in_the_database(
     short_grace: Instance, monkeypatch: pytest.MonkeyPatch
@@ -63,11 +75,7 @@ def test_what_a_job_leaves_to_be_written_is_written_within_its_time_limit(short_
 def test_a_job_that_swallows_its_time_limit_fails_whatever_comes_after(
     short_grace: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    post, calls = Interruptions.post, []
-
-    def post_once(self: Interruptions, *args: Any) -> bool:
-        calls.append(args)
-        return post(self, *args) if len(calls) == 1 else False  # as for a job that has just returned
+    calls = posts(monkeypatch)
 
     def run(self: LimitedJob) -> None:
         try:
@@ -75,7 +83,6 @@ def test_a_job_that_swallows_its_time_limit_fails_whatever_comes_after(
         except TimeoutError:
             wait_until(lambda: len(calls) > 1, "a second word of the keeper's")
 
-    monkeypatch.setattr(Interruptions, "post", post_once)
     monkeypatch.setattr(_keeper, "INTERRUPT_AGAIN_SECONDS", 0.1)
     monkeypatch.setattr(LimitedJob, "run", run)
     job = make(short_grace, LimitedJob)
@@ -88,11 +95,7 @@ def test_a_job_that_swallows_its_time_limit_fails_whatever_comes_after(
 def test_a_job_that_cleans_up_after_its_time_limit_is_left_alone_for_a_while(
     short_grace: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    post, calls = Interruptions.post, []
-
-    def noted_post(self: Interruptions, *args: Any) -> bool:
-        calls.append(args)
-        return post(self, *args)
+    calls = posts(monkeypatch)
 
     def run(self: LimitedJob) -> None:
         try:
@@ -100,7 +103,6 @@ def test_a_job_that_cleans_up_after_its_time_limit_is_left_alone_for_a_while(
         finally:
             time.sleep(1.5)  # some turns of the keeper
 
-    monkeypatch.setattr(Interruptions, "post", noted_post)
     monkeypatch.setattr(LimitedJob, "run", run)
     job = make(short_grace, LimitedJob)
     short_grace.run("limited")
